@@ -1,0 +1,33 @@
+//! Whatever acts: a scripted expert, a remote server and an MCNN policy look the same from here.
+
+use crate::{error::Result, seed::Seed};
+
+/// Something that can act in episodes. It is shared by threads; all that changes lives in its [`Acting`] sessions.
+pub trait Act: Sync {
+    /// How many numbers an observation has.
+    fn n_obs(&self) -> usize;
+    /// How many numbers an action has.
+    fn n_act(&self) -> usize;
+    /// Starts an episode. `seed` decides whatever is random in acting.
+    fn start(&self, seed: Seed) -> Box<dyn Acting + '_>;
+}
+
+/// One episode of acting.
+pub trait Acting {
+    /// Writes the action for an observation and says how it came about.
+    ///
+    /// `observation`: `[n_obs]`, in the task's own units; `action`: `[n_act]`, each in [-1, 1].
+    ///
+    /// # Errors
+    /// If the observation cannot be acted on (NaN, say), or whatever acts has failed.
+    fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision>;
+}
+
+/// How an action came about, where whatever acts can say.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Decision {
+    /// Standardised distance to the nearest memory.
+    pub distance: Option<f32>,
+    /// Weight of the memory in the action, in [0, 1].
+    pub weight: Option<f32>,
+}

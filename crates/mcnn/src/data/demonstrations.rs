@@ -1,0 +1,388 @@
+//! Episodes of (state, action), checked once when they are made.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// A step of the demonstrations by its source: the episode's number in the file it came from, and the step in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Step {
+    /// The episode, counted from 0 in the source file.
+    pub episode: u32,
+    /// The step in the episode, counted from 0.
+    pub step: u32,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.episode, self.step)
+    }
+}
+
+/// What to do with actions outside [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ActionRange {
+    /// Refuse them, saying how many there are.
+    #[default]
+    Refuse,
+    /// Clip them into [-1, 1].
+    Clip,
+}
+
+/// Episodes of states and actions, all finite, actions in [-1, 1], at least one step in every episode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demonstrations {
+    n_obs: usize,
+    n_act: usize,
+    states: Vec<f32>,          // [n_steps, n_obs]
+    actions: Vec<f32>,         // [n_steps, n_act]
+    rewards: Option<Vec<f32>>, // [n_steps]
+    ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
+    numbers: Vec<u32>,         // [n_episodes], the episode's number in its source
+}
+
+/// The parts of [`Demonstrations`] before they are checked.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Numbers in a state.
+    pub n_obs: usize,
+    /// Numbers in an action.
+    pub n_act: usize,
+    /// States, row by row: `[n_steps, n_obs]`.
+    pub states: Vec<f32>,
+    /// Actions, row by row: `[n_steps, n_act]`.
+    pub actions: Vec<f32>,
+    /// Rewards, where the source has them: `[n_steps]`.
+    pub rewards: Option<Vec<f32>>,
+    /// Where each episode ends (exclusive), increasing; the last is the number of steps.
+    pub ends: Vec<usize>,
+}
+
+impl Demonstrations {
+    /// Checks the parts and makes demonstrations of them.
+    ///
+    /// # Errors
+    /// Empty data, lengths that disagree, empty episodes, NaN or infinite numbers, and actions outside [-1, 1] unless
+    /// `range` says to clip them.
+    pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
+        let Parts {
+            n_obs,
+            n_act,
+            states,
+            mut actions,
+            rewards,
+            ends,
+        } = parts;
+        let error = |what: &str| Error::new(Kind::Data, what);
+        if n_obs == 0 || n_act == 0 {
+            return Err(error("states and actions must have at least one number each")
+                .found(format!("states of {n_obs}, actions of {n_act}")));
+        }
+        if states.is_empty() {
+            return Err(error("there are no steps").expected("at least one step"));
+        }
+        if states.len() % n_obs != 0 {
+            return Err(error("states are not whole rows")
+                .expected(format!("a multiple of {n_obs} numbers"))
+                .found(states.len().to_string()));
+        }
+        let n_steps = states.len() / n_obs;
+        for (name, found, expected) in [
+            ("actions", actions.len(), n_steps * n_act),
+            ("rewards", rewards.as_ref().map_or(n_steps, Vec::len), n_steps),
+        ] {
+            if found != expected {
+                return Err(
+                    error(&format!("{name} and states have different numbers of steps"))
+                        .at(name)
+                        .expected(format!("{expected} numbers for {n_steps} steps"))
+                        .found(format!("{found} numbers")),
+                );
+            }
+        }
+        if ends.last() != Some(&n_steps) || ends.windows(2).any(|w| w[0] >= w[1]) || ends[0] == 0 {
+            return Err(error("episode ends must increase and close at the last step")
+                .at("episode ends")
+                .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
+                .found(format!("{} ends, the last {:?}", ends.len(), ends.last())));
+        }
+        for (name, values, width) in [("states", &states, n_obs), ("actions", &actions, n_act)] {
+            let bad = values.iter().filter(|v| !v.is_finite()).count();
+            if let Some(first) = values.iter().position(|v| !v.is_finite()) {
+                return Err(error("numbers that are NaN or infinite")
+                    .at(format!(
+                        "{name}, step {}, dimension {}",
+                        first / width,
+                        first % width
+                    ))
+                    .expected("finite numbers")
+                    .found(format!("{bad} that are not, of {}", values.len()))
+                    .next("repair or drop those episodes; `mcnn inspect` lists what the file holds"));
+            }
+        }
+        let outside = actions.iter().filter(|a| a.abs() > 1.0).count();
+        if outside > 0 {
+            match range {
+                ActionRange::Clip => actions.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)),
+                ActionRange::Refuse => {
+                    let largest = actions.iter().fold(0.0_f32, |m, a| m.max(a.abs()));
+                    return Err(error("actions outside [-1, 1]")
+                        .at("actions")
+                        .expected("every action in [-1, 1]")
+                        .found(format!(
+                            "{:.3} % outside, up to {largest} in size",
+                            100.0 * outside as f64 / actions.len() as f64
+                        ))
+                        .next("--clip-actions clips them; actions in other units must be scaled first"));
+                }
+            }
+        }
+        let numbers = (0..ends.len() as u32).collect();
+        Ok(Self {
+            n_obs,
+            n_act,
+            states,
+            actions,
+            rewards,
+            ends,
+            numbers,
+        })
+    }
+
+    /// Numbers in a state.
+    pub fn n_obs(&self) -> usize {
+        self.n_obs
+    }
+
+    /// Numbers in an action.
+    pub fn n_act(&self) -> usize {
+        self.n_act
+    }
+
+    /// Steps in all episodes together.
+    pub fn n_steps(&self) -> usize {
+        self.states.len() / self.n_obs
+    }
+
+    /// Episodes.
+    pub fn n_episodes(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// All states: `[n_steps, n_obs]`.
+    pub fn states(&self) -> &[f32] {
+        &self.states
+    }
+
+    /// All actions: `[n_steps, n_act]`, each in [-1, 1].
+    pub fn actions(&self) -> &[f32] {
+        &self.actions
+    }
+
+    /// All rewards, where the source had them: `[n_steps]`.
+    pub fn rewards(&self) -> Option<&[f32]> {
+        self.rewards.as_deref()
+    }
+
+    /// Where each episode ends, exclusive.
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
+    /// The state of a step, counted over all episodes.
+    pub fn state(&self, i: usize) -> &[f32] {
+        &self.states[i * self.n_obs..][..self.n_obs]
+    }
+
+    /// The action of a step, counted over all episodes.
+    pub fn action(&self, i: usize) -> &[f32] {
+        &self.actions[i * self.n_act..][..self.n_act]
+    }
+
+    /// The steps of the k-th episode here (its number in the source may differ, see [`number`](Self::number)).
+    pub fn episode(&self, k: usize) -> Range<usize> {
+        let start = if k == 0 { 0 } else { self.ends[k - 1] };
+        start..self.ends[k]
+    }
+
+    /// The number of the k-th episode in its source.
+    pub fn number(&self, k: usize) -> u32 {
+        self.numbers[k]
+    }
+
+    /// Which episode here a step belongs to.
+    pub fn episode_of(&self, i: usize) -> usize {
+        self.ends.partition_point(|&end| end <= i)
+    }
+
+    /// The source of a step.
+    pub fn step(&self, i: usize) -> Step {
+        let k = self.episode_of(i);
+        Step {
+            episode: self.numbers[k],
+            step: (i - self.episode(k).start) as u32,
+        }
+    }
+
+    /// The step with this source, counted over all episodes here.
+    pub fn find(&self, step: Step) -> Option<usize> {
+        let k = self.numbers.iter().position(|&n| n == step.episode)?;
+        let range = self.episode(k);
+        let i = range.start + step.step as usize;
+        range.contains(&i).then_some(i)
+    }
+
+    /// Some of the episodes, in the order given. They keep their numbers in the source.
+    ///
+    /// # Panics
+    /// If `which` is empty or names an episode that is not here.
+    pub fn select(&self, which: &[usize]) -> Self {
+        assert!(!which.is_empty(), "a selection of no episodes");
+        let mut part = Self {
+            n_obs: self.n_obs,
+            n_act: self.n_act,
+            states: Vec::new(),
+            actions: Vec::new(),
+            rewards: self.rewards.as_ref().map(|_| Vec::new()),
+            ends: Vec::new(),
+            numbers: which.iter().map(|&k| self.numbers[k]).collect(),
+        };
+        for &k in which {
+            let Range { start, end } = self.episode(k);
+            part.states
+                .extend_from_slice(&self.states[start * self.n_obs..end * self.n_obs]);
+            part.actions
+                .extend_from_slice(&self.actions[start * self.n_act..end * self.n_act]);
+            if let (Some(to), Some(from)) = (&mut part.rewards, &self.rewards) {
+                to.extend_from_slice(&from[start..end]);
+            }
+            part.ends.push(part.states.len() / self.n_obs);
+        }
+        part
+    }
+
+    /// Whole episodes split at random into those to train on and those held out: a share of the episodes, at least
+    /// one where `share` is above 0 and there are two or more. Both keep the order of the source.
+    pub fn split(&self, share: f64, seed: Seed) -> (Self, Option<Self>) {
+        let n = self.n_episodes();
+        let held = if share <= 0.0 {
+            0
+        } else {
+            ((share * n as f64).round() as usize).clamp(1, n.max(2) - 1)
+        };
+        if held == 0 || n < 2 {
+            return (self.clone(), None);
+        }
+        let mut order = seed.rng().permutation(n);
+        order[..held].sort_unstable();
+        order[held..].sort_unstable();
+        (self.select(&order[held..]), Some(self.select(&order[..held])))
+    }
+
+    /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: equal data, equal fingerprint, whatever
+    /// the file's format. Rewards do not count: they train nothing.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for n in [self.n_obs, self.n_act, self.ends.len()]
+            .into_iter()
+            .chain(self.ends.iter().copied())
+        {
+            hash.update((n as u64).to_le_bytes());
+        }
+        for values in [&self.states, &self.actions] {
+            // In pieces: a buffer of bytes as large as the data would double its memory.
+            for piece in values.chunks(4096) {
+                hash.update(piece.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+            }
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        Parts {
+            n_obs: 2,
+            n_act: 1,
+            states: (0..12).map(|v| v as f32).collect(),
+            actions: vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
+            rewards: Some(vec![1.0; 6]),
+            ends: vec![1, 3, 6],
+        }
+    }
+
+    fn data() -> Demonstrations {
+        Demonstrations::new(parts(), ActionRange::Refuse).unwrap()
+    }
+
+    #[test]
+    fn steps_know_their_source_before_and_after_a_selection() {
+        let all = data();
+        assert_eq!(all.step(4), Step { episode: 2, step: 1 });
+        let part = all.select(&[2, 0]);
+        assert_eq!((part.n_steps(), part.n_episodes()), (4, 2));
+        assert_eq!(part.state(1), all.state(4));
+        assert_eq!(part.step(1), Step { episode: 2, step: 1 });
+        assert_eq!(part.step(3), Step { episode: 0, step: 0 });
+        assert_eq!(part.find(Step { episode: 0, step: 0 }), Some(3));
+        assert_eq!(part.find(Step { episode: 0, step: 1 }), None);
+        assert_eq!(part.find(Step { episode: 1, step: 0 }), None);
+    }
+
+    #[test]
+    fn a_split_shares_out_whole_episodes() {
+        let (train, held) = data().split(0.1, Seed(3));
+        let held = held.unwrap();
+        assert_eq!((train.n_episodes(), held.n_episodes()), (2, 1));
+        assert_eq!(train.n_steps() + held.n_steps(), 6);
+        assert!(data().split(0.0, Seed(3)).1.is_none());
+        assert_eq!(data().split(1.0, Seed(3)).0.n_episodes(), 1);
+    }
+
+    #[test]
+    fn the_fingerprint_sees_states_actions_and_ends_but_not_rewards() {
+        let original = data().fingerprint();
+        let changed = |change: fn(&mut Parts)| {
+            let mut p = parts();
+            change(&mut p);
+            Demonstrations::new(p, ActionRange::Refuse).unwrap().fingerprint()
+        };
+        assert_eq!(changed(|p| p.rewards = None), original);
+        assert_ne!(changed(|p| p.states[11] = 0.0), original);
+        assert_ne!(changed(|p| p.actions[5] = 0.0), original);
+        assert_ne!(changed(|p| p.ends = vec![2, 3, 6]), original);
+    }
+
+    #[test]
+    fn unusable_parts_are_refused_with_the_place() {
+        let refused = |change: fn(&mut Parts)| {
+            let mut p = parts();
+            change(&mut p);
+            Demonstrations::new(p, ActionRange::Refuse)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(|p| p.states[5] = f32::NAN).contains("states, step 2, dimension 1"));
+        assert!(refused(|p| p.actions[5] = 1.5).contains("--clip-actions"));
+        assert!(refused(|p| p.ends = vec![3, 3, 6]).contains("episode ends"));
+        assert!(refused(|p| p.ends = vec![]).contains("episode ends"));
+        assert!(refused(|p| p.ends = vec![0, 6]).contains("episode ends"));
+        assert!(refused(|p| p.actions.truncate(5)).contains("6 numbers for 6 steps"));
+        assert!(refused(|p| p.rewards = Some(vec![])).contains("rewards"));
+        assert!(refused(|p| p.states.clear()).contains("no steps"));
+        let mut p = parts();
+        p.actions[5] = 1.5;
+        assert_eq!(
+            Demonstrations::new(p, ActionRange::Clip).unwrap().action(5),
+            [1.0]
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Exact nearest-neighbour search over a small table of rows.
