@@ -1,1 +1,72 @@
-//! Exact nearest-neighbour search over a small table of rows.
+//! Exact Euclidean nearest-neighbour search over a table of `f32` rows.
+//!
+//! Everything here answers one question, *which row is nearest*, and answers it exactly:
+//!
+//! * The squared distance between a query `q` and a row `c` is **defined** as the sum over the dimensions, in their
+//!   order, of `(q - c) * (q - c)`, every operation rounded to `f32`, never fused. It is not computed as
+//!   `|q|^2 + |c|^2 - 2 q.c`, which loses all precision near a row.
+//! * Of two rows at the same distance the one of lower index is nearer.
+//! * A distance that is not a number (a query or a row holds NaN, or infinities that cancel) is farther than every
+//!   number. So with a NaN in the query all rows tie, and row 0 is the answer, at distance NaN.
+//!
+//! [`oracle`] says the same in a few plain lines for each search; the searches of [`Table`] equal it bit for bit, on
+//! every [`Level`] of the processor and for any number of threads.
+//!
+//! ```
+//! let table = nearest::Table::from_rows(&[0.0, 0.0, 3.0, 4.0, 1.0, 1.0], 2); // three rows of two
+//! let hit = table.nearest(&[2.9, 4.1]).unwrap();
+//! assert_eq!(hit.index, 1);
+//! assert!(hit.d2 < 0.03);
+//! ```
+
+mod best;
+mod level;
+pub mod oracle;
+mod scan;
+mod search;
+mod table;
+
+pub use level::Level;
+pub use table::Table;
+
+/// A row found by a search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Which row of the table, counted from 0.
+    pub index: usize,
+    /// Its squared Euclidean distance to the query, in the square of the table's unit; never below zero.
+    pub d2: f32,
+}
+
+impl Hit {
+    /// The order of all searches: numbers before NaN, then the smaller distance, then the lower index.
+    #[inline(always)]
+    pub(crate) fn is_before(&self, other: &Hit) -> bool {
+        match (self.d2.is_nan(), other.d2.is_nan()) {
+            (false, true) => true,
+            (true, false) => false,
+            (false, false) if self.d2 != other.d2 => self.d2 < other.d2,
+            _ => self.index < other.index,
+        }
+    }
+}
+
+/// The squared distance between two points of one width: the sum, in order and unfused, of `(a - b) * (a - b)`.
+///
+/// # Panics
+/// When the widths differ.
+pub fn distance2(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(
+        a.len(),
+        b.len(),
+        "distance2: one point has {} dimensions, the other {}",
+        a.len(),
+        b.len()
+    );
+    let mut sum = 0.0;
+    for (a, b) in a.iter().zip(b) {
+        let t = a - b;
+        sum += t * t;
+    }
+    sum
+}

@@ -1,0 +1,73 @@
+//! Which instructions the searches are compiled for, chosen when the program runs: the only dispatch in the crate.
+
+/// A set of vector instructions that this processor has. A value of it is the proof that it was found here.
+///
+/// The answers do not depend on it, only the time does. A [`crate::Table`] takes the best; a test runs them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Baseline,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// Every level of this processor, the slowest first; at least the baseline of the compilation target.
+    pub fn available() -> Vec<Level> {
+        #[allow(unused_mut, reason = "only x86-64 has more than one level")]
+        let mut levels = vec![Level(Kind::Baseline)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") {
+                levels.push(Level(Kind::Avx2));
+            }
+            if is_x86_feature_detected!("avx512f") {
+                levels.push(Level(Kind::Avx512));
+            }
+        }
+        levels
+    }
+
+    /// The fastest level of this processor.
+    pub fn best() -> Level {
+        *Level::available().last().expect("the baseline is always there")
+    }
+
+    /// Does the work with the instructions of this level.
+    #[inline(always)]
+    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
+        match self.0 {
+            Kind::Baseline => work.run(),
+            // SAFETY: these functions are unsafe to call only where the processor lacks the instructions. `available`
+            // is the only place that makes an `Avx2` or an `Avx512`, and makes it only after detecting them.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { on_avx2(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { on_avx512(work) },
+        }
+    }
+}
+
+/// A piece of work to be compiled once for each level. `run`, and all it calls in its inner loops, must be
+/// `#[inline(always)]`: code is compiled for the instructions of the function that it is inlined into.
+pub(crate) trait Work {
+    type Output;
+    fn run(self) -> Self::Output;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn on_avx2<W: Work>(work: W) -> W::Output {
+    work.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn on_avx512<W: Work>(work: W) -> W::Output {
+    work.run()
+}

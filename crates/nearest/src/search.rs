@@ -1,0 +1,182 @@
+//! The searches of a table: each sets up what to keep, and runs the scan at the table's level.
+
+use crate::best::{Keep, NONE, Sorted, Where, found};
+use crate::level::Work;
+use crate::scan::scan;
+use crate::table::LANES;
+use crate::{Hit, Table};
+use std::ops::Range;
+
+/// One query against the whole table, from block `first` to the end and then from the beginning.
+struct One<'a, K> {
+    table: &'a Table,
+    q: &'a [f32],
+    first: usize,
+    keep: &'a mut K,
+}
+
+impl<K: Keep> Work for One<'_, K> {
+    type Output = usize;
+    #[inline(always)]
+    fn run(self) -> usize {
+        let after = scan(self.table, self.q, self.first..self.table.blocks(), self.keep);
+        after + scan(self.table, self.q, 0..self.first, self.keep)
+    }
+}
+
+impl Table {
+    /// The nearest row to `q`, or none in an empty table. Allocates nothing.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width.
+    pub fn nearest(&self, q: &[f32]) -> Option<Hit> {
+        let mut best = NONE;
+        self.search(q, 0, &mut best);
+        found(best)
+    }
+
+    /// The nearest row to `q`, given a guess of it, and how many of the table's [`columns`](Table::columns) the guess
+    /// made it needless to read. The answer is that of [`nearest`](Table::nearest) for any guess; a near one, such as
+    /// the last answer along a path, makes it cheap. Allocates nothing.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width, or there is no row `guess`.
+    pub fn nearest_from(&self, q: &[f32], guess: usize) -> (Hit, usize) {
+        let mut best = self.hit(q, guess);
+        let unread = self.search(q, guess / LANES, &mut best);
+        (best, unread)
+    }
+
+    /// The nearest row to `q` and the second nearest, as far as there are rows. Allocates nothing.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width.
+    pub fn two_nearest(&self, q: &[f32]) -> (Option<Hit>, Option<Hit>) {
+        let mut best = [NONE; 2];
+        self.search(q, 0, &mut best);
+        (found(best[0]), found(best[1]))
+    }
+
+    /// Fills `hits`, whatever it held, with the `k` nearest rows to `q`, nearest first; with all the rows when there
+    /// are fewer.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width.
+    pub fn k_nearest(&self, q: &[f32], k: usize, hits: &mut Vec<Hit>) {
+        self.check_width(q);
+        hits.clear();
+        if k > 0 {
+            self.search(q, 0, &mut Sorted { hits, k });
+        }
+    }
+
+    /// The nearest to `q` of the rows whose index `keep` accepts, or none. `keep` is asked only about rows nearer than
+    /// those it has accepted.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width.
+    pub fn nearest_where(&self, q: &[f32], keep: impl Fn(usize) -> bool) -> Option<Hit> {
+        let mut best = Where { best: NONE, keep };
+        self.search(q, 0, &mut best);
+        found(best.best)
+    }
+
+    /// Row `i` and its squared distance to `q`.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width, or there is no row `i`.
+    pub fn hit(&self, q: &[f32], i: usize) -> Hit {
+        self.check_width(q);
+        self.check_index(i);
+        let mut d2 = 0.0;
+        for (x, column) in q.iter().zip(self.block(i / LANES)) {
+            let t = x - column.0[i % LANES];
+            d2 += t * t;
+        }
+        Hit { index: i, d2 }
+    }
+
+    fn search<K: Keep>(&self, q: &[f32], first: usize, keep: &mut K) -> usize {
+        self.check_width(q);
+        self.level().run(One {
+            table: self,
+            q,
+            first,
+            keep,
+        })
+    }
+
+    /// The nearest row to each query of `queries`, `[m, dim]` query after query, found by `threads` threads (0 counts
+    /// as 1). The answers are those of [`nearest`](Table::nearest), for any number of threads. In an empty table there
+    /// are none.
+    ///
+    /// # Panics
+    /// When the length of `queries` is not a multiple of the table's width.
+    pub fn nearest_many(&self, queries: &[f32], threads: usize) -> Vec<Hit> {
+        let dim = self.dim();
+        assert!(
+            queries.len().is_multiple_of(dim),
+            "{} numbers do not make queries of {dim}",
+            queries.len()
+        );
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut hits = vec![NONE; queries.len() / dim];
+        let share = hits.len().div_ceil(threads.max(1)).max(1);
+        let mut shares = hits.chunks_mut(share).zip(queries.chunks(share * dim));
+        std::thread::scope(|scope| {
+            let mine = shares.next();
+            for (hits, queries) in shares {
+                scope.spawn(move || {
+                    self.level().run(Many {
+                        table: self,
+                        queries,
+                        hits,
+                    })
+                });
+            }
+            if let Some((hits, queries)) = mine {
+                self.level().run(Many {
+                    table: self,
+                    queries,
+                    hits,
+                });
+            }
+        });
+        hits
+    }
+}
+
+/// How many bytes of rows stay in the cache while the queries pass over them: most of them in the second level.
+const TILE: usize = 256 << 10;
+
+/// Many queries against the whole table, a tile of rows at a time.
+struct Many<'a> {
+    table: &'a Table,
+    queries: &'a [f32],
+    hits: &'a mut [Hit],
+}
+
+impl Work for Many<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Many { table, queries, hits } = self;
+        let dim = table.dim();
+        let blocks = table.blocks();
+        let step = (TILE / (dim * LANES * size_of::<f32>())).max(1);
+        for first in (0..blocks).step_by(step) {
+            let tile: Range<usize> = first..blocks.min(first + step);
+            // Queries often come in the order of a path: the last one's best row is a good first bar for the next.
+            let mut last = NONE;
+            for (q, hit) in queries.chunks_exact(dim).zip(hits.iter_mut()) {
+                if last.index != NONE.index && last.index != hit.index {
+                    hit.offer(table.hit(q, last.index));
+                }
+                scan(table, q, tile.clone(), hit);
+                last = *hit;
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Every search equals the oracle, at every level, over many shapes, with rows that tie.
+
+mod common;
+
+use common::{Numbers, assert_same, duplicate};
+use nearest::{Level, Table, oracle};
+
+const LENGTHS: [usize; 9] = [0, 1, 2, 31, 32, 33, 64, 65, 1000];
+
+fn dims() -> impl Iterator<Item = usize> {
+    (1..=70).chain([512])
+}
+
+/// All searches of one table with one query, against the oracle.
+fn check(table: &Table, rows: &[f32], q: &[f32], numbers: &mut Numbers) {
+    let (n, dim) = (table.len(), table.dim());
+    let what = format!("{n} x {dim}, {:?}", table.level());
+    let ranked = oracle::ranked(rows, q);
+    let first = |k: usize| &ranked[..k.min(n)];
+
+    assert_same(table.nearest(q).as_slice(), first(1), &format!("nearest, {what}"));
+    let two = table.two_nearest(q);
+    assert_same(
+        &[two.0, two.1].into_iter().flatten().collect::<Vec<_>>(),
+        first(2),
+        &format!("two, {what}"),
+    );
+    let mut hits = vec![nearest::Hit { index: 7, d2: -1.0 }];
+    for k in [0, 1, 2, 3, 10, n, n + 1] {
+        table.k_nearest(q, k, &mut hits);
+        assert_same(&hits, first(k), &format!("{k} nearest, {what}"));
+    }
+    let (divisor, rest) = (2 + numbers.below(5), numbers.below(2));
+    let keep = |i: usize| i % divisor == rest;
+    let expected = ranked.iter().find(|hit| keep(hit.index));
+    assert_same(
+        table.nearest_where(q, keep).as_slice(),
+        expected.copied().as_slice(),
+        &format!("where, {what}"),
+    );
+    assert_eq!(table.nearest_where(q, |_| false), None);
+    for guess in (0..3)
+        .filter(|_| n > 0)
+        .map(|_| numbers.below(n))
+        .collect::<Vec<_>>()
+    {
+        let (hit, unread) = table.nearest_from(q, guess);
+        assert_same(&[hit], first(1), &format!("from {guess}, {what}"));
+        assert!(unread <= table.columns());
+    }
+}
+
+#[test]
+fn every_search_equals_the_oracle() {
+    let mut numbers = Numbers(1);
+    for dim in dims() {
+        for n in LENGTHS {
+            for coarse in [true, false] {
+                let mut draw = |n: usize| {
+                    if coarse {
+                        numbers.coarse(n)
+                    } else {
+                        numbers.fine(n)
+                    }
+                };
+                let (mut rows, q) = (draw(n * dim), draw(dim));
+                duplicate(&mut rows, dim, &mut numbers);
+                for level in Level::available() {
+                    let table = Table::from_rows(&rows, dim).at_level(level);
+                    check(&table, &rows, &q, &mut numbers);
+                    if n > 0 {
+                        let copied = table.row(numbers.below(n)); // a query that lies on a row, and on its copies
+                        check(&table, &rows, &copied, &mut numbers);
+                    }
+                    // The padding holds zeros: a query at zero would find it.
+                    check(&table, &rows, &vec![0.0; dim], &mut numbers);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_oracle_means_what_it_says() {
+    let rows = [0.0, 2.0, 3.0, 4.0, 2.0, 0.0];
+    let q = [0.0, 0.0];
+    let hit = |index, d2| nearest::Hit { index, d2 };
+    assert_eq!(
+        oracle::ranked(&rows, &q),
+        [hit(0, 4.0), hit(2, 4.0), hit(1, 25.0)]
+    );
+    assert_eq!(oracle::nearest(&rows, &q), Some(hit(0, 4.0)));
+    assert_eq!(
+        oracle::two_nearest(&rows, &q),
+        (Some(hit(0, 4.0)), Some(hit(2, 4.0)))
+    );
+    assert_eq!(oracle::k_nearest(&rows, &q, 2), [hit(0, 4.0), hit(2, 4.0)]);
+    assert_eq!(oracle::nearest_where(&rows, &q, |i| i > 0), Some(hit(2, 4.0)));
+    assert_eq!(
+        oracle::nearest_many(&rows, &[0.0, 0.0, 3.0, 3.0], 2),
+        [hit(0, 4.0), hit(1, 1.0)]
+    );
+    assert_eq!(nearest::distance2(&rows[2..4], &q), 25.0);
+}
+
+#[test]
+fn sums_are_taken_in_order_and_unfused() {
+    // Added in order, each 1 is lost beside 2^24; paired or fused, they would not be.
+    let row = [4096.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+    // The square of 1 + 2^-12 rounds to 1 + 2^-11, and adding 2^-24 to that rounds back; fused, the two halves of a
+    // unit in the last place would meet and count.
+    let halves = [1.0 / 4096.0, 1.0 + 1.0 / 4096.0];
+    for level in Level::available() {
+        let d2 = |row: &[f32]| {
+            let table = Table::from_rows(row, row.len()).at_level(level);
+            table.nearest(&vec![0.0; row.len()]).unwrap().d2
+        };
+        assert_eq!(d2(&row), 16_777_216.0);
+        assert_eq!(d2(&halves), 1.0 + 1.0 / 2048.0);
+        assert_ne!(
+            halves[1].mul_add(halves[1], halves[0] * halves[0]),
+            1.0 + 1.0 / 2048.0
+        );
+    }
+    assert_eq!(nearest::distance2(&row, &[0.0; 10]), 16_777_216.0);
+}
+
+#[test]
+fn any_guess_gives_the_exact_answer() {
+    let mut numbers = Numbers(2);
+    for (n, dim) in [(1, 1), (31, 9), (33, 17), (64, 8), (65, 45), (200, 3), (1000, 2)] {
+        let mut rows = numbers.coarse(n * dim);
+        duplicate(&mut rows, dim, &mut numbers);
+        for level in Level::available() {
+            let table = Table::from_rows(&rows, dim).at_level(level);
+            for q in [numbers.coarse(dim), numbers.fine(dim), table.row(n - 1)] {
+                let expected = oracle::nearest(&rows, &q).unwrap();
+                for guess in 0..n {
+                    assert_same(
+                        &[table.nearest_from(&q, guess).0],
+                        &[expected],
+                        &format!("{n} x {dim} from {guess}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_good_guess_saves_most_of_the_reading() {
+    let (n, dim) = (1000, 64);
+    let rows: Vec<f32> = (0..n).flat_map(|i| vec![i as f32; dim]).collect();
+    for level in Level::available() {
+        let table = Table::from_rows(&rows, dim).at_level(level);
+        let (hit, unread) = table.nearest_from(&rows[990 * dim..991 * dim], 990);
+        assert_eq!((hit.index, hit.d2), (990, 0.0));
+        assert!(
+            unread * 4 > table.columns() * 3,
+            "{unread} of {} columns left unread",
+            table.columns()
+        );
+    }
+}
+
+#[test]
+fn many_queries_equal_one_at_a_time_for_any_number_of_threads() {
+    let mut numbers = Numbers(3);
+    for (n, dim, m) in [
+        (0, 3, 4),
+        (1, 1, 1),
+        (33, 5, 0),
+        (65, 45, 7),
+        (1000, 70, 23),
+        (1000, 512, 5),
+    ] {
+        let mut rows = numbers.coarse(n * dim);
+        duplicate(&mut rows, dim, &mut numbers);
+        let queries = [numbers.coarse(m / 2 * dim), numbers.fine((m - m / 2) * dim)].concat();
+        let expected = oracle::nearest_many(&rows, &queries, dim);
+        for level in Level::available() {
+            let table = Table::from_rows(&rows, dim).at_level(level);
+            for threads in [0, 1, 2, 3, 8, 100] {
+                let what = format!("{m} queries, {n} x {dim}, {threads} threads");
+                assert_same(&table.nearest_many(&queries, threads), &expected, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_is_farther_than_every_number() {
+    let mut numbers = Numbers(4);
+    let odd = [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        -f32::NAN,
+        f32::MAX,
+        0.0,
+        1.0,
+    ];
+    for (n, dim) in [(1, 1), (2, 1), (33, 1), (65, 2), (65, 20), (200, 9)] {
+        for _ in 0..20 {
+            let mut draw = |n: usize| {
+                (0..n)
+                    .map(|_| odd[numbers.below(odd.len())])
+                    .collect::<Vec<f32>>()
+            };
+            let (odd_rows, odd_q) = (draw(n * dim), draw(dim));
+            let (rows, q) = (numbers.coarse(n * dim), numbers.coarse(dim));
+            for level in Level::available() {
+                for rows in [&rows, &odd_rows] {
+                    let table = Table::from_rows(rows, dim).at_level(level);
+                    check(&table, rows, &odd_q, &mut numbers);
+                    check(&table, rows, &q, &mut numbers);
+                    let expected = oracle::nearest_many(rows, &[&odd_q[..], &q].concat(), dim);
+                    assert_same(
+                        &table.nearest_many(&[&odd_q[..], &q].concat(), 1),
+                        &expected,
+                        "many",
+                    );
+                }
+            }
+        }
+    }
+    let hit = Table::from_rows(&[1.0, 2.0], 1).nearest(&[f32::NAN]).unwrap();
+    assert!(hit.index == 0 && hit.d2.is_nan());
+}

@@ -1,0 +1,116 @@
+//! A table that grows, changes and shrinks holds what a plain list of rows would.
+
+mod common;
+
+use common::{Numbers, assert_same};
+use nearest::{Level, Table, oracle};
+
+#[test]
+fn changes_equal_those_of_a_list_of_rows() {
+    let mut numbers = Numbers(5);
+    for (dim, level) in [1, 3, 8, 45]
+        .into_iter()
+        .flat_map(|dim| Level::available().into_iter().map(move |l| (dim, l)))
+    {
+        let mut table = Table::new(dim).at_level(level);
+        let mut list: Vec<Vec<f32>> = Vec::new();
+        for step in 0..2000 {
+            // Grows to about 100 rows, then shrinks to none and grows again: every edge of a block is crossed.
+            let growing = step % 500 < 300;
+            let row = numbers.coarse(dim);
+            match numbers.below(4) {
+                0 if !list.is_empty() => {
+                    let i = numbers.below(list.len());
+                    table.set(i, &row);
+                    list[i] = row;
+                }
+                1 | 2 if !growing && !list.is_empty() => {
+                    let i = numbers.below(list.len());
+                    table.swap_remove(i);
+                    list.swap_remove(i);
+                }
+                _ if growing => {
+                    table.push(&row);
+                    list.push(row);
+                }
+                _ => {}
+            }
+            assert_eq!((table.len(), table.is_empty()), (list.len(), list.is_empty()));
+            let (rows, q) = (list.concat(), numbers.coarse(dim));
+            assert_same(
+                table.nearest(&q).as_slice(),
+                oracle::nearest(&rows, &q).as_slice(),
+                "after a change",
+            );
+            let two = table.two_nearest(&q);
+            let expected = oracle::two_nearest(&rows, &q);
+            assert_eq!(two, expected);
+            if step % 20 == 0 {
+                assert!((0..list.len()).all(|i| table.row(i) == list[i]));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_removed_row_is_never_found_again() {
+    let mut table = Table::from_rows(&[5.0, 0.0, 9.0], 1);
+    table.swap_remove(1);
+    assert_eq!((table.row(0), table.row(1)), (vec![5.0], vec![9.0]));
+    assert_eq!(table.nearest(&[0.0]).unwrap().index, 0);
+    table.swap_remove(1);
+    table.swap_remove(0);
+    assert_eq!(
+        (table.nearest(&[0.0]), table.two_nearest(&[0.0])),
+        (None, (None, None))
+    );
+    table.push(&[1.0]);
+    assert_eq!(table.nearest(&[0.0]).unwrap().d2, 1.0);
+}
+
+/// The message that `work` panics with.
+fn panic_of<T>(work: impl FnOnce() -> T + std::panic::UnwindSafe) -> String {
+    let payload = std::panic::catch_unwind(work).err().expect("no panic");
+    match payload.downcast::<String>() {
+        Ok(message) => *message,
+        Err(_) => "not a formatted message".into(),
+    }
+}
+
+#[test]
+fn mistakes_panic_with_the_numbers() {
+    let table = || Table::from_rows(&[1.0, 2.0, 3.0, 4.0], 2);
+    let wide = "the table's rows have 2 numbers, this one 3";
+    assert_eq!(panic_of(|| table().nearest(&[0.0; 3])), wide);
+    assert_eq!(panic_of(|| table().two_nearest(&[0.0; 3])), wide);
+    assert_eq!(
+        panic_of(|| table().k_nearest(&[0.0; 3], 0, &mut Vec::new())),
+        wide
+    );
+    assert_eq!(
+        panic_of(|| drop(table().nearest_where(&[0.0; 3], |_| true))),
+        wide
+    );
+    assert_eq!(panic_of(|| table().nearest_from(&[0.0; 3], 0)), wide);
+    assert_eq!(panic_of(|| table().push(&[0.0; 3])), wide);
+    assert_eq!(panic_of(|| table().set(0, &[0.0; 3])), wide);
+    assert_eq!(panic_of(|| table().row_into(0, &mut [0.0; 3])), wide);
+    let beyond = "no row 2 in a table of 2 rows";
+    assert_eq!(panic_of(|| table().nearest_from(&[0.0; 2], 2)), beyond);
+    assert_eq!(panic_of(|| table().row(2)), beyond);
+    assert_eq!(panic_of(|| table().set(2, &[0.0; 2])), beyond);
+    assert_eq!(panic_of(|| table().swap_remove(2)), beyond);
+    assert_eq!(
+        panic_of(|| drop(table().nearest_many(&[0.0; 3], 1))),
+        "3 numbers do not make queries of 2"
+    );
+    assert_eq!(
+        panic_of(|| drop(Table::from_rows(&[0.0; 3], 2))),
+        "3 numbers do not make rows of 2"
+    );
+    let widths = panic_of(|| nearest::distance2(&[0.0], &[0.0; 2]));
+    assert!(
+        widths.contains("one point has 1 dimensions, the other 2"),
+        "{widths}"
+    );
+}
