@@ -35,12 +35,11 @@ pub(crate) fn scan<K: Keep>(table: &Table, q: &[f32], blocks: Range<usize>, keep
         // Only rows that exist are looked at, so what the padding holds does not matter.
         let first = b * LANES;
         for (lane, &d2) in sums.iter().enumerate().take(table.len() - first) {
-            if !(d2 > keep.bar()) {
-                keep.offer(Hit {
-                    index: first + lane,
-                    d2,
-                });
+            if d2 > keep.bar() {
+                continue;
             }
+            let index = first + lane;
+            keep.offer(Hit { index, d2 });
         }
     }
     unread

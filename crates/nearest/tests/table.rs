@@ -87,10 +87,7 @@ fn mistakes_panic_with_the_numbers() {
         panic_of(|| table().k_nearest(&[0.0; 3], 0, &mut Vec::new())),
         wide
     );
-    assert_eq!(
-        panic_of(|| drop(table().nearest_where(&[0.0; 3], |_| true))),
-        wide
-    );
+    assert_eq!(panic_of(|| table().nearest_where(&[0.0; 3], |_| true)), wide);
     assert_eq!(panic_of(|| table().nearest_from(&[0.0; 3], 0)), wide);
     assert_eq!(panic_of(|| table().push(&[0.0; 3])), wide);
     assert_eq!(panic_of(|| table().set(0, &[0.0; 3])), wide);
@@ -101,11 +98,11 @@ fn mistakes_panic_with_the_numbers() {
     assert_eq!(panic_of(|| table().set(2, &[0.0; 2])), beyond);
     assert_eq!(panic_of(|| table().swap_remove(2)), beyond);
     assert_eq!(
-        panic_of(|| drop(table().nearest_many(&[0.0; 3], 1))),
+        panic_of(|| table().nearest_many(&[0.0; 3], 1)),
         "3 numbers do not make queries of 2"
     );
     assert_eq!(
-        panic_of(|| drop(Table::from_rows(&[0.0; 3], 2))),
+        panic_of(|| Table::from_rows(&[0.0; 3], 2)),
         "3 numbers do not make rows of 2"
     );
     let widths = panic_of(|| nearest::distance2(&[0.0], &[0.0; 2]));
