@@ -1,36 +1,93 @@
-//! Placeholder.
-fn main() {
-    use std::time::Instant;
-    let mut s = 1u64;
-    let mut g = move || {
-        let mut t = 0.0f32;
-        for _ in 0..12 {
-            s = s
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
-            t += (s >> 40) as f32 / (1u64 << 24) as f32;
-        }
-        t - 6.0
+//! Times the searches for `bench/recall.py`, which runs a peer in turn with this program.
+//!
+//! `bench_recall ROWS QUERIES DIM`: two files of raw little-endian `f32`, row after row. Then each line of standard
+//! input names a work, which is done once over all queries, and one line of JSON answers it: `us`, the median time of
+//! a query in microseconds (for `many`, the mean; for `stream`, the time to read the table once), the answers, and
+//! the part of the columns that was read.
+
+use nearest::{Hit, Table};
+use std::hint::black_box;
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [rows, queries, dim] = &args[..] else {
+        return Err("usage: bench_recall ROWS QUERIES DIM".into());
     };
-    for (n, d) in [(672, 39), (10000, 45), (100000, 45), (10000, 512)] {
-        let rows: Vec<f32> = (0..n * d).map(|_| g()).collect();
-        let qs: Vec<f32> = (0..200 * d).map(|_| g()).collect();
-        for level in nearest::Level::available() {
-            let t = nearest::Table::from_rows(&rows, d).at_level(level);
-            let mut ts = vec![];
-            for q in qs.chunks(d) {
-                let a = Instant::now();
-                std::hint::black_box(t.nearest(q));
-                ts.push(a.elapsed().as_secs_f64() * 1e6);
+    let (rows, queries, dim) = (read(rows)?, read(queries)?, dim.parse::<usize>()?);
+    let table = Table::from_rows(&rows, dim);
+    for line in std::io::stdin().lock().lines() {
+        let work = line?;
+        let (us, read, hits) = match work.as_str() {
+            "nearest" => one_by_one(&queries, dim, |q, _| (table.nearest(q).expect("rows"), None)),
+            "from" => one_by_one(&queries, dim, |q, last| {
+                let (hit, unread) = table.nearest_from(q, last);
+                (hit, Some(1.0 - unread as f64 / table.columns() as f64))
+            }),
+            "many" => {
+                let start = Instant::now();
+                let hits = table.nearest_many(&queries, 1);
+                (micros(start) / hits.len() as f64, None, hits)
             }
-            ts.sort_by(f64::total_cmp);
-            let a = Instant::now();
-            std::hint::black_box(t.nearest_many(&qs, 1));
-            let many = a.elapsed().as_secs_f64() * 1e6 / 200.0;
-            println!(
-                "{n} {d} {level:?} {:.1} us min {:.1}; many {many:.1}",
-                ts[100], ts[0]
-            );
+            "stream" => {
+                let start = Instant::now();
+                black_box(sum(black_box(&rows)));
+                (micros(start), None, Vec::new())
+            }
+            other => return Err(format!("unknown work {other:?}: nearest, from, many or stream").into()),
+        };
+        let index: Vec<usize> = hits.iter().map(|hit| hit.index).collect();
+        let d2: Vec<f32> = hits.iter().map(|hit| hit.d2).collect();
+        let read = read.map_or("null".into(), |part| part.to_string());
+        println!(r#"{{"work":"{work}","us":{us},"read":{read},"index":{index:?},"d2":{d2:?}}}"#);
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+/// The median time of a search in microseconds, the mean part of the columns read, and the answers. `search` is given
+/// the query and the last answer.
+fn one_by_one(
+    queries: &[f32],
+    dim: usize,
+    search: impl Fn(&[f32], usize) -> (Hit, Option<f64>),
+) -> (f64, Option<f64>, Vec<Hit>) {
+    let mut hits: Vec<Hit> = Vec::new();
+    let mut times = Vec::new();
+    let mut parts = Vec::new();
+    for q in queries.chunks_exact(dim) {
+        let last = hits.last().map_or(0, |hit| hit.index);
+        let start = Instant::now();
+        let (hit, part) = black_box(search(black_box(q), last));
+        times.push(micros(start));
+        hits.push(hit);
+        parts.extend(part);
+    }
+    times.sort_by(f64::total_cmp);
+    let part = (!parts.is_empty()).then(|| parts.iter().sum::<f64>() / parts.len() as f64);
+    (times[times.len() / 2], part, hits)
+}
+
+/// The sum of all numbers, in sixty-four chains so that memory and not addition is the limit.
+fn sum(rows: &[f32]) -> f32 {
+    let mut sums = [0.0; 64];
+    for chunk in rows.chunks_exact(64) {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += x;
         }
     }
+    sums.iter().sum()
+}
+
+fn micros(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e6
+}
+
+fn read(path: &str) -> std::io::Result<Vec<f32>> {
+    let bytes = std::fs::read(path)?;
+    Ok(bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
 }

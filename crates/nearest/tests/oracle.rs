@@ -1,5 +1,6 @@
 //! Every search equals the oracle, at every level, over many shapes, with rows that tie.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod common;
 
 use common::{Numbers, assert_same, duplicate};

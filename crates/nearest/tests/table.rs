@@ -1,5 +1,6 @@
 //! A table that grows, changes and shrinks holds what a plain list of rows would.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod common;
 
 use common::{Numbers, assert_same};
