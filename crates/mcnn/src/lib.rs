@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod act;
+pub mod atomic;
 pub mod data;
 pub mod error;
 pub mod eval;

@@ -63,38 +63,35 @@ pub struct Parts {
     pub ends: Vec<usize>,
 }
 
-impl Demonstrations {
-    /// Checks the parts and makes demonstrations of them.
+impl Parts {
+    /// Checks the shapes, not the numbers: widths, lengths and episode ends that belong together.
     ///
     /// # Errors
-    /// Empty data, lengths that disagree, empty episodes, NaN or infinite numbers, and actions outside [-1, 1] unless
-    /// `range` says to clip them.
-    pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
-        let Parts {
-            n_obs,
-            n_act,
-            states,
-            mut actions,
-            rewards,
-            ends,
-        } = parts;
+    /// Widths of 0, no steps, lengths that disagree, episode ends that do not increase or do not close at the last
+    /// step.
+    pub fn check(&self) -> Result<()> {
+        let (n_obs, n_act) = (self.n_obs, self.n_act);
         let error = |what: &str| Error::new(Kind::Data, what);
         if n_obs == 0 || n_act == 0 {
             return Err(error("states and actions must have at least one number each")
                 .found(format!("states of {n_obs}, actions of {n_act}")));
         }
-        if states.is_empty() {
+        if self.states.is_empty() {
             return Err(error("there are no steps").expected("at least one step"));
         }
-        if states.len() % n_obs != 0 {
+        if self.states.len() % n_obs != 0 {
             return Err(error("states are not whole rows")
                 .expected(format!("a multiple of {n_obs} numbers"))
-                .found(states.len().to_string()));
+                .found(self.states.len().to_string()));
         }
-        let n_steps = states.len() / n_obs;
+        let n_steps = self.states.len() / n_obs;
         for (name, found, expected) in [
-            ("actions", actions.len(), n_steps * n_act),
-            ("rewards", rewards.as_ref().map_or(n_steps, Vec::len), n_steps),
+            ("actions", self.actions.len(), n_steps * n_act),
+            (
+                "rewards",
+                self.rewards.as_ref().map_or(n_steps, Vec::len),
+                n_steps,
+            ),
         ] {
             if found != expected {
                 return Err(
@@ -105,12 +102,59 @@ impl Demonstrations {
                 );
             }
         }
-        if ends.last() != Some(&n_steps) || ends.windows(2).any(|w| w[0] >= w[1]) || ends[0] == 0 {
+        if self.ends.last() != Some(&n_steps)
+            || self.ends.windows(2).any(|w| w[0] >= w[1])
+            || self.ends[0] == 0
+        {
             return Err(error("episode ends must increase and close at the last step")
                 .at("episode ends")
                 .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
-                .found(format!("{} ends, the last {:?}", ends.len(), ends.last())));
+                .found(format!(
+                    "{} ends, the last {:?}",
+                    self.ends.len(),
+                    self.ends.last()
+                )));
         }
+        Ok(())
+    }
+
+    /// Steps in all episodes together. 0 where the states have no width.
+    pub fn n_steps(&self) -> usize {
+        self.states.len().checked_div(self.n_obs).unwrap_or(0)
+    }
+}
+
+impl From<Demonstrations> for Parts {
+    /// The parts again. The episodes' numbers in their source are lost.
+    fn from(data: Demonstrations) -> Self {
+        Self {
+            n_obs: data.n_obs,
+            n_act: data.n_act,
+            states: data.states,
+            actions: data.actions,
+            rewards: data.rewards,
+            ends: data.ends,
+        }
+    }
+}
+
+impl Demonstrations {
+    /// Checks the parts and makes demonstrations of them.
+    ///
+    /// # Errors
+    /// Empty data, lengths that disagree, empty episodes, NaN or infinite numbers, and actions outside [-1, 1] unless
+    /// `range` says to clip them.
+    pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
+        parts.check()?;
+        let Parts {
+            n_obs,
+            n_act,
+            states,
+            mut actions,
+            rewards,
+            ends,
+        } = parts;
+        let error = |what: &str| Error::new(Kind::Data, what);
         for (name, values, width) in [("states", &states, n_obs), ("actions", &actions, n_act)] {
             let bad = values.iter().filter(|v| !v.is_finite()).count();
             if let Some(first) = values.iter().position(|v| !v.is_finite()) {
@@ -243,27 +287,51 @@ impl Demonstrations {
     /// If `which` is empty or names an episode that is not here.
     pub fn select(&self, which: &[usize]) -> Self {
         assert!(!which.is_empty(), "a selection of no episodes");
-        let mut part = Self {
+        let mut part = self.none();
+        for &k in which {
+            part.push(self, self.episode(k), self.numbers[k]);
+        }
+        part
+    }
+
+    /// Without the last step of every episode, as D4RL's `qlearning_dataset` counts steps. Episodes keep their
+    /// numbers; those of one step vanish. `None` when none are left.
+    pub fn drop_last(&self) -> Option<Self> {
+        let mut part = self.none();
+        for k in 0..self.n_episodes() {
+            let Range { start, end } = self.episode(k);
+            if end - start > 1 {
+                part.push(self, start..end - 1, self.numbers[k]);
+            }
+        }
+        (!part.ends.is_empty()).then_some(part)
+    }
+
+    /// No episodes, of the same widths: where [`push`](Self::push) starts.
+    fn none(&self) -> Self {
+        Self {
             n_obs: self.n_obs,
             n_act: self.n_act,
             states: Vec::new(),
             actions: Vec::new(),
             rewards: self.rewards.as_ref().map(|_| Vec::new()),
             ends: Vec::new(),
-            numbers: which.iter().map(|&k| self.numbers[k]).collect(),
-        };
-        for &k in which {
-            let Range { start, end } = self.episode(k);
-            part.states
-                .extend_from_slice(&self.states[start * self.n_obs..end * self.n_obs]);
-            part.actions
-                .extend_from_slice(&self.actions[start * self.n_act..end * self.n_act]);
-            if let (Some(to), Some(from)) = (&mut part.rewards, &self.rewards) {
-                to.extend_from_slice(&from[start..end]);
-            }
-            part.ends.push(part.states.len() / self.n_obs);
+            numbers: Vec::new(),
         }
-        part
+    }
+
+    /// Appends steps of `from` as one episode.
+    fn push(&mut self, from: &Self, steps: Range<usize>, number: u32) {
+        let Range { start, end } = steps;
+        self.states
+            .extend_from_slice(&from.states[start * self.n_obs..end * self.n_obs]);
+        self.actions
+            .extend_from_slice(&from.actions[start * self.n_act..end * self.n_act]);
+        if let (Some(to), Some(from)) = (&mut self.rewards, &from.rewards) {
+            to.extend_from_slice(&from[start..end]);
+        }
+        self.ends.push(self.states.len() / self.n_obs);
+        self.numbers.push(number);
     }
 
     /// Whole episodes split at random into those to train on and those held out: a share of the episodes, at least
@@ -335,6 +403,16 @@ mod tests {
         assert_eq!(part.find(Step { episode: 0, step: 0 }), Some(3));
         assert_eq!(part.find(Step { episode: 0, step: 1 }), None);
         assert_eq!(part.find(Step { episode: 1, step: 0 }), None);
+    }
+
+    #[test]
+    fn dropping_last_steps_keeps_the_episodes_numbers() {
+        let part = data().drop_last().unwrap(); // of 1, 2 and 3 steps
+        assert_eq!((part.n_steps(), part.n_episodes()), (3, 2));
+        assert_eq!(part.step(0), Step { episode: 1, step: 0 });
+        assert_eq!(part.step(2), Step { episode: 2, step: 1 });
+        assert_eq!(part.state(2), data().state(4));
+        assert!(data().select(&[0]).drop_last().is_none());
     }
 
     #[test]

@@ -1,5 +1,14 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
 mod demonstrations;
+mod hdf5;
+mod inspect;
+mod npz;
+mod read;
+mod scale;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
+pub use npz::write_npz;
+pub use read::{Format, ReadOptions, read, read_parts};
+pub use scale::Scale;

@@ -1,0 +1,123 @@
+//! Files that are either whole or not there: written beside their place, then renamed into it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::error::{Error, Result};
+
+/// Writes a file so that a reader, a full disk or a power cut never meets half of it: into a temporary in the same
+/// folder, flushed to the disk, then renamed over `path`. What was at `path` stays until the new file is whole; a
+/// symbolic link keeps its name and its target is replaced. A device or pipe (`/dev/null`) is written to directly.
+///
+/// # Errors
+/// Of the file system (no such folder, permissions, no space). The temporary is removed.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(bytes)).map_err(|e| Error::io("writing", path, &e))
+}
+
+fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    // The file behind a link; a path that does not exist yet is its own place.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    match fs::metadata(&place) {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => return fill(&mut OpenOptions::new().write(true).open(&place)?),
+        _ => {}
+    }
+    let (temporary, mut file) = beside(&place)?;
+    let written = fill(&mut file)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&temporary, &place));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary); // the first error is the one to tell
+    } else if let Some(folder) = place.parent() {
+        // The name is durable once its folder is; file systems that cannot flush folders lose nothing else.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    written
+}
+
+/// A new file with a name of its own in the folder of `place`.
+fn beside(place: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    loop {
+        let mut own = std::ffi::OsString::from(".");
+        own.push(name);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        own.push(format!(".{}-{count}.tmp", std::process::id()));
+        let temporary = place.with_file_name(own);
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {} // left by a process that was killed
+            opened => return opened.map(|file| (temporary, file)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_written_and_replaced_with_nothing_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_failure_half_way_leaves_the_old_file_and_no_temporary() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, b"one").unwrap();
+        let error = write_with(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        })
+        .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn unusable_places_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| write(path, b"x").unwrap_err().to_string();
+        assert!(refused(folder.path()).contains("name a file, not a folder"));
+        assert!(refused(&folder.path().join("none/a")).contains("check the path"));
+        assert!(refused(Path::new("")).contains("writing failed"));
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn links_keep_their_names_and_devices_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, b"one").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write(&link, b"two").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"two");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+
+        write(Path::new("/dev/null"), b"x").unwrap();
+        let full = write(Path::new("/dev/full"), b"x").unwrap_err().to_string();
+        assert!(full.contains("free some space"), "{full}");
+    }
+}

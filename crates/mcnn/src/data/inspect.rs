@@ -1,0 +1,381 @@
+//! What a file of demonstrations holds, told without training anything; also of data too broken to train on.
+
+use std::{cmp::Ordering, ops::Range, path::Path};
+
+use super::{ActionRange, Demonstrations, Format, Parts, Step, read_parts, scale::is_constant};
+use crate::error::Result;
+
+/// An action number counts as at its limit from this size on (up to 1; beyond, it is outside). Not exactly 1: squashed
+/// policies approach their limit without reaching it.
+pub const AT_LIMIT: f32 = 0.999;
+
+/// What [`inspect`] found. Shares are between 0 and 1. Numbers without a value (the mean of nothing finite) are NaN,
+/// `null` in JSON.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Inspection {
+    /// The file's format; none for data from memory.
+    pub format: Option<Format>,
+    /// Episodes.
+    pub episodes: usize,
+    /// Steps in all episodes together.
+    pub steps: usize,
+    /// Steps in an episode.
+    pub lengths: Lengths,
+    /// Numbers in a state.
+    pub n_obs: usize,
+    /// Numbers in an action.
+    pub n_act: usize,
+    /// Each dimension of the state: `[n_obs]`.
+    pub states: Vec<Dimension>,
+    /// Each dimension of the action: `[n_act]`.
+    pub actions: Vec<Dimension>,
+    /// Dimensions of the state that do not vary (the rule of [`Scale::fit`](super::Scale::fit)).
+    pub constant_states: Vec<usize>,
+    /// Dimensions of the action that do not vary.
+    pub constant_actions: Vec<usize>,
+    /// Share of the action numbers at the limit: [`AT_LIMIT`] to 1 in size.
+    pub actions_at_limit: f64,
+    /// Share of the action numbers outside [-1, 1].
+    pub actions_outside: f64,
+    /// How many numbers of states, actions and rewards are NaN or infinite.
+    pub not_finite: usize,
+    /// Episodes that are the same, bit for bit in states and actions: groups of two or more episode numbers.
+    pub duplicates: Vec<Vec<u32>>,
+    /// Observations that stand still.
+    pub frozen: Frozen,
+    /// Sums of the rewards, if there are rewards.
+    pub returns: Option<Returns>,
+    /// [`Demonstrations::fingerprint`], if the data can be used as it is.
+    pub fingerprint: Option<String>,
+    /// Why the data cannot be used as it is: the error of [`Demonstrations::new`].
+    pub refused: Option<String>,
+}
+
+/// Lengths of episodes, in steps.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Lengths {
+    /// The shortest.
+    pub min: usize,
+    /// The median; half way between the middle two of an even number.
+    pub median: f64,
+    /// The longest.
+    pub max: usize,
+}
+
+/// One dimension over all steps, of the finite numbers.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Dimension {
+    /// The smallest number.
+    pub min: f32,
+    /// The largest number.
+    pub max: f32,
+    /// The mean.
+    pub mean: f64,
+    /// The population standard deviation.
+    pub std: f64,
+    /// How many numbers are NaN or infinite.
+    pub not_finite: usize,
+}
+
+/// Consecutive states of an episode that are the same, bit for bit.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Frozen {
+    /// Share of the steps after an episode's first that repeat the state before them.
+    pub share: f64,
+    /// Steps in the longest run of one state; 1 where none repeats.
+    pub longest: usize,
+    /// Where that run starts; of equally long runs, the first.
+    pub at: Step,
+}
+
+/// Returns of the episodes: undiscounted sums of their rewards.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Returns {
+    /// The smallest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The largest.
+    pub max: f64,
+    /// Each episode's: `[n_episodes]`.
+    pub each: Vec<f64>,
+}
+
+/// Reads a file and tells what it holds.
+///
+/// # Errors
+/// As [`read_parts`]: only what cannot be laid out as episodes of states and actions. NaN and actions outside
+/// [-1, 1] are reported, not refused.
+pub fn inspect(path: &Path) -> Result<Inspection> {
+    let (format, parts) = read_parts(path)?;
+    Inspection::of(Some(format), parts)
+}
+
+impl Inspection {
+    /// Tells what data from memory holds (`Parts::from(demonstrations)`).
+    ///
+    /// # Errors
+    /// Shapes that do not belong together ([`Parts::check`]).
+    pub fn of(format: Option<Format>, parts: Parts) -> Result<Self> {
+        parts.check()?;
+        let states = dimensions(&parts.states, parts.n_obs);
+        let actions = dimensions(&parts.actions, parts.n_act);
+        let constant = |dimensions: &[Dimension]| {
+            let still = |d: &Dimension| is_constant(d.mean, d.std);
+            (0..dimensions.len()).filter(|&i| still(&dimensions[i])).collect()
+        };
+        let finite = parts.actions.iter().map(|a| a.abs()).filter(|a| a.is_finite());
+        let (mut n, mut at_limit, mut outside) = (0_usize, 0_usize, 0_usize);
+        for size in finite {
+            n += 1;
+            at_limit += usize::from((AT_LIMIT..=1.0).contains(&size));
+            outside += usize::from(size > 1.0);
+        }
+        let share = |part: usize| part as f64 / n as f64;
+        let rewards = parts.rewards.iter().flatten();
+        let not_finite = states.iter().chain(&actions).map(|d| d.not_finite).sum::<usize>()
+            + rewards.filter(|r| !r.is_finite()).count();
+        let mut inspection = Self {
+            format,
+            episodes: parts.ends.len(),
+            steps: parts.n_steps(),
+            lengths: lengths(&parts),
+            n_obs: parts.n_obs,
+            n_act: parts.n_act,
+            constant_states: constant(&states),
+            constant_actions: constant(&actions),
+            states,
+            actions,
+            actions_at_limit: share(at_limit),
+            actions_outside: share(outside),
+            not_finite,
+            duplicates: duplicates(&parts),
+            frozen: frozen(&parts),
+            returns: returns(&parts),
+            fingerprint: None,
+            refused: None,
+        };
+        match Demonstrations::new(parts, ActionRange::Refuse) {
+            Ok(data) => inspection.fingerprint = Some(data.fingerprint()),
+            Err(e) => inspection.refused = Some(e.to_string()),
+        }
+        Ok(inspection)
+    }
+}
+
+/// The steps of each episode.
+fn episodes(parts: &Parts) -> impl Iterator<Item = Range<usize>> {
+    let starts = std::iter::once(0).chain(parts.ends.iter().copied());
+    starts.zip(&parts.ends).map(|(start, &end)| start..end)
+}
+
+fn lengths(parts: &Parts) -> Lengths {
+    let mut lengths: Vec<usize> = episodes(parts).map(|e| e.len()).collect();
+    lengths.sort_unstable();
+    let n = lengths.len();
+    Lengths {
+        min: lengths[0],
+        median: (lengths[(n - 1) / 2] + lengths[n / 2]) as f64 / 2.0,
+        max: lengths[n - 1],
+    }
+}
+
+fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
+    let nothing = Dimension {
+        min: f32::NAN,
+        max: f32::NAN,
+        mean: 0.0,
+        std: 0.0,
+        not_finite: 0,
+    };
+    let mut dimensions = vec![nothing; width];
+    let steps = values.len() / width;
+    for row in values.chunks_exact(width) {
+        for (d, &v) in dimensions.iter_mut().zip(row) {
+            if v.is_finite() {
+                // The minimum of NaN and a number is the number.
+                (d.min, d.max) = (d.min.min(v), d.max.max(v));
+                d.mean += f64::from(v);
+            } else {
+                d.not_finite += 1;
+            }
+        }
+    }
+    dimensions
+        .iter_mut()
+        .for_each(|d| d.mean /= (steps - d.not_finite) as f64);
+    for row in values.chunks_exact(width) {
+        for (d, &v) in dimensions.iter_mut().zip(row) {
+            if v.is_finite() {
+                d.std += (f64::from(v) - d.mean).powi(2);
+            }
+        }
+    }
+    dimensions
+        .iter_mut()
+        .for_each(|d| d.std = (d.std / (steps - d.not_finite) as f64).sqrt());
+    dimensions
+}
+
+/// The order of two rows by their bits, so that NaN equals itself.
+fn by_bits(a: &[f32], b: &[f32]) -> Ordering {
+    let bits = |values: &[f32], i: usize| values[i].to_bits();
+    (a.len().cmp(&b.len())).then_with(|| {
+        let first = (0..a.len()).find(|&i| bits(a, i) != bits(b, i));
+        first.map_or(Ordering::Equal, |i| bits(a, i).cmp(&bits(b, i)))
+    })
+}
+
+fn duplicates(parts: &Parts) -> Vec<Vec<u32>> {
+    let episodes: Vec<Range<usize>> = episodes(parts).collect();
+    let rows = |values: &'_ [f32], width: usize, k: usize| {
+        let Range { start, end } = episodes[k];
+        start * width..(end * width).min(values.len())
+    };
+    let compare = |&a: &usize, &b: &usize| {
+        let of =
+            |values: &[f32], width| by_bits(&values[rows(values, width, a)], &values[rows(values, width, b)]);
+        of(&parts.states, parts.n_obs).then_with(|| of(&parts.actions, parts.n_act))
+    };
+    let mut order: Vec<usize> = (0..episodes.len()).collect();
+    order.sort_by(compare); // stable: equal episodes stay in the order of the file
+    let groups = order.chunk_by(|a, b| compare(a, b).is_eq());
+    let mut groups: Vec<Vec<u32>> = groups
+        .filter(|group| group.len() > 1)
+        .map(|group| group.iter().map(|&k| k as u32).collect())
+        .collect();
+    groups.sort_unstable();
+    groups
+}
+
+fn frozen(parts: &Parts) -> Frozen {
+    let state = |i: usize| &parts.states[i * parts.n_obs..][..parts.n_obs];
+    let (mut pairs, mut equal) = (0_usize, 0_usize);
+    let mut longest = 1;
+    let mut at = Step { episode: 0, step: 0 };
+    for (k, steps) in episodes(parts).enumerate() {
+        let mut run = 1;
+        for i in steps.start + 1..steps.end {
+            pairs += 1;
+            if by_bits(state(i - 1), state(i)).is_ne() {
+                run = 1;
+                continue;
+            }
+            equal += 1;
+            run += 1;
+            if run > longest {
+                longest = run;
+                at = Step {
+                    episode: k as u32,
+                    step: (i + 1 - run - steps.start) as u32,
+                };
+            }
+        }
+    }
+    Frozen {
+        share: if pairs == 0 {
+            0.0
+        } else {
+            equal as f64 / pairs as f64
+        },
+        longest,
+        at,
+    }
+}
+
+fn returns(parts: &Parts) -> Option<Returns> {
+    let rewards = parts.rewards.as_ref()?;
+    let sum = |steps: Range<usize>| rewards[steps].iter().map(|&r| f64::from(r)).sum::<f64>();
+    let each: Vec<f64> = episodes(parts).map(sum).collect();
+    Some(Returns {
+        min: each.iter().copied().fold(f64::NAN, f64::min),
+        mean: each.iter().sum::<f64>() / each.len() as f64,
+        max: each.iter().copied().fold(f64::NAN, f64::max),
+        each,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Episodes 0 and 3 are the same; in 1, states stand still twice; every episode has two or three steps.
+    fn parts() -> Parts {
+        Parts {
+            n_obs: 1,
+            n_act: 2,
+            states: vec![1.0, 2.0, 5.0, 5.0, 5.0, 5.0, 1.0, 1.0, 2.0],
+            actions: vec![
+                0.0, 0.5, 0.0, 0.999, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0, 0.2, 0.0, 0.5, 0.0, 0.999,
+            ],
+            rewards: Some(vec![1.0, 2.0, 0.0, 0.0, 0.0, 1.0, 1.0, -1.0, 0.5]),
+            ends: vec![2, 5, 7, 9],
+        }
+    }
+
+    #[test]
+    fn an_inspection_tells_what_is_there() {
+        let found = Inspection::of(None, parts()).unwrap();
+        assert_eq!((found.episodes, found.steps), (4, 9));
+        let lengths = Lengths {
+            min: 2,
+            median: 2.0,
+            max: 3,
+        };
+        assert_eq!(found.lengths, lengths);
+        let d = found.states[0];
+        assert_eq!((d.min, d.max, d.mean, d.not_finite), (1.0, 5.0, 3.0, 0));
+        assert!((d.std - (30.0_f64 / 9.0).sqrt()).abs() < 1e-12);
+        assert_eq!(
+            (&found.constant_states[..], &found.constant_actions[..]),
+            (&[][..], &[0][..])
+        );
+        assert_eq!((found.actions_at_limit, found.actions_outside), (3.0 / 18.0, 0.0));
+        assert_eq!(found.duplicates, [[0, 3]]);
+        assert_eq!(
+            found.frozen,
+            // The state also repeats from episode 1 to 2: other episodes, no repetition.
+            Frozen {
+                share: 2.0 / 5.0,
+                longest: 3,
+                at: Step { episode: 1, step: 0 }
+            }
+        );
+        let returns = found.returns.unwrap();
+        assert_eq!(returns.each, [3.0, 0.0, 2.0, -0.5]);
+        assert_eq!((returns.min, returns.mean, returns.max), (-0.5, 1.125, 3.0));
+        let data = Demonstrations::new(parts(), ActionRange::Refuse).unwrap();
+        assert_eq!(found.fingerprint, Some(data.fingerprint()));
+        assert_eq!(found.refused, None);
+    }
+
+    #[test]
+    fn data_that_cannot_be_used_is_told_with_the_reason() {
+        let mut p = parts();
+        p.states[0] = f32::NAN;
+        p.states[7] = f32::NAN;
+        p.actions[0] = 2.0;
+        let found = Inspection::of(None, p).unwrap();
+        assert_eq!(found.not_finite, 2);
+        assert_eq!((found.states[0].not_finite, found.states[0].min), (2, 1.0));
+        assert_eq!(found.actions_outside, 1.0 / 18.0);
+        assert_eq!(found.fingerprint, None);
+        assert!(found.refused.unwrap().contains("states, step 0"));
+        let mut p = parts();
+        p.actions[14] = -0.0; // equal as a number, another episode as bits
+        assert_eq!(Inspection::of(None, p).unwrap().duplicates, [[0; 2]; 0]);
+        let mut p = parts();
+        p.ends.pop();
+        assert!(Inspection::of(None, p).is_err());
+    }
+
+    #[test]
+    fn nothing_finite_has_no_mean() {
+        let mut p = parts();
+        p.states.fill(f32::INFINITY);
+        let found = Inspection::of(None, p).unwrap();
+        assert!(found.states[0].mean.is_nan() && found.states[0].min.is_nan());
+        assert_eq!(found.constant_states, [0; 0]);
+        assert!(serde_json::to_string(&found).unwrap().contains("\"mean\":null"));
+    }
+}

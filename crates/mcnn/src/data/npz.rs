@@ -1,0 +1,380 @@
+//! NumPy's `.npz`, a zip of arrays: `states` or `observations` (rank 2), `actions` (rank 2), `episode_ends` (where
+//! each episode ends, exclusive: the running sum of the lengths) and, if there, `rewards` (a number a step).
+//!
+//! Format: NumPy, `numpy/lib/format.py`. The header is parsed here, strictly: it is three fixed keys, and a general
+//! parser of Python literals can be made to recurse until the stack overflows.
+
+use std::{
+    fs::File,
+    io::{BufReader, Cursor, Read, Write as _},
+    path::Path,
+};
+
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::{Demonstrations, Parts, read::limit};
+use crate::{
+    atomic,
+    error::{Error, Kind, Result},
+};
+
+/// Reads the parts of a file of `length` bytes. Errors name the array; the caller adds the file.
+pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
+    let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
+    let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e.to_string()))?;
+    let mut arrays = Arrays {
+        names: (zip.file_names_raw())
+            .filter_map(|name| Some(std::str::from_utf8(name).ok()?.strip_suffix(".npy")?.to_string()))
+            .collect(),
+        zip,
+        limit: limit(length),
+    };
+    let states = match (arrays.has("states"), arrays.has("observations")) {
+        (true, true) => {
+            return Err(Error::new(Kind::Data, "both states and observations")
+                .expected("one of the two")
+                .next("remove one: they are two names of one array"));
+        }
+        (false, true) => "observations",
+        _ => "states",
+    };
+    let (n_steps, n_obs, states) = arrays.need(states)?.table()?;
+    let (actions_steps, n_act, actions) = arrays.need("actions")?.table()?;
+    same_length("actions", actions_steps, n_steps)?;
+    let ends = arrays.need("episode_ends")?.ends()?;
+    let rewards = match arrays.has("rewards") {
+        true => Some(arrays.need("rewards")?.column()?),
+        false => None,
+    };
+    if let Some(rewards) = &rewards {
+        same_length("rewards", rewards.len(), n_steps)?;
+    }
+    Ok(Parts {
+        n_obs,
+        n_act,
+        states,
+        actions,
+        rewards,
+        ends,
+    })
+}
+
+/// Writes demonstrations as an uncompressed `.npz` that [`read`](super::read()) reads back and `numpy.load` opens:
+/// `states` and `actions` (float32), `episode_ends` (int64), `rewards` (float32) where there are any. Equal
+/// demonstrations give equal bytes. Episodes are numbered anew when read back. The file is built in memory, then
+/// written whole or not at all ([`atomic::write`]).
+///
+/// # Errors
+/// Of the file system: no space, permissions, no such folder.
+pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
+    atomic::write(path, &bytes(data).map_err(|e| Error::io("writing", path, &e))?)
+}
+
+fn bytes(data: &Demonstrations) -> std::io::Result<Vec<u8>> {
+    let n = data.n_steps();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut add = |name: &str, kind: &str, shape: String, bytes: Vec<u8>| -> std::io::Result<()> {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::DEFAULT)
+            .unix_permissions(0o644)
+            .large_file(bytes.len() > 4_000_000_000);
+        zip.start_file(format!("{name}.npy"), options)?;
+        let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
+        // Magic, version and length take 10 bytes; the header ends in a newline at a multiple of 64.
+        let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
+        header.push_str(&" ".repeat(padded - 1 - header.len()));
+        header.push('\n');
+        zip.write_all(b"\x93NUMPY\x01\x00")?;
+        zip.write_all(&(header.len() as u16).to_le_bytes())?;
+        zip.write_all(header.as_bytes())?;
+        zip.write_all(&bytes)
+    };
+    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    add(
+        "states",
+        "<f4",
+        format!("{n}, {}", data.n_obs()),
+        floats(data.states()),
+    )?;
+    add(
+        "actions",
+        "<f4",
+        format!("{n}, {}", data.n_act()),
+        floats(data.actions()),
+    )?;
+    let ends = data.ends().iter().flat_map(|&end| (end as i64).to_le_bytes());
+    add(
+        "episode_ends",
+        "<i8",
+        format!("{},", data.n_episodes()),
+        ends.collect(),
+    )?;
+    if let Some(rewards) = data.rewards() {
+        add("rewards", "<f4", format!("{n},"), floats(rewards))?;
+    }
+    Ok(zip.finish()?.into_inner())
+}
+
+struct Arrays {
+    zip: ZipArchive<BufReader<File>>,
+    names: Vec<String>,
+    limit: u64,
+}
+
+impl Arrays {
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|n| n == name)
+    }
+
+    fn need(&mut self, name: &str) -> Result<Array> {
+        if !self.has(name) {
+            return Err(Error::new(Kind::Data, "missing array")
+                .at(name)
+                .expected("states (or observations), actions and episode_ends")
+                .found(match &self.names[..] {
+                    [] => "no arrays".into(),
+                    names => format!(
+                        "the arrays {}",
+                        names.join(", ").chars().take(300).collect::<String>()
+                    ),
+                }));
+        }
+        let limit = self.limit;
+        let array = match self.zip.by_name(&format!("{name}.npy")) {
+            Ok(mut file) => Array::read(name, &mut file, limit),
+            Err(e) => Err(damaged(&e.to_string())),
+        };
+        array.map_err(|e| e.within(name))
+    }
+}
+
+/// An array as stored: its bytes, and what the header says they are.
+struct Array {
+    name: String,
+    big_endian: bool,
+    kind: char,
+    size: usize,
+    fortran: bool,
+    shape: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    fn read(name: &str, from: &mut impl Read, limit: u64) -> Result<Self> {
+        let mut start = [0; 8];
+        let mut take = |buffer: &mut [u8]| from.read_exact(buffer).map_err(|e| damaged(&e.to_string()));
+        take(&mut start)?;
+        if !start.starts_with(b"\x93NUMPY") {
+            return Err(damaged("an entry that is not a NumPy array"));
+        }
+        let header = match start[6] {
+            1 => {
+                let mut n = [0; 2];
+                take(&mut n)?;
+                u32::from(u16::from_le_bytes(n))
+            }
+            2 | 3 => {
+                let mut n = [0; 4];
+                take(&mut n)?;
+                u32::from_le_bytes(n)
+            }
+            version => return Err(damaged(&format!("version {version} of the array format"))),
+        };
+        if header > 1 << 16 {
+            return Err(damaged(&format!("a header of {header} bytes")));
+        }
+        let mut text = vec![0; header as usize];
+        take(&mut text)?;
+        let mut array = Self::parse(name, &String::from_utf8_lossy(&text))?;
+
+        let count = array
+            .shape
+            .iter()
+            .try_fold(array.size as u64, |n, &d| n.checked_mul(d));
+        let Some(count) = count.filter(|&n| n <= limit) else {
+            return Err(
+                damaged(&format!("a shape {:?} of more than {limit} bytes", array.shape))
+                    .next("no file of this size can hold it"),
+            );
+        };
+        // One byte more than is due: to notice data that goes on, and to reach the end, where the checksum is tested.
+        let expected = count as usize; // at most `limit`, which is far below 2^63
+        from.take(count + 1)
+            .read_to_end(&mut array.bytes)
+            .map_err(|e| damaged(&e.to_string()))?;
+        if array.bytes.len() != expected {
+            let found = if array.bytes.len() > expected {
+                "more"
+            } else {
+                "fewer"
+            };
+            return Err(damaged(&format!(
+                "{found} bytes than the {expected} of its shape {:?}",
+                array.shape
+            )));
+        }
+        Ok(array)
+    }
+
+    /// The header, `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
+    fn parse(name: &str, text: &str) -> Result<Self> {
+        let strange = || {
+            damaged(&format!(
+                "the header {:?}",
+                text.chars().take(120).collect::<String>()
+            ))
+        };
+        let after = |key: &str| {
+            let (_, rest) = text.split_once(&format!("'{key}':")).ok_or_else(strange)?;
+            Ok::<_, Error>(rest.trim_start())
+        };
+        let fortran = after("fortran_order")?.starts_with("True");
+        let shape = after("shape")?
+            .strip_prefix('(')
+            .and_then(|rest| rest.split_once(')'));
+        let shape = shape
+            .ok_or_else(strange)?
+            .0
+            .split(',')
+            .map(str::trim)
+            .filter(|n| !n.is_empty());
+        let shape: std::result::Result<Vec<u64>, _> = shape.map(str::parse).collect();
+        let shape = shape.map_err(|_| strange())?;
+
+        let descr = after("descr")?;
+        let descr = descr.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
+        let Some((descr, _)) = descr else {
+            return Err(other_type("records"));
+        };
+        let mut characters = descr.chars();
+        let (order, kind) = (characters.next(), characters.next());
+        let (Some(order @ ('<' | '>' | '|' | '=')), Some(kind)) = (order, kind) else {
+            return Err(strange());
+        };
+        if kind == 'O' {
+            return Err(
+                other_type("Python objects, stored as a pickle, and pickles run code when read")
+                    .next("make it an array of numbers: episodes one after the other, and episode_ends"),
+            );
+        }
+        let size = characters.as_str().parse().unwrap_or(0);
+        if !matches!((kind, size), ('f', 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) | ('b', 1)) {
+            return Err(other_type(&format!("NumPy's {descr}")));
+        }
+        Ok(Self {
+            name: name.into(),
+            big_endian: order == '>' || (order == '=' && cfg!(target_endian = "big")),
+            kind,
+            size,
+            fortran,
+            shape,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// The elements, each through `number`, in the order they are stored.
+    fn decode<const N: usize, T>(&self, number: impl Fn([u8; N]) -> T) -> Vec<T> {
+        let little = |bytes: &[u8; N]| {
+            let mut bytes = *bytes;
+            if self.big_endian {
+                bytes.reverse();
+            }
+            number(bytes)
+        };
+        self.bytes.as_chunks().0.iter().map(little).collect()
+    }
+
+    fn floats(&self) -> Result<Vec<f32>> {
+        match (self.kind, self.size) {
+            ('f', 4) => Ok(self.decode(f32::from_le_bytes)),
+            ('f', 8) => Ok(self.decode(|b| f64::from_le_bytes(b) as f32)),
+            _ => Err(other_type("integers")
+                .expected("float32 or float64")
+                .within(&self.name)),
+        }
+    }
+
+    /// Steps, width, and the floats row by row.
+    fn table(&self) -> Result<(usize, usize, Vec<f32>)> {
+        let [rows, columns] = self.shape[..] else {
+            return Err(self.other_shape("(steps, width)"));
+        };
+        let (rows, columns) = (rows as usize, columns as usize);
+        let values = self.floats()?;
+        if !self.fortran {
+            return Ok((rows, columns, values));
+        }
+        let mut transposed = Vec::with_capacity(values.len());
+        for row in 0..rows {
+            transposed.extend((0..columns).map(|column| values[column * rows + row]));
+        }
+        Ok((rows, columns, transposed))
+    }
+
+    /// A number a step.
+    fn column(&self) -> Result<Vec<f32>> {
+        match self.shape[..] {
+            [_] | [_, 1] if self.kind == 'f' => self.floats(),
+            [_] | [_, 1] => Ok(self.integers().into_iter().map(|v| v as f32).collect()),
+            _ => Err(self.other_shape("(steps,) or (steps, 1)")),
+        }
+    }
+
+    fn integers(&self) -> Vec<i64> {
+        match (self.kind, self.size) {
+            ('i', 1) => self.decode(|b| i8::from_le_bytes(b).into()),
+            ('i', 2) => self.decode(|b| i16::from_le_bytes(b).into()),
+            ('i', 4) => self.decode(|b| i32::from_le_bytes(b).into()),
+            ('i', 8) => self.decode(i64::from_le_bytes),
+            ('u' | 'b', 1) => self.decode(|b| u8::from_le_bytes(b).into()),
+            ('u', 2) => self.decode(|b| u16::from_le_bytes(b).into()),
+            ('u', 4) => self.decode(|b| u32::from_le_bytes(b).into()),
+            _ => self.decode(|b| u64::from_le_bytes(b).try_into().unwrap_or(i64::MAX)),
+        }
+    }
+
+    fn ends(&self) -> Result<Vec<usize>> {
+        let [_] = self.shape[..] else {
+            return Err(self.other_shape("(episodes,)"));
+        };
+        if !matches!(self.kind, 'i' | 'u') {
+            return Err(other_type("floats or booleans")
+                .expected("integers")
+                .within(&self.name));
+        }
+        // A negative end becomes 0, which is refused as every end that does not increase is.
+        Ok((self.integers().into_iter())
+            .map(|v| usize::try_from(v).unwrap_or(0))
+            .collect())
+    }
+
+    fn other_shape(&self, expected: &str) -> Error {
+        Error::new(Kind::Data, "an array of another shape")
+            .at(&self.name)
+            .expected(expected)
+            .found(format!("{:?}", self.shape))
+    }
+}
+
+fn damaged(found: &str) -> Error {
+    Error::new(Kind::File, "the .npz cannot be read")
+        .found(found)
+        .next("it may be damaged or cut short: write it again with numpy.savez")
+}
+
+fn other_type(found: &str) -> Error {
+    Error::new(Kind::Data, "numbers of an unsupported type")
+        .expected("float32, float64 or integers")
+        .found(found)
+}
+
+fn same_length(name: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Data, "arrays with different numbers of steps")
+        .at(name)
+        .expected(format!("{expected} steps, as there are states"))
+        .found(format!("{found} steps")))
+}

@@ -1,0 +1,150 @@
+//! From a path to demonstrations: the format is recognised by the file's first bytes, never by its name.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use super::{ActionRange, Demonstrations, Parts, hdf5, npz};
+use crate::error::{Error, Kind, Result};
+
+/// How to read demonstrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// What to do with actions outside [-1, 1].
+    pub range: ActionRange,
+    /// Leave out the last step of every episode. D4RL's `qlearning_dataset` does (it needs a next observation), and
+    /// published sample counts made with it are reproduced so: 25 human demonstrations of 5,000 steps become 4,975.
+    pub drop_last: bool,
+}
+
+/// A format that [`read`] understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum Format {
+    /// D4RL's flat HDF5: `observations`, `actions`, and `timeouts` or `terminals` where episodes end.
+    #[serde(rename = "D4RL HDF5")]
+    D4rl,
+    /// NumPy's `.npz`: `states` or `observations`, `actions`, `episode_ends`.
+    #[serde(rename = "npz")]
+    Npz,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::D4rl => "D4RL HDF5",
+            Self::Npz => "npz",
+        })
+    }
+}
+
+/// Reads demonstrations: D4RL's flat HDF5, or an `.npz` with `states` (or `observations`), `actions`, `episode_ends`
+/// and optionally `rewards`.
+///
+/// In HDF5 an episode ends where `timeouts` or `terminals` is set; steps after the last end are one more, unfinished
+/// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the key it lacks
+/// may have held the ends. Episodes are never cut at a number of steps. 64-bit numbers become 32-bit ones.
+///
+/// No array may need more memory than 1,032 times the size of the file, the most that deflate can expand it, plus
+/// 64 KiB; a header that asks for more is refused before anything is allocated.
+///
+/// # Errors
+/// A file that cannot be read, is of another format, damaged or cut short; keys that are missing or have another
+/// rank, length or type than expected; and all that [`Demonstrations::new`] refuses. The file and the key are named.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
+    let (_, parts) = read_parts(path)?;
+    let named = |e: Error| e.within(path.display());
+    let data = Demonstrations::new(parts, options.range).map_err(named)?;
+    if !options.drop_last {
+        return Ok(data);
+    }
+    data.drop_last().ok_or_else(|| {
+        named(
+            Error::new(Kind::Data, "no steps are left without the last of every episode")
+                .expected("an episode of two steps or more")
+                .found(format!("{} episodes of one step", data.n_episodes())),
+        )
+    })
+}
+
+/// Reads what [`read`] reads, but checks only that the shapes belong together ([`Parts::check`]): NaN and actions
+/// outside [-1, 1] come through, for those who want to look at them.
+///
+/// # Errors
+/// As [`read`], but for the numbers themselves.
+pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
+    let (format, length) = recognise(path)?;
+    let parts = match format {
+        Format::D4rl => hdf5::read(path, length),
+        Format::Npz => npz::read(path, length),
+    };
+    let checked = parts.and_then(|parts| parts.check().map(|()| parts));
+    checked
+        .map(|parts| (format, parts))
+        .map_err(|e| e.within(path.display()))
+}
+
+/// The most bytes one array of a file of `length` bytes may take: no deflate stream expands further.
+pub(super) fn limit(length: u64) -> u64 {
+    length.saturating_mul(1032).saturating_add(64 << 10)
+}
+
+/// The format of a file, by its first bytes, and its length.
+fn recognise(path: &Path) -> Result<(Format, u64)> {
+    let io = |e| Error::io("reading", path, &e);
+    // Before opening: opening a pipe would wait for its writer.
+    let about = std::fs::metadata(path).map_err(io)?;
+    let refuse = |what: &str| Err(Error::new(Kind::File, what).at(path.display().to_string()));
+    if about.is_dir() {
+        return Err(io(std::io::ErrorKind::IsADirectory.into()));
+    }
+    if !about.is_file() {
+        return refuse("demonstrations are read from a regular file, not from a pipe or device");
+    }
+    if about.len() == 0 {
+        return refuse("the file is empty").map_err(|e| e.next("fetch or write it again"));
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(io)?;
+    // HDF5 allows a block of the user's own before its signature, of 512, 1024, 2048, ... bytes.
+    file.take(16 << 10).read_to_end(&mut start).map_err(io)?;
+    let here = |at: usize, signature: &[u8]| start.get(at..).is_some_and(|s| s.starts_with(signature));
+    let blocks = std::iter::successors(Some(512), |at| Some(at * 2)).take(5);
+    if std::iter::once(0)
+        .chain(blocks)
+        .any(|at| here(at, b"\x89HDF\r\n\x1a\n"))
+    {
+        return Ok((Format::D4rl, about.len()));
+    }
+    if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
+        return Ok((Format::Npz, about.len()));
+    }
+    let (found, next) = if here(0, b"\x93NUMPY") {
+        (
+            "one NumPy array (.npy)",
+            "save states, actions and episode_ends together with numpy.savez",
+        )
+    } else if here(0, b"version https://git-lfs") {
+        (
+            "a Git LFS pointer, not the file itself",
+            "fetch it with `git lfs pull`",
+        )
+    } else if here(0, b"\x80") {
+        (
+            "perhaps a Python pickle; pickles run code when read, so none are",
+            "save states, actions and episode_ends with numpy.savez",
+        )
+    } else if here(0, b"<") {
+        (
+            "a web page or XML, perhaps of a failed download",
+            "fetch the file again",
+        )
+    } else {
+        (
+            "neither",
+            "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)",
+        )
+    };
+    refuse("not a file of demonstrations").map_err(|e| {
+        e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)")
+            .found(found)
+            .next(next)
+    })
+}
