@@ -4,10 +4,16 @@
 
 pub mod act;
 pub mod atomic;
+pub mod backbone;
 pub mod data;
+pub mod envelope;
 pub mod error;
 pub mod eval;
+pub mod file;
+pub mod memory;
+pub mod policy;
 pub mod seed;
 pub mod task;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,1 +1,307 @@
-//! Placeholder.
+//! Our files: codebooks, policies and checkpoints as safetensors. Everything that is not an array is one JSON text in
+//! the metadata, so that equal contents are equal bytes. Reading runs no code and checks everything it reads.
+
+mod bundle;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+use crate::{
+    atomic,
+    backbone::Mlp,
+    data::{Scale, Step},
+    envelope::Envelope,
+    error::{Error, Kind, Result},
+    memory::{Codebook, CodebookParts},
+    policy::{Backbone, Origin, Policy},
+    train::{Checkpoint, TrainSettings},
+};
+use bundle::{Array, Bundle};
+
+/// What the text in a file of ours says.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Header {
+    Memories { version: u32, codebook: CodebookHeader },
+    Policy { version: u32, codebook: CodebookHeader, envelope: Envelope, neighbours: usize, origin: Origin },
+    Checkpoint { version: u32, step: u64, settings: TrainSettings, data: String, optimiser: String },
+}
+
+/// The version of the formats written here, and the only one read so far.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct CodebookHeader {
+    by: String,
+    seed: u64,
+    smooth: usize,
+    data: String,
+    n_states: usize,
+}
+
+/// SHA-256 of some bytes, in hexadecimal: a file's fingerprint.
+pub fn fingerprint(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A codebook as bytes.
+pub fn codebook_to_bytes(codebook: &Codebook) -> Vec<u8> {
+    let mut bundle = Bundle::default();
+    let header = Header::Memories { version: VERSION, codebook: put_codebook(codebook, &mut bundle) };
+    bundle.to_bytes(&text(&header))
+}
+
+/// A codebook from bytes.
+///
+/// # Errors
+/// If the bytes are not a codebook of ours, whole and consistent.
+pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
+    let (bundle, header) = open(bytes)?;
+    match header {
+        Header::Memories { codebook, .. } => take_codebook(codebook, &bundle),
+        other => Err(wrong_kind("memories", &other)),
+    }
+}
+
+/// A policy as bytes.
+pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
+    let mut bundle = Bundle::default();
+    let codebook = put_codebook(policy.codebook(), &mut bundle);
+    if let Backbone::Mlp(mlp) = policy.backbone() {
+        put_network(mlp, &mut bundle);
+    }
+    let header = Header::Policy {
+        version: VERSION,
+        codebook,
+        envelope: policy.envelope(),
+        neighbours: policy.neighbours(),
+        origin: policy.origin().clone(),
+    };
+    bundle.to_bytes(&text(&header))
+}
+
+/// A policy from bytes.
+///
+/// # Errors
+/// If the bytes are not a policy of ours, whole and consistent.
+pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
+    let (bundle, header) = open(bytes)?;
+    match header {
+        Header::Policy { codebook, envelope, neighbours, origin, .. } => {
+            let codebook = take_codebook(codebook, &bundle)?;
+            let backbone = match take_network(&bundle)? {
+                Some(mlp) => Backbone::Mlp(mlp),
+                None => Backbone::Nothing,
+            };
+            Ok(Policy::new(codebook, envelope, backbone, neighbours)?.with_origin(origin))
+        }
+        other => Err(wrong_kind("a policy", &other)),
+    }
+}
+
+/// A checkpoint as bytes.
+pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut bundle = Bundle::default();
+    put_network(&checkpoint.network, &mut bundle);
+    bundle.put("optimiser", vec![checkpoint.optimiser.len()], Array::U8(checkpoint.optimiser.clone()));
+    let header = Header::Checkpoint {
+        version: VERSION,
+        step: checkpoint.step,
+        settings: checkpoint.settings.clone(),
+        data: checkpoint.data.clone(),
+        optimiser: fingerprint(&checkpoint.optimiser),
+    };
+    bundle.to_bytes(&text(&header))
+}
+
+/// A checkpoint from bytes.
+///
+/// # Errors
+/// If the bytes are not a checkpoint of ours, whole and consistent.
+pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
+    let (bundle, header) = open(bytes)?;
+    match header {
+        Header::Checkpoint { step, settings, data, optimiser: expected, .. } => {
+            let network = take_network(&bundle)?.ok_or_else(|| broken("a checkpoint without a network"))?;
+            let optimiser = bundle.u8("optimiser")?;
+            if fingerprint(&optimiser) != expected {
+                return Err(broken("the optimiser's bytes are not those that were written"));
+            }
+            Ok(Checkpoint { step, settings, data, network, optimiser })
+        }
+        other => Err(wrong_kind("a checkpoint", &other)),
+    }
+}
+
+/// Reads a codebook.
+///
+/// # Errors
+/// If the file cannot be read or is not a codebook of ours.
+pub fn read_codebook(path: &Path) -> Result<Codebook> {
+    codebook_from_bytes(&read(path)?).map_err(|e| e.within(path.display()))
+}
+
+/// Reads a policy; also answers with its fingerprint.
+///
+/// # Errors
+/// If the file cannot be read or is not a policy of ours.
+pub fn read_policy(path: &Path) -> Result<(Policy, String)> {
+    let bytes = read(path)?;
+    let policy = policy_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
+    Ok((policy, fingerprint(&bytes)))
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// If the file cannot be read or is not a checkpoint of ours.
+pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+    checkpoint_from_bytes(&read(path)?).map_err(|e| e.within(path.display()))
+}
+
+/// Writes a codebook and answers with its fingerprint; the file is there whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_codebook(path: &Path, codebook: &Codebook) -> Result<String> {
+    let bytes = codebook_to_bytes(codebook);
+    atomic::write(path, &bytes)?;
+    Ok(fingerprint(&bytes))
+}
+
+/// Writes a policy and answers with its fingerprint; the file is there whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_policy(path: &Path, policy: &Policy) -> Result<String> {
+    let bytes = policy_to_bytes(policy);
+    atomic::write(path, &bytes)?;
+    Ok(fingerprint(&bytes))
+}
+
+/// Writes a checkpoint; the file is there whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_checkpoint(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    atomic::write(path, &checkpoint_to_bytes(checkpoint))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io("reading", path, &e))
+}
+
+fn text(header: &Header) -> String {
+    serde_json::to_string(header).expect("headers are plain values")
+}
+
+fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
+    let (bundle, text) = Bundle::from_bytes(bytes)?;
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    if let Ok(Version { version }) = serde_json::from_str(&text)
+        && version != VERSION
+    {
+        return Err(broken("a file of another version of mcnn")
+            .expected(format!("version {VERSION}"))
+            .found(format!("version {version}"))
+            .next("use the version of mcnn that wrote it"));
+    }
+    let header = serde_json::from_str(&text)
+        .map_err(|e| broken("a header that cannot be read").found(e.to_string()))?;
+    Ok((bundle, header))
+}
+
+fn broken(what: &str) -> Error {
+    Error::new(Kind::File, what).next("the file is damaged or was not written by mcnn: make it again")
+}
+
+fn wrong_kind(expected: &str, header: &Header) -> Error {
+    let (found, next) = match header {
+        Header::Memories { .. } => ("memories", "`mcnn train` makes a policy of them"),
+        Header::Policy { .. } => ("a policy", "`mcnn learn` writes memories"),
+        Header::Checkpoint { .. } => {
+            ("a checkpoint of a training run", "`mcnn train --resume` goes on from it")
+        }
+    };
+    Error::new(Kind::File, "a file of another kind").expected(expected).found(found).next(next)
+}
+
+fn put_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
+    let (n, parts) = (codebook.len(), codebook.parts());
+    bundle.put("scale.mean", vec![codebook.n_obs()], Array::F32(parts.scale.mean.clone()));
+    bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
+    bundle.put("memory.states", vec![n, codebook.n_obs()], Array::F32(parts.states.clone()));
+    bundle.put("memory.actions", vec![n, codebook.n_act()], Array::F32(parts.actions.clone()));
+    let sources = parts.sources.iter().flat_map(|s| [s.episode, s.step]).collect();
+    bundle.put("memory.sources", vec![n, 2], Array::U32(sources));
+    bundle.put("memory.edges", vec![parts.edges.len(), 2], Array::U32(parts.edges.concat()));
+    CodebookHeader {
+        by: parts.by.clone(),
+        seed: parts.seed,
+        smooth: parts.smooth,
+        data: parts.data.clone(),
+        n_states: parts.n_states,
+    }
+}
+
+fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
+    let CodebookHeader { by, seed, smooth, data, n_states } = header;
+    let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
+    let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
+    Codebook::new(CodebookParts {
+        scale: Scale { mean: mean.1, std: std.1 },
+        states: bundle.f32("memory.states", 2)?.1,
+        actions: bundle.f32("memory.actions", 2)?.1,
+        sources: pairs(bundle.u32("memory.sources")?)
+            .into_iter()
+            .map(|[episode, step]| Step { episode, step })
+            .collect(),
+        edges: pairs(bundle.u32("memory.edges")?),
+        smooth,
+        by,
+        seed,
+        data,
+        n_states,
+    })
+}
+
+fn put_network(mlp: &Mlp, bundle: &mut Bundle) {
+    for (k, (weight, bias)) in mlp.layers().enumerate() {
+        let shape = vec![mlp.widths()[k], mlp.widths()[k + 1]];
+        bundle.put(&format!("network.{k}.bias"), vec![shape[1]], Array::F32(bias.to_vec()));
+        bundle.put(&format!("network.{k}.weight"), shape, Array::F32(weight.to_vec()));
+    }
+}
+
+fn take_network(bundle: &Bundle) -> Result<Option<Mlp>> {
+    let (mut widths, mut layers) = (Vec::new(), Vec::new());
+    while bundle.has(&format!("network.{}.weight", layers.len())) {
+        let (shape, weight) = bundle.f32(&format!("network.{}.weight", layers.len()), 2)?;
+        let (_, bias) = bundle.f32(&format!("network.{}.bias", layers.len()), 1)?;
+        if !weight.iter().chain(&bias).all(|v| v.is_finite()) {
+            return Err(broken("weights that are NaN or infinite").at(format!("network.{}", layers.len())));
+        }
+        if layers.is_empty() {
+            widths.push(shape[0]);
+        } else if widths.last() != Some(&shape[0]) {
+            return Err(
+                broken("layers that do not fit together").at(format!("network.{}.weight", layers.len()))
+            );
+        }
+        widths.push(shape[1]);
+        layers.push((weight, bias));
+    }
+    if layers.is_empty() {
+        return Ok(None);
+    }
+    Mlp::from_layers(widths, layers)
+        .map(Some)
+        .ok_or_else(|| broken("a network whose layers are not whole").at("network"))
+}
+
+#[cfg(test)]
+mod tests;

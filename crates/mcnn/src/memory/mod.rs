@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Memories: ways to choose them from demonstrations, the codebook that holds them, and recall - the one door
+//! through which a state is scaled, searched for and measured.
+
+mod choose;
+mod codebook;
+mod gas;
+mod learn;
+mod recall;
+
+pub use choose::By;
+pub use codebook::{Codebook, CodebookParts};
+pub use gas::{Gas, GasSettings};
+pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};
+pub use recall::{Recalled, Scaled, Walk};

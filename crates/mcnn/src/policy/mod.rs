@@ -1,1 +1,243 @@
-//! Placeholder.
+//! The policy: memories, a backbone and the envelope between them. A [`Policy`] is a value that never changes; an
+//! episode is a [`Session`] on it.
+
+mod explain;
+
+pub use explain::{Dimension, Explanation, Nearby};
+
+use crate::{
+    act::{Act, Acting, Decision},
+    backbone::Mlp,
+    data::Step,
+    envelope::{Envelope, Region},
+    error::{Error, Kind, Result},
+    memory::{Codebook, Recalled, Scaled},
+    seed::Seed,
+};
+
+/// What proposes actions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Backbone {
+    /// Nothing: for lambda = 0, where no proposal counts.
+    Nothing,
+    /// A multi-layer perceptron on the standardised state.
+    Mlp(Mlp),
+}
+
+/// A policy: everything that acting and explaining need.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    codebook: Codebook,
+    envelope: Envelope,
+    backbone: Backbone,
+    neighbours: usize,
+    origin: Origin,
+}
+
+/// How a policy was trained, for people and for its file.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// Gradient steps taken.
+    pub steps: u64,
+    /// The settings of the training run.
+    pub settings: serde_json::Value,
+    /// Source numbers of the episodes the network has not seen.
+    pub held_out: Vec<u32>,
+}
+
+impl Policy {
+    /// Puts a policy together. `neighbours` is 1 for the method; above 1 the remembered action is the mean over that
+    /// many nearest memories, weighted by exp(-d) (VINN, Pari et al., 2021), and the policy is no longer exactly the
+    /// memory on a memory.
+    ///
+    /// # Errors
+    /// If the envelope's knobs are out of range, the backbone's widths are not the codebook's, or there is no backbone
+    /// though lambda is not 0.
+    pub fn new(
+        codebook: Codebook,
+        envelope: Envelope,
+        backbone: Backbone,
+        neighbours: usize,
+    ) -> Result<Self> {
+        if let Some(fault) = envelope.fault() {
+            return Err(Error::new(Kind::Settings, fault)
+                .at("--lambda, --l")
+                .found(format!("lambda {}, L {}", envelope.lambda, envelope.l)));
+        }
+        if neighbours == 0 || neighbours > codebook.len() {
+            return Err(Error::new(Kind::Settings, "neighbours out of range")
+                .at("--neighbours")
+                .expected(format!("1 to {}, the number of memories", codebook.len()))
+                .found(neighbours.to_string()));
+        }
+        match &backbone {
+            Backbone::Nothing if envelope.lambda != 0.0 => {
+                return Err(Error::new(Kind::Settings, "a policy without a network needs lambda 0")
+                    .found(format!("lambda {}", envelope.lambda)));
+            }
+            Backbone::Mlp(mlp) => {
+                let (first, last) = (mlp.widths()[0], mlp.widths()[mlp.widths().len() - 1]);
+                if (first, last) != (codebook.n_obs(), codebook.n_act()) {
+                    return Err(Error::new(Kind::Mismatch, "the network and the memories have other widths")
+                        .expected(format!("{} to {}", codebook.n_obs(), codebook.n_act()))
+                        .found(format!("{first} to {last}")));
+                }
+            }
+            Backbone::Nothing => {}
+        }
+        Ok(Self { codebook, envelope, backbone, neighbours, origin: Origin::default() })
+    }
+
+    /// The same policy with a note of how it was trained.
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// How it was trained.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The memories.
+    pub fn codebook(&self) -> &Codebook {
+        &self.codebook
+    }
+
+    /// The envelope.
+    pub fn envelope(&self) -> Envelope {
+        self.envelope
+    }
+
+    /// What proposes.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// Memories whose actions are averaged; 1 is the method.
+    pub fn neighbours(&self) -> usize {
+        self.neighbours
+    }
+
+    /// What this policy is called in the literature, from its settings.
+    pub fn name(&self) -> String {
+        let squash = match self.envelope.squash {
+            crate::envelope::Squash::Clamp => "clamp",
+            crate::envelope::Squash::Tanh => "tanh",
+        };
+        match (self.envelope.lambda, self.neighbours) {
+            (0.0, 1) => "1-NN".into(),
+            (0.0, k) => format!("VINN (k = {k})"),
+            (f32::INFINITY, _) => format!("cloning, {squash}"),
+            (lambda, _) => format!("MCNN, {squash}, lambda {lambda:.3}"),
+        }
+    }
+
+    /// Starts an episode. (Nothing in this policy is random.)
+    pub fn session(&self) -> Session<'_> {
+        Session {
+            policy: self,
+            state: self.codebook.scaled_buffer(),
+            remembered: vec![0.0; self.codebook.n_act()],
+            scratch: Default::default(),
+        }
+    }
+}
+
+/// One episode of a policy: the buffers it acts with. Nothing is allocated from the second action on.
+#[derive(Debug)]
+pub struct Session<'a> {
+    policy: &'a Policy,
+    state: Scaled,
+    remembered: Vec<f32>,
+    scratch: (Vec<f32>, Vec<f32>),
+}
+
+/// What held an action: the memory it is near, and the region around it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Held {
+    /// The nearest memory and its distance.
+    pub recalled: Recalled,
+    /// The demonstrated step that memory comes from.
+    pub source: Step,
+    /// The permissible region at that distance.
+    pub region: Region,
+}
+
+impl Session<'_> {
+    /// Acts: writes the action (`[n_act]`, within the permissible region) for an observation (`[n_obs]`, the data's
+    /// own units) and says what held it.
+    ///
+    /// # Errors
+    /// If the observation has numbers that are NaN or infinite.
+    ///
+    /// # Panics
+    /// If a width is wrong.
+    pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Held> {
+        let Policy { codebook, envelope, backbone, neighbours, .. } = self.policy;
+        assert_eq!(observation.len(), codebook.n_obs(), "an observation of another width than the policy's");
+        assert_eq!(action.len(), codebook.n_act(), "an action of another width than the policy's");
+        if let Some(k) = observation.iter().position(|v| !v.is_finite()) {
+            return Err(Error::new(Kind::Data, "an observation that cannot be acted on")
+                .at(format!("dimension {k}"))
+                .expected("finite numbers")
+                .found(observation[k].to_string()));
+        }
+        codebook.scale(observation, &mut self.state);
+        let recalled = if *neighbours == 1 {
+            let recalled = codebook.recall(&self.state);
+            self.remembered.copy_from_slice(codebook.action(recalled.memory));
+            recalled
+        } else {
+            blend(codebook, &self.state, *neighbours, &mut self.remembered)
+        };
+        let region = envelope.region(recalled.distance);
+        match backbone {
+            Backbone::Nothing => {
+                action.iter_mut().zip(&self.remembered).for_each(|(f, &a)| *f = region.hold(a, 0.0));
+            }
+            Backbone::Mlp(mlp) => {
+                let proposal = mlp.propose(self.state.values(), &mut self.scratch);
+                for ((f, &a), &g) in action.iter_mut().zip(&self.remembered).zip(proposal) {
+                    *f = region.hold(a, envelope.squash.apply(g));
+                }
+            }
+        }
+        Ok(Held { recalled, source: codebook.source(recalled.memory), region })
+    }
+}
+
+/// Writes the mean action over the `k` nearest memories, weighted by exp(-d), and answers with the nearest.
+fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Recalled {
+    let near = codebook.recall_many(state, k);
+    let unit = Envelope { lambda: 1.0, l: 1.0, squash: crate::envelope::Squash::Clamp };
+    // Distances are taken from the nearest one's: the weights' ratios are the same and far away they do not vanish.
+    let weights: Vec<f32> = near.iter().map(|r| unit.region(r.distance - near[0].distance).pull).collect();
+    let total: f32 = weights.iter().sum();
+    into.fill(0.0);
+    for (r, w) in near.iter().zip(&weights) {
+        into.iter_mut().zip(codebook.action(r.memory)).for_each(|(to, a)| *to += w / total * a);
+    }
+    into.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)); // a mean can round past 1 by its last place
+    near[0]
+}
+
+impl Act for Policy {
+    fn n_obs(&self) -> usize {
+        self.codebook.n_obs()
+    }
+
+    fn n_act(&self) -> usize {
+        self.codebook.n_act()
+    }
+
+    fn start(&self, _seed: Seed) -> Box<dyn Acting + '_> {
+        Box::new(self.session())
+    }
+}
+
+impl Acting for Session<'_> {
+    fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
+        let held = Session::act(self, observation, action)?;
+        Ok(Decision { distance: Some(held.recalled.distance), weight: Some(held.region.pull) })
+    }
+}

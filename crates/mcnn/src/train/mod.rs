@@ -1,1 +1,338 @@
-//! Placeholder.
+//! Training: ordinary supervised learning of `c + r sigma(g(x))` against the demonstrated action. The nearest memory of
+//! a training state never changes, so `c` and `r` are computed once, before the first step. The caller owns the loop:
+//! a [`Run`] is stepped, and each step returns what happened.
+
+mod held_out;
+mod settings;
+
+pub use held_out::{Bin, HeldOut};
+pub use settings::{Distances, Lambda, TrainSettings};
+
+use burn::{
+    optim::{AdamConfig, GradientsParams, ModuleOptimizer},
+    tensor::{Bytes, Device, Tensor, TensorData},
+};
+
+use crate::{
+    backbone::{Mlp, MlpNet},
+    data::Demonstrations,
+    envelope::{Envelope, Squash},
+    error::{Error, Kind, Result},
+    memory::Codebook,
+    policy::{Backbone, Origin, Policy},
+    seed::Seed,
+};
+
+/// A training run: stepped by its caller, and at any step a policy.
+pub struct Run {
+    settings: TrainSettings,
+    envelope: Envelope,
+    codebook: Codebook,
+    data: String, // fingerprint
+    rows: Rows,
+    held_out: Option<Demonstrations>,
+    order: Order,
+    net: Option<MlpNet>, // none while lambda is 0: no proposal counts, so there is nothing to train
+    optimiser: ModuleOptimizer,
+    device: Device,
+    step: u64,
+}
+
+/// What a step brought.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stepped {
+    /// Steps taken so far, this one included.
+    pub step: u64,
+    /// Mean squared error of the held action on the batch, before the step.
+    pub loss: f32,
+}
+
+/// What a run needs to go on from where it was, besides its data, codebook and settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Steps taken.
+    pub step: u64,
+    /// The settings of the run, as they were resolved.
+    pub settings: TrainSettings,
+    /// Fingerprint of the data.
+    pub data: String,
+    /// The network.
+    pub network: Mlp,
+    /// The optimiser's state, in Burn's record format.
+    pub optimiser: Vec<u8>,
+}
+
+/// The training rows, ready to be gathered into batches.
+struct Rows {
+    n: usize,
+    states: Vec<f32>,  // [n, n_obs], standardised
+    targets: Vec<f32>, // [n, n_act]
+    anchors: Vec<f32>, // [n, n_act]
+    radii: Vec<f32>,   // [n]
+}
+
+impl Run {
+    /// Prepares a run.
+    ///
+    /// # Errors
+    /// If the memories were learned on other data, or a setting is out of range.
+    pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
+        settings.check()?;
+        codebook.check_data(data)?;
+        let (train, held_out) = data.split(settings.check_on, settings.seed.fork("held out"));
+        let lambda = match settings.lambda {
+            Lambda::Value(lambda) => lambda,
+            Lambda::Auto => settings::auto(&codebook, &train)?,
+        };
+        let envelope = Envelope { lambda, l: settings.l, squash: settings.squash };
+        if let Some(fault) = envelope.fault() {
+            return Err(Error::new(Kind::Settings, fault)
+                .at("--lambda, --l")
+                .found(format!("{lambda}, {}", settings.l)));
+        }
+        let rows = Rows::new(&train, &codebook, envelope, settings.distances);
+        let device = Device::flex().autodiff();
+        let net = (lambda != 0.0).then(|| {
+            let widths: Vec<usize> = [codebook.n_obs()]
+                .into_iter()
+                .chain(settings.hidden.iter().copied())
+                .chain([codebook.n_act()])
+                .collect();
+            MlpNet::new(&Mlp::random(&widths, settings.seed.fork("network")), &device)
+        });
+        let order = Order::new(rows.n, settings.seed.fork("order"));
+        let optimiser = optimiser();
+        let data = data.fingerprint();
+        Ok(Self {
+            settings,
+            envelope,
+            codebook,
+            data,
+            rows,
+            held_out,
+            order,
+            net,
+            optimiser,
+            device,
+            step: 0,
+        })
+    }
+
+    /// Prepares a run that goes on from a checkpoint, to the very bytes it would have reached unbroken.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if the checkpoint belongs to other data or other settings (the number of steps may
+    /// differ: nothing that a step does depends on it), or is past the steps asked for.
+    pub fn resume(
+        data: &Demonstrations,
+        codebook: Codebook,
+        settings: TrainSettings,
+        checkpoint: Checkpoint,
+    ) -> Result<Self> {
+        let mut run = Self::new(data, codebook, settings)?;
+        let refuse = |what: &str, expected: String, found: String| {
+            Err(Error::new(Kind::Mismatch, what)
+                .at("--resume")
+                .expected(expected)
+                .found(found)
+                .next("start anew with --force, or resume with what the run was started with"))
+        };
+        if checkpoint.data != run.data {
+            return refuse("the interrupted run had other data", checkpoint.data, run.data);
+        }
+        if let Some((name, was, is)) = checkpoint.settings.difference(&run.settings) {
+            return refuse(&format!("the interrupted run had another {name}"), was, is);
+        }
+        if checkpoint.step > run.settings.steps {
+            return refuse(
+                "the interrupted run is already further",
+                format!("at most {} steps", run.settings.steps),
+                format!("{} steps", checkpoint.step),
+            );
+        }
+        if let Some(net) = &mut run.net {
+            if checkpoint.network.widths() != net.numbers().widths() {
+                return refuse(
+                    "the interrupted run had another network",
+                    format!("{:?}", net.numbers().widths()),
+                    format!("{:?}", checkpoint.network.widths()),
+                );
+            }
+            *net = MlpNet::new(&checkpoint.network, &run.device);
+            run.optimiser =
+                optimiser().from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser)).map_err(|e| {
+                    Error::new(Kind::File, "the checkpoint's optimiser cannot be read")
+                        .found(e.to_string())
+                        .next("start anew with --force")
+                })?;
+        }
+        run.step = checkpoint.step;
+        Ok(run)
+    }
+
+    /// Takes one gradient step. Once [`done`](Self::done) it takes no more and answers `None`.
+    pub fn step(&mut self) -> Option<Stepped> {
+        if self.done() {
+            return None;
+        }
+        let net = self.net.take()?;
+        let which = self.order.batch(self.step, self.settings.batch);
+        let loss = self.loss(&net, &which);
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        self.net = Some(self.optimiser.step(self.settings.lr, net, gradients));
+        self.step += 1;
+        Some(Stepped { step: self.step, loss: loss.into_scalar::<f32>() })
+    }
+
+    /// The mean squared error of the held actions on some rows.
+    fn loss(&self, net: &MlpNet, which: &[usize]) -> Tensor<1> {
+        let gather = |from: &[f32]| {
+            let width = from.len() / self.rows.n;
+            let mut values = Vec::with_capacity(which.len() * width);
+            which.iter().for_each(|&i| values.extend_from_slice(&from[i * width..][..width]));
+            Tensor::<2>::from_data(TensorData::new(values, [which.len(), width]), &self.device)
+        };
+        let proposal = net.forward(gather(&self.rows.states));
+        let squashed = squash(proposal, self.settings.squash, slope(self.step));
+        let action = gather(&self.rows.anchors) + gather(&self.rows.radii) * squashed;
+        (action - gather(&self.rows.targets)).square().mean()
+    }
+
+    /// Whether all steps have been taken (at once, where lambda is 0 and there is nothing to train).
+    pub fn done(&self) -> bool {
+        self.net.is_none() || self.step >= self.settings.steps
+    }
+
+    /// Steps taken.
+    pub fn steps_taken(&self) -> u64 {
+        self.step
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &TrainSettings {
+        &self.settings
+    }
+
+    /// The envelope, lambda resolved.
+    pub fn envelope(&self) -> Envelope {
+        self.envelope
+    }
+
+    /// The share of training rows that train nothing, because their memory decides alone (radius 0).
+    pub fn idle_share(&self) -> f64 {
+        self.rows.radii.iter().filter(|&&r| r == 0.0).count() as f64 / self.rows.n as f64
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> Policy {
+        let backbone = self.net.as_ref().map_or(Backbone::Nothing, |net| Backbone::Mlp(net.numbers()));
+        let origin = Origin {
+            steps: self.step,
+            settings: serde_json::to_value(&self.settings).expect("settings are plain values"),
+            held_out: self.held_out.iter().flat_map(|h| (0..h.n_episodes()).map(|k| h.number(k))).collect(),
+        };
+        Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbours)
+            .expect("a run is checked when it is prepared")
+            .with_origin(origin)
+    }
+
+    /// The error on the episodes held out, by distance to memory; `None` where none were.
+    pub fn held_out(&self) -> Option<HeldOut> {
+        self.held_out.as_ref().map(|data| HeldOut::measure(&self.policy(), data))
+    }
+
+    /// What is needed to go on later; `None` where there is nothing to train.
+    ///
+    /// # Errors
+    /// If the optimiser's state cannot be written down.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let Some(net) = &self.net else { return Ok(None) };
+        let optimiser = self.optimiser.into_bytes().map_err(|e| {
+            Error::new(Kind::File, "the optimiser's state cannot be written down").found(e.to_string())
+        })?;
+        Ok(Some(Checkpoint {
+            step: self.step,
+            settings: self.settings.clone(),
+            data: self.data.clone(),
+            network: net.numbers(),
+            optimiser: optimiser.to_vec(),
+        }))
+    }
+}
+
+impl Rows {
+    fn new(train: &Demonstrations, codebook: &Codebook, envelope: Envelope, distances: Distances) -> Self {
+        let elsewhere = match distances {
+            Distances::Paper => Vec::new(),
+            Distances::Loo => codebook.elsewhere(train),
+        };
+        let rows = codebook.map_states(train, |i, state| {
+            let recalled = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.recall(state));
+            let region = envelope.region(recalled.distance);
+            let anchor =
+                codebook.action(recalled.memory).iter().map(|&a| region.anchor(a)).collect::<Vec<_>>();
+            (state.values().to_vec(), anchor, region.radius)
+        });
+        Self {
+            n: train.n_steps(),
+            states: rows.iter().flat_map(|r| &r.0).copied().collect(),
+            targets: train.actions().to_vec(),
+            anchors: rows.iter().flat_map(|r| &r.1).copied().collect(),
+            radii: rows.iter().map(|r| r.2).collect(),
+        }
+    }
+}
+
+/// Adam with PyTorch's defaults (Burn's own epsilon is 1e-5).
+fn optimiser() -> ModuleOptimizer {
+    AdamConfig::new().with_epsilon(1e-8).init()
+}
+
+/// sigma on a batch. The clamp has slope `slope` outside [-1, 1]: clamp(u) + slope (u - clamp(u)).
+fn squash(u: Tensor<2>, squash: Squash, slope: f32) -> Tensor<2> {
+    match squash {
+        Squash::Tanh => u.tanh(),
+        Squash::Clamp => {
+            let inside = u.clone().clamp(-1.0, 1.0);
+            if slope == 0.0 { inside } else { inside.clone() + (u - inside) * slope }
+        }
+    }
+}
+
+/// The slope of the clamp outside [-1, 1] at a step: the authors anneal it from 0.99 to 0 in ten stages of ten steps,
+/// so that no output is stuck without a gradient at the start.
+fn slope(step: u64) -> f32 {
+    0.99 * (1.0 - (step / 10).min(10) as f32 / 10.0)
+}
+
+/// The order in which rows are trained on: every epoch a new permutation, batches running on from one epoch into the
+/// next. A function of the seed and the position alone, so a resumed run needs no state of it.
+struct Order {
+    n: usize,
+    seed: Seed,
+    epoch: u64,
+    permutation: Vec<usize>,
+}
+
+impl Order {
+    fn new(n: usize, seed: Seed) -> Self {
+        Self { n, seed, epoch: 0, permutation: seed.nth(0).rng().permutation(n) }
+    }
+
+    fn batch(&mut self, step: u64, batch: usize) -> Vec<usize> {
+        let start = step * batch as u64;
+        (start..start + batch as u64)
+            .map(|position| {
+                let epoch = position / self.n as u64;
+                if epoch != self.epoch {
+                    self.epoch = epoch;
+                    self.permutation = self.seed.nth(epoch).rng().permutation(self.n);
+                }
+                self.permutation[(position % self.n as u64) as usize]
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! The envelope: the rule that holds a proposed action inside the permissible region around a memory's action
+//! (Memory-Consistent Neural Networks, ICLR 2024, equation 3). It knows three numbers - a distance, a memory's action,
+//! a proposal - and imports nothing. The exponential of the method appears here and nowhere else.
+//!
+//! ```text
+//! pull    w = exp(-lambda d)          the weight of the memory
+//! anchor  c = w a'                    the centre of the box
+//! radius  r = L (1 - w)               its half-width
+//! action  f = c + r sigma(g)          sigma onto [-1, 1]
+//! ```
+//!
+//! Floating point keeps the promise exactly: |r sigma| <= r because |sigma| <= 1, and rounding is monotone, so
+//! `f` lies in [`c - r`, `c + r`] as those two are computed in f32, for every input.
+
+/// sigma, the squashing of a proposal onto [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Squash {
+    /// clamp(u, -1, 1): what the authors' leaky clamp becomes once its slope has been annealed to 0.
+    Clamp,
+    /// tanh(u).
+    Tanh,
+}
+
+impl Squash {
+    /// sigma(u) in [-1, 1]. A NaN is squashed to 0, so that it cannot leave the box.
+    pub fn apply(self, u: f32) -> f32 {
+        if u.is_nan() {
+            return 0.0;
+        }
+        match self {
+            Squash::Clamp => u.clamp(-1.0, 1.0),
+            Squash::Tanh => u.tanh().clamp(-1.0, 1.0),
+        }
+    }
+}
+
+/// The two knobs of the function class and its squashing.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Envelope {
+    /// lambda >= 0, per unit of standardised distance: how fast a memory loses its weight. 0 is nearest neighbour
+    /// everywhere, infinity is the plain network everywhere (a memory's own state included).
+    #[serde(with = "lambda_as_text")]
+    pub lambda: f32,
+    /// L > 0: the amplitude of the network far from all memories. 1 covers the whole range of actions.
+    pub l: f32,
+    /// sigma.
+    pub squash: Squash,
+}
+
+/// The permissible region at one distance: shared by all action dimensions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Region {
+    /// w, the weight of the memory, in [0, 1].
+    pub pull: f32,
+    /// r = L (1 - w), the half-width of the box, in [0, L].
+    pub radius: f32,
+}
+
+impl Envelope {
+    /// What is wrong with the knobs, if anything is.
+    pub fn fault(&self) -> Option<&'static str> {
+        if self.lambda.is_nan() || self.lambda < 0.0 {
+            Some("lambda must be 0 or more, or inf")
+        } else if !(self.l > 0.0 && self.l.is_finite()) {
+            Some("L must be a number above 0")
+        } else {
+            None
+        }
+    }
+
+    /// The region at distance `d >= 0` (standardised units) from the nearest memory.
+    pub fn region(&self, d: f32) -> Region {
+        // The two limits are taken in lambda first: 0 * inf and inf * 0 have no value of their own.
+        let (pull, rest) = if self.lambda == 0.0 {
+            (1.0, 0.0)
+        } else if self.lambda == f32::INFINITY {
+            (0.0, 1.0)
+        } else {
+            let x = -self.lambda * d;
+            (x.exp(), -x.exp_m1()) // expm1 keeps the radius exact where the pull is nearly 1
+        };
+        Region { pull, radius: self.l * rest }
+    }
+
+    /// The distance at which a memory counts half: ln 2 / lambda.
+    pub fn half_distance(&self) -> f32 {
+        std::f32::consts::LN_2 / self.lambda
+    }
+
+    /// The lambda at which a memory has weight `pull` (in (0, 1)) at distance `d > 0`.
+    pub fn lambda_for(pull: f32, d: f32) -> f32 {
+        -pull.ln() / d
+    }
+}
+
+impl Region {
+    /// c = w a', the centre of the box in a dimension where the memory's action is `remembered`.
+    pub fn anchor(&self, remembered: f32) -> f32 {
+        self.pull * remembered
+    }
+
+    /// The box in that dimension: what the action can be, whatever is proposed.
+    pub fn bounds(&self, remembered: f32) -> [f32; 2] {
+        let c = self.anchor(remembered);
+        [c - self.radius, c + self.radius]
+    }
+
+    /// f = c + r s, for a squashed proposal `s` in [-1, 1].
+    pub fn hold(&self, remembered: f32, s: f32) -> f32 {
+        self.anchor(remembered) + self.radius * s
+    }
+}
+
+/// JSON has no infinity: lambda is written as a number or as "inf".
+mod lambda_as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(lambda: &f32, to: S) -> Result<S::Ok, S::Error> {
+        if lambda.is_finite() { to.serialize_f32(*lambda) } else { to.serialize_str("inf") }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f32),
+        Word(String),
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Number(lambda) => Ok(lambda),
+            Written::Word(word) if word == "inf" => Ok(f32::INFINITY),
+            Written::Word(word) => {
+                Err(D::Error::custom(format!("lambda must be a number or \"inf\", not {word:?}")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that stress rounding: tiny, huge, ordinary, and the special ones.
+    fn awkward() -> Vec<f32> {
+        let mut all = vec![
+            0.0,
+            1e-45,
+            1e-30,
+            1e-7,
+            0.1,
+            0.5,
+            1.0,
+            1.0 + f32::EPSILON,
+            3.0,
+            88.0,
+            104.0,
+            1e9,
+            f32::MAX,
+            f32::INFINITY,
+        ];
+        all.extend((1..60).map(|i| (i as f32 * 0.37).sin().abs() * 10f32.powi(i % 7 - 3)));
+        all
+    }
+
+    #[test]
+    fn every_action_lies_in_its_box_and_within_the_stated_distance_of_the_memory() {
+        let mut checked = 0;
+        for lambda in awkward() {
+            for l in [0.1, 1.0, 2.5] {
+                for squash in [Squash::Clamp, Squash::Tanh] {
+                    let envelope = Envelope { lambda, l, squash };
+                    assert_eq!(envelope.fault(), None);
+                    for d in awkward() {
+                        let region = envelope.region(d);
+                        assert!((0.0..=1.0).contains(&region.pull) && (0.0..=l).contains(&region.radius));
+                        for remembered in [-1.0, -0.3, 0.0, 0.77, 1.0] {
+                            let [low, high] = region.bounds(remembered);
+                            let gap = (1.0 - f64::from(region.pull)) * f64::from(l + remembered.abs());
+                            for u in [
+                                f32::NEG_INFINITY,
+                                -1e30,
+                                -1.0,
+                                -0.2,
+                                0.0,
+                                0.9,
+                                7.0,
+                                f32::MAX,
+                                f32::INFINITY,
+                                f32::NAN,
+                            ] {
+                                let f = region.hold(remembered, squash.apply(u));
+                                assert!(
+                                    low <= f && f <= high,
+                                    "{envelope:?} d {d} u {u}: {f} outside [{low}, {high}]"
+                                );
+                                // The second bound is a product of rounded numbers: allow their last places.
+                                assert!(f64::from((f - remembered).abs()) <= gap + 4e-7 * f64::from(l + 1.0));
+                                checked += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        assert!(checked > 1_000_000);
+    }
+
+    #[test]
+    fn at_a_memory_the_action_is_the_memorys_to_the_bit() {
+        for lambda in awkward().into_iter().filter(|l| l.is_finite()) {
+            let region = Envelope { lambda, l: 1.7, squash: Squash::Clamp }.region(0.0);
+            for remembered in [-1.0, -0.123_456_79, 0.0, 1.0] {
+                assert_eq!(region.hold(remembered, Squash::Clamp.apply(f32::INFINITY)), remembered);
+            }
+        }
+    }
+
+    #[test]
+    fn the_limits_of_lambda_are_nearest_neighbour_and_the_plain_network() {
+        for d in awkward() {
+            let copy = Envelope { lambda: 0.0, l: 1.0, squash: Squash::Clamp }.region(d);
+            assert_eq!(copy.hold(0.3, -1.0), 0.3);
+            let plain = Envelope { lambda: f32::INFINITY, l: 1.0, squash: Squash::Clamp }.region(d);
+            assert_eq!(plain.hold(0.3, -0.9), -0.9);
+        }
+    }
+
+    #[test]
+    fn the_half_distance_halves_the_weight() {
+        let envelope = Envelope { lambda: 2.5, l: 1.0, squash: Squash::Clamp };
+        assert!((envelope.region(envelope.half_distance()).pull - 0.5).abs() < 1e-6);
+        assert!((Envelope::lambda_for(0.5, envelope.half_distance()) - 2.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn knobs_out_of_range_are_faults_and_infinity_survives_json() {
+        let good = Envelope { lambda: f32::INFINITY, l: 1.0, squash: Squash::Tanh };
+        assert_eq!(serde_json::from_str::<Envelope>(&serde_json::to_string(&good).unwrap()).unwrap(), good);
+        for lambda in [-1.0, f32::NAN, f32::NEG_INFINITY] {
+            assert!(Envelope { lambda, ..good }.fault().is_some());
+        }
+        for l in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(Envelope { l, ..good }.fault().is_some());
+        }
+    }
+}

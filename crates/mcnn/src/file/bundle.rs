@@ -1,0 +1,130 @@
+//! Named arrays and one text: the container under all our files.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use safetensors::{Dtype, SafeTensors, View};
+
+use super::broken;
+use crate::error::Result;
+
+/// The numbers of an array.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Array {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+    U8(Vec<u8>),
+}
+
+/// Arrays by name, each with its shape.
+#[derive(Debug, Default)]
+pub struct Bundle(BTreeMap<String, (Vec<usize>, Array)>);
+
+/// The one key of the metadata: with one there is one order, and equal files are equal bytes.
+const KEY: &str = "mcnn";
+
+impl Bundle {
+    pub fn put(&mut self, name: &str, shape: Vec<usize>, array: Array) {
+        self.0.insert(name.into(), (shape, array));
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The numbers and the shape of an array of `rank` dimensions.
+    pub fn f32(&self, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<f32>)> {
+        match self.0.get(name) {
+            Some((shape, Array::F32(values))) if shape.len() == rank => Ok((shape.clone(), values.clone())),
+            other => Err(unfit(name, &format!("F32 of {rank} dimensions"), other)),
+        }
+    }
+
+    /// The numbers of an array of pairs.
+    pub fn u32(&self, name: &str) -> Result<Vec<u32>> {
+        match self.0.get(name) {
+            Some((shape, Array::U32(values))) if shape.len() == 2 && shape[1] == 2 => Ok(values.clone()),
+            other => Err(unfit(name, "U32 of shape [n, 2]", other)),
+        }
+    }
+
+    /// The bytes of an array of bytes.
+    pub fn u8(&self, name: &str) -> Result<Vec<u8>> {
+        match self.0.get(name) {
+            Some((_, Array::U8(values))) => Ok(values.clone()),
+            other => Err(unfit(name, "U8", other)),
+        }
+    }
+
+    pub fn to_bytes(&self, text: &str) -> Vec<u8> {
+        let metadata = [(KEY.to_string(), text.to_string())].into();
+        let views = self.0.iter().map(|(name, (shape, array))| (name, Entry(shape, array)));
+        safetensors::serialize(views, Some(metadata)).expect("shapes fit their arrays")
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, String)> {
+        let unreadable = |e: safetensors::SafeTensorError| {
+            broken("not a file of mcnn, or one cut short").expected("a safetensors file").found(e.to_string())
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+        let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).cloned().ok_or_else(|| {
+            broken("a safetensors file that mcnn did not write").expected(format!("the metadata key {KEY:?}"))
+        })?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let mut bundle = Self::default();
+        for (name, view) in tensors.iter() {
+            let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+            let array = match view.dtype() {
+                Dtype::F32 => Array::F32(words().map(f32::from_le_bytes).collect()),
+                Dtype::U32 => Array::U32(words().map(u32::from_le_bytes).collect()),
+                Dtype::U8 => Array::U8(view.data().to_vec()),
+                other => {
+                    return Err(broken("an array of unknown type").at(name).found(format!("{other:?}")));
+                }
+            };
+            bundle.put(name, view.shape().to_vec(), array);
+        }
+        Ok((bundle, text))
+    }
+}
+
+fn unfit(name: &str, expected: &str, found: Option<&(Vec<usize>, Array)>) -> crate::Error {
+    let found = match found {
+        None => "nothing of that name".to_string(),
+        Some((shape, Array::F32(_))) => format!("F32 of shape {shape:?}"),
+        Some((shape, Array::U32(_))) => format!("U32 of shape {shape:?}"),
+        Some((shape, Array::U8(_))) => format!("U8 of shape {shape:?}"),
+    };
+    broken("an array that is missing or of another shape").at(name).expected(expected).found(found)
+}
+
+struct Entry<'a>(&'a [usize], &'a Array);
+
+impl View for Entry<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.1 {
+            Array::F32(_) => Dtype::F32,
+            Array::U32(_) => Dtype::U32,
+            Array::U8(_) => Dtype::U8,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self.1 {
+            Array::F32(v) => Cow::Owned(v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            Array::U32(v) => Cow::Owned(v.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            Array::U8(v) => Cow::Borrowed(v),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match self.1 {
+            Array::F32(v) => 4 * v.len(),
+            Array::U32(v) => 4 * v.len(),
+            Array::U8(v) => v.len(),
+        }
+    }
+}

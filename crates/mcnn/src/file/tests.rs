@@ -1,0 +1,105 @@
+use super::*;
+use crate::{
+    data::{ActionRange, Demonstrations, Parts},
+    memory::{Amount, By, LearnSettings, learn},
+    seed::Seed,
+    train::{Lambda, Run},
+};
+
+fn data() -> Demonstrations {
+    let mut rng = Seed(1).rng();
+    let states = (0..60 * 3).map(|_| rng.normal() as f32).collect();
+    let actions = (0..60 * 2).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![20, 60] };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
+fn codebook() -> Codebook {
+    learn(&data(), &LearnSettings { amount: Amount::Count(15), by: By::Gas, ..Default::default() })
+        .unwrap()
+        .codebook
+}
+
+fn run(lambda: Lambda) -> Run {
+    let settings = TrainSettings { hidden: vec![6], lambda, batch: 8, steps: 5, ..Default::default() };
+    let mut run = Run::new(&data(), codebook(), settings).unwrap();
+    while run.step().is_some() {}
+    run
+}
+
+#[test]
+fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
+    let book = codebook();
+    assert_eq!(codebook_from_bytes(&codebook_to_bytes(&book)).unwrap().parts(), book.parts());
+    for lambda in [Lambda::Auto, Lambda::Value(0.0), Lambda::Value(f32::INFINITY)] {
+        let run = run(lambda);
+        let policy = run.policy();
+        let back = policy_from_bytes(&policy_to_bytes(&policy)).unwrap();
+        assert_eq!((back.envelope(), back.neighbours()), (policy.envelope(), policy.neighbours()));
+        assert_eq!((back.backbone(), back.origin()), (policy.backbone(), policy.origin()));
+        let (mut was, mut is) = (policy.session(), back.session());
+        let mut rng = Seed(9).rng();
+        for _ in 0..200 {
+            let state: Vec<f32> = (0..3).map(|_| 3.0 * rng.normal() as f32).collect();
+            let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
+            assert_eq!(was.act(&state, &mut a).unwrap(), is.act(&state, &mut b).unwrap());
+            assert_eq!(a, b);
+        }
+        if let Some(checkpoint) = run.checkpoint().unwrap() {
+            assert_eq!(checkpoint_from_bytes(&checkpoint_to_bytes(&checkpoint)).unwrap(), checkpoint);
+        }
+    }
+}
+
+#[test]
+fn one_seed_writes_the_same_bytes() {
+    assert_eq!(codebook_to_bytes(&codebook()), codebook_to_bytes(&codebook()));
+    assert_eq!(policy_to_bytes(&run(Lambda::Auto).policy()), policy_to_bytes(&run(Lambda::Auto).policy()));
+}
+
+#[test]
+fn a_file_cut_short_or_changed_is_refused_or_harmless_but_never_a_panic() {
+    let good = policy_to_bytes(&run(Lambda::Auto).policy());
+    for length in (0..good.len()).step_by(7) {
+        assert!(policy_from_bytes(&good[..length]).is_err(), "{length} of {} bytes", good.len());
+    }
+    let mut rng = Seed(2).rng();
+    for _ in 0..3000 {
+        let mut bytes = good.clone();
+        let at = if rng.below(2) == 0 { rng.below(bytes.len()) } else { rng.below(1500) };
+        bytes[at] = rng.bits() as u8;
+        if let Ok(policy) = policy_from_bytes(&bytes) {
+            let mut action = [0.0; 2];
+            policy.session().act(&[0.1, 0.2, 0.3], &mut action).unwrap();
+        }
+    }
+}
+
+#[test]
+fn files_of_another_kind_or_version_say_what_they_are() {
+    let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
+    assert!(message(&codebook_to_bytes(&codebook())).contains("found: memories"));
+    let checkpoint = run(Lambda::Auto).checkpoint().unwrap().unwrap();
+    assert!(message(&checkpoint_to_bytes(&checkpoint)).contains("checkpoint"));
+    assert!(message(b"PK\x03\x04 something else entirely").contains("safetensors"));
+    let empty = safetensors::serialize(std::iter::empty::<(String, safetensors::tensor::TensorView)>(), None)
+        .unwrap();
+    assert!(message(&empty).contains("mcnn did not write"));
+    let text = String::from_utf8_lossy(&policy_to_bytes(&run(Lambda::Auto).policy())).into_owned();
+    assert!(text.contains(r#"\"version\":1"#));
+    let mut newer = policy_to_bytes(&run(Lambda::Auto).policy());
+    let at = newer.windows(13).position(|w| w == br#"\"version\":1"#).unwrap();
+    newer[at + 12] = b'2';
+    assert!(message(&newer).contains("version 2"));
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_refused() {
+    let policy = run(Lambda::Auto).policy();
+    let mut bytes = policy_to_bytes(&policy);
+    let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
+    let first = mlp.layers().next().unwrap().1[0].to_le_bytes();
+    let at = bytes.windows(4).rposition(|w| w == first).unwrap();
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(policy_from_bytes(&bytes).unwrap_err().to_string().contains("NaN"));
+}

@@ -1,0 +1,110 @@
+//! Recall: scale a state, search the codebook, measure the distance. The only way from a state to a distance.
+
+use super::Codebook;
+
+/// A state in standardised units. Only a codebook makes one, with its own scale, so that nothing can be measured in
+/// another space than the one searched.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scaled(pub(super) Vec<f32>);
+
+impl Scaled {
+    /// The standardised numbers: `[n_obs]`.
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+/// A memory that was recalled, and how far from it the state is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recalled {
+    /// The memory's number in the codebook.
+    pub memory: usize,
+    /// Euclidean distance in standardised units.
+    pub distance: f32,
+}
+
+/// What a walk over the graph came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Walk {
+    /// The nearest memory: always exactly the one [`Codebook::recall`] gives.
+    pub recalled: Recalled,
+    /// Whether the walk itself had already ended on it.
+    pub found: bool,
+    /// Memories the walk measured.
+    pub measured: usize,
+    /// Share of the exact scan's arithmetic that the walk's bound made unnecessary, in [0, 1].
+    pub saved: f32,
+}
+
+impl Codebook {
+    /// An empty scaled state, to be filled by [`scale`](Self::scale) again and again.
+    pub fn scaled_buffer(&self) -> Scaled {
+        Scaled(vec![0.0; self.n_obs()])
+    }
+
+    /// Scales a state (`[n_obs]`, the data's own units) into a buffer.
+    pub fn scale(&self, state: &[f32], into: &mut Scaled) {
+        self.parts.scale.apply(state, &mut into.0);
+    }
+
+    /// The memory nearest to a state; the one of lowest number where several are equally near.
+    pub fn recall(&self, state: &Scaled) -> Recalled {
+        recalled(self.table.nearest(&state.0).expect("a codebook has a memory"))
+    }
+
+    /// The memory nearest to a state and the one after it, where there are two.
+    pub fn recall_two(&self, state: &Scaled) -> (Recalled, Option<Recalled>) {
+        let (first, second) = self.table.two_nearest(&state.0);
+        (recalled(first.expect("a codebook has a memory")), second.map(recalled))
+    }
+
+    /// The `k` memories nearest to a state, nearest first; all where there are fewer.
+    pub fn recall_many(&self, state: &Scaled, k: usize) -> Vec<Recalled> {
+        let mut hits = Vec::new();
+        self.table.k_nearest(&state.0, k, &mut hits);
+        hits.into_iter().map(recalled).collect()
+    }
+
+    /// The nearest memory that does not come from source episode `episode`, where there is one.
+    pub fn recall_elsewhere(&self, state: &Scaled, episode: u32) -> Option<Recalled> {
+        self.table.nearest_where(&state.0, |i| self.episodes[i] != episode).map(recalled)
+    }
+
+    /// The nearest memory by way of the graph: from the last answer, go to whichever neighbour is nearer until none
+    /// is; the distance reached then bounds an exact scan, which can give up early on everything farther.
+    pub fn recall_walk(&self, state: &Scaled, last: usize) -> Walk {
+        let measure = |i: usize| {
+            let row = &self.scaled[i * self.n_obs()..][..self.n_obs()];
+            nearest::Hit { index: i, d2: nearest::distance2(&state.0, row) }
+        };
+        let mut here = measure(last);
+        let mut measured = 1;
+        loop {
+            let before = here;
+            for &j in &self.links[before.index] {
+                let there = measure(j as usize);
+                measured += 1;
+                if there.d2 < here.d2 || (there.d2 == here.d2 && there.index < here.index) {
+                    here = there;
+                }
+            }
+            if here == before {
+                break;
+            }
+        }
+        let (hit, unread) = self.table.nearest_from(&state.0, here.index);
+        let saved = unread as f32 / self.table.columns() as f32;
+        Walk { recalled: recalled(hit), found: hit.index == here.index, measured, saved }
+    }
+
+    /// How much each dimension of the state contributes to the squared distance from a memory: `[n_obs]`, adding up
+    /// to the squared distance.
+    pub fn contributions(&self, state: &Scaled, memory: usize) -> Vec<f32> {
+        let row = &self.scaled[memory * self.n_obs()..][..self.n_obs()];
+        state.0.iter().zip(row).map(|(s, m)| (s - m) * (s - m)).collect()
+    }
+}
+
+fn recalled(hit: nearest::Hit) -> Recalled {
+    Recalled { memory: hit.index, distance: hit.d2.sqrt() }
+}

@@ -1,0 +1,99 @@
+//! Why a policy acts as it does in a state.
+
+use serde::Serialize;
+
+use super::{Backbone, Policy};
+use crate::{data::Step, error::Result};
+
+/// A memory near the state explained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Nearby {
+    /// The memory's number in the codebook.
+    pub memory: usize,
+    /// The demonstrated step it comes from.
+    pub source: Step,
+    /// Euclidean distance in standardised units.
+    pub distance: f32,
+}
+
+/// One dimension of the action.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Dimension {
+    /// a', the memory's action.
+    pub remembered: f32,
+    /// c, the centre of the box.
+    pub anchor: f32,
+    /// g, what the network proposed; absent where nothing proposes.
+    pub proposal: Option<f32>,
+    /// f, the action.
+    pub action: f32,
+    /// The lowest action possible here, whatever is proposed.
+    pub low: f32,
+    /// The highest action possible here, whatever is proposed.
+    pub high: f32,
+}
+
+/// Everything that made an action.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The nearest memory.
+    pub memory: Nearby,
+    /// The second nearest, where there is one.
+    pub runner_up: Option<Nearby>,
+    /// w, the weight of the memory.
+    pub pull: f32,
+    /// r, the half-width of the box.
+    pub radius: f32,
+    /// Training steps averaged into a memory's action.
+    pub smooth: usize,
+    /// Memories averaged into the remembered action.
+    pub neighbours: usize,
+    /// The action by dimension.
+    pub dimensions: Vec<Dimension>,
+    /// How much each state dimension adds to the squared distance: `[n_obs]`.
+    pub contributions: Vec<f32>,
+}
+
+impl Policy {
+    /// Explains the action for an observation (`[n_obs]`, the data's own units).
+    ///
+    /// # Errors
+    /// If the observation has numbers that are NaN or infinite.
+    ///
+    /// # Panics
+    /// If the width is wrong.
+    pub fn explain(&self, observation: &[f32]) -> Result<Explanation> {
+        let mut session = self.session();
+        let mut action = vec![0.0; self.codebook.n_act()];
+        let held = session.act(observation, &mut action)?;
+        let (_, runner_up) = self.codebook.recall_two(&session.state);
+        let nearby = |r: crate::memory::Recalled| Nearby {
+            memory: r.memory,
+            source: self.codebook.source(r.memory),
+            distance: r.distance,
+        };
+        let proposals = match &self.backbone {
+            Backbone::Nothing => None,
+            Backbone::Mlp(mlp) => Some(mlp.propose(session.state.values(), &mut session.scratch).to_vec()),
+        };
+        let dimensions = (0..action.len())
+            .map(|k| {
+                let remembered = session.remembered[k];
+                let [low, high] = held.region.bounds(remembered);
+                let anchor = held.region.anchor(remembered);
+                let proposal = proposals.as_ref().map(|p| p[k]);
+                Dimension { remembered, anchor, proposal, action: action[k], low, high }
+            })
+            .collect();
+        Ok(Explanation {
+            memory: nearby(held.recalled),
+            runner_up: runner_up.map(nearby),
+            pull: held.region.pull,
+            radius: held.region.radius,
+            smooth: self.codebook.parts().smooth,
+            neighbours: self.neighbours,
+            dimensions,
+            contributions: self.codebook.contributions(&session.state, held.recalled.memory),
+        })
+    }
+}

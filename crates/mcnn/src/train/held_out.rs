@@ -1,0 +1,98 @@
+//! The error on episodes held out, by distance to memory.
+
+use serde::Serialize;
+
+use crate::{
+    data::Demonstrations,
+    memory::Recalled,
+    policy::{Backbone, Policy},
+};
+
+/// Mean squared errors on held-out states. Each state is held by the nearest memory from another episode: where the
+/// memories were learned on all the data, those of the state's own episode would flatter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HeldOut {
+    /// States.
+    pub states: usize,
+    /// Mean squared error of the policy's action, over states and dimensions.
+    pub loss: f64,
+    /// Four bins of equally many states, from near to far.
+    pub by_distance: Vec<Bin>,
+}
+
+/// The states within a range of distances.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bin {
+    /// Smallest and largest distance in the bin, in standardised units.
+    pub distance: [f32; 2],
+    /// States in it.
+    pub states: usize,
+    /// Mean weight of the memory.
+    pub weight: f64,
+    /// Mean squared error of the policy's action.
+    pub loss: f64,
+    /// Mean squared error of copying the memory.
+    pub copying: f64,
+    /// Mean squared error of the network alone; absent where there is none.
+    pub network: Option<f64>,
+}
+
+/// One held-out state: distance, weight, and the three squared errors, each a mean over dimensions.
+struct Row(f32, f32, [f64; 2], Option<f64>);
+
+impl HeldOut {
+    pub(super) fn measure(policy: &Policy, data: &Demonstrations) -> Self {
+        let codebook = policy.codebook();
+        let episodes: Vec<u32> = (0..data.n_episodes())
+            .flat_map(|k| std::iter::repeat_n(data.number(k), data.episode(k).len()))
+            .collect();
+        let mut rows = codebook.map_states(data, |i, state| {
+            let Recalled { memory, distance } =
+                codebook.recall_elsewhere(state, episodes[i]).unwrap_or_else(|| codebook.recall(state));
+            let (region, squash) = (policy.envelope().region(distance), policy.envelope().squash);
+            let proposal: Option<Vec<f32>> = match policy.backbone() {
+                Backbone::Nothing => None,
+                Backbone::Mlp(mlp) => Some(
+                    mlp.propose(state.values(), &mut Default::default())
+                        .iter()
+                        .map(|&g| squash.apply(g))
+                        .collect(),
+                ),
+            };
+            let remembered = codebook.action(memory);
+            let error = |f: &dyn Fn(usize) -> f32| {
+                let squares = data.action(i).iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
+                squares.sum::<f64>() / data.n_act() as f64
+            };
+            let held = error(&|k| region.hold(remembered[k], proposal.as_ref().map_or(0.0, |p| p[k])));
+            let network = proposal.as_ref().map(|p| error(&|k| p[k]));
+            Row(distance, region.pull, [held, error(&|k| remembered[k])], network)
+        });
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let n = rows.len();
+        let bins = 4.min(n);
+        Self {
+            states: n,
+            loss: mean(rows.iter().map(|r| r.2[0])),
+            by_distance: (0..bins).map(|b| Bin::of(&rows[b * n / bins..(b + 1) * n / bins])).collect(),
+        }
+    }
+}
+
+impl Bin {
+    fn of(rows: &[Row]) -> Self {
+        Bin {
+            distance: [rows[0].0, rows[rows.len() - 1].0],
+            states: rows.len(),
+            weight: mean(rows.iter().map(|r| f64::from(r.1))),
+            loss: mean(rows.iter().map(|r| r.2[0])),
+            copying: mean(rows.iter().map(|r| r.2[1])),
+            network: rows[0].3.map(|_| mean(rows.iter().filter_map(|r| r.3))),
+        }
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (n, sum) = values.fold((0, 0.0), |(n, sum), v| (n + 1, sum + v));
+    sum / f64::from(n)
+}

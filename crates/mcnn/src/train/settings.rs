@@ -1,0 +1,192 @@
+//! Settings of training, and the choice of lambda from the data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data::Demonstrations,
+    envelope::{Envelope, Squash},
+    error::{Error, Kind, Result},
+    memory::Codebook,
+    seed::Seed,
+};
+
+/// How lambda is set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Lambda {
+    /// From the data: a memory counts [`AUTO_PULL`](Self::AUTO_PULL) at the median distance between a training state
+    /// and its nearest memory from another episode.
+    Auto,
+    /// lambda of the formula: 0 or more, or infinite.
+    Value(f32),
+}
+
+/// Which memory a training state is held by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distances {
+    /// The nearest one, as in the paper: often one of the state's own episode, nearer than any will be in acting.
+    Paper,
+    /// The nearest one from another episode (leave one out): what a state sees in acting.
+    Loo,
+}
+
+/// Settings of a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// sigma.
+    pub squash: Squash,
+    /// lambda.
+    pub lambda: Lambda,
+    /// L, the amplitude.
+    pub l: f32,
+    /// Which memory a training state is held by.
+    pub distances: Distances,
+    /// Memories averaged into the remembered action: 1 is the method, above 1 is VINN.
+    pub neighbours: usize,
+    /// Gradient steps.
+    pub steps: u64,
+    /// Rows in a batch.
+    pub batch: usize,
+    /// Learning rate of Adam.
+    pub lr: f64,
+    /// Share of whole episodes held out.
+    pub check_on: f64,
+    /// Decides whatever is random.
+    pub seed: Seed,
+}
+
+impl Default for TrainSettings {
+    /// The authors' network and optimiser (the paper, appendix), with lambda set from the data.
+    fn default() -> Self {
+        Self {
+            hidden: vec![256, 256],
+            squash: Squash::Clamp,
+            lambda: Lambda::Auto,
+            l: 1.0,
+            distances: Distances::Loo,
+            neighbours: 1,
+            steps: 20_000,
+            batch: 256,
+            lr: 3e-4,
+            check_on: 0.1,
+            seed: Seed(0),
+        }
+    }
+}
+
+impl TrainSettings {
+    pub(super) fn check(&self) -> Result<()> {
+        let refuse = |option: &str, expected: &str, found: String| {
+            Err(Error::new(Kind::Settings, "a setting out of range")
+                .at(option)
+                .expected(expected)
+                .found(found))
+        };
+        if self.hidden.contains(&0) || self.hidden.iter().any(|&w| w > 1 << 16) || self.hidden.len() > 64 {
+            return refuse("--hidden", "at most 64 widths of 1 to 65536", format!("{:?}", self.hidden));
+        }
+        if self.batch == 0 || self.batch > 1 << 20 {
+            return refuse("--batch", "1 to 1048576 rows", self.batch.to_string());
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return refuse("--lr", "a number above 0", self.lr.to_string());
+        }
+        if !(0.0..1.0).contains(&self.check_on) {
+            return refuse(
+                "--check-on",
+                "a share of the episodes, 0 up to but not 1",
+                self.check_on.to_string(),
+            );
+        }
+        if self.neighbours > 1 && self.lambda != Lambda::Value(0.0) {
+            return refuse("--neighbours", "1, or --lambda 0 with it", self.neighbours.to_string());
+        }
+        Ok(())
+    }
+
+    /// The first setting that differs, steps aside: its name and both values.
+    pub(super) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
+        let object = |s: &Self| match serde_json::to_value(Self { steps: 0, ..s.clone() }) {
+            Ok(serde_json::Value::Object(map)) => map,
+            _ => unreachable!("settings are plain values"),
+        };
+        let other = object(other);
+        object(self)
+            .into_iter()
+            .find(|(name, value)| other.get(name) != Some(value))
+            .map(|(name, value)| (name.clone(), value.to_string(), other[&name].to_string()))
+    }
+}
+
+impl Lambda {
+    /// The weight `auto` gives a memory at the median distance.
+    pub const AUTO_PULL: f32 = 0.5;
+}
+
+impl Serialize for Lambda {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Lambda::Value(v) if v.is_finite() => to.serialize_f32(*v),
+            other => to.serialize_str(&other.to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Lambda {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        match serde_json::Value::deserialize(from)? {
+            serde_json::Value::Number(n) => Ok(Lambda::Value(n.as_f64().unwrap_or(f64::NAN) as f32)),
+            serde_json::Value::String(s) => s.parse().map_err(serde::de::Error::custom),
+            _ => Err(serde::de::Error::custom("lambda must be a number, \"inf\" or \"auto\"")),
+        }
+    }
+}
+
+impl std::fmt::Display for Lambda {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Lambda::Auto => f.write_str("auto"),
+            Lambda::Value(v) => write!(f, "{v}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Lambda {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text == "auto" {
+            return Ok(Lambda::Auto);
+        }
+        match text.parse::<f32>() {
+            Ok(value) if value >= 0.0 => Ok(Lambda::Value(value)),
+            _ => Err(format!("lambda must be a number of 0 or more, inf or auto, not {text:?}")),
+        }
+    }
+}
+
+/// lambda from the distances between training states and their nearest memory from another episode (or, with one
+/// episode alone, their second nearest memory: the nearest is often the state itself).
+pub(super) fn auto(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
+    let mut distances: Vec<f32> =
+        codebook.elsewhere(train).into_iter().flatten().map(|r| r.distance).collect();
+    if distances.is_empty() {
+        distances = codebook
+            .map_states(train, |_, s| codebook.recall_two(s).1)
+            .into_iter()
+            .flatten()
+            .map(|r| r.distance)
+            .collect();
+    }
+    distances.sort_unstable_by(f32::total_cmp);
+    match distances.get(distances.len() / 2) {
+        Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(Lambda::AUTO_PULL, median)),
+        _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
+            .at("--lambda auto")
+            .expected("training states at some distance from the memories of other episodes")
+            .found(if distances.is_empty() { "one memory alone" } else { "a median distance of 0" })
+            .next("give lambda as a number")),
+    }
+}

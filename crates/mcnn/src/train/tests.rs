@@ -1,0 +1,276 @@
+use serde::Deserialize;
+
+use super::*;
+use crate::{
+    data::{ActionRange, Parts, Scale},
+    memory::{Amount, By, CodebookParts, LearnSettings, learn},
+};
+
+/// What python/tests/torch_trajectory.py printed.
+#[derive(Deserialize)]
+struct Torch {
+    states: Vec<f32>,
+    actions: Vec<f32>,
+    memories: Vec<usize>,
+    lambda: f32,
+    lr: f64,
+    hidden: Vec<usize>,
+    runs: Vec<TorchRun>,
+}
+
+#[derive(Deserialize)]
+struct TorchRun {
+    squash: Squash,
+    start: Vec<(Vec<f32>, Vec<f32>)>,
+    losses: Vec<f32>,
+    end: Vec<(Vec<f32>, Vec<f32>)>,
+    probes: Vec<Vec<f32>>,
+    actions: Vec<Vec<f32>>,
+}
+
+fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
+    Codebook::new(CodebookParts {
+        scale: Scale::fit(data),
+        states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
+        actions: rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
+        sources: rows.iter().map(|&i| data.step(i)).collect(),
+        edges: vec![],
+        smooth: 1,
+        by: "hand".into(),
+        seed: 0,
+        data: data.fingerprint(),
+        n_states: data.n_steps(),
+    })
+    .unwrap()
+}
+
+fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what} {i}: {a}, PyTorch has {b}");
+    }
+}
+
+#[test]
+fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
+    let torch: Torch = serde_json::from_str(include_str!("torch_values.json")).unwrap();
+    let data = Demonstrations::new(
+        Parts {
+            n_obs: 3,
+            n_act: 2,
+            states: torch.states,
+            actions: torch.actions,
+            rewards: None,
+            ends: vec![6, 12],
+        },
+        ActionRange::Refuse,
+    )
+    .unwrap();
+    for expected in torch.runs {
+        let settings = TrainSettings {
+            hidden: torch.hidden.clone(),
+            squash: expected.squash,
+            lambda: Lambda::Value(torch.lambda),
+            distances: Distances::Paper,
+            steps: expected.losses.len() as u64,
+            batch: 12, // every row once a step
+            lr: torch.lr,
+            check_on: 0.0,
+            ..TrainSettings::default()
+        };
+        let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
+        let start = Mlp::from_layers(vec![3, 5, 4, 2], expected.start).unwrap();
+        run.net = Some(MlpNet::new(&start, &run.device));
+        let losses: Vec<f32> = std::iter::from_fn(|| run.step()).map(|s| s.loss).collect();
+        close(&losses, &expected.losses, 2e-5, "loss at step");
+        assert!(losses[0] > 2.0 * losses[losses.len() - 1], "it learned something");
+        let policy = run.policy();
+        let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
+        for ((weight, bias), expected) in mlp.layers().zip(&expected.end) {
+            close(weight, &expected.0, 2e-4, "weight");
+            close(bias, &expected.1, 2e-4, "bias");
+        }
+        let mut session = policy.session();
+        for (probe, expected) in expected.probes.iter().zip(&expected.actions) {
+            let mut action = [0.0; 2];
+            session.act(probe, &mut action).unwrap();
+            close(&action, expected, 2e-4, "action");
+        }
+    }
+}
+
+fn some_data() -> Demonstrations {
+    let mut rng = Seed(11).rng();
+    let n = 90;
+    let states: Vec<f32> = (0..n * 3).map(|_| rng.normal() as f32).collect();
+    let actions = states.chunks(3).flat_map(|s| [s[0].sin(), (s[1] * s[2]).tanh()]).collect();
+    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![30, 60, 90] };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
+fn some_codebook(data: &Demonstrations) -> Codebook {
+    learn(data, &LearnSettings { amount: Amount::Count(20), by: By::Random, ..Default::default() })
+        .unwrap()
+        .codebook
+}
+
+fn small(lambda: Lambda) -> TrainSettings {
+    TrainSettings {
+        hidden: vec![8, 7],
+        lambda,
+        batch: 16,
+        lr: 1e-2,
+        check_on: 0.0,
+        steps: 40,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    let data = some_data();
+    for squash in [Squash::Tanh, Squash::Clamp] {
+        let run =
+            Run::new(&data, some_codebook(&data), TrainSettings { squash, ..small(Lambda::Value(0.8)) })
+                .unwrap();
+        let which: Vec<usize> = (0..90).collect();
+        let loss = |mlp: &Mlp| run.loss(&MlpNet::new(mlp, &run.device), &which).into_scalar::<f32>();
+        let net = run.net.clone().unwrap();
+        let mlp = net.numbers();
+        let gradients = GradientsParams::from_grads(run.loss(&net, &which).backward(), &net);
+        let mut checked = 0;
+        for layer in 0..3 {
+            let id = burn::module::ParamId::from(2 * layer as u64 + 1);
+            let gradient = gradients.get::<2>(id).unwrap().into_data().try_into_vec::<f32>().unwrap();
+            for k in (0..gradient.len()).step_by(3) {
+                let moved = |by: f32| {
+                    let layers = mlp.layers().enumerate().map(|(l, (w, b))| {
+                        let mut w = w.to_vec();
+                        if l == layer {
+                            w[k] += by;
+                        }
+                        (w, b.to_vec())
+                    });
+                    loss(&Mlp::from_layers(mlp.widths().to_vec(), layers.collect()).unwrap())
+                };
+                let h = 1e-3;
+                let difference = (moved(h) - moved(-h)) / (2.0 * h);
+                // f32 losses of about 0.3 carry 3e-8 of rounding, which the division makes 3e-5; kinks crossed add some.
+                assert!((gradient[k] - difference).abs() < 5e-4, "{layer} {k}: {} {difference}", gradient[k]);
+                checked += 1;
+            }
+        }
+        assert!(checked > 25);
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
+    let data = some_data();
+    let settings = TrainSettings { check_on: 0.3, ..small(Lambda::Auto) };
+    let mut unbroken = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    while unbroken.step().is_some() {}
+
+    let mut broken =
+        Run::new(&data, some_codebook(&data), TrainSettings { steps: 17, ..settings.clone() }).unwrap();
+    while broken.step().is_some() {}
+    let checkpoint = broken.checkpoint().unwrap().unwrap();
+    let mut resumed = Run::resume(&data, some_codebook(&data), settings.clone(), checkpoint.clone()).unwrap();
+    while resumed.step().is_some() {}
+    assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
+    assert_eq!(resumed.policy().origin(), unbroken.policy().origin());
+    assert_ne!(resumed.policy().backbone(), broken.policy().backbone());
+
+    let refused = |data: &Demonstrations, settings: TrainSettings| {
+        Run::resume(data, some_codebook(data), settings, checkpoint.clone())
+            .err()
+            .expect("refused")
+            .to_string()
+    };
+    assert!(refused(&data, TrainSettings { lr: 0.5, ..settings.clone() }).contains("another lr"));
+    assert!(refused(&data, TrainSettings { steps: 16, ..settings.clone() }).contains("already further"));
+    assert!(refused(&data.select(&[0, 1]), settings).contains("other data"));
+}
+
+#[test]
+fn the_limits_of_lambda_train_nothing_and_everything() {
+    let data = some_data();
+    let mut copying = Run::new(&data, some_codebook(&data), small(Lambda::Value(0.0))).unwrap();
+    assert!(copying.done() && copying.step().is_none() && copying.checkpoint().unwrap().is_none());
+    assert_eq!(copying.policy().name(), "1-NN");
+    assert_eq!(copying.idle_share(), 1.0);
+
+    // With lambda infinite no row is idle and the memories make no difference to the network.
+    let infinite = small(Lambda::Value(f32::INFINITY));
+    let trained = |rows: &[usize]| {
+        let mut run = Run::new(&data, codebook_of(&data, rows), infinite.clone()).unwrap();
+        assert_eq!(run.idle_share(), 0.0);
+        while run.step().is_some() {}
+        run.policy().backbone().clone()
+    };
+    assert_eq!(trained(&[0, 5]), trained(&[7, 50, 80]));
+}
+
+#[test]
+fn auto_gives_the_stated_weight_at_the_median_distance_to_another_episode() {
+    let data = some_data();
+    let book = some_codebook(&data);
+    let run = Run::new(&data, book.clone(), small(Lambda::Auto)).unwrap();
+    let mut distances: Vec<f32> = book.elsewhere(&data).into_iter().map(|r| r.unwrap().distance).collect();
+    distances.sort_by(f32::total_cmp);
+    let nearer = distances.iter().filter(|&&d| run.envelope().region(d).pull > Lambda::AUTO_PULL).count();
+    assert!(nearer.abs_diff(45) <= 1, "{nearer} of 90 states are nearer than the half-way point");
+}
+
+#[test]
+fn paper_and_leave_one_out_distances_differ_and_the_paper_has_idle_rows() {
+    let data = some_data();
+    let with = |distances| {
+        Run::new(&data, some_codebook(&data), TrainSettings { distances, ..small(Lambda::Value(1.0)) })
+            .unwrap()
+    };
+    assert_eq!(with(Distances::Paper).idle_share(), 20.0 / 90.0);
+    assert_eq!(with(Distances::Loo).idle_share(), 0.0);
+}
+
+#[test]
+fn every_epoch_sees_every_row_once_and_batches_run_on() {
+    let mut order = Order::new(10, Seed(3));
+    let stream: Vec<usize> = (0..5).flat_map(|step| order.batch(step, 4)).collect();
+    for epoch in stream.chunks(10) {
+        let mut rows = epoch.to_vec();
+        rows.sort();
+        assert_eq!(rows, (0..10).collect::<Vec<_>>());
+    }
+    assert_ne!(stream[..10], stream[10..]);
+    assert_eq!(Order::new(10, Seed(3)).batch(3, 4), stream[12..16], "a position needs no history");
+}
+
+#[test]
+fn the_clamps_slope_is_annealed_in_ten_stages() {
+    assert_eq!((slope(0), slope(9), slope(100), slope(1_000_000)), (0.99, 0.99, 0.0, 0.0));
+    assert!((slope(55) - 0.495).abs() < 1e-6);
+}
+
+#[test]
+fn held_out_errors_are_those_of_the_parts() {
+    let data = some_data();
+    let mut run =
+        Run::new(&data, some_codebook(&data), TrainSettings { check_on: 0.3, ..small(Lambda::Value(1.0)) })
+            .unwrap();
+    assert!(Run::new(&data, some_codebook(&data), small(Lambda::Value(1.0))).unwrap().held_out().is_none());
+    let before = run.held_out().unwrap();
+    while run.step().is_some() {}
+    let after = run.held_out().unwrap();
+    assert_eq!(after.states, 30);
+    assert!(after.loss < before.loss, "{} to {}", before.loss, after.loss);
+    assert_eq!(after.by_distance.iter().map(|b| b.states).sum::<usize>(), 30);
+    let mean = after.by_distance.iter().map(|b| b.loss * b.states as f64).sum::<f64>() / 30.0;
+    assert!((mean - after.loss).abs() < 1e-12);
+    for pair in after.by_distance.windows(2) {
+        assert!(pair[0].distance[1] <= pair[1].distance[0] && pair[0].weight >= pair[1].weight);
+    }
+    for (b, a) in before.by_distance.iter().zip(&after.by_distance) {
+        assert_eq!(b.copying, a.copying, "copying does not depend on training");
+    }
+}

@@ -1,0 +1,176 @@
+//! The gas against a slow, plain one written from the steps of Fritzke's paper, sample by sample.
+
+use mcnn::{
+    memory::{Gas, GasSettings},
+    seed::Seed,
+};
+
+/// Fritzke's algorithm as it reads: every error decayed at every sample, edges in one list, brute-force search.
+struct Plain {
+    settings: GasSettings,
+    nodes: Vec<Vec<f32>>,
+    errors: Vec<f64>,
+    edges: Vec<(usize, usize, u32)>,
+    samples: usize,
+    removed: usize,
+}
+
+fn distance2(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+impl Plain {
+    fn neighbours(&self, i: usize) -> Vec<usize> {
+        let mut all: Vec<usize> = self
+            .edges
+            .iter()
+            .filter_map(|&(a, b, _)| {
+                if a == i {
+                    Some(b)
+                } else if b == i {
+                    Some(a)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    fn sample(&mut self, x: &[f32]) {
+        self.samples += 1;
+        // 1. The winner and the runner-up.
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_by(|&a, &b| distance2(x, &self.nodes[a]).total_cmp(&distance2(x, &self.nodes[b])));
+        let (n1, n2) = (order[0], order[1]);
+        // 2. The winner's error; 3. it and its neighbours move.
+        self.errors[n1] += f64::from(distance2(x, &self.nodes[n1]).sqrt());
+        for (i, eps) in std::iter::once((n1, self.settings.eps_b))
+            .chain(self.neighbours(n1).into_iter().map(|n| (n, self.settings.eps_n)))
+        {
+            for (n, x) in self.nodes[i].iter_mut().zip(x) {
+                *n += eps * (x - *n);
+            }
+        }
+        // 4. Its edges age; 5. the edge to the runner-up is fresh.
+        for edge in self.edges.iter_mut().filter(|e| e.0 == n1 || e.1 == n1) {
+            edge.2 += 1;
+        }
+        self.edges.retain(|e| (e.0, e.1) != (n1.min(n2), n1.max(n2)));
+        self.edges.push((n1.min(n2), n1.max(n2), 0));
+        // 6. Old edges go, and the nodes that lost their last one with them.
+        let max_age = self.settings.max_age;
+        let touched: Vec<usize> =
+            self.edges.iter().filter(|e| e.2 > max_age).flat_map(|e| [e.0, e.1]).collect();
+        self.edges.retain(|e| e.2 <= max_age);
+        let mut bare: Vec<usize> = touched.into_iter().filter(|&i| self.neighbours(i).is_empty()).collect();
+        bare.sort();
+        bare.dedup();
+        for i in bare.into_iter().rev() {
+            let last = self.nodes.len() - 1;
+            self.nodes.swap_remove(i);
+            self.errors.swap_remove(i);
+            for e in &mut self.edges {
+                let rename = |n: usize| if n == last { i } else { n };
+                let (a, b) = (rename(e.0), rename(e.1));
+                (e.0, e.1) = (a.min(b), a.max(b));
+            }
+            self.removed += 1;
+        }
+        // 7. Every so often a node is born between the worst and its worst neighbour.
+        if self.samples % self.settings.insert_every == 0 && self.nodes.len() < self.settings.max {
+            let worst = |of: Vec<usize>| {
+                of.into_iter().rev().max_by(|&a, &b| self.errors[a].total_cmp(&self.errors[b])).unwrap()
+            };
+            let q = worst((0..self.nodes.len()).filter(|&i| !self.neighbours(i).is_empty()).collect());
+            let f = worst(self.neighbours(q));
+            let r = self.nodes.len();
+            self.nodes.push(self.nodes[q].iter().zip(&self.nodes[f]).map(|(a, b)| 0.5 * (a + b)).collect());
+            self.edges.retain(|e| (e.0, e.1) != (q.min(f), q.max(f)));
+            self.edges.push((q, r, 0));
+            self.edges.push((f, r, 0));
+            self.errors[q] *= self.settings.alpha;
+            self.errors[f] *= self.settings.alpha;
+            self.errors.push(self.errors[q]);
+        }
+        // 8. All errors decay.
+        self.errors.iter_mut().for_each(|e| *e *= self.settings.decay);
+    }
+}
+
+/// Points on three separate curves, so that the gas splits and nodes die on the way.
+fn samples(n: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Seed(seed).rng();
+    (0..n)
+        .flat_map(|i| {
+            let (t, which) = (rng.uniform() * 6.0, i % 3);
+            let centre = which as f64 * 5.0;
+            [centre + t.cos(), t.sin(), 0.1 * rng.normal()].map(|v| v as f32)
+        })
+        .collect()
+}
+
+fn compare(settings: GasSettings, seed: u64) -> (usize, usize) {
+    let rows = samples(900, seed);
+    let mut gas = Gas::new(&rows, 3, settings.clone(), &mut Seed(seed).rng());
+    let mut plain = Plain {
+        nodes: gas.nodes().chunks(3).map(<[f32]>::to_vec).collect(),
+        errors: vec![0.0; gas.len()],
+        edges: vec![],
+        samples: 0,
+        removed: 0,
+        settings,
+    };
+    for (step, x) in rows.chunks(3).cycle().take(4000).enumerate() {
+        gas.sample(x);
+        plain.sample(x);
+        assert_eq!(gas.nodes(), plain.nodes.concat(), "nodes after sample {step}");
+        let mut edges: Vec<_> = plain.edges.iter().map(|&(a, b, age)| ([a as u32, b as u32], age)).collect();
+        edges.sort();
+        assert_eq!(gas.edges(), edges, "edges after sample {step}");
+        for (i, &expected) in plain.errors.iter().enumerate() {
+            assert!(
+                (gas.error(i) - expected).abs() <= 1e-9 * expected.max(1e-12),
+                "error of {i} after sample {step}"
+            );
+        }
+    }
+    (plain.nodes.len(), plain.removed)
+}
+
+#[test]
+fn the_growing_gas_equals_the_plain_one_step_by_step() {
+    let mut removed = 0;
+    for seed in 0..4 {
+        let settings = GasSettings {
+            max_age: [1, 2, 4, 50][seed as usize],
+            insert_every: 20,
+            ..GasSettings::growing(60, 4, 900)
+        };
+        assert_eq!(settings.start, 2);
+        let (nodes, gone) = compare(settings, seed);
+        assert!(nodes > 30, "it grew: {nodes}");
+        removed += gone;
+    }
+    assert!(removed > 10, "nodes died on the way: {removed}");
+}
+
+#[test]
+fn the_fixed_gas_equals_the_plain_one_step_by_step() {
+    for seed in 0..2 {
+        let (nodes, _) = compare(GasSettings::fixed(50, 1), seed);
+        assert!(nodes <= 50);
+    }
+}
+
+#[test]
+fn errors_outlive_the_smallest_float() {
+    // Without rescaling, the product of the decays would be 0 after about 1.5 million samples.
+    let rows = samples(30, 1);
+    let settings = GasSettings { decay: 0.5, insert_every: usize::MAX, ..GasSettings::fixed(5, 100) };
+    let mut gas = Gas::new(&rows, 3, settings, &mut Seed(1).rng());
+    gas.train(&rows, Seed(2));
+    assert!((0..gas.len()).all(|i| gas.error(i).is_finite()));
+    assert!((0..gas.len()).any(|i| gas.error(i) > 0.0));
+}

@@ -1,0 +1,212 @@
+//! Choosers, codebooks and recall: what must hold for any data.
+
+use mcnn::{
+    data::{ActionRange, Demonstrations, Parts},
+    memory::{Amount, By, LearnSettings, learn},
+    seed::Seed,
+};
+
+const ALL: [By; 6] = [By::Gas, By::GasFixed, By::Random, By::Kmeans, By::Kcenter, By::All];
+
+/// Episodes of a random walk on a coarse grid, so that states repeat; one dimension never varies.
+fn walks(episodes: usize, steps: usize, seed: u64) -> Demonstrations {
+    walks_in(3, episodes, steps, seed)
+}
+
+fn walks_in(width: usize, episodes: usize, steps: usize, seed: u64) -> Demonstrations {
+    let mut rng = Seed(seed).rng();
+    let (mut states, mut actions, mut ends) = (vec![], vec![], vec![]);
+    for e in 0..episodes {
+        let mut at = vec![0.0_f64; width];
+        for _ in 0..steps {
+            at.iter_mut().for_each(|a| *a += (rng.normal() * 1.5).round());
+            states.extend(at.iter().map(|&v| v as f32));
+            states.push(7.5);
+            actions.extend([rng.between(-1.0, 1.0) as f32, (at[0] as f32 / 10.0).clamp(-1.0, 1.0)]);
+        }
+        ends.push((e + 1) * steps);
+    }
+    Demonstrations::new(
+        Parts { n_obs: width + 1, n_act: 2, states, actions, rewards: None, ends },
+        ActionRange::Refuse,
+    )
+    .unwrap()
+}
+
+fn settings(by: By, count: usize) -> LearnSettings {
+    LearnSettings { amount: Amount::Count(count), by, epochs: 3, smooth: 1, seed: Seed(4) }
+}
+
+/// Standardised distances by definition, in f64.
+fn plain_distance(data: &Demonstrations, a: &[f32], b: &[f32]) -> f64 {
+    let n = data.n_steps() as f64;
+    (0..data.n_obs())
+        .map(|k| {
+            let column = || (0..data.n_steps()).map(|i| f64::from(data.state(i)[k]));
+            let mean = column().sum::<f64>() / n;
+            let std = (column().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+            ((f64::from(a[k]) - f64::from(b[k])) / if std == 0.0 { 1.0 } else { std }).powi(2)
+        })
+        .sum::<f64>()
+        .sqrt()
+}
+
+#[test]
+fn every_chooser_gives_the_number_asked_for_of_distinct_demonstrated_states() {
+    let data = walks(6, 100, 1);
+    for by in ALL {
+        for count in [1, 2, 60, 200] {
+            let learned = learn(&data, &settings(by, count)).unwrap();
+            let book = &learned.codebook;
+            if by != By::All {
+                assert_eq!(book.len(), count, "{by}");
+            }
+            let mut states: Vec<Vec<u32>> = Vec::new();
+            for m in 0..book.len() {
+                let i = data.find(book.source(m)).expect("a memory's source is a step of the data");
+                assert_eq!((book.state(m), book.action(m)), (data.state(i), data.action(i)));
+                states.push(book.state(m).iter().map(|v| v.to_bits()).collect());
+            }
+            states.sort();
+            states.dedup();
+            assert_eq!(states.len(), book.len(), "{by}: no state is a memory twice");
+            for &[a, b] in &book.parts().edges {
+                assert!(a < b && (b as usize) < book.len());
+            }
+            if count > 2 {
+                assert!(!book.parts().edges.is_empty(), "{by} has a graph");
+            }
+        }
+    }
+}
+
+#[test]
+fn coverage_is_the_distribution_of_plain_distances() {
+    let data = walks(4, 60, 2);
+    let learned = learn(&data, &settings(By::Random, 30)).unwrap();
+    let book = &learned.codebook;
+    let nearest = |i: usize| {
+        (0..book.len())
+            .map(|m| plain_distance(&data, data.state(i), book.state(m)))
+            .fold(f64::INFINITY, f64::min)
+    };
+    let mut expected: Vec<f64> = (0..data.n_steps()).map(nearest).collect();
+    let isolated = data.find(learned.coverage.isolated).unwrap();
+    assert!((expected[isolated] - f64::from(learned.coverage.max)).abs() < 1e-5);
+    expected.sort_by(f64::total_cmp);
+    for (found, at) in
+        [(learned.coverage.median, 0.5), (learned.coverage.p95, 0.95), (learned.coverage.max, 1.0)]
+    {
+        let index = ((expected.len() - 1) as f64 * at).round() as usize;
+        assert!((f64::from(found) - expected[index]).abs() < 1e-5, "{at}");
+    }
+}
+
+#[test]
+fn the_farthest_point_chooser_is_within_twice_the_best_and_covers_better_than_chance() {
+    let data = walks(6, 100, 3);
+    let far = |by| learn(&data, &settings(by, 40)).unwrap().coverage.max;
+    // Gonzalez: the k + 1 points (the chosen and the one they leave farthest) lie at least `max` apart, so any k
+    // memories leave one of them at max / 2 or more.
+    let spread = learn(&data, &settings(By::Kcenter, 40)).unwrap();
+    for a in 0..40 {
+        for b in 0..a {
+            let apart = plain_distance(&data, spread.codebook.state(a), spread.codebook.state(b));
+            assert!(apart >= f64::from(spread.coverage.max) - 1e-5);
+        }
+    }
+    assert!(far(By::Kcenter) < far(By::Random));
+    let median = |by| learn(&data, &settings(by, 40)).unwrap().coverage.median;
+    for by in [By::Gas, By::Kmeans] {
+        assert!(median(by) < median(By::Random), "{by}: {} against {}", median(by), median(By::Random));
+    }
+}
+
+#[test]
+fn a_walk_over_the_graph_gives_the_exact_answer_and_says_what_it_saved() {
+    let data = walks_in(30, 5, 200, 5);
+    for by in [By::Gas, By::Random] {
+        let book = learn(&data, &settings(by, 300)).unwrap().codebook;
+        let mut state = book.scaled_buffer();
+        let (mut last, mut saved, mut found) = (0, 0.0, 0);
+        for i in 0..data.n_steps() {
+            book.scale(data.state(i), &mut state);
+            let walk = book.recall_walk(&state, last);
+            assert_eq!(walk.recalled, book.recall(&state), "{by}, step {i}");
+            assert!((0.0..=1.0).contains(&walk.saved) && walk.measured >= 1);
+            (last, saved, found) =
+                (walk.recalled.memory, saved + walk.saved, found + usize::from(walk.found));
+        }
+        assert!(saved > 0.0 && found > data.n_steps() / 4, "{by}: saved {saved}, found {found}");
+    }
+}
+
+#[test]
+fn recall_elsewhere_leaves_the_states_own_episode_out() {
+    let data = walks(3, 50, 6);
+    let book = learn(&data, &settings(By::All, 1)).unwrap().codebook;
+    for (i, recalled) in book.elsewhere(&data).into_iter().enumerate() {
+        let own = data.step(i).episode;
+        let recalled = recalled.unwrap();
+        assert_ne!(book.source(recalled.memory).episode, own);
+        let expected = (0..book.len())
+            .filter(|&m| book.source(m).episode != own)
+            .map(|m| plain_distance(&data, data.state(i), book.state(m)))
+            .fold(f64::INFINITY, f64::min);
+        assert!((f64::from(recalled.distance) - expected).abs() < 1e-5);
+    }
+    let alone = walks(1, 50, 6);
+    let book = learn(&alone, &settings(By::All, 1)).unwrap().codebook;
+    assert!(book.elsewhere(&alone).iter().all(Option::is_none));
+}
+
+#[test]
+fn smoothing_averages_the_actions_of_the_nearest_steps() {
+    let data = walks(4, 50, 7);
+    let sharp = learn(&data, &settings(By::Random, 20)).unwrap().codebook;
+    let smooth = learn(&data, &LearnSettings { smooth: 5, ..settings(By::Random, 20) }).unwrap().codebook;
+    for m in 0..20 {
+        assert_eq!(sharp.source(m), smooth.source(m));
+        let mut order: Vec<usize> = (0..data.n_steps()).collect();
+        order.sort_by(|&a, &b| {
+            let d = |i: usize| plain_distance(&data, data.state(i), sharp.state(m));
+            d(a).total_cmp(&d(b)).then(a.cmp(&b))
+        });
+        // Where the fifth and sixth are equally near, rounding may decide between them: leave those memories out.
+        let d = |i: usize| plain_distance(&data, data.state(i), sharp.state(m));
+        if d(order[5]) - d(order[4]) < 1e-5 {
+            continue;
+        }
+        for k in 0..2 {
+            let mean = order[..5].iter().map(|&i| f64::from(data.action(i)[k])).sum::<f64>() / 5.0;
+            assert!((f64::from(smooth.action(m)[k]) - mean).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn one_seed_gives_one_codebook_and_another_another() {
+    let data = walks(5, 100, 8);
+    for by in ALL {
+        let with =
+            |seed| learn(&data, &LearnSettings { seed: Seed(seed), ..settings(by, 50) }).unwrap().codebook;
+        assert_eq!(with(1).parts(), with(1).parts());
+        if by != By::All {
+            assert_ne!(with(1).parts().sources, with(2).parts().sources, "{by}");
+        }
+    }
+}
+
+#[test]
+fn amounts_out_of_range_are_refused_with_the_range() {
+    let data = walks(2, 20, 9);
+    let refused = |s: LearnSettings| learn(&data, &s).unwrap_err().to_string();
+    assert!(refused(settings(By::Random, 41)).contains("more memories than states"));
+    assert!(refused(settings(By::Random, 0)).contains("no memories"));
+    assert!(refused(LearnSettings { epochs: 0, ..settings(By::Gas, 5) }).contains("--epochs"));
+    assert!(refused(LearnSettings { smooth: 41, ..settings(By::Gas, 5) }).contains("--smooth"));
+    for share in [0.0, -0.5, 1.5, f64::NAN] {
+        let s = LearnSettings { amount: Amount::Fraction(share), ..settings(By::Gas, 5) };
+        assert!(refused(s).contains("--fraction"));
+    }
+}

@@ -1,0 +1,83 @@
+"""The head of the method and one training trajectory, computed by PyTorch alone.
+
+Prints the JSON kept in crates/mcnn/src/train/torch_values.json. Written from the paper's equations:
+    python python/tests/torch_trajectory.py > crates/mcnn/src/train/torch_values.json
+"""
+
+import json
+
+import torch
+
+torch.manual_seed(0)
+torch.set_default_dtype(torch.float32)
+
+N, OBS, ACT, HIDDEN, STEPS, LAMBDA, L, LR = 12, 3, 2, [5, 4], 130, 0.7, 1.0, 1e-2
+states = torch.randn(N, OBS) * torch.tensor([1.0, 20.0, 0.1]) + torch.tensor([0.0, 5.0, -3.0])
+actions = (torch.randn(N, ACT) * 0.6).clamp(-1, 1)
+memories = [1, 4, 7, 10]  # rows that are memories; rows 0-5 are one episode, 6-11 the other
+
+mean, std = states.mean(0), states.std(0, unbiased=False)
+scaled = (states - mean) / std
+
+
+def held(net, x, slope, squash):
+    distance = torch.cdist(x.double(), scaled[memories].double()).float()
+    d, nearest = distance.min(1, keepdim=True)
+    remembered = actions[memories][nearest[:, 0]]
+    pull = torch.exp(-LAMBDA * d)
+    u = net(x)
+    if squash == "tanh":
+        s = torch.tanh(u)
+    else:  # the leaky clamp: identity inside [-1, 1], slope outside
+        half = (u + 1) / 2
+        c = torch.nn.functional.leaky_relu(half, slope) - (1 - slope) * torch.relu(half - 1)
+        s = 2 * c - 1
+    return remembered * pull + L * (1 - pull) * s
+
+
+def run(squash):
+    widths = [OBS, *HIDDEN, ACT]
+    layers = []
+    for i, o in zip(widths, widths[1:]):
+        layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1])
+    with torch.no_grad():
+        net[-1].bias.mul_(6)  # far enough out that some outputs leave [-1, 1]
+    numbers = lambda: [[p.weight.T.flatten().tolist(), p.bias.tolist()] for p in net if isinstance(p, torch.nn.Linear)]
+    start = numbers()
+    optimiser = torch.optim.Adam(net.parameters(), lr=LR)
+    losses = []
+    for step in range(STEPS):
+        slope = max(0.0, 0.99 * (1 - (step // 10) / 10))
+        loss = ((held(net, scaled, slope, squash) - actions) ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    probes = torch.randn(6, OBS) * 2
+    with torch.no_grad():
+        acts = held(net, probes, 0.0, squash)
+    return {
+        "squash": squash,
+        "start": start,
+        "losses": losses,
+        "end": numbers(),
+        "probes": (probes * std + mean).tolist(),
+        "actions": acts.tolist(),
+    }
+
+
+print(
+    json.dumps(
+        {
+            "torch": torch.__version__,
+            "states": states.flatten().tolist(),
+            "actions": actions.flatten().tolist(),
+            "memories": memories,
+            "lambda": LAMBDA,
+            "lr": LR,
+            "hidden": HIDDEN,
+            "runs": [run("clamp"), run("tanh")],
+        }
+    )
+)
