@@ -20,13 +20,13 @@ mean, std = states.mean(0), states.std(0, unbiased=False)
 scaled = (states - mean) / std
 
 
-def held(net, x, slope, squash):
+def held(net, x, slope, activation):
     distance = torch.cdist(x.double(), scaled[memories].double()).float()
     d, nearest = distance.min(1, keepdim=True)
     remembered = actions[memories][nearest[:, 0]]
     pull = torch.exp(-LAMBDA * d)
     u = net(x)
-    if squash == "tanh":
+    if activation == "tanh":
         s = torch.tanh(u)
     else:  # the leaky clamp: identity inside [-1, 1], slope outside
         half = (u + 1) / 2
@@ -35,7 +35,7 @@ def held(net, x, slope, squash):
     return remembered * pull + L * (1 - pull) * s
 
 
-def run(squash):
+def run(activation):
     widths = [OBS, *HIDDEN, ACT]
     layers = []
     for i, o in zip(widths, widths[1:]):
@@ -49,16 +49,16 @@ def run(squash):
     losses = []
     for step in range(STEPS):
         slope = max(0.0, 0.99 * (1 - (step // 10) / 10))
-        loss = ((held(net, scaled, slope, squash) - actions) ** 2).mean()
+        loss = ((held(net, scaled, slope, activation) - actions) ** 2).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
     probes = torch.randn(6, OBS) * 2
     with torch.no_grad():
-        acts = held(net, probes, 0.0, squash)
+        acts = held(net, probes, 0.0, activation)
     return {
-        "squash": squash,
+        "activation": activation,
         "start": start,
         "losses": losses,
         "end": numbers(),

@@ -1,2 +1,65 @@
-//! The command line of mcnn.
-fn main() {}
+//! The binary `mcnn`. Results go to stdout, everything else to stderr. It exits with 0 when done, 1 when the answer
+//! is no, 2 when it failed, and 130 when it was interrupted and kept what it had.
+
+mod args;
+mod commands;
+mod page;
+mod print;
+mod progress;
+mod run_folder;
+mod tensorboard;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Verb};
+use commands::Report;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // A closed pipe is no reason to panic.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let Some(verb) = cli.verb else {
+        return say(&print::tour());
+    };
+    let result: mcnn::Result<Box<dyn Report>> = match verb {
+        Verb::Demo(args) => commands::demo::run(&args),
+        Verb::Inspect(args) => commands::inspect::run(&args),
+        Verb::Make(args) => commands::make::run(&args),
+        Verb::Learn(args) => commands::learn::run(&args),
+        Verb::Train(args) => commands::train::run(&args),
+        Verb::Eval(args) => commands::eval::run(&args),
+        Verb::Compare(args) => commands::compare::run(&args),
+        Verb::Explain(args) => commands::explain::run(&args),
+    };
+    match result {
+        Ok(report) => {
+            let text = if cli.json { report.json() + "\n" } else { report.text() };
+            let said = say(&text);
+            if report.exit_code() == 0 { said } else { ExitCode::from(report.exit_code()) }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes to stdout. A reader that has gone away (`mcnn inspect x | head`) is not a failure; a full disk is.
+fn say(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: writing the result failed: {e}");
+            ExitCode::from(2)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

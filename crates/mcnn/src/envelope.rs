@@ -15,22 +15,22 @@
 /// sigma, the squashing of a proposal onto [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Squash {
+pub enum Activation {
     /// clamp(u, -1, 1): what the authors' leaky clamp becomes once its slope has been annealed to 0.
     Clamp,
     /// tanh(u).
     Tanh,
 }
 
-impl Squash {
+impl Activation {
     /// sigma(u) in [-1, 1]. A NaN is squashed to 0, so that it cannot leave the box.
     pub fn apply(self, u: f32) -> f32 {
         if u.is_nan() {
             return 0.0;
         }
         match self {
-            Squash::Clamp => u.clamp(-1.0, 1.0),
-            Squash::Tanh => u.tanh().clamp(-1.0, 1.0),
+            Activation::Clamp => u.clamp(-1.0, 1.0),
+            Activation::Tanh => u.tanh().clamp(-1.0, 1.0),
         }
     }
 }
@@ -45,7 +45,7 @@ pub struct Envelope {
     /// L > 0: the amplitude of the network far from all memories. 1 covers the whole range of actions.
     pub l: f32,
     /// sigma.
-    pub squash: Squash,
+    pub activation: Activation,
 }
 
 /// The permissible region at one distance: shared by all action dimensions.
@@ -169,8 +169,8 @@ mod tests {
         let mut checked = 0;
         for lambda in awkward() {
             for l in [0.1, 1.0, 2.5] {
-                for squash in [Squash::Clamp, Squash::Tanh] {
-                    let envelope = Envelope { lambda, l, squash };
+                for activation in [Activation::Clamp, Activation::Tanh] {
+                    let envelope = Envelope { lambda, l, activation };
                     assert_eq!(envelope.fault(), None);
                     for d in awkward() {
                         let region = envelope.region(d);
@@ -190,7 +190,7 @@ mod tests {
                                 f32::INFINITY,
                                 f32::NAN,
                             ] {
-                                let f = region.hold(remembered, squash.apply(u));
+                                let f = region.hold(remembered, activation.apply(u));
                                 assert!(
                                     low <= f && f <= high,
                                     "{envelope:?} d {d} u {u}: {f} outside [{low}, {high}]"
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn at_a_memory_the_action_is_the_memorys_to_the_bit() {
         for lambda in awkward().into_iter().filter(|l| l.is_finite()) {
-            let region = Envelope { lambda, l: 1.7, squash: Squash::Clamp }.region(0.0);
+            let region = Envelope { lambda, l: 1.7, activation: Activation::Clamp }.region(0.0);
             for remembered in [-1.0, -0.123_456_79, 0.0, 1.0] {
-                assert_eq!(region.hold(remembered, Squash::Clamp.apply(f32::INFINITY)), remembered);
+                assert_eq!(region.hold(remembered, Activation::Clamp.apply(f32::INFINITY)), remembered);
             }
         }
     }
@@ -220,23 +220,23 @@ mod tests {
     #[test]
     fn the_limits_of_lambda_are_nearest_neighbour_and_the_plain_network() {
         for d in awkward() {
-            let copy = Envelope { lambda: 0.0, l: 1.0, squash: Squash::Clamp }.region(d);
+            let copy = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp }.region(d);
             assert_eq!(copy.hold(0.3, -1.0), 0.3);
-            let plain = Envelope { lambda: f32::INFINITY, l: 1.0, squash: Squash::Clamp }.region(d);
+            let plain = Envelope { lambda: f32::INFINITY, l: 1.0, activation: Activation::Clamp }.region(d);
             assert_eq!(plain.hold(0.3, -0.9), -0.9);
         }
     }
 
     #[test]
     fn the_half_distance_halves_the_weight() {
-        let envelope = Envelope { lambda: 2.5, l: 1.0, squash: Squash::Clamp };
+        let envelope = Envelope { lambda: 2.5, l: 1.0, activation: Activation::Clamp };
         assert!((envelope.region(envelope.half_distance()).pull - 0.5).abs() < 1e-6);
         assert!((Envelope::lambda_for(0.5, envelope.half_distance()) - 2.5).abs() < 1e-5);
     }
 
     #[test]
     fn knobs_out_of_range_are_faults_and_infinity_survives_json() {
-        let good = Envelope { lambda: f32::INFINITY, l: 1.0, squash: Squash::Tanh };
+        let good = Envelope { lambda: f32::INFINITY, l: 1.0, activation: Activation::Tanh };
         assert_eq!(serde_json::from_str::<Envelope>(&serde_json::to_string(&good).unwrap()).unwrap(), good);
         for lambda in [-1.0, f32::NAN, f32::NEG_INFINITY] {
             assert!(Envelope { lambda, ..good }.fault().is_some());

@@ -11,4 +11,4 @@ pub use choose::By;
 pub use codebook::{Codebook, CodebookParts};
 pub use gas::{Gas, GasSettings};
 pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};
-pub use recall::{Recalled, Scaled, Walk};
+pub use recall::{Recalled, Scaled, Walk, Walks};

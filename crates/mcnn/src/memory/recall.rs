@@ -1,6 +1,7 @@
 //! Recall: scale a state, search the codebook, measure the distance. The only way from a state to a distance.
 
 use super::Codebook;
+use crate::data::Demonstrations;
 
 /// A state in standardised units. Only a codebook makes one, with its own scale, so that nothing can be measured in
 /// another space than the one searched.
@@ -36,7 +37,45 @@ pub struct Walk {
     pub saved: f32,
 }
 
+/// What walks along demonstrations came to, each from the last answer.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Walks {
+    /// Walks made: one for every step, at most [`Walks::MOST`].
+    pub walks: usize,
+    /// Share that ended on the nearest memory by themselves.
+    pub found: f64,
+    /// Memories measured by a walk, on average.
+    pub measured: f64,
+    /// Share of the exact scan's arithmetic that the walks made unnecessary.
+    pub saved: f64,
+}
+
+impl Walks {
+    /// The most walks that are made to measure what walking saves.
+    pub const MOST: usize = 10_000;
+}
+
 impl Codebook {
+    /// Walks along the first steps of some demonstrations and says what it saved.
+    ///
+    /// # Panics
+    /// If the widths differ.
+    pub fn walks(&self, data: &Demonstrations) -> Walks {
+        let walks = data.n_steps().min(Walks::MOST);
+        let mut state = self.scaled_buffer();
+        let (mut last, mut found, mut measured, mut saved) = (0, 0, 0, 0.0);
+        for i in 0..walks {
+            self.scale(data.state(i), &mut state);
+            let walk = self.recall_walk(&state, last);
+            last = walk.recalled.memory;
+            found += usize::from(walk.found);
+            measured += walk.measured;
+            saved += f64::from(walk.saved);
+        }
+        let mean = |sum: f64| sum / walks as f64;
+        Walks { walks, found: mean(found as f64), measured: mean(measured as f64), saved: mean(saved) }
+    }
+
     /// An empty scaled state, to be filled by [`scale`](Self::scale) again and again.
     pub fn scaled_buffer(&self) -> Scaled {
         Scaled(vec![0.0; self.n_obs()])

@@ -120,15 +120,15 @@ impl Policy {
 
     /// What this policy is called in the literature, from its settings.
     pub fn name(&self) -> String {
-        let squash = match self.envelope.squash {
-            crate::envelope::Squash::Clamp => "clamp",
-            crate::envelope::Squash::Tanh => "tanh",
+        let activation = match self.envelope.activation {
+            crate::envelope::Activation::Clamp => "clamp",
+            crate::envelope::Activation::Tanh => "tanh",
         };
         match (self.envelope.lambda, self.neighbours) {
             (0.0, 1) => "1-NN".into(),
             (0.0, k) => format!("VINN (k = {k})"),
-            (f32::INFINITY, _) => format!("cloning, {squash}"),
-            (lambda, _) => format!("MCNN, {squash}, lambda {lambda:.3}"),
+            (f32::INFINITY, _) => format!("cloning, {activation}"),
+            (lambda, _) => format!("MCNN, {activation}, lambda {lambda:.3}"),
         }
     }
 
@@ -198,7 +198,7 @@ impl Session<'_> {
             Backbone::Mlp(mlp) => {
                 let proposal = mlp.propose(self.state.values(), &mut self.scratch);
                 for ((f, &a), &g) in action.iter_mut().zip(&self.remembered).zip(proposal) {
-                    *f = region.hold(a, envelope.squash.apply(g));
+                    *f = region.hold(a, envelope.activation.apply(g));
                 }
             }
         }
@@ -209,7 +209,7 @@ impl Session<'_> {
 /// Writes the mean action over the `k` nearest memories, weighted by exp(-d), and answers with the nearest.
 fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Recalled {
     let near = codebook.recall_many(state, k);
-    let unit = Envelope { lambda: 1.0, l: 1.0, squash: crate::envelope::Squash::Clamp };
+    let unit = Envelope { lambda: 1.0, l: 1.0, activation: crate::envelope::Activation::Clamp };
     // Distances are taken from the nearest one's: the weights' ratios are the same and far away they do not vanish.
     let weights: Vec<f32> = near.iter().map(|r| unit.region(r.distance - near[0].distance).pull).collect();
     let total: f32 = weights.iter().sum();

@@ -49,13 +49,13 @@ impl HeldOut {
         let mut rows = codebook.map_states(data, |i, state| {
             let Recalled { memory, distance } =
                 codebook.recall_elsewhere(state, episodes[i]).unwrap_or_else(|| codebook.recall(state));
-            let (region, squash) = (policy.envelope().region(distance), policy.envelope().squash);
+            let (region, activation) = (policy.envelope().region(distance), policy.envelope().activation);
             let proposal: Option<Vec<f32>> = match policy.backbone() {
                 Backbone::Nothing => None,
                 Backbone::Mlp(mlp) => Some(
                     mlp.propose(state.values(), &mut Default::default())
                         .iter()
-                        .map(|&g| squash.apply(g))
+                        .map(|&g| activation.apply(g))
                         .collect(),
                 ),
             };

@@ -16,7 +16,7 @@ use burn::{
 use crate::{
     backbone::{Mlp, MlpNet},
     data::Demonstrations,
-    envelope::{Envelope, Squash},
+    envelope::{Envelope, Activation},
     error::{Error, Kind, Result},
     memory::Codebook,
     policy::{Backbone, Origin, Policy},
@@ -84,7 +84,7 @@ impl Run {
             Lambda::Value(lambda) => lambda,
             Lambda::Auto => settings::auto(&codebook, &train)?,
         };
-        let envelope = Envelope { lambda, l: settings.l, squash: settings.squash };
+        let envelope = Envelope { lambda, l: settings.l, activation: settings.activation };
         if let Some(fault) = envelope.fault() {
             return Err(Error::new(Kind::Settings, fault)
                 .at("--lambda, --l")
@@ -193,8 +193,8 @@ impl Run {
             Tensor::<2>::from_data(TensorData::new(values, [which.len(), width]), &self.device)
         };
         let proposal = net.forward(gather(&self.rows.states));
-        let squashed = squash(proposal, self.settings.squash, slope(self.step));
-        let action = gather(&self.rows.anchors) + gather(&self.rows.radii) * squashed;
+        let activated = activate(proposal, self.settings.activation, slope(self.step));
+        let action = gather(&self.rows.anchors) + gather(&self.rows.radii) * activated;
         (action - gather(&self.rows.targets)).square().mean()
     }
 
@@ -289,10 +289,10 @@ fn optimiser() -> ModuleOptimizer {
 }
 
 /// sigma on a batch. The clamp has slope `slope` outside [-1, 1]: clamp(u) + slope (u - clamp(u)).
-fn squash(u: Tensor<2>, squash: Squash, slope: f32) -> Tensor<2> {
-    match squash {
-        Squash::Tanh => u.tanh(),
-        Squash::Clamp => {
+fn activate(u: Tensor<2>, activation: Activation, slope: f32) -> Tensor<2> {
+    match activation {
+        Activation::Tanh => u.tanh(),
+        Activation::Clamp => {
             let inside = u.clone().clamp(-1.0, 1.0);
             if slope == 0.0 { inside } else { inside.clone() + (u - inside) * slope }
         }

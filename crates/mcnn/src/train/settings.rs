@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     data::Demonstrations,
-    envelope::{Envelope, Squash},
+    envelope::{Envelope, Activation},
     error::{Error, Kind, Result},
     memory::Codebook,
     seed::Seed,
@@ -36,7 +36,7 @@ pub struct TrainSettings {
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// sigma.
-    pub squash: Squash,
+    pub activation: Activation,
     /// lambda.
     pub lambda: Lambda,
     /// L, the amplitude.
@@ -62,7 +62,7 @@ impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             hidden: vec![256, 256],
-            squash: Squash::Clamp,
+            activation: Activation::Clamp,
             lambda: Lambda::Auto,
             l: 1.0,
             distances: Distances::Loo,

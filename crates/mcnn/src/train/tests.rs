@@ -20,7 +20,7 @@ struct Torch {
 
 #[derive(Deserialize)]
 struct TorchRun {
-    squash: Squash,
+    activation: Activation,
     start: Vec<(Vec<f32>, Vec<f32>)>,
     losses: Vec<f32>,
     end: Vec<(Vec<f32>, Vec<f32>)>,
@@ -69,7 +69,7 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
     for expected in torch.runs {
         let settings = TrainSettings {
             hidden: torch.hidden.clone(),
-            squash: expected.squash,
+            activation: expected.activation,
             lambda: Lambda::Value(torch.lambda),
             distances: Distances::Paper,
             steps: expected.losses.len() as u64,
@@ -129,9 +129,9 @@ fn small(lambda: Lambda) -> TrainSettings {
 #[test]
 fn gradients_are_those_of_finite_differences() {
     let data = some_data();
-    for squash in [Squash::Tanh, Squash::Clamp] {
+    for activation in [Activation::Tanh, Activation::Clamp] {
         let run =
-            Run::new(&data, some_codebook(&data), TrainSettings { squash, ..small(Lambda::Value(0.8)) })
+            Run::new(&data, some_codebook(&data), TrainSettings { activation, ..small(Lambda::Value(0.8)) })
                 .unwrap();
         let which: Vec<usize> = (0..90).collect();
         let loss = |mlp: &Mlp| run.loss(&MlpNet::new(mlp, &run.device), &which).into_scalar::<f32>();

@@ -1,0 +1,276 @@
+//! The command line, parsed and checked at the edge.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use mcnn::{
+    data::Step,
+    envelope::Activation,
+    memory::{Amount, By},
+    train::{Distances, Lambda},
+};
+
+/// Learns to act from demonstrations, and stays near what it was shown.
+#[derive(Parser, Debug)]
+#[command(name = "mcnn", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do; nothing prints the short tour.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Print one line of JSON with the same figures.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// The whole method on the built-in task, and a page that shows it.
+    Demo(DemoArgs),
+    /// What a file of demonstrations holds.
+    Inspect(InspectArgs),
+    /// Demonstrations of the built-in task by its scripted expert.
+    Make(MakeArgs),
+    /// Choose memories from demonstrations.
+    Learn(LearnArgs),
+    /// Train a policy that its memories hold.
+    Train(TrainArgs),
+    /// Run a policy on a task.
+    Eval(EvalArgs),
+    /// Run several policies on the same episodes of a task.
+    Compare(CompareArgs),
+    /// Why a policy acts as it does in a state.
+    Explain(ExplainArgs),
+}
+
+/// A file to be written.
+#[derive(Args, Debug)]
+pub struct Output {
+    /// The file to write.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub path: PathBuf,
+    /// Overwrite it if it is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A file of demonstrations to be read.
+#[derive(Args, Debug)]
+pub struct Input {
+    /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    #[command(flatten)]
+    pub options: InputOptions,
+}
+
+#[derive(Args, Debug, Clone, Copy)]
+pub struct InputOptions {
+    /// Clip actions outside [-1, 1] instead of refusing them.
+    #[arg(long)]
+    pub clip_actions: bool,
+    /// Leave out the last step of every episode, as D4RL's qlearning_dataset does.
+    #[arg(long)]
+    pub d4rl_drop_last: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct MakeArgs {
+    /// The task: drive.
+    #[arg(value_parser = ["drive"])]
+    pub task: String,
+    /// Episodes.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub episodes: u32,
+    /// Deviation of the noise on the expert's actions, carried over from step to step.
+    #[arg(long, default_value_t = 0.0)]
+    pub noise: f64,
+    /// First seed: episode i is the task's episode of seed + i.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct LearnArgs {
+    #[command(flatten)]
+    pub input: Input,
+    /// Share of the states that become memories [default: 0.1].
+    #[arg(long, conflicts_with = "count")]
+    pub fraction: Option<f64>,
+    /// Number of memories.
+    #[arg(long)]
+    pub count: Option<usize>,
+    /// How they are chosen: gas, gas-fixed, random, kmeans, kcenter or all.
+    #[arg(long, default_value = "gas", value_parser = by)]
+    pub by: By,
+    /// Passes over the data, for gas and kmeans [default: 10; gas-fixed: 1].
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Give each memory the mean action of its K nearest steps.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub smooth: usize,
+    /// Decides whatever is random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl LearnArgs {
+    pub fn amount(&self) -> Amount {
+        self.count.map_or(Amount::Fraction(self.fraction.unwrap_or(0.1)), Amount::Count)
+    }
+
+    pub fn epochs(&self) -> usize {
+        self.epochs.unwrap_or(if self.by == By::GasFixed { 1 } else { 10 })
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub input: Input,
+    /// Memories, from `mcnn learn` on the same data.
+    #[arg(value_name = "MEMORIES")]
+    pub memories: PathBuf,
+    /// The network: mlp.
+    #[arg(long, default_value = "mlp", value_parser = ["mlp"])]
+    pub backbone: String,
+    /// Widths of the hidden layers.
+    #[arg(long, default_value = "256,256", value_delimiter = ',')]
+    pub hidden: Vec<usize>,
+    /// How fast a memory loses its weight with distance: a number, auto, 0 (copy), or inf (plain cloning).
+    #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda))]
+    pub lambda: Lambda,
+    /// Amplitude of the network far from all memories.
+    #[arg(long, default_value_t = 1.0)]
+    pub l: f32,
+    /// What maps proposals onto [-1, 1]: clamp or tanh.
+    #[arg(long, default_value = "clamp", value_parser = activation)]
+    pub activation: Activation,
+    /// Which memory holds a state in training: loo (the nearest from another episode) or paper (the nearest).
+    #[arg(long, default_value = "loo", value_parser = distances)]
+    pub distances: Distances,
+    /// With --lambda 0: average the actions of the K nearest memories (VINN).
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub neighbours: usize,
+    /// Gradient steps.
+    #[arg(long, default_value_t = 20_000)]
+    pub steps: u64,
+    /// Rows in a batch.
+    #[arg(long, default_value_t = 256)]
+    pub batch: usize,
+    /// Learning rate of Adam.
+    #[arg(long, default_value_t = 3e-4)]
+    pub lr: f64,
+    /// Share of whole episodes held out, and measured on.
+    #[arg(long, default_value_t = 0.1)]
+    pub check_on: f64,
+    /// Decides whatever is random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Go on with an interrupted run.
+    #[arg(long)]
+    pub resume: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Which episodes of which task.
+#[derive(Args, Debug)]
+pub struct Episodes {
+    /// drive, door, hammer, pen, relocate, or gym:ID.
+    #[arg(long)]
+    pub task: String,
+    /// Episodes.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub episodes: u32,
+    /// First seed: episode i is the task's episode of seed + i.
+    #[arg(long, default_value_t = 1000)]
+    pub seed: u64,
+    /// Episodes at once [default: as many as there are cores]. Results do not depend on it.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// A policy, from `mcnn train`.
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    #[command(flatten)]
+    pub episodes: Episodes,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// Policies, from `mcnn train`.
+    #[arg(value_name = "POLICY", required = true, num_args = 2..)]
+    pub policies: Vec<PathBuf>,
+    #[command(flatten)]
+    pub episodes: Episodes,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A policy, from `mcnn train`.
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Demonstrations that hold the state.
+    #[arg(long = "in", value_name = "DATA")]
+    pub data: PathBuf,
+    /// The state: episode and step, both counted from 0.
+    #[arg(long, value_name = "EPISODE:STEP", value_parser = step)]
+    pub at: Step,
+    #[command(flatten)]
+    pub options: InputOptions,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Demonstrations to learn from.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub demonstrations: u32,
+    /// Gradient steps of each network.
+    #[arg(long, default_value_t = 10_000)]
+    pub steps: u64,
+    /// Episodes to compare on.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub episodes: u32,
+    /// Decides whatever is random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// The page to write; the policies are kept beside it. It is overwritten.
+    #[arg(short = 'o', long = "output", value_name = "FILE", default_value = "demo.html")]
+    pub path: PathBuf,
+}
+
+fn by(text: &str) -> Result<By, String> {
+    word(text, "gas, gas-fixed, random, kmeans, kcenter or all")
+}
+
+fn activation(text: &str) -> Result<Activation, String> {
+    word(text, "clamp or tanh")
+}
+
+fn distances(text: &str) -> Result<Distances, String> {
+    word(text, "loo or paper")
+}
+
+/// A word of a closed set, by the name the set's own files use.
+fn word<T: serde::de::DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
+    serde_json::from_value(serde_json::Value::String(text.into())).map_err(|_| format!("expected {known}"))
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    let parsed = text.split_once(':').and_then(|(e, s)| Some(Step { episode: e.parse().ok()?, step: s.parse().ok()? }));
+    parsed.ok_or_else(|| "expected EPISODE:STEP, two whole numbers counted from 0, such as 3:120".into())
+}

@@ -1,0 +1,181 @@
+//! `mcnn demo`: the whole method on the built-in task, against what it is compared with, and a page that shows it.
+
+use std::{num::NonZero, path::Path, time::Instant};
+
+use mcnn::{
+    Result, atomic,
+    data::Demonstrations,
+    eval::{Comparison, Episode, Run as Rollout, Summary, compare, rollout},
+    file,
+    memory::{Amount, By, Codebook, LearnSettings, learn},
+    policy::Policy,
+    seed::Seed,
+    task::{Task, drive},
+    train::{Lambda, Run, TrainSettings},
+};
+use serde::Serialize;
+
+use super::{Report, check_folder, make::laps, to_json};
+use crate::{
+    args::DemoArgs,
+    page::{self, Road},
+    print,
+};
+
+/// What the demo came to.
+#[derive(Serialize)]
+pub struct Demonstrated {
+    pub task: &'static str,
+    pub demonstrations: usize,
+    /// Steps in the demonstrations.
+    pub steps_shown: usize,
+    pub memories: usize,
+    pub episodes: usize,
+    pub seeds: [u64; 2],
+    /// MCNN first.
+    pub methods: Vec<Method>,
+    /// Each method less each later one, on the same episodes.
+    pub differences: Vec<Comparison>,
+    pub page: String,
+    pub seed: u64,
+    pub seconds: f64,
+}
+
+/// One method and how it did.
+#[derive(Serialize)]
+pub struct Method {
+    pub name: String,
+    pub file: String,
+    /// Distance at which a memory counts half; null where memories count nothing or all.
+    pub half_distance: Option<f32>,
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
+impl Report for Demonstrated {
+    fn json(&self) -> String {
+        to_json(self)
+    }
+
+    fn text(&self) -> String {
+        print::demonstrated(self)
+    }
+}
+
+/// The first evaluation seed: far from those of the demonstrations.
+const FIRST_SEED: u64 = 1_000_000;
+
+/// A policy with the losses of its training: (step, loss).
+struct Learner {
+    name: &'static str,
+    stem: &'static str,
+    policy: Policy,
+    losses: Vec<(u64, f64)>,
+}
+
+pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
+    let start = Instant::now();
+    check_folder(&args.path)?;
+    let tell = |line: &str| eprintln!("{line}");
+    tell(&format!("drive: {} laps by the scripted expert", args.demonstrations));
+    let (data, _) = laps(args.demonstrations as usize, 0.0, args.seed)?;
+    tell(&format!("learning memories from {} steps, training two networks for {} steps each", data.n_steps(), args.steps));
+    let learners = learners(&data, args)?;
+
+    let task = drive::Drive::new();
+    let how = Rollout {
+        episodes: args.episodes as usize,
+        first_seed: FIRST_SEED + args.seed * 100_000,
+        threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+        trace: true,
+    };
+    let mut runs: Vec<(&str, Vec<Episode>)> = Vec::new();
+    for learner in &learners {
+        tell(&format!("driving {} episodes: {}", how.episodes, learner.name));
+        runs.push((learner.name, rollout(&learner.policy, &task, &how, &|_| ())?));
+    }
+    let bootstrap = Seed(args.seed).fork("bootstrap");
+    let named: Vec<(&str, &[Episode])> = runs.iter().map(|(name, run)| (*name, run.as_slice())).collect();
+    let differences = compare(&named, task.spec(), bootstrap)?;
+    let mut methods = Vec::new();
+    for (learner, (_, run)) in learners.iter().zip(&runs) {
+        let path = args.path.with_extension(format!("{}.safetensors", learner.stem));
+        let fingerprint = file::write_policy(&path, &learner.policy)?;
+        let envelope = learner.policy.envelope();
+        methods.push(Method {
+            name: learner.name.into(),
+            file: path.display().to_string(),
+            half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite() && *d > 0.0),
+            summary: Summary::new(fingerprint, task.spec(), run, bootstrap),
+        });
+    }
+    let mut demonstrated = Demonstrated {
+        task: "drive",
+        demonstrations: data.n_episodes(),
+        steps_shown: data.n_steps(),
+        memories: learners[0].policy.codebook().len(),
+        episodes: how.episodes,
+        seeds: methods[0].summary.seeds,
+        methods,
+        differences,
+        page: args.path.display().to_string(),
+        seed: args.seed,
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    write_page(&args.path, &demonstrated, &learners, &runs)?;
+    demonstrated.seconds = start.elapsed().as_secs_f64();
+    Ok(Box::new(demonstrated))
+}
+
+/// MCNN, plain cloning with the same network and clamp, and the two that only copy.
+fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
+    let seed = Seed(args.seed);
+    let memories = |by| {
+        learn(data, &LearnSettings { amount: Amount::Fraction(0.1), by, seed, ..LearnSettings::default() })
+            .map(|learned| learned.codebook)
+    };
+    let (some, all) = (memories(By::Gas)?, memories(By::All)?);
+    let settings = |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
+    let train = |codebook: Codebook, settings: TrainSettings| -> Result<_> {
+        let mut run = Run::new(data, codebook, settings)?;
+        let (mut losses, mut since) = (Vec::new(), Vec::new());
+        while let Some(stepped) = run.step() {
+            since.push(f64::from(stepped.loss));
+            if stepped.step.is_multiple_of((args.steps / 200).max(1)) {
+                losses.push((stepped.step, since.iter().sum::<f64>() / since.len() as f64));
+                since.clear();
+            }
+        }
+        Ok((run.policy(), losses))
+    };
+    // The two networks side by side; the two that copy have nothing to train.
+    let (mcnn, plain) = std::thread::scope(|scope| {
+        let plain = scope.spawn(|| train(some.clone(), settings(Lambda::Value(f32::INFINITY))));
+        (train(some.clone(), settings(Lambda::Auto)), plain.join().expect("training does not panic"))
+    });
+    let learner = |name, stem, (policy, losses)| Learner { name, stem, policy, losses };
+    let copying = settings(Lambda::Value(0.0));
+    let vinn = TrainSettings { neighbours: 10.min(all.len()), ..copying.clone() };
+    Ok(vec![
+        learner("MCNN", "mcnn", mcnn?),
+        learner("plain cloning", "cloning", plain?),
+        learner("1-NN (copying)", "1nn", train(all.clone(), copying)?),
+        learner("VINN (k = 10)", "vinn", train(all, vinn)?),
+    ])
+}
+
+/// Episodes that the page can show.
+const SHOWN: usize = 8;
+
+fn write_page(path: &Path, demonstrated: &Demonstrated, learners: &[Learner], runs: &[(&str, Vec<Episode>)]) -> Result<()> {
+    let episodes = (0..SHOWN.min(demonstrated.episodes))
+        .map(|i| {
+            let seed = runs[0].1[i].seed;
+            let drawing = drive::road(seed);
+            let drives = runs.iter().map(|(_, run)| page::Drive::of(&run[i])).collect();
+            page::Episode { seed, road: Road { centre: drawing.centre, left: drawing.left, right: drawing.right }, drives }
+        })
+        .collect();
+    let losses = learners.iter().map(|l| l.losses.clone()).collect();
+    atomic::write(path, page::html(&page::Page { demonstrated, losses, episodes }).as_bytes())
+}

@@ -1,0 +1,71 @@
+//! `mcnn explain`.
+
+use mcnn::{Error, Result, data::Step, error::Kind, file, policy::Explanation};
+use serde::Serialize;
+
+use super::{Report, read, to_json};
+use crate::{args::ExplainArgs, print};
+
+/// Why the policy acts as it does.
+#[derive(Serialize)]
+pub struct Explained {
+    /// The state explained, by its place in the data.
+    pub at: Step,
+    /// What the policy is called in the literature.
+    pub name: String,
+    pub lambda_half_distance: Option<f32>,
+    #[serde(flatten)]
+    pub explanation: Explanation,
+    /// The state, in the data's own units.
+    pub state: Vec<f32>,
+    /// The nearest memory's state, in the data's own units.
+    pub memory_state: Vec<f32>,
+    /// The action demonstrated in this state.
+    pub demonstrated: Vec<f32>,
+    /// Whether the state is the nearest memory's own.
+    pub is_memory: bool,
+}
+
+impl Report for Explained {
+    fn json(&self) -> String {
+        to_json(self)
+    }
+
+    fn text(&self) -> String {
+        print::explained(self)
+    }
+}
+
+pub fn run(args: &ExplainArgs) -> Result<Box<dyn Report>> {
+    let (policy, _) = file::read_policy(&args.policy)?;
+    let data = read(&args.data, args.options)?;
+    let codebook = policy.codebook();
+    if data.n_obs() != codebook.n_obs() || data.n_act() != codebook.n_act() {
+        return Err(Error::new(Kind::Mismatch, "the data and the policy have other widths")
+            .at(args.data.display().to_string())
+            .expected(format!("states of {}, actions of {}", codebook.n_obs(), codebook.n_act()))
+            .found(format!("states of {}, actions of {}", data.n_obs(), data.n_act())));
+    }
+    let Some(i) = data.find(args.at) else {
+        let episode = args.at.episode as usize;
+        let expected = if episode < data.n_episodes() {
+            format!("a step of 0 to {} in episode {episode}", data.episode(episode).len() - 1)
+        } else {
+            format!("an episode of 0 to {}", data.n_episodes() - 1)
+        };
+        return Err(Error::new(Kind::Settings, "there is no such step")
+            .at(format!("--at {}", args.at))
+            .expected(expected));
+    };
+    let explanation = policy.explain(data.state(i))?;
+    Ok(Box::new(Explained {
+        at: args.at,
+        name: policy.name(),
+        lambda_half_distance: Some(policy.envelope().half_distance()).filter(|d| d.is_finite()),
+        state: data.state(i).to_vec(),
+        memory_state: codebook.state(explanation.memory.memory).to_vec(),
+        demonstrated: data.action(i).to_vec(),
+        is_memory: explanation.memory.distance == 0.0,
+        explanation,
+    }))
+}

@@ -1,0 +1,79 @@
+//! `mcnn learn`.
+
+use std::time::Instant;
+
+use mcnn::{
+    Result, file,
+    memory::{By, Coverage, LearnSettings, Walks, learn},
+    seed::Seed,
+};
+use serde::Serialize;
+
+use super::{Report, check_output, read, to_json};
+use crate::{args::LearnArgs, print};
+
+/// What was learned.
+#[derive(Serialize)]
+pub struct Learnt {
+    pub memories: usize,
+    pub states: usize,
+    pub by: By,
+    pub seconds: f64,
+    pub coverage: Coverage,
+    /// The step at the largest distance, as EPISODE:STEP.
+    pub isolated: String,
+    pub merged: usize,
+    pub refilled: usize,
+    pub repeated: usize,
+    pub constant_dimensions: Vec<usize>,
+    pub edges: usize,
+    pub walk: Walks,
+    pub smooth: usize,
+    pub seed: u64,
+    pub file: String,
+    pub fingerprint: String,
+}
+
+impl Report for Learnt {
+    fn json(&self) -> String {
+        to_json(self)
+    }
+
+    fn text(&self) -> String {
+        print::learnt(self)
+    }
+}
+
+pub fn run(args: &LearnArgs) -> Result<Box<dyn Report>> {
+    check_output(&args.output)?;
+    let data = read(&args.input.data, args.input.options)?;
+    let settings = LearnSettings {
+        amount: args.amount(),
+        by: args.by,
+        epochs: args.epochs(),
+        smooth: args.smooth,
+        seed: Seed(args.seed),
+    };
+    let start = Instant::now();
+    let learned = learn(&data, &settings)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let codebook = &learned.codebook;
+    Ok(Box::new(Learnt {
+        memories: codebook.len(),
+        states: data.n_steps(),
+        by: args.by,
+        seconds,
+        coverage: learned.coverage,
+        isolated: learned.coverage.isolated.to_string(),
+        merged: learned.merged,
+        refilled: learned.refilled,
+        repeated: learned.repeated,
+        constant_dimensions: codebook.parts().scale.constant(),
+        edges: codebook.parts().edges.len(),
+        walk: codebook.walks(&data),
+        smooth: args.smooth,
+        seed: args.seed,
+        file: args.output.path.display().to_string(),
+        fingerprint: file::write_codebook(&args.output.path, codebook)?,
+    }))
+}

@@ -1,0 +1,76 @@
+//! `mcnn make`.
+
+use mcnn::{
+    Error, Result,
+    data::{ActionRange, Demonstrations, Parts, write_npz},
+    error::Kind,
+    eval::collect,
+    task::drive::{Drive, Expert},
+};
+use serde::Serialize;
+
+use super::{Report, check_output, to_json};
+use crate::{args::MakeArgs, print};
+
+/// What was made.
+#[derive(Serialize)]
+pub struct Made {
+    pub task: &'static str,
+    pub file: String,
+    pub episodes: usize,
+    pub steps: usize,
+    pub successes: usize,
+    pub noise: f64,
+    pub seed: u64,
+    pub fingerprint: String,
+}
+
+impl Report for Made {
+    fn json(&self) -> String {
+        to_json(self)
+    }
+
+    fn text(&self) -> String {
+        print::made(self)
+    }
+}
+
+pub fn run(args: &MakeArgs) -> Result<Box<dyn Report>> {
+    check_output(&args.output)?;
+    let (data, successes) = laps(args.episodes as usize, args.noise, args.seed)?;
+    write_npz(&args.output.path, &data)?;
+    Ok(Box::new(Made {
+        task: "drive",
+        file: args.output.path.display().to_string(),
+        episodes: data.n_episodes(),
+        steps: data.n_steps(),
+        successes,
+        noise: args.noise,
+        seed: args.seed,
+        fingerprint: data.fingerprint(),
+    }))
+}
+
+/// Episodes of `drive` by its expert, and how many of them succeeded.
+pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
+    if !(0.0..=1.0).contains(&noise) {
+        return Err(Error::new(Kind::Settings, "a noise out of range")
+            .at("--noise")
+            .expected("a deviation of 0 to 1, in units of the action")
+            .found(noise.to_string()));
+    }
+    let expert = Expert::with_noise(noise);
+    let all = collect(&Drive::new(), &expert, episodes, seed)?;
+    let task = Drive::new();
+    let spec = mcnn::task::Task::spec(&task);
+    let parts = Parts {
+        n_obs: spec.n_obs,
+        n_act: spec.n_act,
+        states: all.states,
+        actions: all.actions,
+        rewards: Some(all.rewards),
+        ends: all.ends,
+    };
+    let successes = all.successes.iter().filter(|s| **s == Some(true)).count();
+    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes))
+}

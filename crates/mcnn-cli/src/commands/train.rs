@@ -1,0 +1,182 @@
+//! `mcnn train`.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use mcnn::{
+    Error, Result,
+    data::Demonstrations,
+    error::Kind,
+    file,
+    memory::Codebook,
+    seed::Seed,
+    train::{HeldOut, Lambda, Run, TrainSettings},
+};
+use serde::Serialize;
+
+use super::{Report, check_output, read, to_json};
+use crate::{args::TrainArgs, print, progress::Progress, run_folder::RunFolder};
+
+/// What training came to.
+#[derive(Serialize)]
+pub struct Trained {
+    pub steps: u64,
+    pub seconds: f64,
+    pub steps_per_second: f64,
+    /// Mean squared error on the training batches, over the last hundredth of the run; null where nothing was trained.
+    pub loss: Option<f64>,
+    /// Mean squared error on the episodes held out; null where none were.
+    pub held_out_loss: Option<f64>,
+    /// lambda of the formula; a number or "inf".
+    pub lambda: Lambda,
+    /// Distance at which a memory counts half; null where it always counts all.
+    pub half_distance: Option<f32>,
+    pub auto: bool,
+    pub l: f32,
+    /// Share of the training rows that train nothing because their memory decides alone.
+    pub idle_share: f64,
+    pub held_out: Option<HeldOut>,
+    pub seed: u64,
+    pub resumed_from: Option<u64>,
+    pub interrupted: bool,
+    /// What the policy is called in the literature.
+    pub name: String,
+    /// The policy, or what was saved of the interrupted run.
+    pub file: String,
+    pub run_folder: String,
+    /// Fingerprint of the policy; null where the run was interrupted.
+    pub fingerprint: Option<String>,
+}
+
+impl Report for Trained {
+    fn json(&self) -> String {
+        to_json(self)
+    }
+
+    fn text(&self) -> String {
+        print::trained(self)
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.interrupted { 130 } else { 0 }
+    }
+}
+
+pub fn run(args: &TrainArgs) -> Result<Box<dyn Report>> {
+    if args.resume {
+        super::check_folder(&args.output.path)?;
+    } else {
+        check_output(&args.output)?;
+    }
+    let data = read(&args.input.data, args.input.options)?;
+    let codebook = file::read_codebook(&args.memories)?;
+    let settings = TrainSettings {
+        hidden: args.hidden.clone(),
+        activation: args.activation,
+        lambda: args.lambda,
+        l: args.l,
+        distances: args.distances,
+        neighbours: args.neighbours,
+        steps: args.steps,
+        batch: args.batch,
+        lr: args.lr,
+        check_on: args.check_on,
+        seed: Seed(args.seed),
+    };
+    let folder = RunFolder::beside(&args.output.path);
+    let run = prepare(args, &data, codebook, settings, &folder)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
+        .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
+    Ok(Box::new(train(args, run, folder, &interrupted)?))
+}
+
+fn prepare(
+    args: &TrainArgs,
+    data: &Demonstrations,
+    codebook: Codebook,
+    settings: TrainSettings,
+    folder: &RunFolder,
+) -> Result<Run> {
+    if !args.resume {
+        return Run::new(data, codebook, settings);
+    }
+    if !folder.checkpoint().exists() {
+        return Err(Error::new(Kind::File, "there is no interrupted run to go on with")
+            .at(folder.checkpoint().display().to_string())
+            .next("leave --resume out, or give the -o of the run that was interrupted"));
+    }
+    Run::resume(data, codebook, settings, file::read_checkpoint(&folder.checkpoint())?)
+}
+
+fn train(args: &TrainArgs, mut run: Run, mut folder: RunFolder, interrupted: &AtomicBool) -> Result<Trained> {
+    let resumed_from = args.resume.then(|| run.steps_taken());
+    folder.open(&run, args.resume)?;
+    let (first, total) = (run.steps_taken(), run.settings().steps);
+    let (log_every, check_every) = ((total / 200).max(1), (total / 10).max(1));
+    let mut progress = Progress::new("training", first, if run.done() { first } else { total });
+    let (mut since, mut loss) = ((0.0, 0), None);
+    let start = Instant::now();
+    while !interrupted.load(Ordering::Relaxed)
+        && let Some(stepped) = run.step()
+    {
+        since = (since.0 + f64::from(stepped.loss), since.1 + 1);
+        if stepped.step.is_multiple_of(log_every) || run.done() {
+            let mean = since.0 / f64::from(since.1);
+            if !mean.is_finite() {
+                return Err(Error::new(Kind::Settings, "training diverged: the loss is not a number")
+                    .at(format!("step {}", stepped.step))
+                    .next("a smaller --lr"));
+            }
+            (since, loss) = ((0.0, 0), Some(mean));
+            progress.at(stepped.step, &format!("loss {mean:.5}"));
+            folder.log(stepped.step, mean, start.elapsed().as_secs_f64(), None)?;
+        }
+        if stepped.step.is_multiple_of(check_every) && !run.done() {
+            folder.save(&run)?;
+            if let Some(held_out) = run.held_out() {
+                folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(held_out.loss))?;
+            }
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    progress.finish();
+    folder.save(&run)?;
+    let held_out = run.held_out();
+    if let Some(held_out) = &held_out {
+        folder.log(run.steps_taken(), f64::NAN, seconds, Some(held_out.loss))?;
+    }
+    let (policy, interrupted) = (run.policy(), interrupted.load(Ordering::Relaxed) && !run.done());
+    let (saved, fingerprint) = if interrupted {
+        (folder.checkpoint(), None)
+    } else {
+        (args.output.path.clone(), Some(file::write_policy(&args.output.path, &policy)?))
+    };
+    let envelope = run.envelope();
+    Ok(Trained {
+        steps: run.steps_taken(),
+        seconds,
+        steps_per_second: (run.steps_taken() - first) as f64 / seconds,
+        loss,
+        held_out_loss: held_out.as_ref().map(|h| h.loss),
+        lambda: Lambda::Value(envelope.lambda),
+        half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
+        auto: args.lambda == Lambda::Auto,
+        l: envelope.l,
+        idle_share: run.idle_share(),
+        held_out,
+        seed: args.seed,
+        resumed_from,
+        interrupted,
+        name: policy.name(),
+        file: saved.display().to_string(),
+        run_folder: folder.path().display().to_string(),
+        fingerprint,
+    })
+}

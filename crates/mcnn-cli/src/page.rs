@@ -1,0 +1,66 @@
+//! The page that `mcnn demo` writes: one file with its numbers inside, readable offline.
+
+use mcnn::eval;
+use serde::Serialize;
+
+use crate::commands::demo::Demonstrated;
+
+/// Everything on the page.
+#[derive(Serialize)]
+pub struct Page<'a> {
+    pub demonstrated: &'a Demonstrated,
+    /// Training loss by step, for each method; empty where nothing was trained.
+    pub losses: Vec<Vec<(u64, f64)>>,
+    pub episodes: Vec<Episode>,
+}
+
+/// An episode that every method drove.
+#[derive(Serialize)]
+pub struct Episode {
+    pub seed: u64,
+    pub road: Road,
+    /// In the order of the methods.
+    pub drives: Vec<Drive>,
+}
+
+/// A closed road as polygons, in metres.
+#[derive(Serialize)]
+pub struct Road {
+    pub centre: Vec<[f32; 2]>,
+    pub left: Vec<[f32; 2]>,
+    pub right: Vec<[f32; 2]>,
+}
+
+/// How one method drove an episode.
+#[derive(Serialize)]
+pub struct Drive {
+    #[serde(rename = "return")]
+    pub ret: f64,
+    pub success: Option<bool>,
+    /// Positions in metres, one more than steps.
+    pub path: Vec<[f32; 2]>,
+    /// Standardised distance to the nearest memory at every step.
+    pub distance: Vec<Option<f32>>,
+    /// Weight of the memory at every step.
+    pub weight: Vec<Option<f32>>,
+}
+
+impl Drive {
+    pub fn of(episode: &eval::Episode) -> Self {
+        let trace = episode.trace.clone().unwrap_or_default();
+        Self {
+            ret: episode.ret,
+            success: episode.success,
+            path: trace.positions,
+            distance: trace.decisions.iter().map(|d| d.distance).collect(),
+            weight: trace.decisions.iter().map(|d| d.weight).collect(),
+        }
+    }
+}
+
+/// The page as HTML.
+pub fn html(page: &Page) -> String {
+    // `</script>` in a string would end the script: `<` is written as JSON may write it.
+    let data = serde_json::to_string(page).expect("a page is plain values").replace('<', "\\u003c");
+    include_str!("page.html").replace("/*DATA*/", &data)
+}

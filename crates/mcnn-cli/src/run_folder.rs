@@ -1,0 +1,96 @@
+//! The folder of a training run, beside its policy: a log in JSON lines, TensorBoard events, and the checkpoint.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use mcnn::{Error, Result, atomic, file, train::Run};
+
+use crate::tensorboard::Events;
+
+/// A run's folder.
+pub struct RunFolder {
+    path: PathBuf,
+    files: Option<(File, Events)>,
+}
+
+impl RunFolder {
+    /// The folder of a policy: `policy.safetensors` has `policy.run`.
+    pub fn beside(policy: &Path) -> Self {
+        Self { path: policy.with_extension("run"), files: None }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.path.join("log.jsonl")
+    }
+
+    /// Makes the folder and opens its files. A new run replaces the log and checkpoint of an old one; a resumed run
+    /// goes on with the log, from which it first takes what is past the checkpoint.
+    pub fn open(&mut self, run: &Run, resume: bool) -> Result<()> {
+        std::fs::create_dir_all(&self.path).map_err(|e| Error::io("making the run's folder", &self.path, &e))?;
+        let log = self.log_path();
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |e: std::io::Error| Error::io("writing", &path, &e)
+        };
+        let kept = if resume { kept(&log, run.steps_taken()) } else { String::new() };
+        atomic::write(&log, kept.as_bytes())?;
+        if !resume {
+            for entry in std::fs::read_dir(&self.path).map_err(io(&self.path))?.flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with("events.out.tfevents.") || name == "checkpoint.safetensors" {
+                    std::fs::remove_file(entry.path()).map_err(io(&entry.path()))?;
+                }
+            }
+        }
+        let settings = serde_json::to_string_pretty(run.settings()).expect("settings are plain values");
+        atomic::write(&self.path.join("settings.json"), (settings + "\n").as_bytes())?;
+        let lines = OpenOptions::new().append(true).open(&log).map_err(io(&log))?;
+        self.files = Some((lines, Events::create(&self.path).map_err(io(&self.path))?));
+        Ok(())
+    }
+
+    /// Logs a loss (NaN for none) and, where it was measured, the loss held out.
+    pub fn log(&mut self, step: u64, loss: f64, seconds: f64, held_out: Option<f64>) -> Result<()> {
+        let (lines, events) = self.files.as_mut().expect("the folder is open");
+        let mut line = serde_json::json!({ "step": step, "seconds": (seconds * 1e3).round() / 1e3 });
+        let mut scalars = || {
+            for (key, tag, value) in
+                [("loss", "loss/train", Some(loss).filter(|l| l.is_finite())), ("held_out_loss", "loss/held_out", held_out)]
+            {
+                if let Some(value) = value {
+                    line[key] = value.into();
+                    events.scalar(tag, step, value as f32)?;
+                }
+            }
+            writeln!(lines, "{line}")
+        };
+        scalars().map_err(|e| Error::io("writing the log in", &self.path, &e))
+    }
+
+    /// Saves what a run needs to go on later.
+    pub fn save(&self, run: &Run) -> Result<()> {
+        match run.checkpoint()? {
+            Some(checkpoint) => file::write_checkpoint(&self.checkpoint(), &checkpoint),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The lines of a log up to a step.
+fn kept(log: &Path, step: u64) -> String {
+    let lines = std::fs::read_to_string(log).unwrap_or_default();
+    let at = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
+    lines.lines().filter(|line| at(line).is_some_and(|at| at <= step)).map(|line| format!("{line}\n")).collect()
+}
