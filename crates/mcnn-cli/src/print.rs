@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mcnn::{
     data::{Dimension, Inspection},
-    eval::{Mean, Spread},
+    eval::{Spread, stats::Mean},
     train::Lambda,
 };
 
@@ -14,7 +14,9 @@ use crate::commands::{
 
 /// Writes a line to a string, which cannot fail.
 macro_rules! line {
-    ($out:expr, $($arg:tt)*) => { let _ = writeln!($out, $($arg)*); };
+    ($out:expr, $($arg:tt)*) => {{
+        let _ = writeln!($out, $($arg)*);
+    }};
 }
 
 /// What `mcnn` alone prints.

@@ -51,6 +51,9 @@ pub fn run(args: &MakeArgs) -> Result<Box<dyn Report>> {
     }))
 }
 
+/// Share of the noise carried over from one step to the next: it pushes the car somewhere, and does not just shake it.
+const CARRIED: f64 = 0.8;
+
 /// Episodes of `drive` by its expert, and how many of them succeeded.
 pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
     if !(0.0..=1.0).contains(&noise) {
@@ -59,7 +62,7 @@ pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, u
             .expected("a deviation of 0 to 1, in units of the action")
             .found(noise.to_string()));
     }
-    let expert = Expert::with_noise(noise);
+    let expert = Expert::noisy(noise, CARRIED)?;
     let all = collect(&Drive::new(), &expert, episodes, seed)?;
     let task = Drive::new();
     let spec = mcnn::task::Task::spec(&task);

@@ -1,0 +1,148 @@
+//! Whole runs of the verbs on the built-in task, and the keys of their JSON.
+
+mod common;
+use common::Bench;
+use serde_json::Value;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+fn has(value: &Value, expected: &[&str]) {
+    for key in expected {
+        assert!(keys(value).contains(key), "{key} is missing of {:?}", keys(value));
+    }
+}
+
+#[test]
+fn nothing_prints_the_tour_and_every_verb_has_help() {
+    let bench = Bench::new();
+    let tour = bench.ok("");
+    for verb in ["demo", "make", "inspect", "learn", "train", "eval", "compare", "explain"] {
+        assert!(tour.contains(&format!("mcnn {verb}")), "{verb}");
+        assert!(bench.ok(&format!("{verb} --help")).contains("Usage"));
+    }
+    assert!(bench.run("fly").status.code() == Some(2));
+}
+
+#[test]
+fn from_made_laps_to_an_explained_policy() {
+    let bench = Bench::new();
+    let made = bench.json("make drive --episodes 4 -o drive.npz");
+    assert_eq!((made["episodes"].as_u64(), made["successes"].as_u64()), (Some(4), Some(4)));
+
+    let inspected = bench.json("inspect drive.npz");
+    assert_eq!(inspected["episodes"], 4);
+    assert_eq!(inspected["steps"], made["steps"]);
+    assert_eq!(inspected["fingerprint"], made["fingerprint"]);
+
+    let learned = bench.json("learn drive.npz --count 50 --by gas -o m.safetensors");
+    has(&learned, &["memories", "states", "by", "seconds", "coverage"]);
+    has(&learned["coverage"], &["median", "p95", "max"]);
+    assert_eq!((learned["memories"].as_u64(), learned["by"].as_str()), (Some(50), Some("gas")));
+
+    let trained =
+        bench.json("train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 200 --batch 32 --check-on 0.25");
+    has(&trained, &["steps", "seconds", "steps_per_second", "loss", "held_out_loss", "lambda", "half_distance"]);
+    assert_eq!(trained["steps"], 200);
+    let half = trained["lambda"].as_f64().unwrap() * trained["half_distance"].as_f64().unwrap();
+    assert!((half - std::f64::consts::LN_2).abs() < 1e-5, "lambda is printed with its half-distance");
+    assert!(trained["held_out_loss"].as_f64().unwrap() > 0.0);
+    for file in ["log.jsonl", "settings.json", "checkpoint.safetensors"] {
+        assert!(bench.path("p.run").join(file).is_file(), "{file}");
+    }
+
+    let evaluated = bench.json("eval p.safetensors --task drive --episodes 6 --seed 77");
+    has(&evaluated, &["task", "episodes", "seeds", "return", "score", "success", "weight", "latency_us", "policy"]);
+    has(&evaluated["return"], &["mean", "iqm", "low", "high"]);
+    has(&evaluated["score"], &["mean", "iqm", "low", "high"]);
+    has(&evaluated["success"], &["share", "low", "high"]);
+    has(&evaluated["latency_us"], &["p50", "p99"]);
+    assert_eq!(evaluated["seeds"], serde_json::json!([77, 82]));
+    assert_eq!(evaluated["policy"], trained["fingerprint"]);
+    let weight = evaluated["weight"].as_f64().unwrap();
+    assert!(weight > 0.0 && weight < 1.0);
+
+    let explained = bench.json("explain p.safetensors --in drive.npz --at 2:30");
+    assert_eq!(explained["at"], serde_json::json!({"episode": 2, "step": 30}));
+    for d in explained["dimensions"].as_array().unwrap() {
+        let n = |key: &str| d[key].as_f64().unwrap();
+        assert!(n("low") <= n("action") && n("action") <= n("high"));
+    }
+    let text = bench.ok("explain p.safetensors --in drive.npz --at 2:30");
+    for part in ["memory", "runner-up", "pull", "radius", "proposal", "box", "by state dimension"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn the_baselines_come_out_of_the_same_verbs() {
+    let bench = Bench::new();
+    bench.ok("make drive --episodes 3 -o drive.npz");
+    bench.ok("learn drive.npz --by all -o all.safetensors");
+    for (name, options) in [
+        ("1-NN", "--lambda 0"),
+        ("VINN (k = 10)", "--lambda 0 --neighbours 10"),
+        ("cloning, clamp", "--lambda inf"),
+        ("cloning, tanh", "--lambda inf --activation tanh"),
+    ] {
+        let line = format!("train drive.npz all.safetensors {options} --hidden 8 --steps 20 -o p.safetensors --force");
+        assert_eq!(bench.json(&line)["name"], name);
+    }
+    // 1-NN on its own data: at a demonstrated state the action is the demonstrated one.
+    bench.ok("train drive.npz all.safetensors --lambda 0 -o nn.safetensors");
+    let explained = bench.json("explain nn.safetensors --in drive.npz --at 1:40");
+    for (d, shown) in explained["dimensions"].as_array().unwrap().iter().zip(explained["demonstrated"].as_array().unwrap()) {
+        assert_eq!(&d["action"], shown);
+    }
+}
+
+#[test]
+fn compare_pairs_the_same_episodes() {
+    let bench = Bench::with_policy();
+    bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda 0");
+    let compared = bench.json("compare p.safetensors q.safetensors --task drive --episodes 5");
+    let ret = |k: usize| compared["policies"][k]["return"]["mean"].as_f64().unwrap();
+    let difference = compared["differences"][0]["return"]["mean"].as_f64().unwrap();
+    assert!((ret(0) - ret(1) - difference).abs() < 1e-6);
+    for (k, file) in ["p", "q"].into_iter().enumerate() {
+        let alone = bench.json(&format!("eval {file}.safetensors --task drive --episodes 5"));
+        assert_eq!(alone["return"], compared["policies"][k]["return"], "eval and compare agree");
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let bench = Bench::with_policy();
+    let with = |threads: usize| {
+        let mut value = bench.json(&format!("eval p.safetensors --task drive --episodes 7 --threads {threads}"));
+        value["latency_us"] = Value::Null;
+        value
+    };
+    assert_eq!(with(1), with(3));
+    let trained = |threads: &str| {
+        let mut command = bench.command("train drive.npz m.safetensors -o t.safetensors --steps 30 --force --json");
+        let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success());
+        std::fs::read(bench.path("t.safetensors")).unwrap()
+    };
+    assert_eq!(trained("1"), trained("2"), "training gives the same bytes on one thread and on two");
+}
+
+#[test]
+fn the_demo_writes_its_page_and_policies() {
+    let bench = Bench::new();
+    let demo = bench.json("demo --demonstrations 2 --steps 50 --episodes 4 -o page.html");
+    assert_eq!(demo["methods"].as_array().unwrap().len(), 4);
+    let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
+    assert!(page.contains("<svg") || page.contains("svg"));
+    assert!(!page.contains("/*DATA*/"), "the numbers are in the page");
+    assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "the page needs no network");
+    let data = page.split("const page = ").nth(1).unwrap().split(";\n").next().unwrap();
+    let data: Value = serde_json::from_str(data.trim_end_matches(';')).unwrap();
+    assert_eq!(data["episodes"].as_array().unwrap().len(), 4);
+    assert_eq!(data["episodes"][0]["drives"].as_array().unwrap().len(), 4);
+    for method in demo["methods"].as_array().unwrap() {
+        assert!(bench.path(method["file"].as_str().unwrap()).is_file());
+    }
+}

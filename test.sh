@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what the tests need into the checkout (.mcnn/), then runs them all: format, lints, docs, tests.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+export MCNN_HOME="$PWD/.mcnn"
+venv="$MCNN_HOME/test-venv"
+wanted=$(grep -E '# (worker|tests)$' python/requirements.txt | sed 's/ *#.*//' | sort -u)
+if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "test.sh: needs python3, version 3.11 or newer; found $(python3 --version 2>&1)" >&2
+        exit 2
+    }
+    echo "test.sh: installing the tests' Python packages into $venv"
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    echo "$wanted" >"$venv/wanted.txt"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$venv/wanted.txt"
+    mv "$venv/wanted.txt" "$venv/installed"
+fi
+# One environment serves the readers' tests, which compare with h5py and numpy, and the simulators' worker.
+export MCNN_TEST_PYTHON="$venv/bin/python" MCNN_PYTHON="$venv/bin/python"
+
+cargo fmt --all --check
+cargo clippy --locked --release --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
+cargo test --locked --release --workspace "$@"
