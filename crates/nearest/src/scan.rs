@@ -17,32 +17,84 @@ const STEP: usize = 8;
 #[inline(always)]
 pub(crate) fn scan<K: Keep>(table: &Table, q: &[f32], blocks: Range<usize>, keep: &mut K) -> usize {
     let mut unread = 0;
-    'blocks: for b in blocks {
-        let block = table.block(b);
-        let bar = keep.bar();
-        let mut sums = [0.0; LANES];
-        let mut done = 0;
-        for (columns, q) in block.chunks(STEP).zip(q.chunks(STEP)) {
-            for (column, &x) in columns.iter().zip(q) {
-                add_squares(&mut sums, x, column);
-            }
-            done += columns.len();
-            if all_above(&sums, bar) {
-                unread += block.len() - done;
-                continue 'blocks;
+    let mut first = blocks.start;
+    while first < blocks.end {
+        let group = first / LANES;
+        let end = blocks.end.min((group + 1) * LANES);
+        match box_bounds(table, q, group, keep.bar()) {
+            None => unread += (end - first) * table.dim(),
+            Some(bounds) => {
+                for b in first..end {
+                    if bounds[b % LANES] > keep.bar() {
+                        unread += table.dim();
+                    } else {
+                        unread += scan_block(table, q, b, keep);
+                    }
+                }
             }
         }
-        // Only rows that exist are looked at, so what the padding holds does not matter.
-        let first = b * LANES;
-        for (lane, &d2) in sums.iter().enumerate().take(table.len() - first) {
-            if d2 > keep.bar() {
-                continue;
-            }
-            let index = first + lane;
-            keep.offer(Hit { index, d2 });
-        }
+        first = end;
     }
     unread
+}
+
+/// For each block of a group, a number that the squared distance of none of its rows is below; none when all are above
+/// the bar.
+///
+/// The bound is the squared distance to the block's box, taken by the same operations in the same order as that to a
+/// row. In each dimension the row is at least as far away as its box, and rounding is monotonic, so the bound holds
+/// for the rounded sums as they are: no margin is needed. Differences that are NaN count as 0.
+#[inline(always)]
+fn box_bounds(table: &Table, q: &[f32], group: usize, bar: f32) -> Option<[f32; LANES]> {
+    let (lows, highs) = table.boxes(group);
+    let mut sums = [0.0; LANES];
+    for ((lows, highs), q) in lows.chunks(STEP).zip(highs.chunks(STEP)).zip(q.chunks(STEP)) {
+        for ((low, high), &x) in lows.iter().zip(highs).zip(q) {
+            add_box_squares(&mut sums, x, low, high);
+        }
+        if all_above(&sums, bar) {
+            return None;
+        }
+    }
+    Some(sums)
+}
+
+/// Offers the rows of a block; returns how many of its columns were left unread.
+#[inline(always)]
+fn scan_block<K: Keep>(table: &Table, q: &[f32], b: usize, keep: &mut K) -> usize {
+    let sums = match block_sums(table.block(b), q, keep.bar()) {
+        Ok(sums) => sums,
+        Err(unread) => return unread,
+    };
+    // Only rows that exist are looked at, so what the padding holds does not matter.
+    let first = b * LANES;
+    for (lane, &d2) in sums.iter().enumerate().take(table.len() - first) {
+        if d2 > keep.bar() {
+            continue;
+        }
+        let index = first + lane;
+        keep.offer(Hit { index, d2 });
+    }
+    0
+}
+
+/// Apart from [`scan_block`], for the compiler: with the loop over lanes beside it, the sums were not kept in vectors.
+///
+/// The squared distances of a block's rows, or, when all are above the bar, how many columns it took not to read.
+#[inline(always)]
+fn block_sums(block: &[Column], q: &[f32], bar: f32) -> Result<[f32; LANES], usize> {
+    let mut sums = [0.0; LANES];
+    let mut done = 0;
+    for (columns, q) in block.chunks(STEP).zip(q.chunks(STEP)) {
+        for (column, &x) in columns.iter().zip(q) {
+            add_squares(&mut sums, x, column);
+        }
+        done += columns.len();
+        if all_above(&sums, bar) {
+            return Err(block.len() - done);
+        }
+    }
+    Ok(sums)
 }
 
 /// One dimension of the distances of a block's rows.
@@ -50,6 +102,18 @@ pub(crate) fn scan<K: Keep>(table: &Table, q: &[f32], blocks: Range<usize>, keep
 fn add_squares(sums: &mut [f32; LANES], x: f32, column: &Column) {
     for (sum, &c) in sums.iter_mut().zip(&column.0) {
         let t = x - c;
+        *sum += t * t;
+    }
+}
+
+/// One dimension of the distances of the boxes of a group.
+#[inline(always)]
+fn add_box_squares(sums: &mut [f32; LANES], x: f32, low: &Column, high: &Column) {
+    for ((sum, &low), &high) in sums.iter_mut().zip(&low.0).zip(&high.0) {
+        let (below, above) = (low - x, x - high);
+        // Plain comparisons, not `max`: they are one instruction each, and a NaN gives 0.
+        let t = if below > 0.0 { below } else { 0.0 };
+        let t = if above > t { above } else { t };
         *sum += t * t;
     }
 }

@@ -14,9 +14,15 @@ pub(crate) struct Column(pub [f32; LANES]);
 ///
 /// Rows lie in blocks of 32, dimension after dimension, so a search goes through memory in order and treats 32 rows at
 /// a time. The last block is padded with rows that no search looks at. Rows keep their index until removed.
+///
+/// A box around each block lets a search pass over blocks that are too far away. So rows that lie near each other in
+/// space are best kept near each other in the table, as the steps of an episode are. A box grows with every row that
+/// is put into its block and does not shrink when one leaves; a table made anew has tight ones.
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<Column>, // [blocks, dim] of 32 rows
+    lows: Vec<Column>,    // [groups, dim] of 32 blocks: no row of the block is lower
+    highs: Vec<Column>,   // [groups, dim] of 32 blocks: no row of the block is higher
     len: usize,
     dim: usize,
     level: Level,
@@ -31,6 +37,8 @@ impl Table {
         assert!(dim > 0, "a table needs rows of at least one number, got dim 0");
         Table {
             columns: Vec::new(),
+            lows: Vec::new(),
+            highs: Vec::new(),
             len: 0,
             dim,
             level: Level::best(),
@@ -117,24 +125,21 @@ impl Table {
     pub fn push(&mut self, row: &[f32]) {
         self.check_width(row);
         if self.len.is_multiple_of(LANES) {
-            // A removal may have left the block there; then this changes nothing.
-            self.columns
-                .resize((self.len / LANES + 1) * self.dim, Column([0.0; LANES]));
+            self.open_block(self.len / LANES);
         }
         self.len += 1;
         self.set(self.len - 1, row);
     }
 
-    /// Replaces row `i`: one write for each dimension.
+    /// Replaces row `i`: a few writes for each dimension.
     ///
     /// # Panics
     /// When there is no row `i`, or `row` is not of the table's width.
     pub fn set(&mut self, i: usize, row: &[f32]) {
         self.check_index(i);
         self.check_width(row);
-        let first = i / LANES * self.dim;
-        for (&x, column) in row.iter().zip(&mut self.columns[first..first + self.dim]) {
-            column.0[i % LANES] = x;
+        for (j, &x) in row.iter().enumerate() {
+            self.put(i, j, x);
         }
     }
 
@@ -145,11 +150,34 @@ impl Table {
     pub fn swap_remove(&mut self, i: usize) {
         self.check_index(i);
         let last = self.len - 1;
-        let (from, to) = (last / LANES * self.dim, i / LANES * self.dim);
         for j in 0..self.dim {
-            self.columns[to + j].0[i % LANES] = self.columns[from + j].0[last % LANES];
+            self.put(i, j, self.block(last / LANES)[j].0[last % LANES]);
         }
         self.len = last;
+    }
+
+    /// Makes room for a block of rows, with a box that holds nothing. Removals may have left the room there.
+    fn open_block(&mut self, block: usize) {
+        let (group, lane) = (block / LANES * self.dim, block % LANES);
+        self.columns.resize((block + 1) * self.dim, Column([0.0; LANES]));
+        self.lows.resize(group + self.dim, Column([f32::INFINITY; LANES]));
+        self.highs
+            .resize(group + self.dim, Column([f32::NEG_INFINITY; LANES]));
+        for j in group..group + self.dim {
+            self.lows[j].0[lane] = f32::INFINITY;
+            self.highs[j].0[lane] = f32::NEG_INFINITY;
+        }
+    }
+
+    /// Writes number `j` of row `i`, and widens the box of its block to hold it. A NaN widens nothing: a row whose
+    /// distance is NaN matters only while no number has been found, and then no block is passed over.
+    #[inline]
+    fn put(&mut self, i: usize, j: usize, x: f32) {
+        let (block, lane) = (i / LANES, i % LANES);
+        self.columns[block * self.dim + j].0[lane] = x;
+        let (group, lane) = (block / LANES * self.dim + j, block % LANES);
+        let (low, high) = (&mut self.lows[group].0[lane], &mut self.highs[group].0[lane]);
+        (*low, *high) = (low.min(x), high.max(x));
     }
 
     /// How many blocks hold rows; the last may be part padding.
@@ -161,6 +189,13 @@ impl Table {
     #[inline(always)]
     pub(crate) fn block(&self, b: usize) -> &[Column] {
         &self.columns[b * self.dim..(b + 1) * self.dim]
+    }
+
+    /// The lows and the highs of the boxes of blocks `32 g` to `32 g + 31`, a column for each dimension.
+    #[inline(always)]
+    pub(crate) fn boxes(&self, g: usize) -> (&[Column], &[Column]) {
+        let group = g * self.dim..(g + 1) * self.dim;
+        (&self.lows[group.clone()], &self.highs[group])
     }
 
     #[inline]

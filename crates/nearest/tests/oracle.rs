@@ -81,6 +81,45 @@ fn every_search_equals_the_oracle() {
     }
 }
 
+/// Rows along a path that comes back to itself: blocks lie in small boxes, far from most queries, and whole groups of
+/// blocks are passed over; rows of far blocks tie.
+#[test]
+fn blocks_that_are_passed_over_held_nothing() {
+    let mut numbers = Numbers(6);
+    for (n, dim) in [(1024, 1), (1025, 3), (2100, 8), (2100, 9), (3333, 20)] {
+        for coarse in [true, false] {
+            let mut rows = Vec::new();
+            for i in 0..n {
+                let place = (i % 1500) as f32 / 16.0;
+                let noise = if coarse {
+                    numbers.coarse(dim)
+                } else {
+                    numbers.fine(dim)
+                };
+                rows.extend(noise.iter().map(|x| place.floor() - 40.0 + x));
+            }
+            for level in Level::available() {
+                let mut table = Table::from_rows(&rows, dim).at_level(level);
+                for _ in 0..8 {
+                    let mut q = table.row(numbers.below(n));
+                    check(&table, &rows, &q, &mut numbers);
+                    q.iter_mut().for_each(|x| *x += numbers.below(9) as f32 - 4.0);
+                    check(&table, &rows, &q, &mut numbers);
+                    check(&table, &rows, &numbers.coarse(dim), &mut numbers);
+                    // A row that moves takes its block's box along.
+                    let (i, moved) = (numbers.below(n), numbers.coarse(dim));
+                    table.set(i, &moved);
+                    rows[i * dim..(i + 1) * dim].copy_from_slice(&moved);
+                    check(&table, &rows, &moved, &mut numbers);
+                }
+                let queries = rows[..40 * dim].to_vec();
+                let expected = oracle::nearest_many(&rows, &queries, dim);
+                assert_same(&table.nearest_many(&queries, 2), &expected, "many along a path");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_oracle_means_what_it_says() {
     let rows = [0.0, 2.0, 3.0, 4.0, 2.0, 0.0];
@@ -110,7 +149,7 @@ fn sums_are_taken_in_order_and_unfused() {
     let row = [4096.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
     // The square of 1 + 2^-12 rounds to 1 + 2^-11, and adding 2^-24 to that rounds back; fused, the two halves of a
     // unit in the last place would meet and count.
-    let halves = [1.0 / 4096.0, 1.0 + 1.0 / 4096.0];
+    let halves = [1.0 / 4096.0, 1.0 + 1.0f32 / 4096.0];
     for level in Level::available() {
         let d2 = |row: &[f32]| {
             let table = Table::from_rows(row, row.len()).at_level(level);
@@ -124,6 +163,7 @@ fn sums_are_taken_in_order_and_unfused() {
         );
     }
     assert_eq!(nearest::distance2(&row, &[0.0; 10]), 16_777_216.0);
+    assert_eq!(nearest::distance2(&halves, &[0.0; 2]), 1.0 + 1.0 / 2048.0);
 }
 
 #[test]
@@ -149,18 +189,31 @@ fn any_guess_gives_the_exact_answer() {
 }
 
 #[test]
-fn a_good_guess_saves_most_of_the_reading() {
-    let (n, dim) = (1000, 64);
-    let rows: Vec<f32> = (0..n).flat_map(|i| vec![i as f32; dim]).collect();
+fn what_a_guess_saves_is_counted() {
+    let dim = 20;
+    let near = vec![0.0; 32 * dim];
+    let far = vec![9.0; 32 * dim];
+    // On both sides of the query: the box of this block holds it, though no row is near.
+    let around: Vec<f32> = (0..32)
+        .flat_map(|i| vec![if i % 2 == 0 { 9.0 } else { -9.0 }; dim])
+        .collect();
     for level in Level::available() {
-        let table = Table::from_rows(&rows, dim).at_level(level);
-        let (hit, unread) = table.nearest_from(&rows[990 * dim..991 * dim], 990);
-        assert_eq!((hit.index, hit.d2), (990, 0.0));
-        assert!(
-            unread * 4 > table.columns() * 3,
-            "{unread} of {} columns left unread",
-            table.columns()
+        let table = |rows: &[&[f32]]| Table::from_rows(&rows.concat(), dim).at_level(level);
+        let unread = |table: &Table| table.nearest_from(&vec![0.0; dim], 0).1;
+        assert_eq!(unread(&table(&[&near])), 0);
+        assert_eq!(unread(&table(&[&near, &far])), dim, "passed over by its box");
+        assert_eq!(
+            unread(&table(&[&near, &around])),
+            dim - 8,
+            "left after the first 8 dimensions"
         );
+        let groups = table(&[&near, &vec![9.0; 3000 * dim]]);
+        assert_eq!(unread(&groups), groups.columns() - dim);
+        // A block that was emptied forgets where its rows were.
+        let mut again = table(&[&near, &near[..dim]]);
+        again.swap_remove(32);
+        again.push(&far[..dim]);
+        assert_eq!(unread(&again), dim);
     }
 }
 
