@@ -79,7 +79,7 @@ impl Parts {
         if self.states.is_empty() {
             return Err(error("there are no steps").expected("at least one step"));
         }
-        if self.states.len() % n_obs != 0 {
+        if !self.states.len().is_multiple_of(n_obs) {
             return Err(error("states are not whole rows")
                 .expected(format!("a multiple of {n_obs} numbers"))
                 .found(self.states.len().to_string()));

@@ -6,9 +6,10 @@ mod inspect;
 mod npz;
 mod read;
 mod scale;
+mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
 pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
-pub use npz::write_npz;
 pub use read::{Format, ReadOptions, read, read_parts};
 pub use scale::Scale;
+pub use write::write_npz;

@@ -2,21 +2,18 @@
 //! each episode ends, exclusive: the running sum of the lengths) and, if there, `rewards` (a number a step).
 //!
 //! Format: NumPy, `numpy/lib/format.py`. The header is parsed here, strictly: it is three fixed keys, and a general
-//! parser of Python literals can be made to recurse until the stack overflows.
+//! parser of Python literals is a way to hang (the `npyz` crate's ran for over ten minutes on 10,000 nested lists).
 
 use std::{
     fs::File,
-    io::{BufReader, Cursor, Read, Write as _},
+    io::{BufReader, Read},
     path::Path,
 };
 
-use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter, write::SimpleFileOptions};
+use zip::ZipArchive;
 
-use super::{Demonstrations, Parts, read::limit};
-use crate::{
-    atomic,
-    error::{Error, Kind, Result},
-};
+use super::{Parts, read::limit};
+use crate::error::{Error, Kind, Result};
 
 /// Reads the parts of a file of `length` bytes. Errors name the array; the caller adds the file.
 pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
@@ -57,63 +54,6 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
         rewards,
         ends,
     })
-}
-
-/// Writes demonstrations as an uncompressed `.npz` that [`read`](super::read()) reads back and `numpy.load` opens:
-/// `states` and `actions` (float32), `episode_ends` (int64), `rewards` (float32) where there are any. Equal
-/// demonstrations give equal bytes. Episodes are numbered anew when read back. The file is built in memory, then
-/// written whole or not at all ([`atomic::write`]).
-///
-/// # Errors
-/// Of the file system: no space, permissions, no such folder.
-pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
-    atomic::write(path, &bytes(data).map_err(|e| Error::io("writing", path, &e))?)
-}
-
-fn bytes(data: &Demonstrations) -> std::io::Result<Vec<u8>> {
-    let n = data.n_steps();
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let mut add = |name: &str, kind: &str, shape: String, bytes: Vec<u8>| -> std::io::Result<()> {
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::DEFAULT)
-            .unix_permissions(0o644)
-            .large_file(bytes.len() > 4_000_000_000);
-        zip.start_file(format!("{name}.npy"), options)?;
-        let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
-        // Magic, version and length take 10 bytes; the header ends in a newline at a multiple of 64.
-        let padded = (10 + header.len() + 1).next_multiple_of(64) - 10;
-        header.push_str(&" ".repeat(padded - 1 - header.len()));
-        header.push('\n');
-        zip.write_all(b"\x93NUMPY\x01\x00")?;
-        zip.write_all(&(header.len() as u16).to_le_bytes())?;
-        zip.write_all(header.as_bytes())?;
-        zip.write_all(&bytes)
-    };
-    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    add(
-        "states",
-        "<f4",
-        format!("{n}, {}", data.n_obs()),
-        floats(data.states()),
-    )?;
-    add(
-        "actions",
-        "<f4",
-        format!("{n}, {}", data.n_act()),
-        floats(data.actions()),
-    )?;
-    let ends = data.ends().iter().flat_map(|&end| (end as i64).to_le_bytes());
-    add(
-        "episode_ends",
-        "<i8",
-        format!("{},", data.n_episodes()),
-        ends.collect(),
-    )?;
-    if let Some(rewards) = data.rewards() {
-        add("rewards", "<f4", format!("{n},"), floats(rewards))?;
-    }
-    Ok(zip.finish()?.into_inner())
 }
 
 struct Arrays {

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_constant_dimension_is_centred_and_divided_by_one() {
         let still = [5.0; 4];
-        let rounding = [1000.0, 1000.000_06, 1000.0, 1000.000_06];
+        let rounding = [1000.0, 1_000.000_06, 1000.0, 1_000.000_06];
         let small = [0.0, 1e-7, 0.0, 1e-7]; // small, but it varies
         let tiny = [0.0, 1e-20, 0.0, 1e-20];
         let scale = Scale::fit(&data(&[&still, &rounding, &small, &tiny]));

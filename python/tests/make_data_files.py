@@ -1,0 +1,287 @@
+"""Files of demonstrations as h5py and numpy write them, good and broken, for tests of the Rust readers.
+
+    make_data_files.py FOLDER           writes the files and manifest.json: for a good file its contents, for a
+                                        broken one what the error must say
+    make_data_files.py --summary FILE   prints what h5py or numpy finds in a file
+"""
+
+import hashlib
+import io
+import json
+import pathlib
+import pickle
+import sys
+import zipfile
+
+import h5py
+import numpy as np
+
+N, OBS, ACT = 12, 3, 2
+ENDS = [4, 5, 12]
+rng = np.random.default_rng(7)
+STATES = rng.normal(size=(N, OBS)).astype("f4")
+ACTIONS = rng.uniform(-1, 1, size=(N, ACT)).astype("f4")
+REWARDS = np.arange(N, dtype="f4") - 3
+TIMEOUTS = np.zeros(N, bool)
+TIMEOUTS[[4 - 1, 12 - 1]] = True
+TERMINALS = np.zeros(N, bool)
+TERMINALS[5 - 1] = True
+MARKS = np.isin(np.arange(N), np.array(ENDS) - 1)
+BASE = dict(observations=STATES, actions=ACTIONS, rewards=REWARDS, terminals=TERMINALS, timeouts=TIMEOUTS)
+PACKED = dict(compression="gzip", shuffle=True, chunks=True)
+
+good, broken = {}, {}
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+def hdf5(folder, name, options=PACKED, file_options=None, then=None, remove=(), **data):
+    """A file of BASE with `data` in its place; a value may be (array, options of its own)."""
+    with h5py.File(folder / name, "w", **(file_options or {})) as f:
+        for key, value in {**BASE, **data}.items():
+            if key in remove:
+                continue
+            value, own = value if isinstance(value, tuple) else (value, options)
+            f.create_dataset(key, data=value, **own)
+        if then:
+            then(f)
+    return name
+
+
+def expect(name, states=STATES, actions=ACTIONS, rewards=REWARDS, ends=ENDS):
+    good[name] = dict(
+        n_obs=states.shape[1],
+        n_act=actions.shape[1],
+        states=states.astype("f4").ravel().tolist(),
+        actions=actions.astype("f4").ravel().tolist(),
+        rewards=None if rewards is None else rewards.astype("f4").ravel().tolist(),
+        ends=list(ends),
+    )
+
+
+def good_hdf5(folder):
+    def write(name, *, expected=None, **how):
+        expect(hdf5(folder, f"good_{name}.hdf5", **how), **(expected or {}))
+
+    column = lambda a: a.reshape(-1, 1)
+    raw = dict(timeouts=(TIMEOUTS, {}), terminals=(TERMINALS, {}), rewards=(REWARDS, {}))
+    infos = lambda f: f.create_dataset("infos", data=np.arange(N))
+    write("packed")
+    write("contiguous", options={})
+    write("latest", file_options=dict(libver="latest"))
+    write("single_chunk", options=dict(compression="gzip", chunks=None), file_options=dict(libver="latest"))
+    write("growing", options=dict(chunks=True, maxshape=None), file_options=dict(libver="latest"),
+          observations=(STATES, dict(maxshape=(None, OBS), chunks=(5, 2))),
+          actions=(ACTIONS, dict(maxshape=(None, None), chunks=(5, 1))), **raw)
+    write("edges", observations=(STATES, dict(chunks=(5, 2), compression="gzip", shuffle=True, fletcher32=True)),
+          actions=(ACTIONS, dict(chunks=(7, 1))))
+    write("user_block", file_options=dict(userblock_size=1024))
+    write("doubles", observations=STATES.astype("f8"), actions=ACTIONS.astype("f8"), rewards=REWARDS.astype("f8"))
+    write("big_endian", observations=STATES.astype(">f4"), actions=ACTIONS.astype(">f8"),
+          timeouts=TIMEOUTS.astype(">i4"))
+    write("columns", rewards=column(REWARDS), terminals=column(TERMINALS), timeouts=column(TIMEOUTS))
+    write("float_marks", terminals=TERMINALS.astype("f4"), timeouts=TIMEOUTS.astype("f8"))
+    write("byte_marks", terminals=TERMINALS.astype("u1"), timeouts=TIMEOUTS.astype("i8"))
+    write("whole_rewards", rewards=REWARDS.astype("i2"))
+    write("no_rewards", remove=["rewards"], expected=dict(rewards=None))
+    write("timeouts_alone", remove=["terminals"], expected=dict(ends=[4, 12]))
+    write("terminals_alone", remove=["timeouts"], expected=dict(ends=[5, 12]))
+    write("unfinished_tail", timeouts=changed(TIMEOUTS, -1, False))
+    write("one_unfinished", timeouts=TIMEOUTS & False, terminals=TERMINALS & False, expected=dict(ends=[N]))
+    write("every_step", timeouts=TIMEOUTS | True, expected=dict(ends=range(1, N + 1)))
+    write("other_keys", file_options=dict(track_order=True),
+          then=lambda f: (f.create_group("infos/qpos"), f.attrs.update(env="door"),
+                          f.create_dataset("metadata/algorithm", data=np.bytes_("DAPG"))))
+    write("infos_a_dataset", then=infos)
+    write("never_written", remove=["rewards"], expected=dict(rewards=REWARDS * 0),
+          then=lambda f: f.create_dataset("rewards", (N,), "f4", chunks=(4,)))
+    write("linked", remove=["actions"],
+          then=lambda f: f.update({"kept/a": ACTIONS, "actions": h5py.SoftLink("/kept/a")}))
+
+    half = STATES.copy()
+    half[5:, 2:] = 0  # one chunk of several is not in the file: HDF5 says it holds the fill value
+    def partly(f):
+        d = f.create_dataset("observations", STATES.shape, "f4", chunks=(5, 2), compression="gzip")
+        d[:, :2] = STATES[:, :2]
+        d[:5, 2:] = STATES[:5, 2:]
+    write("partly_written", remove=["observations"], then=partly, expected=dict(states=half))
+    with h5py.File(folder / "good_partly_written.hdf5") as f:
+        assert (f["observations"][()] == half).all()
+
+
+def good_npz(folder):
+    def write(name, /, save=np.savez, expected=None, remove=(), **data):
+        name = f"good_{name}.npz"
+        arrays = {**dict(states=STATES, actions=ACTIONS, episode_ends=np.array(ENDS), rewards=REWARDS), **data}
+        save(folder / name, **{k: v for k, v in arrays.items() if k not in remove})
+        expect(name, **(expected or {}))
+
+    write("plain")
+    write("compressed", save=np.savez_compressed)
+    write("doubles", states=STATES.astype("f8"), actions=ACTIONS.astype("f8"))
+    write("fortran", states=np.asfortranarray(STATES), actions=np.asfortranarray(ACTIONS.astype("f8")))
+    write("big_endian", states=STATES.astype(">f4"), actions=np.asfortranarray(ACTIONS.astype(">f8")),
+          episode_ends=np.array(ENDS, ">i4"))
+    write("observations", remove=["states"], observations=STATES)
+    write("short_ends", episode_ends=np.array(ENDS, "u1"), rewards=REWARDS.reshape(-1, 1))
+    write("unsigned_ends", episode_ends=np.array(ENDS, "u8"), rewards=REWARDS.astype("i8"))
+    write("no_rewards", remove=["rewards"], expected=dict(rewards=None))
+    write("other_arrays", name=np.array("door"), images=np.zeros((2, 2, 2, 3), "u1"))
+    (folder / "good_without_extension").write_bytes((folder / "good_plain.npz").read_bytes())
+    expect("good_without_extension")
+    (folder / "good_hdf5_called.npz").write_bytes((folder / "good_packed.hdf5").read_bytes())
+    expect("good_hdf5_called.npz")
+
+
+def broken_hdf5(folder):
+    def write(name, says, **how):
+        broken[hdf5(folder, f"broken_{name}.hdf5", **how)] = says
+
+    grow = lambda a: np.concatenate([a, a[:1]])
+    write("no_actions", ["missing key", "/actions", "observations, rewards, terminals, timeouts"], remove=["actions"])
+    write("no_keys", ["missing key", "/observations", "a file without keys"], remove=BASE)
+    write("robomimic", ["missing key", "data/", "robomimic"], remove=BASE,
+          then=lambda f: f.create_dataset("data/demo_0/actions", data=ACTIONS))
+    write("group", ["missing key", "/observations", "observations/"], remove=["observations"],
+          then=lambda f: f.create_dataset("observations/x", data=STATES))
+    write("rank_1", ["another shape", "/observations", "(steps, width)", "(12)"], observations=STATES[:, 0])
+    write("rank_3", ["another shape", "/actions", "(12, 2, 1)"], actions=ACTIONS[:, :, None])
+    write("scalar", ["another shape", "/observations"], observations=(np.float32(1), {}))
+    write("wide_marks", ["another shape", "/timeouts", "(12, 2)"], timeouts=np.stack([TIMEOUTS] * 2, 1))
+    write("long_actions", ["different numbers of steps", "/actions", "12 steps", "13 steps"], actions=grow(ACTIONS))
+    write("long_marks", ["different numbers of steps", "/terminals", "13 steps"], terminals=grow(TERMINALS))
+    write("long_rewards", ["different numbers of steps", "/rewards", "13 steps"], rewards=grow(REWARDS))
+    write("whole_states", ["unsupported type", "/observations", "64-bit integers"], observations=STATES.astype("i8"))
+    write("half_floats", ["unsupported type", "/actions", "16-bit floats"], actions=ACTIONS.astype("f2"))
+    write("text", ["unsupported type", "/observations", "text"], observations=np.full((N, OBS), b"x"))
+    write("ragged", ["/observations"], remove=["observations"], then=lambda f: f.create_dataset(
+        "observations", (N,), dtype=h5py.vlen_dtype("f4")))
+    write("records", ["unsupported type", "/actions", "records"], actions=np.zeros((N, 2), "f4,f4"))
+    write("marks_of_2", ["must be 0 or 1", "/timeouts, step 3", "found: 2"], timeouts=TIMEOUTS * 2)
+    write("marks_of_nan", ["must be 0 or 1", "/terminals, step 0", "NaN"],
+          terminals=changed(TERMINALS.astype("f4"), 0, np.nan))
+    write("no_marks", ["nothing says where episodes end", "neither key"], remove=["timeouts", "terminals"])
+    write("no_end", ["nothing says where episodes end", "no mark in terminals, and no timeouts"],
+          remove=["timeouts"], terminals=TERMINALS & False)
+    write("nan", ["NaN or infinite", "states, step 2, dimension 1"], observations=changed(STATES, (2, 1), np.nan))
+    write("overflow", ["NaN or infinite", "actions, step 1, dimension 0"],
+          actions=changed(ACTIONS.astype("f8"), (1, 0), 1e300))
+    write("outside", ["outside [-1, 1]", "--clip-actions", "1.5"], actions=changed(ACTIONS, (1, 0), 1.5))
+    write("no_steps", ["no steps"], options={}, **{k: v[:0] for k, v in BASE.items()})
+    write("no_width", ["at least one number"], options={}, observations=STATES[:, :0])
+    write("lzf", ["cannot be read", "/observations"], observations=(STATES * 0, dict(compression="lzf")))
+    write("enormous", ["more than it can hold", "/observations"], remove=["observations"],
+          then=lambda f: f.create_dataset("observations", (10**12, OBS), "f4", chunks=(10**6, OBS)))
+    write("many_chunks", ["more than it can hold", "/observations"], remove=["observations"],
+          then=lambda f: f.create_dataset("observations", (10**6, OBS), "f4", chunks=(1, 1)))
+    write("elsewhere", ["/observations"], remove=["observations"],
+          then=lambda f: f.update({"observations": h5py.ExternalLink("good_packed.hdf5", "/observations")}))
+
+
+def broken_npz(folder):
+    def write(name, says, remove=(), **data):
+        name = f"broken_{name}.npz"
+        arrays = {**dict(states=STATES, actions=ACTIONS, episode_ends=np.array(ENDS), rewards=REWARDS), **data}
+        np.savez(folder / name, **{k: v for k, v in arrays.items() if k not in remove})
+        broken[name] = says
+
+    objects = np.empty(3, object)
+    objects[:] = [STATES[:4], STATES[4:5], STATES[5:]]
+    write("no_ends", ["missing array", "episode_ends", "states, actions, rewards"], remove=["episode_ends"])
+    write("no_states", ["missing array", "states"], remove=["states"])
+    write("both_names", ["both states and observations"], observations=STATES)
+    write("objects", ["unsupported type", "states", "pickle"], states=objects)
+    write("records", ["unsupported type", "states", "records"], states=np.zeros(N, "f4,f4"))
+    write("complex", ["unsupported type", "states", "<c16"], states=STATES.astype("c16"))
+    write("whole_states", ["unsupported type", "states", "integers"], states=STATES.astype("i4"))
+    write("rank_1", ["another shape", "states", "[12]"], states=STATES[:, 0])
+    write("rank_3", ["another shape", "actions", "[12, 2, 1]"], actions=ACTIONS[:, :, None])
+    write("scalar_end", ["another shape", "episode_ends"], episode_ends=np.array(12))
+    write("long_actions", ["different numbers of steps", "actions", "13 steps"], actions=np.zeros((13, 2), "f4"))
+    write("short_rewards", ["different numbers of steps", "rewards", "11 steps"], rewards=REWARDS[1:])
+    write("float_ends", ["unsupported type", "episode_ends", "integers"], episode_ends=np.array(ENDS, "f8"))
+    write("open_ends", ["close at the last step", "11"], episode_ends=np.array([4, 11]))
+    write("falling_ends", ["must increase"], episode_ends=np.array([5, 4, 12]))
+    write("negative_ends", ["must increase"], episode_ends=np.array([-1, 12]))
+    write("no_episodes", ["must increase"], episode_ends=np.array([], int))
+    write("nan", ["NaN or infinite", "states, step 2, dimension 1"], states=changed(STATES, (2, 1), np.nan))
+    write("outside", ["outside [-1, 1]", "--clip-actions"], actions=changed(ACTIONS, (1, 0), -1.5))
+    write("no_steps", ["no steps"], states=STATES[:0], actions=ACTIONS[:0], rewards=REWARDS[:0])
+    write("no_arrays", ["missing array", "no arrays"], remove=["states", "actions", "episode_ends", "rewards"])
+
+    def header(name, says, text, data=STATES.tobytes()):
+        """An npz whose states have this header, true or not."""
+        name, plain = f"broken_{name}.npz", io.BytesIO()
+        np.savez(plain, actions=ACTIONS, episode_ends=np.array(ENDS))
+        with zipfile.ZipFile(plain, "a", zipfile.ZIP_DEFLATED) as z:
+            z.writestr("states.npy", b"\x93NUMPY\x02\0" + len(text).to_bytes(4, "little") + text.encode() + data)
+        (folder / name).write_bytes(plain.getvalue())
+        broken[name] = ["states", *says]
+
+    of = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
+    header("longer_than_told", ["more bytes"], of % "11, 3")
+    header("shorter_than_told", ["fewer bytes"], of % "13, 3")
+    header("enormous", ["more than", "no file of this size"], of % "1099511627776, 3")
+    header("overflowing", ["no file of this size"], of % "9999999999999999999, 9999999999999999999")
+    header("odd_shape", ["the header"], of % "-1, 3")
+    header("nested", ["the header"], of.replace("(%s)", "[" * 30_000 + "]" * 30_000))
+    header("long_header", ["a header of"], of % "12, 3" + " " * 70_000)
+    header("bomb", ["more bytes"], of % "12, 3", bytes(50_000_000))
+
+
+def other(folder):
+    def write(name, data, says):
+        (folder / name).write_bytes(data)
+        broken[name] = ["not a file of demonstrations", *says]
+
+    array = io.BytesIO()
+    np.save(array, STATES)
+    write("other_array.npy", array.getvalue(), ["one NumPy array"])
+    write("other_pickle.pkl", pickle.dumps([1]), ["pickle"])
+    write("other_page.hdf5", b"<!DOCTYPE html><title>404</title>", ["web page"])
+    write("other_pointer.hdf5", b"version https://git-lfs.github.com/spec/v1\n", ["git lfs pull"])
+    write("other_text.npz", b"1,2,3\n", ["D4RL HDF5"])
+    (folder / "other_empty.hdf5").write_bytes(b"")
+    broken["other_empty.hdf5"] = ["the file is empty"]
+    with zipfile.ZipFile(folder / "other_zip.npz", "w") as z:
+        z.writestr("readme.txt", "hello")
+    broken["other_zip.npz"] = ["missing array"]
+
+
+def summary(path):
+    """Widths, ends and checksums of a file, by h5py or numpy and a loop over the steps."""
+    if zipfile.is_zipfile(path):
+        with np.load(path) as f:
+            data = {k: f[k] for k in f}
+        ends = data["episode_ends"].tolist()
+    else:
+        with h5py.File(path) as f:
+            data = dict(states=f["observations"][()], actions=f["actions"][()], rewards=f["rewards"][()])
+            timeouts, terminals = f["timeouts"][()], f["terminals"][()]
+        ends = []
+        for i in range(len(timeouts)):
+            if timeouts[i] or terminals[i] or i + 1 == len(timeouts):
+                ends.append(i + 1)
+    digest = lambda a: hashlib.sha256(np.ascontiguousarray(a, "<f4").tobytes()).hexdigest()
+    return dict(
+        n_obs=data["states"].shape[1],
+        n_act=data["actions"].shape[1],
+        ends=ends,
+        mean=data["states"].mean(0, dtype="f8").tolist(),
+        std=data["states"].std(0, dtype="f8").tolist(),
+        **{k: digest(data[k]) for k in ("states", "actions", "rewards") if k in data},
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--summary":
+        print(json.dumps(summary(sys.argv[2])))
+    else:
+        folder = pathlib.Path(sys.argv[1])
+        for make in (good_hdf5, good_npz, broken_hdf5, broken_npz, other):
+            make(folder)
+        (folder / "manifest.json").write_text(json.dumps(dict(good=good, broken=broken)))
