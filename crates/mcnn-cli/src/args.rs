@@ -271,6 +271,8 @@ fn word<T: serde::de::DeserializeOwned>(text: &str, known: &str) -> Result<T, St
 }
 
 fn step(text: &str) -> Result<Step, String> {
-    let parsed = text.split_once(':').and_then(|(e, s)| Some(Step { episode: e.parse().ok()?, step: s.parse().ok()? }));
+    let parsed = text
+        .split_once(':')
+        .and_then(|(e, s)| Some(Step { episode: e.parse().ok()?, step: s.parse().ok()? }));
     parsed.ok_or_else(|| "expected EPISODE:STEP, two whole numbers counted from 0, such as 3:120".into())
 }

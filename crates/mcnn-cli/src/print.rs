@@ -9,7 +9,8 @@ use mcnn::{
 };
 
 use crate::commands::{
-    compare::Compared, demo::Demonstrated, eval::Evaluated, explain::Explained, learn::Learnt, make::Made, train::Trained,
+    compare::Compared, demo::Demonstrated, eval::Evaluated, explain::Explained, learn::Learnt, make::Made,
+    train::Trained,
 };
 
 /// Writes a line to a string, which cannot fail.
@@ -42,12 +43,24 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
     let mut out = String::new();
     let format = i.format.map_or("data".into(), |f| f.to_string());
     line!(out, "{file}: {format}");
-    line!(out, "  episodes      {} of {} to {} steps (median {})", i.episodes, i.lengths.min, i.lengths.max, i.lengths.median);
+    line!(
+        out,
+        "  episodes      {} of {} to {} steps (median {})",
+        i.episodes,
+        i.lengths.min,
+        i.lengths.max,
+        i.lengths.median
+    );
     line!(out, "  steps         {}", i.steps);
     line!(out, "  widths        states of {}, actions of {}", i.n_obs, i.n_act);
     line!(out, "  states        {}", range(&i.states));
     line!(out, "  actions       {}", range(&i.actions));
-    line!(out, "  constant      state dimensions {}; action dimensions {}", list(&i.constant_states), list(&i.constant_actions));
+    line!(
+        out,
+        "  constant      state dimensions {}; action dimensions {}",
+        list(&i.constant_states),
+        list(&i.constant_actions)
+    );
     line!(
         out,
         "  at the limit  {:.2} % of the action numbers (|a| from {} to 1)",
@@ -57,7 +70,11 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
     line!(out, "  outside       {:.2} % of the action numbers (|a| above 1)", 100.0 * i.actions_outside);
     line!(out, "  NaN, infinite {}", i.not_finite);
     let groups: Vec<String> = i.duplicates.iter().map(|g| list(g)).collect();
-    line!(out, "  duplicates    {}", if groups.is_empty() { "no episode twice".into() } else { groups.join("; ") });
+    line!(
+        out,
+        "  duplicates    {}",
+        if groups.is_empty() { "no episode twice".into() } else { groups.join("; ") }
+    );
     line!(
         out,
         "  frozen        {:.2} % of the steps repeat the state before; longest run {} steps, at {}",
@@ -106,7 +123,16 @@ pub fn made(m: &Made) -> String {
 
 pub fn learnt(l: &Learnt) -> String {
     let mut out = String::new();
-    line!(out, "{}: {} memories of {} states, by {} in {:.2} s (seed {})", l.file, l.memories, l.states, l.by, l.seconds, l.seed);
+    line!(
+        out,
+        "{}: {} memories of {} states, by {} in {:.2} s (seed {})",
+        l.file,
+        l.memories,
+        l.states,
+        l.by,
+        l.seconds,
+        l.seed
+    );
     line!(
         out,
         "  coverage   standardised distance from a state to its nearest memory: median {:.3}, 95 % {:.3}, largest {:.3} (episode:step {})",
@@ -122,7 +148,15 @@ pub fn learnt(l: &Learnt) -> String {
         l.refilled,
         l.repeated
     );
-    line!(out, "  actions    {}", if l.smooth == 1 { "each memory's own".into() } else { format!("the mean over the {} nearest steps", l.smooth) });
+    line!(
+        out,
+        "  actions    {}",
+        if l.smooth == 1 {
+            "each memory's own".into()
+        } else {
+            format!("the mean over the {} nearest steps", l.smooth)
+        }
+    );
     line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));
     line!(
         out,
@@ -141,7 +175,16 @@ pub fn trained(t: &Trained) -> String {
         line!(out, "interrupted: {} steps are saved in {}; --resume goes on from there", t.steps, t.file);
         return out;
     }
-    line!(out, "{}: {}, {} steps in {:.1} s ({:.0}/s), seed {}", t.file, t.name, t.steps, t.seconds, t.steps_per_second, t.seed);
+    line!(
+        out,
+        "{}: {}, {} steps in {:.1} s ({:.0}/s), seed {}",
+        t.file,
+        t.name,
+        t.steps,
+        t.seconds,
+        t.steps_per_second,
+        t.seed
+    );
     if let Some(from) = t.resumed_from {
         line!(out, "  resumed    from step {from}");
     }
@@ -150,19 +193,44 @@ pub fn trained(t: &Trained) -> String {
         line!(out, "  loss       {loss:.6}");
     }
     if t.idle_share > 0.0 {
-        line!(out, "  idle       {:.1} % of the training rows, whose memory decides alone", 100.0 * t.idle_share);
+        line!(
+            out,
+            "  idle       {:.1} % of the training rows, whose memory decides alone",
+            100.0 * t.idle_share
+        );
     }
     match &t.held_out {
         None => {
             line!(out, "  held out   no episodes");
         }
         Some(h) => {
-            line!(out, "  held out   loss {:.6} on {} states, by distance to the nearest memory of another episode:", h.loss, h.states);
-            line!(out, "    {:>17} {:>7} {:>7} {:>10} {:>10} {:>10}", "distance", "states", "weight", "policy", "copying", "network");
+            line!(
+                out,
+                "  held out   loss {:.6} on {} states, by distance to the nearest memory of another episode:",
+                h.loss,
+                h.states
+            );
+            line!(
+                out,
+                "    {:>17} {:>7} {:>7} {:>10} {:>10} {:>10}",
+                "distance",
+                "states",
+                "weight",
+                "policy",
+                "copying",
+                "network"
+            );
             for b in &h.by_distance {
                 let network = b.network.map_or("-".into(), |n| format!("{n:.6}"));
                 let distance = format!("{:.3} to {:.3}", b.distance[0], b.distance[1]);
-                line!(out, "    {distance:>17} {:>7} {:>7.3} {:>10.6} {:>10.6} {network:>10}", b.states, b.weight, b.loss, b.copying);
+                line!(
+                    out,
+                    "    {distance:>17} {:>7} {:>7.3} {:>10.6} {:>10.6} {network:>10}",
+                    b.states,
+                    b.weight,
+                    b.loss,
+                    b.copying
+                );
             }
         }
     }
@@ -175,14 +243,25 @@ fn lambda(t: &Trained) -> String {
     match (t.lambda, t.half_distance) {
         (Lambda::Value(0.0), _) => "0: the memory decides alone, everywhere".into(),
         (Lambda::Value(f32::INFINITY), _) => "inf: the memories count nothing".into(),
-        (value, Some(half)) => format!("{value}{how}: a memory counts half at a standardised distance of {half:.3}"),
+        (value, Some(half)) => {
+            format!("{value}{how}: a memory counts half at a standardised distance of {half:.3}")
+        }
         (value, None) => value.to_string(),
     }
 }
 
 pub fn evaluated(e: &Evaluated) -> String {
     let (s, mut out) = (&e.summary, String::new());
-    line!(out, "{} ({:.12}) on {}: {} episodes, seeds {} to {}", e.name, s.policy, s.task, s.episodes, s.seeds[0], s.seeds[1]);
+    line!(
+        out,
+        "{} ({:.12}) on {}: {} episodes, seeds {} to {}",
+        e.name,
+        s.policy,
+        s.task,
+        s.episodes,
+        s.seeds[0],
+        s.seeds[1]
+    );
     line!(out, "  return     {}", spread(&s.ret));
     if let Some(score) = &s.score {
         line!(out, "  score      {}", spread(score));
@@ -207,18 +286,33 @@ pub fn evaluated(e: &Evaluated) -> String {
 
 fn failures(out: &mut String, e: &Evaluated) {
     if e.summary.failed > 0 {
-        line!(out, "  FAILED     {} episodes, not counted above; the first: {}", e.summary.failed, e.first_failure.as_deref().unwrap_or(""));
+        line!(
+            out,
+            "  FAILED     {} episodes, not counted above; the first: {}",
+            e.summary.failed,
+            e.first_failure.as_deref().unwrap_or("")
+        );
     }
 }
 
 fn spread(s: &Spread) -> String {
-    format!("mean {:.2} (95 % interval {:.2} to {:.2}), interquartile mean {:.2}", s.mean, s.low, s.high, s.iqm)
+    format!(
+        "mean {:.2} (95 % interval {:.2} to {:.2}), interquartile mean {:.2}",
+        s.mean, s.low, s.high, s.iqm
+    )
 }
 
 pub fn compared(c: &Compared) -> String {
     let mut out = String::new();
     let first = &c.policies[0].summary;
-    line!(out, "{}: {} episodes, seeds {} to {}, the same for all", first.task, first.episodes, first.seeds[0], first.seeds[1]);
+    line!(
+        out,
+        "{}: {} episodes, seeds {} to {}, the same for all",
+        first.task,
+        first.episodes,
+        first.seeds[0],
+        first.seeds[1]
+    );
     let width = c.files.iter().map(|f| f.len()).max().unwrap_or(0).max(6);
     for (file, e) in c.files.iter().zip(&c.policies) {
         let s = &e.summary;
@@ -226,8 +320,17 @@ pub fn compared(c: &Compared) -> String {
             format!("  success {:5.1} % ({:.1} to {:.1})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high)
         });
         let weight = s.weight.map_or(String::new(), |w| format!("  weight {w:.3}"));
-        let score = s.score.map_or(String::new(), |x| format!("  score {:.1} ({:.1} to {:.1})", x.mean, x.low, x.high));
-        line!(out, "  {file:width$}  return {:.2} ({:.2} to {:.2}){score}{success}{weight}  {}", s.ret.mean, s.ret.low, s.ret.high, e.name);
+        let score = s
+            .score
+            .map_or(String::new(), |x| format!("  score {:.1} ({:.1} to {:.1})", x.mean, x.low, x.high));
+        line!(
+            out,
+            "  {file:width$}  return {:.2} ({:.2} to {:.2}){score}{success}{weight}  {}",
+            s.ret.mean,
+            s.ret.low,
+            s.ret.high,
+            e.name
+        );
         failures(&mut out, e);
     }
     line!(out, "paired differences, with 95 % intervals:");
@@ -247,7 +350,13 @@ pub fn explained(e: &Explained) -> String {
     let (x, mut out) = (&e.explanation, String::new());
     line!(out, "{}, state {} of the data", e.name, e.at);
     let own = if e.is_memory { ": this very state" } else { "" };
-    line!(out, "  memory     {} (episode:step {}) at standardised distance {:.4}{own}", x.memory.memory, x.memory.source, x.memory.distance);
+    line!(
+        out,
+        "  memory     {} (episode:step {}) at standardised distance {:.4}{own}",
+        x.memory.memory,
+        x.memory.source,
+        x.memory.distance
+    );
     if let Some(r) = &x.runner_up {
         line!(out, "  runner-up  {} (episode:step {}) at {:.4}", r.memory, r.source, r.distance);
     }
@@ -255,16 +364,36 @@ pub fn explained(e: &Explained) -> String {
         line!(out, "  smoothed   a memory's action is the mean over its {} nearest training steps", x.smooth);
     }
     if x.neighbours > 1 {
-        line!(out, "  neighbours the remembered action is the mean over the {} nearest memories, weighted by exp(-distance)", x.neighbours);
+        line!(
+            out,
+            "  neighbours the remembered action is the mean over the {} nearest memories, weighted by exp(-distance)",
+            x.neighbours
+        );
     }
     let half = e.lambda_half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
     line!(out, "  pull       {:.4} of the memory's action{half}", x.pull);
     line!(out, "  radius     {:.4}: how far the network may move the action from the anchor", x.radius);
-    line!(out, "  action     {:>4} {:>9} {:>9} {:>9} {:>9} {:>21} {:>12}", "dim", "memory", "anchor", "proposal", "action", "box", "demonstrated");
+    line!(
+        out,
+        "  action     {:>4} {:>9} {:>9} {:>9} {:>9} {:>21} {:>12}",
+        "dim",
+        "memory",
+        "anchor",
+        "proposal",
+        "action",
+        "box",
+        "demonstrated"
+    );
     for (k, (d, shown)) in x.dimensions.iter().zip(&e.demonstrated).enumerate() {
         let proposal = d.proposal.map_or("-".into(), |p| format!("{p:.4}"));
         let bounds = format!("[{:.4}, {:.4}]", d.low, d.high);
-        line!(out, "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4} {bounds:>21} {shown:>12.4}", d.remembered, d.anchor, d.action);
+        line!(
+            out,
+            "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4} {bounds:>21} {shown:>12.4}",
+            d.remembered,
+            d.anchor,
+            d.action
+        );
     }
     let total: f32 = x.contributions.iter().sum();
     if total > 0.0 {
@@ -296,10 +425,20 @@ pub fn demonstrated(d: &Demonstrated) -> String {
         d.seeds[0],
         d.seeds[1]
     );
-    line!(out, "  {:28} {:>26} {:>26} {:>8} {:>9}", "", "return (95 % interval)", "success % (interval)", "weight", "us/action");
+    line!(
+        out,
+        "  {:28} {:>26} {:>26} {:>8} {:>9}",
+        "",
+        "return (95 % interval)",
+        "success % (interval)",
+        "weight",
+        "us/action"
+    );
     for m in &d.methods {
         let s = &m.summary;
-        let success = s.success.map_or("-".into(), |x| format!("{:.0} ({:.0} to {:.0})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high));
+        let success = s.success.map_or("-".into(), |x| {
+            format!("{:.0} ({:.0} to {:.0})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high)
+        });
         let weight = s.weight.map_or("-".into(), |w| format!("{w:.3}"));
         let ret = format!("{:.1} ({:.1} to {:.1})", s.ret.mean, s.ret.low, s.ret.high);
         line!(out, "  {:28} {ret:>26} {success:>26} {weight:>8} {:>9.1}", m.name, s.latency_us.p50);

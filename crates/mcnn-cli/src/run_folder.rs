@@ -37,7 +37,8 @@ impl RunFolder {
     /// Makes the folder and opens its files. A new run replaces the log and checkpoint of an old one; a resumed run
     /// goes on with the log, from which it first takes what is past the checkpoint.
     pub fn open(&mut self, run: &Run, resume: bool) -> Result<()> {
-        std::fs::create_dir_all(&self.path).map_err(|e| Error::io("making the run's folder", &self.path, &e))?;
+        std::fs::create_dir_all(&self.path)
+            .map_err(|e| Error::io("making the run's folder", &self.path, &e))?;
         let log = self.log_path();
         let io = |path: &Path| {
             let path = path.to_path_buf();
@@ -66,9 +67,10 @@ impl RunFolder {
         let (lines, events) = self.files.as_mut().expect("the folder is open");
         let mut line = serde_json::json!({ "step": step, "seconds": (seconds * 1e3).round() / 1e3 });
         let mut scalars = || {
-            for (key, tag, value) in
-                [("loss", "loss/train", Some(loss).filter(|l| l.is_finite())), ("held_out_loss", "loss/held_out", held_out)]
-            {
+            for (key, tag, value) in [
+                ("loss", "loss/train", Some(loss).filter(|l| l.is_finite())),
+                ("held_out_loss", "loss/held_out", held_out),
+            ] {
                 if let Some(value) = value {
                     line[key] = value.into();
                     events.scalar(tag, step, value as f32)?;
@@ -92,5 +94,9 @@ impl RunFolder {
 fn kept(log: &Path, step: u64) -> String {
     let lines = std::fs::read_to_string(log).unwrap_or_default();
     let at = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
-    lines.lines().filter(|line| at(line).is_some_and(|at| at <= step)).map(|line| format!("{line}\n")).collect()
+    lines
+        .lines()
+        .filter(|line| at(line).is_some_and(|at| at <= step))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }

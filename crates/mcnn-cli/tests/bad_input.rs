@@ -106,6 +106,7 @@ fn an_output_is_overwritten_only_when_asked_and_never_half_written() {
         let message = bench.refused("learn drive.npz --count 20 -o /dev/full --force");
         assert!(message.contains("writing failed") && message.contains("free some space"), "{message}");
     }
-    let left: Vec<_> = std::fs::read_dir(bench.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(bench.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert!(left.iter().all(|n| !n.to_string_lossy().contains("tmp")), "no temporary is left: {left:?}");
 }

@@ -22,7 +22,8 @@ fn interrupt(bench: &Bench, line: &str, log: &str) -> (Option<i32>, String) {
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code(), said)
 }
 
@@ -50,18 +51,23 @@ fn an_interrupted_run_resumes_to_the_very_same_bytes() {
 #[test]
 fn resuming_what_does_not_fit_is_refused_with_the_reason() {
     let bench = Bench::with_policy();
-    let resume = |options: &str| bench.refused(&format!("train drive.npz m.safetensors -o p.safetensors --resume {options}"));
+    let resume = |options: &str| {
+        bench.refused(&format!("train drive.npz m.safetensors -o p.safetensors --resume {options}"))
+    };
     assert!(resume("--hidden 16 --steps 60 --batch 33").contains("another batch"));
     assert!(resume("--hidden 17 --steps 60 --batch 32").contains("another hidden"));
     assert!(resume("--hidden 16 --steps 50 --batch 32").contains("already further"));
     bench.ok("make drive --episodes 3 --seed 50 -o other.npz");
     bench.ok("learn other.npz --count 50 -o om.safetensors");
-    let other = bench.refused("train other.npz om.safetensors -o p.safetensors --resume --hidden 16 --steps 60 --batch 32");
+    let other = bench.refused(
+        "train other.npz om.safetensors -o p.safetensors --resume --hidden 16 --steps 60 --batch 32",
+    );
     assert!(other.contains("other data"), "{other}");
     let none = bench.refused("train drive.npz m.safetensors -o never.safetensors --resume");
     assert!(none.contains("no interrupted run"), "{none}");
     // More steps than before is going on, not starting anew.
-    let on = bench.json("train drive.npz m.safetensors -o p.safetensors --resume --hidden 16 --steps 80 --batch 32");
+    let on = bench
+        .json("train drive.npz m.safetensors -o p.safetensors --resume --hidden 16 --steps 80 --batch 32");
     assert_eq!((on["resumed_from"].as_u64(), on["steps"].as_u64()), (Some(60), Some(80)));
 }
 

@@ -41,9 +41,13 @@ fn from_made_laps_to_an_explained_policy() {
     has(&learned["coverage"], &["median", "p95", "max"]);
     assert_eq!((learned["memories"].as_u64(), learned["by"].as_str()), (Some(50), Some("gas")));
 
-    let trained =
-        bench.json("train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 200 --batch 32 --check-on 0.25");
-    has(&trained, &["steps", "seconds", "steps_per_second", "loss", "held_out_loss", "lambda", "half_distance"]);
+    let trained = bench.json(
+        "train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 200 --batch 32 --check-on 0.25",
+    );
+    has(
+        &trained,
+        &["steps", "seconds", "steps_per_second", "loss", "held_out_loss", "lambda", "half_distance"],
+    );
     assert_eq!(trained["steps"], 200);
     let half = trained["lambda"].as_f64().unwrap() * trained["half_distance"].as_f64().unwrap();
     assert!((half - std::f64::consts::LN_2).abs() < 1e-5, "lambda is printed with its half-distance");
@@ -53,7 +57,10 @@ fn from_made_laps_to_an_explained_policy() {
     }
 
     let evaluated = bench.json("eval p.safetensors --task drive --episodes 6 --seed 77");
-    has(&evaluated, &["task", "episodes", "seeds", "return", "score", "success", "weight", "latency_us", "policy"]);
+    has(
+        &evaluated,
+        &["task", "episodes", "seeds", "return", "score", "success", "weight", "latency_us", "policy"],
+    );
     has(&evaluated["return"], &["mean", "iqm", "low", "high"]);
     has(&evaluated["score"], &["mean", "iqm", "low", "high"]);
     has(&evaluated["success"], &["share", "low", "high"]);
@@ -86,13 +93,17 @@ fn the_baselines_come_out_of_the_same_verbs() {
         ("cloning, clamp", "--lambda inf"),
         ("cloning, tanh", "--lambda inf --activation tanh"),
     ] {
-        let line = format!("train drive.npz all.safetensors {options} --hidden 8 --steps 20 -o p.safetensors --force");
+        let line = format!(
+            "train drive.npz all.safetensors {options} --hidden 8 --steps 20 -o p.safetensors --force"
+        );
         assert_eq!(bench.json(&line)["name"], name);
     }
     // 1-NN on its own data: at a demonstrated state the action is the demonstrated one.
     bench.ok("train drive.npz all.safetensors --lambda 0 -o nn.safetensors");
     let explained = bench.json("explain nn.safetensors --in drive.npz --at 1:40");
-    for (d, shown) in explained["dimensions"].as_array().unwrap().iter().zip(explained["demonstrated"].as_array().unwrap()) {
+    for (d, shown) in
+        explained["dimensions"].as_array().unwrap().iter().zip(explained["demonstrated"].as_array().unwrap())
+    {
         assert_eq!(&d["action"], shown);
     }
 }
@@ -115,13 +126,15 @@ fn compare_pairs_the_same_episodes() {
 fn results_do_not_depend_on_the_number_of_threads() {
     let bench = Bench::with_policy();
     let with = |threads: usize| {
-        let mut value = bench.json(&format!("eval p.safetensors --task drive --episodes 7 --threads {threads}"));
+        let mut value =
+            bench.json(&format!("eval p.safetensors --task drive --episodes 7 --threads {threads}"));
         value["latency_us"] = Value::Null;
         value
     };
     assert_eq!(with(1), with(3));
     let trained = |threads: &str| {
-        let mut command = bench.command("train drive.npz m.safetensors -o t.safetensors --steps 30 --force --json");
+        let mut command =
+            bench.command("train drive.npz m.safetensors -o t.safetensors --steps 30 --force --json");
         let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
         assert!(output.status.success());
         std::fs::read(bench.path("t.safetensors")).unwrap()

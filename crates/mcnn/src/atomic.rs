@@ -28,9 +28,8 @@ fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io
         _ => {}
     }
     let (temporary, mut file) = beside(&place)?;
-    let written = fill(&mut file)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temporary, &place));
+    let written =
+        fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &place));
     if written.is_err() {
         let _ = fs::remove_file(&temporary); // the first error is the one to tell
     } else if let Some(folder) = place.parent() {

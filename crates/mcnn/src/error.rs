@@ -40,14 +40,7 @@ impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         let what = what.into();
         let (place, expected, found, next) = Default::default();
-        Self(Box::new(Parts {
-            kind,
-            what,
-            place,
-            expected,
-            found,
-            next,
-        }))
+        Self(Box::new(Parts { kind, what, place, expected, found, next }))
     }
 
     /// Where: a file and the key in it, an option, an episode and step.
@@ -58,11 +51,8 @@ impl Error {
 
     /// Adds an outer place (a file's name, say) in front of the place already given.
     pub fn within(mut self, outer: impl fmt::Display) -> Self {
-        self.0.place = if self.0.place.is_empty() {
-            outer.to_string()
-        } else {
-            format!("{outer}: {}", self.0.place)
-        };
+        self.0.place =
+            if self.0.place.is_empty() { outer.to_string() } else { format!("{outer}: {}", self.0.place) };
         self
     }
 
@@ -115,12 +105,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let p = &self.0;
         f.write_str(&p.what)?;
-        for (label, part) in [
-            ("where", &p.place),
-            ("expected", &p.expected),
-            ("found", &p.found),
-            ("next", &p.next),
-        ] {
+        for (label, part) in
+            [("where", &p.place), ("expected", &p.expected), ("found", &p.found), ("next", &p.next)]
+        {
             if !part.is_empty() {
                 write!(f, "\n  {label}: {part}")?;
             }
@@ -137,13 +124,7 @@ mod tests {
 
     #[test]
     fn an_error_prints_its_parts_in_order_and_leaves_out_the_empty_ones() {
-        let error = Error::new(Kind::Data, "missing key")
-            .at("/actions")
-            .found("nothing")
-            .within("a.hdf5");
-        assert_eq!(
-            error.to_string(),
-            "missing key\n  where: a.hdf5: /actions\n  found: nothing"
-        );
+        let error = Error::new(Kind::Data, "missing key").at("/actions").found("nothing").within("a.hdf5");
+        assert_eq!(error.to_string(), "missing key\n  where: a.hdf5: /actions\n  found: nothing");
     }
 }

@@ -11,9 +11,9 @@ impl Seed {
     /// An independent seed for a named use.
     pub fn fork(self, name: &str) -> Seed {
         // FNV-1a over the name, then mixed with the parent: equal names under equal parents agree, all else differs.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         Seed(mix(self.0 ^ mix(hash)))
     }
 

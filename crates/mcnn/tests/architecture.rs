@@ -13,10 +13,15 @@ fn root() -> PathBuf {
 /// The table of rooms: what each room may use.
 fn rooms() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let rows = text.lines().skip_while(|l| !l.starts_with("| room |")).skip(2).take_while(|l| l.starts_with('|'));
+    let rows =
+        text.lines().skip_while(|l| !l.starts_with("| room |")).skip(2).take_while(|l| l.starts_with('|'));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let uses = cells[3].split(',').map(|u| u.trim().trim_matches('`').to_string()).filter(|u| u != "-").collect();
+        let uses = cells[3]
+            .split(',')
+            .map(|u| u.trim().trim_matches('`').to_string())
+            .filter(|u| u != "-")
+            .collect();
         (cells[0].to_string(), uses)
     })
     .collect()
@@ -88,7 +93,8 @@ fn a_room_uses_only_the_rooms_named_in_its_row() {
         if room == "lib" {
             continue;
         }
-        let allowed = rooms.get(&room).unwrap_or_else(|| panic!("{} is in no room of ARCHITECTURE.md", path.display()));
+        let allowed =
+            rooms.get(&room).unwrap_or_else(|| panic!("{} is in no room of ARCHITECTURE.md", path.display()));
         let code = without_comments(&code);
         let mut uses = named(&code);
         if code.contains("nearest::") {
@@ -101,7 +107,11 @@ fn a_room_uses_only_the_rooms_named_in_its_row() {
         }
         uses.remove(&room);
         let trespasses: Vec<_> = uses.difference(allowed).collect();
-        assert!(trespasses.is_empty(), "{} uses {trespasses:?}; ARCHITECTURE.md allows {allowed:?}", path.display());
+        assert!(
+            trespasses.is_empty(),
+            "{} uses {trespasses:?}; ARCHITECTURE.md allows {allowed:?}",
+            path.display()
+        );
         seen.insert(room);
     }
     let unbuilt: Vec<_> = rooms.keys().filter(|r| !seen.contains(*r)).collect();
@@ -124,7 +134,11 @@ fn unsafe_stands_in_one_crate() {
             assert!(!without_comments(&code).contains("unsafe {"), "{}", path.display());
         }
     }
-    assert!(fs::read_to_string(root().join("crates/mcnn/src/lib.rs")).unwrap().contains("#![forbid(unsafe_code)]"));
+    assert!(
+        fs::read_to_string(root().join("crates/mcnn/src/lib.rs"))
+            .unwrap()
+            .contains("#![forbid(unsafe_code)]")
+    );
 }
 
 #[test]
@@ -133,7 +147,10 @@ fn the_readme_shows_the_example_as_it_is() {
     let shown = readme.split("```rust\n").nth(1).expect("a Rust block").split("```").next().unwrap();
     let example = fs::read_to_string(root().join("crates/mcnn/examples/five_lines.rs")).unwrap();
     for line in shown.lines().map(str::trim).filter(|l| !l.is_empty()) {
-        assert!(example.lines().any(|l| l.trim() == line), "README.md has {line:?}, examples/five_lines.rs has not");
+        assert!(
+            example.lines().any(|l| l.trim() == line),
+            "README.md has {line:?}, examples/five_lines.rs has not"
+        );
     }
 }
 

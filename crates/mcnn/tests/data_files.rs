@@ -92,11 +92,7 @@ fn files_that_others_wrote_are_read() {
     for (name, expected) in good {
         let path = folder.path().join(&name);
         let data = read(&path, &ReadOptions::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(
-            (data.n_obs(), data.n_act()),
-            (expected.n_obs, expected.n_act),
-            "{name}"
-        );
+        assert_eq!((data.n_obs(), data.n_act()), (expected.n_obs, expected.n_act), "{name}");
         assert_eq!(data.states(), expected.states, "{name}");
         assert_eq!(data.actions(), expected.actions, "{name}");
         assert_eq!(data.rewards(), expected.rewards.as_deref(), "{name}");
@@ -132,18 +128,10 @@ fn broken_files_are_refused_with_the_file_the_key_and_the_reason() {
     }
     let path = folder.path().join("broken_outside.hdf5");
     assert_eq!(inspect(&path).unwrap().actions_outside, 1.0 / 24.0);
-    let clip = ReadOptions {
-        range: ActionRange::Clip,
-        ..Default::default()
-    };
+    let clip = ReadOptions { range: ActionRange::Clip, ..Default::default() };
     assert_eq!(read(&path, &clip).unwrap().action(1)[0], 1.0);
-    let missing = read(&folder.path().join("none.npz"), &clip)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        missing.contains("check the path") && missing.contains("none.npz"),
-        "{missing}"
-    );
+    let missing = read(&folder.path().join("none.npz"), &clip).unwrap_err().to_string();
+    assert!(missing.contains("check the path") && missing.contains("none.npz"), "{missing}");
     let folder = read(folder.path(), &clip).unwrap_err().to_string();
     assert!(folder.contains("name a file, not a folder"), "{folder}");
 }
@@ -151,10 +139,7 @@ fn broken_files_are_refused_with_the_file_the_key_and_the_reason() {
 #[test]
 fn the_last_steps_are_dropped_on_request() {
     let Some((folder, _)) = files() else { return };
-    let drop_last = ReadOptions {
-        drop_last: true,
-        ..Default::default()
-    };
+    let drop_last = ReadOptions { drop_last: true, ..Default::default() };
     let data = read(&folder.path().join("good_plain.npz"), &drop_last).unwrap();
     assert_eq!(data.ends(), [3, 9]); // of 4, 1 and 7 steps
     assert_eq!((data.number(0), data.number(1)), (0, 2));
@@ -236,17 +221,11 @@ fn damaged_files_never_panic_hang_or_fill_the_memory() {
             std::fs::write(&path, &bytes).unwrap();
             read += usize::from(survive(&path, &damage));
         }
-        assert!(
-            read > 0 && read < 600,
-            "{name}: {read} of 600 damaged files were read"
-        );
+        assert!(read > 0 && read < 600, "{name}: {read} of 600 damaged files were read");
     }
     // Linux tells the most memory the process ever held.
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
-        let most = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
         assert!(kib < 512 << 10, "the readers held {kib} KiB for files of a few");
     }
@@ -259,10 +238,7 @@ fn shared(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    skipped(&format!(
-        "no {} (set MCNN_SHARED to the folder of data/)",
-        path.display()
-    ));
+    skipped(&format!("no {} (set MCNN_SHARED to the folder of data/)", path.display()));
     None
 }
 
@@ -284,15 +260,8 @@ fn demonstrations_of_the_field_are_read_as_h5py_reads_them() {
         if let Some(mean) = mean_return {
             assert_eq!(found.returns.unwrap().mean.round(), mean, "{name}");
         }
-        let drop_last = ReadOptions {
-            drop_last: true,
-            ..Default::default()
-        };
-        assert_eq!(
-            read(&path, &drop_last).unwrap().n_steps(),
-            steps - episodes,
-            "{name}"
-        );
+        let drop_last = ReadOptions { drop_last: true, ..Default::default() };
+        assert_eq!(read(&path, &drop_last).unwrap().n_steps(), steps - episodes, "{name}");
 
         let Some(summary) = summary(&path) else { continue };
         assert_eq!(data.ends(), summary.ends, "{name}");
@@ -302,23 +271,10 @@ fn demonstrations_of_the_field_are_read_as_h5py_reads_them() {
         let scale = Scale::fit(&data);
         for i in 0..n_obs {
             let d = found.states[i];
-            assert!(
-                (d.mean - summary.mean[i]).abs() <= 1e-9 * (1.0 + d.mean.abs()),
-                "{name} {i}"
-            );
-            assert!(
-                (d.std - summary.std[i]).abs() <= 1e-9 * (1.0 + d.std),
-                "{name} {i}"
-            );
-            assert!(
-                (scale.mean[i] - d.mean as f32).abs() <= 2e-7 * scale.mean[i].abs(),
-                "{name} {i}"
-            );
-            let std = if found.constant_states.contains(&i) {
-                0.0
-            } else {
-                d.std as f32
-            };
+            assert!((d.mean - summary.mean[i]).abs() <= 1e-9 * (1.0 + d.mean.abs()), "{name} {i}");
+            assert!((d.std - summary.std[i]).abs() <= 1e-9 * (1.0 + d.std), "{name} {i}");
+            assert!((scale.mean[i] - d.mean as f32).abs() <= 2e-7 * scale.mean[i].abs(), "{name} {i}");
+            let std = if found.constant_states.contains(&i) { 0.0 } else { d.std as f32 };
             assert!((scale.std[i] - std).abs() <= 2e-7 * std, "{name} {i}");
         }
     }

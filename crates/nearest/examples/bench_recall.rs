@@ -89,8 +89,5 @@ fn micros(start: Instant) -> f64 {
 
 fn read(path: &str) -> std::io::Result<Vec<f32>> {
     let bytes = std::fs::read(path)?;
-    Ok(bytes
-        .chunks_exact(4)
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect())
+    Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }

@@ -11,10 +11,7 @@ pub(crate) trait Keep {
 }
 
 /// Stands where no row has been kept yet; every row is before it.
-pub(crate) const NONE: Hit = Hit {
-    index: usize::MAX,
-    d2: f32::NAN,
-};
+pub(crate) const NONE: Hit = Hit { index: usize::MAX, d2: f32::NAN };
 
 /// `NONE` as an option.
 pub(crate) fn found(hit: Hit) -> Option<Hit> {
@@ -60,11 +57,7 @@ pub(crate) struct Sorted<'a> {
 impl Keep for Sorted<'_> {
     #[inline(always)]
     fn bar(&self) -> f32 {
-        if self.hits.len() < self.k {
-            f32::NAN
-        } else {
-            self.hits[self.k - 1].d2
-        }
+        if self.hits.len() < self.k { f32::NAN } else { self.hits[self.k - 1].d2 }
     }
     #[inline(always)]
     fn offer(&mut self, hit: Hit) {

@@ -56,13 +56,7 @@ impl Hit {
 /// # Panics
 /// When the widths differ.
 pub fn distance2(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(
-        a.len(),
-        b.len(),
-        "distance2: one point has {} dimensions, the other {}",
-        a.len(),
-        b.len()
-    );
+    assert_eq!(a.len(), b.len(), "distance2: one point has {} dimensions, the other {}", a.len(), b.len());
     let mut sum = 0.0;
     for (a, b) in a.iter().zip(b) {
         let t = a - b;

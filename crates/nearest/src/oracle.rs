@@ -15,12 +15,7 @@ pub fn ranked(rows: &[f32], q: &[f32]) -> Vec<Hit> {
         sum
     };
     let rows = rows.chunks_exact(q.len()).enumerate();
-    let mut hits: Vec<Hit> = rows
-        .map(|(index, row)| Hit {
-            index,
-            d2: distance(row),
-        })
-        .collect();
+    let mut hits: Vec<Hit> = rows.map(|(index, row)| Hit { index, d2: distance(row) }).collect();
     // The sort is stable, so equal distances, and NaN with NaN, stay in the order of their rows.
     hits.sort_by(|a, b| match (a.d2.is_nan(), b.d2.is_nan()) {
         (false, false) => a.d2.partial_cmp(&b.d2).unwrap(),
@@ -61,8 +56,5 @@ pub fn nearest_where(rows: &[f32], q: &[f32], keep: impl Fn(usize) -> bool) -> O
 
 /// The nearest row to each query of `queries`, `[m, dim]`.
 pub fn nearest_many(rows: &[f32], queries: &[f32], dim: usize) -> Vec<Hit> {
-    queries
-        .chunks_exact(dim)
-        .filter_map(|q| nearest(rows, q))
-        .collect()
+    queries.chunks_exact(dim).filter_map(|q| nearest(rows, q)).collect()
 }

@@ -98,12 +98,7 @@ impl Table {
 
     fn search<K: Keep>(&self, q: &[f32], first: usize, keep: &mut K) -> usize {
         self.check_width(q);
-        self.level().run(One {
-            table: self,
-            q,
-            first,
-            keep,
-        })
+        self.level().run(One { table: self, q, first, keep })
     }
 
     /// The nearest row to each query of `queries`, `[m, dim]` query after query, found by `threads` threads (0 counts
@@ -114,11 +109,7 @@ impl Table {
     /// When the length of `queries` is not a multiple of the table's width.
     pub fn nearest_many(&self, queries: &[f32], threads: usize) -> Vec<Hit> {
         let dim = self.dim();
-        assert!(
-            queries.len().is_multiple_of(dim),
-            "{} numbers do not make queries of {dim}",
-            queries.len()
-        );
+        assert!(queries.len().is_multiple_of(dim), "{} numbers do not make queries of {dim}", queries.len());
         if self.is_empty() {
             return Vec::new();
         }
@@ -128,20 +119,10 @@ impl Table {
         std::thread::scope(|scope| {
             let mine = shares.next();
             for (hits, queries) in shares {
-                scope.spawn(move || {
-                    self.level().run(Many {
-                        table: self,
-                        queries,
-                        hits,
-                    })
-                });
+                scope.spawn(move || self.level().run(Many { table: self, queries, hits }));
             }
             if let Some((hits, queries)) = mine {
-                self.level().run(Many {
-                    table: self,
-                    queries,
-                    hits,
-                });
+                self.level().run(Many { table: self, queries, hits });
             }
         });
         hits

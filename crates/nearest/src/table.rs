@@ -35,14 +35,7 @@ impl Table {
     /// When `dim` is 0.
     pub fn new(dim: usize) -> Table {
         assert!(dim > 0, "a table needs rows of at least one number, got dim 0");
-        Table {
-            columns: Vec::new(),
-            lows: Vec::new(),
-            highs: Vec::new(),
-            len: 0,
-            dim,
-            level: Level::best(),
-        }
+        Table { columns: Vec::new(), lows: Vec::new(), highs: Vec::new(), len: 0, dim, level: Level::best() }
     }
 
     /// A table of the rows of `rows`, `[n, dim]` row after row.
@@ -51,14 +44,8 @@ impl Table {
     /// When `dim` is 0, or the length of `rows` is not a multiple of it.
     pub fn from_rows(rows: &[f32], dim: usize) -> Table {
         let mut table = Table::new(dim);
-        assert!(
-            rows.len().is_multiple_of(dim),
-            "{} numbers do not make rows of {dim}",
-            rows.len()
-        );
-        table
-            .columns
-            .reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
+        assert!(rows.len().is_multiple_of(dim), "{} numbers do not make rows of {dim}", rows.len());
+        table.columns.reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
         for row in rows.chunks_exact(dim) {
             table.push(row);
         }
@@ -161,8 +148,7 @@ impl Table {
         let (group, lane) = (block / LANES * self.dim, block % LANES);
         self.columns.resize((block + 1) * self.dim, Column([0.0; LANES]));
         self.lows.resize(group + self.dim, Column([f32::INFINITY; LANES]));
-        self.highs
-            .resize(group + self.dim, Column([f32::NEG_INFINITY; LANES]));
+        self.highs.resize(group + self.dim, Column([f32::NEG_INFINITY; LANES]));
         for j in group..group + self.dim {
             self.lows[j].0[lane] = f32::INFINITY;
             self.highs[j].0[lane] = f32::NEG_INFINITY;
@@ -200,12 +186,7 @@ impl Table {
 
     #[inline]
     pub(crate) fn check_width(&self, row: &[f32]) {
-        assert!(
-            row.len() == self.dim,
-            "the table's rows have {} numbers, this one {}",
-            self.dim,
-            row.len()
-        );
+        assert!(row.len() == self.dim, "the table's rows have {} numbers, this one {}", self.dim, row.len());
     }
 
     #[inline]

@@ -21,11 +21,7 @@ fn check(table: &Table, rows: &[f32], q: &[f32], numbers: &mut Numbers) {
 
     assert_same(table.nearest(q).as_slice(), first(1), &format!("nearest, {what}"));
     let two = table.two_nearest(q);
-    assert_same(
-        &[two.0, two.1].into_iter().flatten().collect::<Vec<_>>(),
-        first(2),
-        &format!("two, {what}"),
-    );
+    assert_same(&[two.0, two.1].into_iter().flatten().collect::<Vec<_>>(), first(2), &format!("two, {what}"));
     let mut hits = vec![nearest::Hit { index: 7, d2: -1.0 }];
     for k in [0, 1, 2, 3, 10, n, n + 1] {
         table.k_nearest(q, k, &mut hits);
@@ -40,11 +36,7 @@ fn check(table: &Table, rows: &[f32], q: &[f32], numbers: &mut Numbers) {
         &format!("where, {what}"),
     );
     assert_eq!(table.nearest_where(q, |_| false), None);
-    for guess in (0..3)
-        .filter(|_| n > 0)
-        .map(|_| numbers.below(n))
-        .collect::<Vec<_>>()
-    {
+    for guess in (0..3).filter(|_| n > 0).map(|_| numbers.below(n)).collect::<Vec<_>>() {
         let (hit, unread) = table.nearest_from(q, guess);
         assert_same(&[hit], first(1), &format!("from {guess}, {what}"));
         assert!(unread <= table.columns());
@@ -58,11 +50,7 @@ fn every_search_equals_the_oracle() {
         for n in LENGTHS {
             for coarse in [true, false] {
                 let mut draw = |n: usize| {
-                    if coarse {
-                        numbers.coarse(n)
-                    } else {
-                        numbers.fine(n)
-                    }
+                    if coarse { numbers.coarse(n) } else { numbers.fine(n) }
                 };
                 let (mut rows, q) = (draw(n * dim), draw(dim));
                 duplicate(&mut rows, dim, &mut numbers);
@@ -91,11 +79,7 @@ fn blocks_that_are_passed_over_held_nothing() {
             let mut rows = Vec::new();
             for i in 0..n {
                 let place = (i % 1500) as f32 / 16.0;
-                let noise = if coarse {
-                    numbers.coarse(dim)
-                } else {
-                    numbers.fine(dim)
-                };
+                let noise = if coarse { numbers.coarse(dim) } else { numbers.fine(dim) };
                 rows.extend(noise.iter().map(|x| place.floor() - 40.0 + x));
             }
             for level in Level::available() {
@@ -125,21 +109,12 @@ fn the_oracle_means_what_it_says() {
     let rows = [0.0, 2.0, 3.0, 4.0, 2.0, 0.0];
     let q = [0.0, 0.0];
     let hit = |index, d2| nearest::Hit { index, d2 };
-    assert_eq!(
-        oracle::ranked(&rows, &q),
-        [hit(0, 4.0), hit(2, 4.0), hit(1, 25.0)]
-    );
+    assert_eq!(oracle::ranked(&rows, &q), [hit(0, 4.0), hit(2, 4.0), hit(1, 25.0)]);
     assert_eq!(oracle::nearest(&rows, &q), Some(hit(0, 4.0)));
-    assert_eq!(
-        oracle::two_nearest(&rows, &q),
-        (Some(hit(0, 4.0)), Some(hit(2, 4.0)))
-    );
+    assert_eq!(oracle::two_nearest(&rows, &q), (Some(hit(0, 4.0)), Some(hit(2, 4.0))));
     assert_eq!(oracle::k_nearest(&rows, &q, 2), [hit(0, 4.0), hit(2, 4.0)]);
     assert_eq!(oracle::nearest_where(&rows, &q, |i| i > 0), Some(hit(2, 4.0)));
-    assert_eq!(
-        oracle::nearest_many(&rows, &[0.0, 0.0, 3.0, 3.0], 2),
-        [hit(0, 4.0), hit(1, 1.0)]
-    );
+    assert_eq!(oracle::nearest_many(&rows, &[0.0, 0.0, 3.0, 3.0], 2), [hit(0, 4.0), hit(1, 1.0)]);
     assert_eq!(nearest::distance2(&rows[2..4], &q), 25.0);
 }
 
@@ -157,10 +132,7 @@ fn sums_are_taken_in_order_and_unfused() {
         };
         assert_eq!(d2(&row), 16_777_216.0);
         assert_eq!(d2(&halves), 1.0 + 1.0 / 2048.0);
-        assert_ne!(
-            halves[1].mul_add(halves[1], halves[0] * halves[0]),
-            1.0 + 1.0 / 2048.0
-        );
+        assert_ne!(halves[1].mul_add(halves[1], halves[0] * halves[0]), 1.0 + 1.0 / 2048.0);
     }
     assert_eq!(nearest::distance2(&row, &[0.0; 10]), 16_777_216.0);
     assert_eq!(nearest::distance2(&halves, &[0.0; 2]), 1.0 + 1.0 / 2048.0);
@@ -194,19 +166,13 @@ fn what_a_guess_saves_is_counted() {
     let near = vec![0.0; 32 * dim];
     let far = vec![9.0; 32 * dim];
     // On both sides of the query: the box of this block holds it, though no row is near.
-    let around: Vec<f32> = (0..32)
-        .flat_map(|i| vec![if i % 2 == 0 { 9.0 } else { -9.0 }; dim])
-        .collect();
+    let around: Vec<f32> = (0..32).flat_map(|i| vec![if i % 2 == 0 { 9.0 } else { -9.0 }; dim]).collect();
     for level in Level::available() {
         let table = |rows: &[&[f32]]| Table::from_rows(&rows.concat(), dim).at_level(level);
         let unread = |table: &Table| table.nearest_from(&vec![0.0; dim], 0).1;
         assert_eq!(unread(&table(&[&near])), 0);
         assert_eq!(unread(&table(&[&near, &far])), dim, "passed over by its box");
-        assert_eq!(
-            unread(&table(&[&near, &around])),
-            dim - 8,
-            "left after the first 8 dimensions"
-        );
+        assert_eq!(unread(&table(&[&near, &around])), dim - 8, "left after the first 8 dimensions");
         let groups = table(&[&near, &vec![9.0; 3000 * dim]]);
         assert_eq!(unread(&groups), groups.columns() - dim);
         // A block that was emptied forgets where its rows were.
@@ -220,14 +186,7 @@ fn what_a_guess_saves_is_counted() {
 #[test]
 fn many_queries_equal_one_at_a_time_for_any_number_of_threads() {
     let mut numbers = Numbers(3);
-    for (n, dim, m) in [
-        (0, 3, 4),
-        (1, 1, 1),
-        (33, 5, 0),
-        (65, 45, 7),
-        (1000, 70, 23),
-        (1000, 512, 5),
-    ] {
+    for (n, dim, m) in [(0, 3, 4), (1, 1, 1), (33, 5, 0), (65, 45, 7), (1000, 70, 23), (1000, 512, 5)] {
         let mut rows = numbers.coarse(n * dim);
         duplicate(&mut rows, dim, &mut numbers);
         let queries = [numbers.coarse(m / 2 * dim), numbers.fine((m - m / 2) * dim)].concat();
@@ -245,22 +204,10 @@ fn many_queries_equal_one_at_a_time_for_any_number_of_threads() {
 #[test]
 fn nan_is_farther_than_every_number() {
     let mut numbers = Numbers(4);
-    let odd = [
-        f32::NAN,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        -f32::NAN,
-        f32::MAX,
-        0.0,
-        1.0,
-    ];
+    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN, f32::MAX, 0.0, 1.0];
     for (n, dim) in [(1, 1), (2, 1), (33, 1), (65, 2), (65, 20), (200, 9)] {
         for _ in 0..20 {
-            let mut draw = |n: usize| {
-                (0..n)
-                    .map(|_| odd[numbers.below(odd.len())])
-                    .collect::<Vec<f32>>()
-            };
+            let mut draw = |n: usize| (0..n).map(|_| odd[numbers.below(odd.len())]).collect::<Vec<f32>>();
             let (odd_rows, odd_q) = (draw(n * dim), draw(dim));
             let (rows, q) = (numbers.coarse(n * dim), numbers.coarse(dim));
             for level in Level::available() {
@@ -269,11 +216,7 @@ fn nan_is_farther_than_every_number() {
                     check(&table, rows, &odd_q, &mut numbers);
                     check(&table, rows, &q, &mut numbers);
                     let expected = oracle::nearest_many(rows, &[&odd_q[..], &q].concat(), dim);
-                    assert_same(
-                        &table.nearest_many(&[&odd_q[..], &q].concat(), 1),
-                        &expected,
-                        "many",
-                    );
+                    assert_same(&table.nearest_many(&[&odd_q[..], &q].concat(), 1), &expected, "many");
                 }
             }
         }

@@ -9,9 +9,8 @@ use nearest::{Level, Table, oracle};
 #[test]
 fn changes_equal_those_of_a_list_of_rows() {
     let mut numbers = Numbers(5);
-    for (dim, level) in [1, 3, 8, 45]
-        .into_iter()
-        .flat_map(|dim| Level::available().into_iter().map(move |l| (dim, l)))
+    for (dim, level) in
+        [1, 3, 8, 45].into_iter().flat_map(|dim| Level::available().into_iter().map(move |l| (dim, l)))
     {
         let mut table = Table::new(dim).at_level(level);
         let mut list: Vec<Vec<f32>> = Vec::new();
@@ -40,11 +39,7 @@ fn changes_equal_those_of_a_list_of_rows() {
             }
             assert_eq!((table.len(), table.is_empty()), (list.len(), list.is_empty()));
             let rows = list.concat();
-            let q: Vec<f32> = numbers
-                .coarse(dim)
-                .iter()
-                .map(|x| x + numbers.below(20) as f32)
-                .collect();
+            let q: Vec<f32> = numbers.coarse(dim).iter().map(|x| x + numbers.below(20) as f32).collect();
             assert_same(
                 table.nearest(&q).as_slice(),
                 oracle::nearest(&rows, &q).as_slice(),
@@ -68,10 +63,7 @@ fn a_removed_row_is_never_found_again() {
     assert_eq!(table.nearest(&[0.0]).unwrap().index, 0);
     table.swap_remove(1);
     table.swap_remove(0);
-    assert_eq!(
-        (table.nearest(&[0.0]), table.two_nearest(&[0.0])),
-        (None, (None, None))
-    );
+    assert_eq!((table.nearest(&[0.0]), table.two_nearest(&[0.0])), (None, (None, None)));
     table.push(&[1.0]);
     assert_eq!(table.nearest(&[0.0]).unwrap().d2, 1.0);
 }
@@ -91,10 +83,7 @@ fn mistakes_panic_with_the_numbers() {
     let wide = "the table's rows have 2 numbers, this one 3";
     assert_eq!(panic_of(|| table().nearest(&[0.0; 3])), wide);
     assert_eq!(panic_of(|| table().two_nearest(&[0.0; 3])), wide);
-    assert_eq!(
-        panic_of(|| table().k_nearest(&[0.0; 3], 0, &mut Vec::new())),
-        wide
-    );
+    assert_eq!(panic_of(|| table().k_nearest(&[0.0; 3], 0, &mut Vec::new())), wide);
     assert_eq!(panic_of(|| table().nearest_where(&[0.0; 3], |_| true)), wide);
     assert_eq!(panic_of(|| table().nearest_from(&[0.0; 3], 0)), wide);
     assert_eq!(panic_of(|| table().push(&[0.0; 3])), wide);
@@ -105,17 +94,8 @@ fn mistakes_panic_with_the_numbers() {
     assert_eq!(panic_of(|| table().row(2)), beyond);
     assert_eq!(panic_of(|| table().set(2, &[0.0; 2])), beyond);
     assert_eq!(panic_of(|| table().swap_remove(2)), beyond);
-    assert_eq!(
-        panic_of(|| table().nearest_many(&[0.0; 3], 1)),
-        "3 numbers do not make queries of 2"
-    );
-    assert_eq!(
-        panic_of(|| Table::from_rows(&[0.0; 3], 2)),
-        "3 numbers do not make rows of 2"
-    );
+    assert_eq!(panic_of(|| table().nearest_many(&[0.0; 3], 1)), "3 numbers do not make queries of 2");
+    assert_eq!(panic_of(|| Table::from_rows(&[0.0; 3], 2)), "3 numbers do not make rows of 2");
     let widths = panic_of(|| nearest::distance2(&[0.0], &[0.0; 2]));
-    assert!(
-        widths.contains("one point has 1 dimensions, the other 2"),
-        "{widths}"
-    );
+    assert!(widths.contains("one point has 1 dimensions, the other 2"), "{widths}");
 }

@@ -79,7 +79,11 @@ pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
     let tell = |line: &str| eprintln!("{line}");
     tell(&format!("drive: {} laps by the scripted expert", args.demonstrations));
     let (data, _) = laps(args.demonstrations as usize, 0.0, args.seed)?;
-    tell(&format!("learning memories from {} steps, training two networks for {} steps each", data.n_steps(), args.steps));
+    tell(&format!(
+        "learning memories from {} steps, training two networks for {} steps each",
+        data.n_steps(),
+        args.steps
+    ));
     let learners = learners(&data, args)?;
 
     let task = drive::Drive::new();
@@ -135,7 +139,8 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
             .map(|learned| learned.codebook)
     };
     let (some, all) = (memories(By::Gas)?, memories(By::All)?);
-    let settings = |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
+    let settings =
+        |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
     let train = |codebook: Codebook, settings: TrainSettings| -> Result<_> {
         let mut run = Run::new(data, codebook, settings)?;
         let (mut losses, mut since) = (Vec::new(), Vec::new());
@@ -167,13 +172,22 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
 /// Episodes that the page can show.
 const SHOWN: usize = 8;
 
-fn write_page(path: &Path, demonstrated: &Demonstrated, learners: &[Learner], runs: &[(&str, Vec<Episode>)]) -> Result<()> {
+fn write_page(
+    path: &Path,
+    demonstrated: &Demonstrated,
+    learners: &[Learner],
+    runs: &[(&str, Vec<Episode>)],
+) -> Result<()> {
     let episodes = (0..SHOWN.min(demonstrated.episodes))
         .map(|i| {
             let seed = runs[0].1[i].seed;
             let drawing = drive::road(seed);
             let drives = runs.iter().map(|(_, run)| page::Drive::of(&run[i])).collect();
-            page::Episode { seed, road: Road { centre: drawing.centre, left: drawing.left, right: drawing.right }, drives }
+            page::Episode {
+                seed,
+                road: Road { centre: drawing.centre, left: drawing.left, right: drawing.right },
+                drives,
+            }
         })
         .collect();
     let losses = learners.iter().map(|l| l.losses.clone()).collect();

@@ -55,8 +55,15 @@ pub fn run(args: &EvalArgs) -> Result<Box<dyn Report>> {
     Ok(Box::new(evaluated(&policy, fingerprint, task.as_ref(), &episodes, args.episodes.seed)))
 }
 
-pub fn evaluated(policy: &Policy, print: String, task: &dyn Task, episodes: &[Episode], seed: u64) -> Evaluated {
-    let failure = episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)));
+pub fn evaluated(
+    policy: &Policy,
+    print: String,
+    task: &dyn Task,
+    episodes: &[Episode],
+    seed: u64,
+) -> Evaluated {
+    let failure =
+        episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)));
     Evaluated {
         summary: Summary::new(print, task.spec(), episodes, Seed(seed).fork("bootstrap")),
         name: policy.name(),

@@ -87,19 +87,13 @@ impl Parts {
         let n_steps = self.states.len() / n_obs;
         for (name, found, expected) in [
             ("actions", self.actions.len(), n_steps * n_act),
-            (
-                "rewards",
-                self.rewards.as_ref().map_or(n_steps, Vec::len),
-                n_steps,
-            ),
+            ("rewards", self.rewards.as_ref().map_or(n_steps, Vec::len), n_steps),
         ] {
             if found != expected {
-                return Err(
-                    error(&format!("{name} and states have different numbers of steps"))
-                        .at(name)
-                        .expected(format!("{expected} numbers for {n_steps} steps"))
-                        .found(format!("{found} numbers")),
-                );
+                return Err(error(&format!("{name} and states have different numbers of steps"))
+                    .at(name)
+                    .expected(format!("{expected} numbers for {n_steps} steps"))
+                    .found(format!("{found} numbers")));
             }
         }
         if self.ends.last() != Some(&n_steps)
@@ -109,11 +103,7 @@ impl Parts {
             return Err(error("episode ends must increase and close at the last step")
                 .at("episode ends")
                 .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
-                .found(format!(
-                    "{} ends, the last {:?}",
-                    self.ends.len(),
-                    self.ends.last()
-                )));
+                .found(format!("{} ends, the last {:?}", self.ends.len(), self.ends.last())));
         }
         Ok(())
     }
@@ -146,24 +136,13 @@ impl Demonstrations {
     /// `range` says to clip them.
     pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
         parts.check()?;
-        let Parts {
-            n_obs,
-            n_act,
-            states,
-            mut actions,
-            rewards,
-            ends,
-        } = parts;
+        let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
         let error = |what: &str| Error::new(Kind::Data, what);
         for (name, values, width) in [("states", &states, n_obs), ("actions", &actions, n_act)] {
             let bad = values.iter().filter(|v| !v.is_finite()).count();
             if let Some(first) = values.iter().position(|v| !v.is_finite()) {
                 return Err(error("numbers that are NaN or infinite")
-                    .at(format!(
-                        "{name}, step {}, dimension {}",
-                        first / width,
-                        first % width
-                    ))
+                    .at(format!("{name}, step {}, dimension {}", first / width, first % width))
                     .expected("finite numbers")
                     .found(format!("{bad} that are not, of {}", values.len()))
                     .next("repair or drop those episodes; `mcnn inspect` lists what the file holds"));
@@ -187,15 +166,7 @@ impl Demonstrations {
             }
         }
         let numbers = (0..ends.len() as u32).collect();
-        Ok(Self {
-            n_obs,
-            n_act,
-            states,
-            actions,
-            rewards,
-            ends,
-            numbers,
-        })
+        Ok(Self { n_obs, n_act, states, actions, rewards, ends, numbers })
     }
 
     /// Numbers in a state.
@@ -267,10 +238,7 @@ impl Demonstrations {
     /// The source of a step.
     pub fn step(&self, i: usize) -> Step {
         let k = self.episode_of(i);
-        Step {
-            episode: self.numbers[k],
-            step: (i - self.episode(k).start) as u32,
-        }
+        Step { episode: self.numbers[k], step: (i - self.episode(k).start) as u32 }
     }
 
     /// The step with this source, counted over all episodes here.
@@ -323,10 +291,8 @@ impl Demonstrations {
     /// Appends steps of `from` as one episode.
     fn push(&mut self, from: &Self, steps: Range<usize>, number: u32) {
         let Range { start, end } = steps;
-        self.states
-            .extend_from_slice(&from.states[start * self.n_obs..end * self.n_obs]);
-        self.actions
-            .extend_from_slice(&from.actions[start * self.n_act..end * self.n_act]);
+        self.states.extend_from_slice(&from.states[start * self.n_obs..end * self.n_obs]);
+        self.actions.extend_from_slice(&from.actions[start * self.n_act..end * self.n_act]);
         if let (Some(to), Some(from)) = (&mut self.rewards, &from.rewards) {
             to.extend_from_slice(&from[start..end]);
         }
@@ -338,11 +304,8 @@ impl Demonstrations {
     /// one where `share` is above 0 and there are two or more. Both keep the order of the source.
     pub fn split(&self, share: f64, seed: Seed) -> (Self, Option<Self>) {
         let n = self.n_episodes();
-        let held = if share <= 0.0 {
-            0
-        } else {
-            ((share * n as f64).round() as usize).clamp(1, n.max(2) - 1)
-        };
+        let held =
+            if share <= 0.0 { 0 } else { ((share * n as f64).round() as usize).clamp(1, n.max(2) - 1) };
         if held == 0 || n < 2 {
             return (self.clone(), None);
         }
@@ -356,10 +319,7 @@ impl Demonstrations {
     /// the file's format. Rewards do not count: they train nothing.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        for n in [self.n_obs, self.n_act, self.ends.len()]
-            .into_iter()
-            .chain(self.ends.iter().copied())
-        {
+        for n in [self.n_obs, self.n_act, self.ends.len()].into_iter().chain(self.ends.iter().copied()) {
             hash.update((n as u64).to_le_bytes());
         }
         for values in [&self.states, &self.actions] {
@@ -444,9 +404,7 @@ mod tests {
         let refused = |change: fn(&mut Parts)| {
             let mut p = parts();
             change(&mut p);
-            Demonstrations::new(p, ActionRange::Refuse)
-                .unwrap_err()
-                .to_string()
+            Demonstrations::new(p, ActionRange::Refuse).unwrap_err().to_string()
         };
         assert!(refused(|p| p.states[5] = f32::NAN).contains("states, step 2, dimension 1"));
         assert!(refused(|p| p.actions[5] = 1.5).contains("--clip-actions"));
@@ -458,9 +416,6 @@ mod tests {
         assert!(refused(|p| p.states.clear()).contains("no steps"));
         let mut p = parts();
         p.actions[5] = 1.5;
-        assert_eq!(
-            Demonstrations::new(p, ActionRange::Clip).unwrap().action(5),
-            [1.0]
-        );
+        assert_eq!(Demonstrations::new(p, ActionRange::Clip).unwrap().action(5), [1.0]);
     }
 }

@@ -64,12 +64,7 @@ impl Flat {
         let file = Hdf5File::open_with_options(path, options).map_err(damaged)?;
         let root = file.root_group().map_err(damaged)?;
         let (groups, datasets) = root.member_names().map_err(damaged)?;
-        Ok(Self {
-            root,
-            groups,
-            datasets,
-            length,
-        })
+        Ok(Self { root, groups, datasets, length })
     }
 
     /// A table of floats, rank 2.
@@ -130,16 +125,11 @@ impl Flat {
         let bytes = dataset.shape().iter().fold(size, |n, &d| n.saturating_mul(d));
         let limit = limit(self.length);
         if chunks > self.length || bytes > limit {
-            return Err(
-                Error::new(Kind::File, "the HDF5 file promises more than it can hold")
-                    .at(format!("/{key}"))
-                    .expected(format!(
-                        "at most {limit} bytes, in at most {} chunks",
-                        self.length
-                    ))
-                    .found(format!("{bytes} bytes in {chunks} chunks"))
-                    .next("it is damaged: fetch it or write it again"),
-            );
+            return Err(Error::new(Kind::File, "the HDF5 file promises more than it can hold")
+                .at(format!("/{key}"))
+                .expected(format!("at most {limit} bytes, in at most {} chunks", self.length))
+                .found(format!("{bytes} bytes in {chunks} chunks"))
+                .next("it is damaged: fetch it or write it again"));
         }
         Ok(Some(dataset))
     }
@@ -174,11 +164,7 @@ fn by_chunks<const N: usize>(
     dataset: &Dataset,
     number: impl Fn([u8; N]) -> f32,
 ) -> std::result::Result<Option<Vec<f32>>, hdf5_reader::error::Error> {
-    let native = if cfg!(target_endian = "little") {
-        ByteOrder::LittleEndian
-    } else {
-        ByteOrder::BigEndian
-    };
+    let native = if cfg!(target_endian = "little") { ByteOrder::LittleEndian } else { ByteOrder::BigEndian };
     let (&[rows, columns], Some(_), &Datatype::FloatingPoint { byte_order, .. }) =
         (dataset.shape(), dataset.chunks(), dataset.dtype())
     else {
@@ -267,10 +253,8 @@ fn flags(dataset: &Dataset) -> Result<Vec<bool>> {
 fn ends(timeouts: Option<Vec<bool>>, terminals: Option<Vec<bool>>, n_steps: usize) -> Result<Vec<usize>> {
     let both = timeouts.is_some() && terminals.is_some();
     let marked = |marks: &Option<Vec<bool>>, i: usize| marks.as_ref().is_some_and(|m| m[i]);
-    let mut ends: Vec<usize> = (0..n_steps)
-        .filter(|&i| marked(&timeouts, i) || marked(&terminals, i))
-        .map(|i| i + 1)
-        .collect();
+    let mut ends: Vec<usize> =
+        (0..n_steps).filter(|&i| marked(&timeouts, i) || marked(&terminals, i)).map(|i| i + 1).collect();
     if ends.is_empty() && n_steps > 0 && !both {
         // Cutting at a number of steps would be a guess: human demonstrations are longer than the task's horizon.
         return Err(Error::new(Kind::Data, "nothing says where episodes end")
@@ -290,17 +274,10 @@ fn ends(timeouts: Option<Vec<bool>>, terminals: Option<Vec<bool>>, n_steps: usiz
 }
 
 fn unreadable(e: hdf5_reader::error::Error, key: &str) -> Error {
-    let place = if key.is_empty() {
-        String::new()
-    } else {
-        format!("/{key}")
-    };
-    Error::new(Kind::File, "the HDF5 file cannot be read")
-        .at(place)
-        .found(e.to_string())
-        .next(
-            "it may be damaged or cut short: compare its size with the source's, or write it again with h5py",
-        )
+    let place = if key.is_empty() { String::new() } else { format!("/{key}") };
+    Error::new(Kind::File, "the HDF5 file cannot be read").at(place).found(e.to_string()).next(
+        "it may be damaged or cut short: compare its size with the source's, or write it again with h5py",
+    )
 }
 
 fn other_rank(key: &str, expected: &str, shape: &[u64]) -> Error {

@@ -181,13 +181,7 @@ fn lengths(parts: &Parts) -> Lengths {
 }
 
 fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
-    let nothing = Dimension {
-        min: f32::NAN,
-        max: f32::NAN,
-        mean: 0.0,
-        std: 0.0,
-        not_finite: 0,
-    };
+    let nothing = Dimension { min: f32::NAN, max: f32::NAN, mean: 0.0, std: 0.0, not_finite: 0 };
     let mut dimensions = vec![nothing; width];
     let steps = values.len() / width;
     for row in values.chunks_exact(width) {
@@ -201,9 +195,7 @@ fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
             }
         }
     }
-    dimensions
-        .iter_mut()
-        .for_each(|d| d.mean /= (steps - d.not_finite) as f64);
+    dimensions.iter_mut().for_each(|d| d.mean /= (steps - d.not_finite) as f64);
     for row in values.chunks_exact(width) {
         for (d, &v) in dimensions.iter_mut().zip(row) {
             if v.is_finite() {
@@ -211,9 +203,7 @@ fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
             }
         }
     }
-    dimensions
-        .iter_mut()
-        .for_each(|d| d.std = (d.std / (steps - d.not_finite) as f64).sqrt());
+    dimensions.iter_mut().for_each(|d| d.std = (d.std / (steps - d.not_finite) as f64).sqrt());
     dimensions
 }
 
@@ -265,22 +255,11 @@ fn frozen(parts: &Parts) -> Frozen {
             run += 1;
             if run > longest {
                 longest = run;
-                at = Step {
-                    episode: k as u32,
-                    step: (i + 1 - run - steps.start) as u32,
-                };
+                at = Step { episode: k as u32, step: (i + 1 - run - steps.start) as u32 };
             }
         }
     }
-    Frozen {
-        share: if pairs == 0 {
-            0.0
-        } else {
-            equal as f64 / pairs as f64
-        },
-        longest,
-        at,
-    }
+    Frozen { share: if pairs == 0 { 0.0 } else { equal as f64 / pairs as f64 }, longest, at }
 }
 
 fn returns(parts: &Parts) -> Option<Returns> {
@@ -317,29 +296,18 @@ mod tests {
     fn an_inspection_tells_what_is_there() {
         let found = Inspection::of(None, parts()).unwrap();
         assert_eq!((found.episodes, found.steps), (4, 9));
-        let lengths = Lengths {
-            min: 2,
-            median: 2.0,
-            max: 3,
-        };
+        let lengths = Lengths { min: 2, median: 2.0, max: 3 };
         assert_eq!(found.lengths, lengths);
         let d = found.states[0];
         assert_eq!((d.min, d.max, d.mean, d.not_finite), (1.0, 5.0, 3.0, 0));
         assert!((d.std - (30.0_f64 / 9.0).sqrt()).abs() < 1e-12);
-        assert_eq!(
-            (&found.constant_states[..], &found.constant_actions[..]),
-            (&[][..], &[0][..])
-        );
+        assert_eq!((&found.constant_states[..], &found.constant_actions[..]), (&[][..], &[0][..]));
         assert_eq!((found.actions_at_limit, found.actions_outside), (3.0 / 18.0, 0.0));
         assert_eq!(found.duplicates, [[0, 3]]);
         assert_eq!(
             found.frozen,
             // The state also repeats from episode 1 to 2: other episodes, no repetition.
-            Frozen {
-                share: 2.0 / 5.0,
-                longest: 3,
-                at: Step { episode: 1, step: 0 }
-            }
+            Frozen { share: 2.0 / 5.0, longest: 3, at: Step { episode: 1, step: 0 } }
         );
         let returns = found.returns.unwrap();
         assert_eq!(returns.each, [3.0, 0.0, 2.0, -0.5]);

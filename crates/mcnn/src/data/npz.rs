@@ -46,14 +46,7 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
     if let Some(rewards) = &rewards {
         same_length("rewards", rewards.len(), n_steps)?;
     }
-    Ok(Parts {
-        n_obs,
-        n_act,
-        states,
-        actions,
-        rewards,
-        ends,
-    })
+    Ok(Parts { n_obs, n_act, states, actions, rewards, ends })
 }
 
 struct Arrays {
@@ -74,10 +67,7 @@ impl Arrays {
                 .expected("states (or observations), actions and episode_ends")
                 .found(match &self.names[..] {
                     [] => "no arrays".into(),
-                    names => format!(
-                        "the arrays {}",
-                        names.join(", ").chars().take(300).collect::<String>()
-                    ),
+                    names => format!("the arrays {}", names.join(", ").chars().take(300).collect::<String>()),
                 }));
         }
         let limit = self.limit;
@@ -128,27 +118,16 @@ impl Array {
         take(&mut text)?;
         let mut array = Self::parse(name, &String::from_utf8_lossy(&text))?;
 
-        let count = array
-            .shape
-            .iter()
-            .try_fold(array.size as u64, |n, &d| n.checked_mul(d));
+        let count = array.shape.iter().try_fold(array.size as u64, |n, &d| n.checked_mul(d));
         let Some(count) = count.filter(|&n| n <= limit) else {
-            return Err(
-                damaged(&format!("a shape {:?} of more than {limit} bytes", array.shape))
-                    .next("no file of this size can hold it"),
-            );
+            return Err(damaged(&format!("a shape {:?} of more than {limit} bytes", array.shape))
+                .next("no file of this size can hold it"));
         };
         // One byte more than is due: to notice data that goes on, and to reach the end, where the checksum is tested.
         let expected = count as usize; // at most `limit`, which is far below 2^63
-        from.take(count + 1)
-            .read_to_end(&mut array.bytes)
-            .map_err(|e| damaged(&e.to_string()))?;
+        from.take(count + 1).read_to_end(&mut array.bytes).map_err(|e| damaged(&e.to_string()))?;
         if array.bytes.len() != expected {
-            let found = if array.bytes.len() > expected {
-                "more"
-            } else {
-                "fewer"
-            };
+            let found = if array.bytes.len() > expected { "more" } else { "fewer" };
             return Err(damaged(&format!(
                 "{found} bytes than the {expected} of its shape {:?}",
                 array.shape
@@ -159,26 +138,14 @@ impl Array {
 
     /// The header, `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
     fn parse(name: &str, text: &str) -> Result<Self> {
-        let strange = || {
-            damaged(&format!(
-                "the header {:?}",
-                text.chars().take(120).collect::<String>()
-            ))
-        };
+        let strange = || damaged(&format!("the header {:?}", text.chars().take(120).collect::<String>()));
         let after = |key: &str| {
             let (_, rest) = text.split_once(&format!("'{key}':")).ok_or_else(strange)?;
             Ok::<_, Error>(rest.trim_start())
         };
         let fortran = after("fortran_order")?.starts_with("True");
-        let shape = after("shape")?
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'));
-        let shape = shape
-            .ok_or_else(strange)?
-            .0
-            .split(',')
-            .map(str::trim)
-            .filter(|n| !n.is_empty());
+        let shape = after("shape")?.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let shape = shape.ok_or_else(strange)?.0.split(',').map(str::trim).filter(|n| !n.is_empty());
         let shape: std::result::Result<Vec<u64>, _> = shape.map(str::parse).collect();
         let shape = shape.map_err(|_| strange())?;
 
@@ -193,10 +160,8 @@ impl Array {
             return Err(strange());
         };
         if kind == 'O' {
-            return Err(
-                other_type("Python objects, stored as a pickle, and pickles run code when read")
-                    .next("make it an array of numbers: episodes one after the other, and episode_ends"),
-            );
+            return Err(other_type("Python objects, stored as a pickle, and pickles run code when read")
+                .next("make it an array of numbers: episodes one after the other, and episode_ends"));
         }
         let size = characters.as_str().parse().unwrap_or(0);
         if !matches!((kind, size), ('f', 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) | ('b', 1)) {
@@ -229,9 +194,7 @@ impl Array {
         match (self.kind, self.size) {
             ('f', 4) => Ok(self.decode(f32::from_le_bytes)),
             ('f', 8) => Ok(self.decode(|b| f64::from_le_bytes(b) as f32)),
-            _ => Err(other_type("integers")
-                .expected("float32 or float64")
-                .within(&self.name)),
+            _ => Err(other_type("integers").expected("float32 or float64").within(&self.name)),
         }
     }
 
@@ -279,14 +242,10 @@ impl Array {
             return Err(self.other_shape("(episodes,)"));
         };
         if !matches!(self.kind, 'i' | 'u') {
-            return Err(other_type("floats or booleans")
-                .expected("integers")
-                .within(&self.name));
+            return Err(other_type("floats or booleans").expected("integers").within(&self.name));
         }
         // A negative end becomes 0, which is refused as every end that does not increase is.
-        Ok((self.integers().into_iter())
-            .map(|v| usize::try_from(v).unwrap_or(0))
-            .collect())
+        Ok((self.integers().into_iter()).map(|v| usize::try_from(v).unwrap_or(0)).collect())
     }
 
     fn other_shape(&self, expected: &str) -> Error {

@@ -76,9 +76,7 @@ pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
         Format::Npz => npz::read(path, length),
     };
     let checked = parts.and_then(|parts| parts.check().map(|()| parts));
-    checked
-        .map(|parts| (format, parts))
-        .map_err(|e| e.within(path.display()))
+    checked.map(|parts| (format, parts)).map_err(|e| e.within(path.display()))
 }
 
 /// The most bytes one array of a file of `length` bytes may take: no deflate stream expands further.
@@ -107,44 +105,26 @@ fn recognise(path: &Path) -> Result<(Format, u64)> {
     file.take(16 << 10).read_to_end(&mut start).map_err(io)?;
     let here = |at: usize, signature: &[u8]| start.get(at..).is_some_and(|s| s.starts_with(signature));
     let blocks = std::iter::successors(Some(512), |at| Some(at * 2)).take(5);
-    if std::iter::once(0)
-        .chain(blocks)
-        .any(|at| here(at, b"\x89HDF\r\n\x1a\n"))
-    {
+    if std::iter::once(0).chain(blocks).any(|at| here(at, b"\x89HDF\r\n\x1a\n")) {
         return Ok((Format::D4rl, about.len()));
     }
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
         return Ok((Format::Npz, about.len()));
     }
     let (found, next) = if here(0, b"\x93NUMPY") {
-        (
-            "one NumPy array (.npy)",
-            "save states, actions and episode_ends together with numpy.savez",
-        )
+        ("one NumPy array (.npy)", "save states, actions and episode_ends together with numpy.savez")
     } else if here(0, b"version https://git-lfs") {
-        (
-            "a Git LFS pointer, not the file itself",
-            "fetch it with `git lfs pull`",
-        )
+        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
     } else if here(0, b"\x80") {
         (
             "perhaps a Python pickle; pickles run code when read, so none are",
             "save states, actions and episode_ends with numpy.savez",
         )
     } else if here(0, b"<") {
-        (
-            "a web page or XML, perhaps of a failed download",
-            "fetch the file again",
-        )
+        ("a web page or XML, perhaps of a failed download", "fetch the file again")
     } else {
-        (
-            "neither",
-            "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)",
-        )
+        ("neither", "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)")
     };
-    refuse("not a file of demonstrations").map_err(|e| {
-        e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)")
-            .found(found)
-            .next(next)
-    })
+    refuse("not a file of demonstrations")
+        .map_err(|e| e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)").found(found).next(next))
 }

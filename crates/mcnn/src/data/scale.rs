@@ -37,10 +37,7 @@ impl Scale {
             let std = (sum / n).sqrt();
             if is_constant(*m, std) { 0.0 } else { std as f32 }
         });
-        Self {
-            std: std.collect(),
-            mean: mean.iter().map(|&m| m as f32).collect(),
-        }
+        Self { std: std.collect(), mean: mean.iter().map(|&m| m as f32).collect() }
     }
 
     /// Numbers in a state.

@@ -45,25 +45,10 @@ fn bytes(data: &Demonstrations) -> std::io::Result<Vec<u8>> {
         zip.write_all(&bytes)
     };
     let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    add(
-        "states",
-        "<f4",
-        format!("{n}, {}", data.n_obs()),
-        floats(data.states()),
-    )?;
-    add(
-        "actions",
-        "<f4",
-        format!("{n}, {}", data.n_act()),
-        floats(data.actions()),
-    )?;
+    add("states", "<f4", format!("{n}, {}", data.n_obs()), floats(data.states()))?;
+    add("actions", "<f4", format!("{n}, {}", data.n_act()), floats(data.actions()))?;
     let ends = data.ends().iter().flat_map(|&end| (end as i64).to_le_bytes());
-    add(
-        "episode_ends",
-        "<i8",
-        format!("{},", data.n_episodes()),
-        ends.collect(),
-    )?;
+    add("episode_ends", "<i8", format!("{},", data.n_episodes()), ends.collect())?;
     if let Some(rewards) = data.rewards() {
         add("rewards", "<f4", format!("{n},"), floats(rewards))?;
     }

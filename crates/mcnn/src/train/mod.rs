@@ -16,7 +16,7 @@ use burn::{
 use crate::{
     backbone::{Mlp, MlpNet},
     data::Demonstrations,
-    envelope::{Envelope, Activation},
+    envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
     memory::Codebook,
     policy::{Backbone, Origin, Policy},

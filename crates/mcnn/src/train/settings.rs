@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     data::Demonstrations,
-    envelope::{Envelope, Activation},
+    envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
     memory::Codebook,
     seed::Seed,

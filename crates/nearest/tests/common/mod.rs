@@ -25,9 +25,7 @@ impl Numbers {
 
     /// `n` numbers in [-1, 1), whose sums round.
     pub fn fine(&mut self, n: usize) -> Vec<f32> {
-        (0..n)
-            .map(|_| (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
-            .collect()
+        (0..n).map(|_| (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0).collect()
     }
 }
 
@@ -42,22 +40,8 @@ pub fn duplicate(rows: &mut [f32], dim: usize, numbers: &mut Numbers) {
 
 /// Fails unless two answers are equal, bit for bit but for the kind of NaN.
 pub fn assert_same(ours: &[Hit], oracle: &[Hit], what: &str) {
-    let plain = |hit: &Hit| {
-        (
-            hit.index,
-            if hit.d2.is_nan() {
-                f32::NAN.to_bits()
-            } else {
-                hit.d2.to_bits()
-            },
-        )
-    };
-    let (ours, oracle): (Vec<_>, Vec<_>) = (
-        ours.iter().map(plain).collect(),
-        oracle.iter().map(plain).collect(),
-    );
-    assert_eq!(
-        ours, oracle,
-        "ours, then the oracle's (index, bits of d2): {what}"
-    );
+    let plain = |hit: &Hit| (hit.index, if hit.d2.is_nan() { f32::NAN.to_bits() } else { hit.d2.to_bits() });
+    let (ours, oracle): (Vec<_>, Vec<_>) =
+        (ours.iter().map(plain).collect(), oracle.iter().map(plain).collect());
+    assert_eq!(ours, oracle, "ours, then the oracle's (index, bits of d2): {what}");
 }
