@@ -1,1 +1,202 @@
 //! Closed-loop evaluation of anything that acts, on any task, and the statistics to report it with.
+
+mod rollout;
+pub mod stats;
+
+pub use rollout::{Collected, Episode, Run, Trace, collect, rollout};
+
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+    task::Spec,
+};
+use serde::Serialize;
+use stats::Mean;
+
+/// What is reported of a rollout. Episodes that failed count in `failed` and nowhere else. Numbers that cannot be had
+/// (an interval of one episode) are NaN, in JSON null.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// What acted, in the caller's words.
+    pub policy: String,
+    /// The task's name.
+    pub task: String,
+    /// Episodes, failed ones included.
+    pub episodes: usize,
+    /// First and last seed.
+    pub seeds: [u64; 2],
+    /// Sum of an episode's rewards.
+    #[serde(rename = "return")]
+    pub ret: Spread,
+    /// The same as 100 (R - random) / (expert - random), where the task has both.
+    pub score: Option<Spread>,
+    /// Share of successes by the task's own rule, where it has one.
+    pub success: Option<Share>,
+    /// Mean weight of the memory over the visited states (each episode counts the same).
+    pub weight: Option<f64>,
+    /// Time an action takes, in microseconds.
+    pub latency_us: Latency,
+    /// Episodes that an error ended.
+    pub failed: usize,
+}
+
+/// Middle and spread of the episodes' numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Interquartile mean.
+    pub iqm: f64,
+    /// Lower end of the mean's 95 % bootstrap interval.
+    pub low: f64,
+    /// Upper end of the mean's 95 % bootstrap interval.
+    pub high: f64,
+}
+
+/// A share with its 95 % Wilson interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Share {
+    /// The share.
+    pub share: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+}
+
+/// Quantiles over all actions of all episodes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latency {
+    /// The median.
+    pub p50: f64,
+    /// Reached by one action in a hundred.
+    pub p99: f64,
+}
+
+impl Summary {
+    /// Sums up a rollout on a task. `policy` says what acted; `seed` decides the bootstrap.
+    pub fn new(policy: impl Into<String>, spec: &Spec, episodes: &[Episode], seed: Seed) -> Self {
+        let whole: Vec<&Episode> = episodes.iter().filter(|e| e.error.is_none()).collect();
+        let returns: Vec<f64> = whole.iter().map(|e| e.ret).collect();
+        let latencies: Vec<f64> = whole
+            .iter()
+            .flat_map(|e| &e.latencies)
+            .map(|&t| f64::from(t))
+            .collect();
+        let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
+        let ret = Spread::new(&returns, seed);
+        let score = spec.reference.map(|[random, expert]| {
+            let score = |r: f64| 100.0 * (r - random) / (expert - random);
+            Spread {
+                mean: score(ret.mean),
+                iqm: score(ret.iqm),
+                low: score(ret.low),
+                high: score(ret.high),
+            }
+        });
+        let end = |e: Option<&Episode>| e.map_or(0, |e| e.seed);
+        Self {
+            policy: policy.into(),
+            task: spec.name.clone(),
+            episodes: episodes.len(),
+            seeds: [end(episodes.first()), end(episodes.last())],
+            ret,
+            score,
+            success: Share::new(whole.iter().filter_map(|e| e.success)),
+            weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
+            latency_us: Latency {
+                p50: stats::quantile(&latencies, 0.5),
+                p99: stats::quantile(&latencies, 0.99),
+            },
+            failed: episodes.len() - whole.len(),
+        }
+    }
+}
+
+impl Spread {
+    /// Of one number an episode; `seed` decides the bootstrap.
+    pub fn new(values: &[f64], seed: Seed) -> Self {
+        let [low, high] = stats::bootstrap(&[values], stats::mean, seed);
+        Self {
+            mean: stats::mean(values),
+            iqm: stats::iqm(values),
+            low,
+            high,
+        }
+    }
+}
+
+impl Share {
+    fn new(outcomes: impl Iterator<Item = bool>) -> Option<Self> {
+        let (hits, n) = outcomes.fold((0, 0), |(hits, n), hit| (hits + usize::from(hit), n + 1));
+        let [low, high] = stats::wilson(hits, n);
+        (n > 0).then(|| Self {
+            share: hits as f64 / n as f64,
+            low,
+            high,
+        })
+    }
+}
+
+/// Two actors on the same episodes: the first less the second.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The first actor's name.
+    pub a: String,
+    /// The second actor's name.
+    pub b: String,
+    /// Difference of the returns.
+    #[serde(rename = "return")]
+    pub ret: Mean,
+    /// The same in score, where the task has references.
+    pub score: Option<Mean>,
+    /// Difference of the successes (1 or 0), where the task has a rule: a difference of shares.
+    pub success: Option<Mean>,
+}
+
+/// Compares every actor with every later one, over the episodes that neither failed. `seed` decides the bootstrap.
+///
+/// # Errors
+/// If the actors did not run the same episodes.
+pub fn compare(actors: &[(&str, &[Episode])], spec: &Spec, seed: Seed) -> Result<Vec<Comparison>> {
+    let mut all = Vec::new();
+    for (i, (a, ours)) in actors.iter().enumerate() {
+        for (b, theirs) in &actors[i + 1..] {
+            let seeds = |episodes: &[Episode]| episodes.iter().map(|e| e.seed).collect::<Vec<_>>();
+            if seeds(ours) != seeds(theirs) {
+                return Err(
+                    Error::new(Kind::Mismatch, "only the same episodes can be compared")
+                        .expected(format!("the {} episodes of {a}", ours.len()))
+                        .found(format!("{} episodes of {b}, or other seeds", theirs.len())),
+                );
+            }
+            let pairs = || {
+                ours.iter()
+                    .zip(*theirs)
+                    .filter(|(x, y)| x.error.is_none() && y.error.is_none())
+            };
+            let (xs, ys): (Vec<f64>, Vec<f64>) = pairs().map(|(x, y)| (x.ret, y.ret)).unzip();
+            let number = |success: bool| f64::from(u8::from(success));
+            let (xs_won, ys_won): (Vec<f64>, Vec<f64>) = pairs()
+                .filter_map(|(x, y)| Some((number(x.success?), number(y.success?))))
+                .unzip();
+            let ret = stats::paired(&xs, &ys, seed);
+            all.push(Comparison {
+                a: (*a).to_owned(),
+                b: (*b).to_owned(),
+                ret,
+                score: spec.reference.map(|[random, expert]| {
+                    let scale = 100.0 / (expert - random);
+                    Mean {
+                        mean: ret.mean * scale,
+                        low: ret.low * scale,
+                        high: ret.high * scale,
+                        n: ret.n,
+                    }
+                }),
+                success: (!xs_won.is_empty()).then(|| stats::paired(&xs_won, &ys_won, seed)),
+            });
+        }
+    }
+    Ok(all)
+}

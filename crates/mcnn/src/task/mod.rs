@@ -1,6 +1,38 @@
 //! Tasks: observations out, actions in. The built-in `drive`, and any Gymnasium environment through a worker.
 
-use crate::error::Result;
+pub mod adroit;
+pub mod drive;
+pub mod gym;
+pub mod python;
+pub mod worker;
+
+use crate::error::{Error, Kind, Result};
+use adroit::Adroit;
+
+/// The task of a name: `drive`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), or `gym:ID` for
+/// anything `gymnasium.make(ID)` makes. All but `drive` run in Python; where that is prepared first, `progress` gets
+/// a line for a person.
+///
+/// # Errors
+/// If there is no such task, Python cannot be had, or the environment of `gym:ID` cannot be made or used.
+pub fn named(name: &str, progress: &dyn Fn(&str)) -> Result<Box<dyn Task>> {
+    if name == "drive" {
+        return Ok(Box::new(drive::Drive::new()));
+    }
+    if let Some(adroit) = Adroit::ALL.into_iter().find(|task| task.name() == name) {
+        let python = python::interpreter(progress)?;
+        return Ok(Box::new(gym::Gym::adroit(adroit, &python)));
+    }
+    match name.strip_prefix("gym:") {
+        Some(id) if !id.is_empty() => {
+            let python = python::interpreter(progress)?;
+            Ok(Box::new(gym::Gym::new(id, &python)?))
+        }
+        _ => Err(Error::new(Kind::Settings, "there is no such task")
+            .expected("drive, door, hammer, pen, relocate, or gym:ID for a Gymnasium environment")
+            .found(name)),
+    }
+}
 
 /// What a task is, before any copy of it runs.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -55,6 +87,59 @@ pub struct Outcome {
     pub reward: f64,
     /// The episode is over (not counting the horizon, which the caller keeps).
     pub done: bool,
-    /// The episode counts as a success from this step on, by the task's own rule.
-    pub success: bool,
+    /// Whether the episode so far counts as a success by the task's own rule; `None` if the task has none.
+    pub success: Option<bool>,
+    /// The goal holds right now (false if the task has none).
+    pub goal: bool,
+}
+
+/// Writes an action as tasks take it: each number cut to [-1, 1].
+///
+/// # Errors
+/// If it has not the width of `usable`, or holds NaN.
+fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
+    let found = if action.len() != usable.len() {
+        format!("{} numbers", action.len())
+    } else if let Some(i) = action.iter().position(|a| a.is_nan()) {
+        format!("NaN as number {i}")
+    } else {
+        for (to, from) in usable.iter_mut().zip(action) {
+            *to = from.clamp(-1.0, 1.0);
+        }
+        return Ok(());
+    };
+    Err(Error::new(Kind::Mismatch, "the action cannot be used")
+        .expected(format!("{} numbers in [-1, 1]", usable.len()))
+        .found(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_task_lists_the_known_ones() {
+        for name in ["dor", "gym:", ""] {
+            let error = named(name, &|_| ()).err().expect("no such task").to_string();
+            let known = ["drive", "door", "hammer", "pen", "relocate", "gym:ID"];
+            assert!(
+                known.iter().all(|k| error.contains(k)) && error.contains(name),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn actions_are_cut_and_refused_when_nan_or_of_another_width() {
+        let mut usable = [0.0; 2];
+        check_action(&[f32::INFINITY, -3.0], &mut usable).unwrap();
+        assert_eq!(usable, [1.0, -1.0]);
+        let nan = check_action(&[0.0, f32::NAN], &mut usable).unwrap_err();
+        assert!(nan.to_string().contains("NaN as number 1"), "{nan}");
+        let short = check_action(&[0.0], &mut usable).unwrap_err().to_string();
+        assert!(
+            short.contains("2 numbers") && short.contains("1 numbers"),
+            "{short}"
+        );
+    }
 }

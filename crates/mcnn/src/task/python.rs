@@ -1,0 +1,258 @@
+//! The Python that environments run under: an interpreter of the user's own, or a virtual environment made here.
+
+use crate::error::{Error, Kind, Result};
+use sha2::{Digest as _, Sha256};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The pinned packages; those a worker needs are tagged.
+const REQUIREMENTS: &str = include_str!("../../../../python/requirements.txt");
+const TAG: &str = "# worker";
+const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
+const COMPLETE: &str = "complete"; // the file that says a virtual environment is whole
+
+/// The interpreter to run workers under: the one MCNN_PYTHON names, or that of the virtual environment under
+/// [`home`], which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
+/// interrupted creation is done again; of two processes at once, one waits for the other.
+///
+/// # Errors
+/// If there is no Python, it lacks what is needed, or the packages cannot be installed.
+pub fn interpreter(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    match env::var_os("MCNN_PYTHON").filter(|name| !name.is_empty()) {
+        Some(named) => own(Path::new(&named)),
+        None => prepared(&home()?, REQUIREMENTS, progress),
+    }
+}
+
+/// The folder of what is kept between runs: MCNN_HOME, or `mcnn` in XDG_CACHE_HOME, or `.cache/mcnn` at home.
+///
+/// # Errors
+/// If no such variable is set.
+pub fn home() -> Result<PathBuf> {
+    let folder = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    folder("MCNN_HOME")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|f| f.join("mcnn")))
+        .or_else(|| folder("HOME").map(|f| f.join(".cache/mcnn")))
+        .ok_or_else(|| {
+            Error::new(
+                Kind::Settings,
+                "there is no folder to keep the Python packages in",
+            )
+            .next("set MCNN_HOME to a folder")
+        })
+}
+
+/// Whether [`interpreter`] would answer without downloading anything.
+pub fn ready() -> bool {
+    let named = env::var_os("MCNN_PYTHON").is_some_and(|name| !name.is_empty());
+    named || home().is_ok_and(|home| folder_of(&home, REQUIREMENTS).join(COMPLETE).exists())
+}
+
+fn own(python: &Path) -> Result<PathBuf> {
+    let refused = |found: String| {
+        Error::new(Kind::Task, "the Python that MCNN_PYTHON names cannot be used")
+            .at(python.display().to_string())
+            .expected("an interpreter with the package gymnasium")
+            .found(found)
+            .next("install gymnasium there, or unset MCNN_PYTHON to have one made")
+    };
+    let run = Command::new(python).args(["-c", "import gymnasium"]).output();
+    let run = run.map_err(|e| refused(e.to_string()))?;
+    if run.status.success() {
+        return Ok(python.to_owned());
+    }
+    let said = String::from_utf8_lossy(&run.stderr);
+    Err(refused(
+        said.lines().last().unwrap_or("nothing on stderr").to_owned(),
+    ))
+}
+
+/// The names and versions of the tagged lines.
+fn wanted(requirements: &str) -> Vec<&str> {
+    let tagged = requirements.lines().filter(|line| !line.starts_with('#'));
+    tagged
+        .filter_map(|line| line.strip_suffix(TAG).map(str::trim))
+        .collect()
+}
+
+/// Named after what it holds, so that other pins get another folder.
+fn folder_of(home: &Path, requirements: &str) -> PathBuf {
+    let digest = Sha256::digest(wanted(requirements).join("\n"));
+    let short: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    home.join(format!("python-{short}"))
+}
+
+fn prepared(home: &Path, requirements: &str, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let folder = folder_of(home, requirements);
+    let python = folder.join("bin/python");
+    let whole = || folder.join(COMPLETE).exists() && python.exists();
+    if whole() {
+        return Ok(python);
+    }
+    fs::create_dir_all(home).map_err(|e| Error::io("creating the folder", home, &e))?;
+    let lock = folder.with_extension("lock");
+    let file = fs::File::create(&lock).map_err(|e| Error::io("creating the lock", &lock, &e))?;
+    file.lock().map_err(|e| Error::io("locking", &lock, &e))?; // until `file` is dropped, or the process ends
+    if whole() {
+        return Ok(python); // another process made it meanwhile
+    }
+    let system = system_python()?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|e| Error::io("removing an incomplete", &folder, &e))?;
+    }
+    let packages = wanted(requirements);
+    progress(&format!(
+        "Installing {} Python packages for the environments into {} (once)",
+        packages.len(),
+        folder.display()
+    ));
+    run(
+        Command::new(system).args(["-m", "venv"]).arg(&folder),
+        "the Python virtual environment cannot be created",
+        "install Python's venv module (Debian, Ubuntu: apt install python3-venv)",
+    )?;
+    if !packages.is_empty() {
+        run(
+            Command::new(&python)
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-deps",
+                ])
+                .args(packages),
+            "the Python packages cannot be installed",
+            "check that PyPI can be reached, or name an interpreter that has gymnasium in MCNN_PYTHON",
+        )?;
+    }
+    let mark = folder.join(COMPLETE);
+    fs::write(&mark, "").map_err(|e| Error::io("writing", &mark, &e))?;
+    Ok(python)
+}
+
+fn system_python() -> Result<&'static str> {
+    let mut found = Vec::new();
+    for name in ["python3", "python3.13", "python3.12", "python3.11", "python"] {
+        let asked = Command::new(name)
+            .args([
+                "-c",
+                "import sys; print(sys.version_info[0], sys.version_info[1])",
+            ])
+            .output();
+        let Some(answer) = asked.ok().filter(|a| a.status.success()) else {
+            continue;
+        };
+        let answer = String::from_utf8_lossy(&answer.stdout);
+        let mut parts = answer
+            .split_whitespace()
+            .map_while(|part| part.parse::<u32>().ok());
+        if let (Some(major), Some(minor)) = (parts.next(), parts.next()) {
+            if (major, minor) >= OLDEST {
+                return Ok(name);
+            }
+            found.push(format!("{name} is {major}.{minor}"));
+        }
+    }
+    let found = match found.as_slice() {
+        [] => "no python3 on the PATH".to_owned(),
+        some => some.join(", "),
+    };
+    Err(Error::new(Kind::Task, "these environments need Python")
+        .expected(format!("Python {}.{} or newer", OLDEST.0, OLDEST.1))
+        .found(found)
+        .next("install it (Debian, Ubuntu: apt install python3 python3-venv), or name one in MCNN_PYTHON"))
+}
+
+fn run(command: &mut Command, what: &str, next: &str) -> Result<()> {
+    let place = command.get_program().to_string_lossy().into_owned();
+    let failed = |found: String| Error::new(Kind::Task, what).at(place).found(found).next(next);
+    match command.output() {
+        Ok(done) if done.status.success() => Ok(()),
+        Ok(done) => {
+            // venv complains on stdout, pip on stderr.
+            let said = [done.stdout, done.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            let lines: Vec<&str> = said.lines().rev().take(5).collect();
+            let last: Vec<&str> = lines.into_iter().rev().collect();
+            Err(failed(format!("{}: {}", done.status, last.join("\n    "))))
+        }
+        Err(e) => Err(failed(e.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn only_the_lines_tagged_for_the_worker_are_installed_and_all_are_exact() {
+        let text = "# a # worker\nnumpy==1   # worker\npytest==2 # tests\ntorch==3 # bench\n";
+        assert_eq!(wanted(text), ["numpy==1"]);
+        let ours = wanted(REQUIREMENTS);
+        assert!(ours.contains(&"gymnasium-robotics==1.4.2") && ours.contains(&"mujoco==3.17.0"));
+        assert!(
+            ours.iter().all(|line| line.contains("==") && !line.contains(' ')),
+            "{ours:?}"
+        );
+        for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
+            assert!(
+                ["# worker", "# tests", "# bench"]
+                    .iter()
+                    .any(|t| line.ends_with(t)),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_interrupted_creation_is_done_again_and_a_whole_one_is_used() {
+        if let Err(error) = system_python() {
+            return println!("SKIPPED: {error}");
+        }
+        let home = tempfile::tempdir().unwrap();
+        let said = RefCell::new(Vec::new());
+        let make = || {
+            prepared(home.path(), "nothing==1 # tests", &|line| {
+                said.borrow_mut().push(line.to_owned())
+            })
+        };
+        let python = make().unwrap();
+        assert!(python.exists());
+        assert_eq!(make().unwrap(), python);
+        assert_eq!(said.borrow().len(), 1, "made twice: {:?}", said.borrow());
+        // What an interruption leaves: a folder without its mark.
+        let folder = folder_of(home.path(), "");
+        fs::remove_file(folder.join(COMPLETE)).unwrap();
+        fs::write(folder.join("half"), "").unwrap();
+        assert_eq!(make().unwrap(), python);
+        assert_eq!(said.borrow().len(), 2);
+        assert!(!folder.join("half").exists());
+    }
+
+    #[test]
+    fn packages_that_cannot_be_had_are_an_error_and_leave_no_mark() {
+        if let Err(error) = system_python() {
+            return println!("SKIPPED: {error}");
+        }
+        let home = tempfile::tempdir().unwrap();
+        let text = "/nowhere/at-all.whl # worker";
+        let error = prepared(home.path(), text, &|_| ()).unwrap_err();
+        assert_eq!(error.what(), "the Python packages cannot be installed");
+        assert!(error.to_string().contains("nowhere"), "{error}");
+        assert!(!folder_of(home.path(), text).join(COMPLETE).exists());
+    }
+
+    #[test]
+    fn an_interpreter_without_gymnasium_is_refused_by_name() {
+        for wrong in ["/bin/false", "/nowhere/python"] {
+            let error = own(Path::new(wrong)).unwrap_err().to_string();
+            assert!(error.contains(wrong) && error.contains("gymnasium"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Rollouts: in order, the same on any number of threads, going on past failures; and what is summed up of them.
+
+use mcnn::{
+    act::{Act, Acting, Decision},
+    error::{Error, Kind, Result},
+    eval::{Episode, Run, Summary, collect, compare, rollout},
+    seed::Seed,
+    task::{
+        Environment, Outcome, Spec, Task,
+        drive::{Drive, Expert, HORIZON},
+    },
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn run(episodes: usize, threads: usize) -> Run {
+    Run {
+        episodes,
+        first_seed: 100,
+        threads,
+        trace: true,
+    }
+}
+
+/// Everything but the times.
+fn timeless(episodes: &[Episode]) -> Vec<Episode> {
+    let without = |e: &Episode| Episode {
+        latencies: Vec::new(),
+        ..e.clone()
+    };
+    episodes.iter().map(without).collect()
+}
+
+/// Counts: observation `[seed, t]`, reward t. Seed 103's simulator fails at step 2, and is of no use after.
+struct Count {
+    spec: Spec,
+    started: AtomicUsize,
+}
+
+struct Counting {
+    seed: u64,
+    t: u64,
+    broken: bool,
+}
+
+impl Count {
+    fn new() -> Self {
+        let spec = Spec {
+            name: "count".into(),
+            n_obs: 2,
+            n_act: 1,
+            horizon: 6,
+            reference: Some([5.0, 25.0]),
+        };
+        Self {
+            spec,
+            started: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Task for Count {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn start(&self) -> Result<Box<dyn Environment>> {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Counting {
+            seed: 0,
+            t: 0,
+            broken: false,
+        }))
+    }
+}
+
+impl Environment for Counting {
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        if self.broken {
+            return Err(Error::new(Kind::Task, "used after it broke"));
+        }
+        (self.seed, self.t) = (seed, 0);
+        observation.copy_from_slice(&[seed as f32, 0.0]);
+        Ok(())
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
+        self.t += 1;
+        if self.seed == 103 && self.t == 2 {
+            self.broken = true;
+            return Err(Error::new(Kind::Task, "the simulator broke"));
+        }
+        observation.copy_from_slice(&[self.seed as f32, self.t as f32]);
+        Ok(Outcome {
+            reward: self.t as f64 + f64::from(action[0]),
+            done: self.seed == 101 && self.t == 4,
+            success: Some(self.seed.is_multiple_of(2) && self.t >= 5),
+            goal: self.t.is_multiple_of(2),
+        })
+    }
+}
+
+/// Acts with a constant, and says weights and distances that follow the observation.
+struct Constant(f32);
+
+impl Act for Constant {
+    fn n_obs(&self) -> usize {
+        2
+    }
+    fn n_act(&self) -> usize {
+        1
+    }
+    fn start(&self, _: Seed) -> Box<dyn Acting + '_> {
+        Box::new(Self(self.0))
+    }
+}
+
+impl Acting for Constant {
+    fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
+        action[0] = self.0;
+        Ok(Decision {
+            distance: Some(observation[1]),
+            weight: (observation[1] < 2.0).then_some(0.5),
+        })
+    }
+}
+
+#[test]
+fn episodes_come_in_order_and_are_the_same_on_any_number_of_threads() {
+    let task = Drive::new();
+    let noisy = Expert::noisy(0.2, 0.5).unwrap();
+    let one = rollout(&noisy, &task, &run(9, 1), &|_| ()).unwrap();
+    let heard = AtomicUsize::new(0);
+    let many = rollout(&noisy, &task, &run(9, 4), &|_| {
+        _ = heard.fetch_add(1, Ordering::Relaxed)
+    })
+    .unwrap();
+    assert_eq!(timeless(&one), timeless(&many));
+    assert_eq!(heard.into_inner(), 9);
+    assert!(one.iter().map(|e| e.seed).eq(100..109));
+    for e in &one {
+        assert_eq!(e.latencies.len(), e.length);
+        assert_eq!(e.trace.as_ref().unwrap().positions.len(), e.length + 1);
+        assert_eq!((e.weight, e.distance, &e.error), (None, None, &None));
+        assert!(e.success == Some(e.length == HORIZON) && e.length <= HORIZON);
+    }
+    // The seed of the actor counts, too: noise differs from episode to episode.
+    assert_ne!(one[0].ret, one[1].ret);
+}
+
+#[test]
+fn a_failed_episode_is_reported_and_the_others_go_on_in_a_fresh_environment() {
+    let task = Count::new();
+    let all = rollout(&Constant(0.0), &task, &run(8, 1), &|_| ()).unwrap();
+    assert_eq!(task.started.load(Ordering::Relaxed), 2);
+    let failed: Vec<u64> = all.iter().filter(|e| e.error.is_some()).map(|e| e.seed).collect();
+    assert_eq!(failed, [103]);
+    assert_eq!(all[3].error.as_ref().unwrap().what(), "the simulator broke");
+    assert_eq!((all[3].ret, all[3].length), (1.0, 1));
+    let lengths: Vec<usize> = all.iter().map(|e| e.length).collect();
+    assert_eq!(lengths, [6, 4, 6, 1, 6, 6, 6, 6]);
+    assert_eq!((all[0].ret, all[1].ret), (21.0, 10.0));
+    assert_eq!((all[0].success, all[1].success), (Some(true), Some(false)));
+    assert_eq!(
+        (all[0].goal_steps, all[0].goal_at_end, all[1].goal_steps),
+        (3, true, 2)
+    );
+    // Distances 0 to 5 were seen; a weight only at the first two.
+    assert_eq!((all[0].distance, all[0].weight), (Some([2.5, 5.0]), Some(0.5)));
+
+    let summary = Summary::new("constant", task.spec(), &all, Seed(1));
+    assert_eq!(
+        (summary.episodes, summary.failed, summary.seeds),
+        (8, 1, [100, 107])
+    );
+    assert_eq!(summary.ret.mean, (6.0 * 21.0 + 10.0) / 7.0);
+    assert_eq!(summary.ret.iqm, 21.0);
+    let score = summary.score.unwrap();
+    assert!((score.mean - 5.0 * (summary.ret.mean - 5.0)).abs() < 1e-9 && score.iqm == 80.0);
+    assert_eq!(summary.success.unwrap().share, 4.0 / 7.0);
+    assert_eq!(summary.weight, Some(0.5));
+}
+
+#[test]
+fn a_summary_has_the_keys_that_are_promised() {
+    let task = Drive::new();
+    let all = rollout(&Expert::default(), &task, &run(1, 1), &|_| ()).unwrap();
+    let json = serde_json::to_value(Summary::new("expert", task.spec(), &all, Seed(1))).unwrap();
+    let keys = |value: &serde_json::Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        keys(&json),
+        "episodes failed latency_us policy return score seeds success task weight"
+    );
+    assert_eq!(keys(&json["return"]), "high iqm low mean");
+    assert_eq!(keys(&json["score"]), "high iqm low mean");
+    assert_eq!(keys(&json["success"]), "high low share");
+    assert_eq!(keys(&json["latency_us"]), "p50 p99");
+    assert!(json["weight"].is_null() && json["return"]["low"].is_null());
+    assert!((json["score"]["mean"].as_f64().unwrap() - 100.0).abs() < 15.0);
+}
+
+#[test]
+fn actors_are_compared_on_the_same_episodes_only() {
+    let task = Count::new();
+    let of = |x: f32, n: usize| rollout(&Constant(x), &task, &run(n, 2), &|_| ()).unwrap();
+    let (a, b, c) = (of(1.0, 8), of(0.5, 8), of(0.5, 7));
+    let pairs = compare(&[("a", &a), ("b", &b), ("b again", &b)], task.spec(), Seed(1)).unwrap();
+    assert_eq!(pairs.len(), 3);
+    let first = &pairs[0];
+    assert_eq!((first.a.as_str(), first.b.as_str(), first.ret.n), ("a", "b", 7)); // without the failed one
+    assert_eq!(first.ret.mean, (6.0 * 3.0 + 2.0) / 7.0); // 0.5 a step
+    assert!(first.ret.low < first.ret.mean && first.ret.high == 3.0);
+    assert!((first.score.unwrap().mean - 5.0 * first.ret.mean).abs() < 1e-9);
+    assert_eq!(first.success.unwrap().mean, 0.0);
+    assert_eq!(pairs[2].ret.mean, 0.0);
+    let error = compare(&[("a", &a), ("c", &c)], task.spec(), Seed(1)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Mismatch);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_starts() {
+    let task = Count::new();
+    let error = rollout(&Expert::default(), &task, &run(3, 1), &|_| ()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        error.kind() == Kind::Mismatch && text.contains("of 2 numbers") && text.contains("of 10 numbers"),
+        "{text}"
+    );
+    assert!(rollout(&Constant(0.0), &task, &run(0, 1), &|_| ()).is_err());
+    assert_eq!(task.started.load(Ordering::Relaxed), 0);
+    let nan = rollout(&Constant(f32::NAN), &task, &run(2, 1), &|_| ()).unwrap();
+    let text = nan[1].error.as_ref().unwrap().to_string();
+    assert!(
+        text.contains("not a number") && text.contains("episode seed 101, step 0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn collected_steps_are_those_of_the_rollout() {
+    let task = Drive::new();
+    let noisy = Expert::noisy(0.2, 0.5).unwrap();
+    let all = collect(&task, &noisy, 4, 100).unwrap();
+    let same = rollout(&noisy, &task, &run(4, 1), &|_| ()).unwrap();
+    let ends = same.iter().scan(0, |end, e| {
+        *end += e.length;
+        Some(*end)
+    });
+    assert!(all.ends.iter().copied().eq(ends));
+    let n = *all.ends.last().unwrap();
+    assert_eq!(
+        (all.states.len(), all.actions.len(), all.rewards.len()),
+        (n * 10, n * 2, n)
+    );
+    assert!(all.successes.iter().copied().eq(same.iter().map(|e| e.success)));
+    let ret: f64 = all.rewards[..all.ends[0]].iter().map(|&r| f64::from(r)).sum();
+    assert!((ret - same[0].ret).abs() < 1e-3);
+    // A state is what was seen before its action: the first is the reset's, not yet moved by it.
+    let mut first = [0.0; 10];
+    task.start().unwrap().reset(100, &mut first).unwrap();
+    assert_eq!(all.states[..10], first);
+    assert!(collect(&Count::new(), &Constant(0.0), 5, 100).is_err());
+}
