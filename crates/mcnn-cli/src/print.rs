@@ -333,8 +333,8 @@ pub fn compared(c: &Compared) -> String {
         );
         failures(&mut out, e);
     }
-    line!(out, "paired differences, with 95 % intervals:");
-    for d in &c.differences {
+    line!(out, "paired differences to {}, with 95 % intervals (every pair is in --json):", c.files[0]);
+    for d in c.differences.iter().filter(|d| d.a == c.files[0]) {
         let success = d.success.map_or(String::new(), |s| format!(", success {} points", mean(&s, 100.0)));
         let sign = if d.ret.low > 0.0 || d.ret.high < 0.0 { "" } else { "  (no difference shown)" };
         line!(out, "  {} - {}: return {}{success}{sign}", d.a, d.b, mean(&d.ret, 1.0));
@@ -370,7 +370,7 @@ pub fn explained(e: &Explained) -> String {
             x.neighbours
         );
     }
-    let half = e.lambda_half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
+    let half = e.half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
     line!(out, "  pull       {:.4} of the memory's action{half}", x.pull);
     line!(out, "  radius     {:.4}: how far the network may move the action from the anchor", x.radius);
     line!(

@@ -13,20 +13,12 @@ use mcnn::{
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn run(episodes: usize, threads: usize) -> Run {
-    Run {
-        episodes,
-        first_seed: 100,
-        threads,
-        trace: true,
-    }
+    Run { episodes, first_seed: 100, threads, trace: true }
 }
 
 /// Everything but the times.
 fn timeless(episodes: &[Episode]) -> Vec<Episode> {
-    let without = |e: &Episode| Episode {
-        latencies: Vec::new(),
-        ..e.clone()
-    };
+    let without = |e: &Episode| Episode { latencies: Vec::new(), ..e.clone() };
     episodes.iter().map(without).collect()
 }
 
@@ -44,17 +36,9 @@ struct Counting {
 
 impl Count {
     fn new() -> Self {
-        let spec = Spec {
-            name: "count".into(),
-            n_obs: 2,
-            n_act: 1,
-            horizon: 6,
-            reference: Some([5.0, 25.0]),
-        };
-        Self {
-            spec,
-            started: AtomicUsize::new(0),
-        }
+        let spec =
+            Spec { name: "count".into(), n_obs: 2, n_act: 1, horizon: 6, reference: Some([5.0, 25.0]) };
+        Self { spec, started: AtomicUsize::new(0) }
     }
 }
 
@@ -65,11 +49,7 @@ impl Task for Count {
 
     fn start(&self) -> Result<Box<dyn Environment>> {
         self.started.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(Counting {
-            seed: 0,
-            t: 0,
-            broken: false,
-        }))
+        Ok(Box::new(Counting { seed: 0, t: 0, broken: false }))
     }
 }
 
@@ -117,10 +97,7 @@ impl Act for Constant {
 impl Acting for Constant {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         action[0] = self.0;
-        Ok(Decision {
-            distance: Some(observation[1]),
-            weight: (observation[1] < 2.0).then_some(0.5),
-        })
+        Ok(Decision { distance: Some(observation[1]), weight: (observation[1] < 2.0).then_some(0.5) })
     }
 }
 
@@ -130,10 +107,7 @@ fn episodes_come_in_order_and_are_the_same_on_any_number_of_threads() {
     let noisy = Expert::noisy(0.2, 0.5).unwrap();
     let one = rollout(&noisy, &task, &run(9, 1), &|_| ()).unwrap();
     let heard = AtomicUsize::new(0);
-    let many = rollout(&noisy, &task, &run(9, 4), &|_| {
-        _ = heard.fetch_add(1, Ordering::Relaxed)
-    })
-    .unwrap();
+    let many = rollout(&noisy, &task, &run(9, 4), &|_| _ = heard.fetch_add(1, Ordering::Relaxed)).unwrap();
     assert_eq!(timeless(&one), timeless(&many));
     assert_eq!(heard.into_inner(), 9);
     assert!(one.iter().map(|e| e.seed).eq(100..109));
@@ -160,18 +134,12 @@ fn a_failed_episode_is_reported_and_the_others_go_on_in_a_fresh_environment() {
     assert_eq!(lengths, [6, 4, 6, 1, 6, 6, 6, 6]);
     assert_eq!((all[0].ret, all[1].ret), (21.0, 10.0));
     assert_eq!((all[0].success, all[1].success), (Some(true), Some(false)));
-    assert_eq!(
-        (all[0].goal_steps, all[0].goal_at_end, all[1].goal_steps),
-        (3, true, 2)
-    );
+    assert_eq!((all[0].goal_steps, all[0].goal_at_end, all[1].goal_steps), (3, true, 2));
     // Distances 0 to 5 were seen; a weight only at the first two.
     assert_eq!((all[0].distance, all[0].weight), (Some([2.5, 5.0]), Some(0.5)));
 
     let summary = Summary::new("constant", task.spec(), &all, Seed(1));
-    assert_eq!(
-        (summary.episodes, summary.failed, summary.seeds),
-        (8, 1, [100, 107])
-    );
+    assert_eq!((summary.episodes, summary.failed, summary.seeds), (8, 1, [100, 107]));
     assert_eq!(summary.ret.mean, (6.0 * 21.0 + 10.0) / 7.0);
     assert_eq!(summary.ret.iqm, 21.0);
     let score = summary.score.unwrap();
@@ -185,19 +153,9 @@ fn a_summary_has_the_keys_that_are_promised() {
     let task = Drive::new();
     let all = rollout(&Expert::default(), &task, &run(1, 1), &|_| ()).unwrap();
     let json = serde_json::to_value(Summary::new("expert", task.spec(), &all, Seed(1))).unwrap();
-    let keys = |value: &serde_json::Value| {
-        value
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    assert_eq!(
-        keys(&json),
-        "episodes failed latency_us policy return score seeds success task weight"
-    );
+    let keys =
+        |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    assert_eq!(keys(&json), "episodes failed latency_us policy return score seeds success task weight");
     assert_eq!(keys(&json["return"]), "high iqm low mean");
     assert_eq!(keys(&json["score"]), "high iqm low mean");
     assert_eq!(keys(&json["success"]), "high low share");
@@ -237,10 +195,7 @@ fn what_does_not_fit_is_refused_before_anything_starts() {
     assert_eq!(task.started.load(Ordering::Relaxed), 0);
     let nan = rollout(&Constant(f32::NAN), &task, &run(2, 1), &|_| ()).unwrap();
     let text = nan[1].error.as_ref().unwrap().to_string();
-    assert!(
-        text.contains("not a number") && text.contains("episode seed 101, step 0"),
-        "{text}"
-    );
+    assert!(text.contains("not a number") && text.contains("episode seed 101, step 0"), "{text}");
 }
 
 #[test]
@@ -255,10 +210,7 @@ fn collected_steps_are_those_of_the_rollout() {
     });
     assert!(all.ends.iter().copied().eq(ends));
     let n = *all.ends.last().unwrap();
-    assert_eq!(
-        (all.states.len(), all.actions.len(), all.rewards.len()),
-        (n * 10, n * 2, n)
-    );
+    assert_eq!((all.states.len(), all.actions.len(), all.rewards.len()), (n * 10, n * 2, n));
     assert!(all.successes.iter().copied().eq(same.iter().map(|e| e.success)));
     let ret: f64 = all.rewards[..all.ends[0]].iter().map(|&r| f64::from(r)).sum();
     assert!((ret - same[0].ret).abs() < 1e-3);

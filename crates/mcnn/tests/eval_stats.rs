@@ -7,9 +7,7 @@ use mcnn::{
 };
 
 fn values() -> Vec<f64> {
-    (0..23)
-        .map(|i| f64::from((37 * i * i + 11 * i) % 101) / 10.0)
-        .collect()
+    (0..23).map(|i| f64::from((37 * i * i + 11 * i) % 101) / 10.0).collect()
 }
 
 fn near(found: f64, wanted: f64, gap: f64) {

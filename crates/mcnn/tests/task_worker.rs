@@ -24,10 +24,7 @@ fn with_fakes() -> Option<(tempfile::TempDir, PathBuf)> {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("python");
     let fakes = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests");
-    let text = format!(
-        "#!/bin/sh\nPYTHONPATH='{fakes}' exec '{}' \"$@\"\n",
-        python.display()
-    );
+    let text = format!("#!/bin/sh\nPYTHONPATH='{fakes}' exec '{}' \"$@\"\n", python.display());
     // Written by another process: while a test at this one's side forks, a file written here would count as busy.
     let made = std::process::Command::new("sh")
         .args(["-c", "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"", "sh", &text])
@@ -70,17 +67,11 @@ fn observations_are_flattened_by_sorted_key_and_actions_mapped_onto_the_box_what
             assert_eq!(o, [0.5, 1.0, 7.0, 48.5]);
             let second = env.step(&[-0.25, 9.0], &mut o).unwrap();
             assert_eq!(o, [-0.25, 2.0, 7.0, 58.5]);
-            assert_eq!(
-                (second.reward, second.success, second.goal),
-                (1.0, Some(true), true)
-            );
+            assert_eq!((second.reward, second.success, second.goal), (1.0, Some(true), true));
             let third = env.step(&[0.0, -1.0], &mut o).unwrap();
             assert_eq!(o[3], 58.5);
             // The goal is gone, the success stays.
-            assert_eq!(
-                (third.success, third.goal, third.done),
-                (Some(true), false, false)
-            );
+            assert_eq!((third.success, third.goal, third.done), (Some(true), false, false));
             env.step(&[0.0; 2], &mut o).unwrap();
             assert!(env.step(&[0.0; 2], &mut o).unwrap().done);
         }
@@ -161,10 +152,7 @@ fn adroit_tasks_step_as_plain_gymnasium_does_with_d4rls_reward_and_drop() {
             assert_eq!(length, steps, "{adroit:?}");
             // Not ==: other processors round the simulation's last bits otherwise, and contact makes them grow.
             let gaps = [(total - ret).abs(), (seen - sum).abs()];
-            assert!(
-                gaps.iter().all(|g| *g < 1e-6),
-                "{adroit:?}, episode {episode}: {total}, {seen}"
-            );
+            assert!(gaps.iter().all(|g| *g < 1e-6), "{adroit:?}, episode {episode}: {total}, {seen}");
         }
     }
 }

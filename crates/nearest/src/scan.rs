@@ -82,7 +82,7 @@ fn scan_block<K: Keep>(table: &Table, q: &[f32], b: usize, keep: &mut K) -> usiz
 ///
 /// The squared distances of a block's rows, or, when all are above the bar, how many columns it took not to read.
 #[inline(always)]
-fn block_sums(block: &[Column], q: &[f32], bar: f32) -> Result<[f32; LANES], usize> {
+pub(crate) fn block_sums(block: &[Column], q: &[f32], bar: f32) -> Result<[f32; LANES], usize> {
     let mut sums = [0.0; LANES];
     let mut done = 0;
     for (columns, q) in block.chunks(STEP).zip(q.chunks(STEP)) {

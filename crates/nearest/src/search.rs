@@ -2,7 +2,7 @@
 
 use crate::best::{Keep, NONE, Sorted, Where, found};
 use crate::level::Work;
-use crate::scan::scan;
+use crate::scan::{block_sums, scan};
 use crate::table::LANES;
 use crate::{Hit, Table};
 use std::ops::Range;
@@ -24,7 +24,38 @@ impl<K: Keep> Work for One<'_, K> {
     }
 }
 
+/// Distances to a point that became one of many: each kept where it is smaller.
+struct Shrink<'a> {
+    table: &'a Table,
+    q: &'a [f32],
+    d2: &'a mut [f32],
+}
+
+impl Work for Shrink<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (b, d2) in self.d2.chunks_mut(LANES).enumerate() {
+            // No bar: nothing is above infinity, so every sum is whole.
+            if let Ok(sums) = block_sums(self.table.block(b), self.q, f32::INFINITY) {
+                d2.iter_mut().zip(sums).for_each(|(d, sum)| *d = d.min(sum));
+            }
+        }
+    }
+}
+
 impl Table {
+    /// Lowers each row's entry of `d2` to its squared distance to `q`, where that is smaller: what farthest-point
+    /// traversal does for every point it adds. `d2`: `[len]`.
+    ///
+    /// # Panics
+    /// When `q` is not of the table's width, or `d2` not of its length.
+    pub fn shrink(&self, q: &[f32], d2: &mut [f32]) {
+        self.check_width(q);
+        assert_eq!(d2.len(), self.len(), "shrink: {} distances for {} rows", d2.len(), self.len());
+        self.level().run(Shrink { table: self, q, d2 });
+    }
+
     /// The nearest row to `q`, or none in an empty table. Allocates nothing.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ pub struct Explained {
     pub at: Step,
     /// What the policy is called in the literature.
     pub name: String,
-    pub lambda_half_distance: Option<f32>,
+    pub half_distance: Option<f32>,
     #[serde(flatten)]
     pub explanation: Explanation,
     /// The state, in the data's own units.
@@ -61,7 +61,7 @@ pub fn run(args: &ExplainArgs) -> Result<Box<dyn Report>> {
     Ok(Box::new(Explained {
         at: args.at,
         name: policy.name(),
-        lambda_half_distance: Some(policy.envelope().half_distance()).filter(|d| d.is_finite()),
+        half_distance: Some(policy.envelope().half_distance()).filter(|d| d.is_finite()),
         state: data.state(i).to_vec(),
         memory_state: codebook.state(explanation.memory.memory).to_vec(),
         demonstrated: data.action(i).to_vec(),

@@ -78,21 +78,12 @@ impl Summary {
     pub fn new(policy: impl Into<String>, spec: &Spec, episodes: &[Episode], seed: Seed) -> Self {
         let whole: Vec<&Episode> = episodes.iter().filter(|e| e.error.is_none()).collect();
         let returns: Vec<f64> = whole.iter().map(|e| e.ret).collect();
-        let latencies: Vec<f64> = whole
-            .iter()
-            .flat_map(|e| &e.latencies)
-            .map(|&t| f64::from(t))
-            .collect();
+        let latencies: Vec<f64> = whole.iter().flat_map(|e| &e.latencies).map(|&t| f64::from(t)).collect();
         let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
         let ret = Spread::new(&returns, seed);
         let score = spec.reference.map(|[random, expert]| {
             let score = |r: f64| 100.0 * (r - random) / (expert - random);
-            Spread {
-                mean: score(ret.mean),
-                iqm: score(ret.iqm),
-                low: score(ret.low),
-                high: score(ret.high),
-            }
+            Spread { mean: score(ret.mean), iqm: score(ret.iqm), low: score(ret.low), high: score(ret.high) }
         });
         let end = |e: Option<&Episode>| e.map_or(0, |e| e.seed);
         Self {
@@ -117,12 +108,7 @@ impl Spread {
     /// Of one number an episode; `seed` decides the bootstrap.
     pub fn new(values: &[f64], seed: Seed) -> Self {
         let [low, high] = stats::bootstrap(&[values], stats::mean, seed);
-        Self {
-            mean: stats::mean(values),
-            iqm: stats::iqm(values),
-            low,
-            high,
-        }
+        Self { mean: stats::mean(values), iqm: stats::iqm(values), low, high }
     }
 }
 
@@ -130,11 +116,7 @@ impl Share {
     fn new(outcomes: impl Iterator<Item = bool>) -> Option<Self> {
         let (hits, n) = outcomes.fold((0, 0), |(hits, n), hit| (hits + usize::from(hit), n + 1));
         let [low, high] = stats::wilson(hits, n);
-        (n > 0).then(|| Self {
-            share: hits as f64 / n as f64,
-            low,
-            high,
-        })
+        (n > 0).then(|| Self { share: hits as f64 / n as f64, low, high })
     }
 }
 
@@ -164,22 +146,15 @@ pub fn compare(actors: &[(&str, &[Episode])], spec: &Spec, seed: Seed) -> Result
         for (b, theirs) in &actors[i + 1..] {
             let seeds = |episodes: &[Episode]| episodes.iter().map(|e| e.seed).collect::<Vec<_>>();
             if seeds(ours) != seeds(theirs) {
-                return Err(
-                    Error::new(Kind::Mismatch, "only the same episodes can be compared")
-                        .expected(format!("the {} episodes of {a}", ours.len()))
-                        .found(format!("{} episodes of {b}, or other seeds", theirs.len())),
-                );
+                return Err(Error::new(Kind::Mismatch, "only the same episodes can be compared")
+                    .expected(format!("the {} episodes of {a}", ours.len()))
+                    .found(format!("{} episodes of {b}, or other seeds", theirs.len())));
             }
-            let pairs = || {
-                ours.iter()
-                    .zip(*theirs)
-                    .filter(|(x, y)| x.error.is_none() && y.error.is_none())
-            };
+            let pairs = || ours.iter().zip(*theirs).filter(|(x, y)| x.error.is_none() && y.error.is_none());
             let (xs, ys): (Vec<f64>, Vec<f64>) = pairs().map(|(x, y)| (x.ret, y.ret)).unzip();
             let number = |success: bool| f64::from(u8::from(success));
-            let (xs_won, ys_won): (Vec<f64>, Vec<f64>) = pairs()
-                .filter_map(|(x, y)| Some((number(x.success?), number(y.success?))))
-                .unzip();
+            let (xs_won, ys_won): (Vec<f64>, Vec<f64>) =
+                pairs().filter_map(|(x, y)| Some((number(x.success?), number(y.success?)))).unzip();
             let ret = stats::paired(&xs, &ys, seed);
             all.push(Comparison {
                 a: (*a).to_owned(),
@@ -187,12 +162,7 @@ pub fn compare(actors: &[(&str, &[Episode])], spec: &Spec, seed: Seed) -> Result
                 ret,
                 score: spec.reference.map(|[random, expert]| {
                     let scale = 100.0 / (expert - random);
-                    Mean {
-                        mean: ret.mean * scale,
-                        low: ret.low * scale,
-                        high: ret.high * scale,
-                        n: ret.n,
-                    }
+                    Mean { mean: ret.mean * scale, low: ret.low * scale, high: ret.high * scale, n: ret.n }
                 }),
                 success: (!xs_won.is_empty()).then(|| stats::paired(&xs_won, &ys_won, seed)),
             });

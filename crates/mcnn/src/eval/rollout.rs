@@ -125,13 +125,7 @@ pub fn collect(task: &dyn Task, act: &dyn Act, episodes: usize, first_seed: u64)
         let mut acting = act.start(acting_seed(first_seed, i));
         let seed = first_seed.wrapping_add(i as u64);
         steps(environment.as_mut(), acting.as_mut(), task, seed, &mut |step| {
-            if let Step::Acted {
-                observation,
-                action,
-                outcome,
-                ..
-            } = step
-            {
+            if let Step::Acted { observation, action, outcome, .. } = step {
                 all.states.extend_from_slice(observation);
                 all.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
                 all.rewards.push(outcome.reward as f32);
@@ -172,10 +166,7 @@ fn one(
     i: usize,
     kept: &mut Option<Box<dyn Environment>>,
 ) -> Episode {
-    let mut episode = Episode {
-        seed: run.first_seed.wrapping_add(i as u64),
-        ..Episode::default()
-    };
+    let mut episode = Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() };
     let mut trace = Trace::default();
     let mut decisions = Vec::new();
     let mut play = || {
@@ -185,29 +176,18 @@ fn one(
         };
         let mut acting = act.start(acting_seed(run.first_seed, i));
         let seed = episode.seed;
-        steps(
-            environment.as_mut(),
-            acting.as_mut(),
-            task,
-            seed,
-            &mut |step| match step {
-                Step::At(position) => trace.positions.extend(position),
-                Step::Acted {
-                    outcome,
-                    decision,
-                    micros,
-                    ..
-                } => {
-                    episode.ret += outcome.reward;
-                    episode.length += 1;
-                    episode.success = outcome.success;
-                    episode.goal_steps += usize::from(outcome.goal);
-                    episode.goal_at_end = outcome.goal;
-                    episode.latencies.push(micros);
-                    decisions.push(decision);
-                }
-            },
-        )
+        steps(environment.as_mut(), acting.as_mut(), task, seed, &mut |step| match step {
+            Step::At(position) => trace.positions.extend(position),
+            Step::Acted { outcome, decision, micros, .. } => {
+                episode.ret += outcome.reward;
+                episode.length += 1;
+                episode.success = outcome.success;
+                episode.goal_steps += usize::from(outcome.goal);
+                episode.goal_at_end = outcome.goal;
+                episode.latencies.push(micros);
+                decisions.push(decision);
+            }
+        })
     };
     if let Err(error) = play() {
         episode.error = Some(error);
@@ -258,9 +238,7 @@ fn steps(
         watch(Step::At(environment.position()));
         let place = || format!("task {}, episode seed {seed}, step {t}", spec.name);
         let start = Instant::now();
-        let decision = acting
-            .act(&observation, &mut action)
-            .map_err(|e| e.within(place()))?;
+        let decision = acting.act(&observation, &mut action).map_err(|e| e.within(place()))?;
         let micros = start.elapsed().as_secs_f32() * 1e6;
         if action.iter().any(|a| a.is_nan()) {
             return Err(Error::new(Kind::Task, "the policy's action is not a number")
@@ -269,13 +247,7 @@ fn steps(
                 .found(format!("{action:?}")));
         }
         let outcome = environment.step(&action, &mut next)?;
-        watch(Step::Acted {
-            observation: &observation,
-            action: &action,
-            outcome,
-            decision,
-            micros,
-        });
+        watch(Step::Acted { observation: &observation, action: &action, outcome, decision, micros });
         std::mem::swap(&mut observation, &mut next);
         if outcome.done {
             break;

@@ -70,10 +70,7 @@ pub fn wilson(hits: usize, n: usize) -> [f64; 2] {
     let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let reach = NORMAL_95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
     // Exact at the ends, where rounding would leave a trace.
-    [
-        if hits == 0 { 0.0 } else { centre - reach },
-        if share == 1.0 { 1.0 } else { centre + reach },
-    ]
+    [if hits == 0 { 0.0 } else { centre - reach }, if share == 1.0 { 1.0 } else { centre + reach }]
 }
 
 /// A mean with its 95 % interval.
@@ -97,10 +94,5 @@ pub fn paired(a: &[f64], b: &[f64], seed: Seed) -> Mean {
     assert_eq!(a.len(), b.len(), "pairs need as many of the one as of the other");
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     let [low, high] = bootstrap(&[&differences], mean, seed);
-    Mean {
-        mean: mean(&differences),
-        low,
-        high,
-        n: differences.len(),
-    }
+    Mean { mean: mean(&differences), low, high, n: differences.len() }
 }

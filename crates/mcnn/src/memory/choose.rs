@@ -50,6 +50,19 @@ pub(super) struct Chosen {
     pub refilled: usize,
 }
 
+impl Chosen {
+    /// The same memories in the order of their steps: what is near in time is near in space, and a search can pass
+    /// over whole blocks of what is far.
+    pub fn in_order(self) -> Self {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_unstable_by_key(|&i| self.rows[i]);
+        let mut place = vec![0; order.len()];
+        order.iter().zip(0..).for_each(|(&i, to)| place[i] = to);
+        let edges = self.edges.iter().map(|e| e.map(|i| place[i as usize])).collect();
+        Self { rows: order.iter().map(|&i| self.rows[i]).collect(), edges: tidy(edges), ..self }
+    }
+}
+
 /// Scaled training rows to choose from.
 pub(super) struct Pool<'a> {
     pub rows: &'a [f32], // [n, dim]
@@ -190,10 +203,7 @@ fn farthest_points(pool: &Pool, mut rows: Vec<usize>, count: usize) -> Vec<usize
             break;
         }
         rows.push(next);
-        let new = pool.row(next);
-        far.iter_mut()
-            .zip(pool.rows.chunks_exact(pool.dim))
-            .for_each(|(d, row)| *d = d.min(nearest::distance2(new, row)));
+        pool.table.shrink(pool.row(next), &mut far);
     }
     rows
 }

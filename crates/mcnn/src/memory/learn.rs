@@ -97,7 +97,8 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
     let count = resolve(settings, n, distinct.len())?;
     let table = Table::from_rows(&rows, dim);
     let pool = Pool { rows: &rows, dim, distinct: &distinct, table: &table };
-    let chosen = choose(&pool, settings.by, count, settings.epochs, settings.seed.fork("memories"));
+    let chosen =
+        choose(&pool, settings.by, count, settings.epochs, settings.seed.fork("memories")).in_order();
 
     let actions =
         parallel_map(chosen.rows.len(), |k| smoothed(data, &table, &rows, chosen.rows[k], settings.smooth));

@@ -91,6 +91,12 @@ impl Codebook {
         recalled(self.table.nearest(&state.0).expect("a codebook has a memory"))
     }
 
+    /// The memory nearest to a state, given a guess of it: the answer of [`recall`](Self::recall), sooner where the
+    /// guess is near, as the last answer of an episode is.
+    pub fn recall_from(&self, state: &Scaled, guess: usize) -> Recalled {
+        recalled(self.table.nearest_from(&state.0, guess).0)
+    }
+
     /// The memory nearest to a state and the one after it, where there are two.
     pub fn recall_two(&self, state: &Scaled) -> (Recalled, Option<Recalled>) {
         let (first, second) = self.table.two_nearest(&state.0);

@@ -138,6 +138,7 @@ impl Policy {
             policy: self,
             state: self.codebook.scaled_buffer(),
             remembered: vec![0.0; self.codebook.n_act()],
+            last: 0,
             scratch: Default::default(),
         }
     }
@@ -149,6 +150,7 @@ pub struct Session<'a> {
     policy: &'a Policy,
     state: Scaled,
     remembered: Vec<f32>,
+    last: usize, // the last memory recalled: where the next search begins
     scratch: (Vec<f32>, Vec<f32>),
 }
 
@@ -184,7 +186,8 @@ impl Session<'_> {
         }
         codebook.scale(observation, &mut self.state);
         let recalled = if *neighbours == 1 {
-            let recalled = codebook.recall(&self.state);
+            let recalled = codebook.recall_from(&self.state, self.last);
+            self.last = recalled.memory;
             self.remembered.copy_from_slice(codebook.action(recalled.memory));
             recalled
         } else {

@@ -53,13 +53,7 @@ impl Adroit {
             Adroit::Pen => (45, 24, 100, [96.262799, 3076.8331017826877]),
             Adroit::Relocate => (39, 30, 200, [-6.425911, 4233.877797728884]),
         };
-        Spec {
-            name: self.name().into(),
-            n_obs,
-            n_act,
-            horizon,
-            reference: Some(reference),
-        }
+        Spec { name: self.name().into(), n_obs, n_act, horizon, reference: Some(reference) }
     }
 
     /// Distance from the palm to the object (door: the handle), in metres, where the reward counts it.

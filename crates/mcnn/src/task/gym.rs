@@ -76,12 +76,10 @@ impl Task for Gym {
         let hello = worker.hello();
         if (hello.n_obs, hello.n_act) != (self.spec.n_obs, self.spec.n_act) {
             let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
-            return Err(
-                Error::new(Kind::Task, "the environment is not the one that was expected")
-                    .at(self.spec.name.clone())
-                    .expected(widths(self.spec.n_obs, self.spec.n_act))
-                    .found(widths(hello.n_obs, hello.n_act)),
-            );
+            return Err(Error::new(Kind::Task, "the environment is not the one that was expected")
+                .at(self.spec.name.clone())
+                .expected(widths(self.spec.n_obs, self.spec.n_act))
+                .found(widths(hello.n_obs, hello.n_act)));
         }
         Ok(Box::new(Copy {
             worker,

@@ -122,10 +122,7 @@ mod tests {
         for name in ["dor", "gym:", ""] {
             let error = named(name, &|_| ()).err().expect("no such task").to_string();
             let known = ["drive", "door", "hammer", "pen", "relocate", "gym:ID"];
-            assert!(
-                known.iter().all(|k| error.contains(k)) && error.contains(name),
-                "{error}"
-            );
+            assert!(known.iter().all(|k| error.contains(k)) && error.contains(name), "{error}");
         }
     }
 
@@ -137,9 +134,6 @@ mod tests {
         let nan = check_action(&[0.0, f32::NAN], &mut usable).unwrap_err();
         assert!(nan.to_string().contains("NaN as number 1"), "{nan}");
         let short = check_action(&[0.0], &mut usable).unwrap_err().to_string();
-        assert!(
-            short.contains("2 numbers") && short.contains("1 numbers"),
-            "{short}"
-        );
+        assert!(short.contains("2 numbers") && short.contains("1 numbers"), "{short}");
     }
 }

@@ -37,11 +37,8 @@ pub fn home() -> Result<PathBuf> {
         .or_else(|| folder("XDG_CACHE_HOME").map(|f| f.join("mcnn")))
         .or_else(|| folder("HOME").map(|f| f.join(".cache/mcnn")))
         .ok_or_else(|| {
-            Error::new(
-                Kind::Settings,
-                "there is no folder to keep the Python packages in",
-            )
-            .next("set MCNN_HOME to a folder")
+            Error::new(Kind::Settings, "there is no folder to keep the Python packages in")
+                .next("set MCNN_HOME to a folder")
         })
 }
 
@@ -65,17 +62,13 @@ fn own(python: &Path) -> Result<PathBuf> {
         return Ok(python.to_owned());
     }
     let said = String::from_utf8_lossy(&run.stderr);
-    Err(refused(
-        said.lines().last().unwrap_or("nothing on stderr").to_owned(),
-    ))
+    Err(refused(said.lines().last().unwrap_or("nothing on stderr").to_owned()))
 }
 
 /// The names and versions of the tagged lines.
 fn wanted(requirements: &str) -> Vec<&str> {
     let tagged = requirements.lines().filter(|line| !line.starts_with('#'));
-    tagged
-        .filter_map(|line| line.strip_suffix(TAG).map(str::trim))
-        .collect()
+    tagged.filter_map(|line| line.strip_suffix(TAG).map(str::trim)).collect()
 }
 
 /// Named after what it holds, so that other pins get another folder.
@@ -117,14 +110,7 @@ fn prepared(home: &Path, requirements: &str, progress: &dyn Fn(&str)) -> Result<
     if !packages.is_empty() {
         run(
             Command::new(&python)
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--no-deps",
-                ])
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
                 .args(packages),
             "the Python packages cannot be installed",
             "check that PyPI can be reached, or name an interpreter that has gymnasium in MCNN_PYTHON",
@@ -139,18 +125,13 @@ fn system_python() -> Result<&'static str> {
     let mut found = Vec::new();
     for name in ["python3", "python3.13", "python3.12", "python3.11", "python"] {
         let asked = Command::new(name)
-            .args([
-                "-c",
-                "import sys; print(sys.version_info[0], sys.version_info[1])",
-            ])
+            .args(["-c", "import sys; print(sys.version_info[0], sys.version_info[1])"])
             .output();
         let Some(answer) = asked.ok().filter(|a| a.status.success()) else {
             continue;
         };
         let answer = String::from_utf8_lossy(&answer.stdout);
-        let mut parts = answer
-            .split_whitespace()
-            .map_while(|part| part.parse::<u32>().ok());
+        let mut parts = answer.split_whitespace().map_while(|part| part.parse::<u32>().ok());
         if let (Some(major), Some(minor)) = (parts.next(), parts.next()) {
             if (major, minor) >= OLDEST {
                 return Ok(name);
@@ -196,17 +177,9 @@ mod tests {
         assert_eq!(wanted(text), ["numpy==1"]);
         let ours = wanted(REQUIREMENTS);
         assert!(ours.contains(&"gymnasium-robotics==1.4.2") && ours.contains(&"mujoco==3.17.0"));
-        assert!(
-            ours.iter().all(|line| line.contains("==") && !line.contains(' ')),
-            "{ours:?}"
-        );
+        assert!(ours.iter().all(|line| line.contains("==") && !line.contains(' ')), "{ours:?}");
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
-            assert!(
-                ["# worker", "# tests", "# bench"]
-                    .iter()
-                    .any(|t| line.ends_with(t)),
-                "{line}"
-            );
+            assert!(["# worker", "# tests", "# bench"].iter().any(|t| line.ends_with(t)), "{line}");
         }
     }
 
@@ -217,11 +190,8 @@ mod tests {
         }
         let home = tempfile::tempdir().unwrap();
         let said = RefCell::new(Vec::new());
-        let make = || {
-            prepared(home.path(), "nothing==1 # tests", &|line| {
-                said.borrow_mut().push(line.to_owned())
-            })
-        };
+        let make =
+            || prepared(home.path(), "nothing==1 # tests", &|line| said.borrow_mut().push(line.to_owned()));
         let python = make().unwrap();
         assert!(python.exists());
         assert_eq!(make().unwrap(), python);

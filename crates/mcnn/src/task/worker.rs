@@ -85,11 +85,7 @@ impl Worker {
             child,
             stderr,
             drain,
-            hello: Hello {
-                n_obs: 0,
-                n_act: 0,
-                horizon: None,
-            },
+            hello: Hello { n_obs: 0, n_act: 0, horizon: None },
             place: (0, 0),
         };
         let payload = worker.receive(b'H').map_err(|e| {
@@ -137,10 +133,7 @@ impl Worker {
         frame.push(tag);
         frame.extend_from_slice(payload);
         // A worker that died while idle shows here first; the report below waits for what it left.
-        let sent = self
-            .input
-            .as_mut()
-            .is_some_and(|pipe| pipe.write_all(&frame).is_ok());
+        let sent = self.input.as_mut().is_some_and(|pipe| pipe.write_all(&frame).is_ok());
         if !sent {
             return Err(self.dead());
         }
@@ -192,13 +185,11 @@ impl Worker {
                 .found(reward.to_string()));
         }
         if let Some(i) = observation.iter().position(|x| !(*x as f32).is_finite()) {
-            return Err(self
-                .error("the environment gave an observation that is not finite")
-                .found(format!(
-                    "{} as number {i} of {}",
-                    observation[i],
-                    observation.len()
-                )));
+            return Err(self.error("the environment gave an observation that is not finite").found(format!(
+                "{} as number {i} of {}",
+                observation[i],
+                observation.len()
+            )));
         }
         Ok(Answer {
             observation,
@@ -218,8 +209,7 @@ impl Worker {
     }
 
     fn garbled(&self, found: &str) -> Error {
-        self.error("the environment's process sent something that is no frame")
-            .found(found)
+        self.error("the environment's process sent something that is no frame").found(found)
     }
 
     /// The report of a worker that no longer answers: how it ended and what it last wrote to stderr.
@@ -237,8 +227,7 @@ impl Worker {
             [] => "it wrote nothing to stderr".to_owned(),
             tail => format!("its last lines on stderr:\n    {}", tail.join("\n    ")),
         };
-        self.error("the environment's process died")
-            .found(format!("{status}; {said}"))
+        self.error("the environment's process died").found(format!("{status}; {said}"))
     }
 
     /// Waits for the process, and kills it when it does not end by itself.
@@ -253,10 +242,7 @@ impl Worker {
             }
         }
         let killed = self.child.kill().and_then(|()| self.child.wait());
-        killed.map_or_else(
-            |e| e.to_string(),
-            |status| format!("it did not end by itself, {status}"),
-        )
+        killed.map_or_else(|e| e.to_string(), |status| format!("it did not end by itself, {status}"))
     }
 }
 
@@ -269,10 +255,7 @@ impl Drop for Worker {
 const RAISED: &str = "the environment raised an error";
 
 fn keep_last_lines(pipe: impl Read, lines: &Mutex<VecDeque<String>>) {
-    for line in BufReader::new(pipe)
-        .split(b'\n')
-        .map_while(std::result::Result::ok)
-    {
+    for line in BufReader::new(pipe).split(b'\n').map_while(std::result::Result::ok) {
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LAST_LINES {
             lines.pop_front();

@@ -26,23 +26,13 @@ impl Expert {
     /// If `noise` is not a number of at least 0, or `correlation` not in [0, 1).
     pub fn noisy(noise: f64, correlation: f64) -> Result<Self> {
         let wrong = |what: &str, expected: &str, found: f64| {
-            Err(Error::new(Kind::Settings, what)
-                .expected(expected)
-                .found(found.to_string()))
+            Err(Error::new(Kind::Settings, what).expected(expected).found(found.to_string()))
         };
         if !(noise.is_finite() && noise >= 0.0) {
-            return wrong(
-                "the expert's noise cannot be used",
-                "a number of at least 0",
-                noise,
-            );
+            return wrong("the expert's noise cannot be used", "a number of at least 0", noise);
         }
         if !(0.0..1.0).contains(&correlation) {
-            return wrong(
-                "the noise's correlation cannot be used",
-                "a number in [0, 1)",
-                correlation,
-            );
+            return wrong("the noise's correlation cannot be used", "a number in [0, 1)", correlation);
         }
         Ok(Self { noise, correlation })
     }
@@ -60,11 +50,7 @@ impl Act for Expert {
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         let mut rng = seed.fork("expert").rng();
         let noise = [0; N_ACT].map(|_| self.noise * rng.normal());
-        Box::new(Driver {
-            expert: *self,
-            rng,
-            noise,
-        })
+        Box::new(Driver { expert: *self, rng, noise })
     }
 }
 
@@ -82,10 +68,7 @@ impl Acting for Driver {
                 .found(format!("{}", observation.len())));
         };
         if observation.iter().any(|x| !x.is_finite()) {
-            return Err(Error::new(
-                Kind::Task,
-                "the observation holds a value that is not finite",
-            ));
+            return Err(Error::new(Kind::Task, "the observation holds a value that is not finite"));
         }
         let wanted = pursue(&observation.map(f64::from));
         for ((a, wanted), noise) in action.iter_mut().zip(wanted).zip(&mut self.noise) {
@@ -123,22 +106,17 @@ fn pursue(observation: &[f64; N_OBS]) -> [f64; N_ACT] {
     let steer = (arc * WHEELBASE).atan() / MOST_STEERING;
 
     // The fastest speed from which every bend ahead can still be met.
-    let fastest = bends
-        .iter()
-        .zip(AHEAD)
-        .fold(TOP_SPEED, |fastest, (bend, distance)| {
-            let there = USED_GRIP * GRIP / bend.abs().max(1e-6);
-            fastest.min((there + 2.0 * USED_BRAKING * BRAKING * distance).sqrt())
-        });
+    let fastest = bends.iter().zip(AHEAD).fold(TOP_SPEED, |fastest, (bend, distance)| {
+        let there = USED_GRIP * GRIP / bend.abs().max(1e-6);
+        fastest.min((there + 2.0 * USED_BRAKING * BRAKING * distance).sqrt())
+    });
     let throttle = (fastest - speed) * 2.0 / ACCELERATION;
     [steer.clamp(-1.0, 1.0), throttle.clamp(-1.0, 1.0)]
 }
 
 /// Curvature at a distance ahead, between those that the observation holds.
 fn bend_at(bends: &[f64], distance: f64) -> f64 {
-    let next = AHEAD
-        .partition_point(|&a| a <= distance)
-        .clamp(1, AHEAD.len() - 1);
+    let next = AHEAD.partition_point(|&a| a <= distance).clamp(1, AHEAD.len() - 1);
     let share = (distance - AHEAD[next - 1]) / (AHEAD[next] - AHEAD[next - 1]);
     bends[next - 1] + share.clamp(0.0, 1.0) * (bends[next] - bends[next - 1])
 }

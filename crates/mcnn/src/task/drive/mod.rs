@@ -134,22 +134,14 @@ impl Car {
     fn advance(&mut self, steer: f64, throttle: f64, dt: f64) {
         let rate = (steer * MOST_STEERING - self.steering) / LAG;
         self.steering += rate.clamp(-STEERING_RATE, STEERING_RATE) * dt;
-        let force = if throttle > 0.0 {
-            ACCELERATION * throttle
-        } else {
-            BRAKING * throttle
-        };
+        let force = if throttle > 0.0 { ACCELERATION * throttle } else { BRAKING * throttle };
         self.speed = (self.speed + force * dt).clamp(0.0, TOP_SPEED);
 
         // Past the grip the path bends less than steered, the less the harder it is asked to.
         let asked = self.steering.tan() / WHEELBASE;
         let most = GRIP / self.speed.powi(2).max(1e-9);
         let excess = asked.abs() / most;
-        let bend = if excess > 1.0 {
-            asked.signum() * most / excess.sqrt()
-        } else {
-            asked
-        };
+        let bend = if excess > 1.0 { asked.signum() * most / excess.sqrt() } else { asked };
         let here = self.road.curvature(self.along);
         let progress = self.speed * self.heading.cos() / (1.0 - self.offset * here) * dt;
         self.offset += self.speed * self.heading.sin() * dt;
@@ -181,12 +173,7 @@ impl Environment for Car {
         self.observe(observation);
         let off = self.offset.abs() > HALF_WIDTH;
         let there = !off && self.steps >= HORIZON && self.along - self.start >= ENOUGH;
-        Ok(Outcome {
-            reward: self.along - before,
-            done: off,
-            success: Some(there),
-            goal: !off,
-        })
+        Ok(Outcome { reward: self.along - before, done: off, success: Some(there), goal: !off })
     }
 
     fn position(&self) -> Option<[f32; 2]> {
@@ -230,10 +217,7 @@ mod tests {
     #[test]
     fn the_expert_stays_on_every_road_and_makes_its_reference() {
         let all: Vec<_> = (0..300).map(|seed| driven(Expert::default(), seed)).collect();
-        assert!(
-            all.iter()
-                .all(|(_, length, last)| *length == HORIZON && last.success == Some(true))
-        );
+        assert!(all.iter().all(|(_, length, last)| *length == HORIZON && last.success == Some(true)));
         let mean = all.iter().map(|(ret, ..)| ret).sum::<f64>() / all.len() as f64;
         assert!((mean - REFERENCE[1]).abs() < 4.0, "{mean}");
     }
@@ -285,10 +269,7 @@ mod tests {
             let after = car.position().unwrap();
             let moved = (after[0] - before[0]).hypot(after[1] - before[1]);
             let wanted = (speed + o[2]) / 2.0 * STEP as f32;
-            assert!(
-                (moved - wanted).abs() < 0.02 * wanted + 0.01,
-                "{moved} for {wanted}"
-            );
+            assert!((moved - wanted).abs() < 0.02 * wanted + 0.01, "{moved} for {wanted}");
             assert!(f64::from(o[0].abs()) <= HALF_WIDTH);
         }
     }

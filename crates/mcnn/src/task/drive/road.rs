@@ -101,11 +101,7 @@ impl Road {
             let at = |i: usize| self.place(i as f64 * self.length / SAMPLES as f64, offset);
             (0..SAMPLES).step_by(4).map(|i| at(i).map(|x| x as f32)).collect()
         };
-        Drawing {
-            centre: line(0.0),
-            left: line(HALF_WIDTH),
-            right: line(-HALF_WIDTH),
-        }
+        Drawing { centre: line(0.0), left: line(HALF_WIDTH), right: line(-HALF_WIDTH) }
     }
 
     fn between(&self, distance: f64) -> (&Point, &Point, f64) {
@@ -149,18 +145,12 @@ mod tests {
             for i in 0..SAMPLES {
                 let (a, b) = (&road.points[i], &road.points[(i + 1) % SAMPLES]);
                 let gap = (a.place[0] - b.place[0]).hypot(a.place[1] - b.place[1]);
-                assert!(
-                    (gap - step).abs() < 1e-3 * step,
-                    "seed {seed}, point {i}: {gap} for {step}"
-                );
+                assert!((gap - step).abs() < 1e-3 * step, "seed {seed}, point {i}: {gap} for {step}");
                 assert!(a.curvature.abs() <= SHARPEST);
                 // The tangent turns by curvature times distance.
                 let turn = a.tangent[0] * b.tangent[1] - a.tangent[1] * b.tangent[0];
                 let middle = (a.curvature + b.curvature) / 2.0;
-                assert!(
-                    (turn - middle * step).abs() < 1e-3 * step,
-                    "seed {seed}, point {i}"
-                );
+                assert!((turn - middle * step).abs() < 1e-3 * step, "seed {seed}, point {i}");
             }
         }
     }

@@ -1,0 +1,78 @@
+//! Timings for bench/policy.py: fixed-size gas, and one action at a time. Prints one line of JSON.
+//!
+//! `bench_policy gas STATES.f32 DIM MEMORIES` learns by the authors' form of the gas from rows of f32.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS` acts along a random walk with a 256 x 256 network.
+
+use std::time::Instant;
+
+use mcnn::{
+    data::{ActionRange, Demonstrations, Parts},
+    memory::{Amount, By, Gas, GasSettings, LearnSettings, learn},
+    seed::Seed,
+    train::{Lambda, Run, TrainSettings},
+};
+
+fn main() -> mcnn::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |k: usize| args[k].parse::<usize>().expect("a whole number");
+    match args[0].as_str() {
+        "gas" => gas(&args[1], number(2), number(3)),
+        "act" => act(number(1), number(2), number(3), number(4))?,
+        other => panic!("gas or act, not {other:?}"),
+    }
+    Ok(())
+}
+
+fn gas(path: &str, dim: usize, memories: usize) {
+    let bytes = std::fs::read(path).expect("the rows");
+    let rows: Vec<f32> =
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let start = Instant::now();
+    let mut gas = Gas::new(&rows, dim, GasSettings::fixed(memories, 1), &mut Seed(0).rng());
+    gas.train(&rows, Seed(1));
+    let seconds = start.elapsed().as_secs_f64();
+    // The mean distance from a row to its nearest node: how good the answer is.
+    let table = nearest::Table::from_rows(gas.nodes(), dim);
+    let hits = table.nearest_many(&rows, 2);
+    let distance = hits.iter().map(|h| f64::from(h.d2.sqrt())).sum::<f64>() / hits.len() as f64;
+    println!("{{\"seconds\":{seconds},\"nodes\":{},\"mean_distance\":{distance}}}", gas.len());
+}
+
+fn act(memories: usize, n_obs: usize, n_act: usize, steps: usize) -> mcnn::Result<()> {
+    let mut rng = Seed(3).rng();
+    // As many states as memories, in episodes of 200 steps of a random walk: neighbours in time are near.
+    let mut at = vec![0.0_f64; n_obs];
+    let mut walk = |rng: &mut mcnn::seed::Rng, i: usize| -> Vec<f32> {
+        if i.is_multiple_of(200) {
+            at.iter_mut().for_each(|a| *a = 2.0 * rng.normal());
+        }
+        at.iter_mut().for_each(|a| *a += 0.1 * rng.normal());
+        at.iter().map(|&a| a as f32).collect()
+    };
+    let states: Vec<f32> = (0..memories).flat_map(|i| walk(&mut rng, i)).collect();
+    let actions = (0..memories * n_act).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+    let parts = Parts { n_obs, n_act, states, actions, rewards: None, ends: vec![memories / 2, memories] };
+    let data = Demonstrations::new(parts, ActionRange::Refuse)?;
+    let settings = LearnSettings { amount: Amount::Count(memories), by: By::All, ..Default::default() };
+    let book = learn(&data, &settings)?.codebook;
+    let settings =
+        TrainSettings { lambda: Lambda::Value(0.1), steps: 1, check_on: 0.0, ..Default::default() };
+    let mut run = Run::new(&data, book, settings)?;
+    run.step();
+    let policy = run.policy();
+    let mut session = policy.session();
+    let mut action = vec![0.0; n_act];
+    let mut times = Vec::with_capacity(steps);
+    let mut check = 0.0_f64;
+    for i in 0..steps {
+        let state = walk(&mut rng, i);
+        let start = Instant::now();
+        session.act(&state, &mut action)?;
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+        check += action.iter().map(|&a| f64::from(a)).sum::<f64>();
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize];
+    println!("{{\"p50\":{},\"p99\":{},\"check\":{check}}}", at(0.5), at(0.99));
+    Ok(())
+}
