@@ -72,7 +72,7 @@ impl Flat {
         })
     }
 
-    /// A table of floats, rank 2.
+    /// A table, rank 2.
     fn table(&self, key: &str) -> Result<Dataset> {
         let Some(dataset) = self.find(key)? else {
             let mut there = self.datasets.clone();
@@ -93,12 +93,8 @@ impl Flat {
                 .next(next));
         };
         match dataset.shape() {
-            [_, _] => {}
-            shape => return Err(other_rank(key, "(steps, width)", shape)),
-        }
-        match dataset.dtype() {
-            Datatype::FloatingPoint { size: 4 | 8, .. } => Ok(dataset),
-            other => Err(other_type(key, "32-bit or 64-bit floats", other)),
+            [_, _] => Ok(dataset),
+            shape => Err(other_rank(key, "(steps, width)", shape)),
         }
     }
 
