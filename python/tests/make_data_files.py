@@ -103,9 +103,9 @@ def good_hdf5(folder):
           then=lambda f: f.update({"kept/a": ACTIONS, "actions": h5py.SoftLink("/kept/a")}))
 
     half = STATES.copy()
-    half[5:, 2:] = 0  # one chunk of several is not in the file: HDF5 says it holds the fill value
+    half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 says it holds the fill value
     def partly(f):
-        d = f.create_dataset("observations", STATES.shape, "f4", chunks=(5, 2), compression="gzip")
+        d = f.create_dataset("observations", STATES.shape, "f4", chunks=(5, 2), compression="gzip", fillvalue=2.5)
         d[:, :2] = STATES[:, :2]
         d[:5, 2:] = STATES[:5, 2:]
     write("partly_written", remove=["observations"], then=partly, expected=dict(states=half))
@@ -175,7 +175,7 @@ def broken_hdf5(folder):
     write("no_width", ["at least one number"], options={}, observations=STATES[:, :0])
     write("lzf", ["cannot be read", "/observations"], observations=(STATES * 0, dict(compression="lzf")))
     write("enormous", ["more than it can hold", "/observations"], remove=["observations"],
-          then=lambda f: f.create_dataset("observations", (10**12, OBS), "f4", chunks=(10**6, OBS)))
+          then=lambda f: f.create_dataset("observations", (10**9, OBS), "f4", chunks=(10**8, OBS)))
     write("many_chunks", ["more than it can hold", "/observations"], remove=["observations"],
           then=lambda f: f.create_dataset("observations", (10**6, OBS), "f4", chunks=(1, 1)))
     write("elsewhere", ["/observations"], remove=["observations"],

@@ -23,7 +23,7 @@ fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io
     // The file behind a link; a path that does not exist yet is its own place.
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     match fs::metadata(&place) {
-        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        // A device or pipe; opening a folder fails.
         Ok(found) if !found.is_file() => return fill(&mut OpenOptions::new().write(true).open(&place)?),
         _ => {}
     }

@@ -47,7 +47,8 @@ struct Summary {
 
 /// Straight to stderr: the test harness swallows what passing tests print.
 fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED (data_files): {why}");
+    let line = format!("SKIPPED (data_files): {why}\n"); // in one piece: tests run side by side
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn root() -> PathBuf {
@@ -162,6 +163,10 @@ fn numpy_reads_what_is_written() {
         assert_eq!(summary.rewards, data.rewards().map(digest));
         assert_eq!(read(&path, &ReadOptions::default()).unwrap(), data);
         let first = std::fs::read(&path).unwrap();
+        for header in first.windows(10).filter(|w| w.starts_with(b"\x93NUMPY")) {
+            let length = u16::from_le_bytes([header[8], header[9]]);
+            assert_eq!((10 + length) % 64, 0, "NumPy aligns the numbers after the header");
+        }
         write_npz(&path, &data).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), first);
     }

@@ -67,7 +67,7 @@ impl Flat {
         Ok(Self { root, groups, datasets, length })
     }
 
-    /// A table of floats, rank 2.
+    /// A table, rank 2.
     fn table(&self, key: &str) -> Result<Dataset> {
         let Some(dataset) = self.find(key)? else {
             let mut there = self.datasets.clone();
@@ -88,12 +88,8 @@ impl Flat {
                 .next(next));
         };
         match dataset.shape() {
-            [_, _] => {}
-            shape => return Err(other_rank(key, "(steps, width)", shape)),
-        }
-        match dataset.dtype() {
-            Datatype::FloatingPoint { size: 4 | 8, .. } => Ok(dataset),
-            other => Err(other_type(key, "32-bit or 64-bit floats", other)),
+            [_, _] => Ok(dataset),
+            shape => Err(other_rank(key, "(steps, width)", shape)),
         }
     }
 
@@ -158,8 +154,8 @@ fn native(dataset: &Dataset) -> Result<Vec<u8>> {
     bytes.map_err(|e| unreadable(e, dataset.name()))
 }
 
-/// The fast way, four times as fast as the general one where chunks are a column wide (as h5py makes them of long
-/// tables). `None` where the general way is needed: another layout or byte order, or chunks that were never written.
+/// The fast way, about twice as fast as the crate's own copy where chunks are a column wide (as h5py makes them of
+/// long tables). `None` where the general way is needed: another layout or byte order, or chunks that were never written.
 fn by_chunks<const N: usize>(
     dataset: &Dataset,
     number: impl Fn([u8; N]) -> f32,

@@ -326,7 +326,10 @@ mod tests {
         let found = Inspection::of(None, p).unwrap();
         assert_eq!(found.not_finite, 2);
         assert_eq!((found.states[0].not_finite, found.states[0].min), (2, 1.0));
-        assert_eq!(found.actions_outside, 1.0 / 18.0);
+        assert_eq!(
+            (found.actions_at_limit, found.actions_outside),
+            (3.0 / 18.0, 1.0 / 18.0)
+        );
         assert_eq!(found.fingerprint, None);
         assert!(found.refused.unwrap().contains("states, step 0"));
         let mut p = parts();
@@ -335,6 +338,17 @@ mod tests {
         let mut p = parts();
         p.ends.pop();
         assert!(Inspection::of(None, p).is_err());
+    }
+
+    #[test]
+    fn medians_lie_between_and_the_first_of_equal_runs_is_told() {
+        let mut p = parts();
+        p.states = vec![0.0, 7.0, 7.0, 1.0, 1.0, 2.0, 3.0, 3.0, 4.0];
+        p.ends = vec![1, 3, 6, 9];
+        let found = Inspection::of(None, p).unwrap();
+        assert_eq!(found.lengths.median, 2.5);
+        let at = Step { episode: 1, step: 0 };
+        assert_eq!((found.frozen.longest, found.frozen.at), (2, at));
     }
 
     #[test]
