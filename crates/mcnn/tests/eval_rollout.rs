@@ -121,6 +121,36 @@ fn episodes_come_in_order_and_are_the_same_on_any_number_of_threads() {
     assert_ne!(one[0].ret, one[1].ret);
 }
 
+/// Acts with a number that its seed alone decides.
+struct BySeed;
+
+impl Act for BySeed {
+    fn n_obs(&self) -> usize {
+        2
+    }
+    fn n_act(&self) -> usize {
+        1
+    }
+    fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
+        Box::new(Constant(seed.rng().uniform() as f32))
+    }
+}
+
+#[test]
+fn every_episode_acts_from_its_own_seed() {
+    let all = rollout(&BySeed, &Count::new(), &run(3, 2), &|_| ()).unwrap();
+    for (i, e) in all.iter().enumerate() {
+        let drawn = Seed(100).fork("act").nth(i as u64).rng().uniform() as f32;
+        let steps = e.length as f64;
+        let wanted = steps * (steps + 1.0) / 2.0 + steps * f64::from(drawn);
+        assert!(
+            (e.ret - wanted).abs() < 1e-9,
+            "episode {i}: {} for {wanted}",
+            e.ret
+        );
+    }
+}
+
 #[test]
 fn a_failed_episode_is_reported_and_the_others_go_on_in_a_fresh_environment() {
     let task = Count::new();
@@ -219,4 +249,7 @@ fn collected_steps_are_those_of_the_rollout() {
     task.start().unwrap().reset(100, &mut first).unwrap();
     assert_eq!(all.states[..10], first);
     assert!(collect(&Count::new(), &Constant(0.0), 5, 100).is_err());
+    // Actions are kept as the task took them.
+    let cut = collect(&Count::new(), &Constant(-2.0), 2, 100).unwrap();
+    assert_eq!(cut.actions, [-1.0; 10]);
 }

@@ -63,7 +63,8 @@ fn observations_are_flattened_by_sorted_key_and_actions_mapped_onto_the_box_what
             env.reset(41, &mut o).unwrap();
             assert_eq!(o, [0.0, 0.0, 7.0, 41.0]); // a.x, a.y, z
             // 0.5 is three quarters of the way from low to high; 9 is cut to 1.
-            env.step(&[0.5, 0.5], &mut o).unwrap();
+            let first = env.step(&[0.5, 0.5], &mut o).unwrap();
+            assert_eq!(first.success, Some(false)); // whatever the episode before was
             assert_eq!(o, [0.5, 1.0, 7.0, 48.5]);
             let second = env.step(&[-0.25, 9.0], &mut o).unwrap();
             assert_eq!(o, [-0.25, 2.0, 7.0, 58.5]);

@@ -120,3 +120,38 @@ fn bend_at(bends: &[f64], distance: f64) -> f64 {
     let share = (distance - AHEAD[next - 1]) / (AHEAD[next] - AHEAD[next - 1]);
     bends[next - 1] + share.clamp(0.0, 1.0) * (bends[next] - bends[next - 1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_noise_has_the_spread_and_correlation_asked_for() {
+        // A straight road at half the top speed: without noise the steering is 0.
+        let mut straight = [0.0; N_OBS];
+        straight[2] = TOP_SPEED as f32 / 2.0;
+        for (noise, correlation) in [(0.1, 0.0), (0.2, 0.8)] {
+            let expert = Expert::noisy(noise, correlation).unwrap();
+            let mut driver = expert.start(Seed(1));
+            let mut action = [0.0; N_ACT];
+            let steers: Vec<f64> = (0..20_000)
+                .map(|_| {
+                    driver.act(&straight, &mut action).unwrap();
+                    f64::from(action[0])
+                })
+                .collect();
+            let power =
+                |lag: usize| steers.iter().zip(&steers[lag..]).map(|(a, b)| a * b).sum::<f64>() / 20_000.0;
+            assert!(
+                (power(0).sqrt() - noise).abs() < 0.02 * noise + 0.005,
+                "{}",
+                power(0).sqrt()
+            );
+            assert!(
+                (power(1) / power(0) - correlation).abs() < 0.03,
+                "{}",
+                power(1) / power(0)
+            );
+        }
+    }
+}

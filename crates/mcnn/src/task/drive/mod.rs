@@ -275,6 +275,25 @@ mod tests {
     }
 
     #[test]
+    fn beside_the_centre_line_a_bend_is_as_long_as_drawn() {
+        let mut car = Car::new(4);
+        let steps = (0..).map(|m| car.along + f64::from(m));
+        car.along = steps
+            .take(600)
+            .find(|a| car.road.curvature(*a).abs() > 0.06)
+            .unwrap();
+        let inner = 1.5 * car.road.curvature(car.along).signum();
+        (car.offset, car.heading, car.speed) = (inner, 0.0, 10.0);
+        let (before, along) = (car.position().unwrap(), car.along);
+        car.advance(0.0, 0.0, 0.02);
+        let after = car.position().unwrap();
+        let moved = (after[0] - before[0]).hypot(after[1] - before[1]);
+        assert!((moved - 0.2).abs() < 0.003, "{moved}");
+        // The inner lane: more progress than metres driven.
+        assert!(car.along - along > 0.212, "{}", car.along - along);
+    }
+
+    #[test]
     fn above_the_grip_the_car_slides_outwards() {
         // Full left at once, fast and slow: the fast car turns by far less than it is steered.
         let turned = |speed: f64| {

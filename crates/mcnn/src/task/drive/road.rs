@@ -91,8 +91,12 @@ impl Road {
     /// The point of the plane that is `offset` metres to the left of the centre line at a distance along it.
     pub fn place(&self, distance: f64, offset: f64) -> [f64; 2] {
         let (a, b, share) = self.between(distance);
-        let mix = |i: usize| a.place[i] + share * (b.place[i] - a.place[i]);
-        [mix(0) - offset * a.tangent[1], mix(1) + offset * a.tangent[0]]
+        let mix = |from: f64, to: f64| from + share * (to - from);
+        let tangent = [0, 1].map(|i| mix(a.tangent[i], b.tangent[i]));
+        [
+            mix(a.place[0], b.place[0]) - offset * tangent[1],
+            mix(a.place[1], b.place[1]) + offset * tangent[0],
+        ]
     }
 
     /// The road as polygons.
