@@ -143,11 +143,7 @@ fn every_episode_acts_from_its_own_seed() {
         let drawn = Seed(100).fork("act").nth(i as u64).rng().uniform() as f32;
         let steps = e.length as f64;
         let wanted = steps * (steps + 1.0) / 2.0 + steps * f64::from(drawn);
-        assert!(
-            (e.ret - wanted).abs() < 1e-9,
-            "episode {i}: {} for {wanted}",
-            e.ret
-        );
+        assert!((e.ret - wanted).abs() < 1e-9, "episode {i}: {} for {wanted}", e.ret);
     }
 }
 

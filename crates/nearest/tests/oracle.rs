@@ -36,7 +36,8 @@ fn check(table: &Table, rows: &[f32], q: &[f32], numbers: &mut Numbers) {
         &format!("where, {what}"),
     );
     assert_eq!(table.nearest_where(q, |_| false), None);
-    let start: Vec<f32> = (0..n).map(|i| if i % 3 == 0 { f32::INFINITY } else { numbers.below(40) as f32 }).collect();
+    let start: Vec<f32> =
+        (0..n).map(|i| if i % 3 == 0 { f32::INFINITY } else { numbers.below(40) as f32 }).collect();
     let mut shrunk = start.clone();
     table.shrink(q, &mut shrunk);
     for hit in &ranked {

@@ -326,10 +326,7 @@ mod tests {
         let found = Inspection::of(None, p).unwrap();
         assert_eq!(found.not_finite, 2);
         assert_eq!((found.states[0].not_finite, found.states[0].min), (2, 1.0));
-        assert_eq!(
-            (found.actions_at_limit, found.actions_outside),
-            (3.0 / 18.0, 1.0 / 18.0)
-        );
+        assert_eq!((found.actions_at_limit, found.actions_outside), (3.0 / 18.0, 1.0 / 18.0));
         assert_eq!(found.fingerprint, None);
         assert!(found.refused.unwrap().contains("states, step 0"));
         let mut p = parts();

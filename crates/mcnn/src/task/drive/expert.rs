@@ -142,16 +142,8 @@ mod tests {
                 .collect();
             let power =
                 |lag: usize| steers.iter().zip(&steers[lag..]).map(|(a, b)| a * b).sum::<f64>() / 20_000.0;
-            assert!(
-                (power(0).sqrt() - noise).abs() < 0.02 * noise + 0.005,
-                "{}",
-                power(0).sqrt()
-            );
-            assert!(
-                (power(1) / power(0) - correlation).abs() < 0.03,
-                "{}",
-                power(1) / power(0)
-            );
+            assert!((power(0).sqrt() - noise).abs() < 0.02 * noise + 0.005, "{}", power(0).sqrt());
+            assert!((power(1) / power(0) - correlation).abs() < 0.03, "{}", power(1) / power(0));
         }
     }
 }

@@ -278,10 +278,7 @@ mod tests {
     fn beside_the_centre_line_a_bend_is_as_long_as_drawn() {
         let mut car = Car::new(4);
         let steps = (0..).map(|m| car.along + f64::from(m));
-        car.along = steps
-            .take(600)
-            .find(|a| car.road.curvature(*a).abs() > 0.06)
-            .unwrap();
+        car.along = steps.take(600).find(|a| car.road.curvature(*a).abs() > 0.06).unwrap();
         let inner = 1.5 * car.road.curvature(car.along).signum();
         (car.offset, car.heading, car.speed) = (inner, 0.0, 10.0);
         let (before, along) = (car.position().unwrap(), car.along);

@@ -93,10 +93,7 @@ impl Road {
         let (a, b, share) = self.between(distance);
         let mix = |from: f64, to: f64| from + share * (to - from);
         let tangent = [0, 1].map(|i| mix(a.tangent[i], b.tangent[i]));
-        [
-            mix(a.place[0], b.place[0]) - offset * tangent[1],
-            mix(a.place[1], b.place[1]) + offset * tangent[0],
-        ]
+        [mix(a.place[0], b.place[0]) - offset * tangent[1], mix(a.place[1], b.place[1]) + offset * tangent[0]]
     }
 
     /// The road as polygons.
