@@ -79,7 +79,7 @@ impl Plain {
             self.removed += 1;
         }
         // 7. Every so often a node is born between the worst and its worst neighbour.
-        if self.samples % self.settings.insert_every == 0 && self.nodes.len() < self.settings.max {
+        if self.samples.is_multiple_of(self.settings.insert_every) && self.nodes.len() < self.settings.max {
             let worst = |of: Vec<usize>| {
                 of.into_iter().rev().max_by(|&a, &b| self.errors[a].total_cmp(&self.errors[b])).unwrap()
             };

@@ -52,7 +52,7 @@ pub fn run(args: &MakeArgs) -> Result<Box<dyn Report>> {
 }
 
 /// Share of the noise carried over from one step to the next: it pushes the car somewhere, and does not just shake it.
-const CARRIED: f64 = 0.8;
+const CARRIED: f64 = 0.5;
 
 /// Episodes of `drive` by its expert, and how many of them succeeded.
 pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
