@@ -239,6 +239,9 @@ pub struct DemoArgs {
     /// Demonstrations to learn from.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub demonstrations: u32,
+    /// Deviation of the noise on the expert's actions, carried over from step to step.
+    #[arg(long, default_value_t = 0.1)]
+    pub noise: f64,
     /// Gradient steps of each network.
     #[arg(long, default_value_t = 10_000)]
     pub steps: u64,

@@ -27,6 +27,8 @@ use crate::{
 pub struct Demonstrated {
     pub task: &'static str,
     pub demonstrations: usize,
+    /// Deviation of the noise on the expert's actions.
+    pub noise: f64,
     /// Steps in the demonstrations.
     pub steps_shown: usize,
     pub memories: usize,
@@ -77,8 +79,8 @@ pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
     let start = Instant::now();
     check_folder(&args.path)?;
     let tell = |line: &str| eprintln!("{line}");
-    tell(&format!("drive: {} laps by the scripted expert", args.demonstrations));
-    let (data, _) = laps(args.demonstrations as usize, 0.0, args.seed)?;
+    tell(&format!("drive: {} laps by the scripted expert, noise {}", args.demonstrations, args.noise));
+    let (data, _) = laps(args.demonstrations as usize, args.noise, args.seed)?;
     tell(&format!(
         "learning memories from {} steps, training two networks for {} steps each",
         data.n_steps(),
@@ -116,6 +118,7 @@ pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
     let mut demonstrated = Demonstrated {
         task: "drive",
         demonstrations: data.n_episodes(),
+        noise: args.noise,
         steps_shown: data.n_steps(),
         memories: learners[0].policy.codebook().len(),
         episodes: how.episodes,
@@ -134,11 +137,13 @@ pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
 /// MCNN, plain cloning with the same network and clamp, and the two that only copy.
 fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let seed = Seed(args.seed);
-    let memories = |by| {
-        learn(data, &LearnSettings { amount: Amount::Fraction(0.1), by, seed, ..LearnSettings::default() })
-            .map(|learned| learned.codebook)
+    let memories = |by, smooth| {
+        let settings =
+            LearnSettings { amount: Amount::Fraction(0.1), by, smooth, seed, ..LearnSettings::default() };
+        learn(data, &settings).map(|learned| learned.codebook)
     };
-    let (some, all) = (memories(By::Gas)?, memories(By::All)?);
+    // The expert's hand is unsteady: a memory's action is the mean over its ten nearest steps. Copying copies.
+    let (some, all) = (memories(By::Gas, 10)?, memories(By::All, 1)?);
     let settings =
         |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
     let train = |codebook: Codebook, settings: TrainSettings| -> Result<_> {

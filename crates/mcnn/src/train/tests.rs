@@ -219,7 +219,7 @@ fn auto_gives_the_stated_weight_at_the_median_distance_to_another_episode() {
     let mut distances: Vec<f32> = book.elsewhere(&data).into_iter().map(|r| r.unwrap().distance).collect();
     distances.sort_by(f32::total_cmp);
     let nearer = distances.iter().filter(|&&d| run.envelope().region(d).pull > Lambda::AUTO_PULL).count();
-    assert!(nearer.abs_diff(45) <= 1, "{nearer} of 90 states are nearer than the half-way point");
+    assert!(nearer.abs_diff(45) <= 1, "{nearer} of 90 states are nearer than the median");
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! What a policy promises for every input, on random memories, random weights and random states.
+
+use mcnn::{
+    backbone::Mlp,
+    data::{Scale, Step},
+    envelope::{Activation, Envelope},
+    memory::{Codebook, CodebookParts},
+    policy::{Backbone, Policy},
+    seed::{Rng, Seed},
+};
+
+const N: usize = 40;
+const OBS: usize = 5;
+const ACT: usize = 3;
+
+fn codebook(rng: &mut Rng) -> Codebook {
+    let mut draw = |n: usize, scale: f64| (0..n).map(|_| (scale * rng.normal()) as f32).collect::<Vec<_>>();
+    Codebook::new(CodebookParts {
+        scale: Scale { mean: draw(OBS, 3.0), std: vec![0.01, 1.0, 50.0, 0.0, 2.0] },
+        states: draw(N * OBS, 3.0),
+        actions: draw(N * ACT, 1.0).into_iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
+        sources: (0..N as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
+        edges: vec![],
+        smooth: 1,
+        by: "hand".into(),
+        seed: 0,
+        data: String::new(),
+        n_states: N,
+    })
+    .unwrap()
+}
+
+/// A network whose proposals are up to a thousand times too large.
+fn wild(seed: u64) -> Mlp {
+    let mlp = Mlp::random(&[OBS, 16, ACT], Seed(seed));
+    let layers = mlp.layers().map(|(w, b)| (w.iter().map(|w| w * 40.0).collect(), b.to_vec())).collect();
+    Mlp::from_layers(vec![OBS, 16, ACT], layers).unwrap()
+}
+
+fn policy(lambda: f32, l: f32, activation: Activation, seed: u64) -> Policy {
+    let book = codebook(&mut Seed(seed).rng());
+    Policy::new(book, Envelope { lambda, l, activation }, Backbone::Mlp(wild(seed)), 1).unwrap()
+}
+
+/// States near and far, and some that overflow on their way through the network.
+fn states(rng: &mut Rng, n: usize) -> Vec<Vec<f32>> {
+    let sizes = [1e-3, 1.0, 3.0, 1e3, 1e10, 1e30, 3e38];
+    (0..n)
+        .map(|i| {
+            (0..OBS).map(|_| (sizes[i % sizes.len()] * rng.normal()).clamp(-3e38, 3e38) as f32).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_action_lies_in_the_box_that_is_stated_for_it() {
+    let mut touched = [0; 2];
+    for seed in 0..6 {
+        for lambda in [0.0, 0.01, 0.7, 30.0, f32::INFINITY] {
+            for (l, activation) in
+                [(1.0, Activation::Clamp), (0.3, Activation::Tanh), (2.0, Activation::Clamp)]
+            {
+                let policy = policy(lambda, l, activation, seed);
+                let mut session = policy.session();
+                for state in states(&mut Seed(seed).fork("states").rng(), 140) {
+                    let mut action = [0.0; ACT];
+                    let held = session.act(&state, &mut action).unwrap();
+                    let explained = policy.explain(&state).unwrap();
+                    assert_eq!(explained.memory.memory, held.recalled.memory);
+                    let remembered = policy.codebook().action(held.recalled.memory);
+                    for (k, d) in explained.dimensions.iter().enumerate() {
+                        assert_eq!(d.action, action[k], "explain tells what act does");
+                        assert_eq!(d.remembered, remembered[k]);
+                        assert!(d.low <= action[k] && action[k] <= d.high, "{action:?} {d:?}");
+                        assert!(d.high - d.low <= 2.0 * l + 1e-6);
+                        touched[usize::from(action[k] == d.low || action[k] == d.high)] += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(touched.iter().all(|&n| n > 1000), "actions inside their boxes and on their edges: {touched:?}");
+}
+
+#[test]
+fn on_a_memory_the_action_is_the_memorys() {
+    for seed in 0..6 {
+        for lambda in [0.0, 0.5, 80.0] {
+            let policy = policy(lambda, 1.0, Activation::Clamp, seed);
+            let mut session = policy.session();
+            for m in 0..N {
+                let mut action = [9.0; ACT];
+                let held = session.act(policy.codebook().state(m), &mut action).unwrap();
+                assert_eq!((held.recalled.memory, held.recalled.distance), (m, 0.0));
+                assert_eq!(
+                    (action.as_slice(), held.source),
+                    (policy.codebook().action(m), policy.codebook().source(m))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
+    for seed in 0..6 {
+        let (copy, plain) =
+            (policy(0.0, 1.0, Activation::Tanh, seed), policy(f32::INFINITY, 1.0, Activation::Tanh, seed));
+        let mlp = wild(seed);
+        for state in states(&mut Seed(seed).rng(), 50) {
+            let mut action = [0.0; ACT];
+            let held = copy.session().act(&state, &mut action).unwrap();
+            assert_eq!(action.as_slice(), copy.codebook().action(held.recalled.memory));
+            plain.session().act(&state, &mut action).unwrap();
+            let mut scaled = vec![0.0; OBS];
+            plain.codebook().parts().scale.apply(&state, &mut scaled);
+            let proposal: Vec<f32> = mlp.propose(&scaled, &mut Default::default()).to_vec();
+            for (f, g) in action.iter().zip(proposal) {
+                assert_eq!(*f, if g.is_nan() { 0.0 } else { g.tanh() });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_gives_the_same_actions_whatever_it_saw_before() {
+    let policy = policy(0.4, 1.0, Activation::Clamp, 1);
+    let all = states(&mut Seed(8).rng(), 100);
+    let mut session = policy.session();
+    for state in &all {
+        let (mut a, mut b) = ([0.0; ACT], [0.0; ACT]);
+        let went_on = session.act(state, &mut a).unwrap();
+        let fresh = policy.session().act(state, &mut b).unwrap();
+        assert_eq!((went_on, a), (fresh, b));
+    }
+}
+
+#[test]
+fn observations_that_are_not_numbers_are_refused() {
+    let policy = policy(0.4, 1.0, Activation::Clamp, 1);
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut state = vec![0.0; OBS];
+        state[3] = bad;
+        let message = policy.session().act(&state, &mut [0.0; ACT]).unwrap_err().to_string();
+        assert!(message.contains("dimension 3"), "{message}");
+    }
+}
