@@ -67,6 +67,10 @@ fn from_made_laps_to_an_explained_policy() {
     has(&evaluated["latency_us"], &["p50", "p99"]);
     assert_eq!(evaluated["seeds"], serde_json::json!([77, 82]));
     assert_eq!(evaluated["policy"], trained["fingerprint"]);
+    let returns: Vec<f64> =
+        evaluated["returns"].as_array().unwrap().iter().map(|r| r.as_f64().unwrap()).collect();
+    let mean = returns.iter().sum::<f64>() / 6.0;
+    assert!(returns.len() == 6 && (mean - evaluated["return"]["mean"].as_f64().unwrap()).abs() < 1e-9);
     let weight = evaluated["weight"].as_f64().unwrap();
     assert!(weight > 0.0 && weight < 1.0);
 

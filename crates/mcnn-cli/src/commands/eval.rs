@@ -28,6 +28,8 @@ pub struct Evaluated {
     pub summary: Summary,
     /// What the policy is called in the literature.
     pub name: String,
+    /// Each episode's return, in the order of the seeds; null where it failed.
+    pub returns: Vec<Option<f64>>,
     /// What ended the first episode that failed.
     pub first_failure: Option<String>,
     /// Episodes that would halve the interval of the return.
@@ -67,6 +69,7 @@ pub fn evaluated(
     Evaluated {
         summary: Summary::new(print, task.spec(), episodes, Seed(seed).fork("bootstrap")),
         name: policy.name(),
+        returns: episodes.iter().map(|e| e.error.is_none().then_some(e.ret)).collect(),
         first_failure: failure,
         // The width of an interval falls with the square root of the number of episodes.
         episodes_to_halve: 4 * episodes.len(),
