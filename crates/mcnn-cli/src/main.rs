@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Verb};
-use commands::Report;
+use commands::Done;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let Some(verb) = cli.verb else {
         return say(&print::tour());
     };
-    let result: mcnn::Result<Box<dyn Report>> = match verb {
+    let result: mcnn::Result<Done> = match verb {
         Verb::Demo(args) => commands::demo::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
         Verb::Make(args) => commands::make::run(&args),
@@ -39,10 +39,9 @@ fn main() -> ExitCode {
         Verb::Explain(args) => commands::explain::run(&args),
     };
     match result {
-        Ok(report) => {
-            let text = if cli.json { report.json() + "\n" } else { report.text() };
-            let said = say(&text);
-            if report.exit_code() == 0 { said } else { ExitCode::from(report.exit_code()) }
+        Ok(done) => {
+            let said = say(&if cli.json { done.json + "\n" } else { done.text });
+            if done.exit_code == 0 { said } else { ExitCode::from(done.exit_code) }
         }
         Err(error) => {
             eprintln!("error: {error}");

@@ -9,9 +9,8 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Report,
+    Done,
     eval::{Evaluated, episodes, evaluated, stem, task},
-    to_json,
 };
 use crate::{args::CompareArgs, print};
 
@@ -26,21 +25,7 @@ pub struct Compared {
     pub differences: Vec<Comparison>,
 }
 
-impl Report for Compared {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::compared(self)
-    }
-
-    fn exit_code(&self) -> u8 {
-        if self.policies.iter().any(|p| p.summary.failed > 0) { 2 } else { 0 }
-    }
-}
-
-pub fn run(args: &CompareArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &CompareArgs) -> Result<Done> {
     let policies = args.policies.iter().map(|p| file::read_policy(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
     let task = task(&args.episodes)?;
@@ -55,5 +40,7 @@ pub fn run(args: &CompareArgs) -> Result<Box<dyn Report>> {
         .zip(&runs)
         .map(|((policy, print), (_, run))| evaluated(&policy, print, task.as_ref(), run, args.episodes.seed))
         .collect();
-    Ok(Box::new(Compared { policies, files, differences }))
+    let report = Compared { policies, files, differences };
+    let failed = report.policies.iter().any(|p| p.summary.failed > 0);
+    Ok(Done::new(&report, print::compared(&report)).failed_if(failed))
 }

@@ -15,7 +15,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Report, check_folder, make::laps, to_json};
+use super::{Done, check_folder, make::laps};
 use crate::{
     args::DemoArgs,
     page::{self, Road},
@@ -54,16 +54,6 @@ pub struct Method {
     pub summary: Summary,
 }
 
-impl Report for Demonstrated {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::demonstrated(self)
-    }
-}
-
 /// The first evaluation seed: far from those of the demonstrations.
 const FIRST_SEED: u64 = 1_000_000;
 
@@ -75,7 +65,7 @@ struct Learner {
     losses: Vec<(u64, f64)>,
 }
 
-pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
     check_folder(&args.path)?;
     let tell = |line: &str| eprintln!("{line}");
@@ -131,7 +121,7 @@ pub fn run(args: &DemoArgs) -> Result<Box<dyn Report>> {
     };
     write_page(&args.path, &demonstrated, &learners, &runs)?;
     demonstrated.seconds = start.elapsed().as_secs_f64();
-    Ok(Box::new(demonstrated))
+    Ok(Done::new(&demonstrated, print::demonstrated(&demonstrated)))
 }
 
 /// MCNN, plain cloning with the same network and clamp, and the two that only copy.

@@ -14,7 +14,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Report, to_json};
+use super::Done;
 use crate::{
     args::{Episodes, EvalArgs},
     print,
@@ -36,25 +36,12 @@ pub struct Evaluated {
     pub episodes_to_halve: usize,
 }
 
-impl Report for Evaluated {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::evaluated(self)
-    }
-
-    fn exit_code(&self) -> u8 {
-        if self.summary.failed > 0 { 2 } else { 0 }
-    }
-}
-
-pub fn run(args: &EvalArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &EvalArgs) -> Result<Done> {
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
     let task = task(&args.episodes)?;
     let episodes = episodes(&policy, task.as_ref(), &args.episodes, "running")?;
-    Ok(Box::new(evaluated(&policy, fingerprint, task.as_ref(), &episodes, args.episodes.seed)))
+    let report = evaluated(&policy, fingerprint, task.as_ref(), &episodes, args.episodes.seed);
+    Ok(Done::new(&report, print::evaluated(&report)).failed_if(report.summary.failed > 0))
 }
 
 pub fn evaluated(

@@ -3,7 +3,7 @@
 use mcnn::{Error, Result, data::Step, error::Kind, file, policy::Explanation};
 use serde::Serialize;
 
-use super::{Report, read, to_json};
+use super::{Done, read};
 use crate::{args::ExplainArgs, print};
 
 /// Why the policy acts as it does.
@@ -26,17 +26,7 @@ pub struct Explained {
     pub is_memory: bool,
 }
 
-impl Report for Explained {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::explained(self)
-    }
-}
-
-pub fn run(args: &ExplainArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &ExplainArgs) -> Result<Done> {
     let (policy, _) = file::read_policy(&args.policy)?;
     let data = read(&args.data, args.options)?;
     let codebook = policy.codebook();
@@ -58,7 +48,7 @@ pub fn run(args: &ExplainArgs) -> Result<Box<dyn Report>> {
             .expected(expected));
     };
     let explanation = policy.explain(data.state(i))?;
-    Ok(Box::new(Explained {
+    let report = Explained {
         at: args.at,
         name: policy.name(),
         half_distance: Some(policy.envelope().half_distance()).filter(|d| d.is_finite()),
@@ -67,5 +57,6 @@ pub fn run(args: &ExplainArgs) -> Result<Box<dyn Report>> {
         demonstrated: data.action(i).to_vec(),
         is_memory: explanation.memory.distance == 0.0,
         explanation,
-    }))
+    };
+    Ok(Done::new(&report, print::explained(&report)))
 }

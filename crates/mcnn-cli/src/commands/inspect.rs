@@ -1,22 +1,11 @@
 //! `mcnn inspect`.
 
-use mcnn::{Result, data::Inspection};
+use mcnn::Result;
 
-use super::{Report, to_json};
+use super::Done;
 use crate::{args::InspectArgs, print};
 
-struct Inspected(String, Inspection);
-
-impl Report for Inspected {
-    fn json(&self) -> String {
-        to_json(&self.1)
-    }
-
-    fn text(&self) -> String {
-        print::inspection(&self.0, &self.1)
-    }
-}
-
-pub fn run(args: &InspectArgs) -> Result<Box<dyn Report>> {
-    Ok(Box::new(Inspected(args.data.display().to_string(), mcnn::data::inspect(&args.data)?)))
+pub fn run(args: &InspectArgs) -> Result<Done> {
+    let inspection = mcnn::data::inspect(&args.data)?;
+    Ok(Done::new(&inspection, print::inspection(&args.data.display().to_string(), &inspection)))
 }

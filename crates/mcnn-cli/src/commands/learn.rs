@@ -9,7 +9,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Report, check_output, read, to_json};
+use super::{Done, check_output, read};
 use crate::{args::LearnArgs, print};
 
 /// What was learned.
@@ -34,17 +34,7 @@ pub struct Learnt {
     pub fingerprint: String,
 }
 
-impl Report for Learnt {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::learnt(self)
-    }
-}
-
-pub fn run(args: &LearnArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &LearnArgs) -> Result<Done> {
     check_output(&args.output)?;
     let data = read(&args.input.data, args.input.options)?;
     let settings = LearnSettings {
@@ -58,7 +48,7 @@ pub fn run(args: &LearnArgs) -> Result<Box<dyn Report>> {
     let learned = learn(&data, &settings)?;
     let seconds = start.elapsed().as_secs_f64();
     let codebook = &learned.codebook;
-    Ok(Box::new(Learnt {
+    let report = Learnt {
         memories: codebook.len(),
         states: data.n_steps(),
         by: args.by,
@@ -75,5 +65,6 @@ pub fn run(args: &LearnArgs) -> Result<Box<dyn Report>> {
         seed: args.seed,
         file: args.output.path.display().to_string(),
         fingerprint: file::write_codebook(&args.output.path, codebook)?,
-    }))
+    };
+    Ok(Done::new(&report, print::learnt(&report)))
 }

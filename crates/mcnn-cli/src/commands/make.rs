@@ -9,7 +9,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Report, check_output, to_json};
+use super::{Done, check_output};
 use crate::{args::MakeArgs, print};
 
 /// What was made.
@@ -25,21 +25,11 @@ pub struct Made {
     pub fingerprint: String,
 }
 
-impl Report for Made {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::made(self)
-    }
-}
-
-pub fn run(args: &MakeArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &MakeArgs) -> Result<Done> {
     check_output(&args.output)?;
     let (data, successes) = laps(args.episodes as usize, args.noise, args.seed)?;
     write_npz(&args.output.path, &data)?;
-    Ok(Box::new(Made {
+    let report = Made {
         task: "drive",
         file: args.output.path.display().to_string(),
         episodes: data.n_episodes(),
@@ -48,7 +38,8 @@ pub fn run(args: &MakeArgs) -> Result<Box<dyn Report>> {
         noise: args.noise,
         seed: args.seed,
         fingerprint: data.fingerprint(),
-    }))
+    };
+    Ok(Done::new(&report, print::made(&report)))
 }
 
 /// Share of the noise carried over from one step to the next: it pushes the car somewhere, and does not just shake it.

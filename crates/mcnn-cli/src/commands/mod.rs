@@ -20,20 +20,26 @@ use mcnn::{
 use crate::args::{InputOptions, Output};
 
 /// What a verb came to.
-pub trait Report {
+pub struct Done {
     /// One line of JSON.
-    fn json(&self) -> String;
+    pub json: String,
     /// The same for people.
-    fn text(&self) -> String;
+    pub text: String,
     /// 0 for done, 1 for no, 2 for failed, 130 for interrupted.
-    fn exit_code(&self) -> u8 {
-        0
-    }
+    pub exit_code: u8,
 }
 
-/// JSON of plain values, which cannot fail.
-pub fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("a report is plain values")
+impl Done {
+    /// A report of plain values, which can be JSON without fail, and its text.
+    pub fn new(report: &impl serde::Serialize, text: String) -> Self {
+        let json = serde_json::to_string(report).expect("a report is plain values");
+        Self { json, text, exit_code: 0 }
+    }
+
+    /// The same, having failed if `failed`.
+    pub fn failed_if(self, failed: bool) -> Self {
+        Self { exit_code: if failed { 2 } else { self.exit_code }, ..self }
+    }
 }
 
 pub fn read(path: &Path, options: InputOptions) -> Result<Demonstrations> {

@@ -19,7 +19,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Report, check_output, read, to_json};
+use super::{Done, check_output, read};
 use crate::{args::TrainArgs, print, progress::Progress, run_folder::RunFolder};
 
 /// What training came to.
@@ -53,21 +53,7 @@ pub struct Trained {
     pub fingerprint: Option<String>,
 }
 
-impl Report for Trained {
-    fn json(&self) -> String {
-        to_json(self)
-    }
-
-    fn text(&self) -> String {
-        print::trained(self)
-    }
-
-    fn exit_code(&self) -> u8 {
-        if self.interrupted { 130 } else { 0 }
-    }
-}
-
-pub fn run(args: &TrainArgs) -> Result<Box<dyn Report>> {
+pub fn run(args: &TrainArgs) -> Result<Done> {
     if args.resume {
         super::check_folder(&args.output.path)?;
     } else {
@@ -94,7 +80,9 @@ pub fn run(args: &TrainArgs) -> Result<Box<dyn Report>> {
     let flag = interrupted.clone();
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
         .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
-    Ok(Box::new(train(args, run, folder, &interrupted)?))
+    let report = train(args, run, folder, &interrupted)?;
+    let exit_code = if report.interrupted { 130 } else { 0 };
+    Ok(Done { exit_code, ..Done::new(&report, print::trained(&report)) })
 }
 
 fn prepare(
