@@ -152,7 +152,7 @@ fn the_demo_writes_its_page_and_policies() {
     let demo = bench.json("demo --demonstrations 2 --steps 50 --episodes 4 -o page.html");
     assert_eq!(demo["methods"].as_array().unwrap().len(), 4);
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
-    assert!(page.contains("<svg id=\"road\"") && page.trim_end().ends_with("</html>"));
+    assert!(page.contains("<svg") && page.trim_end().ends_with("</html>"));
     assert!(!page.contains("/*DATA*/"), "the numbers are in the page");
     assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "the page needs no network");
     let data = page.split("const page = ").nth(1).unwrap().split(";\n").next().unwrap();
