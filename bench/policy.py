@@ -112,13 +112,12 @@ def bench_train(folder):
     for threads in (1, 2):
         mine, peer = [], []
         for _ in range(ROUNDS):
-            env = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
             command = [mcnn, "train", data, memories, "-o", policy, "--steps", "500", "--check-on", "0", "--force", "--json"]
-            out = subprocess.run(command, check=True, capture_output=True, env=env)
+            out = subprocess.run(command, check=True, capture_output=True)
             mine.append(1e3 / json.loads(out.stdout)["steps_per_second"])
             peer.append(torch_step(threads))
         note = "losses equal PyTorch's to 2e-5 over 130 steps (a test)"
-        row(f"MLP training step, 45-256-256-24, batch 256, {threads} thread(s)", mine, peer, "ms", note)
+        row(f"MLP training step, 45-256-256-24, batch 256; ours on 1 thread, the peer on {threads}", mine, peer, "ms", note)
 
 
 def torch_act(memories, steps=300):

@@ -15,7 +15,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, make::laps};
+use super::{Done, check_folder, make::laps, one_thread};
 use crate::{
     args::DemoArgs,
     page::{self, Road},
@@ -70,6 +70,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     check_folder(&args.path)?;
     let tell = |line: &str| eprintln!("{line}");
     tell(&format!("drive: {} laps by the scripted expert, noise {}", args.demonstrations, args.noise));
+    one_thread()?;
     let (data, _) = laps(args.demonstrations as usize, args.noise, args.seed)?;
     tell(&format!(
         "learning memories from {} steps, training two networks for {} steps each",

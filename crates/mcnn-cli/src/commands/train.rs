@@ -19,7 +19,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, read};
+use super::{Done, all_cores, check_output, one_thread, read};
 use crate::{args::TrainArgs, print, progress::Progress, run_folder::RunFolder};
 
 /// What training came to.
@@ -59,7 +59,8 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     } else {
         check_output(&args.output)?;
     }
-    let data = read(&args.input.data, args.input.options)?;
+    one_thread()?;
+    let data = all_cores(|| read(&args.input.data, args.input.options))??;
     let codebook = file::read_codebook(&args.memories)?;
     let settings = TrainSettings {
         hidden: args.hidden.clone(),
@@ -75,7 +76,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         seed: Seed(args.seed),
     };
     let folder = RunFolder::beside(&args.output.path);
-    let run = prepare(args, &data, codebook, settings, &folder)?;
+    let run = all_cores(|| prepare(args, &data, codebook, settings, &folder))??;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))

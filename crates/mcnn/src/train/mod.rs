@@ -171,6 +171,9 @@ impl Run {
     }
 
     /// Takes one gradient step. Once [`done`](Self::done) it takes no more and answers `None`.
+    ///
+    /// The step is taken on rayon's pool of the calling thread. Its numbers do not depend on the threads there; at the
+    /// sizes of the method one is fastest (256 x 256: 1.5 ms a step on one thread, 2.0 on two).
     pub fn step(&mut self) -> Option<Stepped> {
         if self.done() {
             return None;

@@ -274,3 +274,19 @@ fn held_out_errors_are_those_of_the_parts() {
         assert_eq!(b.copying, a.copying, "copying does not depend on training");
     }
 }
+
+#[test]
+fn training_gives_the_same_numbers_on_any_number_of_threads() {
+    let data = some_data();
+    let trained = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let settings =
+                TrainSettings { hidden: vec![256, 256], batch: 256, steps: 12, ..small(Lambda::Auto) };
+            let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
+            while run.step().is_some() {}
+            run.policy().backbone().clone()
+        })
+    };
+    assert_eq!(trained(1), trained(3));
+}
