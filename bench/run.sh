@@ -21,3 +21,4 @@ if [ -z "$python" ]; then
 fi
 
 "$python" bench/recall.py "$@"
+"$python" bench/policy.py "$@"
