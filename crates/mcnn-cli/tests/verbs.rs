@@ -155,3 +155,42 @@ fn the_demo_writes_its_page_and_policies() {
         assert!(bench.path(method["file"].as_str().unwrap()).is_file());
     }
 }
+
+/// The keys that docs/json.md lists for a verb, without those inside braces and parentheses.
+fn documented(verb: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md")).unwrap();
+    let row =
+        text.lines().find_map(|l| l.strip_prefix(&format!("| `{verb}` |"))).expect("a row for the verb");
+    let mut depth = 0;
+    let outer: String = row
+        .chars()
+        .filter(|c| {
+            depth += i32::from("{(".contains(*c)) - i32::from("})".contains(*c));
+            depth == 0
+        })
+        .collect();
+    let mut keys: Vec<String> = outer.split('`').skip(1).step_by(2).map(String::from).collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn the_json_has_exactly_the_keys_that_are_documented() {
+    let bench = Bench::with_policy();
+    bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda inf --hidden 8 --steps 5");
+    for line in [
+        "inspect drive.npz",
+        "make drive --episodes 2 -o made.npz",
+        "learn drive.npz --count 9 -o n.safetensors",
+        "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
+        "eval p.safetensors --task drive --episodes 2",
+        "compare p.safetensors q.safetensors --task drive --episodes 2",
+        "explain p.safetensors --in drive.npz --at 0:5",
+        "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",
+    ] {
+        let value = bench.json(line);
+        let mut found: Vec<String> = keys(&value).into_iter().map(String::from).collect();
+        found.sort();
+        assert_eq!(found, documented(line.split(' ').next().unwrap()), "mcnn {line} --json");
+    }
+}

@@ -145,3 +145,39 @@ fn observations_that_are_not_numbers_are_refused() {
         assert!(message.contains("dimension 3"), "{message}");
     }
 }
+
+#[test]
+fn vinn_is_the_mean_of_its_neighbours_actions_weighted_by_the_exponential_of_their_distance() {
+    for seed in 0..4 {
+        let book = codebook(&mut Seed(seed).rng());
+        let envelope = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp };
+        let policy = Policy::new(book.clone(), envelope, Backbone::Nothing, 7).unwrap();
+        let scale = &book.parts().scale;
+        let mut compared = 0;
+        for state in
+            states(&mut Seed(seed).fork("vinn").rng(), 60).iter().filter(|s| s.iter().all(|v| v.abs() < 20.0))
+        {
+            let mut near: Vec<(f64, usize)> = (0..N)
+                .map(|m| {
+                    let squares = (0..OBS).map(|k| {
+                        let std = if scale.std[k] == 0.0 { 1.0 } else { f64::from(scale.std[k]) };
+                        ((f64::from(state[k]) - f64::from(book.state(m)[k])) / std).powi(2)
+                    });
+                    (squares.sum::<f64>().sqrt(), m)
+                })
+                .collect();
+            near.sort_by(|a, b| a.0.total_cmp(&b.0));
+            // The common factor of the weights is taken out, so that far states do not lose them all.
+            let weights: Vec<f64> = near[..7].iter().map(|(d, _)| (near[0].0 - d).exp()).collect();
+            let mut action = [0.0; ACT];
+            policy.session().act(state, &mut action).unwrap();
+            for (k, f) in action.iter().enumerate() {
+                let sum: f64 =
+                    near.iter().zip(&weights).map(|((_, m), w)| w * f64::from(book.action(*m)[k])).sum();
+                assert!((f64::from(*f) - sum / weights.iter().sum::<f64>()).abs() < 2e-3, "{f} {sum}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 30);
+    }
+}

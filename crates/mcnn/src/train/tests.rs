@@ -263,6 +263,10 @@ fn held_out_errors_are_those_of_the_parts() {
     while run.step().is_some() {}
     let after = run.held_out().unwrap();
     assert_eq!(after.states, 30);
+    assert!(
+        after.by_distance[0].distance[0] > 0.0,
+        "a held-out state that is a memory is not held by itself"
+    );
     assert!(after.loss < before.loss, "{} to {}", before.loss, after.loss);
     assert_eq!(after.by_distance.iter().map(|b| b.states).sum::<usize>(), 30);
     let mean = after.by_distance.iter().map(|b| b.loss * b.states as f64).sum::<f64>() / 30.0;
