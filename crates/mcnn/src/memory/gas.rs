@@ -191,7 +191,7 @@ impl Gas {
     }
 
     /// Drops the winner's edges that are too old, and nodes left without an edge by it. Only the winner's edges have
-    /// aged, so no other edge can have passed the limit.
+    /// aged, so no other edge can have passed the limit; the winner itself keeps the fresh edge to the runner-up.
     fn drop_old(&mut self, winner: usize) {
         let limit = self.settings.max_age;
         let mut bare: Vec<usize> = Vec::new();
@@ -205,7 +205,6 @@ impl Gas {
         if bare.is_empty() {
             return; // nearly always; and nothing was allocated
         }
-        bare.push(winner);
         bare.retain(|&i| self.links[i].is_empty());
         bare.sort_unstable();
         bare.dedup();
