@@ -9,7 +9,7 @@ fn from_people_opening_doors_to_an_evaluated_and_explained_policy() {
     let name = "from_people_opening_doors_to_an_evaluated_and_explained_policy";
     let Some(shared) = common::shared(name) else { return };
     if std::env::var_os("MCNN_PYTHON").is_none() {
-        eprintln!("SKIPPED {name}: MCNN_PYTHON names no Python with the simulators");
+        common::skipped(name, "MCNN_PYTHON names no Python with the simulators");
         return;
     }
     let bench = Bench::new();
