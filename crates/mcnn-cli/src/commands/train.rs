@@ -28,7 +28,7 @@ pub struct Trained {
     pub steps: u64,
     pub seconds: f64,
     pub steps_per_second: f64,
-    /// Mean squared error on the training batches, over the last hundredth of the run; null where nothing was trained.
+    /// Mean squared error on the training batches, over the last two-hundredth of the run; null where nothing was trained.
     pub loss: Option<f64>,
     /// Mean squared error on the episodes held out; null where none were.
     pub held_out_loss: Option<f64>,
@@ -54,10 +54,19 @@ pub struct Trained {
 }
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
+    let folder = RunFolder::beside(&args.output.path);
     if args.resume {
         super::check_folder(&args.output.path)?;
     } else {
         check_output(&args.output)?;
+        if folder.checkpoint().exists() && !args.output.force {
+            return Err(Error::new(
+                Kind::File,
+                "an interrupted run is there, and starting anew would lose it",
+            )
+            .at(folder.checkpoint().display().to_string())
+            .next("--resume goes on with it, --force starts anew"));
+        }
     }
     one_thread()?;
     let data = all_cores(|| read(&args.input.data, args.input.options))??;
@@ -75,7 +84,6 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         check_on: args.check_on,
         seed: Seed(args.seed),
     };
-    let folder = RunFolder::beside(&args.output.path);
     let run = all_cores(|| prepare(args, &data, codebook, settings, &folder))??;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
