@@ -7,6 +7,7 @@ use mcnn::{
     data::Step,
     envelope::Activation,
     memory::{Amount, By},
+    task::adroit::Rewards,
     train::{Distances, Lambda},
 };
 
@@ -190,6 +191,9 @@ pub struct Episodes {
     /// drive, door, hammer, pen, relocate, or gym:ID.
     #[arg(long)]
     pub task: String,
+    /// Whose rewards an Adroit task gives: d4rl (which the reference scores fit) or gymnasium.
+    #[arg(long, default_value = "d4rl", value_parser = rewards)]
+    pub reward: Rewards,
     /// Episodes.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
@@ -266,6 +270,10 @@ fn activation(text: &str) -> Result<Activation, String> {
 
 fn distances(text: &str) -> Result<Distances, String> {
     word(text, "loo or paper")
+}
+
+fn rewards(text: &str) -> Result<Rewards, String> {
+    word(text, "d4rl or gymnasium")
 }
 
 /// A word of a closed set, by the name the set's own files use.

@@ -36,8 +36,14 @@ struct Counting {
 
 impl Count {
     fn new() -> Self {
-        let spec =
-            Spec { name: "count".into(), n_obs: 2, n_act: 1, horizon: 6, reference: Some([5.0, 25.0]) };
+        let spec = Spec {
+            name: "count".into(),
+            n_obs: 2,
+            n_act: 1,
+            horizon: 6,
+            reference: Some([5.0, 25.0]),
+            parts: Vec::new(),
+        };
         Self { spec, started: AtomicUsize::new(0) }
     }
 }
@@ -75,6 +81,7 @@ impl Environment for Counting {
             done: self.seed == 101 && self.t == 4,
             success: Some(self.seed.is_multiple_of(2) && self.t >= 5),
             goal: self.t.is_multiple_of(2),
+            parts: 0,
         })
     }
 }

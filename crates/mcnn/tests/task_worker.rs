@@ -4,7 +4,12 @@
 
 use mcnn::{
     error::Kind,
-    task::{Task as _, adroit::Adroit, gym::Gym, python},
+    task::{
+        Task as _,
+        adroit::{Adroit, Rewards},
+        gym::Gym,
+        python,
+    },
 };
 use std::{
     io::Write as _,
@@ -137,7 +142,7 @@ fn adroit_tasks_step_as_plain_gymnasium_does_with_d4rls_reward_and_drop() {
         return;
     };
     for (adroit, steps, ret, sum) in VALUES {
-        let task = Gym::adroit(adroit, &python);
+        let task = Gym::adroit(adroit, Rewards::D4rl, &python);
         let spec = task.spec().clone();
         let mut env = task.start().unwrap();
         let mut o = vec![0.0; spec.n_obs];

@@ -65,7 +65,7 @@ pub fn evaluated(
 
 /// The task asked for; what its preparation says goes to stderr.
 pub fn task(args: &Episodes) -> Result<Box<dyn Task>> {
-    task::named(&args.task, &|line| eprintln!("{line}"))
+    task::named(&args.task, args.reward, &|line| eprintln!("{line}"))
 }
 
 /// Runs the episodes asked for, with progress.

@@ -6,7 +6,7 @@
 //! - Its pen ends after 100 steps (not 200), and when the pen is dropped.
 //! - It calls an episode a success when the goal was reached in more than 25 of its steps (pen: 20), not at the end.
 
-use super::{Outcome, Spec, worker::Answer};
+use super::{Answer, Outcome, Spec};
 
 /// One of the four tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,14 @@ impl Adroit {
             Adroit::Pen => (45, 24, 100, [96.262799, 3076.8331017826877]),
             Adroit::Relocate => (39, 30, 200, [-6.425911, 4233.877797728884]),
         };
-        Spec { name: self.name().into(), n_obs, n_act, horizon, reference: Some(reference) }
+        Spec {
+            name: self.name().into(),
+            n_obs,
+            n_act,
+            horizon,
+            reference: Some(reference),
+            parts: Vec::new(),
+        }
     }
 
     /// Distance from the palm to the object (door: the handle), in metres, where the reward counts it.
@@ -76,31 +83,50 @@ impl Adroit {
     }
 }
 
+/// Whose dense rewards an Adroit task gives. All else (horizon, success, end) is D4RL's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rewards {
+    /// D4RL's, which its reference scores fit.
+    #[default]
+    D4rl,
+    /// Gymnasium-Robotics' (to 1.4.2), which add the distance from palm to object.
+    Gymnasium,
+}
+
 /// D4RL's rules through one episode.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub struct Rules {
     task: Adroit,
+    rewards: Rewards,
     reached: usize, // steps so far with the goal reached
 }
 
 impl Rules {
-    pub(super) fn new(task: Adroit) -> Self {
-        Self { task, reached: 0 }
+    /// At the start of an episode.
+    pub fn new(task: Adroit, rewards: Rewards) -> Self {
+        Self { task, rewards, reached: 0 }
     }
 
-    pub(super) fn reset(&mut self) {
+    /// Starts another episode.
+    pub fn reset(&mut self) {
         self.reached = 0;
     }
 
     /// What D4RL would have made of a step of Gymnasium-Robotics.
-    pub(super) fn apply(&mut self, answer: &Answer) -> Outcome {
+    pub fn apply(&mut self, answer: &Answer) -> Outcome {
         let goal = answer.success == Some(true);
         self.reached += usize::from(goal);
+        let reach = match self.rewards {
+            Rewards::D4rl => self.task.reach(&answer.observation).unwrap_or(0.0),
+            Rewards::Gymnasium => 0.0,
+        };
         Outcome {
-            reward: answer.reward - 0.2 * self.task.reach(&answer.observation).unwrap_or(0.0),
+            reward: answer.reward - 0.2 * reach,
             done: answer.done || self.task.dropped(&answer.observation),
             success: Some(self.reached > self.task.patience()),
             goal,
+            parts: 0,
         }
     }
 }
@@ -126,7 +152,7 @@ mod tests {
     fn success_is_the_goal_in_more_than_25_steps_of_the_episode_and_for_the_pen_20() {
         for task in Adroit::ALL {
             let needed = if task == Adroit::Pen { 21 } else { 26 };
-            let mut rules = Rules::new(task);
+            let mut rules = Rules::new(task, Rewards::D4rl);
             for _ in 0..2 {
                 rules.reset();
                 for reached in 1..=needed {
@@ -145,11 +171,12 @@ mod tests {
     #[test]
     fn the_pen_ends_when_dropped_and_the_reward_loses_the_palm_distance_twice() {
         let mut pen = answer(Adroit::Pen, false);
-        assert!(!Rules::new(Adroit::Pen).apply(&pen).done);
+        assert!(!Rules::new(Adroit::Pen, Rewards::D4rl).apply(&pen).done);
         pen.observation[26] = 0.0749;
-        assert!(Rules::new(Adroit::Pen).apply(&pen).done);
+        assert!(Rules::new(Adroit::Pen, Rewards::D4rl).apply(&pen).done);
         let mut door = answer(Adroit::Door, false);
         door.observation[35..38].copy_from_slice(&[3.0, 0.0, -4.0]);
-        assert_eq!(Rules::new(Adroit::Door).apply(&door).reward, 0.0);
+        assert_eq!(Rules::new(Adroit::Door, Rewards::D4rl).apply(&door).reward, 0.0);
+        assert_eq!(Rules::new(Adroit::Door, Rewards::Gymnasium).apply(&door).reward, 1.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Environment, Outcome, Spec, Task,
-    adroit::{Adroit, Rules},
+    adroit::{Adroit, Rewards, Rules},
     check_action,
     worker::Worker,
 };
@@ -20,7 +20,7 @@ pub const HORIZON: usize = 1000;
 pub struct Gym {
     spec: Spec,
     id: String, // as gymnasium.make takes it
-    adroit: Option<Adroit>,
+    adroit: Option<(Adroit, Rewards)>,
     python: PathBuf,
     first: Mutex<Option<Worker>>, // the one that told the spec, for the first who starts
 }
@@ -40,6 +40,7 @@ impl Gym {
             n_act: hello.n_act,
             horizon: hello.horizon.unwrap_or(HORIZON),
             reference: None,
+            parts: Vec::new(),
         };
         Ok(Self {
             spec,
@@ -51,11 +52,11 @@ impl Gym {
     }
 
     /// An Adroit task by D4RL's rules.
-    pub fn adroit(task: Adroit, python: &Path) -> Self {
+    pub fn adroit(task: Adroit, rewards: Rewards, python: &Path) -> Self {
         Self {
             spec: task.spec(),
             id: task.id().to_owned(),
-            adroit: Some(task),
+            adroit: Some((task, rewards)),
             python: python.to_owned(),
             first: Mutex::new(None),
         }
@@ -83,7 +84,7 @@ impl Task for Gym {
         }
         Ok(Box::new(Copy {
             worker,
-            rules: self.adroit.map(Rules::new),
+            rules: self.adroit.map(|(task, rewards)| Rules::new(task, rewards)),
             success: None,
             action: vec![0.0; self.spec.n_act],
         }))
@@ -124,6 +125,7 @@ impl Environment for Copy {
             done: answer.done,
             success: self.success,
             goal: answer.success.unwrap_or(false),
+            parts: 0,
         })
     }
 }

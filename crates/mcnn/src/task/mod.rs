@@ -7,21 +7,21 @@ pub mod python;
 pub mod worker;
 
 use crate::error::{Error, Kind, Result};
-use adroit::Adroit;
+use adroit::{Adroit, Rewards};
 
 /// The task of a name: `drive`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), or `gym:ID` for
 /// anything `gymnasium.make(ID)` makes. All but `drive` run in Python; where that is prepared first, `progress` gets
-/// a line for a person.
+/// a line for a person. `rewards` says whose rewards an Adroit task gives; the others have one kind.
 ///
 /// # Errors
 /// If there is no such task, Python cannot be had, or the environment of `gym:ID` cannot be made or used.
-pub fn named(name: &str, progress: &dyn Fn(&str)) -> Result<Box<dyn Task>> {
+pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Box<dyn Task>> {
     if name == "drive" {
         return Ok(Box::new(drive::Drive::new()));
     }
     if let Some(adroit) = Adroit::ALL.into_iter().find(|task| task.name() == name) {
         let python = python::interpreter(progress)?;
-        return Ok(Box::new(gym::Gym::adroit(adroit, &python)));
+        return Ok(Box::new(gym::Gym::adroit(adroit, rewards, &python)));
     }
     match name.strip_prefix("gym:") {
         Some(id) if !id.is_empty() => {
@@ -47,6 +47,8 @@ pub struct Spec {
     pub horizon: usize,
     /// Mean returns of a random and of an expert policy, for the score 100 (R - random) / (expert - random).
     pub reference: Option<[f64; 2]>,
+    /// Names of the parts that an episode can complete one by one (FrankaKitchen's four); most tasks have none.
+    pub parts: Vec<String>,
 }
 
 /// A task that can be run in many copies at once.
@@ -58,6 +60,14 @@ pub trait Task: Sync {
     /// # Errors
     /// If the simulator cannot be started.
     fn start(&self) -> Result<Box<dyn Environment>>;
+
+    /// A fresh copy that can be asked for pictures ([`Environment::picture`]), which may cost it speed.
+    ///
+    /// # Errors
+    /// As [`start`](Task::start), and if the simulator cannot draw here.
+    fn start_with_pictures(&self) -> Result<Box<dyn Environment>> {
+        self.start()
+    }
 }
 
 /// One running copy of a task.
@@ -78,6 +88,44 @@ pub trait Environment {
     fn position(&self) -> Option<[f32; 2]> {
         None
     }
+
+    /// A picture of the scene as it is now, from a copy started with [`Task::start_with_pictures`].
+    ///
+    /// # Errors
+    /// If the task draws none, or the simulator failed.
+    fn picture(&mut self) -> Result<Picture> {
+        Err(Error::new(Kind::Task, "this task draws no pictures"))
+    }
+
+    /// Puts the scene where a recording had it, and writes the observation that the simulator makes of it.
+    ///
+    /// # Errors
+    /// If the task cannot be put somewhere, the recording lacks what that takes, or the simulator failed.
+    fn put(&mut self, _recorded: &Recorded, _observation: &mut [f32]) -> Result<()> {
+        Err(Error::new(Kind::Task, "this task cannot be put into a recorded state"))
+    }
+}
+
+/// A picture: `rgb` has three bytes a pixel, row by row from the top left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `[height, width, 3]`.
+    pub rgb: Vec<u8>,
+}
+
+/// One recorded step, as far as the recording has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recorded<'a> {
+    /// `[n_obs]`.
+    pub observation: &'a [f32],
+    /// Positions of the simulator's joints.
+    pub qpos: Option<&'a [f32]>,
+    /// Velocities of the simulator's joints.
+    pub qvel: Option<&'a [f32]>,
 }
 
 /// What a step brought.
@@ -91,6 +139,21 @@ pub struct Outcome {
     pub success: Option<bool>,
     /// The goal holds right now (false if the task has none).
     pub goal: bool,
+    /// The parts completed so far in the episode: bit k stands for part k of [`Spec::parts`].
+    pub parts: u32,
+}
+
+/// What a simulator says of a reset or a step, before any task's own rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Numbers of the observation, in the simulator's own precision; all are finite.
+    pub observation: Vec<f64>,
+    /// The reward (0 for a reset); finite.
+    pub reward: f64,
+    /// The simulator ended or cut the episode.
+    pub done: bool,
+    /// Whether the goal holds now, where the simulator says so.
+    pub success: Option<bool>,
 }
 
 /// Writes an action as tasks take it: each number cut to [-1, 1].
@@ -120,7 +183,7 @@ mod tests {
     #[test]
     fn an_unknown_task_lists_the_known_ones() {
         for name in ["dor", "gym:", ""] {
-            let error = named(name, &|_| ()).err().expect("no such task").to_string();
+            let error = named(name, Rewards::D4rl, &|_| ()).err().expect("no such task").to_string();
             let known = ["drive", "door", "hammer", "pen", "relocate", "gym:ID"];
             assert!(known.iter().all(|k| error.contains(k)) && error.contains(name), "{error}");
         }

@@ -1,5 +1,6 @@
 //! A Python process that holds one environment: frames over its stdin and stdout (`python/worker.py` says which).
 
+use super::Answer;
 use crate::error::{Error, Kind, Result};
 use std::{
     collections::VecDeque,
@@ -25,19 +26,6 @@ pub struct Hello {
     pub n_act: usize,
     /// Steps after which the environment itself cuts an episode, where it does.
     pub horizon: Option<usize>,
-}
-
-/// An answer to a reset or a step, before any task's own rules.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// Numbers of the observation, in the environment's own precision; all are finite.
-    pub observation: Vec<f64>,
-    /// The reward (0 for a reset); finite.
-    pub reward: f64,
-    /// The environment ended or cut the episode.
-    pub done: bool,
-    /// Whether the goal holds now, where the environment says so.
-    pub success: Option<bool>,
 }
 
 /// A running worker. Dropping it ends the process.

@@ -62,6 +62,7 @@ impl Drive {
             n_act: N_ACT,
             horizon: HORIZON,
             reference: Some(REFERENCE),
+            parts: Vec::new(),
         };
         Self { spec }
     }
@@ -173,7 +174,7 @@ impl Environment for Car {
         self.observe(observation);
         let off = self.offset.abs() > HALF_WIDTH;
         let there = !off && self.steps >= HORIZON && self.along - self.start >= ENOUGH;
-        Ok(Outcome { reward: self.along - before, done: off, success: Some(there), goal: !off })
+        Ok(Outcome { reward: self.along - before, done: off, success: Some(there), goal: !off, parts: 0 })
     }
 
     fn position(&self) -> Option<[f32; 2]> {
