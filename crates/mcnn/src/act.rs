@@ -21,6 +21,27 @@ pub trait Acting {
     /// # Errors
     /// If the observation cannot be acted on (NaN, say), or whatever acts has failed.
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision>;
+
+    /// The last action as it was meant, before noise was put on it, for recordings: `[n_act]`. `None` where there is
+    /// no noise.
+    fn intended(&self) -> Option<&[f32]> {
+        None
+    }
+}
+
+// A borrowed actor acts as well as an owned one.
+impl<A: Act + ?Sized> Act for &A {
+    fn n_obs(&self) -> usize {
+        (**self).n_obs()
+    }
+
+    fn n_act(&self) -> usize {
+        (**self).n_act()
+    }
+
+    fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
+        (**self).start(seed)
+    }
 }
 
 /// How an action came about, where whatever acts can say.

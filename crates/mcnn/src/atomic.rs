@@ -19,6 +19,25 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes)).map_err(|e| Error::io("writing", path, &e))
 }
 
+/// The same for a writer that wants a path of its own to write to: `fill` gets that of an empty temporary.
+///
+/// # Errors
+/// Those of `fill`, and of the file system. The temporary is removed.
+pub fn write_through(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let io = |e: io::Error| Error::io("writing", path, &e);
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let (temporary, file) = beside(&place).map_err(io)?;
+    drop(file);
+    let written = fill(&temporary).and_then(|()| {
+        let file = File::open(&temporary).map_err(io)?;
+        file.sync_all().and_then(|()| fs::rename(&temporary, &place)).map_err(io)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary); // the first error is the one to tell
+    }
+    written
+}
+
 fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     // The file behind a link; a path that does not exist yet is its own place.
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());

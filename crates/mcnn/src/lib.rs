@@ -9,6 +9,7 @@ pub mod data;
 pub mod envelope;
 pub mod error;
 pub mod eval;
+pub mod expert;
 pub mod file;
 pub mod memory;
 pub mod policy;

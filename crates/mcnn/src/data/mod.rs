@@ -2,6 +2,7 @@
 
 mod demonstrations;
 mod hdf5;
+mod hdf5_write;
 mod inspect;
 mod npz;
 mod read;
@@ -9,7 +10,10 @@ mod scale;
 mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
 pub use read::{Format, ReadOptions, read, read_parts};
 pub use scale::Scale;
 pub use write::write_npz;
+
+pub(crate) use npz::Arrays;

@@ -17,15 +17,7 @@ use crate::error::{Error, Kind, Result};
 
 /// Reads the parts of a file of `length` bytes. Errors name the array; the caller adds the file.
 pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
-    let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
-    let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e.to_string()))?;
-    let mut arrays = Arrays {
-        names: (zip.file_names_raw())
-            .filter_map(|name| Some(std::str::from_utf8(name).ok()?.strip_suffix(".npy")?.to_string()))
-            .collect(),
-        zip,
-        limit: limit(length),
-    };
+    let mut arrays = Arrays::open(path, length, "states (or observations), actions and episode_ends")?;
     let states = match (arrays.has("states"), arrays.has("observations")) {
         (true, true) => {
             return Err(Error::new(Kind::Data, "both states and observations")
@@ -49,26 +41,48 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
     Ok(Parts { n_obs, n_act, states, actions, rewards, ends })
 }
 
-struct Arrays {
+/// The arrays of a file, read one by one as they are asked for.
+pub(crate) struct Arrays {
     zip: ZipArchive<BufReader<File>>,
     names: Vec<String>,
+    wanted: &'static str,
     limit: u64,
 }
 
 impl Arrays {
+    /// Of a file of `length` bytes; `wanted` says what arrays a file of this kind has. Errors, here and below, name
+    /// the array; the caller adds the file.
+    pub(crate) fn open(path: &Path, length: u64, wanted: &'static str) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e.to_string()))?;
+        let names = (zip.file_names_raw())
+            .filter_map(|name| Some(std::str::from_utf8(name).ok()?.strip_suffix(".npy")?.to_string()))
+            .collect();
+        Ok(Self { names, wanted, zip, limit: limit(length) })
+    }
+
+    /// Rows, columns, and the floats row by row of an array of rank 2.
+    pub(crate) fn table(&mut self, name: &str) -> Result<(usize, usize, Vec<f32>)> {
+        self.need(name)?.table()
+    }
+
+    /// The floats of an array of rank 1.
+    pub(crate) fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
+        self.need(name)?.column()
+    }
+
     fn has(&self, name: &str) -> bool {
         self.names.iter().any(|n| n == name)
     }
 
     fn need(&mut self, name: &str) -> Result<Array> {
         if !self.has(name) {
-            return Err(Error::new(Kind::Data, "missing array")
-                .at(name)
-                .expected("states (or observations), actions and episode_ends")
-                .found(match &self.names[..] {
+            return Err(Error::new(Kind::Data, "missing array").at(name).expected(self.wanted).found(
+                match &self.names[..] {
                     [] => "no arrays".into(),
                     names => format!("the arrays {}", names.join(", ").chars().take(300).collect::<String>()),
-                }));
+                },
+            ));
         }
         let limit = self.limit;
         let array = match self.zip.by_name(&format!("{name}.npy")) {

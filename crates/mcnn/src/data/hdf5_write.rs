@@ -1,0 +1,107 @@
+//! Recordings into D4RL's flat HDF5.
+
+use std::path::Path;
+
+use rust_hdf5::{H5File, H5Group, H5Type, types::HBool};
+
+use super::Parts;
+use crate::{
+    atomic,
+    error::{Error, Kind, Result},
+};
+
+const ROWS: usize = 4096; // of a chunk: about 1 MB of the widest tables
+const LEVEL: u32 = 4; // of gzip, as h5py's own default
+
+/// What a recording holds besides the demonstrations themselves. Everything but `terminals` may be empty.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// For each episode, whether the task ended it (otherwise it was cut at the horizon).
+    pub terminals: Vec<bool>,
+    /// Tables of one row a step, as (name, numbers in a row, the numbers row by row): `qpos`, say. They go into the
+    /// group `infos`.
+    pub infos: Vec<(&'static str, usize, Vec<f32>)>,
+    /// For each episode, the seed it started from, and whether it was a success (where the task has a rule).
+    pub episodes: Vec<(u64, Option<bool>)>,
+    /// What made the recording, as (name, text): attributes of the group `metadata`.
+    pub notes: Vec<(&'static str, String)>,
+}
+
+/// Writes what [`read`](super::read()) and h5py read back as D4RL's layout: `observations`, `actions`, `rewards`
+/// (float32), `terminals` and `timeouts` (booleans: the last step of an episode has the one or the other), all gzip in
+/// chunks; `infos/...`; and in the group `metadata` the attributes of `notes` and one row an episode of `episode_seeds`
+/// (uint64) and `episode_success` (int8, -1 where there is no rule). Whole or not at all; equal recordings give equal
+/// bytes.
+///
+/// # Errors
+/// Parts that do not belong together, a table or a list of another length, and errors of the file system.
+pub fn write_hdf5(path: &Path, parts: &Parts, recording: &Recording) -> Result<()> {
+    parts.check()?;
+    check(parts, recording)?;
+    atomic::write_through(path, |temporary| {
+        fill(temporary, parts, recording).map_err(|e| {
+            Error::new(Kind::File, "writing failed")
+                .at(path.display().to_string())
+                .found(e.to_string())
+                .next("check the space left on the disk")
+        })
+    })
+}
+
+fn check(parts: &Parts, recording: &Recording) -> Result<()> {
+    let (steps, episodes) = (parts.n_steps(), parts.ends.len());
+    let lists = [("terminals", recording.terminals.len()), ("episodes", recording.episodes.len())];
+    let tables = recording.infos.iter().map(|(name, width, rows)| (*name, rows.len(), steps * width));
+    for (name, found, expected) in lists.map(|(name, n)| (name, n, episodes)).into_iter().chain(tables) {
+        if found != expected && !(name == "episodes" && found == 0) {
+            return Err(Error::new(Kind::Data, "a recording whose parts have different lengths")
+                .at(name)
+                .expected(format!("{expected} for {steps} steps of {episodes} episodes"))
+                .found(found.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn fill(path: &Path, parts: &Parts, recording: &Recording) -> rust_hdf5::Result<()> {
+    let file = H5File::options().no_locking().create(path)?;
+    let root = file.root_group();
+    let n = parts.n_steps();
+    put(&root, "observations", &[n, parts.n_obs], &parts.states)?;
+    put(&root, "actions", &[n, parts.n_act], &parts.actions)?;
+    if let Some(rewards) = &parts.rewards {
+        put(&root, "rewards", &[n], rewards)?;
+    }
+    for (name, by_task) in [("terminals", true), ("timeouts", false)] {
+        let mut marks = vec![HBool::from(false); n];
+        for (&end, _) in parts.ends.iter().zip(&recording.terminals).filter(|(_, t)| **t == by_task) {
+            marks[end - 1] = HBool::from(true);
+        }
+        put(&root, name, &[n], &marks)?;
+    }
+    if !recording.infos.is_empty() {
+        let infos = file.create_group("infos")?;
+        for (name, width, rows) in &recording.infos {
+            put(&infos, name, &[n, *width], rows)?;
+        }
+    }
+    let metadata = file.create_group("metadata")?;
+    for (name, text) in &recording.notes {
+        metadata.set_attr_string(name, text)?;
+    }
+    if !recording.episodes.is_empty() {
+        let n = recording.episodes.len();
+        let seeds: Vec<u64> = recording.episodes.iter().map(|(seed, _)| *seed).collect();
+        let won: Vec<i8> = recording.episodes.iter().map(|(_, won)| won.map_or(-1, i8::from)).collect();
+        put(&metadata, "episode_seeds", &[n], &seeds)?;
+        put(&metadata, "episode_success", &[n], &won)?;
+    }
+    file.close()
+}
+
+/// One compressed dataset.
+fn put<T: H5Type>(group: &H5Group, name: &str, shape: &[usize], values: &[T]) -> rust_hdf5::Result<()> {
+    let mut chunk = shape.to_vec();
+    chunk[0] = chunk[0].min(ROWS);
+    group.new_dataset::<T>().shape(shape).chunk(&chunk).shuffle_deflate(LEVEL).create(name)?.write_raw(values)
+}

@@ -1,0 +1,193 @@
+//! Recordings in D4RL's layout, read back by our reader and by h5py (`MCNN_TEST_PYTHON` names a Python that has it;
+//! without it that part says so and passes), and the experts against numpy.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mcnn::{
+    act::Act as _,
+    data::{ActionRange, Demonstrations, Parts, ReadOptions, Recording, read, write_hdf5},
+    expert::GaussianPolicy,
+    seed::Seed,
+};
+
+fn skipped(name: &str, why: &str) {
+    let _ = std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes());
+}
+
+fn python(script: &str, arguments: &[&Path]) -> Option<String> {
+    let python = std::env::var_os("MCNN_TEST_PYTHON")?;
+    let output = Command::new(python).arg("-c").arg(script).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// 3 episodes of 9,000 steps together, so that tables have several chunks.
+fn parts() -> Parts {
+    let mut rng = Seed(4).rng();
+    let n = 9000;
+    let mut numbers = |k: usize| (0..n * k).map(|_| rng.between(-1.0, 1.0) as f32).collect::<Vec<f32>>();
+    Parts {
+        n_obs: 5,
+        n_act: 2,
+        states: numbers(5),
+        actions: numbers(2),
+        rewards: Some(numbers(1)),
+        ends: vec![1, 5000, 9000],
+    }
+}
+
+fn recording() -> Recording {
+    Recording {
+        terminals: vec![false, true, false],
+        infos: vec![("qpos", 3, (0..27_000).map(|i| i as f32).collect())],
+        episodes: vec![(7, Some(true)), (u64::MAX, Some(false)), (9, None)],
+        notes: vec![("task", "pen".into()), ("policy", "an expert, noisy".into())],
+    }
+}
+
+#[test]
+fn a_recording_is_read_back_as_it_was_and_its_bytes_are_a_function_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["one.hdf5", "two.hdf5"].map(|name| folder.path().join(name));
+    write_hdf5(&one, &parts(), &recording()).unwrap();
+    write_hdf5(&two, &parts(), &recording()).unwrap();
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+    let found = read(&one, &ReadOptions::default()).unwrap();
+    assert_eq!(found, Demonstrations::new(parts(), ActionRange::Refuse).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary stays");
+}
+
+#[test]
+fn h5py_reads_a_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.hdf5");
+    write_hdf5(&path, &parts(), &recording()).unwrap();
+    let script = r#"
+import sys, h5py, numpy as np
+with h5py.File(sys.argv[1]) as f:
+    assert f["observations"].dtype == np.float32 and f["observations"].shape == (9000, 5)
+    assert f["observations"].compression == "gzip" and f["observations"].shuffle
+    assert f["terminals"].dtype == bool and f["timeouts"].dtype == bool
+    print(np.flatnonzero(f["terminals"][()]).tolist(), np.flatnonzero(f["timeouts"][()]).tolist())
+    assert (f["infos/qpos"][()] == np.arange(27000, dtype="f4").reshape(-1, 3)).all()
+    print(f["metadata/episode_seeds"][()].tolist(), f["metadata/episode_success"][()].tolist())
+    print(f["metadata"].attrs["task"], "|", f["metadata"].attrs["policy"])
+    print(repr(float(f["observations"][()].astype("f8").sum())), repr(float(f["rewards"][()].astype("f8").sum())))
+"#;
+    let Some(said) = python(script, &[&path]) else {
+        return skipped("h5py_reads_a_recording", "MCNN_TEST_PYTHON names no Python with h5py");
+    };
+    let sum = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "[4999] [0, 8999]");
+    assert_eq!(lines[1], format!("[7, {}, 9] [1, 0, -1]", u64::MAX));
+    assert_eq!(lines[2], "pen | an expert, noisy");
+    let sums: Vec<f64> = lines[3].split(' ').map(|v| v.parse().unwrap()).collect();
+    assert!((sums[0] - sum(&parts().states)).abs() < 1e-8, "{sums:?}");
+    assert!((sums[1] - sum(&parts().rewards.unwrap())).abs() < 1e-8, "{sums:?}");
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.hdf5");
+    let wrong = [
+        ("terminals", Recording { terminals: vec![true], ..recording() }),
+        ("qpos", Recording { infos: vec![("qpos", 3, vec![0.0; 5])], ..recording() }),
+        ("episodes", Recording { episodes: vec![(1, None)], ..recording() }),
+    ];
+    for (part, recording) in wrong {
+        let error = write_hdf5(&path, &parts(), &recording).unwrap_err().to_string();
+        assert!(error.contains(part) && error.contains("found"), "{error}");
+    }
+    let error = write_hdf5(&folder.path().join("none/r.hdf5"), &parts(), &recording()).unwrap_err();
+    assert!(error.to_string().contains("check the path"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// An expert of small widths as numpy writes it, or why there is none.
+fn made_expert(folder: &Path, change: &str) -> Option<PathBuf> {
+    let path = folder.join("expert.npz");
+    let script = format!(
+        r#"
+import sys, numpy as np
+r = np.random.default_rng(5)
+p = dict(w0=r.normal(size=(4, 3)), b0=r.normal(size=4), w1=r.normal(size=(4, 4)), b1=r.normal(size=4),
+         w2=r.normal(size=(2, 4)), b2=r.normal(size=2), log_std=np.array([-1.0, 0.5]), in_shift=r.normal(size=3),
+         in_scale=np.abs(r.normal(size=3)), out_shift=r.normal(size=2), out_scale=r.normal(size=2))
+{change}
+np.savez(sys.argv[1], **{{k: v.astype("f4") for k, v in p.items()}})
+p = {{k: v.astype("f4").astype("f8") for k, v in p.items()}}
+for k in range(3):
+    o = np.array([k, 0.5 - k, 0.25]) 
+    x = (o - p["in_shift"]) / (p["in_scale"] + 1e-8)
+    x = np.tanh(p["w1"] @ np.tanh(p["w0"] @ x + p["b0"]) + p["b1"])
+    print(*((p["w2"] @ x + p["b2"]) * p["out_scale"] + p["out_shift"]))
+"#
+    );
+    let said = python(&script, &[&path])?;
+    std::fs::write(folder.join("means"), said).unwrap();
+    Some(path)
+}
+
+#[test]
+fn an_expert_acts_as_numpy_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(path) = made_expert(folder.path(), "") else {
+        return skipped("an_expert_acts_as_numpy_says", "MCNN_TEST_PYTHON names no Python");
+    };
+    let expert = GaussianPolicy::read(&path).unwrap();
+    assert_eq!((expert.n_obs(), expert.n_act()), (3, 2));
+    assert!(
+        (expert.std()[0] - (-1.0_f64).exp()).abs() < 1e-12 && (expert.std()[1] - 0.5_f64.exp()).abs() < 1e-7
+    );
+    let text = std::fs::read_to_string(folder.path().join("means")).unwrap();
+    let mut acting = expert.start(Seed(0));
+    for (k, line) in text.lines().enumerate() {
+        let o = [k as f32, 0.5 - k as f32, 0.25];
+        let mean = expert.mean(&o);
+        let mut action = [0.0; 2];
+        acting.act(&o, &mut action).unwrap();
+        for ((mean, action), said) in mean.iter().zip(action).zip(line.split(' ')) {
+            let said: f64 = said.parse().unwrap();
+            assert!((mean - said).abs() < 1e-12, "{mean} {said}");
+            assert_eq!(action, said.clamp(-1.0, 1.0) as f32);
+        }
+    }
+    assert_eq!(text.lines().count(), 3);
+    assert!(acting.act(&[0.0, f32::NAN, 0.0], &mut [0.0; 2]).is_err());
+    assert!(acting.act(&[0.0; 2], &mut [0.0; 2]).is_err());
+}
+
+#[test]
+fn broken_experts_are_refused_by_the_array_at_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    for (change, named) in [
+        ("del p['w1']", "w1"),
+        ("p['w1'] = r.normal(size=(4, 5))", "w1"),
+        ("p['b2'] = r.normal(size=3)", "b2"),
+        ("p['in_scale'] = r.normal(size=2)", "in_scale"),
+        ("p['log_std'][0] = np.nan", "log_std"),
+        ("p['w0'] = r.normal(size=4)", "w0"),
+    ] {
+        // The script goes on to compute with what it wrote, which may fail: what counts is the file.
+        let guarded = format!("{change}\nrange = lambda n: []");
+        let Some(path) = made_expert(folder.path(), &guarded) else {
+            return skipped(
+                "broken_experts_are_refused_by_the_array_at_fault",
+                "MCNN_TEST_PYTHON names no Python",
+            );
+        };
+        let error = GaussianPolicy::read(&path).unwrap_err().to_string();
+        assert!(error.contains(named) && error.contains("expert.npz"), "{change}: {error}");
+    }
+    std::fs::write(folder.path().join("x"), b"no archive").unwrap();
+    assert!(GaussianPolicy::read(&folder.path().join("x")).is_err());
+    assert!(
+        GaussianPolicy::read(&folder.path().join("none")).unwrap_err().to_string().contains("check the path")
+    );
+}
