@@ -51,4 +51,6 @@ pub struct Decision {
     pub distance: Option<f32>,
     /// Weight of the memory in the action, in [0, 1].
     pub weight: Option<f32>,
+    /// The nearest memory, by its number in the codebook.
+    pub memory: Option<usize>,
 }

@@ -104,7 +104,11 @@ impl Act for Constant {
 impl Acting for Constant {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         action[0] = self.0;
-        Ok(Decision { distance: Some(observation[1]), weight: (observation[1] < 2.0).then_some(0.5) })
+        Ok(Decision {
+            distance: Some(observation[1]),
+            weight: (observation[1] < 2.0).then_some(0.5),
+            memory: None,
+        })
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 
 use mcnn::{
     act::Act as _,
-    data::{ActionRange, Demonstrations, Parts, ReadOptions, Recording, read, write_hdf5},
+    data::{
+        ActionRange, Demonstrations, Parts, ReadOptions, Recording, Simulator, read, read_simulator,
+        write_hdf5, write_npz,
+    },
     expert::GaussianPolicy,
     seed::Seed,
 };
@@ -59,6 +62,11 @@ fn a_recording_is_read_back_as_it_was_and_its_bytes_are_a_function_of_it() {
     let found = read(&one, &ReadOptions::default()).unwrap();
     assert_eq!(found, Demonstrations::new(parts(), ActionRange::Refuse).unwrap());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary stays");
+    let simulator = read_simulator(&one).unwrap();
+    assert_eq!(simulator.qpos, Some((3, (0..27_000).map(|i| i as f32).collect())));
+    assert_eq!((simulator.qvel, simulator.seeds), (None, Some(vec![7, i64::MAX as u64, 9])));
+    write_npz(&two, &found).unwrap();
+    assert_eq!(read_simulator(&two).unwrap(), Simulator::default());
 }
 
 #[test]

@@ -43,7 +43,38 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
     })
 }
 
-/// An open file and what stands at its root.
+/// What a recording in D4RL's layout may say of the simulator, beside its demonstrations.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Simulator {
+    /// Positions of the joints at every step (`infos/qpos`): numbers in a row, and the rows.
+    pub qpos: Option<(usize, Vec<f32>)>,
+    /// Velocities of the joints at every step (`infos/qvel`).
+    pub qvel: Option<(usize, Vec<f32>)>,
+    /// The seed that each episode's reset was given (`metadata/episode_seeds`).
+    pub seeds: Option<Vec<u64>>,
+}
+
+/// Reads what the file says of the simulator. Errors name the key; the caller adds the file.
+pub(super) fn simulator(path: &Path, length: u64) -> Result<Simulator> {
+    let file = Flat::open(path, length)?;
+    let mut found = Simulator::default();
+    if let Some(infos) = file.inside("infos")? {
+        let table = |key| match infos.find(key)? {
+            Some(table) if table.shape().len() == 2 => Ok(Some((table.shape()[1] as usize, floats(&table)?))),
+            Some(other) => Err(other_rank(key, "(steps, width)", other.shape())),
+            None => Ok(None),
+        };
+        (found.qpos, found.qvel) = (table("qpos")?, table("qvel")?);
+    }
+    if let Some(metadata) = file.inside("metadata")?
+        && let Some(seeds) = metadata.find("episode_seeds")?
+    {
+        found.seeds = Some(whole_numbers(&seeds)?.into_iter().map(|seed| seed as u64).collect());
+    }
+    Ok(found)
+}
+
+/// An open file (or a group in it) and what stands at its root.
 struct Flat {
     root: Group,
     groups: Vec<String>,
@@ -62,9 +93,21 @@ impl Flat {
         };
         let damaged = |e| unreadable(e, "");
         let file = Hdf5File::open_with_options(path, options).map_err(damaged)?;
-        let root = file.root_group().map_err(damaged)?;
-        let (groups, datasets) = root.member_names().map_err(damaged)?;
+        Self::of(file.root_group().map_err(damaged)?, length)
+    }
+
+    fn of(root: Group, length: u64) -> Result<Self> {
+        let (groups, datasets) = root.member_names().map_err(|e| unreadable(e, ""))?;
         Ok(Self { root, groups, datasets, length })
+    }
+
+    /// A group, if it is there.
+    fn inside(&self, group: &str) -> Result<Option<Self>> {
+        if !self.groups.iter().any(|name| name == group) {
+            return Ok(None);
+        }
+        let inner = self.root.group(group).map_err(|e| unreadable(e, group))?;
+        Self::of(inner, self.length).map(Some)
     }
 
     /// A table, rank 2.

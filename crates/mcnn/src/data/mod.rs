@@ -10,9 +10,10 @@ mod scale;
 mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
-pub use read::{Format, ReadOptions, read, read_parts};
+pub use read::{Format, ReadOptions, read, read_parts, read_simulator};
 pub use scale::Scale;
 pub use write::write_npz;
 

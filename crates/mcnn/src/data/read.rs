@@ -2,7 +2,11 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use super::{ActionRange, Demonstrations, Parts, hdf5, npz};
+use super::{
+    ActionRange, Demonstrations, Parts,
+    hdf5::{self, Simulator},
+    npz,
+};
 use crate::error::{Error, Kind, Result};
 
 /// How to read demonstrations.
@@ -77,6 +81,17 @@ pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
     };
     let checked = parts.and_then(|parts| parts.check().map(|()| parts));
     checked.map(|parts| (format, parts)).map_err(|e| e.within(path.display()))
+}
+
+/// Reads what a recording says of the simulator it was made in; of an `.npz`, which has no place for it, nothing.
+///
+/// # Errors
+/// As [`read`], of the keys concerned.
+pub fn read_simulator(path: &Path) -> Result<Simulator> {
+    match recognise(path)? {
+        (Format::D4rl, length) => hdf5::simulator(path, length).map_err(|e| e.within(path.display())),
+        (Format::Npz, _) => Ok(Simulator::default()),
+    }
 }
 
 /// The most bytes one array of a file of `length` bytes may take: no deflate stream expands further.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::{
     act::{Act, Acting, Decision},
     data::Arrays,
@@ -91,6 +93,17 @@ impl GaussianPolicy {
     /// Standard deviations of the Gaussian: `[n_act]`.
     pub fn std(&self) -> &[f64] {
         &self.std
+    }
+
+    /// A fingerprint of all its numbers: the SHA-256, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let layers = self.layers.iter().flat_map(|l| [&l.weights, &l.biases]);
+        let rest = [&self.in_shift, &self.in_scale, &self.out_shift, &self.out_scale, &self.std];
+        let mut digest = Sha256::new();
+        for numbers in layers.chain(rest) {
+            numbers.iter().for_each(|v| digest.update(v.to_le_bytes()));
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The mean action for an observation, before it is cut to [-1, 1]: `[n_act]`.

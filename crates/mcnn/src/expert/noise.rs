@@ -171,7 +171,7 @@ mod tests {
     impl Acting for Halves {
         fn act(&mut self, _: &[f32], action: &mut [f32]) -> Result<Decision> {
             action.copy_from_slice(&[0.5, -0.5]);
-            Ok(Decision { distance: Some(1.0), weight: None })
+            Ok(Decision { distance: Some(1.0), ..Decision::default() })
         }
     }
 

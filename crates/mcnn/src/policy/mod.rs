@@ -241,6 +241,10 @@ impl Act for Policy {
 impl Acting for Session<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         let held = Session::act(self, observation, action)?;
-        Ok(Decision { distance: Some(held.recalled.distance), weight: Some(held.region.pull) })
+        Ok(Decision {
+            distance: Some(held.recalled.distance),
+            weight: Some(held.region.pull),
+            memory: Some(held.recalled.memory),
+        })
     }
 }

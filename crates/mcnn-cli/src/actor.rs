@@ -1,0 +1,66 @@
+//! What acts, by its file: a policy of ours, or the network of an expert.
+
+use std::{io::Read as _, path::Path};
+
+use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy};
+
+/// What a file holds that can act.
+pub enum Actor {
+    /// From `mcnn train`.
+    Policy(Box<Policy>, String),
+    /// An `.npz` of a Gaussian policy.
+    Expert(GaussianPolicy),
+}
+
+impl Actor {
+    /// Reads a file; what it is, its first bytes say.
+    pub fn read(path: &Path) -> Result<Self> {
+        let mut start = [0; 2];
+        // A file too short, or not there, is for the policy's reader to refuse.
+        let zip = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *b"PK";
+        if zip {
+            return Ok(Self::Expert(GaussianPolicy::read(path)?));
+        }
+        let (policy, fingerprint) = file::read_policy(path)?;
+        Ok(Self::Policy(Box::new(policy), fingerprint))
+    }
+
+    pub fn act(&self) -> &dyn Act {
+        match self {
+            Self::Policy(policy, _) => policy.as_ref(),
+            Self::Expert(expert) => expert,
+        }
+    }
+
+    /// The policy, if it is one of ours.
+    pub fn policy(&self) -> Option<&Policy> {
+        match self {
+            Self::Policy(policy, _) => Some(policy),
+            Self::Expert(_) => None,
+        }
+    }
+
+    /// The deviations of its own Gaussian, if it has one.
+    pub fn std(&self) -> Option<&[f64]> {
+        match self {
+            Self::Policy(..) => None,
+            Self::Expert(expert) => Some(expert.std()),
+        }
+    }
+
+    /// What it is called in the literature.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Policy(policy, _) => policy.name(),
+            Self::Expert(_) => "expert (Gaussian policy's mean)".into(),
+        }
+    }
+
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Self::Policy(_, fingerprint) => fingerprint.clone(),
+            Self::Expert(expert) => expert.fingerprint(),
+        }
+    }
+}
+

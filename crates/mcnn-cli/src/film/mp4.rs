@@ -1,0 +1,94 @@
+//! MP4 (H.264), by the program ffmpeg: frames go into its stdin.
+
+use std::{
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use mcnn::{Error, Result, error::Kind, task::Picture};
+
+use super::{FPS, Frames};
+
+pub struct Mp4 {
+    path: PathBuf,
+    temporary: PathBuf,
+    ffmpeg: PathBuf,
+    child: Option<Child>, // from the first frame on, which says the size
+}
+
+impl Mp4 {
+    pub fn new(path: &Path, ffmpeg: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!(".{name}.{}.mp4", std::process::id()));
+        Self { path: path.to_owned(), temporary, ffmpeg, child: None }
+    }
+
+    fn start(&self, picture: &Picture) -> Result<Child> {
+        let size = format!("{}x{}", picture.width, picture.height);
+        Command::new(&self.ffmpeg)
+            .args(["-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
+            .args(["-r", &FPS.to_string(), "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"])
+            .args(["-movflags", "+faststart"])
+            .arg(&self.temporary)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| self.failed(&e.to_string()))
+    }
+
+    fn failed(&self, found: &str) -> Error {
+        Error::new(Kind::File, "ffmpeg could not make the film")
+            .at(self.path.display().to_string())
+            .found(found.trim_end())
+            .next("a name that ends in .gif needs no ffmpeg")
+    }
+
+    /// What ffmpeg said when it went away.
+    fn last_words(&mut self) -> String {
+        let mut said = String::new();
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            let pipe = child.stderr.take();
+            let _ = pipe.map(|mut pipe| pipe.read_to_string(&mut said));
+            let _ = child.wait();
+        }
+        if said.is_empty() { "it ended without a word".into() } else { said }
+    }
+}
+
+impl Frames for Mp4 {
+    fn add(&mut self, picture: &Picture) -> Result<()> {
+        let mut child = match self.child.take() {
+            Some(child) => child,
+            None => self.start(picture)?,
+        };
+        let written = child.stdin.as_mut().map(|pipe| pipe.write_all(&picture.rgb));
+        self.child = Some(child);
+        if matches!(written, Some(Ok(()))) {
+            return Ok(());
+        }
+        let said = self.last_words();
+        Err(self.failed(&said))
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Err(self.failed("no frames")) };
+        drop(child.stdin.take()); // the end of its input ends the film
+        let done = child.wait_with_output().map_err(|e| self.failed(&e.to_string()))?;
+        if !done.status.success() {
+            return Err(self.failed(&String::from_utf8_lossy(&done.stderr)));
+        }
+        std::fs::rename(&self.temporary, &self.path).map_err(|e| Error::io("writing", &self.path, &e))
+    }
+}
+
+impl Drop for Mp4 {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.last_words();
+        }
+        let _ = std::fs::remove_file(&self.temporary); // not there once the film is whole
+    }
+}
