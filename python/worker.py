@@ -1,19 +1,45 @@
-"""One Gymnasium environment behind a pipe. Arguments: the environment's ID (as gymnasium.make takes it).
+"""Gymnasium environments behind a pipe: several copies of one environment, each in an episode of its own.
+
+The program is environments.py, poses.py and this file, one after the other. Its one argument is JSON: `id`, `options`,
+`key`, `parts` and `pictures` as environments.Copy has them, and `limit` (seconds after which the client gives a step
+up).
 
 Frames on the real stdin and stdout: a length (u32), then a tag (one byte) and its payload; all little-endian.
-In:  R seed (u64); S action (f64 each, in [-1, 1]). The end of the input ends the worker.
-Out: H JSON {n_obs, n_act, horizon or null}, once, at the start;
-     O flags (u8: 1 terminated, 2 truncated, 4 success known, 8 success), reward (f64), observation (f64 each);
-     E a traceback (UTF-8).
+In:  B any number of: copy (u32), then
+         M seed (u64): make this copy anew, then as R     (copy 0 is made at the start, the others on demand)
+         R seed (u64): reset
+         S action (f64 each, in [-1, 1]): step
+     P copy (u32): a picture, from a worker started with `pictures`
+     U copy (u32), lengths of qpos and of qvel (u32 each), qpos, qvel, the rest the observation (f64 each): put the
+         copy where a recording had it
+     The end of the input ends the worker.
+Out: H JSON {n_obs, n_act, horizon or null}, once, at the start, or in its place
+     N a reason (UTF-8): no pictures can be drawn on this machine
+     then one of these for each thing asked, in the order asked, each sent before the next is begun: if the process
+     dies, the first that has no answer is the one that it died of
+     O copy (u32), flags (u8: 1 terminated, 2 truncated, 4 success known, 8 success), parts completed so far (u32, bit
+         k for part k), reward (f64), observation (f64 each)
+     I copy (u32), width (u32), height (u32), RGB bytes row by row from the top
+     E copy (u32), a traceback (UTF-8): this copy failed, the others are as they were
 A Dict observation becomes its values in the order of their sorted keys, nested ones in place, arrays row by row.
 Actions in [-1, 1] are mapped affinely onto the action Box's low and high.
 """
 
+import faulthandler
+import json
 import os
 import signal
 import struct
 import sys
+import threading
+import time
 import traceback
+
+NOTHING = float("inf")
+
+
+class NoPictures(Exception):
+    pass
 
 
 def own_the_pipes():
@@ -24,6 +50,27 @@ def own_the_pipes():
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return os.fdopen(frames_in, "rb"), os.fdopen(frames_out, "wb")
+
+
+class Watch(threading.Thread):
+    """Ends the process when its parent is gone, and says where the main thread is when a step takes long."""
+
+    def __init__(self, limit):
+        super().__init__(daemon=True)
+        self.late, self.tick = 0.75 * limit, min(1.0, limit / 8)
+        self.since = NOTHING  # when the current step began
+        self.parent, self.main = os.getppid(), threading.get_ident()
+
+    def run(self):
+        said = None
+        while os.getppid() == self.parent:
+            time.sleep(self.tick)
+            since = self.since
+            if time.monotonic() - since > self.late and since != said:
+                said = since
+                traceback.print_stack(sys._current_frames()[self.main], file=sys.stderr)
+                sys.stderr.flush()
+        os._exit(0)
 
 
 def send(out, tag, payload=b""):
@@ -40,119 +87,107 @@ def receive(source):
     return body[:1], body[1:]
 
 
-def repair_enums():
-    """gymnasium-robotics compares model.jnt_type (numpy integers) with enum members, which MuJoCo 3.12 made unequal:
-    FrankaKitchen and Fetch fail. Its module gets the joint types as plain integers, and all else unchanged."""
-    try:
-        import mujoco
-        from gymnasium_robotics.utils import mujoco_utils
-    except ImportError:
-        return
-
-    class Joints:
-        def __getattr__(self, name):
-            return int(getattr(mujoco.mjtJoint, name))
-
-    class Mujoco:
-        mjtJoint = Joints()
-
-        def __getattr__(self, name):
-            return getattr(mujoco, name)
-
-    mujoco_utils.mujoco = Mujoco()
+def outcome(flags, parts, reward, observation):
+    return b"O", struct.pack("<BId", flags, parts, reward) + observation.astype("<f8", copy=False).tobytes()
 
 
-def width(space):
-    """Numbers in a flattened observation of a space."""
-    import gymnasium
-    import numpy
+class Worker:
+    def __init__(self, plan):
+        self.plan = plan
+        can_draw = not plan["pictures"] or choose_gl()
+        prepare()
+        first = Copy(plan)
+        if plan["pictures"]:
+            first.reset(0)
+            try:
+                first.picture()
+            except Exception as error:
+                if can_draw:
+                    raise
+                raise NoPictures(f"{type(error).__name__}: {error}") from error
+        self.spec = first.spec()
+        self.copies = {0: first}
+        self.watch = Watch(plan["limit"])
 
-    if isinstance(space, gymnasium.spaces.Box):
-        return int(numpy.prod(space.shape))
-    if isinstance(space, gymnasium.spaces.Dict):
-        return sum(width(part) for part in space.spaces.values())
-    raise TypeError(f"observations of the kind {space} cannot be used: a Box is needed, or a Dict of them")
+    def answers(self, tag, payload):
+        """For everything that a frame asks, in order: the copy, and what gives the (tag, payload) of its answer."""
+        if tag == b"B":
+            at, n_act = 0, self.spec["n_act"]
+            while at < len(payload):
+                copy, kind = struct.unpack_from("<Ic", payload, at)
+                if kind == b"S":
+                    yield copy, self.step, (copy, payload, at + 5)
+                    at += 5 + 8 * n_act
+                else:
+                    yield copy, self.reset, (copy, kind == b"M", struct.unpack_from("<Q", payload, at + 5)[0])
+                    at += 13
+        elif tag == b"P":
+            yield *struct.unpack("<I", payload), self.picture, struct.unpack("<I", payload)
+        elif tag == b"U":
+            yield struct.unpack_from("<I", payload)[0], self.put, (payload,)
+        else:
+            raise ValueError(f"unknown frame {tag!r}")
 
+    def step(self, copy, payload, at):
+        import numpy
 
-def flat(value):
-    """The numbers of an observation as float64, in the order said above."""
-    import numpy
+        action = numpy.frombuffer(payload, "<f8", self.spec["n_act"], at)
+        return outcome(*self.copies[copy].step(action))
 
-    if isinstance(value, dict):
-        return numpy.concatenate([flat(value[key]) for key in sorted(value)])
-    return numpy.asarray(value, dtype=numpy.float64).ravel()
+    def reset(self, copy, anew, seed):
+        if anew:
+            if copy in self.copies:
+                self.copies.pop(copy).close()
+            self.copies[copy] = Copy(self.plan)
+        return outcome(*self.copies[copy].reset(seed))
 
+    def picture(self, copy):
+        drawn = self.copies[copy].picture()
+        return b"I", struct.pack("<II", drawn.shape[1], drawn.shape[0]) + drawn.tobytes()
 
-def make(name):
-    """The environment and what it is."""
-    import gymnasium
-    import numpy
+    def put(self, payload):
+        import numpy
 
-    try:
-        import gymnasium_robotics
+        copy, n_qpos, n_qvel = struct.unpack_from("<III", payload)
+        numbers = numpy.frombuffer(payload, "<f8", offset=12).astype(numpy.float64)
+        qpos, qvel, observation = numpy.split(numbers, [n_qpos, n_qpos + n_qvel])
+        return outcome(0, 0, 0.0, flat(put(self.copies[copy], observation, qpos, qvel)))
 
-        gymnasium.register_envs(gymnasium_robotics)
-        repair_enums()
-    except ImportError:
-        pass  # an interpreter of the user's own may do without
-    env = gymnasium.make(name)
-    actions = env.action_space
-    if not isinstance(actions, gymnasium.spaces.Box):
-        raise TypeError(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
-    if not (numpy.isfinite(actions.low).all() and numpy.isfinite(actions.high).all()):
-        raise TypeError(f"the action space {actions} has no finite low and high to map [-1, 1] onto")
-    spec = {
-        "n_obs": width(env.observation_space),
-        "n_act": int(numpy.prod(actions.shape)),
-        "horizon": env.spec.max_episode_steps if env.spec else None,
-    }
-    return env, spec
-
-
-def outcome(observation, reward=0.0, terminated=False, truncated=False, info={}):
-    success = info.get("success", info.get("is_success"))
-    flags = int(bool(terminated)) | int(bool(truncated)) << 1
-    flags |= 0 if success is None else 4 | int(bool(success)) << 3
-    return struct.pack("<Bd", flags, float(reward)) + flat(observation).astype("<f8").tobytes()
-
-
-def serve(name, source, out):
-    import json
-
-    import numpy
-
-    env, spec = make(name)
-    send(out, b"H", json.dumps(spec).encode())
-    low = env.action_space.low.astype(numpy.float64)
-    high = env.action_space.high.astype(numpy.float64)
-    middle, half = low / 2 + high / 2, high / 2 - low / 2  # on [-1, 1] an action passes bit by bit
-    while (frame := receive(source)) is not None:
-        tag, payload = frame
-        try:
-            if tag == b"R":
-                observation, info = env.reset(seed=struct.unpack("<Q", payload)[0])
-                send(out, b"O", outcome(observation, info=info))
-            elif tag == b"S":
-                action = numpy.frombuffer(payload, "<f8").reshape(low.shape)
-                action = (middle + action * half).clip(low, high)
-                send(out, b"O", outcome(*env.step(action.astype(env.action_space.dtype))))
-            else:
-                raise ValueError(f"unknown frame {tag!r}")
-        except BaseException:
-            send(out, b"E", traceback.format_exc().encode())
+    def serve(self, source, out):
+        self.watch.start()
+        while (frame := receive(source)) is not None:
+            for copy, do, arguments in self.answers(*frame):
+                self.watch.since = time.monotonic()
+                try:
+                    tag, payload = do(*arguments)
+                except BaseException:
+                    tag, payload = b"E", traceback.format_exc().encode()
+                self.watch.since = NOTHING
+                send(out, tag, struct.pack("<I", copy) + payload)
 
 
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on; it closes the pipe
+    faulthandler.enable()  # a crash of C code says where in Python it was
     source, out = own_the_pipes()
+    status = 0
     try:
-        serve(sys.argv[1], source, out)
-    except BrokenPipeError:
-        pass
+        worker = Worker(json.loads(sys.argv[1]))
+    except NoPictures as error:
+        send(out, b"N", str(error).encode())
     except BaseException:
-        send(out, b"E", traceback.format_exc().encode())
+        send(out, b"E", struct.pack("<I", 0) + traceback.format_exc().encode())
+    else:
+        send(out, b"H", json.dumps(worker.spec).encode())
+        try:
+            worker.serve(source, out)
+        except BrokenPipeError:
+            pass
+        except BaseException:
+            traceback.print_exc()
+            status = 1
     sys.stderr.flush()
-    os._exit(0)  # nothing to keep; simulators' own clean-up is slow and sometimes crashes
+    os._exit(status)  # nothing to keep; simulators' own clean-up is slow and sometimes crashes
 
 
 if __name__ == "__main__":

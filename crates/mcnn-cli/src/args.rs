@@ -188,7 +188,7 @@ pub struct TrainArgs {
 /// Which episodes of which task.
 #[derive(Args, Debug)]
 pub struct Episodes {
-    /// drive, door, hammer, pen, relocate, or gym:ID.
+    /// drive, door, hammer, pen, relocate, kitchen, or gym:ID.
     #[arg(long)]
     pub task: String,
     /// Whose rewards an Adroit task gives: d4rl (which the reference scores fit) or gymnasium.
@@ -203,6 +203,9 @@ pub struct Episodes {
     /// Episodes at once [default: as many as there are cores]. Results do not depend on it.
     #[arg(long)]
     pub threads: Option<usize>,
+    /// Environments in each worker process, which take their steps together. Results do not depend on it.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub lanes: u16,
 }
 
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mcnn::{
     data::{Dimension, Inspection},
-    eval::{Spread, stats::Mean},
+    eval::{Part, Share, Spread, Summary, stats::Mean},
     train::Lambda,
 };
 
@@ -34,7 +34,7 @@ pub fn tour() -> String {
   mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
 
-Tasks: drive (built in), door, hammer, pen, relocate, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
+Tasks: drive (built in), door, hammer, pen, relocate, kitchen, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
 "
     .into()
 }
@@ -275,6 +275,7 @@ pub fn evaluated(e: &Evaluated) -> String {
             100.0 * success.high
         );
     }
+    parts(&mut out, s);
     if let Some(weight) = s.weight {
         line!(out, "  weight     {weight:.4} of the memory, mean over visited states");
     }
@@ -293,6 +294,15 @@ fn failures(out: &mut String, e: &Evaluated) {
             e.first_failure.as_deref().unwrap_or("")
         );
     }
+}
+
+fn parts(out: &mut String, s: &Summary) {
+    let Some(parts) = &s.parts else { return };
+    let part = |p: &Part| {
+        let Share { share, low, high } = p.share;
+        format!("{} {:.1} % ({:.1} to {:.1})", p.name, 100.0 * share, 100.0 * low, 100.0 * high)
+    };
+    line!(out, "  parts      {}", parts.iter().map(part).collect::<Vec<_>>().join(", "));
 }
 
 fn spread(s: &Spread) -> String {
@@ -331,6 +341,7 @@ pub fn compared(c: &Compared) -> String {
             s.ret.high,
             e.name
         );
+        parts(&mut out, s);
         failures(&mut out, e);
     }
     line!(out, "paired differences to {}, with 95 % intervals (every pair is in --json):", c.files[0]);

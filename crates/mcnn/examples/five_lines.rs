@@ -17,7 +17,7 @@ fn main() -> mcnn::Result<()> {
     let policy = run.policy();
 
     let drive = task::named("drive", Default::default(), &|line| eprintln!("{line}"))?;
-    let how = eval::Run { episodes: 20, first_seed: 1000, threads: 2, trace: false };
+    let how = eval::Run { episodes: 20, first_seed: 1000, threads: 2, lanes: 1, trace: false };
     let episodes = eval::rollout(&policy, drive.as_ref(), &how, &|_| ())?;
     let fingerprint = file::fingerprint(&file::policy_to_bytes(&policy));
     let summary = eval::Summary::new(fingerprint, drive.spec(), &episodes, Seed(0));

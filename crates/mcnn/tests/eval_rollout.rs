@@ -13,7 +13,7 @@ use mcnn::{
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn run(episodes: usize, threads: usize) -> Run {
-    Run { episodes, first_seed: 100, threads, trace: true }
+    Run { episodes, first_seed: 100, threads, lanes: 1, trace: true }
 }
 
 /// Everything but the times.
@@ -192,7 +192,7 @@ fn a_summary_has_the_keys_that_are_promised() {
     let json = serde_json::to_value(Summary::new("expert", task.spec(), &all, Seed(1))).unwrap();
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&json), "episodes failed latency_us policy return score seeds success task weight");
+    assert_eq!(keys(&json), "episodes failed latency_us parts policy return score seeds success task weight");
     assert_eq!(keys(&json["return"]), "high iqm low mean");
     assert_eq!(keys(&json["score"]), "high iqm low mean");
     assert_eq!(keys(&json["success"]), "high low share");

@@ -75,6 +75,7 @@ pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, doing: &str) ->
         episodes: args.episodes as usize,
         first_seed: args.seed,
         threads: args.threads.unwrap_or(cores),
+        lanes: args.lanes.into(),
         trace: false,
     };
     if run.threads == 0 || run.threads > 1024 {

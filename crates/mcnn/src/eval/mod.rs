@@ -1,9 +1,11 @@
 //! Closed-loop evaluation of anything that acts, on any task, and the statistics to report it with.
 
+mod collect;
 mod rollout;
 pub mod stats;
 
-pub use rollout::{Collected, Episode, Run, Trace, collect, rollout};
+pub use collect::{Collected, collect};
+pub use rollout::{Episode, Run, Trace, rollout};
 
 use crate::{
     error::{Error, Kind, Result},
@@ -32,6 +34,8 @@ pub struct Summary {
     pub score: Option<Spread>,
     /// Share of successes by the task's own rule, where it has one.
     pub success: Option<Share>,
+    /// Share of the episodes that completed each part, where the task has parts.
+    pub parts: Option<Vec<Part>>,
     /// Mean weight of the memory over the visited states (each episode counts the same).
     pub weight: Option<f64>,
     /// Time an action takes, in microseconds.
@@ -64,6 +68,16 @@ pub struct Share {
     pub high: f64,
 }
 
+/// One part of a task, and how often it was completed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// The part's name.
+    pub name: String,
+    /// Share of the episodes that completed it.
+    #[serde(flatten)]
+    pub share: Share,
+}
+
 /// Quantiles over all actions of all episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latency {
@@ -94,6 +108,7 @@ impl Summary {
             ret,
             score,
             success: Share::new(whole.iter().filter_map(|e| e.success)),
+            parts: (!spec.parts.is_empty()).then(|| Part::all(spec, &whole)),
             weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
             latency_us: Latency {
                 p50: stats::quantile(&latencies, 0.5),
@@ -109,6 +124,17 @@ impl Spread {
     pub fn new(values: &[f64], seed: Seed) -> Self {
         let [low, high] = stats::bootstrap(&[values], stats::mean, seed);
         Self { mean: stats::mean(values), iqm: stats::iqm(values), low, high }
+    }
+}
+
+impl Part {
+    fn all(spec: &Spec, episodes: &[&Episode]) -> Vec<Self> {
+        let part = |(k, name): (usize, &String)| {
+            let completed = episodes.iter().map(|e| e.parts >> k & 1 == 1);
+            let none = Share { share: f64::NAN, low: 0.0, high: 1.0 };
+            Self { name: name.clone(), share: Share::new(completed).unwrap_or(none) }
+        };
+        spec.parts.iter().enumerate().map(part).collect()
     }
 }
 

@@ -1,10 +1,10 @@
-//! Episodes of anything that acts, on any task, side by side and the same whatever the number of threads.
+//! Episodes of anything that acts, on any task, side by side and the same whatever the number of threads and lanes.
 
 use crate::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
     seed::Seed,
-    task::{Environment, Outcome, Task},
+    task::{Ask, Batch, Outcome, Reply, Spec, Task},
 };
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -20,8 +20,11 @@ pub struct Run {
     /// Episode i starts the environment from seed `first_seed + i`, and whatever acts from
     /// `Seed(first_seed).fork("act").nth(i)`.
     pub first_seed: u64,
-    /// Episodes at once, each with an environment of its own; 0 counts as 1.
+    /// Threads, each with a batch of environments of its own; 0 counts as 1.
     pub threads: usize,
+    /// Episodes at once in each thread, which take their steps together; 0 counts as 1. A task whose environments
+    /// are held by other processes has one process a thread.
+    pub lanes: usize,
     /// Keep every step's position, distance and weight, for pictures.
     pub trace: bool,
 }
@@ -41,6 +44,8 @@ pub struct Episode {
     pub goal_steps: usize,
     /// The goal held after the last step.
     pub goal_at_end: bool,
+    /// The parts completed: bit k stands for part k of [`Spec::parts`].
+    pub parts: u32,
     /// Mean weight of the memory over the visited states, where the actor says.
     pub weight: Option<f64>,
     /// Mean and largest distance of the visited states to their memory, where the actor says.
@@ -62,8 +67,10 @@ pub struct Trace {
     pub decisions: Vec<Decision>,
 }
 
-/// Runs episodes and gives them in order. An episode whose environment (or actor) fails is reported as such and the
-/// others go on, in a fresh environment. `each` hears of every episode as it ends, in no order, from any thread.
+/// Runs episodes and gives them in order; they do not depend on `threads` and `lanes`. An episode whose environment (or
+/// actor) fails is reported as such and the others go on, in environments made anew where need be; those that another
+/// one's failure cut off are run again from their start. `each` hears of every episode as it ends, in no order, from
+/// any thread.
 ///
 /// # Errors
 /// If the actor and the task are of other widths, no episodes are asked for, or no environment can be started.
@@ -74,71 +81,201 @@ pub fn rollout(
     each: &(dyn Fn(&Episode) + Sync),
 ) -> Result<Vec<Episode>> {
     check(act, task, run.episodes)?;
-    let next = AtomicUsize::new(0);
+    let threads = run.threads.clamp(1, run.episodes);
+    let lanes = run.lanes.clamp(1, run.episodes.div_ceil(threads));
     let done = Mutex::new(vec![Episode::default(); run.episodes]);
-    let work = |mut environment: Option<Box<dyn Environment>>| {
+    let work = Work { act, task, run, lanes, each, next: AtomicUsize::new(0), done };
+    let mut first = task.start_many(lanes)?; // a task that cannot start at all is one error, not one an episode
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| work.start_and_drive());
+        }
+        work.drive(first.as_mut(), None);
+    });
+    Ok(work.done.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What the threads share.
+struct Work<'a> {
+    act: &'a dyn Act,
+    task: &'a dyn Task,
+    run: &'a Run,
+    lanes: usize,
+    each: &'a (dyn Fn(&Episode) + Sync),
+    next: AtomicUsize, // the episode that nobody has taken yet
+    done: Mutex<Vec<Episode>>,
+}
+
+impl<'a> Work<'a> {
+    fn take(&self) -> Option<Lane<'a>> {
+        let i = self.next.fetch_add(1, Ordering::Relaxed);
+        (i < self.run.episodes).then(|| Lane::new(self.act, self.task.spec(), self.run, i))
+    }
+
+    /// A lane's episode is over.
+    fn end(&self, lane: Lane, error: Option<Error>) {
+        let i = lane.i;
+        let episode = lane.over(error, self.run.trace);
+        (self.each)(&episode);
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)[i] = episode;
+    }
+
+    fn start_and_drive(&self) {
+        while let Some(lane) = self.take() {
+            match self.task.start_many(self.lanes) {
+                Ok(mut batch) => return self.drive(batch.as_mut(), Some(lane)),
+                Err(error) => self.end(lane, Some(error)),
+            }
+        }
+    }
+
+    /// Runs episodes side by side until there are none left: in every round each lane has one action taken.
+    fn drive(&self, batch: &mut dyn Batch, mut taken: Option<Lane<'a>>) {
+        let n_obs = self.task.spec().n_obs;
+        let mut lanes: Vec<Option<Lane>> =
+            (0..self.lanes).map(|_| taken.take().or_else(|| self.take())).collect();
+        let mut observations = vec![0.0; self.lanes * n_obs];
         loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= run.episodes {
+            for place in &mut lanes {
+                // The lane after one whose actor failed has no observation yet, and cannot fail.
+                if let Some(Err(error)) = place.as_mut().map(Lane::decide) {
+                    place.take().into_iter().for_each(|lane| self.end(lane, Some(error.clone())));
+                    *place = self.take();
+                }
+            }
+            let asks: Vec<(usize, Ask)> =
+                lanes.iter().enumerate().filter_map(|(k, lane)| Some((k, lane.as_ref()?.ask()))).collect();
+            if asks.is_empty() {
                 return;
             }
-            let episode = one(act, task, run, i, &mut environment);
-            each(&episode);
-            done.lock().unwrap_or_else(PoisonError::into_inner)[i] = episode;
-        }
-    };
-    let first = task.start()?; // a task that cannot start at all is one error, not one an episode
-    std::thread::scope(|scope| {
-        for _ in 1..run.threads.min(run.episodes) {
-            scope.spawn(|| work(None));
-        }
-        work(Some(first));
-    });
-    Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// The steps of many episodes one after another, as demonstrations are kept.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Collected {
-    /// `[n_steps, n_obs]`: what was seen before each action.
-    pub states: Vec<f32>,
-    /// `[n_steps, n_act]`: the actions as the task took them, in [-1, 1].
-    pub actions: Vec<f32>,
-    /// `[n_steps]`.
-    pub rewards: Vec<f32>,
-    /// For each episode, the number of steps up to and with it.
-    pub ends: Vec<usize>,
-    /// For each episode, success by the task's own rule.
-    pub successes: Vec<Option<bool>>,
-}
-
-/// Records episodes; seeds as in [`Run`].
-///
-/// # Errors
-/// As [`rollout`], and the first failure of the environment or the actor.
-pub fn collect(task: &dyn Task, act: &dyn Act, episodes: usize, first_seed: u64) -> Result<Collected> {
-    check(act, task, episodes)?;
-    let mut environment = task.start()?;
-    let mut all = Collected::default();
-    for i in 0..episodes {
-        let mut success = None;
-        let mut acting = act.start(acting_seed(first_seed, i));
-        let seed = first_seed.wrapping_add(i as u64);
-        steps(environment.as_mut(), acting.as_mut(), task, seed, &mut |step| {
-            if let Step::Acted { observation, action, outcome, .. } = step {
-                all.states.extend_from_slice(observation);
-                all.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
-                all.rewards.push(outcome.reward as f32);
-                success = outcome.success;
+            let replies = batch.ask(&asks, &mut observations[..asks.len() * n_obs]);
+            let asked: Vec<usize> = asks.into_iter().map(|(k, _)| k).collect();
+            for (row, (k, reply)) in asked.into_iter().zip(replies).enumerate() {
+                let Some(mut lane) = lanes[k].take() else {
+                    continue;
+                };
+                let over = match reply {
+                    Reply::Good(outcome) => {
+                        let observation = &observations[row * n_obs..(row + 1) * n_obs];
+                        lane.hear(observation, outcome, batch.position(k)).then_some(None)
+                    }
+                    Reply::Failed(error) => Some(Some(error)),
+                    Reply::Lost => {
+                        lane = Lane::new(self.act, self.task.spec(), self.run, lane.i);
+                        None
+                    }
+                };
+                lanes[k] = match over {
+                    None => Some(lane),
+                    Some(error) => {
+                        self.end(lane, error);
+                        self.take()
+                    }
+                };
             }
-        })?;
-        all.ends.push(all.rewards.len());
-        all.successes.push(success);
+        }
     }
-    Ok(all)
 }
 
-fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<()> {
+/// One episode on its way.
+struct Lane<'a> {
+    i: usize,
+    spec: &'a Spec,
+    acting: Box<dyn Acting + 'a>,
+    begun: bool,           // there is an observation to act on
+    observation: Vec<f32>, // [n_obs]
+    action: Vec<f32>,      // [n_act]
+    decision: Decision,    // that led to the action
+    episode: Episode,      // so far
+    trace: Trace,
+}
+
+impl<'a> Lane<'a> {
+    fn new(act: &'a dyn Act, spec: &'a Spec, run: &Run, i: usize) -> Self {
+        Self {
+            i,
+            spec,
+            acting: act.start(acting_seed(run.first_seed, i)),
+            begun: false,
+            observation: vec![0.0; spec.n_obs],
+            action: vec![0.0; spec.n_act],
+            decision: Decision::default(),
+            episode: Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() },
+            trace: Trace::default(),
+        }
+    }
+
+    /// Has the action chosen, unless the episode has not begun.
+    fn decide(&mut self) -> Result<()> {
+        if !self.begun {
+            return Ok(());
+        }
+        let place = (self.spec, self.episode.seed, self.episode.length);
+        let (decision, micros) = decide(self.acting.as_mut(), &self.observation, &mut self.action, place)?;
+        self.decision = decision;
+        self.episode.latencies.push(micros);
+        Ok(())
+    }
+
+    fn ask(&self) -> Ask<'_> {
+        if self.begun { Ask::Step(&self.action) } else { Ask::Reset(self.episode.seed) }
+    }
+
+    /// Takes the answer in, and says whether the episode is over.
+    fn hear(&mut self, observation: &[f32], outcome: Option<Outcome>, position: Option<[f32; 2]>) -> bool {
+        self.begun = true;
+        self.observation.copy_from_slice(observation);
+        self.trace.positions.extend(position);
+        let Some(outcome) = outcome else {
+            return self.spec.horizon == 0;
+        };
+        let episode = &mut self.episode;
+        episode.ret += outcome.reward;
+        episode.length += 1;
+        episode.success = outcome.success;
+        episode.goal_steps += usize::from(outcome.goal);
+        episode.goal_at_end = outcome.goal;
+        episode.parts = outcome.parts;
+        self.trace.decisions.push(self.decision);
+        outcome.done || episode.length >= self.spec.horizon
+    }
+
+    fn over(self, error: Option<Error>, keep_trace: bool) -> Episode {
+        let decisions = &self.trace.decisions;
+        let said = |part: fn(&Decision) -> Option<f32>| decisions.iter().filter_map(part).map(f64::from);
+        let mut episode = self.episode;
+        episode.latencies.truncate(episode.length); // without that of an action which was never taken
+        episode.error = error;
+        episode.weight = average(said(|d| d.weight));
+        episode.distance =
+            average(said(|d| d.distance)).map(|mean| [mean, said(|d| d.distance).fold(0.0, f64::max)]);
+        episode.trace = keep_trace.then_some(self.trace);
+        episode
+    }
+}
+
+/// Has an action chosen, and gives how it came about and the microseconds it took. `place`: the task, the episode's
+/// seed and the step, for reports.
+pub(super) fn decide(
+    acting: &mut dyn Acting,
+    observation: &[f32],
+    action: &mut [f32],
+    place: (&Spec, u64, usize),
+) -> Result<(Decision, f32)> {
+    let place = || format!("task {}, episode seed {}, step {}", place.0.name, place.1, place.2);
+    let start = Instant::now();
+    let decision = acting.act(observation, action).map_err(|e| e.within(place()))?;
+    let micros = start.elapsed().as_secs_f32() * 1e6;
+    if action.iter().any(|a| a.is_nan()) {
+        return Err(Error::new(Kind::Task, "the policy's action is not a number")
+            .at(place())
+            .expected("numbers in [-1, 1]")
+            .found(format!("{action:?}")));
+    }
+    Ok((decision, micros))
+}
+
+pub(super) fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<()> {
     let spec = task.spec();
     if (act.n_obs(), act.n_act()) != (spec.n_obs, spec.n_act) {
         let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
@@ -154,105 +291,11 @@ fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<()> {
     Ok(())
 }
 
-fn acting_seed(first_seed: u64, i: usize) -> Seed {
+pub(super) fn acting_seed(first_seed: u64, i: usize) -> Seed {
     Seed(first_seed).fork("act").nth(i as u64)
-}
-
-/// Episode i, in the environment given or a fresh one; a failed environment is given up.
-fn one(
-    act: &dyn Act,
-    task: &dyn Task,
-    run: &Run,
-    i: usize,
-    kept: &mut Option<Box<dyn Environment>>,
-) -> Episode {
-    let mut episode = Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() };
-    let mut trace = Trace::default();
-    let mut decisions = Vec::new();
-    let mut play = || {
-        let environment = match kept {
-            Some(environment) => environment,
-            None => kept.insert(task.start()?),
-        };
-        let mut acting = act.start(acting_seed(run.first_seed, i));
-        let seed = episode.seed;
-        steps(environment.as_mut(), acting.as_mut(), task, seed, &mut |step| match step {
-            Step::At(position) => trace.positions.extend(position),
-            Step::Acted { outcome, decision, micros, .. } => {
-                episode.ret += outcome.reward;
-                episode.length += 1;
-                episode.success = outcome.success;
-                episode.goal_steps += usize::from(outcome.goal);
-                episode.goal_at_end = outcome.goal;
-                episode.latencies.push(micros);
-                decisions.push(decision);
-            }
-        })
-    };
-    if let Err(error) = play() {
-        episode.error = Some(error);
-        *kept = None;
-    }
-    let said = |part: fn(&Decision) -> Option<f32>| decisions.iter().filter_map(part).map(f64::from);
-    episode.weight = average(said(|d| d.weight));
-    episode.distance =
-        average(said(|d| d.distance)).map(|mean| [mean, said(|d| d.distance).fold(0.0, f64::max)]);
-    trace.decisions = decisions;
-    episode.trace = run.trace.then_some(trace);
-    episode
 }
 
 fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0), |(sum, n), x| (sum + x, n + 1));
     (n > 0).then(|| sum / f64::from(n))
-}
-
-/// What an episode tells whoever watches it.
-enum Step<'a> {
-    /// Where things are, before each action and at the end.
-    At(Option<[f32; 2]>),
-    /// An action was taken.
-    Acted {
-        observation: &'a [f32], // the one acted on
-        action: &'a [f32],
-        outcome: Outcome,
-        decision: Decision,
-        micros: f32,
-    },
-}
-
-/// One episode to its end or the task's horizon.
-fn steps(
-    environment: &mut dyn Environment,
-    acting: &mut dyn Acting,
-    task: &dyn Task,
-    seed: u64,
-    watch: &mut dyn FnMut(Step),
-) -> Result<()> {
-    let spec = task.spec();
-    let mut observation = vec![0.0; spec.n_obs];
-    let mut next = vec![0.0; spec.n_obs];
-    let mut action = vec![0.0; spec.n_act];
-    environment.reset(seed, &mut observation)?;
-    for t in 0..spec.horizon {
-        watch(Step::At(environment.position()));
-        let place = || format!("task {}, episode seed {seed}, step {t}", spec.name);
-        let start = Instant::now();
-        let decision = acting.act(&observation, &mut action).map_err(|e| e.within(place()))?;
-        let micros = start.elapsed().as_secs_f32() * 1e6;
-        if action.iter().any(|a| a.is_nan()) {
-            return Err(Error::new(Kind::Task, "the policy's action is not a number")
-                .at(place())
-                .expected("numbers in [-1, 1]")
-                .found(format!("{action:?}")));
-        }
-        let outcome = environment.step(&action, &mut next)?;
-        watch(Step::Acted { observation: &observation, action: &action, outcome, decision, micros });
-        std::mem::swap(&mut observation, &mut next);
-        if outcome.done {
-            break;
-        }
-    }
-    watch(Step::At(environment.position()));
-    Ok(())
 }

@@ -1,38 +1,49 @@
-//! Any Gymnasium environment as a task, and the Adroit tasks by D4RL's rules.
+//! Any Gymnasium environment as a task, the Adroit tasks by D4RL's rules, and kitchen.
 
 use super::{
-    Environment, Outcome, Spec, Task,
+    Answer, Ask, Batch, Environment, Outcome, Picture, Recorded, Reply, Spec, Task,
     adroit::{Adroit, Rewards, Rules},
-    check_action,
-    worker::Worker,
+    check_action, kitchen,
+    worker::{Limits, Plan, Told, Worker},
 };
 use crate::error::{Error, Kind, Result};
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// The horizon of an environment that does not say one.
 pub const HORIZON: usize = 1000;
 
-/// A task whose copies are Python processes.
+/// A task whose copies are held by Python processes.
 #[derive(Debug)]
 pub struct Gym {
+    source: Arc<Source>,
+    first: Mutex<Option<Worker>>, // the one that told the spec, for the first who starts
+}
+
+/// What all copies have in common.
+#[derive(Debug)]
+struct Source {
     spec: Spec,
-    id: String, // as gymnasium.make takes it
+    plan: Plan,
     adroit: Option<(Adroit, Rewards)>,
     python: PathBuf,
-    first: Mutex<Option<Worker>>, // the one that told the spec, for the first who starts
 }
 
 impl Gym {
     /// The environment that `gymnasium.make(id)` makes, under a Python interpreter that has gymnasium. Success is the
     /// `success` or `is_success` that its steps report, once it was true.
     ///
+    /// A Dict observation becomes its values in the order of their sorted keys, nested ones in place. So those of
+    /// Gymnasium-Robotics' Fetch tasks are `achieved_goal` (3), `desired_goal` (3), `observation` (10, or 25 where
+    /// there is an object).
+    ///
     /// # Errors
     /// If the environment cannot be made, or its spaces are not real numbers.
     pub fn new(id: &str, python: &Path) -> Result<Self> {
-        let worker = Worker::start(python, id)?;
+        let plan = Plan { id: id.to_owned(), ..Plan::default() };
+        let worker = Worker::start(python, &plan, Limits::from_environment()?)?;
         let hello = worker.hello();
         let spec = Spec {
             name: format!("gym:{id}"),
@@ -42,38 +53,50 @@ impl Gym {
             reference: None,
             parts: Vec::new(),
         };
-        Ok(Self {
-            spec,
-            id: id.to_owned(),
-            adroit: None,
-            python: python.to_owned(),
-            first: Mutex::new(Some(worker)),
-        })
+        Ok(Self { first: Mutex::new(Some(worker)), ..Self::of(spec, plan, None, python) })
     }
 
     /// An Adroit task by D4RL's rules.
     pub fn adroit(task: Adroit, rewards: Rewards, python: &Path) -> Self {
-        Self {
-            spec: task.spec(),
-            id: task.id().to_owned(),
-            adroit: Some((task, rewards)),
-            python: python.to_owned(),
-            first: Mutex::new(None),
-        }
+        let plan = Plan { id: task.id().to_owned(), ..Plan::default() };
+        Self::of(task.spec(), plan, Some((task, rewards)), python)
+    }
+
+    /// FrankaKitchen with the four parts of [`kitchen`].
+    pub fn kitchen(python: &Path) -> Self {
+        Self::of(kitchen::spec(), kitchen::plan(), None, python)
+    }
+
+    fn of(spec: Spec, plan: Plan, adroit: Option<(Adroit, Rewards)>, python: &Path) -> Self {
+        let source = Source { spec, plan, adroit, python: python.to_owned() };
+        Self { source: Arc::new(source), first: Mutex::new(None) }
+    }
+
+    fn copies(&self, n: usize, pictures: bool) -> Result<Copies> {
+        let kept = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = match kept.filter(|_| !pictures) {
+            Some(worker) => worker,
+            None => self.source.worker(pictures)?,
+        };
+        let copy = || Copy {
+            rules: self.source.adroit.map(|(task, rewards)| Rules::new(task, rewards)),
+            running: false,
+            success: None,
+            action: vec![0.0; self.source.spec.n_act],
+        };
+        Ok(Copies {
+            source: Arc::clone(&self.source),
+            pictures,
+            worker: Some(worker),
+            copies: (0..n).map(|_| copy()).collect(),
+        })
     }
 }
 
-impl Task for Gym {
-    fn spec(&self) -> &Spec {
-        &self.spec
-    }
-
-    fn start(&self) -> Result<Box<dyn Environment>> {
-        let kept = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let worker = match kept {
-            Some(worker) => worker,
-            None => Worker::start(&self.python, &self.id)?,
-        };
+impl Source {
+    fn worker(&self, pictures: bool) -> Result<Worker> {
+        let plan = Plan { pictures, ..self.plan.clone() };
+        let worker = Worker::start(&self.python, &plan, Limits::from_environment()?)?;
         let hello = worker.hello();
         if (hello.n_obs, hello.n_act) != (self.spec.n_obs, self.spec.n_act) {
             let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
@@ -82,56 +105,186 @@ impl Task for Gym {
                 .expected(widths(self.spec.n_obs, self.spec.n_act))
                 .found(widths(hello.n_obs, hello.n_act)));
         }
-        Ok(Box::new(Copy {
-            worker,
-            rules: self.adroit.map(|(task, rewards)| Rules::new(task, rewards)),
-            success: None,
-            action: vec![0.0; self.spec.n_act],
-        }))
+        Ok(worker)
     }
 }
 
-/// One running copy.
+impl Task for Gym {
+    fn spec(&self) -> &Spec {
+        &self.source.spec
+    }
+
+    fn start(&self) -> Result<Box<dyn Environment>> {
+        Ok(Box::new(self.copies(1, false)?))
+    }
+
+    fn start_many(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+        Ok(Box::new(self.copies(n.max(1), false)?))
+    }
+
+    fn start_with_pictures(&self) -> Result<Box<dyn Environment>> {
+        Ok(Box::new(self.copies(1, true)?))
+    }
+}
+
+/// The copies in one process, which is started again for the first reset after it died.
+struct Copies {
+    source: Arc<Source>,
+    pictures: bool,
+    worker: Option<Worker>,
+    copies: Vec<Copy>,
+}
+
+/// One copy, through its episode.
 struct Copy {
-    worker: Worker,
     rules: Option<Rules>,
-    success: Option<bool>, // so far in the episode
-    action: Vec<f32>,      // [n_act], scratch
+    running: bool,         // in an episode; false from a failure to the next reset
+    success: Option<bool>, // so far
+    action: Vec<f32>,      // [n_act], the one sent
 }
 
-impl Environment for Copy {
-    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
-        let answer = self.worker.reset(seed)?;
-        if let Some(rules) = &mut self.rules {
-            rules.reset();
+impl Batch for Copies {
+    fn ask(&mut self, asks: &[(usize, Ask)], observations: &mut [f32]) -> Vec<Reply> {
+        let mut replies = vec![Reply::Lost; asks.len()];
+        let Some(mut worker) = self.worker(asks, &mut replies) else {
+            return replies;
+        };
+        let mut sent = Vec::with_capacity(asks.len()); // positions in `asks`
+        for (k, &(copy, ask)) in asks.iter().enumerate() {
+            let copy = &mut self.copies[copy];
+            match ask {
+                Ask::Reset(_) => copy.running = true,
+                Ask::Step(_) if !copy.running => continue,
+                Ask::Step(action) => {
+                    if let Err(error) = check_action(action, &mut copy.action) {
+                        copy.running = false;
+                        replies[k] = Reply::Failed(error);
+                        continue;
+                    }
+                }
+            }
+            sent.push(k);
         }
-        self.success = answer.success;
-        write(&answer.observation, observation);
-        Ok(())
+        let usable = |k: &usize| match asks[*k] {
+            (copy, Ask::Step(_)) => (copy, Ask::Step(&self.copies[copy].action)),
+            reset => reset,
+        };
+        let answers = worker.ask(&sent.iter().map(usable).collect::<Vec<_>>());
+        for (&k, answer) in sent.iter().zip(answers) {
+            let n_obs = self.source.spec.n_obs;
+            let observation = &mut observations[k * n_obs..(k + 1) * n_obs];
+            let (copy, ask) = asks[k];
+            let copy = &mut self.copies[copy];
+            replies[k] = match answer {
+                Ok(told) => {
+                    write(&told.0, observation);
+                    Reply::Good(copy.judge(matches!(ask, Ask::Step(_)), &told, &self.source.spec))
+                }
+                Err(error) => {
+                    copy.running = false;
+                    Reply::Failed(error)
+                }
+            };
+        }
+        if worker.alive() {
+            self.worker = Some(worker);
+        } else {
+            self.copies.iter_mut().for_each(|copy| copy.running = false);
+        }
+        replies
+    }
+}
+
+impl Copies {
+    /// The process, started again if it died and an episode is to begin.
+    fn worker(&mut self, asks: &[(usize, Ask)], replies: &mut [Reply]) -> Option<Worker> {
+        if let Some(worker) = self.worker.take().filter(Worker::alive) {
+            return Some(worker);
+        }
+        let resets = || asks.iter().zip(0..).filter(|((_, ask), _)| matches!(ask, Ask::Reset(_)));
+        resets().next()?;
+        match self.source.worker(self.pictures) {
+            Ok(worker) => Some(worker),
+            Err(error) => {
+                resets().for_each(|(_, k): (_, usize)| replies[k] = Reply::Failed(error.clone()));
+                None
+            }
+        }
     }
 
-    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
-        check_action(action, &mut self.action)?;
-        let answer = self.worker.step(&self.action)?;
-        write(&answer.observation, observation);
-        if let Some(rules) = &mut self.rules {
-            return Ok(rules.apply(&answer));
+    fn one(&mut self, ask: Ask, observation: &mut [f32]) -> Result<Option<Outcome>> {
+        match self.ask(&[(0, ask)], observation).remove(0) {
+            Reply::Good(outcome) => Ok(outcome),
+            Reply::Failed(error) => Err(error),
+            Reply::Lost => Err(Error::new(Kind::Task, "the environment is in no episode")
+                .at(self.source.spec.name.clone())
+                .next("reset it first")),
         }
-        if let Some(now) = answer.success {
-            self.success = Some(self.success.unwrap_or(false) || now);
-        }
-        Ok(Outcome {
-            reward: answer.reward,
-            done: answer.done,
-            success: self.success,
-            goal: answer.success.unwrap_or(false),
-            parts: 0,
+    }
+
+    fn living(&mut self) -> Result<&mut Worker> {
+        let name = &self.source.spec.name;
+        self.worker.as_mut().filter(|w| w.alive()).ok_or_else(|| {
+            Error::new(Kind::Task, "the environment's process is no longer there").at(name.clone())
         })
     }
 }
 
-fn write(from: &[f64], to: &mut [f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
+impl Environment for Copies {
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        self.one(Ask::Reset(seed), observation).map(drop)
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
+        let outcome = self.one(Ask::Step(action), observation)?;
+        outcome.ok_or_else(|| Error::new(Kind::Task, "a step without an outcome"))
+    }
+
+    fn picture(&mut self) -> Result<Picture> {
+        self.living()?.picture(0)
+    }
+
+    fn put(&mut self, recorded: &Recorded, observation: &mut [f32]) -> Result<()> {
+        let told = self.living()?.put(0, recorded)?;
+        write(&told.0, observation);
+        self.copies[0].running = true;
+        self.copies[0].judge(false, &told, &self.source.spec);
+        Ok(())
+    }
+}
+
+impl Copy {
+    /// What a step brought by the task's own rules; a reset starts them anew.
+    fn judge(&mut self, step: bool, (answer, parts): &Told, spec: &Spec) -> Option<Outcome> {
+        if !step {
+            self.success = answer.success;
+            if let Some(rules) = &mut self.rules {
+                rules.reset();
+            }
+            return None;
+        }
+        if let Some(rules) = &mut self.rules {
+            return Some(rules.apply(answer));
+        }
+        let now = match spec.parts.len() {
+            0 => answer.success,
+            n => Some(parts.count_ones() as usize == n),
+        };
+        if let Some(now) = now {
+            self.success = Some(self.success.unwrap_or(false) || now);
+        }
+        Some(Outcome {
+            reward: answer.reward,
+            done: answer.done,
+            success: self.success,
+            goal: now.unwrap_or(false),
+            parts: *parts,
+        })
+    }
+}
+
+fn write(from: &Answer, to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(&from.observation) {
         *to = *from as f32;
     }
 }

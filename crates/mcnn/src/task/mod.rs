@@ -1,16 +1,21 @@
 //! Tasks: observations out, actions in. The built-in `drive`, and any Gymnasium environment through a worker.
 
 pub mod adroit;
+mod batch;
 pub mod drive;
 pub mod gym;
+pub mod kitchen;
 pub mod python;
+mod watchdog;
 pub mod worker;
+
+pub use batch::{Ask, Batch, Reply};
 
 use crate::error::{Error, Kind, Result};
 use adroit::{Adroit, Rewards};
 
-/// The task of a name: `drive`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), or `gym:ID` for
-/// anything `gymnasium.make(ID)` makes. All but `drive` run in Python; where that is prepared first, `progress` gets
+/// The task of a name: `drive`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), `kitchen`, or
+/// `gym:ID` for anything `gymnasium.make(ID)` makes. All but `drive` run in Python; where that is prepared first, `progress` gets
 /// a line for a person. `rewards` says whose rewards an Adroit task gives; the others have one kind.
 ///
 /// # Errors
@@ -23,13 +28,16 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
         let python = python::interpreter(progress)?;
         return Ok(Box::new(gym::Gym::adroit(adroit, rewards, &python)));
     }
+    if name == "kitchen" {
+        return Ok(Box::new(gym::Gym::kitchen(&python::interpreter(progress)?)));
+    }
     match name.strip_prefix("gym:") {
         Some(id) if !id.is_empty() => {
             let python = python::interpreter(progress)?;
             Ok(Box::new(gym::Gym::new(id, &python)?))
         }
         _ => Err(Error::new(Kind::Settings, "there is no such task")
-            .expected("drive, door, hammer, pen, relocate, or gym:ID for a Gymnasium environment")
+            .expected("drive, door, hammer, pen, relocate, kitchen, or gym:ID for a Gymnasium environment")
             .found(name)),
     }
 }
@@ -60,6 +68,15 @@ pub trait Task: Sync {
     /// # Errors
     /// If the simulator cannot be started.
     fn start(&self) -> Result<Box<dyn Environment>>;
+
+    /// `n` fresh copies (0 counts as 1) that are asked together, on one thread; some may be started only when they are
+    /// first reset.
+    ///
+    /// # Errors
+    /// If the simulator cannot be started.
+    fn start_many(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+        Ok(Box::new(batch::Singles::new(n, Box::new(|| self.start()))?))
+    }
 
     /// A fresh copy that can be asked for pictures ([`Environment::picture`]), which may cost it speed.
     ///
@@ -184,7 +201,7 @@ mod tests {
     fn an_unknown_task_lists_the_known_ones() {
         for name in ["dor", "gym:", ""] {
             let error = named(name, Rewards::D4rl, &|_| ()).err().expect("no such task").to_string();
-            let known = ["drive", "door", "hammer", "pen", "relocate", "gym:ID"];
+            let known = ["drive", "door", "hammer", "pen", "relocate", "kitchen", "gym:ID"];
             assert!(known.iter().all(|k| error.contains(k)) && error.contains(name), "{error}");
         }
     }

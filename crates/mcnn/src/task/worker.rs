@@ -1,21 +1,42 @@
-//! A Python process that holds one environment: frames over its stdin and stdout (`python/worker.py` says which).
+//! A Python process that holds copies of an environment: frames over its stdin and stdout (`python/worker.py` says
+//! which).
 
-use super::Answer;
+pub use super::watchdog::Limits;
+use super::{Answer, Picture, Recorded, batch::Ask, watchdog::Watchdog};
 use crate::error::{Error, Kind, Result};
 use std::{
     collections::VecDeque,
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-const SOURCE: &str = include_str!("../../../../python/worker.py");
-const LAST_LINES: usize = 12; // of stderr, kept for the report of a death
+const SOURCE: &str = concat!(
+    include_str!("../../../../python/environments.py"),
+    include_str!("../../../../python/poses.py"),
+    include_str!("../../../../python/worker.py"),
+);
+const LAST_LINES: usize = 20; // of stderr, kept for the report of a death
 const LARGEST_FRAME: usize = 1 << 26; // bytes; a longer one means that the stream is corrupt
 const PATIENCE: Duration = Duration::from_secs(2); // for a worker that was told to end
+
+/// What a worker is to hold.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct Plan {
+    /// The environment, as `gymnasium.make` takes it.
+    pub id: String,
+    /// The other arguments of `gymnasium.make`.
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// The key of a Dict observation that alone is used.
+    pub key: Option<String>,
+    /// Names to look for in the `episode_task_completions` of a step's info.
+    pub parts: Vec<String>,
+    /// Whether it will be asked for pictures.
+    pub pictures: bool,
+}
 
 /// What an environment says about itself when its worker starts.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -28,27 +49,44 @@ pub struct Hello {
     pub horizon: Option<usize>,
 }
 
+/// An answer of the simulator, and the plan's parts completed so far in the episode (bit k for part k).
+pub type Told = (Answer, u32);
+
 /// A running worker. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Worker {
     name: String,
-    child: Child,
+    limits: Limits,
+    child: Arc<Mutex<Child>>,
+    id: u32,
+    watchdog: Watchdog,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     stderr: Arc<Mutex<VecDeque<String>>>,
     drain: Option<JoinHandle<()>>,
     hello: Hello,
-    place: (u64, usize), // seed and step of the episode, for reports
+    copies: Vec<Copy>, // those that were asked something
+    frame: Vec<u8>,    // scratch
+}
+
+/// What is known of a copy.
+#[derive(Debug, Clone, Default)]
+struct Copy {
+    made: bool,          // there, and not failed since
+    place: (u64, usize), // seed and step of its episode, for reports
 }
 
 impl Worker {
-    /// Starts a worker under a Python interpreter for an environment named as `gymnasium.make` takes it.
+    /// Starts a worker under a Python interpreter, for copies of an environment, the first of which it makes now.
     ///
     /// # Errors
-    /// If the interpreter cannot be run, or the environment cannot be made or used (with Python's traceback).
-    pub fn start(python: &Path, name: &str) -> Result<Self> {
+    /// If the interpreter cannot be run, the environment cannot be made or used (with Python's traceback), or it did
+    /// not start in time.
+    pub fn start(python: &Path, plan: &Plan, limits: Limits) -> Result<Self> {
+        let mut settings = serde_json::to_value(plan).unwrap_or_default();
+        settings["limit"] = limits.step.as_secs_f64().into();
         let mut child = Command::new(python)
-            .args(["-c", SOURCE, name])
+            .args(["-c", SOURCE, &settings.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -63,27 +101,49 @@ impl Worker {
             let lines = Arc::clone(&stderr);
             std::thread::spawn(move || keep_last_lines(pipe, &lines))
         });
-        let Some(output) = child.stdout.take() else {
+        let (input, Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             unreachable!("stdout was asked for as a pipe");
         };
+        let id = child.id();
+        let child = Arc::new(Mutex::new(child));
         let mut worker = Self {
-            name: name.to_owned(),
-            input: child.stdin.take(),
-            output: BufReader::new(output),
+            name: plan.id.clone(),
+            limits,
+            watchdog: Watchdog::new(&child, limits.start.min(limits.step)),
             child,
+            id,
+            input,
+            output: BufReader::new(output),
             stderr,
             drain,
             hello: Hello { n_obs: 0, n_act: 0, horizon: None },
-            place: (0, 0),
+            copies: vec![Copy::default()],
+            frame: Vec::new(),
         };
-        let payload = worker.receive(b'H').map_err(|e| {
-            if e.what() == RAISED {
-                e.next("check the environment's name; MCNN_PYTHON names an interpreter that has other environments")
-            } else {
-                e
+        worker.watchdog.expect(limits.start);
+        let body = worker.receive(None)?;
+        worker.watchdog.rest();
+        let payload = &body[1..];
+        let text = || String::from_utf8_lossy(payload).into_owned();
+        worker.hello = match body[0] {
+            b'H' => serde_json::from_slice(payload).map_err(|e| worker.garbled(&e.to_string()))?,
+            b'N' => {
+                return Err(worker
+                    .error("no pictures can be drawn on this machine", None)
+                    .found(text())
+                    .next(
+                        "install OpenGL for drawing without a display (Debian, Ubuntu: apt install libegl1 \
+                     libgl1-mesa-dri, or libosmesa6); MUJOCO_GL names one of egl, osmesa, glfw",
+                    ));
             }
-        })?;
-        worker.hello = serde_json::from_slice(&payload).map_err(|e| worker.garbled(&e.to_string()))?;
+            b'E' => {
+                return Err(worker.raised(payload.get(4..).unwrap_or_default(), None).next(
+                    "check the environment's name; MCNN_PYTHON names an interpreter that has other environments",
+                ));
+            }
+            tag => return Err(worker.garbled(&format!("a frame of kind {tag}"))),
+        };
+        worker.copies[0].made = true;
         Ok(worker)
     }
 
@@ -94,142 +154,246 @@ impl Worker {
 
     /// The process, for whoever watches it.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.id
     }
 
-    /// Starts the episode of a seed.
-    ///
-    /// # Errors
-    /// If the environment raised, gave values that are not finite, or its process died.
-    pub fn reset(&mut self, seed: u64) -> Result<Answer> {
-        self.place = (seed, 0);
-        self.ask(b'R', &seed.to_le_bytes())
+    /// Whether it can be asked: false once its process has died.
+    pub fn alive(&self) -> bool {
+        self.input.is_some()
     }
 
-    /// One step. `action`: `[n_act]`, each in [-1, 1].
-    ///
-    /// # Errors
-    /// As [`Worker::reset`].
-    pub fn step(&mut self, action: &[f32]) -> Result<Answer> {
-        self.place.1 += 1;
-        let payload: Vec<u8> = action.iter().flat_map(|&a| f64::from(a).to_le_bytes()).collect();
-        self.ask(b'S', &payload)
-    }
-
-    fn ask(&mut self, tag: u8, payload: &[u8]) -> Result<Answer> {
-        let mut frame = ((payload.len() + 1) as u32).to_le_bytes().to_vec();
-        frame.push(tag);
-        frame.extend_from_slice(payload);
-        // A worker that died while idle shows here first; the report below waits for what it left.
-        let sent = self.input.as_mut().is_some_and(|pipe| pipe.write_all(&frame).is_ok());
-        if !sent {
-            return Err(self.dead());
+    /// Asks copies of the environment, each at most once; actions are `[n_act]`, each in [-1, 1]. Answers come in the
+    /// order of the asks. An error is that copy's alone (it raised, or gave what cannot be used): the copy is made anew
+    /// at its next reset. If the process dies the answers end there, the last one being the error of that death, and
+    /// [`alive`](Worker::alive) is false.
+    pub fn ask(&mut self, asks: &[(usize, Ask)]) -> Vec<Result<Told>> {
+        let Some(&(first, _)) = asks.first() else {
+            return Vec::new();
+        };
+        let needed = asks.iter().map(|(copy, _)| copy + 1).max().unwrap_or(0);
+        if self.copies.len() < needed {
+            self.copies.resize(needed, Copy::default());
         }
-        let body = self.receive(b'O')?;
-        self.answer(&body)
+        let mut frame = std::mem::take(&mut self.frame);
+        begin(&mut frame, b'B');
+        for &(copy, ask) in asks {
+            frame.extend((copy as u32).to_le_bytes());
+            match ask {
+                Ask::Reset(seed) => {
+                    self.copies[copy].place = (seed, 0);
+                    frame.push(if self.copies[copy].made { b'R' } else { b'M' });
+                    frame.extend(seed.to_le_bytes());
+                }
+                Ask::Step(action) => {
+                    self.copies[copy].place.1 += 1;
+                    frame.push(b'S');
+                    frame.extend(action.iter().flat_map(|&a| f64::from(a).to_le_bytes()));
+                }
+            }
+        }
+        self.expect(first);
+        // A worker that died while idle shows here or at the first answer.
+        self.send(&mut frame);
+        self.frame = frame;
+        let mut answers = Vec::with_capacity(asks.len());
+        for (k, &(copy, _)) in asks.iter().enumerate() {
+            let answer = self.answer(copy);
+            answers.push(answer);
+            if !self.alive() {
+                break;
+            }
+            if let Some(&(next, _)) = asks.get(k + 1) {
+                self.expect(next);
+            }
+        }
+        self.watchdog.rest();
+        answers
     }
 
-    fn receive(&mut self, wanted: u8) -> Result<Vec<u8>> {
+    /// A picture of a copy, from a worker whose plan has pictures.
+    ///
+    /// # Errors
+    /// If the environment raised, or the process died.
+    pub fn picture(&mut self, copy: usize) -> Result<Picture> {
+        let body = self.request(b'P', copy, &[])?;
+        let number = |at: usize| {
+            body.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes) as usize
+        };
+        let (width, height) = (number(5), number(9));
+        let rgb = body.get(13..).unwrap_or_default().to_vec();
+        if body[0] != b'I' || Some(rgb.len()) != width.checked_mul(height).and_then(|n| n.checked_mul(3)) {
+            return Err(self.garbled(&format!("a picture of {width} x {height} in {} bytes", rgb.len())));
+        }
+        Ok(Picture { width, height, rgb })
+    }
+
+    /// Puts a copy where a recording had it, at the start of an episode, and gives the observation of it.
+    ///
+    /// # Errors
+    /// If the environment cannot be put there, or the process died.
+    pub fn put(&mut self, copy: usize, recorded: &Recorded) -> Result<Told> {
+        let (qpos, qvel) = (recorded.qpos.unwrap_or_default(), recorded.qvel.unwrap_or_default());
+        let mut rest = Vec::new();
+        rest.extend((qpos.len() as u32).to_le_bytes());
+        rest.extend((qvel.len() as u32).to_le_bytes());
+        let numbers = [qpos, qvel, recorded.observation].concat();
+        rest.extend(numbers.iter().flat_map(|&x| f64::from(x).to_le_bytes()));
+        let body = self.request(b'U', copy, &rest)?;
+        self.understood(copy, &body)
+    }
+
+    /// Asks one copy something and gives the frame of its answer.
+    fn request(&mut self, tag: u8, copy: usize, rest: &[u8]) -> Result<Vec<u8>> {
+        let mut frame = Vec::new();
+        begin(&mut frame, tag);
+        frame.extend((copy as u32).to_le_bytes());
+        frame.extend(rest);
+        self.expect(copy);
+        self.send(&mut frame);
+        let body = self.next_of(copy);
+        self.watchdog.rest();
+        body
+    }
+
+    fn expect(&self, copy: usize) {
+        self.watchdog.expect(if self.copies[copy].made { self.limits.step } else { self.limits.start });
+    }
+
+    /// Sends a frame that [`begin`] began. Nothing is said of a failure: no answer will come.
+    fn send(&mut self, frame: &mut [u8]) {
+        let length = (frame.len() - 4) as u32;
+        frame[..4].copy_from_slice(&length.to_le_bytes());
+        if let Some(pipe) = &mut self.input {
+            let _ = pipe.write_all(frame);
+        }
+    }
+
+    fn answer(&mut self, copy: usize) -> Result<Told> {
+        let answer = self.next_of(copy).and_then(|body| self.understood(copy, &body));
+        self.copies[copy].made = answer.is_ok();
+        answer
+    }
+
+    /// The next frame, which must be of this copy and no error.
+    fn next_of(&mut self, copy: usize) -> Result<Vec<u8>> {
+        let body = self.receive(Some(copy))?;
+        if body.get(1..5) != Some(&(copy as u32).to_le_bytes()) {
+            self.end();
+            return Err(self.garbled(&format!("a frame of kind {} that is not copy {copy}'s", body[0])));
+        }
+        if body[0] == b'E' {
+            return Err(self.raised(&body[5..], Some(copy)));
+        }
+        Ok(body)
+    }
+
+    /// The next frame's tag and payload; who waits for it, in reports of its absence.
+    fn receive(&mut self, copy: Option<usize>) -> Result<Vec<u8>> {
         let mut head = [0; 4];
-        if self.output.read_exact(&mut head).is_err() {
-            return Err(self.dead());
+        if self.input.is_none() || self.output.read_exact(&mut head).is_err() {
+            return Err(self.dead(copy));
         }
         let length = u32::from_le_bytes(head) as usize;
         if !(1..=LARGEST_FRAME).contains(&length) {
+            self.end();
             return Err(self.garbled(&format!("a frame of {length} bytes")));
         }
         let mut body = vec![0; length];
         if self.output.read_exact(&mut body).is_err() {
-            return Err(self.dead());
+            return Err(self.dead(copy));
         }
-        match body.remove(0) {
-            tag if tag == wanted => Ok(body),
-            b'E' => {
-                let trace = String::from_utf8_lossy(&body).trim_end().replace('\n', "\n    ");
-                Err(self.error(RAISED).found(trace))
-            }
-            tag => Err(self.garbled(&format!("a frame of kind {tag}"))),
-        }
+        Ok(body)
     }
 
-    fn answer(&self, body: &[u8]) -> Result<Answer> {
-        let wanted = 9 + 8 * self.hello.n_obs;
-        if body.len() != wanted {
-            return Err(self
-                .error("the observation changed its width")
-                .expected(format!("{} numbers", self.hello.n_obs))
-                .found(format!("{}", (body.len().saturating_sub(9)) / 8)));
-        }
-        let mut numbers = body[1..].chunks_exact(8).map(|bytes| {
+    fn understood(&self, copy: usize, body: &[u8]) -> Result<Told> {
+        let error = |what: &str| self.error(what, Some(copy));
+        let Some((head, numbers)) = body.split_at_checked(10).filter(|(head, _)| head[0] == b'O') else {
+            return Err(self.garbled(&format!("a frame of kind {}", body[0])));
+        };
+        let mut numbers = numbers.chunks_exact(8).map(|bytes| {
             let mut eight = [0; 8];
             eight.copy_from_slice(bytes);
             f64::from_le_bytes(eight)
         });
         let reward = numbers.next().unwrap_or(f64::NAN);
         let observation: Vec<f64> = numbers.collect();
+        if observation.len() != self.hello.n_obs {
+            return Err(error("the observation changed its width")
+                .expected(format!("{} numbers", self.hello.n_obs))
+                .found(observation.len().to_string()));
+        }
         if !reward.is_finite() {
-            return Err(self
-                .error("the environment gave a reward that is not finite")
-                .found(reward.to_string()));
+            return Err(error("the environment gave a reward that is not finite").found(reward.to_string()));
         }
         if let Some(i) = observation.iter().position(|x| !(*x as f32).is_finite()) {
-            return Err(self.error("the environment gave an observation that is not finite").found(format!(
+            return Err(error("the environment gave an observation that is not finite").found(format!(
                 "{} as number {i} of {}",
                 observation[i],
                 observation.len()
             )));
         }
-        Ok(Answer {
-            observation,
-            reward,
-            done: body[0] & 3 != 0,
-            success: (body[0] & 4 != 0).then_some(body[0] & 8 != 0),
-        })
+        let (flags, parts) = (head[5], [head[6], head[7], head[8], head[9]]);
+        let success = (flags & 4 != 0).then_some(flags & 8 != 0);
+        Ok((Answer { observation, reward, done: flags & 3 != 0, success }, u32::from_le_bytes(parts)))
     }
 
-    fn error(&self, what: &str) -> Error {
-        let (seed, step) = self.place;
-        let place = match self.hello.n_obs {
-            0 => self.name.clone(),
-            _ => format!("{}, episode seed {seed}, step {step}", self.name),
-        };
+    /// An error of a copy in its episode, or of the start.
+    fn error(&self, what: &str, copy: Option<usize>) -> Error {
+        let place = copy.map_or(self.name.clone(), |copy| {
+            let (seed, step) = self.copies[copy].place;
+            format!("{}, episode seed {seed}, step {step}", self.name)
+        });
         Error::new(Kind::Task, what).at(place)
     }
 
+    fn raised(&self, trace: &[u8], copy: Option<usize>) -> Error {
+        let trace = String::from_utf8_lossy(trace).trim_end().replace('\n', "\n    ");
+        self.error("the environment raised an error", copy).found(trace)
+    }
+
     fn garbled(&self, found: &str) -> Error {
-        self.error("the environment's process sent something that is no frame").found(found)
+        self.error("the environment's process sent something that is no frame", None).found(found)
     }
 
     /// The report of a worker that no longer answers: how it ended and what it last wrote to stderr.
-    fn dead(&mut self) -> Error {
-        self.input = None;
+    fn dead(&mut self, copy: Option<usize>) -> Error {
         let status = self.end();
         let deadline = Instant::now() + PATIENCE;
         // The thread ends with the pipe; a process that the environment left behind may hold it open.
         while self.drain.as_ref().is_some_and(|d| !d.is_finished()) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let lines = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = lock(&self.stderr);
         let tail: Vec<&str> = lines.iter().map(String::as_str).collect();
         let said = match tail.as_slice() {
             [] => "it wrote nothing to stderr".to_owned(),
             tail => format!("its last lines on stderr:\n    {}", tail.join("\n    ")),
         };
-        self.error("the environment's process died").found(format!("{status}; {said}"))
+        if !self.watchdog.fired() {
+            return self.error("the environment's process died", copy).found(format!("{status}; {said}"));
+        }
+        let (limit, name) = match copy.is_some_and(|copy| self.copies[copy].made) {
+            true => (self.limits.step, "MCNN_STEP_TIMEOUT"),
+            false => (self.limits.start, "MCNN_START_TIMEOUT"),
+        };
+        self.error(&format!("the environment did not answer within {} s", limit.as_secs_f64()), copy)
+            .found(format!("its process was killed; {said}"))
+            .next(format!("if it needs longer, set {name} to the seconds that it may take"))
     }
 
     /// Waits for the process, and kills it when it does not end by itself.
     fn end(&mut self) -> String {
         self.input = None; // the end of its input tells the worker to end
         let deadline = Instant::now() + PATIENCE;
+        let mut child = lock(&self.child);
         loop {
-            match self.child.try_wait() {
+            match child.try_wait() {
                 Ok(Some(status)) => return status.to_string(),
                 Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
                 _ => break,
             }
         }
-        let killed = self.child.kill().and_then(|()| self.child.wait());
+        let killed = child.kill().and_then(|()| child.wait());
         killed.map_or_else(|e| e.to_string(), |status| format!("it did not end by itself, {status}"))
     }
 }
@@ -240,11 +404,19 @@ impl Drop for Worker {
     }
 }
 
-const RAISED: &str = "the environment raised an error";
+/// Begins a frame of a kind; its length is filled in when it is sent.
+fn begin(frame: &mut Vec<u8>, tag: u8) {
+    frame.clear();
+    frame.extend([0, 0, 0, 0, tag]);
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn keep_last_lines(pipe: impl Read, lines: &Mutex<VecDeque<String>>) {
     for line in BufReader::new(pipe).split(b'\n').map_while(std::result::Result::ok) {
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = lock(lines);
         if lines.len() == LAST_LINES {
             lines.pop_front();
         }

@@ -1,0 +1,163 @@
+"""Gymnasium environments as the worker holds them. This file comes before poses.py and worker.py in one program."""
+
+import os
+import subprocess
+import sys
+
+DRAWS = """
+import os
+os.environ["MUJOCO_GL"] = {name!r}
+from mujoco.{name} import GLContext
+GLContext(8, 8).make_current()
+os._exit(0)
+"""
+
+
+def choose_gl():
+    """Names the off-screen OpenGL that MuJoCo is to draw with, before it is imported: EGL, else OSMesa, tried in a
+    process of their own, since a failed one spoils the process for the other. What the user named stays; with a
+    display Gymnasium finds its way. True where something can draw."""
+    if any(os.environ.get(name) for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
+        return True
+    for name in ("egl", "osmesa"):
+        tried = subprocess.run([sys.executable, "-c", DRAWS.format(name=name)], capture_output=True)
+        if tried.returncode == 0:
+            os.environ["MUJOCO_GL"] = name
+            return True
+    return False
+
+
+def repair_enums():
+    """gymnasium-robotics compares model.jnt_type (numpy integers) with enum members, which MuJoCo 3.12 made unequal:
+    FrankaKitchen and Fetch fail. Its module gets the joint types as plain integers, and all else unchanged."""
+    try:
+        import mujoco
+        from gymnasium_robotics.utils import mujoco_utils
+    except ImportError:
+        return
+
+    class Joints:
+        def __getattr__(self, name):
+            return int(getattr(mujoco.mjtJoint, name))
+
+    class Mujoco:
+        mjtJoint = Joints()
+
+        def __getattr__(self, name):
+            return getattr(mujoco, name)
+
+    mujoco_utils.mujoco = Mujoco()
+
+
+def width(space):
+    """Numbers in a flattened observation of a space."""
+    import gymnasium
+    import numpy
+
+    if isinstance(space, gymnasium.spaces.Box):
+        return int(numpy.prod(space.shape))
+    if isinstance(space, gymnasium.spaces.Dict):
+        return sum(width(part) for part in space.spaces.values())
+    raise TypeError(f"observations of the kind {space} cannot be used: a Box is needed, or a Dict of them")
+
+
+def flat(value):
+    """The numbers of an observation as float64: a Dict's values in the order of their sorted keys, nested ones in
+    place, arrays row by row. What is no real number (complex ones, text) raises."""
+    import numpy
+
+    if isinstance(value, dict):
+        return numpy.concatenate([flat(value[key]) for key in sorted(value)])
+    return numpy.asarray(value).astype(numpy.float64, casting="same_kind", copy=False).ravel()
+
+
+def prepare():
+    """Registers what is installed, once a process."""
+    try:
+        import gymnasium
+        import gymnasium_robotics
+
+        gymnasium.register_envs(gymnasium_robotics)
+        repair_enums()
+    except ImportError:
+        pass  # an interpreter of the user's own may do without
+
+
+class Copy:
+    """One environment. `plan` has `id` and `options` (as gymnasium.make takes them), `key` (of a Dict observation that
+    alone is used, or None), `parts` (names to look for in info's `episode_task_completions`) and `pictures`."""
+
+    def __init__(self, plan):
+        import gymnasium
+        import numpy
+
+        options = dict(plan["options"])
+        if plan["pictures"]:
+            options["render_mode"] = "rgb_array"
+        self.env = env = gymnasium.make(plan["id"], **options)
+        self.key, self.parts = plan["key"], plan["parts"]
+        self.fixtures = None  # the model's own, once `put` has moved them
+        self.seen = env.observation_space if self.key is None else env.observation_space[self.key]
+        actions = env.action_space
+        if not isinstance(actions, gymnasium.spaces.Box):
+            raise TypeError(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
+        if not (numpy.isfinite(actions.low).all() and numpy.isfinite(actions.high).all()):
+            raise TypeError(f"the action space {actions} has no finite low and high to map [-1, 1] onto")
+        self.shape, self.dtype = actions.shape, actions.dtype
+        self.low, self.high = actions.low.astype(numpy.float64), actions.high.astype(numpy.float64)
+        self.middle, self.half = self.low / 2 + self.high / 2, self.high / 2 - self.low / 2
+        self.plain = bool((self.low == -1).all() and (self.high == 1).all())  # an action passes as it is
+
+    def spec(self):
+        import numpy
+
+        return {
+            "n_obs": width(self.seen),
+            "n_act": int(numpy.prod(self.shape)),
+            "horizon": self.env.spec.max_episode_steps if self.env.spec else None,
+        }
+
+    def pick(self, observation):
+        return flat(observation if self.key is None else observation[self.key])
+
+    def done_parts(self, info):
+        if not self.parts:
+            return 0
+        completed = info["episode_task_completions"]
+        return sum(1 << k for k, name in enumerate(self.parts) if name in completed)
+
+    def reset(self, seed):
+        """Flags, parts, reward and observation, as in the worker's answer."""
+        if self.fixtures is not None:
+            restore(self)
+        observation, info = self.env.reset(seed=seed)
+        return self.flags(info), self.done_parts(info), 0.0, self.pick(observation)
+
+    def step(self, action):
+        """As `reset`. `action`: float64, each in [-1, 1]."""
+        action = action.reshape(self.shape)
+        if not self.plain:
+            action = (self.middle + action * self.half).clip(self.low, self.high)
+        observation, reward, terminated, truncated, info = self.env.step(action.astype(self.dtype))
+        flags = self.flags(info) | bool(terminated) | bool(truncated) << 1
+        return flags, self.done_parts(info), float(reward), self.pick(observation)
+
+    @staticmethod
+    def flags(info):
+        success = info.get("success", info.get("is_success"))
+        return 0 if success is None else 4 | bool(success) << 3
+
+    def picture(self):
+        """[height, width, 3] bytes."""
+        import numpy
+
+        drawn = numpy.asarray(self.env.render())
+        if drawn.ndim != 3 or drawn.shape[2] != 3 or drawn.dtype != numpy.uint8:
+            raise TypeError(f"a picture of shape {drawn.shape} and {drawn.dtype}: (height, width, 3) bytes are needed")
+        return drawn
+
+    def close(self):
+        try:
+            self.env.close()
+        except Exception:
+            pass  # it is given up anyway

@@ -1,0 +1,144 @@
+"""Puts an environment where a recording had it. This file comes after environments.py and before worker.py."""
+
+import sys
+
+
+class Adroit:
+    """One of the four hand tasks. A recording has qpos and qvel; what the model holds instead (where the door's frame,
+    the hammer's board, the pen's target or relocate's ball and target are) follows from the recorded observation.
+
+    After a step, MuJoCo's positions of bodies and sites are those of the last substep's start, and qpos that of its
+    end: one substep of the (new) velocity apart. After a reset they belong together. Both are tried, and the one kept
+    whose observation is nearer to the recording's."""
+
+    def __init__(self, env):
+        self.env, self.model, self.data = env, env.model, env.data
+
+    def save(self):
+        return [a.copy() for a in (self.model.body_pos, self.model.body_quat, self.model.site_pos)]
+
+    def restore(self, saved):
+        for to, value in zip((self.model.body_pos, self.model.body_quat, self.model.site_pos), saved):
+            to[:] = value
+
+    def put(self, observation, qpos, qvel):
+        import numpy
+
+        if len(qpos) != self.model.nq or len(qvel) != self.model.nv:
+            raise ValueError(
+                f"{self.model.nq} joint positions and {self.model.nv} velocities (infos/qpos, infos/qvel) are needed,"
+                f" the recording has {len(qpos)} and {len(qvel)}"
+            )
+
+        def gap(lag):
+            return numpy.abs(self.place(observation, qpos, qvel, lag) - observation).max()
+
+        lags = [self.model.opt.timestep, 0.0]
+        return self.place(observation, qpos, qvel, min(lags, key=gap))
+
+    def place(self, observation, qpos, qvel, lag):
+        import mujoco
+
+        before = qpos.copy()
+        mujoco.mj_integratePos(self.model, before, qvel, -lag)
+        self.data.qpos[:], self.data.qvel[:] = before, qvel
+        mujoco.mj_forward(self.model, self.data)
+        self.move_fixtures(observation)
+        mujoco.mj_forward(self.model, self.data)
+        self.data.qpos[:], self.data.qvel[:] = qpos, qvel
+        return self.env._get_obs()
+
+    def shift_body(self, name, by):
+        self.model.body_pos[self.model.body(name).id] += by  # its parent is the world
+
+
+class Door(Adroit):
+    def move_fixtures(self, seen):
+        self.shift_body("frame", seen[32:35] - self.data.site("S_handle").xpos)
+
+
+class Hammer(Adroit):
+    def move_fixtures(self, seen):
+        self.shift_body("nail_board", seen[42:45] - self.data.site("S_target").xpos)
+
+
+class Pen(Adroit):
+    def move_fixtures(self, seen):
+        """Turns the target by the shortest way; its roll about its own axis is in no recording, and shows in none."""
+        import mujoco
+        import numpy
+
+        now = self.data.site("target_top").xpos - self.data.site("target_bottom").xpos
+        now, wanted = now / numpy.linalg.norm(now), seen[36:39] / numpy.linalg.norm(seen[36:39])
+        # Half-way quaternion (1 + now . wanted, now x wanted); opposite directions turn about any normal.
+        turn = numpy.array([1 + now @ wanted, *numpy.cross(now, wanted)])
+        if numpy.linalg.norm(turn) < 1e-6:
+            turn = numpy.array([0, *numpy.cross(now, numpy.eye(3)[numpy.abs(now).argmin()])])
+        body = self.model.body("target").id
+        quat = numpy.zeros(4)
+        mujoco.mju_mulQuat(quat, turn / numpy.linalg.norm(turn), self.model.body_quat[body])
+        self.model.body_quat[body] = quat
+
+
+class Relocate(Adroit):
+    def move_fixtures(self, seen):
+        palm = self.data.site("S_grasp").xpos
+        self.shift_body("Object", palm - seen[30:33] - self.data.body("Object").xpos)
+        target = self.data.site("target")
+        self.model.site_pos[target.id] += palm - seen[33:36] - target.xpos  # a site of the world
+
+
+class Kitchen:
+    """The observation holds all joints: robot positions (9) and velocities (9), objects' positions (21) and velocities
+    (20), each with the noise it was recorded with. The observation given back has noise of its own."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def save(self):
+        return ()
+
+    def restore(self, saved):
+        pass
+
+    def put(self, observation, qpos, qvel):
+        import numpy
+
+        robot, robot_speed, objects, objects_speed = numpy.split(observation, [9, 18, 39])
+        self.env.robot_env.set_state(
+            numpy.concatenate([robot, objects]), numpy.concatenate([robot_speed, objects_speed])
+        )
+        return self.env._get_obs(self.env.robot_env._get_obs())["observation"]
+
+
+KNOWN = {
+    "AdroitHandDoorEnv": Door,
+    "AdroitHandHammerEnv": Hammer,
+    "AdroitHandPenEnv": Pen,
+    "AdroitHandRelocateEnv": Relocate,
+    "KitchenEnv": Kitchen,
+}
+
+
+def scene_of(copy):
+    env = copy.env.unwrapped
+    kind = KNOWN.get(type(env).__name__)
+    if kind is None or not type(env).__module__.startswith("gymnasium_robotics."):
+        raise TypeError(f"{type(env).__name__} cannot be put into a recorded state: only Adroit's and kitchen can")
+    return kind(env)
+
+
+def put(copy, observation, qpos, qvel):
+    """Puts a Copy there, at the start of an episode, and gives the observation of it."""
+    scene = scene_of(copy)
+    if len(observation) != width(copy.seen):
+        raise ValueError(f"an observation of {width(copy.seen)} numbers is needed, the recording has {len(observation)}")
+    if copy.fixtures is None:
+        copy.fixtures = scene.save()
+    copy.reset(0)
+    return scene.put(observation, qpos, qvel)
+
+
+def restore(copy):
+    """The model as it was made: a reset moves only some of what `put` moves."""
+    scene_of(copy).restore(copy.fixtures)
