@@ -164,7 +164,7 @@ impl Simulation {
         for _ in 0..FRAMES {
             self.data.step();
         }
-        self.data.rne_post_constraint();
+        // Gymnasium also has the forces on each body computed here (mj_rnePostConstraint), which no task looks at.
         let (reward, goal) = self.scene.judge(&self.data);
         self.answer.reward = reward;
         self.answer.success = Some(goal);
@@ -197,5 +197,63 @@ impl Simulation {
     fn error(&self, what: &str) -> Error {
         let (seed, step) = self.place;
         Error::new(Kind::Task, what).at(format!("{}, episode seed {seed}, step {step}", self.task.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Hand;
+    use mcnn::{
+        error::Kind,
+        task::{
+            Task as _,
+            adroit::{Adroit, Rewards},
+        },
+    };
+    use std::path::Path;
+
+    #[test]
+    fn an_unstable_state_is_an_error_with_its_place_and_nothing_is_written_to_the_working_directory() {
+        let hand = Hand::new(Adroit::Relocate, Rewards::D4rl).unwrap();
+        let mut simulation = hand.simulate().unwrap();
+        let action = vec![0.5; hand.spec().n_act];
+        let well = simulation.reset(7).unwrap().clone();
+        for bad in [f64::NAN, 1e12] {
+            simulation.reset(7).unwrap();
+            simulation.step(&action).unwrap();
+            simulation.data.qvel_mut()[3] = bad;
+            let error = simulation.step(&action).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(error.kind(), Kind::Task);
+            assert!(
+                text.contains("relocate, episode seed 7, step 2") && text.contains("velocity 3"),
+                "{text}"
+            );
+            assert_eq!(*simulation.reset(7).unwrap(), well, "another episode is as ever");
+        }
+        assert!(!Path::new("MUJOCO_LOG.TXT").exists());
+    }
+
+    #[test]
+    fn what_a_copy_draws_leaves_the_others_alone() {
+        let hand = Hand::new(Adroit::Door, Rewards::D4rl).unwrap();
+        let (mut one, mut other) = (hand.simulate().unwrap(), hand.simulate().unwrap());
+        let first = one.reset(1).unwrap().clone();
+        assert_ne!(*other.reset(2).unwrap(), first);
+        one.data.forward();
+        assert_eq!(*one.observe().unwrap(), first);
+    }
+
+    #[test]
+    fn a_scene_that_mujoco_cannot_read_is_an_error_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("scene.xml");
+        for (text, reason) in [("<mujoco><worldbody/>", "XML"), ("<mujoco/>", "A_WRJ1")] {
+            std::fs::write(&file, text).unwrap();
+            let message = super::compile(&file).unwrap_err().to_string();
+            assert!(message.contains(reason) && message.contains("scene.xml"), "{message}");
+        }
+        let message = super::compile(&folder.path().join("none.xml")).unwrap_err().to_string();
+        assert!(message.contains("none.xml"), "{message}");
     }
 }
