@@ -106,6 +106,11 @@ pub trait Environment {
         None
     }
 
+    /// Joint positions and velocities as the simulator has them now, for recordings, where the task has them.
+    fn state(&self) -> Option<(&[f64], &[f64])> {
+        None
+    }
+
     /// A picture of the scene as it is now, from a copy started with [`Task::start_with_pictures`].
     ///
     /// # Errors
@@ -173,11 +178,11 @@ pub struct Answer {
     pub success: Option<bool>,
 }
 
-/// Writes an action as tasks take it: each number cut to [-1, 1].
+/// Writes an action as tasks take it, `[n_act]`: each number cut to [-1, 1]. For whoever implements [`Environment`].
 ///
 /// # Errors
 /// If it has not the width of `usable`, or holds NaN.
-fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
+pub fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
     let found = if action.len() != usable.len() {
         format!("{} numbers", action.len())
     } else if let Some(i) = action.iter().position(|a| a.is_nan()) {

@@ -1,0 +1,83 @@
+//! The folder that `python/get_mujoco.sh` fills: `lib/` (libmujoco.so, found by the dynamic linker), `assets/` (the
+//! scenes) and `versions` (the pinned packages that both came from).
+
+use mcnn::{Error, Result, error::Kind, task::adroit::Adroit};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+/// The variable that names the folder at run time.
+pub const VARIABLE: &str = "MCNN_MUJOCO";
+const REQUIREMENTS: &str = include_str!("../../../python/requirements.txt");
+const FETCH: &str = "run python/get_mujoco.sh, or let MCNN_MUJOCO name the folder that it filled";
+
+/// The folder that MCNN_MUJOCO names, or else the one that this crate was built with.
+///
+/// # Errors
+/// If neither is known.
+pub fn find() -> Result<PathBuf> {
+    let named = env::var_os(VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+    named.or_else(|| option_env!("ADROIT_MUJOCO").map(PathBuf::from)).ok_or_else(|| {
+        Error::new(Kind::Task, "it is not known where the scenes of the Adroit hand are").next(FETCH)
+    })
+}
+
+/// Looks whether a folder holds the pinned versions.
+///
+/// # Errors
+/// If it does not.
+pub fn check(folder: &Path) -> Result<()> {
+    let found = match fs::read_to_string(folder.join("versions")) {
+        Ok(text) if text.trim_end() == wanted(REQUIREMENTS).join("\n") => return Ok(()),
+        Ok(text) => text.trim_end().replace('\n', ", "),
+        Err(e) => format!("no file `versions` ({e})"),
+    };
+    Err(Error::new(Kind::Task, "the scenes of the Adroit hand are not there in the versions that are needed")
+        .at(folder.display().to_string())
+        .expected(wanted(REQUIREMENTS).join(", "))
+        .found(found)
+        .next(FETCH))
+}
+
+/// The file of a task's scene.
+pub fn scene(folder: &Path, task: Adroit) -> PathBuf {
+    folder.join(format!("assets/adroit_hand/adroit_{}.xml", task.name()))
+}
+
+/// The pinned packages as `versions` has them: sorted, each once (a line has one tag, so some stand twice).
+fn wanted(requirements: &str) -> Vec<&str> {
+    let pins = requirements.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let mut pins: Vec<&str> =
+        pins.filter(|pin| pin.starts_with("mujoco==") || pin.starts_with("gymnasium-robotics==")).collect();
+    pins.sort_unstable();
+    pins.dedup();
+    pins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pins_are_those_of_the_two_packages_each_once() {
+        let text = "# what\ngymnasium==1 # worker\nmujoco==3.1   # worker\ngymnasium-robotics==2 # tests\nmujoco==3.1 # bench\n";
+        assert_eq!(wanted(text), ["gymnasium-robotics==2", "mujoco==3.1"]);
+        assert_eq!(wanted(REQUIREMENTS).len(), 2);
+    }
+
+    #[test]
+    fn a_folder_without_or_with_other_versions_says_what_to_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = check(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("no file `versions`") && message.contains("python/get_mujoco.sh"),
+            "{message}"
+        );
+        fs::write(folder.path().join("versions"), "gymnasium-robotics==1.0\nmujoco==2.0\n").unwrap();
+        let message = check(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("gymnasium-robotics==1.0, mujoco==2.0"), "{message}");
+        fs::write(folder.path().join("versions"), wanted(REQUIREMENTS).join("\n") + "\n").unwrap();
+        check(folder.path()).unwrap();
+    }
+}

@@ -1,0 +1,118 @@
+//! The four Adroit hand tasks (door, hammer, pen, relocate) in this process, on MuJoCo: the very scenes, observations and
+//! rewards of Gymnasium-Robotics 1.4.2 from the same seeds, by D4RL's rules ([`mcnn::task::adroit`]).
+//!
+//! MuJoCo's library is linked when this crate is built, and the scenes are read from the folder that
+//! `python/get_mujoco.sh` fills ([`folder`]). Of policies this crate knows nothing: it is a [`Task`].
+
+pub mod folder;
+mod rotation;
+mod scenes;
+pub mod seeding;
+mod simulation;
+
+pub use simulation::Simulation;
+
+use mcnn::{
+    Error, Result,
+    error::Kind,
+    task::{
+        Environment, Outcome, Spec, Task,
+        adroit::{Adroit, Rewards, Rules},
+        check_action,
+    },
+};
+use mujoco_rs::wrappers::MjModel;
+use std::path::Path;
+
+/// One of the tasks, its scene compiled and ready to be run in any number of copies, from any number of threads.
+#[derive(Debug)]
+pub struct Hand {
+    task: Adroit,
+    rewards: Rewards,
+    spec: Spec,
+    model: MjModel,
+}
+
+impl Hand {
+    /// Compiles the scene of a task found in the folder that [`folder::find`] gives.
+    ///
+    /// # Errors
+    /// If there is no such folder, it is of other versions, or the scene cannot be compiled.
+    pub fn new(task: Adroit, rewards: Rewards) -> Result<Self> {
+        Self::in_folder(&folder::find()?, task, rewards)
+    }
+
+    /// Compiles the scene of a task from a folder that holds `assets/` and `versions`.
+    ///
+    /// # Errors
+    /// As [`Hand::new`].
+    pub fn in_folder(folder: &Path, task: Adroit, rewards: Rewards) -> Result<Self> {
+        folder::check(folder)?;
+        let model = simulation::compile(&folder::scene(folder, task))?;
+        let hand = Self { task, rewards, spec: task.spec(), model };
+        let simulation = hand.simulate()?;
+        let (n_obs, n_act) = (simulation.answer().observation.len(), simulation.n_act());
+        if (n_obs, n_act) != (hand.spec.n_obs, hand.spec.n_act) {
+            let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
+            return Err(Error::new(Kind::Task, "the scene is not that of the task")
+                .at(folder::scene(folder, task).display().to_string())
+                .expected(widths(hand.spec.n_obs, hand.spec.n_act))
+                .found(widths(n_obs, n_act)));
+        }
+        Ok(hand)
+    }
+
+    /// A copy of the scene in double precision, without D4RL's rules: what Gymnasium-Robotics makes of it.
+    ///
+    /// # Errors
+    /// If the scene lacks something that the task needs.
+    pub fn simulate(&self) -> Result<Simulation> {
+        Simulation::new(self.task, self.model.clone())
+    }
+}
+
+impl Task for Hand {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn start(&self) -> Result<Box<dyn Environment>> {
+        Ok(Box::new(Copy {
+            simulation: self.simulate()?,
+            rules: Rules::new(self.task, self.rewards),
+            action: vec![0.0; self.spec.n_act],
+        }))
+    }
+}
+
+/// One running copy.
+struct Copy {
+    simulation: Simulation,
+    rules: Rules,
+    action: Vec<f32>, // [n_act], scratch
+}
+
+impl Environment for Copy {
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        self.rules.reset();
+        write(&self.simulation.reset(seed)?.observation, observation);
+        Ok(())
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
+        check_action(action, &mut self.action)?;
+        let answer = self.simulation.step(&self.action)?;
+        write(&answer.observation, observation);
+        Ok(self.rules.apply(answer))
+    }
+
+    fn state(&self) -> Option<(&[f64], &[f64])> {
+        Some(self.simulation.state())
+    }
+}
+
+fn write(from: &[f64], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from as f32;
+    }
+}

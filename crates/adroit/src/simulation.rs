@@ -1,0 +1,259 @@
+//! MuJoCo itself: a compiled scene, one running copy of it, and what it says when something goes wrong.
+
+use crate::{
+    scenes::{self, Data, Scene},
+    seeding::Draw,
+};
+use mcnn::{
+    Error, Result,
+    error::Kind,
+    task::{Answer, adroit::Adroit},
+};
+use mujoco_rs::{
+    logging::set_log_handler,
+    wrappers::{
+        MjData, MjModel,
+        mj_data::MjtWarning,
+        mj_logging::{MjLogMessage, MjtLogLevel},
+        mj_model::MjtObjBase,
+    },
+};
+use std::{fmt, path::Path, sync::Once};
+
+/// Steps of the simulation in one of the task: 5 of 2 ms.
+pub const FRAMES: usize = 5;
+
+/// What MuJoCo warns of when the state is no longer finite or too large. It then starts the scene anew in the midst of an
+/// episode, which here is an error.
+const UNSTABLE: [(MjtWarning, &str); 3] = [
+    (MjtWarning::mjWARN_BADQPOS, "position"),
+    (MjtWarning::mjWARN_BADQVEL, "velocity"),
+    (MjtWarning::mjWARN_BADQACC, "acceleration"),
+];
+
+/// Compiles a scene.
+pub fn compile(file: &Path) -> Result<MjModel> {
+    static QUIET: Once = Once::new();
+    // SAFETY: MuJoCo must not be in use by another thread. Everything of this crate that uses it needs a compiled scene
+    // first, and no thread passes this line before the call is over.
+    QUIET.call_once(|| unsafe { set_log_handler(heard) });
+    let refused = |found: String| {
+        Error::new(Kind::Task, "MuJoCo cannot use the scene")
+            .at(file.display().to_string())
+            .found(found)
+            .next("put the scenes of python/get_mujoco.sh back")
+    };
+    let mut model = MjModel::from_xml(file).map_err(|e| refused(e.to_string()))?;
+    soften(&mut model).map_err(|e| e.within(file.display()))?;
+    Ok(model)
+}
+
+/// Hears MuJoCo's messages, which would otherwise be written to MUJOCO_LOG.TXT in the working directory. Of warnings, those
+/// that matter are counted in the state and looked for after every step; after an error MuJoCo ends the process.
+fn heard(message: &MjLogMessage) {
+    if message.level() == MjtLogLevel::mjLOG_ERROR {
+        eprintln!("error: MuJoCo: {}", message.subject());
+    }
+}
+
+/// Gives the actuators the gains that the tasks have instead of those in the file.
+fn soften(model: &mut MjModel) -> Result<()> {
+    for (first, last, gain) in [("A_WRJ1", "A_WRJ0", 10.0), ("A_FFJ3", "A_THJ0", 1.0)] {
+        let id = |name| scenes::id(model, MjtObjBase::mjOBJ_ACTUATOR, name);
+        let actuators = id(first)?..=id(last)?;
+        for bias in &mut model.actuator_biasprm_mut()[actuators.clone()] {
+            bias[..3].copy_from_slice(&[0.0, -gain, 0.0]);
+        }
+        // SAFETY: only an actuator with a plug-in or a motor model takes places in memory from these numbers; those here
+        // have a constant gain, and take a factor.
+        for gains in &mut unsafe { model.actuator_gainprm_mut() }[actuators] {
+            gains[..3].copy_from_slice(&[gain, 0.0, 0.0]);
+        }
+    }
+    Ok(())
+}
+
+/// One copy of a task's scene, in double precision: what Gymnasium-Robotics makes of a seed and actions, without D4RL's
+/// rules ([`mcnn::task::adroit::Rules`]).
+///
+/// It owns a copy of the compiled model (a copy in memory; nothing is compiled again), because a reset writes where things
+/// are into the model, which other copies read meanwhile.
+pub struct Simulation {
+    task: Adroit,
+    scene: Box<dyn Scene>,
+    data: Data,
+    controls: Vec<[f64; 2]>, // [n_act]: middle and half the width of each actuator's range
+    answer: Answer,
+    place: (u64, usize), // seed and step of the episode, for reports
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("task", &self.task)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Simulation {
+    /// A copy that has seen the reset of seed 0.
+    pub(crate) fn new(task: Adroit, model: MjModel) -> Result<Self> {
+        let controls = model
+            .actuator_ctrlrange()
+            .iter()
+            .map(|&[low, high]| [(low + high) / 2.0, 0.5 * (high - low)])
+            .collect();
+        let scene = scenes::find(task, &model)?;
+        let data = MjData::try_new(Box::new(model))
+            .map_err(|e| Error::new(Kind::Task, "a simulation cannot be started").found(e.to_string()))?;
+        let answer = Answer { observation: Vec::new(), reward: 0.0, done: false, success: None };
+        let mut simulation = Self { task, scene, data, controls, answer, place: (0, 0) };
+        simulation.reset(0)?;
+        Ok(simulation)
+    }
+
+    /// Numbers in an action.
+    pub fn n_act(&self) -> usize {
+        self.controls.len()
+    }
+
+    /// The last answer.
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
+
+    /// Positions and velocities of all joints, as MuJoCo has them (`qpos`, `qvel`).
+    pub fn state(&self) -> (&[f64], &[f64]) {
+        (self.data.qpos(), self.data.qvel())
+    }
+
+    /// Starts the episode of a seed. The answer's reward is 0.
+    ///
+    /// # Errors
+    /// If the state is not finite.
+    pub fn reset(&mut self, seed: u64) -> Result<&Answer> {
+        self.place = (seed, 0);
+        self.data.reset();
+        // SAFETY: the model stays the same one; the scene writes numbers into places and turns of things, of which MuJoCo
+        // allows any at any time.
+        let model = unsafe { self.data.model_mut() };
+        self.scene.lay_out(model, &mut Draw::new(seed));
+        self.data.forward();
+        self.scene.look(&self.data);
+        self.answer.reward = 0.0;
+        self.answer.success = None;
+        self.observe()
+    }
+
+    /// One step of the task. `action`: `[n_act]`, each cut to [-1, 1].
+    ///
+    /// # Errors
+    /// If the simulation has become unstable.
+    ///
+    /// # Panics
+    /// If the action has not `n_act` numbers.
+    pub fn step(&mut self, action: &[f32]) -> Result<&Answer> {
+        assert_eq!(action.len(), self.controls.len(), "numbers in an action");
+        self.place.1 += 1;
+        for (control, (a, [middle, half])) in
+            self.data.ctrl_mut().iter_mut().zip(action.iter().zip(&self.controls))
+        {
+            *control = middle + f64::from(a.clamp(-1.0, 1.0)) * half;
+        }
+        for _ in 0..FRAMES {
+            self.data.step();
+        }
+        // Gymnasium also has the forces on each body computed here (mj_rnePostConstraint), which no task looks at.
+        let (reward, goal) = self.scene.judge(&self.data);
+        self.answer.reward = reward;
+        self.answer.success = Some(goal);
+        self.observe()
+    }
+
+    /// Fills in what is observed, and looks whether all is well.
+    fn observe(&mut self) -> Result<&Answer> {
+        let warnings = self.data.warning();
+        for (kind, of) in UNSTABLE {
+            let warning = &warnings[kind as usize];
+            if warning.number > 0 {
+                let found = format!("{of} {} that is not finite or too large", warning.lastinfo);
+                return Err(self.error("the simulation became unstable").found(found));
+            }
+        }
+        self.answer.observation.clear();
+        self.scene.observe(&self.data, &mut self.answer.observation);
+        if let Some(i) = self.answer.observation.iter().position(|x| !(*x as f32).is_finite()) {
+            let found = format!("{} as number {i}", self.answer.observation[i]);
+            return Err(self.error("the simulation gave an observation that is not finite").found(found));
+        }
+        if !self.answer.reward.is_finite() {
+            let found = self.answer.reward.to_string();
+            return Err(self.error("the simulation gave a reward that is not finite").found(found));
+        }
+        Ok(&self.answer)
+    }
+
+    fn error(&self, what: &str) -> Error {
+        let (seed, step) = self.place;
+        Error::new(Kind::Task, what).at(format!("{}, episode seed {seed}, step {step}", self.task.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Hand;
+    use mcnn::{
+        error::Kind,
+        task::{
+            Task as _,
+            adroit::{Adroit, Rewards},
+        },
+    };
+    use std::path::Path;
+
+    #[test]
+    fn an_unstable_state_is_an_error_with_its_place_and_nothing_is_written_to_the_working_directory() {
+        let hand = Hand::new(Adroit::Relocate, Rewards::D4rl).unwrap();
+        let mut simulation = hand.simulate().unwrap();
+        let action = vec![0.5; hand.spec().n_act];
+        let well = simulation.reset(7).unwrap().clone();
+        for bad in [f64::NAN, 1e12] {
+            simulation.reset(7).unwrap();
+            simulation.step(&action).unwrap();
+            simulation.data.qvel_mut()[3] = bad;
+            let error = simulation.step(&action).unwrap_err();
+            let text = error.to_string();
+            assert_eq!(error.kind(), Kind::Task);
+            assert!(
+                text.contains("relocate, episode seed 7, step 2") && text.contains("velocity 3"),
+                "{text}"
+            );
+            assert_eq!(*simulation.reset(7).unwrap(), well, "another episode is as ever");
+        }
+        assert!(!Path::new("MUJOCO_LOG.TXT").exists());
+    }
+
+    #[test]
+    fn what_a_copy_draws_leaves_the_others_alone() {
+        let hand = Hand::new(Adroit::Door, Rewards::D4rl).unwrap();
+        let (mut one, mut other) = (hand.simulate().unwrap(), hand.simulate().unwrap());
+        let first = one.reset(1).unwrap().clone();
+        assert_ne!(*other.reset(2).unwrap(), first);
+        one.data.forward();
+        assert_eq!(*one.observe().unwrap(), first);
+    }
+
+    #[test]
+    fn a_scene_that_mujoco_cannot_read_is_an_error_with_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("scene.xml");
+        for (text, reason) in [("<mujoco><worldbody/>", "XML"), ("<mujoco/>", "A_WRJ1")] {
+            std::fs::write(&file, text).unwrap();
+            let message = super::compile(&file).unwrap_err().to_string();
+            assert!(message.contains(reason) && message.contains("scene.xml"), "{message}");
+        }
+        let message = super::compile(&folder.path().join("none.xml")).unwrap_err().to_string();
+        assert!(message.contains("none.xml"), "{message}");
+    }
+}
