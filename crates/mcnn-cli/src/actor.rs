@@ -17,7 +17,8 @@ impl Actor {
     pub fn read(path: &Path) -> Result<Self> {
         let mut start = [0; 2];
         // A file too short, or not there, is for the policy's reader to refuse.
-        let zip = std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *b"PK";
+        let zip =
+            std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *b"PK";
         if zip {
             return Ok(Self::Expert(GaussianPolicy::read(path)?));
         }
@@ -63,4 +64,3 @@ impl Actor {
         }
     }
 }
-

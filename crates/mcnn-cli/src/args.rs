@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use mcnn::{
     data::Step,
     envelope::Activation,
+    expert::Noise,
     memory::{Amount, By},
     task::adroit::Rewards,
     train::{Distances, Lambda},
@@ -35,6 +36,10 @@ pub enum Verb {
     Learn(LearnArgs),
     /// Train a policy that its memories hold.
     Train(TrainArgs),
+    /// Record episodes of an expert or a policy as demonstrations.
+    Collect(CollectArgs),
+    /// Show a recorded episode in its simulator.
+    Replay(ReplayArgs),
     /// Run a policy on a task.
     Eval(EvalArgs),
     /// Run several policies on the same episodes of a task.
@@ -208,18 +213,110 @@ pub struct Episodes {
     pub lanes: u16,
 }
 
+impl Episodes {
+    /// As the library takes it.
+    pub fn run(&self) -> mcnn::Result<mcnn::eval::Run> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = self.threads.unwrap_or(cores);
+        if threads == 0 || threads > 1024 {
+            return Err(mcnn::Error::new(mcnn::error::Kind::Settings, "threads out of range")
+                .at("--threads")
+                .expected("1 to 1024")
+                .found(threads.to_string()));
+        }
+        Ok(mcnn::eval::Run {
+            episodes: self.episodes as usize,
+            first_seed: self.seed,
+            threads,
+            lanes: self.lanes.into(),
+            trace: false,
+        })
+    }
+}
+
 #[derive(Args, Debug)]
 pub struct EvalArgs {
-    /// A policy, from `mcnn train`.
+    /// A policy from `mcnn train`, or an expert's .npz.
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
     #[command(flatten)]
     pub episodes: Episodes,
+    #[command(flatten)]
+    pub video: Video,
+}
+
+#[derive(Args, Debug)]
+pub struct CollectArgs {
+    /// Who acts: an expert's .npz, or a policy from `mcnn train`. `drive` has a scripted expert of its own.
+    #[arg(long = "expert", visible_alias = "policy", value_name = "FILE")]
+    pub actor: Option<PathBuf>,
+    /// Noise on the actions: none, policy (the expert's own Gaussian), gaussian:STD, or correlated:STD[:KEPT].
+    #[arg(long, default_value = "none")]
+    pub noise: Noise,
+    #[command(flatten)]
+    pub episodes: Episodes,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    /// The task they are of.
+    #[arg(long)]
+    pub task: String,
+    /// The episode, counted from 0.
+    #[arg(long, value_name = "N")]
+    pub episode: usize,
+    /// The film to write, .gif or .mp4.
+    #[arg(long, value_name = "FILE")]
+    pub video: PathBuf,
+    #[command(flatten)]
+    pub filming: Filming,
+    /// A policy whose distances to its memories are drawn.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Run the recorded actions from this seed's reset, instead of putting the scene where the recording has it.
+    #[arg(long, value_name = "SEED")]
+    pub from_seed: Option<u64>,
+    /// Overwrite the film if it is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl ReplayArgs {
+    /// The file to be written.
+    pub fn output(&self) -> Output {
+        Output { path: self.video.clone(), force: self.force }
+    }
+}
+
+/// How often to take a picture.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Filming {
+    /// Take a picture every N steps.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub video_every: u32,
+}
+
+/// A film of the first episodes.
+#[derive(Args, Debug, Clone)]
+pub struct Video {
+    /// Film the first episodes, .gif or .mp4, with the distance to the memories drawn below.
+    #[arg(long, value_name = "FILE")]
+    pub video: Option<PathBuf>,
+    /// How many of them.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub video_episodes: u32,
+    #[command(flatten)]
+    pub filming: Filming,
 }
 
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// Policies, from `mcnn train`.
+    /// Policies from `mcnn train`, or experts' .npz.
     #[arg(value_name = "POLICY", required = true, num_args = 2..)]
     pub policies: Vec<PathBuf>,
     #[command(flatten)]

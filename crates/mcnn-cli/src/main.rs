@@ -1,12 +1,15 @@
 //! The binary `mcnn`. Results go to stdout, everything else to stderr. It exits with 0 when done, 1 when the answer
 //! is no, 2 when it failed, and 130 when it was interrupted and kept what it had.
 
+mod actor;
 mod args;
 mod commands;
+mod film;
 mod page;
 mod print;
 mod progress;
 mod run_folder;
+mod tasks;
 mod tensorboard;
 
 use std::process::ExitCode;
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
         Verb::Make(args) => commands::make::run(&args),
         Verb::Learn(args) => commands::learn::run(&args),
         Verb::Train(args) => commands::train::run(&args),
+        Verb::Collect(args) => commands::collect::run(&args),
+        Verb::Replay(args) => commands::replay::run(&args),
         Verb::Eval(args) => commands::eval::run(&args),
         Verb::Compare(args) => commands::compare::run(&args),
         Verb::Explain(args) => commands::explain::run(&args),

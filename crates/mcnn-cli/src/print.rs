@@ -8,9 +8,11 @@ use mcnn::{
     train::Lambda,
 };
 
+use crate::film::Filmed;
+
 use crate::commands::{
-    compare::Compared, demo::Demonstrated, eval::Evaluated, explain::Explained, learn::Learnt, make::Made,
-    train::Trained,
+    collect::Recorded, compare::Compared, demo::Demonstrated, eval::Evaluated, explain::Explained,
+    learn::Learnt, make::Made, replay::Replayed, train::Trained,
 };
 
 /// Writes a line to a string, which cannot fail.
@@ -30,9 +32,11 @@ pub fn tour() -> String {
   mcnn inspect drive.npz                                what a file of demonstrations holds
   mcnn learn drive.npz --fraction 0.1 -o m.safetensors  choose the memories
   mcnn train drive.npz m.safetensors -o p.safetensors   train a policy that they hold
-  mcnn eval p.safetensors --task drive                  run it in closed loop
+  mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)
   mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
+  mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
+  mcnn replay more.hdf5 --task drive --episode 0 --video out.gif
 
 Tasks: drive (built in), door, hammer, pen, relocate, kitchen, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
 "
@@ -119,6 +123,75 @@ pub fn made(m: &Made) -> String {
         m.seed,
         m.seed + m.episodes as u64 - 1
     )
+}
+
+pub fn recorded(r: &Recorded) -> String {
+    let mut out = String::new();
+    line!(
+        out,
+        "{}: {} episodes, {} steps of {}, seeds {} to {}, in {:.1} s ({:.0} steps/s)",
+        r.file,
+        r.episodes,
+        r.steps,
+        r.task,
+        r.seeds[0],
+        r.seeds[1],
+        r.seconds,
+        r.steps as f64 / r.seconds
+    );
+    line!(
+        out,
+        "  actor      {}{}, noise {}",
+        r.actor,
+        r.policy.as_ref().map_or(String::new(), |p| format!(" ({p:.12})")),
+        r.noise
+    );
+    let score = r.score.map_or(String::new(), |s| format!(", mean score {s:.1}"));
+    line!(out, "  return     mean {:.2}{score}", r.mean_return);
+    if let Some(won) = r.successes {
+        line!(out, "  successes  {won} of {}", r.episodes);
+    }
+    if r.interrupted {
+        line!(out, "  interrupted: the episodes that were whole are in the file");
+    }
+    if r.failed > 0 {
+        let first = r.first_failure.as_deref().unwrap_or("");
+        line!(out, "  FAILED     {} episodes, not in the file; the first: {first}", r.failed);
+    }
+    out
+}
+
+pub fn replayed(r: &Replayed) -> String {
+    let mut out = String::new();
+    line!(out, "{}: episode {} of {}, {} steps, {} frames", r.file, r.episode, r.task, r.steps, r.frames);
+    let how = match r.by {
+        "state" => "the scene was put where the recording has it",
+        _ => "the recorded actions were run from the recorded seed",
+    };
+    line!(out, "  {how}; observations differ by at most {:.1e}, at step {}", r.difference, r.at);
+    if r.difference > 0.01 {
+        line!(
+            out,
+            "  more than rounding: another task, seed or version of the simulator, or noise in the recording"
+        );
+    }
+    if r.interrupted {
+        line!(out, "  interrupted: the film ends there");
+    }
+    out
+}
+
+fn filmed(out: &mut String, film: &Option<Filmed>) {
+    if let Some(film) = film {
+        let cut = if film.interrupted { ", interrupted" } else { "" };
+        line!(
+            out,
+            "  film       {}: {} frames of {} episodes{cut}",
+            film.file,
+            film.frames,
+            film.episodes.len()
+        );
+    }
 }
 
 pub fn learnt(l: &Learnt) -> String {
@@ -281,6 +354,7 @@ pub fn evaluated(e: &Evaluated) -> String {
     }
     line!(out, "  latency    {:.1} us an action (p99 {:.1})", s.latency_us.p50, s.latency_us.p99);
     line!(out, "  interval   {} episodes would halve it", e.episodes_to_halve);
+    filmed(&mut out, &e.film);
     failures(&mut out, e);
     out
 }

@@ -18,7 +18,9 @@ fn has(value: &Value, expected: &[&str]) {
 fn nothing_prints_the_tour_and_every_verb_has_help() {
     let bench = Bench::new();
     let tour = bench.ok("");
-    for verb in ["demo", "make", "inspect", "learn", "train", "eval", "compare", "explain"] {
+    for verb in
+        ["demo", "make", "inspect", "learn", "train", "eval", "compare", "explain", "collect", "replay"]
+    {
         assert!(tour.contains(&format!("mcnn {verb}")), "{verb}");
         assert!(bench.ok(&format!("{verb} --help")).contains("Usage"));
     }
@@ -186,6 +188,8 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "eval p.safetensors --task drive --episodes 2",
         "compare p.safetensors q.safetensors --task drive --episodes 2",
         "explain p.safetensors --in drive.npz --at 0:5",
+        "collect --task drive --episodes 2 -o c.hdf5",
+        "replay c.hdf5 --task drive --episode 0 --video c.gif --video-every 100",
         "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",
     ] {
         let value = bench.json(line);

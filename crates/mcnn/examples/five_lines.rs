@@ -28,7 +28,8 @@ fn main() -> mcnn::Result<()> {
 /// Five laps of the built-in task by its scripted expert.
 fn laps() -> mcnn::Result<data::Demonstrations> {
     let drive = task::drive::Drive::new();
-    let laps = eval::collect(&drive, &task::drive::Expert::default(), 5, 0)?;
+    let how = eval::Run { episodes: 5, first_seed: 0, threads: 1, lanes: 1, trace: false };
+    let laps = eval::collect(&task::drive::Expert::default(), &drive, &how, &|_| true)?;
     let parts = data::Parts {
         n_obs: task::drive::N_OBS,
         n_act: task::drive::N_ACT,

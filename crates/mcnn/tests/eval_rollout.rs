@@ -4,6 +4,7 @@ use mcnn::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
     eval::{Episode, Run, Summary, collect, compare, rollout},
+    expert::{Noise, Noisy},
     seed::Seed,
     task::{
         Environment, Outcome, Spec, Task,
@@ -32,6 +33,7 @@ struct Counting {
     seed: u64,
     t: u64,
     broken: bool,
+    state: [f64; 2], // seed and t
 }
 
 impl Count {
@@ -55,7 +57,7 @@ impl Task for Count {
 
     fn start(&self) -> Result<Box<dyn Environment>> {
         self.started.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(Counting { seed: 0, t: 0, broken: false }))
+        Ok(Box::new(Counting { seed: 0, t: 0, broken: false, state: [0.0; 2] }))
     }
 }
 
@@ -64,13 +66,14 @@ impl Environment for Counting {
         if self.broken {
             return Err(Error::new(Kind::Task, "used after it broke"));
         }
-        (self.seed, self.t) = (seed, 0);
+        (self.seed, self.t, self.state) = (seed, 0, [seed as f64, 0.0]);
         observation.copy_from_slice(&[seed as f32, 0.0]);
         Ok(())
     }
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
         self.t += 1;
+        self.state[1] += 1.0;
         if self.seed == 103 && self.t == 2 {
             self.broken = true;
             return Err(Error::new(Kind::Task, "the simulator broke"));
@@ -83,6 +86,10 @@ impl Environment for Counting {
             goal: self.t.is_multiple_of(2),
             parts: 0,
         })
+    }
+
+    fn state(&self) -> Option<(&[f64], &[f64])> {
+        Some((&self.state[..1], &self.state[1..]))
     }
 }
 
@@ -239,8 +246,15 @@ fn what_does_not_fit_is_refused_before_anything_starts() {
 fn collected_steps_are_those_of_the_rollout() {
     let task = Drive::new();
     let noisy = Expert::noisy(0.2, 0.5).unwrap();
-    let all = collect(&task, &noisy, 4, 100).unwrap();
+    let with = |threads, lanes| {
+        let mut all = collect(&noisy, &task, &Run { lanes, ..run(4, threads) }, &|_| true).unwrap();
+        all.episodes = timeless(&all.episodes);
+        all
+    };
+    let all = with(1, 1);
+    assert_eq!(all, with(2, 3));
     let same = rollout(&noisy, &task, &run(4, 1), &|_| ()).unwrap();
+    assert_eq!(all.episodes, timeless(&same));
     let ends = same.iter().scan(0, |end, e| {
         *end += e.length;
         Some(*end)
@@ -248,15 +262,37 @@ fn collected_steps_are_those_of_the_rollout() {
     assert!(all.ends.iter().copied().eq(ends));
     let n = *all.ends.last().unwrap();
     assert_eq!((all.states.len(), all.actions.len(), all.rewards.len()), (n * 10, n * 2, n));
-    assert!(all.successes.iter().copied().eq(same.iter().map(|e| e.success)));
     let ret: f64 = all.rewards[..all.ends[0]].iter().map(|&r| f64::from(r)).sum();
     assert!((ret - same[0].ret).abs() < 1e-3);
     // A state is what was seen before its action: the first is the reset's, not yet moved by it.
     let mut first = [0.0; 10];
     task.start().unwrap().reset(100, &mut first).unwrap();
     assert_eq!(all.states[..10], first);
-    assert!(collect(&Count::new(), &Constant(0.0), 5, 100).is_err());
+    assert_eq!((all.qpos, all.intended.len()), ((0, vec![]), 0));
+}
+
+#[test]
+fn collecting_goes_on_past_failures_and_keeps_what_the_simulator_and_the_actor_say() {
+    let noisy = Noisy::new(Constant(0.5), Noise::Gaussian(0.1), None).unwrap();
+    let all = collect(&noisy, &Count::new(), &run(5, 2), &|_| true).unwrap();
+    assert_eq!((all.episodes.len(), all.failed.len(), all.failed[0].seed), (4, 1, 103));
+    // Seed 101 ends at step 4 by itself, the others are cut.
+    assert!(all.episodes.iter().map(|e| e.terminal).eq([false, true, false, false]));
+    assert_eq!(all.ends, [6, 10, 16, 22]);
+    // The simulator's state is the one in which the action was taken.
+    let column = |k: usize| all.states.chunks(2).map(|o| o[k]).collect::<Vec<f32>>();
+    assert_eq!((all.qpos.clone(), all.qvel.clone()), ((1, column(0)), (1, column(1))));
+    assert_eq!(all.intended, [0.5; 22]);
+    assert!(all.actions.iter().all(|a| *a != 0.5));
     // Actions are kept as the task took them.
-    let cut = collect(&Count::new(), &Constant(-2.0), 2, 100).unwrap();
+    let cut = collect(&Constant(-2.0), &Count::new(), &run(2, 1), &|_| true).unwrap();
     assert_eq!(cut.actions, [-1.0; 10]);
+}
+
+#[test]
+fn collecting_stops_when_told_and_keeps_what_is_whole() {
+    let all = collect(&Constant(0.5), &Count::new(), &run(5, 1), &|e| e.seed != 101).unwrap();
+    assert!(all.episodes.iter().map(|e| e.seed).eq([100, 101]));
+    let all = collect(&Constant(0.5), &Count::new(), &Run { lanes: 3, ..run(5, 1) }, &|_| false).unwrap();
+    assert!(all.episodes.iter().map(|e| e.seed).eq([100, 101, 102]), "those on their way come to their end");
 }

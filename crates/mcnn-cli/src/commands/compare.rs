@@ -3,16 +3,15 @@
 use mcnn::{
     Result,
     eval::{Comparison, compare},
-    file,
     seed::Seed,
 };
 use serde::Serialize;
 
 use super::{
     Done,
-    eval::{Evaluated, episodes, evaluated, stem, task},
+    eval::{Evaluated, episodes, evaluated, stem},
 };
-use crate::{args::CompareArgs, print};
+use crate::{actor::Actor, args::CompareArgs, print, tasks};
 
 /// What a comparison came to.
 #[derive(Serialize)]
@@ -26,19 +25,19 @@ pub struct Compared {
 }
 
 pub fn run(args: &CompareArgs) -> Result<Done> {
-    let policies = args.policies.iter().map(|p| file::read_policy(p)).collect::<Result<Vec<_>>>()?;
+    let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
-    let task = task(&args.episodes)?;
+    let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
     let mut runs = Vec::new();
-    for ((policy, _), name) in policies.iter().zip(&files) {
-        runs.push((name.clone(), episodes(policy, task.as_ref(), &args.episodes, name)?));
+    for (actor, name) in actors.iter().zip(&files) {
+        runs.push((name.clone(), episodes(actor.act(), task.as_ref(), &args.episodes, name)?));
     }
     let named: Vec<(&str, &[_])> = runs.iter().map(|(name, run)| (name.as_str(), run.as_slice())).collect();
     let differences = compare(&named, task.spec(), Seed(args.episodes.seed).fork("bootstrap"))?;
-    let policies = policies
-        .into_iter()
+    let policies = actors
+        .iter()
         .zip(&runs)
-        .map(|((policy, print), (_, run))| evaluated(&policy, print, task.as_ref(), run, args.episodes.seed))
+        .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.seed))
         .collect();
     let report = Compared { policies, files, differences };
     let failed = report.policies.iter().any(|p| p.summary.failed > 0);

@@ -1,24 +1,27 @@
-//! `mcnn eval`, and the rollouts it shares with `mcnn compare`.
+//! `mcnn eval`, and the rollouts it shares with other verbs.
 
-use std::{num::NonZero, path::Path};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use mcnn::{
-    Error, Result,
+    Result,
     act::Act,
-    error::Kind,
-    eval::{Episode, Run, Summary, rollout},
-    file,
-    policy::Policy,
+    eval::{Episode, Summary, rollout},
     seed::Seed,
-    task::{self, Task},
+    task::Task,
 };
 use serde::Serialize;
 
 use super::Done;
 use crate::{
+    actor::Actor,
     args::{Episodes, EvalArgs},
+    film::{self, Filmed},
     print,
     progress::Progress,
+    tasks,
 };
 
 /// What an evaluation came to.
@@ -34,64 +37,57 @@ pub struct Evaluated {
     pub first_failure: Option<String>,
     /// Episodes that would halve the interval of the return.
     pub episodes_to_halve: usize,
+    /// The film, if one was asked for.
+    pub film: Option<Filmed>,
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
-    let (policy, fingerprint) = file::read_policy(&args.policy)?;
-    let task = task(&args.episodes)?;
-    let episodes = episodes(&policy, task.as_ref(), &args.episodes, "running")?;
-    let report = evaluated(&policy, fingerprint, task.as_ref(), &episodes, args.episodes.seed);
-    Ok(Done::new(&report, print::evaluated(&report)).failed_if(report.summary.failed > 0))
+    let actor = Actor::read(&args.policy)?;
+    // Before the episodes are run: that no film can be made should not be known only after them.
+    let studio = args.video.video.as_deref().map(|path| film::check(path, &args.episodes)).transpose()?;
+    let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
+    let run = episodes(actor.act(), task.as_ref(), &args.episodes, "running")?;
+    let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.seed);
+    if let Some(studio) = studio {
+        report.film = Some(studio.shoot(&actor, args.episodes.seed, &args.video)?);
+    }
+    let interrupted = report.film.as_ref().is_some_and(|film| film.interrupted);
+    let done = Done::new(&report, print::evaluated(&report));
+    Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(report.summary.failed > 0))
 }
 
-pub fn evaluated(
-    policy: &Policy,
-    print: String,
-    task: &dyn Task,
-    episodes: &[Episode],
-    seed: u64,
-) -> Evaluated {
-    let failure =
-        episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)));
+pub fn evaluated(actor: &Actor, task: &dyn Task, episodes: &[Episode], seed: u64) -> Evaluated {
     Evaluated {
-        summary: Summary::new(print, task.spec(), episodes, Seed(seed).fork("bootstrap")),
-        name: policy.name(),
+        summary: Summary::new(actor.fingerprint(), task.spec(), episodes, Seed(seed).fork("bootstrap")),
+        name: actor.name(),
         returns: episodes.iter().map(|e| e.error.is_none().then_some(e.ret)).collect(),
-        first_failure: failure,
+        first_failure: first_failure(episodes),
         // The width of an interval falls with the square root of the number of episodes.
         episodes_to_halve: 4 * episodes.len(),
+        film: None,
     }
 }
 
-/// The task asked for; what its preparation says goes to stderr.
-pub fn task(args: &Episodes) -> Result<Box<dyn Task>> {
-    task::named(&args.task, args.reward, &|line| eprintln!("{line}"))
+/// What ended the first of the episodes that failed.
+pub fn first_failure(episodes: &[Episode]) -> Option<String> {
+    episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)))
 }
 
 /// Runs the episodes asked for, with progress.
 pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, doing: &str) -> Result<Vec<Episode>> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let run = Run {
-        episodes: args.episodes as usize,
-        first_seed: args.seed,
-        threads: args.threads.unwrap_or(cores),
-        lanes: args.lanes.into(),
-        trace: false,
-    };
-    if run.threads == 0 || run.threads > 1024 {
-        return Err(Error::new(Kind::Settings, "threads out of range")
-            .at("--threads")
-            .expected("1 to 1024")
-            .found(run.threads.to_string()));
-    }
-    let progress = std::sync::Mutex::new((0, Progress::new(doing, 0, run.episodes as u64)));
-    let each = |episode: &Episode| {
-        let mut progress = progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let run = args.run()?;
+    rollout(act, task, &run, &told(doing, run.episodes))
+}
+
+/// Progress for whoever runs episodes: to be called as each ends, from any thread.
+pub fn told(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
+    let progress = Mutex::new((0, Progress::new(doing, 0, episodes as u64)));
+    move |episode: &Episode| {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.0 += 1;
         let done = progress.0;
         progress.1.at(done, &format!("return {:.1}", episode.ret));
-    };
-    rollout(act, task, &run, &each)
+    }
 }
 
 /// A file's name without its folders and ending, to call a policy by.

@@ -4,7 +4,7 @@ use mcnn::{
     Error, Result,
     data::{ActionRange, Demonstrations, Parts, write_npz},
     error::Kind,
-    eval::collect,
+    eval::{Run, collect},
     task::drive::{Drive, Expert},
 };
 use serde::Serialize;
@@ -54,8 +54,9 @@ pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, u
             .found(noise.to_string()));
     }
     let expert = Expert::noisy(noise, CARRIED)?;
-    let all = collect(&Drive::new(), &expert, episodes, seed)?;
     let task = Drive::new();
+    let run = Run { episodes, first_seed: seed, threads: 1, lanes: 1, trace: false };
+    let all = collect(&expert, &task, &run, &|_| true)?;
     let spec = mcnn::task::Task::spec(&task);
     let parts = Parts {
         n_obs: spec.n_obs,
@@ -65,6 +66,6 @@ pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, u
         rewards: Some(all.rewards),
         ends: all.ends,
     };
-    let successes = all.successes.iter().filter(|s| **s == Some(true)).count();
+    let successes = all.episodes.iter().filter(|e| e.success == Some(true)).count();
     Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes))
 }

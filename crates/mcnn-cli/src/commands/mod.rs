@@ -1,5 +1,6 @@
 //! The verbs. Each takes checked arguments and returns a report; none prints a result.
 
+pub mod collect;
 pub mod compare;
 pub mod demo;
 pub mod eval;
@@ -7,9 +8,16 @@ pub mod explain;
 pub mod inspect;
 pub mod learn;
 pub mod make;
+pub mod replay;
 pub mod train;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use mcnn::{
     Error, Result,
@@ -60,6 +68,15 @@ pub fn all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
 
 fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
     Error::new(Kind::Settings, "threads cannot be started").found(error.to_string())
+}
+
+/// A flag that Ctrl-C sets from now on, instead of ending the program.
+pub fn interrupted() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed))
+        .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
+    Ok(flag)
 }
 
 /// Refuses early, before hours of work, what could not be written at the end.

@@ -1,10 +1,7 @@
 //! `mcnn train`.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -85,11 +82,8 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         seed: Seed(args.seed),
     };
     let run = all_cores(|| prepare(args, &data, codebook, settings, &folder))??;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
-        .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
-    let report = train(args, run, folder, &interrupted)?;
+    let flag = super::interrupted()?;
+    let report = train(args, run, folder, &flag)?;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::trained(&report)) })
 }

@@ -44,7 +44,9 @@ impl Strip {
         let (width, height) =
             (picture.width.next_multiple_of(2), (picture.height + BAND).next_multiple_of(2));
         let mut page = Page { width, height, rgb: GROUND.repeat(width * height) };
-        for (to, from) in page.rgb.chunks_exact_mut(3 * width).zip(picture.rgb.chunks_exact(3 * picture.width)) {
+        for (to, from) in
+            page.rgb.chunks_exact_mut(3 * width).zip(picture.rgb.chunks_exact(3 * picture.width))
+        {
             to[..from.len()].copy_from_slice(from);
         }
         let top = picture.height;
@@ -148,7 +150,9 @@ mod tests {
         assert_eq!(high(MARGIN + 2, NEAR), 1);
         assert_eq!(high(MARGIN + 3, NEAR) + high(MARGIN + 3, FAR), 0);
         // More steps than columns: the last ones are shown.
-        (0..500).for_each(|_| strip.note(&Caption { distance: Some(0.0), weight: Some(1.0), ..Caption::default() }));
+        (0..500).for_each(|_| {
+            strip.note(&Caption { distance: Some(0.0), weight: Some(1.0), ..Caption::default() })
+        });
         let page = strip.below(&grey(60, 10), &Caption::default());
         assert_eq!(page.rgb.chunks_exact(3).filter(|p| **p == FAR).count(), 0);
     }

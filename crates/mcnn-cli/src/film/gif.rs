@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gif::{Encoder, Frame, Repeat};
+use ::gif::{Encoder, Frame, Repeat};
 use mcnn::{Error, Result, atomic, error::Kind, task::Picture};
 
 use super::{FPS, Frames};

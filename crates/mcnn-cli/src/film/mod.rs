@@ -3,8 +3,10 @@
 mod caption;
 mod gif;
 mod mp4;
+mod shoot;
 
 pub use caption::Caption;
+pub use shoot::{Filmed, check};
 
 use std::path::Path;
 

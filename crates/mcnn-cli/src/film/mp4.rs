@@ -26,7 +26,11 @@ impl Mp4 {
 
     fn start(&self, picture: &Picture) -> Result<Child> {
         let size = format!("{}x{}", picture.width, picture.height);
-        Command::new(&self.ffmpeg)
+        let mut command = Command::new(&self.ffmpeg);
+        // Ctrl-C is ours to act on: the film is brought to its end.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command
             .args(["-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
             .args(["-r", &FPS.to_string(), "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"])
             .args(["-movflags", "+faststart"])

@@ -1,6 +1,6 @@
 //! The steps of episodes, recorded as demonstrations are kept.
 
-use super::rollout::{acting_seed, check, decide};
+use super::{Episode, Run, rollout::drive};
 use crate::{act::Act, error::Result, task::Task};
 
 /// The steps of many episodes one after another, as demonstrations are kept.
@@ -14,39 +14,82 @@ pub struct Collected {
     pub rewards: Vec<f32>,
     /// For each episode, the number of steps up to and with it.
     pub ends: Vec<usize>,
-    /// For each episode, success by the task's own rule.
-    pub successes: Vec<Option<bool>>,
+    /// `[n_steps, n_act]`: the actions as they were meant, before noise; empty where there was none.
+    pub intended: Vec<f32>,
+    /// Positions of the simulator's joints before each action, as (numbers in a row, rows); `(0, [])` where the task
+    /// does not tell.
+    pub qpos: (usize, Vec<f32>),
+    /// Their velocities, likewise.
+    pub qvel: (usize, Vec<f32>),
+    /// The episodes above, in the order of their seeds.
+    pub episodes: Vec<Episode>,
+    /// Episodes that an error ended, of which no step is above.
+    pub failed: Vec<Episode>,
 }
 
-/// Records episodes; seeds as in [`Run`].
+/// Records the episodes of a run, which do not depend on its threads and lanes. `each` hears of every episode as it
+/// ends; once it answers false no more are begun.
 ///
 /// # Errors
-/// As [`rollout`], and the first failure of the environment or the actor.
-pub fn collect(task: &dyn Task, act: &dyn Act, episodes: usize, first_seed: u64) -> Result<Collected> {
-    check(act, task, episodes)?;
-    let spec = task.spec();
-    let mut environment = task.start()?;
+/// As [`rollout`](super::rollout()).
+pub fn collect(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    each: &(dyn Fn(&Episode) -> bool + Sync),
+) -> Result<Collected> {
     let mut all = Collected::default();
-    let mut observation = vec![0.0; spec.n_obs];
-    let mut action = vec![0.0; spec.n_act];
-    for i in 0..episodes {
-        let seed = first_seed.wrapping_add(i as u64);
-        let mut acting = act.start(acting_seed(first_seed, i));
-        let mut success = None;
-        environment.reset(seed, &mut observation)?;
-        for t in 0..spec.horizon {
-            decide(acting.as_mut(), &observation, &mut action, (spec, seed, t))?;
-            all.states.extend_from_slice(&observation);
-            all.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
-            let outcome = environment.step(&action, &mut observation)?;
-            all.rewards.push(outcome.reward as f32);
-            success = outcome.success;
-            if outcome.done {
-                break;
-            }
+    for (episode, record) in drive(act, task, run, Some(Record::default()), each)? {
+        match record {
+            Some(record) if episode.error.is_none() => all.add(episode, record),
+            _ => all.failed.push(episode),
         }
-        all.ends.push(all.rewards.len());
-        all.successes.push(success);
     }
     Ok(all)
+}
+
+impl Collected {
+    fn add(&mut self, episode: Episode, record: Record) {
+        let steps = record.rewards.len();
+        self.states.extend(record.states);
+        self.actions.extend(record.actions);
+        self.rewards.extend(record.rewards);
+        self.intended.extend(record.intended);
+        for (all, rows) in [(&mut self.qpos, record.qpos), (&mut self.qvel, record.qvel)] {
+            // The last row belongs to the state after the last action, which demonstrations do not keep.
+            all.0 = rows.len() / (steps + 1);
+            all.1.extend(&rows[..all.0 * steps]);
+        }
+        self.ends.push(self.rewards.len());
+        self.episodes.push(episode);
+    }
+}
+
+/// The steps of an episode on its way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Record {
+    states: Vec<f32>,
+    actions: Vec<f32>,
+    rewards: Vec<f32>,
+    intended: Vec<f32>,
+    qpos: Vec<f32>, // a row more than steps
+    qvel: Vec<f32>,
+}
+
+impl Record {
+    /// A state was reached, the first included.
+    pub(super) fn arrived(&mut self, state: Option<(&[f64], &[f64])>) {
+        if let Some((qpos, qvel)) = state {
+            self.qpos.extend(qpos.iter().map(|&x| x as f32));
+            self.qvel.extend(qvel.iter().map(|&x| x as f32));
+        }
+    }
+
+    /// An action was taken in the state reached last.
+    pub(super) fn acted(&mut self, state: &[f32], action: &[f32], intended: Option<&[f32]>, reward: f64) {
+        self.states.extend_from_slice(state);
+        self.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
+        self.intended.extend_from_slice(intended.unwrap_or(&[]));
+        self.rewards.push(reward as f32);
+    }
 }

@@ -5,7 +5,7 @@ mod rollout;
 pub mod stats;
 
 pub use collect::{Collected, collect};
-pub use rollout::{Episode, Run, Trace, rollout};
+pub use rollout::{Episode, Run, Trace, acting_seed, rollout};
 
 use crate::{
     error::{Error, Kind, Result},

@@ -1,5 +1,6 @@
 //! Episodes of anything that acts, on any task, side by side and the same whatever the number of threads and lanes.
 
+use super::collect::Record;
 use crate::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
@@ -56,6 +57,8 @@ pub struct Episode {
     pub error: Option<Error>,
     /// Every step, if asked for.
     pub trace: Option<Trace>,
+    /// The task ended the episode, which was not cut at the horizon.
+    pub terminal: bool,
 }
 
 /// An episode step by step. Step t is the state in which action t was taken.
@@ -80,11 +83,28 @@ pub fn rollout(
     run: &Run,
     each: &(dyn Fn(&Episode) + Sync),
 ) -> Result<Vec<Episode>> {
+    let each = |episode: &Episode| {
+        each(episode);
+        true
+    };
+    let done = drive(act, task, run, None, &each)?;
+    Ok(done.into_iter().map(|(episode, _)| episode).collect())
+}
+
+/// Runs episodes as [`rollout`] does, with their steps where `record` is given, until `each` answers false: those on
+/// their way then still come to their end.
+pub(super) fn drive(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    record: Option<Record>,
+    each: &(dyn Fn(&Episode) -> bool + Sync),
+) -> Result<Vec<(Episode, Option<Record>)>> {
     check(act, task, run.episodes)?;
     let threads = run.threads.clamp(1, run.episodes);
     let lanes = run.lanes.clamp(1, run.episodes.div_ceil(threads));
-    let done = Mutex::new(vec![Episode::default(); run.episodes]);
-    let work = Work { act, task, run, lanes, each, next: AtomicUsize::new(0), done };
+    let done = Mutex::new(Vec::new());
+    let work = Work { act, task, run, lanes, record, each, next: AtomicUsize::new(0), done };
     let mut first = task.start_many(lanes)?; // a task that cannot start at all is one error, not one an episode
     std::thread::scope(|scope| {
         for _ in 1..threads {
@@ -92,7 +112,9 @@ pub fn rollout(
         }
         work.drive(first.as_mut(), None);
     });
-    Ok(work.done.into_inner().unwrap_or_else(PoisonError::into_inner))
+    let mut done = work.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(i, ..)| *i);
+    Ok(done.into_iter().map(|(_, episode, record)| (episode, record)).collect())
 }
 
 /// What the threads share.
@@ -101,23 +123,30 @@ struct Work<'a> {
     task: &'a dyn Task,
     run: &'a Run,
     lanes: usize,
-    each: &'a (dyn Fn(&Episode) + Sync),
+    record: Option<Record>,
+    each: &'a (dyn Fn(&Episode) -> bool + Sync),
     next: AtomicUsize, // the episode that nobody has taken yet
-    done: Mutex<Vec<Episode>>,
+    done: Mutex<Vec<(usize, Episode, Option<Record>)>>,
 }
 
 impl<'a> Work<'a> {
     fn take(&self) -> Option<Lane<'a>> {
         let i = self.next.fetch_add(1, Ordering::Relaxed);
-        (i < self.run.episodes).then(|| Lane::new(self.act, self.task.spec(), self.run, i))
+        (i < self.run.episodes).then(|| self.lane(i))
+    }
+
+    fn lane(&self, i: usize) -> Lane<'a> {
+        Lane::new(self.act, self.task.spec(), self.run, i, self.record.clone())
     }
 
     /// A lane's episode is over.
     fn end(&self, lane: Lane, error: Option<Error>) {
         let i = lane.i;
-        let episode = lane.over(error, self.run.trace);
-        (self.each)(&episode);
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)[i] = episode;
+        let (episode, record) = lane.over(error, self.run.trace);
+        if !(self.each)(&episode) {
+            self.next.store(self.run.episodes, Ordering::Relaxed);
+        }
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((i, episode, record));
     }
 
     fn start_and_drive(&self) {
@@ -157,11 +186,11 @@ impl<'a> Work<'a> {
                 let over = match reply {
                     Reply::Good(outcome) => {
                         let observation = &observations[row * n_obs..(row + 1) * n_obs];
-                        lane.hear(observation, outcome, batch.position(k)).then_some(None)
+                        lane.hear(observation, outcome, batch, k).then_some(None)
                     }
                     Reply::Failed(error) => Some(Some(error)),
                     Reply::Lost => {
-                        lane = Lane::new(self.act, self.task.spec(), self.run, lane.i);
+                        lane = self.lane(lane.i);
                         None
                     }
                 };
@@ -188,10 +217,11 @@ struct Lane<'a> {
     decision: Decision,    // that led to the action
     episode: Episode,      // so far
     trace: Trace,
+    record: Option<Record>,
 }
 
 impl<'a> Lane<'a> {
-    fn new(act: &'a dyn Act, spec: &'a Spec, run: &Run, i: usize) -> Self {
+    fn new(act: &'a dyn Act, spec: &'a Spec, run: &Run, i: usize, record: Option<Record>) -> Self {
         Self {
             i,
             spec,
@@ -202,6 +232,7 @@ impl<'a> Lane<'a> {
             decision: Decision::default(),
             episode: Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() },
             trace: Trace::default(),
+            record,
         }
     }
 
@@ -222,10 +253,22 @@ impl<'a> Lane<'a> {
     }
 
     /// Takes the answer in, and says whether the episode is over.
-    fn hear(&mut self, observation: &[f32], outcome: Option<Outcome>, position: Option<[f32; 2]>) -> bool {
+    fn hear(
+        &mut self,
+        observation: &[f32],
+        outcome: Option<Outcome>,
+        batch: &dyn Batch,
+        copy: usize,
+    ) -> bool {
         self.begun = true;
+        if let Some(record) = &mut self.record {
+            if let Some(outcome) = &outcome {
+                record.acted(&self.observation, &self.action, self.acting.intended(), outcome.reward);
+            }
+            record.arrived(batch.state(copy));
+        }
         self.observation.copy_from_slice(observation);
-        self.trace.positions.extend(position);
+        self.trace.positions.extend(batch.position(copy));
         let Some(outcome) = outcome else {
             return self.spec.horizon == 0;
         };
@@ -236,11 +279,12 @@ impl<'a> Lane<'a> {
         episode.goal_steps += usize::from(outcome.goal);
         episode.goal_at_end = outcome.goal;
         episode.parts = outcome.parts;
+        episode.terminal = outcome.done;
         self.trace.decisions.push(self.decision);
         outcome.done || episode.length >= self.spec.horizon
     }
 
-    fn over(self, error: Option<Error>, keep_trace: bool) -> Episode {
+    fn over(self, error: Option<Error>, keep_trace: bool) -> (Episode, Option<Record>) {
         let decisions = &self.trace.decisions;
         let said = |part: fn(&Decision) -> Option<f32>| decisions.iter().filter_map(part).map(f64::from);
         let mut episode = self.episode;
@@ -250,13 +294,13 @@ impl<'a> Lane<'a> {
         episode.distance =
             average(said(|d| d.distance)).map(|mean| [mean, said(|d| d.distance).fold(0.0, f64::max)]);
         episode.trace = keep_trace.then_some(self.trace);
-        episode
+        (episode, self.record)
     }
 }
 
 /// Has an action chosen, and gives how it came about and the microseconds it took. `place`: the task, the episode's
 /// seed and the step, for reports.
-pub(super) fn decide(
+fn decide(
     acting: &mut dyn Acting,
     observation: &[f32],
     action: &mut [f32],
@@ -275,7 +319,7 @@ pub(super) fn decide(
     Ok((decision, micros))
 }
 
-pub(super) fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<()> {
+fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<()> {
     let spec = task.spec();
     if (act.n_obs(), act.n_act()) != (spec.n_obs, spec.n_act) {
         let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
@@ -291,7 +335,8 @@ pub(super) fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<(
     Ok(())
 }
 
-pub(super) fn acting_seed(first_seed: u64, i: usize) -> Seed {
+/// The seed of whatever acts in episode i of a run from `first_seed`.
+pub fn acting_seed(first_seed: u64, i: usize) -> Seed {
     Seed(first_seed).fork("act").nth(i as u64)
 }
 

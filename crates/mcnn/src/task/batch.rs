@@ -35,6 +35,11 @@ pub trait Batch {
     fn position(&self, _copy: usize) -> Option<[f32; 2]> {
         None
     }
+
+    /// Joint positions and velocities of a copy as its simulator has them now, where the task has them.
+    fn state(&self, _copy: usize) -> Option<(&[f64], &[f64])> {
+        None
+    }
 }
 
 type Start<'a> = Box<dyn Fn() -> Result<Box<dyn Environment>> + 'a>;
@@ -86,5 +91,9 @@ impl Batch for Singles<'_> {
 
     fn position(&self, copy: usize) -> Option<[f32; 2]> {
         self.copies[copy].as_ref()?.position()
+    }
+
+    fn state(&self, copy: usize) -> Option<(&[f64], &[f64])> {
+        self.copies[copy].as_ref()?.state()
     }
 }

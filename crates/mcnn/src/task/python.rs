@@ -8,9 +8,8 @@ use std::{
     process::Command,
 };
 
-/// The pinned packages; those a worker needs are tagged.
+/// The pinned packages, each tagged with who needs it.
 const REQUIREMENTS: &str = include_str!("../../../../python/requirements.txt");
-const TAG: &str = "# worker";
 const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
 const COMPLETE: &str = "complete"; // the file that says a virtual environment is whole
 
@@ -23,7 +22,59 @@ const COMPLETE: &str = "complete"; // the file that says a virtual environment i
 pub fn interpreter(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     match env::var_os("MCNN_PYTHON").filter(|name| !name.is_empty()) {
         Some(named) => own(Path::new(&named)),
-        None => prepared(&home()?, REQUIREMENTS, progress),
+        None => prepared(&home()?, REQUIREMENTS, Use::Worker, progress),
+    }
+}
+
+/// The program ffmpeg: the one on the PATH, or that of a PyPI package (70 MB), installed under [`home`] on the first
+/// call (`progress` gets a line then).
+///
+/// # Errors
+/// As [`interpreter`].
+pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let on_path = Command::new("ffmpeg").arg("-version").output();
+    if on_path.is_ok_and(|run| run.status.success()) {
+        return Ok("ffmpeg".into());
+    }
+    let python = prepared(&home()?, REQUIREMENTS, Use::Film, progress)?;
+    let asked = Command::new(&python)
+        .args(["-c", "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"])
+        .output();
+    match asked {
+        Ok(answer) if answer.status.success() => {
+            Ok(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned().into())
+        }
+        other => Err(Error::new(Kind::Task, "ffmpeg cannot be had")
+            .at(python.display().to_string())
+            .found(match other {
+                Ok(answer) => String::from_utf8_lossy(&answer.stderr).into_owned(),
+                Err(e) => e.to_string(),
+            })
+            .next("install ffmpeg (Debian, Ubuntu: apt install ffmpeg), or write a .gif")),
+    }
+}
+
+/// Who needs packages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Use {
+    Worker,
+    Film,
+}
+
+impl Use {
+    /// The tag of its lines.
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Worker => "# worker",
+            Self::Film => "# film",
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Worker => "the environments",
+            Self::Film => "films",
+        }
     }
 }
 
@@ -45,7 +96,7 @@ pub fn home() -> Result<PathBuf> {
 /// Whether [`interpreter`] would answer without downloading anything.
 pub fn ready() -> bool {
     let named = env::var_os("MCNN_PYTHON").is_some_and(|name| !name.is_empty());
-    named || home().is_ok_and(|home| folder_of(&home, REQUIREMENTS).join(COMPLETE).exists())
+    named || home().is_ok_and(|home| folder_of(&home, REQUIREMENTS, Use::Worker).join(COMPLETE).exists())
 }
 
 fn own(python: &Path) -> Result<PathBuf> {
@@ -65,21 +116,21 @@ fn own(python: &Path) -> Result<PathBuf> {
     Err(refused(said.lines().last().unwrap_or("nothing on stderr").to_owned()))
 }
 
-/// The names and versions of the tagged lines.
-fn wanted(requirements: &str) -> Vec<&str> {
+/// The names and versions of the lines tagged for a use.
+fn wanted(requirements: &str, who: Use) -> Vec<&str> {
     let tagged = requirements.lines().filter(|line| !line.starts_with('#'));
-    tagged.filter_map(|line| line.strip_suffix(TAG).map(str::trim)).collect()
+    tagged.filter_map(|line| line.strip_suffix(who.tag()).map(str::trim)).collect()
 }
 
 /// Named after what it holds, so that other pins get another folder.
-fn folder_of(home: &Path, requirements: &str) -> PathBuf {
-    let digest = Sha256::digest(wanted(requirements).join("\n"));
+fn folder_of(home: &Path, requirements: &str, who: Use) -> PathBuf {
+    let digest = Sha256::digest(wanted(requirements, who).join("\n"));
     let short: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
     home.join(format!("python-{short}"))
 }
 
-fn prepared(home: &Path, requirements: &str, progress: &dyn Fn(&str)) -> Result<PathBuf> {
-    let folder = folder_of(home, requirements);
+fn prepared(home: &Path, requirements: &str, who: Use, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let folder = folder_of(home, requirements, who);
     let python = folder.join("bin/python");
     let whole = || folder.join(COMPLETE).exists() && python.exists();
     if whole() {
@@ -96,10 +147,11 @@ fn prepared(home: &Path, requirements: &str, progress: &dyn Fn(&str)) -> Result<
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|e| Error::io("removing an incomplete", &folder, &e))?;
     }
-    let packages = wanted(requirements);
+    let packages = wanted(requirements, who);
     progress(&format!(
-        "Installing {} Python packages for the environments into {} (once)",
+        "Installing {} Python packages for {} into {} (once)",
         packages.len(),
+        who.what(),
         folder.display()
     ));
     run(
@@ -174,12 +226,12 @@ mod tests {
     #[test]
     fn only_the_lines_tagged_for_the_worker_are_installed_and_all_are_exact() {
         let text = "# a # worker\nnumpy==1   # worker\npytest==2 # tests\ntorch==3 # bench\n";
-        assert_eq!(wanted(text), ["numpy==1"]);
-        let ours = wanted(REQUIREMENTS);
+        assert_eq!(wanted(text, Use::Worker), ["numpy==1"]);
+        let ours = wanted(REQUIREMENTS, Use::Worker);
         assert!(ours.contains(&"gymnasium-robotics==1.4.2") && ours.contains(&"mujoco==3.17.0"));
         assert!(ours.iter().all(|line| line.contains("==") && !line.contains(' ')), "{ours:?}");
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
-            assert!(["# worker", "# tests", "# bench"].iter().any(|t| line.ends_with(t)), "{line}");
+            assert!(["# worker", "# film", "# tests", "# bench"].iter().any(|t| line.ends_with(t)), "{line}");
         }
     }
 
@@ -196,14 +248,17 @@ mod tests {
         }
         let home = tempfile::tempdir().unwrap();
         let said = RefCell::new(Vec::new());
-        let make =
-            || prepared(home.path(), "nothing==1 # tests", &|line| said.borrow_mut().push(line.to_owned()));
+        let make = || {
+            prepared(home.path(), "nothing==1 # tests", Use::Worker, &|line| {
+                said.borrow_mut().push(line.to_owned())
+            })
+        };
         let python = make().unwrap();
         assert!(python.exists());
         assert_eq!(make().unwrap(), python);
         assert_eq!(said.borrow().len(), 1, "made twice: {:?}", said.borrow());
         // What an interruption leaves: a folder without its mark.
-        let folder = folder_of(home.path(), "");
+        let folder = folder_of(home.path(), "", Use::Worker);
         fs::remove_file(folder.join(COMPLETE)).unwrap();
         fs::write(folder.join("half"), "").unwrap();
         assert_eq!(make().unwrap(), python);
@@ -218,10 +273,10 @@ mod tests {
         }
         let home = tempfile::tempdir().unwrap();
         let text = "/nowhere/at-all.whl # worker";
-        let error = prepared(home.path(), text, &|_| ()).unwrap_err();
+        let error = prepared(home.path(), text, Use::Worker, &|_| ()).unwrap_err();
         assert_eq!(error.what(), "the Python packages cannot be installed");
         assert!(error.to_string().contains("nowhere"), "{error}");
-        assert!(!folder_of(home.path(), text).join(COMPLETE).exists());
+        assert!(!folder_of(home.path(), text, Use::Worker).join(COMPLETE).exists());
     }
 
     #[test]

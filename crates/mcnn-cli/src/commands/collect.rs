@@ -1,0 +1,155 @@
+//! `mcnn collect`.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use mcnn::{
+    Error, Result,
+    act::Act,
+    data::{ActionRange, Demonstrations, Parts, Recording, write_hdf5, write_npz},
+    error::Kind,
+    eval::{Collected, collect, stats::mean},
+    expert::{Noise, Noisy},
+    task::{Spec, drive},
+};
+use serde::Serialize;
+
+use super::{
+    Done, check_output,
+    eval::{first_failure, told},
+    interrupted,
+};
+use crate::{actor::Actor, args::CollectArgs, print, tasks};
+
+/// What was collected.
+#[derive(Serialize)]
+pub struct Recorded {
+    pub task: String,
+    pub file: String,
+    /// What acted, and its fingerprint; null for a scripted expert.
+    pub actor: String,
+    pub policy: Option<String>,
+    pub noise: String,
+    /// Episodes in the file.
+    pub episodes: usize,
+    pub steps: usize,
+    /// Successes by the task's own rule; null where it has none.
+    pub successes: Option<usize>,
+    pub mean_return: f64,
+    /// The same as a score, where the task has references.
+    pub score: Option<f64>,
+    /// First and last seed asked for.
+    pub seeds: [u64; 2],
+    /// Episodes that an error ended, which are not in the file.
+    pub failed: usize,
+    pub first_failure: Option<String>,
+    /// Ctrl-C ended the collecting; what was whole is in the file.
+    pub interrupted: bool,
+    pub seconds: f64,
+    /// Fingerprint of the demonstrations.
+    pub fingerprint: String,
+}
+
+pub fn run(args: &CollectArgs) -> Result<Done> {
+    check_output(&args.output)?;
+    let actor = args.actor.as_deref().map(Actor::read).transpose()?;
+    let scripted = drive::Expert::default();
+    let (act, own): (&dyn Act, _) = match &actor {
+        Some(actor) => (actor.act(), actor.std()),
+        None if args.episodes.task == "drive" => (&scripted, None),
+        None => {
+            return Err(Error::new(Kind::Settings, "there is nobody to collect from")
+                .at("--expert")
+                .expected(
+                    "an expert's .npz or a policy from `mcnn train`; drive alone has an expert of its own",
+                ));
+        }
+    };
+    let noisy = Noisy::new(act, args.noise, own).map_err(|e| e.within("--noise"))?;
+    let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
+    let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
+    let run = args.episodes.run()?;
+    let flag = interrupted()?;
+    let start = Instant::now();
+    let tell = told("collecting", run.episodes);
+    let mut all = collect(act, task.as_ref(), &run, &|episode| {
+        tell(episode);
+        !flag.load(Ordering::Relaxed)
+    })?;
+    drop(tell);
+    let first_failure = first_failure(&all.failed);
+    if all.episodes.is_empty() {
+        return Err(Error::new(Kind::Task, "no episode came to its end, so there is nothing to write")
+            .found(first_failure.unwrap_or_else(|| "Ctrl-C before the first".into())));
+    }
+    let parts = Parts {
+        n_obs: task.spec().n_obs,
+        n_act: task.spec().n_act,
+        states: std::mem::take(&mut all.states),
+        actions: std::mem::take(&mut all.actions),
+        rewards: Some(std::mem::take(&mut all.rewards)),
+        ends: std::mem::take(&mut all.ends),
+    };
+    let mut report = report(args, &all, task.spec(), actor.as_ref());
+    report.steps = parts.n_steps();
+    report.first_failure = first_failure;
+    report.seconds = start.elapsed().as_secs_f64();
+    let recording = recording(&report, all);
+    // Checked, with its fingerprint, as whoever reads it will have it.
+    let data = Demonstrations::new(parts, ActionRange::Refuse)?;
+    report.fingerprint = data.fingerprint();
+    match args.output.path.extension() {
+        Some(ending) if ending == "npz" => write_npz(&args.output.path, &data)?,
+        _ => write_hdf5(&args.output.path, &data.into(), &recording)?,
+    }
+    let exit_code = if report.interrupted { 130 } else { 0 };
+    let done = Done { exit_code, ..Done::new(&report, print::recorded(&report)) };
+    Ok(done.failed_if(report.failed > 0))
+}
+
+/// The report, but for what the caller knows.
+fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor>) -> Recorded {
+    let returns: Vec<f64> = all.episodes.iter().map(|e| e.ret).collect();
+    let mean_return = mean(&returns);
+    let (asked, first) = (args.episodes.episodes as usize, args.episodes.seed);
+    Recorded {
+        task: spec.name.clone(),
+        file: args.output.path.display().to_string(),
+        actor: actor.map_or("scripted expert".into(), Actor::name),
+        policy: actor.map(Actor::fingerprint),
+        noise: args.noise.to_string(),
+        episodes: all.episodes.len(),
+        steps: 0,
+        successes: all.episodes.iter().map(|e| e.success.map(usize::from)).sum(),
+        mean_return,
+        score: spec.reference.map(|[random, expert]| 100.0 * (mean_return - random) / (expert - random)),
+        seeds: [first, first.wrapping_add(asked as u64 - 1)],
+        failed: all.failed.len(),
+        first_failure: None,
+        interrupted: all.episodes.len() + all.failed.len() < asked,
+        seconds: 0.0,
+        fingerprint: String::new(),
+    }
+}
+
+/// What goes into the file beside the demonstrations.
+fn recording(report: &Recorded, all: Collected) -> Recording {
+    let n_act = all.intended.len() / report.steps;
+    let tables = [("qpos", all.qpos), ("qvel", all.qvel), ("action_mean", (n_act, all.intended))];
+    let notes = [
+        ("task", report.task.clone()),
+        ("actor", report.actor.clone()),
+        ("policy", report.policy.clone().unwrap_or_default()),
+        ("noise", report.noise.clone()),
+        ("writer", concat!("mcnn ", env!("CARGO_PKG_VERSION")).into()),
+    ];
+    Recording {
+        terminals: all.episodes.iter().map(|e| e.terminal).collect(),
+        infos: tables
+            .into_iter()
+            .filter(|(_, (width, _))| *width > 0)
+            .map(|(n, (w, rows))| (n, w, rows))
+            .collect(),
+        episodes: all.episodes.iter().map(|e| (e.seed, e.success)).collect(),
+        notes: notes.to_vec(),
+    }
+}

@@ -1,0 +1,206 @@
+//! `mcnn replay`.
+
+use std::sync::atomic::Ordering;
+
+use mcnn::{
+    Error, Result,
+    act::Act as _,
+    data::{Parts, Simulator, read_parts, read_simulator},
+    error::Kind,
+    file,
+    policy::Policy,
+    seed::Seed,
+    task::{Environment, Recorded, Task, adroit::Rewards},
+};
+use serde::Serialize;
+
+use super::{Done, check_output, interrupted};
+use crate::{
+    args::ReplayArgs,
+    film::{Caption, Film},
+    print,
+    progress::Progress,
+    tasks,
+};
+
+/// A recorded episode that was shown again.
+#[derive(Serialize)]
+pub struct Replayed {
+    pub task: String,
+    pub episode: usize,
+    pub steps: usize,
+    /// How the scene was had: "state" (put where the recording says, step by step) or "actions" (the recorded actions,
+    /// from the recorded seed).
+    pub by: &'static str,
+    /// Largest difference between an observation recorded and the simulator's, over the steps looked at.
+    pub difference: f32,
+    /// The step where it was.
+    pub at: usize,
+    pub file: String,
+    pub frames: usize,
+    pub interrupted: bool,
+}
+
+/// A recorded episode: its first step in the tables, and how many it has.
+struct Episode<'a> {
+    parts: &'a Parts,
+    simulator: &'a Simulator,
+    first: usize,
+    steps: usize,
+}
+
+impl Episode<'_> {
+    fn recorded(&self, step: usize) -> Recorded<'_> {
+        let row = self.first + step;
+        fn of(table: &Option<(usize, Vec<f32>)>, row: usize) -> Option<&[f32]> {
+            table.as_ref().map(|(width, rows)| &rows[row * width..(row + 1) * width])
+        }
+        Recorded {
+            observation: &self.parts.states[row * self.parts.n_obs..(row + 1) * self.parts.n_obs],
+            qpos: of(&self.simulator.qpos, row),
+            qvel: of(&self.simulator.qvel, row),
+        }
+    }
+
+    fn action(&self, step: usize) -> &[f32] {
+        let row = self.first + step;
+        &self.parts.actions[row * self.parts.n_act..(row + 1) * self.parts.n_act]
+    }
+}
+
+pub fn run(args: &ReplayArgs) -> Result<Done> {
+    check_output(&args.output())?;
+    let (_, parts) = read_parts(&args.data)?;
+    let simulator = read_simulator(&args.data)?;
+    let named = |e: Error| e.within(args.data.display());
+    let episode = find(&parts, &simulator, args.episode).map_err(named)?;
+    let policy = args.policy.as_deref().map(file::read_policy).transpose()?.map(|(policy, _)| policy);
+    let task = tasks::drawn(&args.task, Rewards::D4rl)?;
+    let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
+    let (obs, act) = (task.spec().n_obs, task.spec().n_act);
+    let all = [(parts.n_obs, parts.n_act, "the recording")]
+        .into_iter()
+        .chain(policy.as_ref().map(|p| (p.n_obs(), p.n_act(), "the policy")));
+    for (n_obs, n_act, what) in all {
+        if (n_obs, n_act) != (obs, act) {
+            return Err(named(
+                Error::new(Kind::Mismatch, format!("{what} does not fit the task"))
+                    .at(format!("task {}", args.task))
+                    .expected(widths(obs, act))
+                    .found(widths(n_obs, n_act)),
+            ));
+        }
+    }
+    let seed = args.from_seed.or_else(|| simulator.seeds.as_ref()?.get(args.episode).copied());
+    let report = replay(args, &episode, policy.as_ref(), task.as_ref(), seed)?;
+    let exit_code = if report.interrupted { 130 } else { 0 };
+    Ok(Done { exit_code, ..Done::new(&report, print::replayed(&report)) })
+}
+
+fn find<'a>(parts: &'a Parts, simulator: &'a Simulator, episode: usize) -> Result<Episode<'a>> {
+    let Some(&end) = parts.ends.get(episode) else {
+        return Err(Error::new(Kind::Settings, "there is no such episode")
+            .at(format!("--episode {episode}"))
+            .expected(format!("0 to {}", parts.ends.len() - 1)));
+    };
+    for (name, table) in [("infos/qpos", &simulator.qpos), ("infos/qvel", &simulator.qvel)] {
+        if let Some((width, rows)) = table
+            && rows.len() != width * parts.n_steps()
+        {
+            return Err(Error::new(Kind::Data, "keys with different numbers of steps")
+                .at(name)
+                .expected(parts.n_steps().to_string())
+                .found((rows.len() / width.max(&1)).to_string()));
+        }
+    }
+    let first = if episode == 0 { 0 } else { parts.ends[episode - 1] };
+    Ok(Episode { parts, simulator, first, steps: end - first })
+}
+
+fn replay(
+    args: &ReplayArgs,
+    episode: &Episode,
+    policy: Option<&Policy>,
+    task: &dyn Task,
+    seed: Option<u64>,
+) -> Result<Replayed> {
+    let mut film = Film::new(&args.video, &|line| eprintln!("{line}"))?;
+    let mut environment = task.start_with_pictures()?;
+    let n_obs = task.spec().n_obs;
+    let mut observation = vec![0.0; n_obs];
+    let by_actions = begin(args, episode, environment.as_mut(), seed, &mut observation)?;
+    let flag = interrupted()?;
+    let mut acting = policy.map(|p| p.start(Seed(0)));
+    let mut action = vec![0.0; task.spec().n_act];
+    let mut progress = Progress::new("replaying", 0, episode.steps as u64);
+    let mut worst = (0.0, 0);
+    film.start_episode();
+    let mut done = 0;
+    while done < episode.steps && !flag.load(Ordering::Relaxed) {
+        let (step, recorded) = (done, episode.recorded(done));
+        done += 1;
+        let mut caption = Caption { step, note: format!("episode {}", args.episode), ..Caption::default() };
+        if let (Some(acting), Some(policy)) = (&mut acting, policy) {
+            let decision = acting.act(recorded.observation, &mut action)?;
+            caption.distance = decision.distance;
+            caption.weight = decision.weight;
+            caption.memory = decision.memory.map(|m| policy.codebook().source(m).to_string());
+        }
+        film.note(&caption);
+        let shown = step.is_multiple_of(args.filming.video_every as usize);
+        if shown && !by_actions {
+            environment.put(&recorded, &mut observation)?;
+        }
+        if shown || by_actions {
+            let pairs = observation.iter().zip(recorded.observation);
+            let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            if difference > worst.0 {
+                worst = (difference, step);
+            }
+        }
+        if shown {
+            film.add(&environment.picture()?, &caption)?;
+        }
+        if by_actions {
+            environment.step(episode.action(step), &mut observation)?;
+        }
+        progress.at(done as u64, &format!("difference {:.1e}", worst.0));
+    }
+    progress.finish();
+    Ok(Replayed {
+        task: args.task.clone(),
+        episode: args.episode,
+        steps: done,
+        by: if by_actions { "actions" } else { "state" },
+        difference: worst.0,
+        at: worst.1,
+        file: args.video.display().to_string(),
+        frames: film.finish()?,
+        interrupted: flag.load(Ordering::Relaxed),
+    })
+}
+
+/// Finds out how the episode can be had, and resets it; true for "by its actions".
+fn begin(
+    args: &ReplayArgs,
+    episode: &Episode,
+    environment: &mut dyn Environment,
+    seed: Option<u64>,
+    observation: &mut [f32],
+) -> Result<bool> {
+    if args.from_seed.is_none() {
+        environment.reset(seed.unwrap_or(0), observation)?;
+        let put = environment.put(&episode.recorded(0), observation);
+        match (put, seed) {
+            (Ok(()), _) => return Ok(false),
+            (Err(_), Some(_)) => {}
+            (Err(e), None) => {
+                return Err(e.within(args.data.display()).next(
+                    "--from-seed S runs the recorded actions instead, where the episode's seed is known",
+                ));
+            }
+        }
+    }
+    environment.reset(seed.unwrap_or(0), observation)?;
+    Ok(true)
+}
