@@ -35,15 +35,19 @@ pub fn interpreter() -> Option<PathBuf> {
 /// A script that runs the interpreter with the misbehaving environments on its path. Its folder must be kept.
 pub fn with_fakes() -> Option<(tempfile::TempDir, PathBuf)> {
     let python = interpreter()?;
+    let fakes = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests");
+    Some(script(&format!("PYTHONPATH='{fakes}' exec '{}' \"$@\"", python.display())))
+}
+
+/// A script of one line. Its folder must be kept.
+pub fn script(line: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("python");
-    let fakes = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests");
-    let text = format!("#!/bin/sh\nPYTHONPATH='{fakes}' exec '{}' \"$@\"\n", python.display());
     // Written by another process: while a test at this one's side forks, a file written here would count as busy.
     let made = std::process::Command::new("sh")
-        .args(["-c", "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"", "sh", &text])
+        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod +x \"$2\"", "sh", line])
         .arg(&script)
         .status();
     assert!(made.unwrap().success());
-    Some((folder, script))
+    (folder, script)
 }
