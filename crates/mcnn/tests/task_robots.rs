@@ -209,7 +209,8 @@ fn adroit_scenes_are_put_where_recordings_had_them_and_a_reset_leaves_no_trace()
                 qvel: Some(&qvel[i * nv..][..nv]),
             };
             env.put(&recorded, &mut o).unwrap();
-            let gap = largest_gap(&o, data.state(i));
+            // Of the hammer's numbers the last, the force on the nail, is a matter of how it came there.
+            let gap = largest_gap(&o[..o.len().min(45)], data.state(i));
             assert!(gap < 1e-5, "{file}, step {}: {gap}", data.step(i));
         }
         // What is put can act, and the next episode is as if nothing had been.
