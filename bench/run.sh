@@ -22,3 +22,4 @@ fi
 
 "$python" bench/recall.py "$@"
 "$python" bench/policy.py "$@"
+"$python" bench/worker.py "$@"

@@ -1,7 +1,9 @@
 """Environments that misbehave on purpose, for the worker's tests: `gymnasium.make("fake_environments:NAME")`."""
 
+import ctypes
 import os
 import sys
+import time
 
 import gymnasium
 import numpy
@@ -10,10 +12,15 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 class Fake(gymnasium.Env):
     """Observations in a nested Dict, actions of low (-1, 0) and high (1, 10). Seed s starts at s; each step adds the
-    action's second number, and the third step does whatever `kind` says."""
+    action's second number, and the third step does whatever `kind` says: of every episode, or where there is a `/`
+    after the kind, of those with a seed that ends on the digit after it."""
 
-    def __init__(self, kind):
-        self.kind = kind
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, kind, render_mode=None):
+        self.kind, _, self.only = kind.partition("/")
+        self.render_mode = render_mode
+        kind, self.broken = self.kind, False
         self.t = 0
         self.observation_space = Dict(
             {
@@ -30,11 +37,14 @@ class Fake(gymnasium.Env):
 
     def observe(self):
         # In another order than the keys', on purpose.
-        return {"z": numpy.array([self.value]), "a": {"y": numpy.array([[self.t], [7.0]]), "x": self.last[:1]}}
+        return {"z": numpy.array([self.value]).ravel(), "a": {"y": numpy.array([[self.t], [7.0]]), "x": self.last[:1]}}
 
     def reset(self, seed=None, options=None):
         super().reset(seed=seed)
+        if self.broken:
+            raise RuntimeError("used after it broke")
         self.t, self.value, self.last = 0, float(seed), numpy.zeros(2)
+        self.chosen = not self.only or seed % 10 == int(self.only)
         return self.observe(), {}
 
     def step(self, action):
@@ -46,7 +56,8 @@ class Fake(gymnasium.Env):
             print("noise on stdout " * 100)
             os.write(1, b"more of it, past Python\n")
             os.system("echo and from a child")
-        if self.t == 3:
+        if self.t == 3 and self.chosen:
+            self.broken = self.kind not in ("plain", "prints")
             if self.kind == "raises":
                 raise ValueError("the moon is in the wrong house")
             if self.kind == "nan":
@@ -59,8 +70,43 @@ class Fake(gymnasium.Env):
                 os._exit(7)
             if self.kind == "kills":
                 os.kill(os.getpid(), 9)
+            if self.kind == "crashes":
+                ctypes.string_at(0)
+            if self.kind == "hangs":
+                time.sleep(3600)
+            if self.kind == "complex":
+                self.value = 1j
+            if self.kind == "text":
+                reward = "much"
+            if self.kind == "wide":
+                self.value = numpy.zeros(2)
+            if self.kind == "leaves":
+                sys.exit(3)
+            if self.kind == "closes":
+                os.closerange(0, 64)
         return self.observe(), reward, self.t == 5, False, {"success": self.t == 2}
 
 
-for kind in "plain prints raises nan nan-reward exits kills discrete unbounded image".split():
-    gymnasium.register(id=f"Fake-{kind}-v0", entry_point=Fake, kwargs={"kind": kind}, disable_env_checker=True)
+    def render(self):
+        drawn = numpy.zeros((2, 3, 3), numpy.uint8)
+        drawn[0, 1] = [int(self.value), self.t, 255]
+        return drawn.astype(float) if self.kind == "floats" else drawn
+
+
+class Slow(Fake):
+    """Takes long to be made, from the second copy in a process on."""
+
+    made = 0
+
+    def __init__(self, **others):
+        Slow.made += 1
+        if Slow.made > 1:
+            time.sleep(3600)
+        super().__init__(**others)
+
+
+ALWAYS = "plain prints raises nan nan-reward exits kills crashes complex text wide leaves closes discrete unbounded image floats"
+for kind in ALWAYS.split() + ["hangs", *(f"{k}/{n}" for k in "raises exits hangs nan wide".split() for n in "37")]:
+    name = f"Fake-{kind}-v0".replace("/", "-on-")
+    gymnasium.register(id=name, entry_point=Fake, kwargs={"kind": kind}, disable_env_checker=True)
+gymnasium.register(id="Fake-slow-v0", entry_point=Slow, kwargs={"kind": "plain"}, disable_env_checker=True)

@@ -2,47 +2,19 @@
 //! They run where the Python packages are already there, or MCNN_TEST_WORKER=1 lets them be installed.
 #![cfg(unix)]
 
+mod workers;
+
 use mcnn::{
     error::Kind,
     task::{
-        Task as _,
+        Ask, Recorded, Reply, Task as _,
         adroit::{Adroit, Rewards},
         gym::Gym,
-        python,
+        worker::Limits,
     },
 };
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
-
-/// An interpreter with the packages, or why there is none.
-fn interpreter() -> Option<PathBuf> {
-    let wanted = std::env::var("MCNN_TEST_WORKER").is_ok_and(|v| v == "1");
-    if !wanted && !python::ready() {
-        // Past the test runner, which keeps what a passing test prints to itself.
-        let line = "SKIPPED (task_worker): no Python packages; MCNN_TEST_WORKER=1 installs them\n";
-        let _ = std::io::stderr().write_all(line.as_bytes());
-        return None;
-    }
-    Some(python::interpreter(&|line| println!("{line}")).unwrap())
-}
-
-/// A script that runs the interpreter with the misbehaving environments on its path. Its folder must be kept.
-fn with_fakes() -> Option<(tempfile::TempDir, PathBuf)> {
-    let python = interpreter()?;
-    let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("python");
-    let fakes = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests");
-    let text = format!("#!/bin/sh\nPYTHONPATH='{fakes}' exec '{}' \"$@\"\n", python.display());
-    // Written by another process: while a test at this one's side forks, a file written here would count as busy.
-    let made = std::process::Command::new("sh")
-        .args(["-c", "printf %s \"$1\" > \"$2\" && chmod +x \"$2\"", "sh", &text])
-        .arg(&script)
-        .status();
-    assert!(made.unwrap().success());
-    Some((folder, script))
-}
+use std::{path::Path, time::Duration};
+use workers::{interpreter, with_fakes};
 
 /// Steps a fake environment until it fails (at most five times), and gives the steps made and the error.
 fn fails(python: &Path, kind: &str) -> (usize, mcnn::Error) {
@@ -99,9 +71,17 @@ fn what_fails_in_python_is_reported_with_episode_step_and_reason() {
         ("raises", "ValueError: the moon is in the wrong house"),
         ("nan", "NaN as number 3 of 4"),
         ("nan-reward", "a reward that is not finite"),
+        ("complex", "Cannot cast"),
+        ("text", "could not convert string to float: 'much'"),
+        ("wide", "the observation changed its width\n  where: fake_environments:Fake-wide-v0"),
+        ("wide", "expected: 4 numbers\n  found: 5"),
+        ("leaves", "SystemExit: 3"),
         ("exits", "exit status: 7"),
         ("exits", "last words"),
         ("kills", "signal: 9"),
+        ("crashes", "signal: 11"),
+        ("crashes", "fake_environments.py"), // where in Python
+        ("closes", "process died"),
     ];
     for (kind, reason) in reasons {
         let (step, error) = fails(&python, kind);
@@ -110,6 +90,89 @@ fn what_fails_in_python_is_reported_with_episode_step_and_reason() {
         assert!(text.contains(reason), "{kind}: {text}");
         assert!(text.contains("episode seed 41, step 3"), "{text}");
     }
+}
+
+#[test]
+fn what_takes_too_long_is_killed_and_said_to_be_where_it_was() {
+    let Some((_folder, python)) = with_fakes() else {
+        return;
+    };
+    let limits = Limits { start: Duration::from_secs(100), step: Duration::from_millis(1500) };
+    let task = Gym::new("fake_environments:Fake-hangs-v0", &python).unwrap().within(limits);
+    let mut env = task.start().unwrap();
+    let mut o = [0.0; 4];
+    env.reset(41, &mut o).unwrap();
+    env.step(&[0.0; 2], &mut o).unwrap();
+    std::thread::sleep(Duration::from_secs(2)); // between steps nothing is due
+    env.step(&[0.0; 2], &mut o).unwrap();
+    let text = env.step(&[0.0; 2], &mut o).unwrap_err().to_string();
+    for part in ["did not answer within 1.5 s", "episode seed 41, step 3", "time.sleep", "MCNN_STEP_TIMEOUT"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // The copies of a process: the second one never gets made.
+    let limits = Limits { start: Duration::from_secs(3), step: Duration::from_secs(100) };
+    let task = Gym::new("fake_environments:Fake-slow-v0", &python).unwrap().within(limits);
+    let mut batch = task.start_many(2).unwrap();
+    let replies = batch.ask(&[(0, Ask::Reset(1)), (1, Ask::Reset(2))], &mut [0.0; 8]);
+    assert_eq!(replies[0], Reply::Good(None));
+    let Reply::Failed(error) = &replies[1] else { panic!("{replies:?}") };
+    let text = error.to_string();
+    assert!(text.contains("within 3 s") && text.contains("MCNN_START_TIMEOUT"), "{text}");
+}
+
+#[test]
+fn a_batch_answers_each_copy_and_loses_the_others_only_when_the_process_dies() {
+    let Some((_folder, python)) = with_fakes() else {
+        return;
+    };
+    let step = Ask::Step(&[0.0, 0.0]);
+    for (kind, dies) in [("raises-on-3", false), ("exits-on-3", true)] {
+        let task = Gym::new(&format!("fake_environments:Fake-{kind}-v0"), &python).unwrap();
+        let mut batch = task.start_many(3).unwrap();
+        let mut o = [0.0; 12];
+        let resets = [(2, Ask::Reset(32)), (0, Ask::Reset(33)), (1, Ask::Reset(34))];
+        assert_eq!(batch.ask(&resets, &mut o), vec![Reply::Good(None); 3]);
+        assert_eq!([o[3], o[7], o[11]], [32.0, 33.0, 34.0]); // in the order of the asks
+        let steps = [(2, step), (0, step), (1, step)];
+        for _ in 0..2 {
+            assert!(batch.ask(&steps, &mut o).iter().all(|r| matches!(r, Reply::Good(Some(_)))));
+        }
+        let replies = batch.ask(&steps, &mut o);
+        assert!(matches!(replies[0], Reply::Good(Some(_))), "{kind}: {replies:?}");
+        let Reply::Failed(error) = &replies[1] else { panic!("{kind}: {replies:?}") };
+        assert!(error.to_string().contains("episode seed 33, step 3"), "{error}");
+        assert_eq!(matches!(replies[2], Reply::Lost), dies, "{replies:?}");
+        // Copy 2 had answered, but where the process died its episode is gone as well.
+        let replies = batch.ask(&steps, &mut o);
+        assert_eq!(replies.iter().map(|r| *r == Reply::Lost).collect::<Vec<_>>(), [dies, true, dies]);
+        let again = [(0, Ask::Reset(44)), (1, Ask::Reset(45))];
+        assert_eq!(batch.ask(&again, &mut o[..8]), vec![Reply::Good(None); 2]);
+        assert_eq!([o[3], o[7]], [44.0, 45.0]);
+    }
+}
+
+#[test]
+fn pictures_are_those_that_the_environment_draws_and_only_known_scenes_can_be_put() {
+    let Some((_folder, python)) = with_fakes() else {
+        return;
+    };
+    let task = Gym::new("fake_environments:Fake-plain-v0", &python).unwrap();
+    let mut env = task.start_with_pictures().unwrap();
+    let mut o = [0.0; 4];
+    env.reset(41, &mut o).unwrap();
+    env.step(&[0.0, -1.0], &mut o).unwrap();
+    let picture = env.picture().unwrap();
+    let mut rgb = vec![0; 18];
+    rgb[3..6].copy_from_slice(&[41, 1, 255]);
+    assert_eq!((picture.width, picture.height, picture.rgb), (3, 2, rgb));
+    let recorded = Recorded { observation: &[0.0; 4], qpos: None, qvel: None };
+    let text = env.put(&recorded, &mut o).unwrap_err().to_string();
+    assert!(text.contains("Fake cannot be put into a recorded state"), "{text}");
+    env.step(&[0.0, -1.0], &mut o).unwrap(); // and goes on
+    let floats = Gym::new("fake_environments:Fake-floats-v0", &python).unwrap();
+    let text = floats.start_with_pictures().err().unwrap().to_string();
+    assert!(text.contains("(2, 3, 3) and float64"), "{text}");
 }
 
 #[test]
@@ -165,22 +228,5 @@ fn adroit_tasks_step_as_plain_gymnasium_does_with_d4rls_reward_and_drop() {
             let gaps = [(total - ret).abs(), (seen - sum).abs()];
             assert!(gaps.iter().all(|g| *g < 1e-6), "{adroit:?}, episode {episode}: {total}, {seen}");
         }
-    }
-}
-
-#[test]
-fn kitchen_and_fetch_run_on_this_mujoco() {
-    let Some(python) = interpreter() else {
-        return;
-    };
-    for (id, n_act, horizon) in [("FrankaKitchen-v1", 9, 280), ("FetchPush-v4", 4, 50)] {
-        let task = Gym::new(id, &python).unwrap();
-        let spec = task.spec();
-        assert_eq!((spec.n_act, spec.horizon), (n_act, horizon), "{id}");
-        let mut env = task.start().unwrap();
-        let mut o = vec![0.0; spec.n_obs];
-        env.reset(1, &mut o).unwrap();
-        env.step(&vec![0.5; n_act], &mut o).unwrap();
-        assert!(spec.n_obs > 25 && o.iter().any(|x| *x != 0.0), "{id}: {spec:?}");
     }
 }

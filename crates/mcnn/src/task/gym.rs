@@ -23,12 +23,13 @@ pub struct Gym {
 }
 
 /// What all copies have in common.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     spec: Spec,
     plan: Plan,
     adroit: Option<(Adroit, Rewards)>,
     python: PathBuf,
+    limits: Option<Limits>, // else those of the environment variables
 }
 
 impl Gym {
@@ -67,8 +68,14 @@ impl Gym {
         Self::of(kitchen::spec(), kitchen::plan(), None, python)
     }
 
+    /// The same with time limits of the caller's, in place of [`Limits::from_environment`].
+    pub fn within(self, limits: Limits) -> Self {
+        let source = Source { limits: Some(limits), ..Source::clone(&self.source) };
+        Self { source: Arc::new(source), first: Mutex::new(None) }
+    }
+
     fn of(spec: Spec, plan: Plan, adroit: Option<(Adroit, Rewards)>, python: &Path) -> Self {
-        let source = Source { spec, plan, adroit, python: python.to_owned() };
+        let source = Source { spec, plan, adroit, python: python.to_owned(), limits: None };
         Self { source: Arc::new(source), first: Mutex::new(None) }
     }
 
@@ -96,7 +103,8 @@ impl Gym {
 impl Source {
     fn worker(&self, pictures: bool) -> Result<Worker> {
         let plan = Plan { pictures, ..self.plan.clone() };
-        let worker = Worker::start(&self.python, &plan, Limits::from_environment()?)?;
+        let limits = self.limits.map_or_else(Limits::from_environment, Ok)?;
+        let worker = Worker::start(&self.python, &plan, limits)?;
         let hello = worker.hello();
         if (hello.n_obs, hello.n_act) != (self.spec.n_obs, self.spec.n_act) {
             let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");

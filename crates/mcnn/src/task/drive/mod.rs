@@ -17,12 +17,13 @@
 //! road, [`ENOUGH`] metres on.
 
 mod expert;
+mod picture;
 mod road;
 
 pub use expert::Expert;
 pub use road::{Drawing, HALF_WIDTH, Road, SHARPEST};
 
-use super::{Environment, Outcome, Spec, Task, check_action};
+use super::{Environment, Outcome, Picture, Spec, Task, check_action};
 use crate::{error::Result, seed::Seed};
 
 /// Numbers in an observation.
@@ -179,6 +180,11 @@ impl Environment for Car {
 
     fn position(&self) -> Option<[f32; 2]> {
         Some(self.road.place(self.along, self.offset).map(|x| x as f32))
+    }
+
+    /// The scene from above, around the car: 320 x 320 pixels, 7 to a metre.
+    fn picture(&mut self) -> Result<Picture> {
+        Ok(picture::draw(self))
     }
 }
 

@@ -96,6 +96,14 @@ impl Road {
         [mix(a.place[0], b.place[0]) - offset * tangent[1], mix(a.place[1], b.place[1]) + offset * tangent[0]]
     }
 
+    /// The unit vector of travel along the centre line at a distance.
+    pub fn direction(&self, distance: f64) -> [f64; 2] {
+        let (a, b, share) = self.between(distance);
+        let [x, y] = [0, 1].map(|i| a.tangent[i] + share * (b.tangent[i] - a.tangent[i]));
+        let length = x.hypot(y);
+        [x / length, y / length]
+    }
+
     /// The road as polygons.
     pub fn drawing(&self) -> Drawing {
         let line = |offset: f64| {

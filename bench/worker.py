@@ -1,0 +1,75 @@
+"""Steps a second of environments in worker processes, by lanes, against Gymnasium's vector environments.
+
+Run by bench/run.sh. All sides step the same environment with random actions on two processes (SyncVectorEnv: one), in
+alternating rounds; the table has medians. One line a side: steps a second, and the ratio to AsyncVectorEnv of 2.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import gymnasium as gym
+import numpy as np
+
+QUICK = "--quick" in sys.argv
+ROUNDS = 3 if QUICK else 7
+TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+THREADS = 2
+
+
+def ours(env, lanes, episodes):
+    command = [f"{TARGET}/release/examples/bench_worker", sys.executable, env, THREADS, lanes, episodes]
+    out = subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return json.loads(out.stdout)
+
+
+def vector(kind, env, n, steps):
+    envs = kind([lambda: gym.make(env)] * n)
+    envs.reset(seed=0)
+    shape = envs.action_space.shape
+    rng = np.random.default_rng(0)
+    low, high = envs.action_space.low, envs.action_space.high
+    act = lambda: (low + (high - low) * rng.random(shape)).astype(envs.action_space.dtype)
+    for _ in range(50):
+        envs.step(act())
+    start = time.perf_counter()
+    for _ in range(steps // n):
+        envs.step(act())
+    rate = steps // n * n / (time.perf_counter() - start)
+    envs.close()
+    return rate
+
+
+def main():
+    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "mcnn", "--examples"], check=True)
+    env, horizon = "Pendulum-v1", 200
+    lanes = [1, 2, 4, 8, 16]
+    found, returns = {}, {}
+    for turn in range(ROUNDS):
+        sides = [(f"ours, {THREADS} x {k} lanes", lambda k=k: ours(env, k, 128)) for k in lanes]
+        steps = 10_000 if QUICK else 20_000
+        sides += [
+            ("AsyncVectorEnv(2)", lambda: vector(gym.vector.AsyncVectorEnv, env, 2, steps)),
+            ("SyncVectorEnv(2)", lambda: vector(gym.vector.SyncVectorEnv, env, 2, steps)),
+            ("SyncVectorEnv(16)", lambda: vector(gym.vector.SyncVectorEnv, env, 16, steps)),
+        ]
+        for name, side in sides if turn % 2 == 0 else sides[::-1]:
+            answer = side()
+            if isinstance(answer, dict):
+                returns[name] = answer["return"]
+                answer = answer["steps_per_second"]
+            found.setdefault(name, []).append(answer)
+    assert len(set(returns.values())) == 1, f"results depend on the lanes: {returns}"
+    peer = statistics.median(found["AsyncVectorEnv(2)"])
+    print(f"\n## Steps a second, {env} ({horizon} steps an episode), {ROUNDS} rounds\n")
+    print("| side | steps/s | to AsyncVectorEnv(2) |\n|---|---|---|")
+    for name, rates in found.items():
+        rate = statistics.median(rates)
+        print(f"| {name} | {rate:,.0f} | {rate / peer:.1f}x |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
