@@ -7,6 +7,7 @@ mod page;
 mod print;
 mod progress;
 mod run_folder;
+mod tasks;
 mod tensorboard;
 
 use std::process::ExitCode;

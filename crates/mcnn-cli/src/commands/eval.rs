@@ -10,7 +10,7 @@ use mcnn::{
     file,
     policy::Policy,
     seed::Seed,
-    task::{self, Task},
+    task::Task,
 };
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ use crate::{
     args::{Episodes, EvalArgs},
     print,
     progress::Progress,
+    tasks,
 };
 
 /// What an evaluation came to.
@@ -65,7 +66,7 @@ pub fn evaluated(
 
 /// The task asked for; what its preparation says goes to stderr.
 pub fn task(args: &Episodes) -> Result<Box<dyn Task>> {
-    task::named(&args.task, args.reward, &|line| eprintln!("{line}"))
+    tasks::named(&args.task, args.reward)
 }
 
 /// Runs the episodes asked for, with progress.
