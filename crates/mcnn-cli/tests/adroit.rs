@@ -26,6 +26,9 @@ fn from_people_opening_doors_to_an_evaluated_and_explained_policy() {
     assert!((score - 100.0 * (mean + 56.512833) / (2880.569309 + 56.512833)).abs() < 1e-3);
     let again = bench.json("eval p.safetensors --task door --episodes 3 --seed 1000 --threads 1");
     assert_eq!(evaluated["return"], again["return"], "one worker or two, the episodes are the same");
+    let output = bench.run("eval p.safetensors --task door --episodes 1");
+    let said = String::from_utf8_lossy(&output.stderr).contains("--features adroit");
+    assert_eq!(said, cfg!(not(feature = "adroit")), "a task that runs in Python says how to build it in");
     bench.ok(&format!("explain p.safetensors --in {door} --at 3:120"));
     let message = bench.refused("eval p.safetensors --task pen --episodes 1");
     assert!(message.contains("39") && message.contains("45"), "{message}");
