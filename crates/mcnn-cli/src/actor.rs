@@ -20,7 +20,9 @@ impl Actor {
         let zip =
             std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *b"PK";
         if zip {
-            return Ok(Self::Expert(GaussianPolicy::read(path)?));
+            let expert = GaussianPolicy::read(path);
+            let next = "name a policy from `mcnn train` (.safetensors), or an expert's .npz";
+            return expert.map(Self::Expert).map_err(|e| e.next(next));
         }
         let (policy, fingerprint) = file::read_policy(path)?;
         Ok(Self::Policy(Box::new(policy), fingerprint))
