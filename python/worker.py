@@ -1,8 +1,9 @@
 """Gymnasium environments behind a pipe: several copies of one environment, each in an episode of its own.
 
 The program is environments.py, poses.py and this file, one after the other. Its one argument is JSON: `id`, `options`,
-`key`, `parts` and `pictures` as environments.Copy has them, and `limit` (seconds after which the client gives a step
-up).
+`key`, `parts` and `pictures` as environments.Copy has them, `limit` (seconds after which the client gives a step up)
+and `marks` (a file of eight bytes, in which the number of things begun so far is kept: if the process dies, the client
+sees there what it died of).
 
 Frames on the real stdin and stdout: a length (u32), then a tag (one byte) and its payload; all little-endian.
 In:  B any number of: copy (u32), then
@@ -15,8 +16,7 @@ In:  B any number of: copy (u32), then
      The end of the input ends the worker.
 Out: H JSON {n_obs, n_act, horizon or null}, once, at the start, or in its place
      N a reason (UTF-8): no pictures can be drawn on this machine
-     then one of these for each thing asked, in the order asked, each sent before the next is begun: if the process
-     dies, the first that has no answer is the one that it died of
+     then one of these for each thing asked, in the order asked, those of a frame together:
      O copy (u32), flags (u8: 1 terminated, 2 truncated, 4 success known, 8 success), parts completed so far (u32, bit
          k for part k), reward (f64), observation (f64 each)
      I copy (u32), width (u32), height (u32), RGB bytes row by row from the top
@@ -27,6 +27,7 @@ Actions in [-1, 1] are mapped affinely onto the action Box's low and high.
 
 import faulthandler
 import json
+import mmap
 import os
 import signal
 import struct
@@ -49,7 +50,7 @@ def own_the_pipes():
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    return os.fdopen(frames_in, "rb"), os.fdopen(frames_out, "wb")
+    return os.fdopen(frames_in, "rb"), os.fdopen(frames_out, "wb", 1 << 20)
 
 
 class Watch(threading.Thread):
@@ -75,7 +76,6 @@ class Watch(threading.Thread):
 
 def send(out, tag, payload=b""):
     out.write(struct.pack("<I", 1 + len(payload)) + tag + payload)
-    out.flush()
 
 
 def receive(source):
@@ -108,6 +108,8 @@ class Worker:
         self.spec = first.spec()
         self.copies = {0: first}
         self.watch = Watch(plan["limit"])
+        with open(plan["marks"], "r+b") as file:
+            self.marks = memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
 
     def answers(self, tag, payload):
         """For everything that a frame asks, in order: the copy, and what gives the (tag, payload) of its answer."""
@@ -157,6 +159,7 @@ class Worker:
         self.watch.start()
         while (frame := receive(source)) is not None:
             for copy, do, arguments in self.answers(*frame):
+                self.marks[0] += 1
                 self.watch.since = time.monotonic()
                 try:
                     tag, payload = do(*arguments)
@@ -164,6 +167,8 @@ class Worker:
                     tag, payload = b"E", traceback.format_exc().encode()
                 self.watch.since = NOTHING
                 send(out, tag, struct.pack("<I", copy) + payload)
+            # Once a frame: a client that is woken by every answer takes the processor from the next one's step.
+            out.flush()
 
 
 def main():
@@ -178,14 +183,19 @@ def main():
     except BaseException:
         send(out, b"E", struct.pack("<I", 0) + traceback.format_exc().encode())
     else:
-        send(out, b"H", json.dumps(worker.spec).encode())
         try:
+            send(out, b"H", json.dumps(worker.spec).encode())
+            out.flush()
             worker.serve(source, out)
         except BrokenPipeError:
             pass
         except BaseException:
             traceback.print_exc()
             status = 1
+    try:
+        out.flush()
+    except OSError:
+        pass  # nobody is there to read it
     sys.stderr.flush()
     os._exit(status)  # nothing to keep; simulators' own clean-up is slow and sometimes crashes
 

@@ -184,11 +184,12 @@ impl Batch for Copies {
             let (copy, ask) = asks[k];
             let copy = &mut self.copies[copy];
             replies[k] = match answer {
-                Ok(told) => {
+                None => Reply::Lost,
+                Some(Ok(told)) => {
                     write(&told.0, observation);
                     Reply::Good(copy.judge(matches!(ask, Ask::Step(_)), &told, &self.source.spec))
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     copy.running = false;
                     Reply::Failed(error)
                 }

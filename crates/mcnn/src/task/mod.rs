@@ -5,6 +5,7 @@ mod batch;
 pub mod drive;
 pub mod gym;
 pub mod kitchen;
+mod marks;
 pub mod python;
 mod watchdog;
 pub mod worker;

@@ -1,7 +1,7 @@
 //! Time limits, and the watchdog that kills a process that does not keep them: a thread that costs whoever sets a
 //! deadline one store.
 
-use super::worker::lock;
+use super::{marks::Marks, worker::lock};
 use crate::error::{Error, Kind, Result};
 use std::{
     process::Child,
@@ -57,33 +57,40 @@ pub(super) struct Watchdog {
 struct Shared {
     start: Instant,
     deadline: AtomicU64, // milliseconds since the start
+    limit: AtomicU64,    // milliseconds for each thing that is begun
+    begun: AtomicU64,    // what was the last begun when the deadline was set
     fired: AtomicBool,
     over: AtomicBool,
 }
 
 impl Watchdog {
-    /// Watches a process. `shortest`: no deadline will be set nearer than this.
-    pub fn new(child: &Arc<Mutex<Child>>, shortest: Duration) -> Self {
+    /// Watches a process. `shortest`: no limit will be shorter than this.
+    pub fn new(child: &Arc<Mutex<Child>>, marks: Marks, shortest: Duration) -> Self {
         let shared = Arc::new(Shared {
             start: Instant::now(),
             deadline: AtomicU64::new(NEVER),
+            limit: AtomicU64::new(NEVER),
+            begun: AtomicU64::new(0),
             fired: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
         let (ours, child) = (Arc::clone(&shared), Arc::clone(child));
-        let thread = std::thread::spawn(move || ours.watch(&child, shortest));
+        let thread = std::thread::spawn(move || ours.watch(&child, &marks, shortest));
         Self { shared, thread: Some(thread) }
     }
 
-    /// Something must happen within `limit` from now.
-    pub fn expect(&self, limit: Duration) {
-        let deadline = (self.shared.start.elapsed() + limit).as_millis() as u64;
-        self.shared.deadline.store(deadline, Ordering::Relaxed);
+    /// From now on each thing that the process begins may take `limit`; `first` is its number of the first of them.
+    /// One that is not the first is found late, but before it took twice as long.
+    pub fn expect(&self, limit: Duration, first: u64) {
+        let deadline = self.shared.start.elapsed() + limit;
+        self.shared.begun.store(first, Ordering::Relaxed);
+        self.shared.limit.store(limit.as_millis() as u64, Ordering::Relaxed);
+        self.shared.deadline.store(deadline.as_millis() as u64, Ordering::Release);
     }
 
-    /// It happened.
+    /// All of it happened.
     pub fn rest(&self) {
-        self.shared.deadline.store(NEVER, Ordering::Relaxed);
+        self.shared.deadline.store(NEVER, Ordering::Release);
     }
 
     /// Whether the process was killed.
@@ -94,18 +101,30 @@ impl Watchdog {
 
 impl Shared {
     /// Sleeps to the deadline that is set, or as long as none that is set meanwhile can have passed.
-    fn watch(&self, child: &Mutex<Child>, shortest: Duration) {
+    fn watch(&self, child: &Mutex<Child>, marks: &Marks, shortest: Duration) {
         while !self.over.load(Ordering::Acquire) {
             let now = self.start.elapsed().as_millis() as u64;
-            let deadline = self.deadline.load(Ordering::Relaxed);
-            if now >= deadline {
-                self.fired.store(true, Ordering::Release);
-                let _ = lock(child).kill(); // the reader sees the pipe's end
-                return;
+            let deadline = self.deadline.load(Ordering::Acquire);
+            if now < deadline {
+                // At least a millisecond: the deadline was rounded down.
+                let left = Duration::from_millis((deadline - now).max(1));
+                std::thread::park_timeout(left.min(shortest));
+                continue;
             }
-            // At least a millisecond: the deadline was rounded down.
-            let left = Duration::from_millis((deadline - now).max(1));
-            std::thread::park_timeout(left.min(shortest));
+            let (begun, seen) = (marks.read(), self.begun.load(Ordering::Relaxed));
+            let next = if begun > seen { now + self.limit.load(Ordering::Relaxed) } else { NEVER };
+            // Not where the answer came or another deadline was set meanwhile.
+            let ours = self.deadline.compare_exchange(deadline, next, Ordering::AcqRel, Ordering::Relaxed);
+            if ours.is_err() {
+                continue;
+            }
+            if next != NEVER {
+                self.begun.store(begun, Ordering::Relaxed);
+                continue;
+            }
+            self.fired.store(true, Ordering::Release);
+            let _ = lock(child).kill(); // the reader sees the pipe's end
+            return;
         }
     }
 }

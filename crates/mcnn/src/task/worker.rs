@@ -2,7 +2,7 @@
 //! which).
 
 pub use super::watchdog::Limits;
-use super::{Answer, Picture, Recorded, batch::Ask, watchdog::Watchdog};
+use super::{Answer, Picture, Recorded, batch::Ask, marks::Marks, watchdog::Watchdog};
 use crate::error::{Error, Kind, Result};
 use std::{
     collections::VecDeque,
@@ -60,6 +60,8 @@ pub struct Worker {
     child: Arc<Mutex<Child>>,
     id: u32,
     watchdog: Watchdog,
+    marks: Marks, // how many asks the process has begun
+    asked: u64,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     stderr: Arc<Mutex<VecDeque<String>>>,
@@ -85,6 +87,8 @@ impl Worker {
     pub fn start(python: &Path, plan: &Plan, limits: Limits) -> Result<Self> {
         let mut settings = serde_json::to_value(plan).unwrap_or_default();
         settings["limit"] = limits.step.as_secs_f64().into();
+        let marks = Marks::new()?;
+        settings["marks"] = marks.path().to_string_lossy().into();
         let mut child = Command::new(python)
             .args(["-c", SOURCE, &settings.to_string()])
             .stdin(Stdio::piped())
@@ -109,7 +113,9 @@ impl Worker {
         let mut worker = Self {
             name: plan.id.clone(),
             limits,
-            watchdog: Watchdog::new(&child, limits.start.min(limits.step)),
+            watchdog: Watchdog::new(&child, marks.again()?, limits.start.min(limits.step)),
+            marks,
+            asked: 0,
             child,
             id,
             input,
@@ -120,9 +126,10 @@ impl Worker {
             copies: vec![Copy::default()],
             frame: Vec::new(),
         };
-        worker.watchdog.expect(limits.start);
-        let body = worker.receive(None)?;
+        worker.watchdog.expect(limits.start, 0);
+        let body = worker.receive().ok_or_else(|| worker.dead(None))?;
         worker.watchdog.rest();
+        worker.marks.forget();
         let payload = &body[1..];
         let text = || String::from_utf8_lossy(payload).into_owned();
         worker.hello = match body[0] {
@@ -163,13 +170,10 @@ impl Worker {
     }
 
     /// Asks copies of the environment, each at most once; actions are `[n_act]`, each in [-1, 1]. Answers come in the
-    /// order of the asks. An error is that copy's alone (it raised, or gave what cannot be used): the copy is made anew
-    /// at its next reset. If the process dies the answers end there, the last one being the error of that death, and
-    /// [`alive`](Worker::alive) is false.
-    pub fn ask(&mut self, asks: &[(usize, Ask)]) -> Vec<Result<Told>> {
-        let Some(&(first, _)) = asks.first() else {
-            return Vec::new();
-        };
+    /// order of the asks. An error is that copy's alone (it raised, or gave what cannot be used), and the copy is made
+    /// anew at its next reset. If the process dies, [`alive`](Worker::alive) is false, and the copy that was being asked
+    /// has the error; the other answers that had not come are `None`.
+    pub fn ask(&mut self, asks: &[(usize, Ask)]) -> Vec<Option<Result<Told>>> {
         let needed = asks.iter().map(|(copy, _)| copy + 1).max().unwrap_or(0);
         if self.copies.len() < needed {
             self.copies.resize(needed, Copy::default());
@@ -191,20 +195,20 @@ impl Worker {
                 }
             }
         }
-        self.expect(first);
-        // A worker that died while idle shows here or at the first answer.
-        self.send(&mut frame);
+        let first = self.send(&mut frame, asks.iter().map(|ask| ask.0));
         self.frame = frame;
-        let mut answers = Vec::with_capacity(asks.len());
+        let mut answers: Vec<_> = asks.iter().map(|_| None).collect();
         for (k, &(copy, _)) in asks.iter().enumerate() {
-            let answer = self.answer(copy);
-            answers.push(answer);
-            if !self.alive() {
+            let Some(body) = self.receive() else {
+                // The one that was being asked; the first, if the process had died before, and never one that answered.
+                let busy = self.marks.read().saturating_sub(first) as usize;
+                let culprit = busy.clamp(k, asks.len() - 1);
+                answers[culprit] = Some(Err(self.dead(Some(asks[culprit].0))));
                 break;
-            }
-            if let Some(&(next, _)) = asks.get(k + 1) {
-                self.expect(next);
-            }
+            };
+            let told = self.of_copy(copy, body).and_then(|body| self.understood(copy, &body));
+            self.copies[copy].made = told.is_ok();
+            answers[k] = Some(told);
         }
         self.watchdog.rest();
         answers
@@ -248,59 +252,55 @@ impl Worker {
         begin(&mut frame, tag);
         frame.extend((copy as u32).to_le_bytes());
         frame.extend(rest);
-        self.expect(copy);
-        self.send(&mut frame);
-        let body = self.next_of(copy);
+        self.send(&mut frame, std::iter::once(copy));
+        let body = self.receive().ok_or_else(|| self.dead(Some(copy)))?;
         self.watchdog.rest();
-        body
+        self.of_copy(copy, body)
     }
 
-    fn expect(&self, copy: usize) {
-        self.watchdog.expect(if self.copies[copy].made { self.limits.step } else { self.limits.start });
-    }
-
-    /// Sends a frame that [`begin`] began. Nothing is said of a failure: no answer will come.
-    fn send(&mut self, frame: &mut [u8]) {
+    /// Sends a frame that [`begin`] began, and gives the number of the first thing that it asks (of `copies`, in
+    /// order). Nothing is said of a failure: no answer will come.
+    fn send(&mut self, frame: &mut [u8], copies: impl Iterator<Item = usize>) -> u64 {
         let length = (frame.len() - 4) as u32;
         frame[..4].copy_from_slice(&length.to_le_bytes());
+        let first = self.asked + 1;
+        let mut limit = self.limits.step;
+        for copy in copies {
+            self.asked += 1;
+            if !self.copies[copy].made {
+                limit = self.limits.start;
+            }
+        }
+        self.watchdog.expect(limit, first);
         if let Some(pipe) = &mut self.input {
             let _ = pipe.write_all(frame);
         }
+        first
     }
 
-    fn answer(&mut self, copy: usize) -> Result<Told> {
-        let answer = self.next_of(copy).and_then(|body| self.understood(copy, &body));
-        self.copies[copy].made = answer.is_ok();
-        answer
+    /// A frame's tag and payload, or `None` at the end of them.
+    fn receive(&mut self) -> Option<Vec<u8>> {
+        self.input.as_ref()?;
+        let mut head = [0; 4];
+        self.output.read_exact(&mut head).ok()?;
+        let length = u32::from_le_bytes(head) as usize;
+        if !(1..=LARGEST_FRAME).contains(&length) {
+            let _ = lock(&self.child).kill(); // what it sends is no longer to be understood
+            return None;
+        }
+        let mut body = vec![0; length];
+        self.output.read_exact(&mut body).ok()?;
+        Some(body)
     }
 
-    /// The next frame, which must be of this copy and no error.
-    fn next_of(&mut self, copy: usize) -> Result<Vec<u8>> {
-        let body = self.receive(Some(copy))?;
+    /// The same frame, if it is of this copy and no error.
+    fn of_copy(&mut self, copy: usize, body: Vec<u8>) -> Result<Vec<u8>> {
         if body.get(1..5) != Some(&(copy as u32).to_le_bytes()) {
             self.end();
             return Err(self.garbled(&format!("a frame of kind {} that is not copy {copy}'s", body[0])));
         }
         if body[0] == b'E' {
             return Err(self.raised(&body[5..], Some(copy)));
-        }
-        Ok(body)
-    }
-
-    /// The next frame's tag and payload; who waits for it, in reports of its absence.
-    fn receive(&mut self, copy: Option<usize>) -> Result<Vec<u8>> {
-        let mut head = [0; 4];
-        if self.input.is_none() || self.output.read_exact(&mut head).is_err() {
-            return Err(self.dead(copy));
-        }
-        let length = u32::from_le_bytes(head) as usize;
-        if !(1..=LARGEST_FRAME).contains(&length) {
-            self.end();
-            return Err(self.garbled(&format!("a frame of {length} bytes")));
-        }
-        let mut body = vec![0; length];
-        if self.output.read_exact(&mut body).is_err() {
-            return Err(self.dead(copy));
         }
         Ok(body)
     }
