@@ -21,7 +21,15 @@ fi
 # One environment serves the readers' tests, which compare with h5py and numpy, and the simulators' worker.
 export MCNN_TEST_PYTHON="$venv/bin/python" MCNN_PYTHON="$venv/bin/python"
 
+python/get_mujoco.sh
+
+# The program is checked in its default form and with the Adroit tasks built in. Both take the dependencies with the same
+# features, so that nothing but the program is compiled twice.
 cargo fmt --all --check
 cargo clippy --locked --release --workspace --all-targets -- -D warnings
+cargo clippy --locked --release -p mcnn-cli --features adroit --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
 cargo test --locked --release --workspace "$@"
+if [ $# -eq 0 ]; then
+    cargo test --locked --release -p mcnn-cli --features adroit --test adroit --test adroit_in_process
+fi

@@ -9,7 +9,7 @@ if [ -z "$python" ]; then
     venv=.mcnn/bench-venv
     wanted=$(mktemp)
     trap 'rm -f "$wanted"' EXIT
-    grep '# bench$' python/requirements.txt >"$wanted"
+    grep -E '# (worker|bench)$' python/requirements.txt | sed 's/ *#.*//' | sort -u >"$wanted"
     # The lines it was made from lie beside it, so that a changed pin makes it anew.
     if ! cmp -s "$wanted" "$venv/wanted.txt"; then
         rm -rf "$venv"
@@ -23,3 +23,5 @@ fi
 "$python" bench/recall.py "$@"
 "$python" bench/policy.py "$@"
 "$python" bench/worker.py "$@"
+python/get_mujoco.sh
+"$python" bench/simulators.py "$@"

@@ -21,7 +21,7 @@ use mujoco_rs::{
 use std::{fmt, path::Path, sync::Once};
 
 /// Steps of the simulation in one of the task: 5 of 2 ms.
-pub const FRAMES: usize = 5;
+const FRAMES: usize = 5;
 
 /// What MuJoCo warns of when the state is no longer finite or too large. It then starts the scene anew in the midst of an
 /// episode, which here is an error.
@@ -154,21 +154,28 @@ impl Simulation {
     /// # Panics
     /// If the action has not `n_act` numbers.
     pub fn step(&mut self, action: &[f32]) -> Result<&Answer> {
+        self.advance(action);
+        let (reward, goal) = self.scene.judge(&self.data);
+        self.answer.reward = reward;
+        self.answer.success = Some(goal);
+        self.observe()
+    }
+
+    /// The physics of a step alone, without looking at the scene: for measuring what the rest costs.
+    ///
+    /// # Panics
+    /// As [`Simulation::step`].
+    pub fn advance(&mut self, action: &[f32]) {
         assert_eq!(action.len(), self.controls.len(), "numbers in an action");
         self.place.1 += 1;
-        for (control, (a, [middle, half])) in
-            self.data.ctrl_mut().iter_mut().zip(action.iter().zip(&self.controls))
-        {
+        let wanted = action.iter().zip(&self.controls);
+        for (control, (a, [middle, half])) in self.data.ctrl_mut().iter_mut().zip(wanted) {
             *control = middle + f64::from(a.clamp(-1.0, 1.0)) * half;
         }
         for _ in 0..FRAMES {
             self.data.step();
         }
         // Gymnasium also has the forces on each body computed here (mj_rnePostConstraint), which no task looks at.
-        let (reward, goal) = self.scene.judge(&self.data);
-        self.answer.reward = reward;
-        self.answer.success = Some(goal);
-        self.observe()
     }
 
     /// Fills in what is observed, and looks whether all is well.
