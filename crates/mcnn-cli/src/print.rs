@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use mcnn::{
     data::{Dimension, Inspection},
-    eval::{Spread, stats::Mean},
+    eval::{
+        Spread,
+        stats::{Mean, Rough},
+    },
     train::Lambda,
 };
 
@@ -297,8 +300,14 @@ fn failures(out: &mut String, e: &Evaluated) {
 
 fn spread(s: &Spread) -> String {
     format!(
-        "mean {:.2} (95 % interval {:.2} to {:.2}), interquartile mean {:.2}",
-        s.mean, s.low, s.high, s.iqm
+        "mean {:.2} (95 % interval {:.2} to {:.2}{}), interquartile mean {:.2} ({:.2} to {:.2})",
+        s.mean,
+        s.low,
+        s.high,
+        rough(s.rough),
+        s.iqm,
+        s.iqm_low,
+        s.iqm_high
     )
 }
 
@@ -333,17 +342,36 @@ pub fn compared(c: &Compared) -> String {
         );
         failures(&mut out, e);
     }
-    line!(out, "paired differences to {}, with 95 % intervals (every pair is in --json):", c.files[0]);
+    line!(
+        out,
+        "paired differences to {}, with 95 % intervals; p by sign flips, corrected for {} comparisons (Holm); P: an episode of the one returns more than one of the other",
+        c.files[0],
+        c.differences.len()
+    );
     for d in c.differences.iter().filter(|d| d.a == c.files[0]) {
         let success = d.success.map_or(String::new(), |s| format!(", success {} points", mean(&s, 100.0)));
-        let sign = if d.ret.low > 0.0 || d.ret.high < 0.0 { "" } else { "  (no difference shown)" };
-        line!(out, "  {} - {}: return {}{success}{sign}", d.a, d.b, mean(&d.ret, 1.0));
+        let sign = if d.p_holm <= 0.05 { "" } else { "  (no difference shown)" };
+        line!(
+            out,
+            "  {} - {}: return {}{success}, p {:.4}, P {:.2} ({:.2} to {:.2}){sign}",
+            d.a,
+            d.b,
+            mean(&d.ret, 1.0),
+            d.p_holm,
+            d.improvement.mean,
+            d.improvement.low,
+            d.improvement.high
+        );
     }
     out
 }
 
 fn mean(m: &Mean, scale: f64) -> String {
-    format!("{:+.2} ({:+.2} to {:+.2})", scale * m.mean, scale * m.low, scale * m.high)
+    format!("{:+.2} ({:+.2} to {:+.2}{})", scale * m.mean, scale * m.low, scale * m.high, rough(m.rough))
+}
+
+fn rough(why: Option<Rough>) -> String {
+    why.map_or(String::new(), |why| format!("; {why}"))
 }
 
 pub fn explained(e: &Explained) -> String {
