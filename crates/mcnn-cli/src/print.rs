@@ -1,4 +1,4 @@
-//! Reports as text. All printing of results is in this file.
+//! Reports as text. All printing of results is in this file; of sweeps and tables, in print_sweep.rs.
 
 use std::fmt::Write as _;
 
@@ -36,6 +36,8 @@ pub fn tour() -> String {
   mcnn eval p.safetensors --task drive                  run it in closed loop
   mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
+  mcnn sweep plan.toml -o results.jsonl                 every combination of settings, many seeds
+  mcnn table results.jsonl --plot results.svg           what came of them, with intervals
 
 Tasks: drive (built in), door, hammer, pen, relocate, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
 "

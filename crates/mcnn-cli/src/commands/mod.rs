@@ -7,6 +7,8 @@ pub mod explain;
 pub mod inspect;
 pub mod learn;
 pub mod make;
+pub mod sweep;
+pub mod table;
 pub mod train;
 
 use std::path::Path;
