@@ -1,6 +1,8 @@
 """Computes what crates/mcnn/tests/eval_stats.rs holds the statistics to, into the file named (statistics_values.json
 beside that test).
 
+`--table FOLDER` makes a file of results and what a table must find in it, for crates/mcnn-cli/tests.
+
 scipy computes what scipy has. rliable's numbers are computed from its formulas, restated here in numpy (rliable itself
 brings pandas, seaborn and matplotlib); where rliable can be imported, `--rliable` holds the restatement to it.
 """
@@ -157,6 +159,54 @@ def values(quick):
     }
 
 
+def table(folder):
+    """A small file of results with made-up returns, and what `mcnn table` must find in it."""
+    rng = numpy.random.default_rng(7)
+    first = {"task": "door", "data": "human.hdf5", "by": "gas", "fraction": 0.1, "count": None, "smooth": 1,
+             "lambda": "auto", "l": 1.0, "activation": "clamp", "backbone": "mlp", "seed": 0, "reward": "d4rl",
+             "clip_actions": False, "epochs": 10, "distances": "loo", "neighbours": 1, "hidden": [8], "steps": 10,
+             "batch": 4, "lr": 0.0003, "check_on": 0.1, "episodes": 6, "first_seed": 1000}
+    references = {"door": [-56.5, 2880.5], "pen": [96.25, 3076.75]}
+    lines, expected = [], {}
+    # Five seeds of cloning; five of MCNN but for one that failed and one not made, in another order.
+    for task in ("door", "pen"):
+        episodes = rng.normal(0, 300, 6)
+        for name, better, seeds in (("auto", 400, (4, 0, 2, 1, 3)), ("inf", 0, (0, 1, 2, 3, 4))):
+            returns = {}
+            for seed in seeds:
+                run = (900 + better + rng.normal(0, 200) + episodes + rng.normal(0, 150, 6)).round(3)
+                weight = round(rng.uniform(0.2, 0.4), 4)
+                line = {"settings": first | {"task": task, "lambda": name, "seed": seed}, "data": "f" * 64, "memories": None,
+                        "policy": None, "name": name, "loss": 0.01, "held_out_loss": None, "lambda": 2.5, "half_distance": 0.3,
+                        "returns": floats(run), "reference": references[task], "eval": {"weight": weight}, "seconds": 1.5,
+                        "version": "0.1.0", "error": None}
+                if (task, name, seed) == ("pen", "auto", 3):
+                    line |= {"error": "training diverged", "returns": [], "eval": None}
+                elif (task, name, seed) == ("pen", "auto", 4):
+                    continue
+                else:
+                    returns[seed] = run, weight
+                lines.append(line)
+            random, expert = references[task]
+            scores = [100 * (returns[seed][0] - random) / (expert - random) for seed in sorted(returns)]
+            expected[f"{name} {task}"] = crossed(scores) | {
+                "seeds": sorted(returns), "weight": float(numpy.mean([w for _, w in returns.values()])),
+                "runs": floats([s.mean() for s in scores])}
+    methods = {name: [numpy.array(expected[f"{name} {task}"]["runs"]) for task in ("door", "pen")] for name in ("auto", "inf")}
+    for name, tasks in methods.items():
+        expected[name] = {
+            "iqm": bootknife(tasks, aggregate_iqm, 60_000, 1), "median": bootknife(tasks, aggregate_median, 60_000, 2),
+            "gap": bootknife(tasks, lambda t: optimality_gap(t, 100.0), 60_000, 3),
+            "profile": floats(profile(tasks, numpy.arange(0, 101, 5)))}
+    expected["improvement"] = improvement(methods["inf"], methods["auto"])
+    rng.shuffle(lines)
+    with open(f"{folder}/table.jsonl", "w") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    with open(f"{folder}/table.json", "w") as file:
+        json.dump(expected, file, indent=1)
+        file.write("\n")
+
+
 def against_rliable():
     from rliable import metrics
 
@@ -176,6 +226,8 @@ def against_rliable():
 
 if sys.argv[1:] == ["--rliable"]:
     against_rliable()
+elif sys.argv[1:2] == ["--table"]:
+    table(sys.argv[2])
 else:
     # --quick: only what takes no drawing, to stdout, for the test that the file is what this makes.
     quick = sys.argv[1:] == ["--quick"]

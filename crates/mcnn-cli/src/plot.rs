@@ -26,7 +26,7 @@ macro_rules! put {
 /// The picture.
 pub fn svg(grid: &Grid) -> String {
     let longest = grid.methods.iter().map(|m| m.label.chars().count()).max().unwrap_or(0);
-    let left = 24.0 + LETTER * longest as f64;
+    let left = 42.0 + LETTER * longest as f64;
     let profiles = grid.methods.iter().any(|m| m.all.is_some());
     let panels = grid.columns.len() + 2 * usize::from(profiles);
     let rows = grid.methods.len().max(if profiles { 6 } else { 1 }) as f64 * ROW;
@@ -37,10 +37,20 @@ pub fn svg(grid: &Grid) -> String {
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="sans-serif" font-size="13" fill="#222">"##
     );
     put!(out, r##"<rect width="100%" height="100%" fill="#ffffff"/>"##);
-    put!(out, r#"<text x="12" y="24" font-size="15">Mean {} with 95 % interval</text>"#, grid.unit);
+    put!(
+        out,
+        r#"<text x="12" y="24" font-size="15">Mean {} with 95 % interval (dashed: rough)</text>"#,
+        grid.unit
+    );
     for (i, m) in grid.methods.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
-        let x = left - 12.0;
+        let (x, colour) = (left - 26.0, COLOURS[i % COLOURS.len()]);
+        put!(
+            out,
+            r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{colour}"/>"#,
+            left - 20.0,
+            y - 4.0
+        );
         put!(out, r#"<text x="{x:.1}" y="{:.1}" text-anchor="end">{}</text>"#, y + 4.5, escaped(&m.label));
     }
     for (k, column) in grid.columns.iter().enumerate() {

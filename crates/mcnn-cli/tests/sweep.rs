@@ -57,9 +57,8 @@ fn a_run_is_what_learn_train_and_eval_make_one_by_one() {
     let bench = with_plan(PLAN);
     bench.ok("sweep plan.toml -o r.jsonl");
     bench.ok("learn drive.npz --count 30 --by random --seed 1 -o m.safetensors");
-    let trained = bench.json(
-        "train drive.npz m.safetensors --hidden 8 --steps 40 --batch 16 --seed 1 -o p.safetensors",
-    );
+    let trained = bench
+        .json("train drive.npz m.safetensors --hidden 8 --steps 40 --batch 16 --seed 1 -o p.safetensors");
     let evaluated = bench.json("eval p.safetensors --task drive --episodes 3");
     let lines = results(&bench, "r.jsonl");
     let found = lines
@@ -105,7 +104,9 @@ fn a_sweep_cut_in_the_middle_of_a_line_goes_on() {
 #[test]
 fn ctrl_c_keeps_the_runs_made_and_says_how_to_go_on() {
     use std::process::{Command, Stdio};
-    let bench = with_plan(&PLAN.replace("seed = [0, 1]", "seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]").replace("= 40", "= 1500"));
+    let bench = with_plan(
+        &PLAN.replace("seed = [0, 1]", "seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]").replace("= 40", "= 1500"),
+    );
     let child = bench
         .command("sweep plan.toml -o r.jsonl")
         .stdout(Stdio::piped())
@@ -123,7 +124,10 @@ fn ctrl_c_keeps_the_runs_made_and_says_how_to_go_on() {
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("interrupted") && said.contains("goes on"), "{said}");
     let kept = results(&bench, "r.jsonl");
-    assert!(!kept.is_empty() && kept.iter().all(|l| l["error"].is_null()), "nothing half-made is in the file");
+    assert!(
+        !kept.is_empty() && kept.iter().all(|l| l["error"].is_null()),
+        "nothing half-made is in the file"
+    );
     let on = bench.json("sweep plan.toml -o r.jsonl");
     assert_eq!(on["before"].as_u64(), Some(kept.len() as u64));
     assert_eq!(results(&bench, "r.jsonl").len(), 50);
@@ -193,7 +197,8 @@ fn what_is_wrong_with_a_plan_is_said_with_its_place_before_any_run() {
 fn the_example_is_a_plan() {
     let bench = Bench::new();
     bench.ok("make drive --episodes 3 -o drive.npz");
-    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plan.toml"), bench.path("plan.toml")).unwrap();
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plan.toml"), bench.path("plan.toml"))
+        .unwrap();
     let planned = bench.json("sweep plan.toml -o r.jsonl --dry-run");
     // gas and all, each smoothed or not, for auto and 0; plain cloning once. Five seeds.
     assert_eq!(planned["runs"], (2 * 2 * 2 + 1) * 5);
