@@ -46,6 +46,10 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Why a policy acts as it does in a state.
     Explain(ExplainArgs),
+    /// Make every run of a plan: memories, training, evaluation.
+    Sweep(SweepArgs),
+    /// The results of a sweep as a table and a picture.
+    Table(TableArgs),
 }
 
 /// A file to be written.
@@ -136,8 +140,13 @@ impl LearnArgs {
     }
 
     pub fn epochs(&self) -> usize {
-        self.epochs.unwrap_or(if self.by == By::GasFixed { 1 } else { 10 })
+        self.epochs.unwrap_or(epochs(self.by))
     }
+}
+
+/// Passes over the data where none are asked for.
+pub fn epochs(by: By) -> usize {
+    if by == By::GasFixed { 1 } else { 10 }
 }
 
 #[derive(Args, Debug)]
@@ -358,6 +367,41 @@ pub struct DemoArgs {
     /// The page to write; the policies are kept beside it. It is overwritten.
     #[arg(short = 'o', long = "output", value_name = "FILE", default_value = "demo.html")]
     pub path: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct SweepArgs {
+    /// The plan: a TOML file, as docs/plan.toml.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The results, a line of JSON a run; what is there is kept, and those runs are not made again.
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub path: PathBuf,
+    /// Make the runs again that failed.
+    #[arg(long)]
+    pub retry: bool,
+    /// List the runs to be made, and make none.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Runs at once [default: as many as there are cores]. Results do not depend on it.
+    #[arg(long)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub struct TableArgs {
+    /// Results, from `mcnn sweep`.
+    #[arg(value_name = "RESULTS")]
+    pub results: PathBuf,
+    /// The settings that make rows [default: all that vary].
+    #[arg(long, value_delimiter = ',', value_name = "KEYS")]
+    pub rows: Vec<String>,
+    /// Draw it: an SVG file to write.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Overwrite the picture if it is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 fn by(text: &str) -> Result<By, String> {

@@ -6,9 +6,12 @@ mod args;
 mod commands;
 mod film;
 mod page;
+mod plot;
 mod print;
+mod print_sweep;
 mod progress;
 mod run_folder;
+mod sweep;
 mod tasks;
 mod tensorboard;
 
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         Verb::Eval(args) => commands::eval::run(&args),
         Verb::Compare(args) => commands::compare::run(&args),
         Verb::Explain(args) => commands::explain::run(&args),
+        Verb::Sweep(args) => commands::sweep::run(&args),
+        Verb::Table(args) => commands::table::run(&args),
     };
     match result {
         Ok(done) => {

@@ -1,10 +1,13 @@
-//! Reports as text. All printing of results is in this file.
+//! Reports as text. All printing of results is in this file; of sweeps and tables, in print_sweep.rs.
 
 use std::fmt::Write as _;
 
 use mcnn::{
     data::{Dimension, Inspection},
-    eval::{Part, Share, Spread, Summary, stats::Mean},
+    eval::{
+        Part, Share, Spread, Summary,
+        stats::{Mean, Rough},
+    },
     train::Lambda,
 };
 
@@ -37,6 +40,8 @@ pub fn tour() -> String {
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
   mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
   mcnn replay more.hdf5 --task drive --episode 0 --video out.gif
+  mcnn sweep plan.toml -o results.jsonl                 every combination of settings, many seeds
+  mcnn table results.jsonl --plot results.svg           what came of them, with intervals
 
 Tasks: drive (built in), door, hammer, pen, relocate, kitchen, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
 "
@@ -381,8 +386,14 @@ fn parts(out: &mut String, s: &Summary) {
 
 fn spread(s: &Spread) -> String {
     format!(
-        "mean {:.2} (95 % interval {:.2} to {:.2}), interquartile mean {:.2}",
-        s.mean, s.low, s.high, s.iqm
+        "mean {:.2} (95 % interval {:.2} to {:.2}{}), interquartile mean {:.2} ({:.2} to {:.2})",
+        s.mean,
+        s.low,
+        s.high,
+        rough(s.rough),
+        s.iqm,
+        s.iqm_low,
+        s.iqm_high
     )
 }
 
@@ -418,17 +429,36 @@ pub fn compared(c: &Compared) -> String {
         parts(&mut out, s);
         failures(&mut out, e);
     }
-    line!(out, "paired differences to {}, with 95 % intervals (every pair is in --json):", c.files[0]);
+    line!(
+        out,
+        "paired differences to {}, with 95 % intervals; p by sign flips, corrected for {} comparisons (Holm); P: an episode of the one returns more than one of the other",
+        c.files[0],
+        c.differences.len()
+    );
     for d in c.differences.iter().filter(|d| d.a == c.files[0]) {
         let success = d.success.map_or(String::new(), |s| format!(", success {} points", mean(&s, 100.0)));
-        let sign = if d.ret.low > 0.0 || d.ret.high < 0.0 { "" } else { "  (no difference shown)" };
-        line!(out, "  {} - {}: return {}{success}{sign}", d.a, d.b, mean(&d.ret, 1.0));
+        let sign = if d.p_holm <= 0.05 { "" } else { "  (no difference shown)" };
+        line!(
+            out,
+            "  {} - {}: return {}{success}, p {:.4}, P {:.2} ({:.2} to {:.2}){sign}",
+            d.a,
+            d.b,
+            mean(&d.ret, 1.0),
+            d.p_holm,
+            d.improvement.mean,
+            d.improvement.low,
+            d.improvement.high
+        );
     }
     out
 }
 
 fn mean(m: &Mean, scale: f64) -> String {
-    format!("{:+.2} ({:+.2} to {:+.2})", scale * m.mean, scale * m.low, scale * m.high)
+    format!("{:+.2} ({:+.2} to {:+.2}{})", scale * m.mean, scale * m.low, scale * m.high, rough(m.rough))
+}
+
+fn rough(why: Option<Rough>) -> String {
+    why.map_or(String::new(), |why| format!("; {why}"))
 }
 
 pub fn explained(e: &Explained) -> String {

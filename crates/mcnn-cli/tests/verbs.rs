@@ -18,9 +18,8 @@ fn has(value: &Value, expected: &[&str]) {
 fn nothing_prints_the_tour_and_every_verb_has_help() {
     let bench = Bench::new();
     let tour = bench.ok("");
-    for verb in
-        ["demo", "make", "inspect", "learn", "train", "eval", "compare", "explain", "collect", "replay"]
-    {
+    let verbs = "demo make inspect learn train eval compare explain collect replay sweep table";
+    for verb in verbs.split(' ') {
         assert!(tour.contains(&format!("mcnn {verb}")), "{verb}");
         assert!(bench.ok(&format!("{verb} --help")).contains("Usage"));
     }
@@ -180,6 +179,8 @@ fn documented(verb: &str) -> Vec<String> {
 fn the_json_has_exactly_the_keys_that_are_documented() {
     let bench = Bench::with_policy();
     bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda inf --hidden 8 --steps 5");
+    let plan = "task = \"drive\"\ndata = [\"drive.npz\"]\nseed = [0]\nlambda = [0]\nepisodes = 2\n";
+    std::fs::write(bench.path("plan.toml"), plan).unwrap();
     for line in [
         "inspect drive.npz",
         "make drive --episodes 2 -o made.npz",
@@ -191,6 +192,8 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "collect --task drive --episodes 2 -o c.hdf5",
         "replay c.hdf5 --task drive --episode 0 --video c.gif --video-every 100",
         "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",
+        "sweep plan.toml -o r.jsonl",
+        "table r.jsonl",
     ] {
         let value = bench.json(line);
         let mut found: Vec<String> = keys(&value).into_iter().map(String::from).collect();

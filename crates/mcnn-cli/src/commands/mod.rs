@@ -9,6 +9,8 @@ pub mod inspect;
 pub mod learn;
 pub mod make;
 pub mod replay;
+pub mod sweep;
+pub mod table;
 pub mod train;
 
 use std::{
@@ -70,11 +72,16 @@ fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
     Error::new(Kind::Settings, "threads cannot be started").found(error.to_string())
 }
 
-/// A flag that Ctrl-C sets from now on, instead of ending the program.
+/// A flag that the first Ctrl-C sets from now on; the second ends the program at once, as the first did before.
 pub fn interrupted() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
-    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed))
+    let handler = move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler)
         .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
     Ok(flag)
 }

@@ -13,7 +13,7 @@ use crate::{
     task::Spec,
 };
 use serde::Serialize;
-use stats::Mean;
+use stats::{Mean, Rough};
 
 /// What is reported of a rollout. Episodes that failed count in `failed` and nowhere else. Numbers that cannot be had
 /// (an interval of one episode) are NaN, in JSON null.
@@ -51,10 +51,16 @@ pub struct Spread {
     pub mean: f64,
     /// Interquartile mean.
     pub iqm: f64,
-    /// Lower end of the mean's 95 % bootstrap interval.
+    /// Lower end of the mean's 95 % interval.
     pub low: f64,
-    /// Upper end of the mean's 95 % bootstrap interval.
+    /// Upper end of the mean's 95 % interval.
     pub high: f64,
+    /// Lower end of the interquartile mean's 95 % interval.
+    pub iqm_low: f64,
+    /// Upper end of the interquartile mean's 95 % interval.
+    pub iqm_high: f64,
+    /// Why the mean's interval is rough, if it is.
+    pub rough: Option<Rough>,
 }
 
 /// A share with its 95 % Wilson interval.
@@ -95,10 +101,8 @@ impl Summary {
         let latencies: Vec<f64> = whole.iter().flat_map(|e| &e.latencies).map(|&t| f64::from(t)).collect();
         let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
         let ret = Spread::new(&returns, seed);
-        let score = spec.reference.map(|[random, expert]| {
-            let score = |r: f64| 100.0 * (r - random) / (expert - random);
-            Spread { mean: score(ret.mean), iqm: score(ret.iqm), low: score(ret.low), high: score(ret.high) }
-        });
+        let score =
+            spec.reference.map(|[random, expert]| ret.map(|r| 100.0 * (r - random) / (expert - random)));
         let end = |e: Option<&Episode>| e.map_or(0, |e| e.seed);
         Self {
             policy: policy.into(),
@@ -122,8 +126,30 @@ impl Summary {
 impl Spread {
     /// Of one number an episode; `seed` decides the bootstrap.
     pub fn new(values: &[f64], seed: Seed) -> Self {
-        let [low, high] = stats::bootstrap(&[values], stats::mean, seed);
-        Self { mean: stats::mean(values), iqm: stats::iqm(values), low, high }
+        let mean = stats::interval(values);
+        let iqm = stats::iqm_of(&[values.to_vec()], stats::RESAMPLES, seed);
+        Self {
+            mean: mean.mean,
+            iqm: iqm.mean,
+            low: mean.low,
+            high: mean.high,
+            iqm_low: iqm.low,
+            iqm_high: iqm.high,
+            rough: mean.rough,
+        }
+    }
+
+    /// The same in another unit, `to` being linear and rising.
+    pub fn map(&self, to: impl Fn(f64) -> f64) -> Self {
+        Self {
+            mean: to(self.mean),
+            iqm: to(self.iqm),
+            low: to(self.low),
+            high: to(self.high),
+            iqm_low: to(self.iqm_low),
+            iqm_high: to(self.iqm_high),
+            rough: self.rough,
+        }
     }
 }
 
@@ -160,9 +186,16 @@ pub struct Comparison {
     pub score: Option<Mean>,
     /// Difference of the successes (1 or 0), where the task has a rule: a difference of shares.
     pub success: Option<Mean>,
+    /// p-value of the returns' difference, by the sign-flip test on the pairs.
+    pub p: f64,
+    /// The same corrected for the number of comparisons made at once (Holm).
+    pub p_holm: f64,
+    /// Probability that an episode of the first returns more than an episode of the second, any with any.
+    pub improvement: Mean,
 }
 
-/// Compares every actor with every later one, over the episodes that neither failed. `seed` decides the bootstrap.
+/// Compares every actor with every later one, over the episodes that neither failed. `seed` decides the bootstrap
+/// and the sign flips.
 ///
 /// # Errors
 /// If the actors did not run the same episodes.
@@ -181,18 +214,26 @@ pub fn compare(actors: &[(&str, &[Episode])], spec: &Spec, seed: Seed) -> Result
             let number = |success: bool| f64::from(u8::from(success));
             let (xs_won, ys_won): (Vec<f64>, Vec<f64>) =
                 pairs().filter_map(|(x, y)| Some((number(x.success?), number(y.success?)))).unzip();
-            let ret = stats::paired(&xs, &ys, seed);
+            let ret = stats::paired(&xs, &ys);
+            let improvement = stats::improvement(std::slice::from_ref(&xs), std::slice::from_ref(&ys));
             all.push(Comparison {
                 a: (*a).to_owned(),
                 b: (*b).to_owned(),
                 ret,
                 score: spec.reference.map(|[random, expert]| {
                     let scale = 100.0 / (expert - random);
-                    Mean { mean: ret.mean * scale, low: ret.low * scale, high: ret.high * scale, n: ret.n }
+                    Mean { mean: ret.mean * scale, low: ret.low * scale, high: ret.high * scale, ..ret }
                 }),
-                success: (!xs_won.is_empty()).then(|| stats::paired(&xs_won, &ys_won, seed)),
+                success: (!xs_won.is_empty()).then(|| stats::paired(&xs_won, &ys_won)),
+                p: stats::sign_flip(&xs, &ys, seed),
+                p_holm: f64::NAN,
+                improvement,
             });
         }
+    }
+    let corrected = stats::holm(&all.iter().map(|c| c.p).collect::<Vec<_>>());
+    for (comparison, p) in all.iter_mut().zip(corrected) {
+        comparison.p_holm = p;
     }
     Ok(all)
 }

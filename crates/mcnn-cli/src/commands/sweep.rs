@@ -1,0 +1,191 @@
+//! `mcnn sweep`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use mcnn::{Error, Result, data::Demonstrations, error::Kind, task::Task};
+use serde::Serialize;
+
+use super::{Done, check_folder, interrupted, read};
+use crate::{
+    args::SweepArgs,
+    print_sweep,
+    progress::Progress,
+    sweep::{
+        one::{self, Shared},
+        plan::{self, Settings},
+        results::{self, Line, Results},
+    },
+    tasks,
+};
+
+/// What a sweep came to.
+#[derive(Serialize)]
+pub struct Swept {
+    pub plan: String,
+    pub file: String,
+    /// Runs of the plan.
+    pub runs: usize,
+    /// Of them, those that were in the file before.
+    pub before: usize,
+    /// Of them, those made now.
+    pub made: usize,
+    /// Of them, those still to be made.
+    pub left: usize,
+    /// Runs of the plan that failed, now or before.
+    pub failed: Vec<Failed>,
+    /// With --dry-run: the runs to be made.
+    pub planned: Vec<Settings>,
+    pub dry_run: bool,
+    pub interrupted: bool,
+    pub seconds: f64,
+}
+
+/// A run that failed.
+#[derive(Serialize, Clone)]
+pub struct Failed {
+    pub settings: Settings,
+    pub error: String,
+}
+
+pub fn run(args: &SweepArgs) -> Result<Done> {
+    let start = Instant::now();
+    check_folder(&args.path)?;
+    let runs = plan::read(&args.plan)?;
+    let data = data(args, &runs)?;
+    let task = tasks::named(&runs[0].task, runs[0].reward)?;
+    fit(task.as_ref(), &runs, &data)?;
+    let tell = |line: &str| eprintln!("{line}");
+    let (results, there) = if args.dry_run {
+        let lines =
+            File::open(&args.path).map(|file| results::read(&args.path, &file).map(|(lines, _)| lines));
+        (None, lines.unwrap_or_else(|_| Ok(Vec::new()))?)
+    } else {
+        let (results, lines) = Results::open(&args.path, &tell)?;
+        (Some(results), lines)
+    };
+    let there: HashMap<(String, String), Line> = there.into_iter().map(|l| (l.key(), l)).collect();
+    let old = |run: &Settings| there.get(&(run.key(), data[&run.data].1.clone()));
+    let again = |line: &Line| args.retry && line.error.is_some();
+    let (before, todo): (Vec<&Settings>, Vec<&Settings>) =
+        runs.iter().partition(|run| old(run).is_some_and(|line| !again(line)));
+    let failed = before
+        .iter()
+        .filter_map(|run| {
+            let error = old(run)?.error.clone()?;
+            Some(Failed { settings: (*run).clone(), error })
+        })
+        .collect();
+    let mut report = Swept {
+        plan: args.plan.display().to_string(),
+        file: args.path.display().to_string(),
+        runs: runs.len(),
+        before: before.len(),
+        made: 0,
+        left: todo.len(),
+        failed,
+        planned: Vec::new(),
+        dry_run: args.dry_run,
+        interrupted: false,
+        seconds: 0.0,
+    };
+    if let Some(results) = &results {
+        let stop = interrupted()?;
+        let shared = Shared::new(task.as_ref(), &stop);
+        let (made, failed) = side_by_side(&shared, &todo, &data, results, args.threads)?;
+        report.made = made;
+        report.left -= made;
+        report.failed.extend(failed);
+        report.interrupted = report.left > 0;
+    } else {
+        report.planned = todo.into_iter().cloned().collect();
+    }
+    report.seconds = start.elapsed().as_secs_f64();
+    let done = Done::new(&report, print_sweep::swept(&report)).failed_if(!report.failed.is_empty());
+    Ok(if report.interrupted { Done { exit_code: 130, ..done } } else { done })
+}
+
+type Data = HashMap<String, (Demonstrations, String)>;
+
+/// Every file of the plan, once, with its fingerprint.
+fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
+    let mut all = Data::new();
+    for (i, run) in runs.iter().enumerate() {
+        if !all.contains_key(&run.data) {
+            let place = || format!("{}: data, {:?}", args.plan.display(), runs[i].data);
+            let data = read(&run.file(&args.plan), run.input()).map_err(|e| e.within(place()))?;
+            let print = data.fingerprint();
+            all.insert(run.data.clone(), (data, print));
+        }
+    }
+    Ok(all)
+}
+
+fn fit(task: &dyn Task, runs: &[Settings], data: &Data) -> Result<()> {
+    let spec = task.spec();
+    let mut seen = HashSet::new();
+    for run in runs.iter().filter(|run| seen.insert(&run.data)) {
+        let data = &data[&run.data].0;
+        if (data.n_obs(), data.n_act()) != (spec.n_obs, spec.n_act) {
+            let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
+            return Err(Error::new(Kind::Mismatch, "the demonstrations do not fit the task")
+                .at(format!("task {:?}, data {:?}", spec.name, run.data))
+                .expected(widths(spec.n_obs, spec.n_act))
+                .found(widths(data.n_obs(), data.n_act()))
+                .next("name the task the demonstrations came from"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes runs, `threads` at once, and gives how many were made and which failed.
+fn side_by_side(
+    shared: &Shared,
+    todo: &[&Settings],
+    data: &Data,
+    results: &Results,
+    threads: Option<usize>,
+) -> Result<(usize, Vec<Failed>)> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = threads.unwrap_or(cores);
+    if threads == 0 || threads > 1024 {
+        return Err(Error::new(Kind::Settings, "threads out of range")
+            .at("--threads")
+            .expected("1 to 1024")
+            .found(threads.to_string()));
+    }
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new((0, Vec::new(), Progress::new("runs", 0, todo.len() as u64)));
+    let work = || -> Result<()> {
+        // A pool of one thread for each run: the numbers of a step do not depend on it, and runs do not wait in line.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(super::no_threads)?;
+        while let Some(run) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(line) = pool.install(|| one::run(shared, &data[&run.data].0, run)) else {
+                return Ok(());
+            };
+            if let Err(error) = results.append(&line) {
+                shared.stop.store(true, Ordering::Relaxed); // a full disk fails every run to come
+                return Err(error);
+            }
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.0 += 1;
+            let done = told.0;
+            told.2.at(done, line.error.as_deref().map_or("done", |_| "failed"));
+            told.1.extend(line.error.map(|error| Failed { settings: line.settings, error }));
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.min(todo.len())).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("a run does not panic"))
+    })?;
+    let (made, failed, _) = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((made as usize, failed))
+}

@@ -1,0 +1,162 @@
+//! Sweeps and their tables as text.
+
+use std::fmt::Write as _;
+
+use mcnn::eval::stats::{FEW_RUNS, Mean};
+
+use crate::{
+    commands::{sweep::Swept, table::Table},
+    sweep::{grid::Cell, plan::Settings},
+};
+
+/// Writes a line to a string, which cannot fail.
+macro_rules! line {
+    ($out:expr, $($arg:tt)*) => {{
+        let _ = writeln!($out, $($arg)*);
+    }};
+}
+
+pub fn swept(s: &Swept) -> String {
+    let mut out = String::new();
+    if s.dry_run {
+        line!(out, "{}: {} runs, {} of them in {} already; to be made:", s.plan, s.runs, s.before, s.file);
+        for run in &s.planned {
+            line!(out, "  {}", described(run));
+        }
+        return out;
+    }
+    line!(
+        out,
+        "{}: {} runs, {} were there, {} made in {:.0} s, {} left",
+        s.file,
+        s.runs,
+        s.before,
+        s.made,
+        s.seconds,
+        s.left
+    );
+    if s.interrupted {
+        line!(out, "interrupted: the runs made are kept; the same command goes on with the rest");
+    }
+    for failed in &s.failed {
+        line!(out, "  FAILED   {}: {}", described(&failed.settings), indented(&failed.error));
+    }
+    if !s.failed.is_empty() {
+        line!(out, "{} runs failed; --retry makes them again", s.failed.len());
+    }
+    out
+}
+
+fn described(s: &Settings) -> String {
+    let amount = match (s.count, s.fraction) {
+        (Some(n), _) => n.to_string(),
+        (None, f) => f.unwrap_or(0.1).to_string(),
+    };
+    format!(
+        "{} {}: by {} ({amount}), smooth {}, lambda {}, l {}, {:?}, seed {}",
+        s.task, s.data, s.by, s.smooth, s.lambda, s.l, s.activation, s.seed
+    )
+    .to_lowercase()
+}
+
+fn indented(error: &str) -> String {
+    error.replace('\n', "\n           ")
+}
+
+pub fn table(t: &Table) -> String {
+    let (g, mut out) = (&t.grid, String::new());
+    line!(
+        out,
+        "{}: {} runs; mean {} with 95 % interval, seeds x episodes, w: weight of the memory on visited states",
+        t.file,
+        t.runs,
+        g.unit
+    );
+    let mut head: Vec<String> = vec![String::new()];
+    head.extend(g.columns.iter().map(|c| {
+        let alike = g.columns.iter().filter(|o| (&o.task, &o.data) == (&c.task, &c.data)).count();
+        let print = if alike > 1 { format!(" {:.8}", c.fingerprint) } else { String::new() };
+        format!("{} / {}{print}", c.task, c.data)
+    }));
+    let several = g.methods.iter().any(|m| m.all.is_some());
+    if several {
+        head.push("all: IQM".into());
+    }
+    if g.methods.len() > 1 {
+        head.push("P(better than first)".into());
+    }
+    let mut rows = vec![head];
+    for m in &g.methods {
+        let mut row = vec![m.label.clone()];
+        row.extend(m.cells.iter().map(|c| c.as_ref().map_or("no runs".into(), cell)));
+        if several {
+            row.push(m.all.as_ref().map_or("incomplete".into(), |a| interval(&a.iqm, 1)));
+        }
+        if g.methods.len() > 1 {
+            row.push(m.improvement.as_ref().map_or("-".into(), |p| interval(p, 2)));
+        }
+        rows.push(row);
+    }
+    let widths: Vec<usize> =
+        (0..rows[0].len()).map(|k| rows.iter().map(|r| r[k].chars().count()).max().unwrap_or(0)).collect();
+    for row in &rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(c, w)| format!("{c:w$}")).collect();
+        line!(out, "  {}", cells.join("   ").trim_end());
+    }
+    if rows.iter().flatten().any(|cell| cell.contains(", rough")) {
+        line!(
+            out,
+            "  rough: fewer than {FEW_RUNS} seeds; such an interval is right only if their scores are near normal"
+        );
+    }
+    for (k, column) in g.columns.iter().enumerate() {
+        let cells: Vec<&Cell> = g.methods.iter().filter_map(|m| m.cells[k].as_ref()).collect();
+        line!(out, "  {} / {}: {}", column.task, column.data, halve(&cells));
+    }
+    for f in &g.failed {
+        line!(
+            out,
+            "  FAILED   {}, {} / {}, seed {}: {}",
+            f.label,
+            f.column.task,
+            f.column.data,
+            f.seed,
+            indented(&f.error)
+        );
+    }
+    if let Some(plot) = &t.plot {
+        line!(out, "{plot} shows it");
+    }
+    out
+}
+
+fn cell(c: &Cell) -> String {
+    let weight = c.weight.map_or(String::new(), |w| format!(" w {w:.2}"));
+    let missing = match c.missing.len() {
+        0 => String::new(),
+        n => format!(" INCOMPLETE: {n} missing"),
+    };
+    format!("{} {}x{}{weight}{missing}", interval(&c.found.mean, 1), c.seeds.len(), c.found.episodes)
+}
+
+fn interval(m: &Mean, digits: usize) -> String {
+    let rough = if m.rough.is_some() { ", rough" } else { "" };
+    format!("{:.digits$} ({:.digits$} to {:.digits$}{rough})", m.mean, m.low, m.high)
+}
+
+/// What would halve every interval of a column, and where they come from.
+fn halve(cells: &[&Cell]) -> String {
+    let most = |of: fn(&Cell) -> Option<usize>, what: &str| {
+        let needed: Option<Vec<usize>> = cells.iter().map(|c| of(c)).collect();
+        needed.and_then(|n| n.into_iter().max()).map(|n| format!("{n} {what}"))
+    };
+    let enough = [most(|c| c.found.runs_to_halve, "seeds"), most(|c| c.found.episodes_to_halve, "episodes")];
+    let enough: Vec<String> = enough.into_iter().flatten().collect();
+    let needed =
+        if enough.is_empty() { "only more seeds and more episodes".into() } else { enough.join(" or ") };
+    let by_seeds = cells.iter().filter(|c| c.found.by_runs > c.found.by_episodes).count();
+    format!(
+        "{needed} would halve every interval; seeds make more of it than episodes for {by_seeds} of {} methods",
+        cells.len()
+    )
+}

@@ -1,0 +1,7 @@
+//! Sweeps: a plan of many runs (`plan`), one of them (`one`), the file of their results (`results`), and the results as
+//! a table of methods by tasks (`grid`).
+
+pub mod grid;
+pub mod one;
+pub mod plan;
+pub mod results;

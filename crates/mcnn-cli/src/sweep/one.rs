@@ -1,0 +1,163 @@
+//! One run of a sweep: memories, training, and the final policy in closed loop. On one thread throughout.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use mcnn::{
+    Error, Result,
+    act::{Act, Acting, Decision},
+    data::Demonstrations,
+    error::Kind,
+    eval::{Run as Rollout, rollout},
+    file,
+    memory::{Codebook, learn},
+    policy::Policy,
+    seed::Seed,
+    task::Task,
+    train::{Lambda, Run},
+};
+
+use super::{plan::Settings, results::Line};
+use crate::{actor::Actor, commands::eval::evaluated};
+
+/// What all runs share.
+pub struct Shared<'a> {
+    pub task: &'a dyn Task,
+    /// Set by Ctrl-C.
+    pub stop: &'a AtomicBool,
+    /// Memories by the settings that decide them: methods that differ in training alone have the same.
+    memories: Mutex<HashMap<String, Arc<OnceLock<Result<Codebook>>>>>,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(task: &'a dyn Task, stop: &'a AtomicBool) -> Self {
+        Self { task, stop, memories: Mutex::default() }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn memories(&self, data: &Demonstrations, settings: &Settings) -> Result<Codebook> {
+        let how = settings.learn();
+        let key = format!("{} {how:?}", settings.data);
+        let cell =
+            self.memories.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        cell.get_or_init(|| learn(data, &how).map(|learned| learned.codebook)).clone()
+    }
+}
+
+/// Makes a run; none if it was stopped before its end. What goes wrong is in the line.
+pub fn run(shared: &Shared, data: &Demonstrations, settings: &Settings) -> Option<Line> {
+    let start = Instant::now();
+    let mut line = Line {
+        settings: settings.clone(),
+        data: data.fingerprint(),
+        memories: None,
+        policy: None,
+        name: None,
+        loss: None,
+        held_out_loss: None,
+        lambda: None,
+        half_distance: None,
+        returns: Vec::new(),
+        reference: shared.task.spec().reference,
+        eval: None,
+        seconds: 0.0,
+        version: env!("CARGO_PKG_VERSION").into(),
+        error: None,
+    };
+    if let Err(error) = fill(shared, data, settings, &mut line) {
+        line.error = Some(error.to_string());
+    }
+    line.seconds = start.elapsed().as_secs_f64();
+    (!shared.stopped()).then_some(line)
+}
+
+fn fill(shared: &Shared, data: &Demonstrations, settings: &Settings, line: &mut Line) -> Result<()> {
+    let codebook = shared.memories(data, settings)?;
+    line.memories = Some(file::fingerprint(&file::codebook_to_bytes(&codebook)));
+    let mut run = Run::new(data, codebook, settings.train())?;
+    let envelope = run.envelope();
+    line.lambda = Some(Lambda::Value(envelope.lambda));
+    line.half_distance = Some(envelope.half_distance()).filter(|d| d.is_finite());
+    let window = (settings.steps / 200).max(1);
+    let mut since = (0.0, 0_u32);
+    while !shared.stopped()
+        && let Some(stepped) = run.step()
+    {
+        since = (since.0 + f64::from(stepped.loss), since.1 + 1);
+        if stepped.step.is_multiple_of(window) || run.done() {
+            let mean = since.0 / f64::from(since.1);
+            if !mean.is_finite() {
+                return Err(Error::new(Kind::Settings, "training diverged: the loss is not a number")
+                    .at(format!("step {}", stepped.step))
+                    .next("a smaller lr"));
+            }
+            (since, line.loss) = ((0.0, 0), Some(mean));
+        }
+    }
+    line.held_out_loss = run.held_out().map(|h| h.loss);
+    let policy = run.policy();
+    let print = file::fingerprint(&file::policy_to_bytes(&policy));
+    line.policy = Some(print.clone());
+    line.name = Some(policy.name());
+    let how = Rollout {
+        episodes: settings.episodes,
+        first_seed: settings.first_seed,
+        threads: 1,
+        lanes: 1,
+        trace: false,
+    };
+    let acting = Stoppable { policy: &policy, stop: shared.stop };
+    let episodes = rollout(&acting, shared.task, &how, &|_| ())?;
+    let actor = Actor::Policy(Box::new(policy), print);
+    let found = evaluated(&actor, shared.task, &episodes, settings.first_seed);
+    line.returns.clone_from(&found.returns);
+    line.eval = Some(serde_json::to_value(&found.summary).expect("a summary is plain values"));
+    match found.first_failure {
+        Some(failure) => Err(Error::new(Kind::Task, format!("{} episodes failed", found.summary.failed))
+            .found(format!("the first: {failure}"))),
+        None => Ok(()),
+    }
+}
+
+/// A policy that fails once the sweep is stopped, so that no episode is waited for.
+struct Stoppable<'a> {
+    policy: &'a Policy,
+    stop: &'a AtomicBool,
+}
+
+struct Session<'a> {
+    inner: Box<dyn Acting + 'a>,
+    stop: &'a AtomicBool,
+}
+
+impl Act for Stoppable<'_> {
+    fn n_obs(&self) -> usize {
+        self.policy.n_obs()
+    }
+
+    fn n_act(&self) -> usize {
+        self.policy.n_act()
+    }
+
+    fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
+        Box::new(Session { inner: self.policy.start(seed), stop: self.stop })
+    }
+}
+
+impl Acting for Session<'_> {
+    fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::new(Kind::Task, "stopped"));
+        }
+        self.inner.act(observation, action)
+    }
+}

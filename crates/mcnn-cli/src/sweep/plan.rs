@@ -1,0 +1,336 @@
+//! A plan: a TOML file with lists, every combination of which is a run.
+
+use std::path::{Path, PathBuf};
+
+use mcnn::{
+    Error, Result,
+    envelope::Activation,
+    error::Kind,
+    memory::{Amount, By, LearnSettings},
+    seed::Seed,
+    task::adroit::Rewards,
+    train::{Distances, Lambda, TrainSettings},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::args::InputOptions;
+
+/// A plan as it is written. Lists are combined; the rest is the same for all runs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    task: String,
+    data: Vec<String>,
+    fraction: Option<Vec<f64>>,
+    count: Option<Vec<usize>>,
+    #[serde(default = "gas")]
+    by: Vec<By>,
+    #[serde(default = "ones")]
+    smooth: Vec<usize>,
+    #[serde(default = "auto")]
+    lambda: Vec<Lambda>,
+    #[serde(default = "one")]
+    l: Vec<f32>,
+    #[serde(default = "clamp")]
+    activation: Vec<Activation>,
+    #[serde(default = "mlp")]
+    backbone: Vec<Backbone>,
+    seed: Vec<u64>,
+    #[serde(default)]
+    reward: Rewards,
+    #[serde(default)]
+    clip_actions: bool,
+    epochs: Option<usize>,
+    distances: Option<Distances>,
+    neighbours: Option<usize>,
+    hidden: Option<Vec<usize>>,
+    steps: Option<u64>,
+    batch: Option<usize>,
+    lr: Option<f64>,
+    check_on: Option<f64>,
+    episodes: Option<usize>,
+    first_seed: Option<u64>,
+}
+
+fn gas() -> Vec<By> {
+    vec![By::Gas]
+}
+fn ones() -> Vec<usize> {
+    vec![1]
+}
+fn auto() -> Vec<Lambda> {
+    vec![Lambda::Auto]
+}
+fn one() -> Vec<f32> {
+    vec![1.0]
+}
+fn clamp() -> Vec<Activation> {
+    vec![Activation::Clamp]
+}
+fn mlp() -> Vec<Backbone> {
+    vec![Backbone::Mlp]
+}
+
+/// The networks that a run can have.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backbone {
+    /// A perceptron.
+    Mlp,
+}
+
+/// Everything that decides a run, besides the contents of its data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub task: String,
+    /// The file as the plan names it.
+    pub data: String,
+    pub by: By,
+    /// Share of the states; none where their number is given.
+    pub fraction: Option<f64>,
+    pub count: Option<usize>,
+    pub smooth: usize,
+    pub lambda: Lambda,
+    pub l: f32,
+    pub activation: Activation,
+    pub backbone: Backbone,
+    pub seed: u64,
+    pub reward: Rewards,
+    pub clip_actions: bool,
+    pub epochs: usize,
+    pub distances: Distances,
+    pub neighbours: usize,
+    pub hidden: Vec<usize>,
+    pub steps: u64,
+    pub batch: usize,
+    pub lr: f64,
+    pub check_on: f64,
+    pub episodes: usize,
+    pub first_seed: u64,
+}
+
+/// The most runs of one plan.
+const MOST: usize = 1_000_000;
+
+/// Reads a plan and lists its runs, each once.
+///
+/// # Errors
+/// If the file cannot be read, or is not a plan: the place is the line and key.
+pub fn read(path: &Path) -> Result<Vec<Settings>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, &e))?;
+    let plan: Plan = toml::from_str(&text).map_err(|e| {
+        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let shown = text.lines().nth(line - 1).unwrap_or_default().trim();
+        Error::new(Kind::Settings, "this is not a plan")
+            .at(format!("{}: line {line}: {shown}", path.display()))
+            .found(e.message().to_string())
+            .next("docs/plan.toml is an example with every key")
+    })?;
+    runs(&plan).map_err(|e| e.within(path.display()))
+}
+
+fn runs(plan: &Plan) -> Result<Vec<Settings>> {
+    let amounts: Vec<(Option<f64>, Option<usize>)> = match (&plan.fraction, &plan.count) {
+        (Some(_), Some(_)) => {
+            return Err(Error::new(Kind::Settings, "two keys that exclude each other").at("fraction, count"));
+        }
+        (None, Some(counts)) => counts.iter().map(|&n| (None, Some(n))).collect(),
+        (Some(shares), None) => shares.iter().map(|&f| (Some(f), None)).collect(),
+        (None, None) => vec![(Some(0.1), None)],
+    };
+    check(plan, amounts.len())?;
+    let defaults = TrainSettings::default();
+    let mut all: Vec<Settings> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    let mut add = |settings: Settings| {
+        if seen.insert(settings.key()) {
+            all.push(settings);
+        }
+    };
+    // The seed outermost: a sweep that is cut short has some seeds of every method rather than all of some.
+    for &seed in &plan.seed {
+        for data in &plan.data {
+            for &by in &plan.by {
+                for &(fraction, count) in &amounts {
+                    for &smooth in &plan.smooth {
+                        for &lambda in &plan.lambda {
+                            for &l in &plan.l {
+                                for &activation in &plan.activation {
+                                    for &backbone in &plan.backbone {
+                                        let copies = lambda == Lambda::Value(0.0);
+                                        add(Settings {
+                                            task: plan.task.clone(),
+                                            data: data.clone(),
+                                            by,
+                                            fraction,
+                                            count,
+                                            smooth,
+                                            lambda,
+                                            l,
+                                            activation,
+                                            backbone,
+                                            seed,
+                                            reward: plan.reward,
+                                            clip_actions: plan.clip_actions,
+                                            epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
+                                            distances: plan.distances.unwrap_or(defaults.distances),
+                                            neighbours: if copies { plan.neighbours.unwrap_or(1) } else { 1 },
+                                            hidden: plan
+                                                .hidden
+                                                .clone()
+                                                .unwrap_or_else(|| defaults.hidden.clone()),
+                                            steps: plan.steps.unwrap_or(defaults.steps),
+                                            batch: plan.batch.unwrap_or(defaults.batch),
+                                            lr: plan.lr.unwrap_or(defaults.lr),
+                                            check_on: plan.check_on.unwrap_or(defaults.check_on),
+                                            episodes: plan.episodes.unwrap_or(100),
+                                            first_seed: plan.first_seed.unwrap_or(1000),
+                                        }
+                                        .merged(plan, amounts[0]));
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn check(plan: &Plan, amounts: usize) -> Result<()> {
+    let lists = [
+        ("data", plan.data.len()),
+        (if plan.count.is_some() { "count" } else { "fraction" }, amounts),
+        ("by", plan.by.len()),
+        ("smooth", plan.smooth.len()),
+        ("lambda", plan.lambda.len()),
+        ("l", plan.l.len()),
+        ("activation", plan.activation.len()),
+        ("backbone", plan.backbone.len()),
+        ("seed", plan.seed.len()),
+    ];
+    if let Some((key, _)) = lists.iter().find(|(_, n)| *n == 0) {
+        return Err(Error::new(Kind::Settings, "an empty list makes no runs")
+            .at(*key)
+            .expected("at least one value"));
+    }
+    let total = lists.iter().try_fold(1_usize, |product, (_, n)| product.checked_mul(*n));
+    if total.is_none_or(|n| n > MOST) {
+        return Err(Error::new(Kind::Settings, "too many runs").expected(format!("at most {MOST}")));
+    }
+    let refuse = |key: &str, expected: &str, found: String| {
+        Err(Error::new(Kind::Settings, "a setting out of range").at(key).expected(expected).found(found))
+    };
+    if let Some((i, f)) = plan.fraction.iter().flatten().enumerate().find(|(_, f)| !(**f > 0.0 && **f <= 1.0))
+    {
+        return refuse(&format!("fraction[{i}]"), "a share above 0, at most 1", f.to_string());
+    }
+    if let Some(i) = plan.count.iter().flatten().position(|n| *n == 0) {
+        return refuse(&format!("count[{i}]"), "at least 1 memory", "0".into());
+    }
+    if let Some(i) = plan.smooth.iter().position(|k| *k == 0) {
+        return refuse(&format!("smooth[{i}]"), "at least 1 step", "0".into());
+    }
+    if let Some((i, lambda)) = plan
+        .lambda
+        .iter()
+        .enumerate()
+        .find(|(_, lambda)| matches!(lambda, Lambda::Value(value) if value.is_nan() || *value < 0.0))
+    {
+        return refuse(
+            &format!("lambda[{i}]"),
+            "a number of 0 or more, \"inf\" or \"auto\"",
+            lambda.to_string(),
+        );
+    }
+    if let Some((i, l)) = plan.l.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
+        return refuse(&format!("l[{i}]"), "a number above 0", l.to_string());
+    }
+    match plan.episodes {
+        Some(n) if n == 0 || n > 1_000_000 => refuse("episodes", "1 to 1000000", n.to_string()),
+        _ => Ok(()),
+    }
+}
+
+impl Settings {
+    /// With what counts nothing here set to the plan's first value, so that the same run is not made twice: without
+    /// memories (lambda inf) which they are, without a network (lambda 0) which it is, and of all states how many.
+    fn merged(self, plan: &Plan, (fraction, count): (Option<f64>, Option<usize>)) -> Self {
+        let first = |all: bool| if all { (fraction, count) } else { (self.fraction, self.count) };
+        match self.lambda {
+            Lambda::Value(0.0) => {
+                let (fraction, count) = first(self.by == By::All);
+                let (l, activation, backbone) = (plan.l[0], plan.activation[0], plan.backbone[0]);
+                Self { fraction, count, l, activation, backbone, ..self }
+            }
+            Lambda::Value(f32::INFINITY) => {
+                let (by, smooth) = (plan.by[0], plan.smooth[0]);
+                Self {
+                    by,
+                    smooth,
+                    fraction,
+                    count,
+                    epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
+                    ..self
+                }
+            }
+            _ => {
+                let (fraction, count) = first(self.by == By::All);
+                Self { fraction, count, ..self }
+            }
+        }
+    }
+
+    /// Settings that count nothing in this run.
+    pub fn idle(&self) -> &'static [&'static str] {
+        match self.lambda {
+            Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
+            Lambda::Value(0.0) if self.by == By::All => {
+                &["fraction", "count", "l", "activation", "backbone", "epochs"]
+            }
+            Lambda::Value(0.0) => &["l", "activation", "backbone"],
+            _ if self.by == By::All => &["fraction", "count", "epochs"],
+            _ => &[],
+        }
+    }
+
+    /// The same text for the same settings.
+    pub fn key(&self) -> String {
+        serde_json::to_string(self).expect("settings are plain values")
+    }
+
+    /// The file of demonstrations, named from the folder of the plan.
+    pub fn file(&self, plan: &Path) -> PathBuf {
+        plan.parent().unwrap_or(Path::new("")).join(&self.data)
+    }
+
+    pub fn input(&self) -> InputOptions {
+        InputOptions { clip_actions: self.clip_actions, d4rl_drop_last: false }
+    }
+
+    /// How the memories are learned.
+    pub fn learn(&self) -> LearnSettings {
+        let amount = self.count.map_or(Amount::Fraction(self.fraction.unwrap_or(0.1)), Amount::Count);
+        LearnSettings { amount, by: self.by, epochs: self.epochs, smooth: self.smooth, seed: Seed(self.seed) }
+    }
+
+    /// How the policy is trained.
+    pub fn train(&self) -> TrainSettings {
+        TrainSettings {
+            hidden: self.hidden.clone(),
+            activation: self.activation,
+            lambda: self.lambda,
+            l: self.l,
+            distances: self.distances,
+            neighbours: self.neighbours,
+            steps: self.steps,
+            batch: self.batch,
+            lr: self.lr,
+            check_on: self.check_on,
+            seed: Seed(self.seed),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Intervals in closed form: Student's for a mean, Wilson's for a share; and when the former is rough.
+
+use serde::Serialize;
+
+use super::mean;
+
+/// The standard normal's 97.5 % quantile.
+pub(super) const NORMAL_95: f64 = 1.959963984540054;
+
+/// Runs of a task below which its interval is called rough.
+pub const FEW_RUNS: usize = 5;
+
+/// A number found from data, with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Mean {
+    /// The number: mostly a mean.
+    pub mean: f64,
+    /// Lower end of the interval; NaN where there is none.
+    pub low: f64,
+    /// Upper end of the interval; NaN where there is none.
+    pub high: f64,
+    /// How many values it comes from.
+    pub n: usize,
+    /// Why the interval may hold the truth clearly less often than 95 times in 100; none if it need not.
+    pub rough: Option<Rough>,
+}
+
+/// Why an interval is rough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rough {
+    /// Fewer than [`FEW_RUNS`] runs of a task: right for runs whose scores are near normal, and not to be known here.
+    Few,
+    /// So skewed that the mean of this many values is not yet normal.
+    Skewed,
+}
+
+impl std::fmt::Display for Rough {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Rough::Few => "rough: few seeds",
+            Rough::Skewed => "rough: skewed",
+        })
+    }
+}
+
+/// The mean of independent values with Student's 95 % interval. It is rough where there are fewer values than 25 times
+/// their squared skewness (Cochran's rule, Sampling Techniques, 1977). The interval of fewer than two values is NaN.
+pub fn interval(values: &[f64]) -> Mean {
+    let (n, middle) = (values.len() as f64, mean(values));
+    let moment = |k: i32| values.iter().map(|x| (x - middle).powi(k)).sum::<f64>() / n;
+    let variance = moment(2);
+    let reach = if values.len() < 2 {
+        f64::NAN
+    } else if values.iter().all(|x| *x == values[0]) {
+        0.0 // exactly, whatever the sum was rounded to
+    } else {
+        student(n - 1.0) * (variance / (n - 1.0)).sqrt()
+    };
+    let skewed = reach > 0.0 && 25.0 * moment(3).powi(2) > n * variance.powi(3);
+    Mean {
+        mean: middle,
+        low: middle - reach,
+        high: middle + reach,
+        n: values.len(),
+        rough: skewed.then_some(Rough::Skewed),
+    }
+}
+
+/// Wilson's 95 % score interval of a share of `n`; `[0, 1]` where `n` is 0.
+pub fn wilson(hits: usize, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 1.0];
+    }
+    let (share, n, z2) = (hits as f64 / n as f64, n as f64, NORMAL_95 * NORMAL_95);
+    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let reach = NORMAL_95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    // Exact at the ends, where rounding would leave a trace.
+    [if hits == 0 { 0.0 } else { centre - reach }, if share == 1.0 { 1.0 } else { centre + reach }]
+}
+
+/// The 97.5 % quantile of Student's t with `freedom` degrees of freedom, 1 or more and not necessarily whole. Right
+/// to six digits.
+pub fn student(freedom: f64) -> f64 {
+    if freedom > 40.0 {
+        // The expansion in 1 / freedom (Abramowitz and Stegun, 26.7.5).
+        let (z, z2) = (NORMAL_95, NORMAL_95 * NORMAL_95);
+        let terms = [
+            (z2 + 1.0) / 4.0,
+            ((5.0 * z2 + 16.0) * z2 + 3.0) / 96.0,
+            (((3.0 * z2 + 19.0) * z2 + 17.0) * z2 - 15.0) / 384.0,
+        ];
+        return z * (1.0 + (terms[0] + (terms[1] + terms[2] / freedom) / freedom) / freedom);
+    }
+    // With t = sqrt(freedom) tan(pi/2 - u^2), the density in u is proportional to u sin(u^2)^(freedom - 1), which is
+    // smooth. Sum it (midpoints) from u = 0, t's far end, until 5 % of all is reached.
+    const PIECES: usize = 4000;
+    let freedom = freedom.max(1.0);
+    let width = std::f64::consts::FRAC_PI_2.sqrt() / PIECES as f64;
+    let density: Vec<f64> = (0..PIECES)
+        .map(|i| (i as f64 + 0.5) * width)
+        .map(|u| u * (u * u).sin().powf(freedom - 1.0))
+        .collect();
+    let mut left = 0.05 * density.iter().sum::<f64>();
+    let mut whole = 0;
+    while density[whole] < left {
+        left -= density[whole];
+        whole += 1;
+    }
+    let u = (whole as f64 + left / density[whole]) * width;
+    freedom.sqrt() / (u * u).tan()
+}
