@@ -3,7 +3,7 @@
 //! `bench_adroit TASK ACTIONS`: the name of a task and a file of raw little-endian `f32`, action after action, which are
 //! taken in episodes of the task's horizon from seeds 0, 1, 2 and so on. Then each line of standard input names a work,
 //! and one line of JSON answers it with `steps`, all steps made, and `seconds`: `ours N` (N threads, each doing all of
-//! it), `physics` (MuJoCo's own share of `ours 1`), `worker` (the Python process of crate mcnn, MCNN_PYTHON), or
+//! it), `physics` (MuJoCo alone, and as `rest` the median of the other seconds of a step), `worker` (the Python process of crate mcnn, MCNN_PYTHON), or
 //! `answers FILE` (no timing: all observations after steps, as raw `f64`).
 
 use adroit::{Hand, Simulation};
@@ -14,8 +14,10 @@ use mcnn::task::{
     python,
 };
 use std::{
+    hint::black_box,
     io::{BufRead as _, Write as _},
-    time::Instant,
+    sync::Barrier,
+    time::{Duration, Instant},
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -37,19 +39,31 @@ fn main() -> Result<(), Failure> {
     let mut simulation = hand.simulate()?;
     for line in std::io::stdin().lock().lines() {
         let work = line?;
-        let start = Instant::now();
         let mut steps = actions.len();
+        let mut start = Instant::now();
         match work.split_once(' ').unwrap_or((&work, "")) {
             ("ours", "1") => run(alone.as_mut(), &hand, &actions)?,
             ("ours", "2") => {
                 steps *= 2;
-                both(&hand, &actions)?;
+                start = both(&hand, &actions)?;
             }
             ("worker", _) => run(worker.as_mut(), &gym, &actions)?,
-            ("physics", _) => walk(&mut simulation, &hand, &actions, |s, action| {
-                s.advance(action);
-                Ok(())
-            })?,
+            ("physics", _) => {
+                let (mut physics, mut rest) = (Duration::ZERO, Vec::new());
+                walk(&mut simulation, &hand, &actions, |s, action| {
+                    let start = Instant::now();
+                    s.advance(action);
+                    let moved = Instant::now();
+                    black_box(s.look()?);
+                    physics += moved - start;
+                    rest.push(moved.elapsed());
+                    Ok(())
+                })?;
+                rest.sort_unstable();
+                let (seconds, rest) = (physics.as_secs_f64(), rest[rest.len() / 2].as_secs_f64());
+                println!(r#"{{"steps":{steps},"seconds":{seconds},"rest":{rest}}}"#);
+                continue;
+            }
             ("answers", path) => {
                 let mut bytes = Vec::new();
                 walk(&mut simulation, &hand, &actions, |s, action| {
@@ -79,12 +93,22 @@ fn run(environment: &mut dyn Environment, task: &dyn Task, actions: &[&[f32]]) -
     Ok(())
 }
 
-/// The same on two threads, which start their copies themselves: an environment belongs to one thread.
-fn both(hand: &Hand, actions: &[&[f32]]) -> mcnn::Result<()> {
+/// The same on two threads, which start their copies themselves, as an environment belongs to one thread; and when both
+/// were ready.
+fn both(hand: &Hand, actions: &[&[f32]]) -> mcnn::Result<Instant> {
+    let ready = Barrier::new(2);
+    let one = || {
+        let environment = hand.start();
+        ready.wait();
+        let start = Instant::now();
+        run(environment?.as_mut(), hand, actions)?;
+        Ok(start)
+    };
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| run(hand.start()?.as_mut(), hand, actions));
-        run(hand.start()?.as_mut(), hand, actions)?;
-        other.join().expect("a thread that does not panic")
+        let other = scope.spawn(one);
+        let start = one()?;
+        let other = other.join().expect("a thread that does not panic");
+        Ok(start.min(other?))
     })
 }
 

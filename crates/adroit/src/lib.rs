@@ -25,6 +25,9 @@ use mujoco_rs::wrappers::MjModel;
 use std::path::Path;
 
 /// One of the tasks, its scene compiled and ready to be run in any number of copies, from any number of threads.
+///
+/// The first one of a process takes MuJoCo's messages for its own; a program that also uses MuJoCo in ways of its own must
+/// make it before any other thread does so.
 #[derive(Debug)]
 pub struct Hand {
     task: Adroit,

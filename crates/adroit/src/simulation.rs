@@ -35,7 +35,7 @@ const UNSTABLE: [(MjtWarning, &str); 3] = [
 pub fn compile(file: &Path) -> Result<MjModel> {
     static QUIET: Once = Once::new();
     // SAFETY: MuJoCo must not be in use by another thread. Everything of this crate that uses it needs a compiled scene
-    // first, and no thread passes this line before the call is over.
+    // first, and no thread passes this line before the call is over; `Hand` tells programs with ways of their own.
     QUIET.call_once(|| unsafe { set_log_handler(heard) });
     let refused = |found: String| {
         Error::new(Kind::Task, "MuJoCo cannot use the scene")
@@ -76,8 +76,8 @@ fn soften(model: &mut MjModel) -> Result<()> {
 /// One copy of a task's scene, in double precision: what Gymnasium-Robotics makes of a seed and actions, without D4RL's
 /// rules ([`mcnn::task::adroit::Rules`]).
 ///
-/// It owns a copy of the compiled model (a copy in memory; nothing is compiled again), because a reset writes where things
-/// are into the model, which other copies read meanwhile.
+/// It owns a copy of the compiled model (a copy in memory, a few milliseconds and megabytes; nothing is compiled again),
+/// because a reset writes where things are into the model, which other copies read meanwhile.
 pub struct Simulation {
     task: Adroit,
     scene: Box<dyn Scene>,
@@ -155,13 +155,21 @@ impl Simulation {
     /// If the action has not `n_act` numbers.
     pub fn step(&mut self, action: &[f32]) -> Result<&Answer> {
         self.advance(action);
+        self.look()
+    }
+
+    /// The second half of [`step`](Simulation::step): what is to be seen of the scene as it is now, and its reward.
+    ///
+    /// # Errors
+    /// As [`Simulation::step`].
+    pub fn look(&mut self) -> Result<&Answer> {
         let (reward, goal) = self.scene.judge(&self.data);
         self.answer.reward = reward;
         self.answer.success = Some(goal);
         self.observe()
     }
 
-    /// The physics of a step alone, without looking at the scene: for measuring what the rest costs.
+    /// The first half of [`step`](Simulation::step): the physics alone.
     ///
     /// # Panics
     /// As [`Simulation::step`].
