@@ -23,9 +23,10 @@ use std::{fmt, path::Path, sync::Once};
 /// Steps of the simulation in one of the task: 5 of 2 ms.
 const FRAMES: usize = 5;
 
-/// What MuJoCo warns of when the state is no longer finite or too large. It then starts the scene anew in the midst of an
-/// episode, which here is an error.
-const UNSTABLE: [(MjtWarning, &str); 3] = [
+/// What MuJoCo warns of when the state or a control is not finite or too large. It then starts the scene anew in the midst
+/// of an episode, or takes zero for all controls, which here is an error.
+const UNSTABLE: [(MjtWarning, &str); 4] = [
+    (MjtWarning::mjWARN_BADCTRL, "control"),
     (MjtWarning::mjWARN_BADQPOS, "position"),
     (MjtWarning::mjWARN_BADQVEL, "velocity"),
     (MjtWarning::mjWARN_BADQACC, "acceleration"),
@@ -149,7 +150,7 @@ impl Simulation {
     /// One step of the task. `action`: `[n_act]`, each cut to [-1, 1].
     ///
     /// # Errors
-    /// If the simulation has become unstable.
+    /// If the simulation has become unstable, or the action holds NaN.
     ///
     /// # Panics
     /// If the action has not `n_act` numbers.
@@ -246,6 +247,8 @@ mod tests {
             );
             assert_eq!(*simulation.reset(7).unwrap(), well, "another episode is as ever");
         }
+        let error = simulation.step(&vec![f32::NAN; action.len()]).unwrap_err().to_string();
+        assert!(error.contains("control"), "{error}");
         assert!(!Path::new("MUJOCO_LOG.TXT").exists());
     }
 
