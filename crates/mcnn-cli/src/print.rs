@@ -420,10 +420,11 @@ pub fn compared(c: &Compared) -> String {
             .map_or(String::new(), |x| format!("  score {:.1} ({:.1} to {:.1})", x.mean, x.low, x.high));
         line!(
             out,
-            "  {file:width$}  return {:.2} ({:.2} to {:.2}){score}{success}{weight}  {}",
+            "  {file:width$}  return {:.2} ({:.2} to {:.2}{}){score}{success}{weight}  {}",
             s.ret.mean,
             s.ret.low,
             s.ret.high,
+            rough(s.ret.rough),
             e.name
         );
         parts(&mut out, s);
