@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use mcnn::{
+    backbone::{Architecture, DiffusionSettings, Predict, Sampler, Schedule},
     data::Step,
     envelope::Activation,
     expert::Noise,
@@ -156,12 +157,14 @@ pub struct TrainArgs {
     /// Memories, from `mcnn learn` on the same data.
     #[arg(value_name = "MEMORIES")]
     pub memories: PathBuf,
-    /// The network: mlp.
-    #[arg(long, default_value = "mlp", value_parser = ["mlp"])]
+    /// The network: mlp or diffusion.
+    #[arg(long, default_value = "mlp", value_parser = Architecture::NAMES)]
     pub backbone: String,
-    /// Widths of the hidden layers.
-    #[arg(long, default_value = "256,256", value_delimiter = ',')]
-    pub hidden: Vec<usize>,
+    #[command(flatten)]
+    pub diffusion: DiffusionArgs,
+    /// Widths of the hidden layers [default: 256,256; diffusion: 256,256,256].
+    #[arg(long, value_delimiter = ',')]
+    pub hidden: Option<Vec<usize>>,
     /// How fast a memory loses its weight with distance: a number, auto, 0 (copy), or inf (plain cloning).
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda))]
     pub lambda: Lambda,
@@ -183,7 +186,7 @@ pub struct TrainArgs {
     /// Rows in a batch.
     #[arg(long, default_value_t = 256)]
     pub batch: usize,
-    /// Learning rate of Adam.
+    /// Learning rate of Adam (the paper's: 3e-4 for mlp; 3e-5 and a million steps for diffusion).
     #[arg(long, default_value_t = 3e-4)]
     pub lr: f64,
     /// Share of whole episodes held out, and measured on.
@@ -197,6 +200,60 @@ pub struct TrainArgs {
     pub resume: bool,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// What only `--backbone diffusion` has.
+#[derive(Args, Debug)]
+pub struct DiffusionArgs {
+    /// Diffusion: steps from noise to an action [default: 5].
+    #[arg(long, value_name = "T")]
+    pub diffusion_steps: Option<usize>,
+    /// Diffusion: how much noise each step adds, vp, linear or cosine [default: vp].
+    #[arg(long, value_parser = schedule)]
+    pub schedule: Option<Schedule>,
+    /// Diffusion: what the network's output is, the clean action or the noise [default: action].
+    #[arg(long, value_parser = predict)]
+    pub predict: Option<Predict>,
+    /// Diffusion: how the policy takes the noise off, ddpm (random) or ddim (only the start is) [default: ddpm].
+    #[arg(long, value_parser = sampler)]
+    pub sampler: Option<Sampler>,
+    /// Diffusion: decay of the running mean of the weights, which is what acts; 0 for none [default: 0.995].
+    #[arg(long, value_name = "DECAY")]
+    pub ema: Option<f64>,
+}
+
+impl DiffusionArgs {
+    /// The backbone of a name, with its settings.
+    pub fn backbone(&self, name: &str) -> mcnn::Result<Architecture> {
+        let defaults = DiffusionSettings::default();
+        let settings = DiffusionSettings {
+            steps: self.diffusion_steps.unwrap_or(defaults.steps),
+            schedule: self.schedule.unwrap_or(defaults.schedule),
+            predict: self.predict.unwrap_or(defaults.predict),
+            sampler: self.sampler.unwrap_or(defaults.sampler),
+            ema: self.ema.unwrap_or(defaults.ema),
+        };
+        if name == "diffusion" {
+            return Ok(Architecture::Diffusion(settings));
+        }
+        let given = [
+            ("--diffusion-steps", self.diffusion_steps.is_some()),
+            ("--schedule", self.schedule.is_some()),
+            ("--predict", self.predict.is_some()),
+            ("--sampler", self.sampler.is_some()),
+            ("--ema", self.ema.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(Architecture::Mlp),
+            Some((option, _)) => {
+                Err(mcnn::Error::new(mcnn::error::Kind::Settings, "an option of another backbone")
+                    .at(*option)
+                    .expected("--backbone diffusion")
+                    .found(format!("--backbone {name}"))
+                    .next("leave the option out, or choose that backbone"))
+            }
+        }
+    }
 }
 
 /// Which episodes of which task.
@@ -418,6 +475,18 @@ fn distances(text: &str) -> Result<Distances, String> {
 
 fn rewards(text: &str) -> Result<Rewards, String> {
     word(text, "d4rl or gymnasium")
+}
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    word(text, "vp, linear or cosine")
+}
+
+fn predict(text: &str) -> Result<Predict, String> {
+    word(text, "action or noise")
+}
+
+fn sampler(text: &str) -> Result<Sampler, String> {
+    word(text, "ddpm or ddim")
 }
 
 /// A word of a closed set, by the name the set's own files use.

@@ -489,9 +489,13 @@ pub fn explained(e: &Explained) -> String {
     let half = e.half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
     line!(out, "  pull       {:.4} of the memory's action{half}", x.pull);
     line!(out, "  radius     {:.4}: how far the network may move the action from the anchor", x.radius);
+    if let Some(samples) = x.samples {
+        line!(out, "  drawn      the action is one draw; its spread is the standard deviation of {samples}");
+    }
+    let spread = if x.samples.is_some() { format!(" {:>9}", "spread") } else { String::new() };
     line!(
         out,
-        "  action     {:>4} {:>9} {:>9} {:>9} {:>9} {:>21} {:>12}",
+        "  action     {:>4} {:>9} {:>9} {:>9} {:>9}{spread} {:>21} {:>12}",
         "dim",
         "memory",
         "anchor",
@@ -503,9 +507,10 @@ pub fn explained(e: &Explained) -> String {
     for (k, (d, shown)) in x.dimensions.iter().zip(&e.demonstrated).enumerate() {
         let proposal = d.proposal.map_or("-".into(), |p| format!("{p:.4}"));
         let bounds = format!("[{:.4}, {:.4}]", d.low, d.high);
+        let spread = d.spread.map_or(String::new(), |s| format!(" {s:>9.4}"));
         line!(
             out,
-            "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4} {bounds:>21} {shown:>12.4}",
+            "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4}{spread} {bounds:>21} {shown:>12.4}",
             d.remembered,
             d.anchor,
             d.action

@@ -1,7 +1,8 @@
 //! What a policy promises for every input, on random memories, random weights and random states.
 
 use mcnn::{
-    backbone::Mlp,
+    act::Act as _,
+    backbone::{Diffusion, DiffusionSettings, Layers, Mlp, Predict, Sampler, Schedule},
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
@@ -35,6 +36,26 @@ fn wild(seed: u64) -> Mlp {
     let mlp = Mlp::random(&[OBS, 16, ACT], Seed(seed));
     let layers = mlp.layers().map(|(w, b)| (w.iter().map(|w| w * 40.0).collect(), b.to_vec())).collect();
     Mlp::from_layers(vec![OBS, 16, ACT], layers).unwrap()
+}
+
+/// Diffusion whose predictions are as much too large, of every kind.
+fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
+    let mut all = Vec::new();
+    for schedule in [Schedule::Vp, Schedule::Linear, Schedule::Cosine] {
+        for predict in [Predict::Action, Predict::Noise] {
+            for sampler in [Sampler::Ddpm, Sampler::Ddim] {
+                for steps in [1, 5] {
+                    let settings = DiffusionSettings { steps, schedule, predict, sampler, ema: 0.0 };
+                    let start = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(seed));
+                    let [time, body] = start.layers();
+                    let larger = body.iter().map(|(w, b)| (w.iter().map(|w| w * 40.0).collect(), b.to_vec()));
+                    let body = Layers::new(body.widths().to_vec(), larger.collect()).unwrap();
+                    all.push(Diffusion::new(settings, time.clone(), body).unwrap());
+                }
+            }
+        }
+    }
+    all
 }
 
 fn policy(lambda: f32, l: f32, activation: Activation, seed: u64) -> Policy {
@@ -99,6 +120,94 @@ fn on_a_memory_the_action_is_the_memorys() {
             }
         }
     }
+}
+
+#[test]
+fn every_action_that_diffusion_draws_lies_in_its_box_and_on_a_memory_is_the_memorys() {
+    let mut touched = [0; 2];
+    for (seed, (lambda, l, activation)) in [
+        (0.01, 1.0, Activation::Clamp),
+        (0.7, 0.3, Activation::Tanh),
+        (30.0, 2.0, Activation::Clamp),
+        (f32::INFINITY, 1.0, Activation::Clamp),
+        (0.0, 1.0, Activation::Clamp),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let seed = seed as u64;
+        for diffusion in wild_diffusions(seed) {
+            let book = codebook(&mut Seed(seed).rng());
+            let envelope = Envelope { lambda, l, activation };
+            let policy = Policy::new(book, envelope, Backbone::Diffusion(diffusion), 1).unwrap();
+            let mut session = policy.session();
+            for state in states(&mut Seed(seed).fork("states").rng(), 70) {
+                let mut action = [9.0; ACT];
+                let held = session.act(&state, &mut action).unwrap();
+                let remembered = policy.codebook().action(held.recalled.memory);
+                for (f, a) in action.iter().zip(remembered) {
+                    let [low, high] = held.region.bounds(*a);
+                    assert!(
+                        low <= *f && *f <= high,
+                        "{:?}: {f} {low} {high}",
+                        policy.backbone().architecture()
+                    );
+                    touched[usize::from(*f == low || *f == high)] += 1;
+                }
+            }
+            let explained = policy.explain(policy.codebook().state(1)).unwrap();
+            assert_eq!(explained.samples, Some(16));
+            for m in 0..if lambda.is_finite() { N } else { 0 } {
+                let mut action = [9.0; ACT];
+                session.act(policy.codebook().state(m), &mut action).unwrap();
+                assert_eq!(action.as_slice(), policy.codebook().action(m));
+            }
+        }
+    }
+    assert!(touched.iter().all(|&n| n > 1000), "actions inside their boxes and on their edges: {touched:?}");
+}
+
+#[test]
+fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
+    let settings = DiffusionSettings::default();
+    let diffusion = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(5));
+    let envelope = Envelope { lambda: 0.2, l: 1.0, activation: Activation::Clamp };
+    let book = codebook(&mut Seed(5).rng());
+    let policy = Policy::new(book, envelope, Backbone::Diffusion(diffusion), 1).unwrap();
+    let all = states(&mut Seed(9).rng(), 30);
+    let episode = |seed: u64| -> Vec<[f32; ACT]> {
+        let mut session = policy.start(Seed(seed));
+        let mut act = |state: &Vec<f32>| {
+            let mut action = [0.0; ACT];
+            session.act(state, &mut action).unwrap();
+            action
+        };
+        all.iter().map(&mut act).collect()
+    };
+    assert_eq!(episode(3), episode(3));
+    assert_ne!(episode(3), episode(4));
+
+    let middle = policy.codebook().parts().scale.mean.clone(); // far from the network's own limits
+    let explained = policy.explain(&middle).unwrap();
+    let mut session = policy.session();
+    let mut draw = || {
+        let mut action = [0.0; ACT];
+        session.act(&middle, &mut action).unwrap();
+        action
+    };
+    let draws: Vec<[f32; ACT]> = (0..16).map(|_| draw()).collect();
+    for (k, d) in explained.dimensions.iter().enumerate() {
+        assert_eq!(d.action, draws[0][k], "explain tells what act does");
+        let held = d.anchor + explained.radius * d.proposal.unwrap().clamp(-1.0, 1.0);
+        assert!((held - d.action).abs() < 1e-6, "the proposal is that of the action");
+        let mean = draws.iter().map(|a| f64::from(a[k])).sum::<f64>() / 16.0;
+        let variance = draws.iter().map(|a| (f64::from(a[k]) - mean).powi(2)).sum::<f64>() / 16.0;
+        assert!((f64::from(d.spread.unwrap()) - variance.sqrt()).abs() < 1e-5);
+        assert!(d.spread.unwrap() > 0.0);
+    }
+    let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Backbone::Mlp(wild(5)), 1).unwrap();
+    let explained = mlp.explain(&middle).unwrap();
+    assert!(explained.samples.is_none() && explained.dimensions.iter().all(|d| d.spread.is_none()));
 }
 
 #[test]

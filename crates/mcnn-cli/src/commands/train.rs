@@ -68,8 +68,10 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     one_thread()?;
     let data = all_cores(|| read(&args.input.data, args.input.options))??;
     let codebook = file::read_codebook(&args.memories)?;
+    let backbone = args.diffusion.backbone(&args.backbone)?;
     let settings = TrainSettings {
-        hidden: args.hidden.clone(),
+        backbone,
+        hidden: args.hidden.clone().unwrap_or_else(|| backbone.hidden()),
         activation: args.activation,
         lambda: args.lambda,
         l: args.l,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
+    backbone::{Architecture, DiffusionSettings},
     envelope::Activation,
     error::Kind,
     memory::{Amount, By, LearnSettings},
@@ -36,6 +37,8 @@ struct Plan {
     #[serde(default = "mlp")]
     backbone: Vec<Backbone>,
     seed: Vec<u64>,
+    #[serde(default)]
+    diffusion: DiffusionSettings,
     #[serde(default)]
     reward: Rewards,
     #[serde(default)]
@@ -77,6 +80,17 @@ fn mlp() -> Vec<Backbone> {
 pub enum Backbone {
     /// A perceptron.
     Mlp,
+    /// Denoising diffusion, with the plan's settings for it.
+    Diffusion,
+}
+
+impl Backbone {
+    fn with(self, diffusion: DiffusionSettings) -> Architecture {
+        match self {
+            Backbone::Mlp => Architecture::Mlp,
+            Backbone::Diffusion => Architecture::Diffusion(diffusion),
+        }
+    }
 }
 
 /// Everything that decides a run, besides the contents of its data.
@@ -94,6 +108,9 @@ pub struct Settings {
     pub l: f32,
     pub activation: Activation,
     pub backbone: Backbone,
+    /// Of a diffusion backbone.
+    #[serde(default)]
+    pub diffusion: Option<DiffusionSettings>,
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
@@ -170,16 +187,14 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             l,
                                             activation,
                                             backbone,
+                                            diffusion: None,
                                             seed,
                                             reward: plan.reward,
                                             clip_actions: plan.clip_actions,
                                             epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
                                             distances: plan.distances.unwrap_or(defaults.distances),
                                             neighbours: if copies { plan.neighbours.unwrap_or(1) } else { 1 },
-                                            hidden: plan
-                                                .hidden
-                                                .clone()
-                                                .unwrap_or_else(|| defaults.hidden.clone()),
+                                            hidden: Vec::new(),
                                             steps: plan.steps.unwrap_or(defaults.steps),
                                             batch: plan.batch.unwrap_or(defaults.batch),
                                             lr: plan.lr.unwrap_or(defaults.lr),
@@ -187,7 +202,8 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             episodes: plan.episodes.unwrap_or(100),
                                             first_seed: plan.first_seed.unwrap_or(1000),
                                         }
-                                        .merged(plan, amounts[0]));
+                                        .merged(plan, amounts[0])
+                                        .with_network(plan));
                                     }
                                 }
                             }
@@ -249,6 +265,9 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     if let Some((i, l)) = plan.l.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
         return refuse(&format!("l[{i}]"), "a number above 0", l.to_string());
     }
+    if let Some((option, expected, found)) = Architecture::Diffusion(plan.diffusion).fault() {
+        return refuse(&format!("diffusion ({option})"), expected, found);
+    }
     match plan.episodes {
         Some(n) if n == 0 || n > 1_000_000 => refuse("episodes", "1 to 1000000", n.to_string()),
         _ => Ok(()),
@@ -284,14 +303,21 @@ impl Settings {
         }
     }
 
+    /// With what the backbone decides.
+    fn with_network(self, plan: &Plan) -> Self {
+        let hidden = plan.hidden.clone().unwrap_or_else(|| self.backbone.with(plan.diffusion).hidden());
+        let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
+        Self { hidden, diffusion, ..self }
+    }
+
     /// Settings that count nothing in this run.
     pub fn idle(&self) -> &'static [&'static str] {
         match self.lambda {
             Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
             Lambda::Value(0.0) if self.by == By::All => {
-                &["fraction", "count", "l", "activation", "backbone", "epochs"]
+                &["fraction", "count", "l", "activation", "backbone", "diffusion", "hidden", "epochs"]
             }
-            Lambda::Value(0.0) => &["l", "activation", "backbone"],
+            Lambda::Value(0.0) => &["l", "activation", "backbone", "diffusion", "hidden"],
             _ if self.by == By::All => &["fraction", "count", "epochs"],
             _ => &[],
         }
@@ -320,6 +346,7 @@ impl Settings {
     /// How the policy is trained.
     pub fn train(&self) -> TrainSettings {
         TrainSettings {
+            backbone: self.backbone.with(self.diffusion.unwrap_or_default()),
             hidden: self.hidden.clone(),
             activation: self.activation,
             lambda: self.lambda,

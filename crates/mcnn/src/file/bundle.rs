@@ -27,8 +27,16 @@ impl Bundle {
         self.0.insert(name.into(), (shape, array));
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    /// All arrays of F32 whose names begin so, without that beginning.
+    pub fn f32s(&self, prefix: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+        let of = |(name, (shape, array)): (&String, &(Vec<usize>, Array))| match (
+            name.strip_prefix(prefix),
+            array,
+        ) {
+            (Some(part), Array::F32(values)) => Some((part.to_string(), (shape.clone(), values.clone()))),
+            _ => None,
+        };
+        self.0.iter().filter_map(of).collect()
     }
 
     /// The numbers and the shape of an array of `rank` dimensions.

@@ -9,12 +9,12 @@ use std::path::Path;
 
 use crate::{
     atomic,
-    backbone::Mlp,
+    backbone::{Architecture, Arrays, Backbone},
     data::{Scale, Step},
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, CodebookParts},
-    policy::{Backbone, Origin, Policy},
+    policy::{Origin, Policy},
     train::{Checkpoint, TrainSettings},
 };
 use bundle::{Array, Bundle};
@@ -23,9 +23,27 @@ use bundle::{Array, Bundle};
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Header {
-    Memories { version: u32, codebook: CodebookHeader },
-    Policy { version: u32, codebook: CodebookHeader, envelope: Envelope, neighbours: usize, origin: Origin },
-    Checkpoint { version: u32, step: u64, settings: TrainSettings, data: String, optimiser: String },
+    Memories {
+        version: u32,
+        codebook: CodebookHeader,
+    },
+    Policy {
+        version: u32,
+        codebook: CodebookHeader,
+        envelope: Envelope,
+        neighbours: usize,
+        // Of a network, where there is one. (Files of before there was a choice have a perceptron.)
+        #[serde(default)]
+        backbone: Architecture,
+        origin: Origin,
+    },
+    Checkpoint {
+        version: u32,
+        step: u64,
+        settings: TrainSettings,
+        data: String,
+        optimiser: String,
+    },
 }
 
 /// The version of the formats written here, and the only one read so far.
@@ -68,14 +86,13 @@ pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
 pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let codebook = put_codebook(policy.codebook(), &mut bundle);
-    if let Backbone::Mlp(mlp) = policy.backbone() {
-        put_network(mlp, &mut bundle);
-    }
+    put_network("network", policy.backbone(), &mut bundle);
     let header = Header::Policy {
         version: VERSION,
         codebook,
         envelope: policy.envelope(),
         neighbours: policy.neighbours(),
+        backbone: policy.backbone().architecture().unwrap_or_default(),
         origin: policy.origin().clone(),
     };
     bundle.to_bytes(&text(&header))
@@ -88,12 +105,9 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
 pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Policy { codebook, envelope, neighbours, origin, .. } => {
+        Header::Policy { codebook, envelope, neighbours, backbone, origin, .. } => {
             let codebook = take_codebook(codebook, &bundle)?;
-            let backbone = match take_network(&bundle)? {
-                Some(mlp) => Backbone::Mlp(mlp),
-                None => Backbone::Nothing,
-            };
+            let backbone = take_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
             Ok(Policy::new(codebook, envelope, backbone, neighbours)?.with_origin(origin))
         }
         other => Err(wrong_kind("a policy", &other)),
@@ -103,7 +117,10 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
 /// A checkpoint as bytes.
 pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut bundle = Bundle::default();
-    put_network(&checkpoint.network, &mut bundle);
+    put_network("network", &checkpoint.network, &mut bundle);
+    if let Some(average) = &checkpoint.average {
+        put_network("average", average, &mut bundle);
+    }
     bundle.put("optimiser", vec![checkpoint.optimiser.len()], Array::U8(checkpoint.optimiser.clone()));
     let header = Header::Checkpoint {
         version: VERSION,
@@ -123,12 +140,14 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
         Header::Checkpoint { step, settings, data, optimiser: expected, .. } => {
-            let network = take_network(&bundle)?.ok_or_else(|| broken("a checkpoint without a network"))?;
+            let network = take_network("network", settings.backbone, &bundle)?
+                .ok_or_else(|| broken("a checkpoint without a network"))?;
+            let average = take_network("average", settings.backbone, &bundle)?;
             let optimiser = bundle.u8("optimiser")?;
             if fingerprint(&optimiser) != expected {
                 return Err(broken("the optimiser's bytes are not those that were written"));
             }
-            Ok(Checkpoint { step, settings, data, network, optimiser })
+            Ok(Checkpoint { step, settings, data, network, average, optimiser })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }
@@ -210,13 +229,16 @@ fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
             .found(format!("version {version}"))
             .next("use the version of mcnn that wrote it"));
     }
+    check_backbone(&text)?;
     let header = serde_json::from_str(&text)
         .map_err(|e| broken("a header that cannot be read").found(e.to_string()))?;
     Ok((bundle, header))
 }
 
+const DAMAGED: &str = "the file is damaged or was not written by mcnn: make it again";
+
 fn broken(what: &str) -> Error {
-    Error::new(Kind::File, what).next("the file is damaged or was not written by mcnn: make it again")
+    Error::new(Kind::File, what).next(DAMAGED)
 }
 
 fn wrong_kind(expected: &str, header: &Header) -> Error {
@@ -269,38 +291,40 @@ fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
     })
 }
 
-fn put_network(mlp: &Mlp, bundle: &mut Bundle) {
-    for (k, (weight, bias)) in mlp.layers().enumerate() {
-        let shape = vec![mlp.widths()[k], mlp.widths()[k + 1]];
-        bundle.put(&format!("network.{k}.bias"), vec![shape[1]], Array::F32(bias.to_vec()));
-        bundle.put(&format!("network.{k}.weight"), shape, Array::F32(weight.to_vec()));
+fn put_network(name: &str, backbone: &Backbone, bundle: &mut Bundle) {
+    for (part, (shape, values)) in backbone.arrays() {
+        bundle.put(&format!("{name}.{part}"), shape, Array::F32(values));
     }
 }
 
-fn take_network(bundle: &Bundle) -> Result<Option<Mlp>> {
-    let (mut widths, mut layers) = (Vec::new(), Vec::new());
-    while bundle.has(&format!("network.{}.weight", layers.len())) {
-        let (shape, weight) = bundle.f32(&format!("network.{}.weight", layers.len()), 2)?;
-        let (_, bias) = bundle.f32(&format!("network.{}.bias", layers.len()), 1)?;
-        if !weight.iter().chain(&bias).all(|v| v.is_finite()) {
-            return Err(broken("weights that are NaN or infinite").at(format!("network.{}", layers.len())));
-        }
-        if layers.is_empty() {
-            widths.push(shape[0]);
-        } else if widths.last() != Some(&shape[0]) {
-            return Err(
-                broken("layers that do not fit together").at(format!("network.{}.weight", layers.len()))
-            );
-        }
-        widths.push(shape[1]);
-        layers.push((weight, bias));
-    }
-    if layers.is_empty() {
+/// The network of that name; `None` where there are no arrays of it.
+fn take_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Result<Option<Backbone>> {
+    let arrays: Arrays = bundle.f32s(&format!("{name}."));
+    if arrays.is_empty() {
         return Ok(None);
     }
-    Mlp::from_layers(widths, layers)
-        .map(Some)
-        .ok_or_else(|| broken("a network whose layers are not whole").at("network"))
+    if let Some((part, _)) = arrays.iter().find(|(_, (_, values))| values.iter().any(|v| !v.is_finite())) {
+        return Err(broken("weights that are NaN or infinite").at(format!("{name}.{part}")));
+    }
+    Backbone::from_arrays(architecture, &arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
+}
+
+/// Refuses a header that names a backbone which is not known here.
+fn check_backbone(text: &str) -> Result<()> {
+    let header: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let named = [&header["backbone"], &header["settings"]["backbone"]].into_iter().find(|v| !v.is_null());
+    let name = match named {
+        Some(serde_json::Value::String(name)) => name,
+        Some(serde_json::Value::Object(map)) if map.len() == 1 => map.keys().next().expect("one key"),
+        _ => return Ok(()),
+    };
+    if Architecture::NAMES.contains(&name.as_str()) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::File, "a file with a backbone that is not known here")
+        .expected(Architecture::NAMES.join(" or "))
+        .found(name.clone())
+        .next("use the version of mcnn that wrote it"))
 }
 
 #[cfg(test)]

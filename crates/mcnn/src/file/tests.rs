@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    backbone::{DiffusionSettings, Predict},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, By, LearnSettings, learn},
     seed::Seed,
@@ -21,7 +22,12 @@ fn codebook() -> Codebook {
 }
 
 fn run(lambda: Lambda) -> Run {
-    let settings = TrainSettings { hidden: vec![6], lambda, batch: 8, steps: 5, ..Default::default() };
+    run_of(Architecture::Mlp, lambda)
+}
+
+fn run_of(backbone: Architecture, lambda: Lambda) -> Run {
+    let settings =
+        TrainSettings { backbone, hidden: vec![6], lambda, batch: 8, steps: 5, ..Default::default() };
     let mut run = Run::new(&data(), codebook(), settings).unwrap();
     while run.step().is_some() {}
     run
@@ -31,8 +37,17 @@ fn run(lambda: Lambda) -> Run {
 fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
     let book = codebook();
     assert_eq!(codebook_from_bytes(&codebook_to_bytes(&book)).unwrap().parts(), book.parts());
-    for lambda in [Lambda::Auto, Lambda::Value(0.0), Lambda::Value(f32::INFINITY)] {
-        let run = run(lambda);
+    let plain = Lambda::Value(f32::INFINITY);
+    let noise = DiffusionSettings { predict: Predict::Noise, steps: 3, ema: 0.0, ..Default::default() };
+    for (backbone, lambda) in [
+        (Architecture::Mlp, Lambda::Auto),
+        (Architecture::Mlp, Lambda::Value(0.0)),
+        (Architecture::Mlp, plain),
+        (Architecture::Diffusion(Default::default()), Lambda::Auto),
+        (Architecture::Diffusion(Default::default()), Lambda::Value(0.0)),
+        (Architecture::Diffusion(noise), plain),
+    ] {
+        let run = run_of(backbone, lambda);
         let policy = run.policy();
         let back = policy_from_bytes(&policy_to_bytes(&policy)).unwrap();
         assert_eq!((back.envelope(), back.neighbours()), (policy.envelope(), policy.neighbours()));
@@ -59,13 +74,18 @@ fn one_seed_writes_the_same_bytes() {
 
 #[test]
 fn a_file_cut_short_or_changed_is_refused_or_harmless_but_never_a_panic() {
-    let good = policy_to_bytes(&run(Lambda::Auto).policy());
+    for backbone in [Architecture::Mlp, Architecture::Diffusion(Default::default())] {
+        cut_and_change(&policy_to_bytes(&run_of(backbone, Lambda::Auto).policy()));
+    }
+}
+
+fn cut_and_change(good: &[u8]) {
     for length in (0..good.len()).step_by(7) {
         assert!(policy_from_bytes(&good[..length]).is_err(), "{length} of {} bytes", good.len());
     }
     let mut rng = Seed(2).rng();
     for _ in 0..3000 {
-        let mut bytes = good.clone();
+        let mut bytes = good.to_vec();
         let at = if rng.below(2) == 0 { rng.below(bytes.len()) } else { rng.below(1500) };
         bytes[at] = rng.bits() as u8;
         if let Ok(policy) = policy_from_bytes(&bytes) {
@@ -102,4 +122,39 @@ fn weights_that_are_not_numbers_are_refused() {
     let at = bytes.windows(4).rposition(|w| w == first).unwrap();
     bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(policy_from_bytes(&bytes).unwrap_err().to_string().contains("NaN"));
+}
+
+/// A file with one text in its header replaced by another of the same length.
+fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).expect("the text is there");
+    [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat()
+}
+
+#[test]
+fn a_backbone_that_is_not_known_and_one_that_is_another_are_refused_by_name() {
+    let diffusion = run_of(Architecture::Diffusion(Default::default()), Lambda::Auto);
+    let policy = policy_to_bytes(&diffusion.policy());
+    let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
+    let unknown = message(&edited(&policy, r#"\"diffusion\":{"#, r#"\"transform\":{"#));
+    for part in ["not known here", "mlp or diffusion", "transform", "version of mcnn"] {
+        assert!(unknown.contains(part), "{part}: {unknown}");
+    }
+    let unknown = message(&edited(&policy_to_bytes(&run(Lambda::Auto).policy()), r#"\"mlp\""#, r#"\"gpt\""#));
+    assert!(unknown.contains("gpt"), "{unknown}");
+    let steps = message(&edited(&policy, r#"\"steps\":5"#, r#"\"steps\":0"#));
+    assert!(steps.contains("--diffusion-steps") && steps.contains("damaged"), "{steps}");
+    let checkpoint = checkpoint_to_bytes(&diffusion.checkpoint().unwrap().unwrap());
+    let unknown = edited(&checkpoint, r#"\"diffusion\":{"#, r#"\"transform\":{"#);
+    assert!(checkpoint_from_bytes(&unknown).unwrap_err().to_string().contains("transform"));
+}
+
+#[test]
+fn a_file_of_before_there_was_a_choice_holds_a_perceptron() {
+    let policy = run(Lambda::Auto).policy();
+    let bytes = policy_to_bytes(&policy);
+    // The same header without the key: blanks stand in its place.
+    let key = r#"\"backbone\":\"mlp\","#;
+    let older = edited(&bytes, key, &" ".repeat(key.len()));
+    assert_eq!(policy_from_bytes(&older).unwrap().backbone(), policy.backbone());
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Backbone, Policy};
+use super::Policy;
 use crate::{data::Step, error::Result};
 
 /// A memory near the state explained.
@@ -25,8 +25,10 @@ pub struct Dimension {
     pub anchor: f32,
     /// g, what the network proposed; absent where nothing proposes.
     pub proposal: Option<f32>,
-    /// f, the action.
+    /// f, the action; where it is drawn, the first one of seed 0.
     pub action: f32,
+    /// Standard deviation of the action over the samples; absent where nothing is drawn.
+    pub spread: Option<f32>,
     /// The lowest action possible here, whatever is proposed.
     pub low: f32,
     /// The highest action possible here, whatever is proposed.
@@ -48,11 +50,16 @@ pub struct Explanation {
     pub smooth: usize,
     /// Memories averaged into the remembered action.
     pub neighbours: usize,
+    /// Actions drawn for the spread; absent where nothing is drawn.
+    pub samples: Option<usize>,
     /// The action by dimension.
     pub dimensions: Vec<Dimension>,
     /// How much each state dimension adds to the squared distance: `[n_obs]`.
     pub contributions: Vec<f32>,
 }
+
+/// How many actions are drawn to tell their spread.
+pub const SAMPLES: usize = 16;
 
 impl Policy {
     /// Explains the action for an observation (`[n_obs]`, the data's own units).
@@ -72,17 +79,28 @@ impl Policy {
             source: self.codebook.source(r.memory),
             distance: r.distance,
         };
-        let proposals = match &self.backbone {
-            Backbone::Nothing => None,
-            Backbone::Mlp(mlp) => Some(mlp.propose(session.state.values(), &mut session.scratch).to_vec()),
+        let proposals = session.episode.proposal().to_vec();
+        let remembered = session.remembered.clone();
+        let mut samples = vec![action.clone()];
+        if self.backbone.draws() {
+            for _ in 1..SAMPLES {
+                let mut sample = action.clone();
+                session.act(observation, &mut sample)?;
+                samples.push(sample);
+            }
+        }
+        let spread = |k: usize| {
+            let mean = samples.iter().map(|s| s[k]).sum::<f32>() / samples.len() as f32;
+            (samples.iter().map(|s| (s[k] - mean).powi(2)).sum::<f32>() / samples.len() as f32).sqrt()
         };
         let dimensions = (0..action.len())
             .map(|k| {
-                let remembered = session.remembered[k];
+                let remembered = remembered[k];
                 let [low, high] = held.region.bounds(remembered);
                 let anchor = held.region.anchor(remembered);
-                let proposal = proposals.as_ref().map(|p| p[k]);
-                Dimension { remembered, anchor, proposal, action: action[k], low, high }
+                let proposal = proposals.get(k).copied();
+                let spread = self.backbone.draws().then(|| spread(k));
+                Dimension { remembered, anchor, proposal, action: action[k], spread, low, high }
             })
             .collect();
         Ok(Explanation {
@@ -92,6 +110,7 @@ impl Policy {
             radius: held.region.radius,
             smooth: self.codebook.parts().smooth,
             neighbours: self.neighbours,
+            samples: self.backbone.draws().then_some(SAMPLES),
             dimensions,
             contributions: self.codebook.contributions(&session.state, held.recalled.memory),
         })

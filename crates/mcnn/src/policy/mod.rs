@@ -3,26 +3,18 @@
 
 mod explain;
 
-pub use explain::{Dimension, Explanation, Nearby};
+pub use crate::backbone::Backbone;
+pub use explain::{Dimension, Explanation, Nearby, SAMPLES};
 
 use crate::{
     act::{Act, Acting, Decision},
-    backbone::Mlp,
+    backbone::{self, Architecture},
     data::Step,
     envelope::{Envelope, Region},
     error::{Error, Kind, Result},
     memory::{Codebook, Recalled, Scaled},
     seed::Seed,
 };
-
-/// What proposes actions.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Backbone {
-    /// Nothing: for lambda = 0, where no proposal counts.
-    Nothing,
-    /// A multi-layer perceptron on the standardised state.
-    Mlp(Mlp),
-}
 
 /// A policy: everything that acting and explaining need.
 #[derive(Debug, Clone)]
@@ -70,20 +62,17 @@ impl Policy {
                 .expected(format!("1 to {}, the number of memories", codebook.len()))
                 .found(neighbours.to_string()));
         }
-        match &backbone {
-            Backbone::Nothing if envelope.lambda != 0.0 => {
+        match backbone.widths() {
+            None if envelope.lambda != 0.0 => {
                 return Err(Error::new(Kind::Settings, "a policy without a network needs lambda 0")
                     .found(format!("lambda {}", envelope.lambda)));
             }
-            Backbone::Mlp(mlp) => {
-                let (first, last) = (mlp.widths()[0], mlp.widths()[mlp.widths().len() - 1]);
-                if (first, last) != (codebook.n_obs(), codebook.n_act()) {
-                    return Err(Error::new(Kind::Mismatch, "the network and the memories have other widths")
-                        .expected(format!("{} to {}", codebook.n_obs(), codebook.n_act()))
-                        .found(format!("{first} to {last}")));
-                }
+            Some([first, last]) if [first, last] != [codebook.n_obs(), codebook.n_act()] => {
+                return Err(Error::new(Kind::Mismatch, "the network and the memories have other widths")
+                    .expected(format!("{} to {}", codebook.n_obs(), codebook.n_act()))
+                    .found(format!("{first} to {last}")));
             }
-            Backbone::Nothing => {}
+            _ => {}
         }
         Ok(Self { codebook, envelope, backbone, neighbours, origin: Origin::default() })
     }
@@ -127,19 +116,33 @@ impl Policy {
         match (self.envelope.lambda, self.neighbours) {
             (0.0, 1) => "1-NN".into(),
             (0.0, k) => format!("VINN (k = {k})"),
-            (f32::INFINITY, _) => format!("cloning, {activation}"),
-            (lambda, _) => format!("MCNN, {activation}, lambda {lambda:.3}"),
+            (lambda, _) => {
+                let (held, plain) = match self.backbone.architecture() {
+                    Some(Architecture::Diffusion(_)) => ("MCNN-Diffusion", "Diffusion-BC"),
+                    Some(Architecture::Mlp) | None => ("MCNN", "cloning"),
+                };
+                if lambda == f32::INFINITY {
+                    format!("{plain}, {activation}")
+                } else {
+                    format!("{held}, {activation}, lambda {lambda:.3}")
+                }
+            }
         }
     }
 
-    /// Starts an episode. (Nothing in this policy is random.)
+    /// Starts an episode; of a backbone that draws its proposals, the one of seed 0.
     pub fn session(&self) -> Session<'_> {
+        self.session_of(Seed(0))
+    }
+
+    /// Starts an episode. `seed` decides whatever is random in acting.
+    pub fn session_of(&self, seed: Seed) -> Session<'_> {
         Session {
             policy: self,
             state: self.codebook.scaled_buffer(),
             remembered: vec![0.0; self.codebook.n_act()],
             last: 0,
-            scratch: Default::default(),
+            episode: backbone::Episode::new(seed.fork("proposals")),
         }
     }
 }
@@ -151,7 +154,7 @@ pub struct Session<'a> {
     state: Scaled,
     remembered: Vec<f32>,
     last: usize, // the last memory recalled: where the next search begins
-    scratch: (Vec<f32>, Vec<f32>),
+    episode: backbone::Episode,
 }
 
 /// What held an action: the memory it is near, and the region around it.
@@ -194,16 +197,11 @@ impl Session<'_> {
             blend(codebook, &self.state, *neighbours, &mut self.remembered)
         };
         let region = envelope.region(recalled.distance);
-        match backbone {
-            Backbone::Nothing => {
-                action.iter_mut().zip(&self.remembered).for_each(|(f, &a)| *f = region.hold(a, 0.0));
-            }
-            Backbone::Mlp(mlp) => {
-                let proposal = mlp.propose(self.state.values(), &mut self.scratch);
-                for ((f, &a), &g) in action.iter_mut().zip(&self.remembered).zip(proposal) {
-                    *f = region.hold(a, envelope.activation.apply(g));
-                }
-            }
+        let remembered = &self.remembered;
+        let hold = |k: usize, g: f32| region.hold(remembered[k], envelope.activation.apply(g));
+        backbone.propose(self.state.values(), &mut self.episode, &hold);
+        for (k, f) in action.iter_mut().enumerate() {
+            *f = hold(k, self.episode.proposal().get(k).copied().unwrap_or(0.0));
         }
         Ok(Held { recalled, source: codebook.source(recalled.memory), region })
     }
@@ -233,8 +231,8 @@ impl Act for Policy {
         self.codebook.n_act()
     }
 
-    fn start(&self, _seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(self.session())
+    fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
+        Box::new(self.session_of(seed))
     }
 }
 

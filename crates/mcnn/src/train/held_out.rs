@@ -2,14 +2,11 @@
 
 use serde::Serialize;
 
-use crate::{
-    data::Demonstrations,
-    memory::Recalled,
-    policy::{Backbone, Policy},
-};
+use crate::{backbone::Episode, data::Demonstrations, memory::Recalled, policy::Policy, seed::Seed};
 
 /// Mean squared errors on held-out states. Each state is held by the nearest memory from another episode: where the
-/// memories were learned on all the data, those of the state's own episode would flatter.
+/// memories were learned on all the data, those of the state's own episode would flatter. Where actions are drawn, one is
+/// drawn for each state, by the seed and the state alone.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeldOut {
     /// States.
@@ -41,7 +38,7 @@ pub struct Bin {
 struct Row(f32, f32, [f64; 2], Option<f64>);
 
 impl HeldOut {
-    pub(super) fn measure(policy: &Policy, data: &Demonstrations) -> Self {
+    pub(super) fn measure(policy: &Policy, data: &Demonstrations, seed: Seed) -> Self {
         let codebook = policy.codebook();
         let episodes: Vec<u32> = (0..data.n_episodes())
             .flat_map(|k| std::iter::repeat_n(data.number(k), data.episode(k).len()))
@@ -50,23 +47,26 @@ impl HeldOut {
             let Recalled { memory, distance } =
                 codebook.recall_elsewhere(state, episodes[i]).unwrap_or_else(|| codebook.recall(state));
             let (region, activation) = (policy.envelope().region(distance), policy.envelope().activation);
-            let proposal: Option<Vec<f32>> = match policy.backbone() {
-                Backbone::Nothing => None,
-                Backbone::Mlp(mlp) => Some(
-                    mlp.propose(state.values(), &mut Default::default())
-                        .iter()
-                        .map(|&g| activation.apply(g))
-                        .collect(),
-                ),
-            };
             let remembered = codebook.action(memory);
+            // What comes of proposals that are held, in acting and on their way, by a rule.
+            let acted = |hold: &dyn Fn(usize, f32) -> f32| {
+                let mut episode = Episode::new(seed.nth(i as u64));
+                policy.backbone().propose(state.values(), &mut episode, hold);
+                let proposal = episode.proposal();
+                (0..data.n_act())
+                    .map(|k| hold(k, proposal.get(k).copied().unwrap_or(0.0)))
+                    .collect::<Vec<f32>>()
+            };
             let error = |f: &dyn Fn(usize) -> f32| {
                 let squares = data.action(i).iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
                 squares.sum::<f64>() / data.n_act() as f64
             };
-            let held = error(&|k| region.hold(remembered[k], proposal.as_ref().map_or(0.0, |p| p[k])));
-            let network = proposal.as_ref().map(|p| error(&|k| p[k]));
-            Row(distance, region.pull, [held, error(&|k| remembered[k])], network)
+            let held = acted(&|k, g| region.hold(remembered[k], activation.apply(g)));
+            let network = policy.backbone().widths().map(|_| {
+                let alone = acted(&|_, g| activation.apply(g));
+                error(&|k| alone[k])
+            });
+            Row(distance, region.pull, [error(&|k| held[k]), error(&|k| remembered[k])], network)
         });
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let n = rows.len();

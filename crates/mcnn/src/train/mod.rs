@@ -14,7 +14,7 @@ use burn::{
 };
 
 use crate::{
-    backbone::{Mlp, MlpNet},
+    backbone::{Net, Proposed},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
@@ -32,7 +32,8 @@ pub struct Run {
     rows: Rows,
     held_out: Option<Demonstrations>,
     order: Order,
-    net: Option<MlpNet>, // none while lambda is 0: no proposal counts, so there is nothing to train
+    net: Option<Net>, // none while lambda is 0: no proposal counts, so there is nothing to train
+    average: Option<Backbone>, // the running mean of the network's weights, where one is kept: it acts
     optimiser: ModuleOptimizer,
     device: Device,
     step: u64,
@@ -43,7 +44,8 @@ pub struct Run {
 pub struct Stepped {
     /// Steps taken so far, this one included.
     pub step: u64,
-    /// Mean squared error of the held action on the batch, before the step.
+    /// Mean squared error of the held action on the batch, before the step; where diffusion predicts noise, of the noise
+    /// that the held action implies.
     pub loss: f32,
 }
 
@@ -57,7 +59,9 @@ pub struct Checkpoint {
     /// Fingerprint of the data.
     pub data: String,
     /// The network.
-    pub network: Mlp,
+    pub network: Backbone,
+    /// The running mean of its weights, where one is kept.
+    pub average: Option<Backbone>,
     /// The optimiser's state, in Burn's record format.
     pub optimiser: Vec<u8>,
 }
@@ -92,14 +96,14 @@ impl Run {
         }
         let rows = Rows::new(&train, &codebook, envelope, settings.distances);
         let device = Device::flex().autodiff();
-        let net = (lambda != 0.0).then(|| {
-            let widths: Vec<usize> = [codebook.n_obs()]
-                .into_iter()
-                .chain(settings.hidden.iter().copied())
-                .chain([codebook.n_act()])
-                .collect();
-            MlpNet::new(&Mlp::random(&widths, settings.seed.fork("network")), &device)
-        });
+        let start = if lambda == 0.0 {
+            Backbone::Nothing
+        } else {
+            let (n_obs, n_act) = (codebook.n_obs(), codebook.n_act());
+            settings.backbone.random(n_obs, &settings.hidden, n_act, settings.seed.fork("network"))
+        };
+        let net = Net::new(&start, &device);
+        let average = (net.is_some() && settings.backbone.ema() > 0.0).then_some(start);
         let order = Order::new(rows.n, settings.seed.fork("order"));
         let optimiser = optimiser();
         let data = data.fingerprint();
@@ -112,6 +116,7 @@ impl Run {
             held_out,
             order,
             net,
+            average,
             optimiser,
             device,
             step: 0,
@@ -151,14 +156,24 @@ impl Run {
             );
         }
         if let Some(net) = &mut run.net {
-            if checkpoint.network.widths() != net.numbers().widths() {
-                return refuse(
-                    "the interrupted run had another network",
-                    format!("{:?}", net.numbers().widths()),
-                    format!("{:?}", checkpoint.network.widths()),
-                );
+            let shapes = |backbone: &Backbone| -> Vec<(String, Vec<usize>)> {
+                backbone.arrays().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
+            };
+            let mine = shapes(&net.numbers());
+            for found in [Some(&checkpoint.network), checkpoint.average.as_ref()].into_iter().flatten() {
+                if shapes(found) != mine {
+                    return refuse(
+                        "the interrupted run had another network",
+                        format!("{mine:?}"),
+                        format!("{:?}", shapes(found)),
+                    );
+                }
             }
-            *net = MlpNet::new(&checkpoint.network, &run.device);
+            if checkpoint.average.is_some() != run.average.is_some() {
+                return refuse("the interrupted run is not whole", "a running mean".into(), "none".into());
+            }
+            *net = Net::new(&checkpoint.network, &run.device).expect("a network of those shapes");
+            run.average = checkpoint.average;
             run.optimiser =
                 optimiser().from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser)).map_err(|e| {
                     Error::new(Kind::File, "the checkpoint's optimiser cannot be read")
@@ -182,23 +197,39 @@ impl Run {
         let which = self.order.batch(self.step, self.settings.batch);
         let loss = self.loss(&net, &which);
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
-        self.net = Some(self.optimiser.step(self.settings.lr, net, gradients));
+        let net = self.optimiser.step(self.settings.lr, net, gradients);
         self.step += 1;
+        if let Some(average) = &mut self.average {
+            average.blend(&net.numbers(), kept(self.settings.backbone.ema(), self.step));
+        }
+        self.net = Some(net);
         Some(Stepped { step: self.step, loss: loss.into_scalar::<f32>() })
     }
 
     /// The mean squared error of the held actions on some rows.
-    fn loss(&self, net: &MlpNet, which: &[usize]) -> Tensor<1> {
-        let gather = |from: &[f32]| {
-            let width = from.len() / self.rows.n;
-            let mut values = Vec::with_capacity(which.len() * width);
-            which.iter().for_each(|&i| values.extend_from_slice(&from[i * width..][..width]));
-            Tensor::<2>::from_data(TensorData::new(values, [which.len(), width]), &self.device)
-        };
-        let proposal = net.forward(gather(&self.rows.states));
+    fn loss(&self, net: &Net, which: &[usize]) -> Tensor<1> {
+        let states = self.batch(&self.rows.states, which);
+        let actions = gather(&self.rows.targets, self.rows.n, which);
+        let seed = self.settings.seed.fork("proposals").nth(self.step);
+        self.held_loss(net.propose(states, &actions, seed), which)
+    }
+
+    /// The same of given proposals.
+    fn held_loss(&self, Proposed { proposal, weights }: Proposed, which: &[usize]) -> Tensor<1> {
         let activated = activate(proposal, self.settings.activation, slope(self.step));
-        let action = gather(&self.rows.anchors) + gather(&self.rows.radii) * activated;
-        (action - gather(&self.rows.targets)).square().mean()
+        let action = self.batch(&self.rows.anchors, which) + self.batch(&self.rows.radii, which) * activated;
+        let squares = (action - self.batch(&self.rows.targets, which)).square();
+        match weights {
+            Some(weights) => (squares * weights).mean(),
+            None => squares.mean(),
+        }
+    }
+
+    /// Rows as a tensor.
+    fn batch(&self, from: &[f32], which: &[usize]) -> Tensor<2> {
+        let values = gather(from, self.rows.n, which);
+        let shape = [which.len(), values.len() / which.len()];
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
     /// Whether all steps have been taken (at once, where lambda is 0 and there is nothing to train).
@@ -228,7 +259,11 @@ impl Run {
 
     /// The policy as it is now.
     pub fn policy(&self) -> Policy {
-        let backbone = self.net.as_ref().map_or(Backbone::Nothing, |net| Backbone::Mlp(net.numbers()));
+        let backbone = match (&self.average, &self.net) {
+            (Some(average), _) => average.clone(),
+            (None, Some(net)) => net.numbers(),
+            (None, None) => Backbone::Nothing,
+        };
         let origin = Origin {
             steps: self.step,
             settings: serde_json::to_value(&self.settings).expect("settings are plain values"),
@@ -241,7 +276,8 @@ impl Run {
 
     /// The error on the episodes held out, by distance to memory; `None` where none were.
     pub fn held_out(&self) -> Option<HeldOut> {
-        self.held_out.as_ref().map(|data| HeldOut::measure(&self.policy(), data))
+        let seed = self.settings.seed.fork("held out actions");
+        self.held_out.as_ref().map(|data| HeldOut::measure(&self.policy(), data, seed))
     }
 
     /// What is needed to go on later; `None` where there is nothing to train.
@@ -258,6 +294,7 @@ impl Run {
             settings: self.settings.clone(),
             data: self.data.clone(),
             network: net.numbers(),
+            average: self.average.clone(),
             optimiser: optimiser.to_vec(),
         }))
     }
@@ -284,6 +321,20 @@ impl Rows {
             radii: rows.iter().map(|r| r.2).collect(),
         }
     }
+}
+
+/// Some of `n` rows, one after the other.
+fn gather(from: &[f32], n: usize, which: &[usize]) -> Vec<f32> {
+    let width = from.len() / n;
+    let mut values = Vec::with_capacity(which.len() * width);
+    which.iter().for_each(|&i| values.extend_from_slice(&from[i * width..][..width]));
+    values
+}
+
+/// The share of the running mean that a step keeps: less at first, so that the random start is soon forgotten.
+fn kept(decay: f64, step: u64) -> f32 {
+    let step = step as f64;
+    decay.min(step / (step + 9.0)) as f32
 }
 
 /// Adam with PyTorch's defaults (Burn's own epsilon is 1e-5).
@@ -337,5 +388,7 @@ impl Order {
     }
 }
 
+#[cfg(test)]
+mod diffusion_tests;
 #[cfg(test)]
 mod tests;

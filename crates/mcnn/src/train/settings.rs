@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    backbone::Architecture,
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
@@ -33,6 +34,9 @@ pub enum Distances {
 /// Settings of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
+    /// Which network. (Files of before there was a choice have a perceptron.)
+    #[serde(default)]
+    pub backbone: Architecture,
     /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// sigma.
@@ -49,7 +53,7 @@ pub struct TrainSettings {
     pub steps: u64,
     /// Rows in a batch.
     pub batch: usize,
-    /// Learning rate of Adam.
+    /// Learning rate of Adam. The authors train perceptrons with 3e-4 and diffusion, for a million steps, with 3e-5.
     pub lr: f64,
     /// Share of whole episodes held out.
     pub check_on: f64,
@@ -61,7 +65,8 @@ impl Default for TrainSettings {
     /// The authors' network and optimiser (the paper, appendix), with lambda set from the data.
     fn default() -> Self {
         Self {
-            hidden: vec![256, 256],
+            backbone: Architecture::Mlp,
+            hidden: Architecture::Mlp.hidden(),
             activation: Activation::Clamp,
             lambda: Lambda::Auto,
             l: 1.0,
@@ -86,6 +91,9 @@ impl TrainSettings {
         };
         if self.hidden.contains(&0) || self.hidden.iter().any(|&w| w > 1 << 16) || self.hidden.len() > 64 {
             return refuse("--hidden", "at most 64 widths of 1 to 65536", format!("{:?}", self.hidden));
+        }
+        if let Some((option, expected, found)) = self.backbone.fault() {
+            return refuse(option, expected, found);
         }
         if self.batch == 0 || self.batch > 1 << 20 {
             return refuse("--batch", "1 to 1048576 rows", self.batch.to_string());

@@ -2,6 +2,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::{
+    backbone::Mlp,
     data::{ActionRange, Parts, Scale},
     memory::{Amount, By, CodebookParts, LearnSettings, learn},
 };
@@ -28,7 +29,7 @@ struct TorchRun {
     actions: Vec<Vec<f32>>,
 }
 
-fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
+pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
     Codebook::new(CodebookParts {
         scale: Scale::fit(data),
         states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
@@ -44,7 +45,7 @@ fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
     .unwrap()
 }
 
-fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+pub(super) fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{what} {i}: {a}, PyTorch has {b}");
@@ -80,7 +81,7 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
         };
         let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
         let start = Mlp::from_layers(vec![3, 5, 4, 2], expected.start).unwrap();
-        run.net = Some(MlpNet::new(&start, &run.device));
+        run.net = Net::new(&Backbone::Mlp(start), &run.device);
         let losses: Vec<f32> = std::iter::from_fn(|| run.step()).map(|s| s.loss).collect();
         close(&losses, &expected.losses, 2e-5, "loss at step");
         assert!(losses[0] > 2.0 * losses[losses.len() - 1], "it learned something");
@@ -99,7 +100,7 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
     }
 }
 
-fn some_data() -> Demonstrations {
+pub(super) fn some_data() -> Demonstrations {
     let mut rng = Seed(11).rng();
     let n = 90;
     let states: Vec<f32> = (0..n * 3).map(|_| rng.normal() as f32).collect();
@@ -108,7 +109,7 @@ fn some_data() -> Demonstrations {
     Demonstrations::new(parts, ActionRange::Refuse).unwrap()
 }
 
-fn some_codebook(data: &Demonstrations) -> Codebook {
+pub(super) fn some_codebook(data: &Demonstrations) -> Codebook {
     learn(data, &LearnSettings { amount: Amount::Count(20), by: By::Random, ..Default::default() })
         .unwrap()
         .codebook
@@ -134,9 +135,11 @@ fn gradients_are_those_of_finite_differences() {
             Run::new(&data, some_codebook(&data), TrainSettings { activation, ..small(Lambda::Value(0.8)) })
                 .unwrap();
         let which: Vec<usize> = (0..90).collect();
-        let loss = |mlp: &Mlp| run.loss(&MlpNet::new(mlp, &run.device), &which).into_scalar::<f32>();
+        let loss = |mlp: Mlp| {
+            run.loss(&Net::new(&Backbone::Mlp(mlp), &run.device).unwrap(), &which).into_scalar::<f32>()
+        };
         let net = run.net.clone().unwrap();
-        let mlp = net.numbers();
+        let Backbone::Mlp(mlp) = net.numbers() else { panic!("a perceptron") };
         let gradients = GradientsParams::from_grads(run.loss(&net, &which).backward(), &net);
         let mut checked = 0;
         for layer in 0..3 {
@@ -151,7 +154,7 @@ fn gradients_are_those_of_finite_differences() {
                         }
                         (w, b.to_vec())
                     });
-                    loss(&Mlp::from_layers(mlp.widths().to_vec(), layers.collect()).unwrap())
+                    loss(Mlp::from_layers(mlp.widths().to_vec(), layers.collect()).unwrap())
                 };
                 let h = 1e-3;
                 let difference = (moved(h) - moved(-h)) / (2.0 * h);

@@ -1,0 +1,110 @@
+//! Mish (Misra, 2019), `x tanh(ln(1 + e^x))`, written as `x n / (n + 2)` with `n = e^x (e^x + 2)`: one exponential where
+//! the definition has three transcendental functions. The same plain numbers act and are trained.
+
+use burn::tensor::{Tensor, TensorData};
+
+/// Above this, n / (n + 2) is 1 in f32; and e^x squared is still far from overflow.
+const HIGH: f32 = 20.0;
+
+/// Below this, e^x would leave the normal numbers; x e^x is 0 to 36 digits.
+const LOW: f32 = -87.0;
+
+/// e^x for x within [`LOW`] and [`HIGH`], to 2e-7 of its value. A polynomial instead of the platform's function, so that
+/// compilers make it a vector operation and all machines agree.
+#[inline]
+fn exponential(x: f32) -> f32 {
+    // x = k ln 2 + r. Adding 1.5 * 2^23 rounds k to a whole number, which then stands in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4; // few digits, so that k times it is exact
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let k = shifted - ROUND;
+    let r = (x - k * LN_2_HIGH) - k * LN_2_LOW;
+    // Taylor's series to r^7: |r| <= ln 2 / 2, so the rest is below 1e-8.
+    let series = 1.0 / 5040.0;
+    let series = series * r + 1.0 / 720.0;
+    let series = series * r + 1.0 / 120.0;
+    let series = series * r + 1.0 / 24.0;
+    let series = series * r + 1.0 / 6.0;
+    let series = series * r + 0.5;
+    let series = series * r + 1.0;
+    let series = series * r + 1.0;
+    let power = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
+    series * power
+}
+
+/// n / (n + 2), and what e^x and n were. NaN counts as large here, and stays NaN in the product with x.
+#[inline]
+fn gate(x: f32) -> (f32, f32, f32) {
+    let x = if x < HIGH { x } else { HIGH };
+    let e = exponential(if x > LOW { x } else { LOW });
+    let n = e * (e + 2.0);
+    (n / (n + 2.0), e, n)
+}
+
+/// Applies Mish to numbers in place.
+pub fn mish(values: &mut [f32]) {
+    values.iter_mut().for_each(|x| *x *= gate(*x).0);
+}
+
+/// Mish of a batch, with its derivative computed in the same pass, so that the autodiff graph has one product where the
+/// formula has six operations: `m(a) + m'(a) (x - a)` at `a = x` has the value and the gradient of `m(x)`.
+pub fn mish_trained(x: Tensor<2>) -> Tensor<2> {
+    let at = x.clone().detach();
+    let (device, shape) = (x.device(), x.dims());
+    let numbers = at.clone().into_data().try_into_vec::<f32>().expect("f32 activations");
+    let (mut value, mut slope) = (numbers.clone(), numbers);
+    for (v, s) in value.iter_mut().zip(&mut slope) {
+        let (w, e, n) = gate(*v);
+        let x = if *v < HIGH { *v } else { HIGH };
+        *s = w + x * 4.0 * e * (e + 1.0) / ((n + 2.0) * (n + 2.0));
+        *v *= w;
+    }
+    let ready = |values| Tensor::from_data(TensorData::new(values, shape), &device);
+    (x - at) * ready(slope) + ready(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// Mish by its definition, in f64.
+    fn definition(x: f64) -> f64 {
+        x * x.exp().ln_1p().tanh()
+    }
+
+    #[test]
+    fn mish_is_its_definition_and_survives_what_overflows() {
+        let mut worst = 0.0_f64;
+        for i in -40_000..40_000 {
+            let x = i as f32 * 0.002_5; // -100 to 100
+            let mut value = [x];
+            mish(&mut value);
+            let expected = definition(f64::from(x));
+            worst = worst.max((f64::from(value[0]) - expected).abs() / expected.abs().max(1e-3));
+        }
+        assert!(worst < 1e-6, "{worst}");
+        let mut wild = [f32::MAX, -f32::MAX, 1e30, -1e30, 0.0, f32::NAN];
+        mish(&mut wild);
+        assert_eq!((wild[0], wild[2], wild[4]), (f32::MAX, 1e30, 0.0));
+        assert!(wild[1].is_finite() && wild[3].is_finite() && wild[5].is_nan(), "{wild:?}");
+    }
+
+    #[test]
+    fn the_trained_form_has_the_value_and_the_gradient() {
+        let device = Device::flex().autodiff();
+        let points: Vec<f32> = (-60..60).map(|i| i as f32 * 0.5).collect();
+        let x = Tensor::<2>::from_data(TensorData::new(points.clone(), [12, 10]), &device).require_grad();
+        let y = mish_trained(x.clone());
+        let values = y.clone().into_data().try_into_vec::<f32>().unwrap();
+        let gradient = x.grad(&y.sum().backward()).unwrap().into_data().try_into_vec::<f32>().unwrap();
+        for ((x, value), slope) in points.iter().zip(values).zip(gradient) {
+            let x = f64::from(*x);
+            assert!((f64::from(value) - definition(x)).abs() < 1e-6 * x.abs().max(1.0), "{x}: {value}");
+            let expected = (definition(x + 1e-4) - definition(x - 1e-4)) / 2e-4;
+            assert!((f64::from(slope) - expected).abs() < 1e-5, "{x}: {slope} {expected}");
+        }
+    }
+}

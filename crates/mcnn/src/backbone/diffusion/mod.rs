@@ -1,0 +1,272 @@
+//! Denoising diffusion over one action (Ho et al., 2020; for acting, Wang et al., 2023): from noise, `T` times, a network
+//! predicts the clean action from the noisy one, the step and the observation, and the noise is taken off a little.
+//!
+//! ```text
+//! input    (noisy action, time, standardised state), side by side
+//! time     16 sinusoids of t -> 32, Mish -> 16
+//! network  input -> hidden layers, Mish -> n_act
+//! ```
+//!
+//! Every prediction of the clean action is held by whoever asks before it counts, and the last one *is* the proposal. So
+//! the action drawn is held as that of any other backbone is, and nothing here knows by what.
+
+mod mish;
+mod net;
+mod schedule;
+
+pub use net::{DiffusionNet, Draws};
+pub use schedule::{Level, Sampler, Schedule};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Arrays, Episode, Layers};
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// What the network's output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Predict {
+    /// The clean action.
+    Action,
+    /// The noise e, from which the clean action is (x_t - sqrt(1 - abar_t) e) / sqrt(abar_t).
+    Noise,
+}
+
+/// Settings of a diffusion backbone, besides the widths of its layers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiffusionSettings {
+    /// Diffusion steps, T: 1 to 1000.
+    pub steps: usize,
+    /// How much noise each step adds.
+    pub schedule: Schedule,
+    /// What the network's output is.
+    pub predict: Predict,
+    /// How noise is taken off in acting. Training does not depend on it.
+    pub sampler: Sampler,
+    /// Decay of the running mean of the weights, which is what acts: 0 (the weights themselves) up to but not 1.
+    pub ema: f64,
+}
+
+impl Default for DiffusionSettings {
+    /// The authors' five steps and schedule (the paper, appendix), and the running mean of Wang et al., 2023.
+    fn default() -> Self {
+        Self {
+            steps: 5,
+            schedule: Schedule::Vp,
+            predict: Predict::Action,
+            sampler: Sampler::Ddpm,
+            ema: 0.995,
+        }
+    }
+}
+
+impl DiffusionSettings {
+    /// What is wrong with the settings, if anything is: the option, what it takes, and what was found.
+    pub fn fault(&self) -> Option<(&'static str, &'static str, String)> {
+        if !(1..=1000).contains(&self.steps) {
+            Some(("--diffusion-steps", "1 to 1000", self.steps.to_string()))
+        } else if !(0.0..1.0).contains(&self.ema) {
+            Some(("--ema", "a decay, 0 up to but not 1", self.ema.to_string()))
+        } else {
+            None
+        }
+    }
+}
+
+/// Widths of the part that the time goes through.
+const TIME: [usize; 3] = [16, 32, 16];
+
+/// The sinusoids of a step, counted from 0: sines, then cosines, of frequencies from 1 down to 1/10000.
+fn sinusoids(t: usize) -> [f32; TIME[0]] {
+    const HALF: usize = TIME[0] / 2;
+    std::array::from_fn(|k| {
+        let angle = t as f64 * 10_000_f64.powf(-((k % HALF) as f64) / (HALF - 1) as f64);
+        (if k < HALF { angle.sin() } else { angle.cos() }) as f32
+    })
+}
+
+/// The numbers of a diffusion backbone, for acting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diffusion {
+    settings: DiffusionSettings,
+    time: Layers,          // TIME
+    body: Layers,          // n_act + 16 + n_obs, hidden layers, n_act
+    levels: Vec<Level>,    // [steps]
+    starts: Vec<Vec<f32>>, // [steps][body.widths()[1]]: the first layer's bias and what the time adds to it
+}
+
+impl Diffusion {
+    /// A network of random weights. `hidden`: widths of the hidden layers.
+    ///
+    /// # Panics
+    /// If a width is 0 or the settings are out of range.
+    pub fn random(
+        n_obs: usize,
+        hidden: &[usize],
+        n_act: usize,
+        settings: DiffusionSettings,
+        seed: Seed,
+    ) -> Self {
+        let widths = [&[n_act + TIME[2] + n_obs], hidden, &[n_act]].concat();
+        let (time, body) =
+            (Layers::random(&TIME, seed.fork("time")), Layers::random(&widths, seed.fork("body")));
+        Self::new(settings, time, body).expect("the widths fit")
+    }
+
+    /// A network of given numbers: the layers that the time goes through, and the others.
+    ///
+    /// # Errors
+    /// If the settings are out of range or the widths are not those of such a network.
+    pub fn new(settings: DiffusionSettings, time: Layers, body: Layers) -> Result<Self> {
+        if let Some((option, expected, found)) = settings.fault() {
+            return Err(Error::new(Kind::Settings, "a setting out of range")
+                .at(option)
+                .expected(expected)
+                .found(found));
+        }
+        let [first, last] = body.ends();
+        if time.widths() != TIME || first <= last + TIME[2] {
+            return Err(Error::new(Kind::File, "layers that are not those of a diffusion network")
+                .expected(format!("{TIME:?} for the time; action, {} and state, to action", TIME[2]))
+                .found(format!("{:?} and {:?}", time.widths(), body.widths())));
+        }
+        let levels = settings.schedule.levels(settings.steps, settings.sampler);
+        let mut diffusion = Self { settings, time, body, levels, starts: Vec::new() };
+        diffusion.prepare();
+        Ok(diffusion)
+    }
+
+    /// Computes what depends on the weights and the step alone.
+    fn prepare(&mut self) {
+        let n_act = self.n_act();
+        let (weight, bias) = self.body.iter().next().expect("at least one layer");
+        let rows = &weight[n_act * bias.len()..][..TIME[2] * bias.len()];
+        let start = |t: usize| {
+            let mut values = sinusoids(t).to_vec();
+            for (k, (weight, bias)) in self.time.iter().enumerate() {
+                let mut next = bias.to_vec();
+                add_product(&values, weight, &mut next);
+                if k == 0 {
+                    mish::mish(&mut next);
+                }
+                values = next;
+            }
+            let mut start = bias.to_vec();
+            add_product(&values, rows, &mut start);
+            start
+        };
+        self.starts = (0..self.settings.steps).map(start).collect();
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &DiffusionSettings {
+        &self.settings
+    }
+
+    /// The layers that the time goes through, and the others.
+    pub fn layers(&self) -> [&Layers; 2] {
+        [&self.time, &self.body]
+    }
+
+    /// Width of an observation.
+    pub fn n_obs(&self) -> usize {
+        self.body.ends()[0] - TIME[2] - self.n_act()
+    }
+
+    /// Width of an action.
+    pub fn n_act(&self) -> usize {
+        self.body.ends()[1]
+    }
+
+    /// Moves the weights towards those of another network, of which a share `1 - kept` is taken.
+    ///
+    /// # Panics
+    /// If the other network has other widths.
+    pub fn blend(&mut self, other: &Self, kept: f32) {
+        self.time.blend(&other.time, kept);
+        self.body.blend(&other.body, kept);
+        self.prepare();
+    }
+
+    pub(super) fn put(&self, arrays: &mut Arrays) {
+        self.time.put("time.", arrays);
+        self.body.put("", arrays);
+    }
+
+    pub(super) fn take(settings: DiffusionSettings, arrays: &Arrays) -> Result<Self> {
+        Self::new(settings, Layers::take("time.", arrays)?, Layers::take("", arrays)?)
+    }
+
+    /// Draws a proposal for one observation (`[n_obs]`), which is left in the episode, before it is held. `hold` is told
+    /// a dimension and a prediction of its clean action, and answers with what counts.
+    ///
+    /// # Panics
+    /// If the observation has another width.
+    pub fn propose(&self, observation: &[f32], episode: &mut Episode, hold: &dyn Fn(usize, f32) -> f32) {
+        let (n_obs, n_act) = (self.n_obs(), self.n_act());
+        assert_eq!(observation.len(), n_obs, "an observation of another width than the network");
+        let Episode { rng, buffers: (input, output), noisy, fixed } = episode;
+        let (first, bias) = self.body.iter().next().expect("at least one layer");
+        let (actions, rest) = first.split_at(n_act * bias.len());
+        // What the observation adds to the first layer is the same in every step.
+        fixed.clear();
+        fixed.resize(bias.len(), 0.0);
+        add_product(observation, &rest[TIME[2] * bias.len()..], fixed);
+        noisy.clear();
+        noisy.extend((0..n_act).map(|_| rng.normal() as f32));
+        for (t, level) in self.levels.iter().enumerate().rev() {
+            output.clear();
+            output.extend(self.starts[t].iter().zip(fixed.iter()).map(|(a, b)| a + b));
+            add_product(noisy, actions, output);
+            for (weight, bias) in self.body.iter().skip(1) {
+                mish::mish(output);
+                std::mem::swap(input, output);
+                output.clear();
+                output.extend_from_slice(bias);
+                add_product(input, weight, output);
+            }
+            if self.settings.predict == Predict::Noise {
+                output
+                    .iter_mut()
+                    .zip(noisy.iter())
+                    .for_each(|(g, x)| *g = (x - level.noise * *g) / level.action);
+            }
+            if t == 0 {
+                break;
+            }
+            let [clean, kept, fresh] = level.back;
+            for (k, (x, g)) in noisy.iter_mut().zip(output.iter()).enumerate() {
+                *x = clean * hold(k, *g) + kept * *x;
+                if fresh > 0.0 {
+                    *x += fresh * rng.normal() as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Adds `x W` to `out`: every output adds its products in the order of the inputs, whatever the vector width, so that all
+/// machines agree. Four rows at a time, so that an output is read and written once for four products.
+fn add_product(x: &[f32], weight: &[f32], out: &mut [f32]) {
+    let n = out.len();
+    let (quads, rest) = x.as_chunks::<4>();
+    let (blocks, last) = weight.split_at(quads.len() * 4 * n);
+    for (x, block) in quads.iter().zip(blocks.chunks_exact(4 * n)) {
+        let (a, block) = block.split_at(n);
+        let (b, block) = block.split_at(n);
+        let (c, d) = block.split_at(n);
+        for ((((o, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *o = *o + x[0] * a + x[1] * b + x[2] * c + x[3] * d;
+        }
+    }
+    for (x, row) in rest.iter().zip(last.chunks_exact(n)) {
+        out.iter_mut().zip(row).for_each(|(o, w)| *o += x * w);
+    }
+}
+
+#[cfg(test)]
+mod tests;

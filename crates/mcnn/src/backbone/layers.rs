@@ -1,0 +1,199 @@
+//! The numbers of a chain of linear layers, `y = x W + b` each, that networks are made of; and the same as Burn's layers.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Param, ParamId},
+    nn::Linear,
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// Arrays by name, each with its shape: how a network lies in a file.
+pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Weights and biases of linear layers, the output of each as wide as the input of the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layers {
+    widths: Vec<usize>,     // [n_layers + 1]
+    weights: Vec<Vec<f32>>, // [n_layers][widths[k], widths[k + 1]], row by row
+    biases: Vec<Vec<f32>>,  // [n_layers][widths[k + 1]]
+}
+
+impl Layers {
+    /// Random numbers: every weight and bias of a layer uniform within 1/sqrt(inputs of the layer), as PyTorch's
+    /// `nn.Linear` starts. `widths`: the input, then the output of each layer.
+    ///
+    /// # Panics
+    /// If there are fewer than two widths or one of them is 0.
+    pub fn random(widths: &[usize], seed: Seed) -> Self {
+        assert!(widths.len() >= 2 && !widths.contains(&0), "widths {widths:?}");
+        let mut rng = seed.rng();
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        for pair in widths.windows(2) {
+            let bound = 1.0 / (pair[0] as f64).sqrt();
+            let mut draw = |n: usize| (0..n).map(|_| rng.between(-bound, bound) as f32).collect::<Vec<_>>();
+            weights.push(draw(pair[0] * pair[1]));
+            biases.push(draw(pair[1]));
+        }
+        Self { widths: widths.to_vec(), weights, biases }
+    }
+
+    /// Layers of given numbers: weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer. `None` if
+    /// their sizes are not those.
+    pub fn new(widths: Vec<usize>, layers: Vec<(Vec<f32>, Vec<f32>)>) -> Option<Self> {
+        let fits = widths.len() == layers.len() + 1
+            && !layers.is_empty()
+            && widths.windows(2).zip(&layers).all(|(w, (weight, bias))| {
+                w[0].checked_mul(w[1]) == Some(weight.len()) && w[1] == bias.len() && w[0] > 0 && w[1] > 0
+            });
+        let (weights, biases) = layers.into_iter().unzip();
+        fits.then_some(Self { widths, weights, biases })
+    }
+
+    /// The width of the input, then of the output of each layer.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// The width of the input and of the last output.
+    pub fn ends(&self) -> [usize; 2] {
+        [self.widths[0], self.widths[self.widths.len() - 1]]
+    }
+
+    /// The layers: weights `[in, out]` row by row, and biases.
+    pub fn iter(&self) -> impl Iterator<Item = (&[f32], &[f32])> {
+        self.weights.iter().map(Vec::as_slice).zip(self.biases.iter().map(Vec::as_slice))
+    }
+
+    /// Moves every number towards that of `other`, of which a share `1 - kept` is taken.
+    ///
+    /// # Panics
+    /// If the other layers have other widths.
+    pub fn blend(&mut self, other: &Self, kept: f32) {
+        assert_eq!(self.widths, other.widths, "layers of other widths");
+        let mine = self.weights.iter_mut().chain(&mut self.biases);
+        for (mine, others) in mine.zip(other.weights.iter().chain(&other.biases)) {
+            mine.iter_mut().zip(others).for_each(|(a, b)| *a = kept * *a + (1.0 - kept) * b);
+        }
+    }
+
+    /// Puts the layers among arrays, as `{prefix}{k}.weight` and `{prefix}{k}.bias`.
+    pub fn put(&self, prefix: &str, arrays: &mut Arrays) {
+        for (k, (weight, bias)) in self.iter().enumerate() {
+            let shape = vec![self.widths[k], self.widths[k + 1]];
+            arrays.insert(format!("{prefix}{k}.bias"), (vec![shape[1]], bias.to_vec()));
+            arrays.insert(format!("{prefix}{k}.weight"), (shape, weight.to_vec()));
+        }
+    }
+
+    /// The layers of that prefix among arrays.
+    ///
+    /// # Errors
+    /// If there are none, or they do not fit together.
+    pub fn take(prefix: &str, arrays: &Arrays) -> Result<Self> {
+        let unfit = |name: String| Error::new(Kind::File, "layers that do not fit together").at(name);
+        let (mut widths, mut layers) = (Vec::new(), Vec::new());
+        loop {
+            let name = |part: &str| format!("{prefix}{}.{part}", layers.len());
+            let Some((shape, weight)) = arrays.get(&name("weight")) else { break };
+            let (Some((_, bias)), &[inputs, outputs]) = (arrays.get(&name("bias")), &shape[..]) else {
+                return Err(unfit(name("weight")));
+            };
+            if widths.last().is_some_and(|&before| before != inputs) {
+                return Err(unfit(name("weight")));
+            }
+            if widths.is_empty() {
+                widths.push(inputs);
+            }
+            widths.push(outputs);
+            layers.push((weight.clone(), bias.clone()));
+        }
+        Self::new(widths, layers).ok_or_else(|| {
+            Error::new(Kind::File, "a network whose layers are not whole").at(format!("{prefix}0"))
+        })
+    }
+
+    /// Burn's layers with these numbers, on a device. Parameters are numbered in order from `first`, so that an
+    /// optimiser's state finds them again after a restart.
+    pub fn to_burn(&self, first: u64, device: &Device) -> Vec<Linear> {
+        let ready = |values: &[f32]| TensorData::new(values.to_vec(), [values.len()]);
+        self.iter()
+            .zip(self.widths.windows(2))
+            .enumerate()
+            .map(|(k, ((weight, bias), shape))| {
+                let id = |which| ParamId::from(first + 2 * k as u64 + which);
+                let weight = TensorData::new(weight.to_vec(), [shape[0], shape[1]]);
+                Linear {
+                    weight: Param::initialized(id(0), Tensor::from_data(weight, device).require_grad()),
+                    bias: Some(Param::initialized(
+                        id(1),
+                        Tensor::from_data(ready(bias), device).require_grad(),
+                    )),
+                }
+            })
+            .collect()
+    }
+
+    /// The numbers of Burn's layers as they are now.
+    ///
+    /// # Panics
+    /// If the layers are not a chain, or one has no bias.
+    pub fn of_burn(layers: &[Linear]) -> Self {
+        let read = |data: TensorData| data.try_into_vec::<f32>().expect("f32 parameters");
+        let mut widths = vec![];
+        let layers = layers
+            .iter()
+            .map(|layer| {
+                let [inputs, outputs] = layer.weight.val().dims();
+                if widths.is_empty() {
+                    widths.push(inputs);
+                }
+                widths.push(outputs);
+                let bias = layer.bias.as_ref().expect("every layer has a bias");
+                (read(layer.weight.val().into_data()), read(bias.val().into_data()))
+            })
+            .collect();
+        Self::new(widths, layers).expect("a network's own layers fit")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_stays_within_its_bounds_and_fills_them() {
+        let layers = Layers::random(&[16, 400, 1], Seed(1));
+        let largest = layers.weights[0].iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+        assert!((0.24..=0.25).contains(&largest), "{largest}");
+        assert!(Layers::new(vec![2, 3], vec![(vec![0.0; 5], vec![0.0; 3])]).is_none());
+    }
+
+    #[test]
+    fn layers_come_back_from_arrays_and_from_burn_and_those_that_do_not_fit_are_refused() {
+        let layers = Layers::random(&[3, 5, 2], Seed(2));
+        let mut arrays = Arrays::new();
+        layers.put("a.", &mut arrays);
+        assert_eq!(Layers::take("a.", &arrays).unwrap(), layers);
+        assert_eq!(Layers::of_burn(&layers.to_burn(1, &Device::flex().autodiff())), layers);
+        assert!(Layers::take("b.", &arrays).unwrap_err().to_string().contains("not whole"));
+        arrays.get_mut("a.1.weight").unwrap().0 = vec![2, 5];
+        assert!(Layers::take("a.", &arrays).unwrap_err().to_string().contains("a.1.weight"));
+        arrays.remove("a.1.weight");
+        arrays.get_mut("a.0.bias").unwrap().1.pop();
+        assert!(Layers::take("a.", &arrays).unwrap_err().to_string().contains("not whole"));
+    }
+
+    #[test]
+    fn blending_takes_the_stated_share() {
+        let (mut a, b) = (Layers::random(&[2, 2], Seed(3)), Layers::random(&[2, 2], Seed(4)));
+        let expected = 0.75 * a.weights[0][1] + 0.25 * b.weights[0][1];
+        a.blend(&b, 0.75);
+        assert!((a.weights[0][1] - expected).abs() < 1e-7);
+    }
+}

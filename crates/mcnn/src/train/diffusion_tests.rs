@@ -1,0 +1,299 @@
+//! Training of the diffusion backbone: against PyTorch, and what it can learn.
+
+use burn::module::ParamId;
+use serde::Deserialize;
+
+use super::tests::{close, codebook_of, some_codebook, some_data};
+use super::*;
+use crate::{
+    backbone::{Architecture, Diffusion, DiffusionNet, DiffusionSettings, Draws, Layers, Predict, Sampler},
+    data::{ActionRange, Parts},
+};
+
+/// Layers as PyTorch's side writes them: weights `[in, out]` row by row, and biases.
+type Written = Vec<(Vec<f32>, Vec<f32>)>;
+
+/// What python/tests/torch_diffusion.py printed.
+#[derive(Deserialize)]
+struct Torch {
+    states: Vec<f32>,
+    actions: Vec<f32>,
+    memories: Vec<usize>,
+    lambda: f32,
+    lr: f64,
+    hidden: Vec<usize>,
+    steps: Vec<Vec<usize>>,
+    noise: Vec<Vec<f32>>,
+    start: Start,
+    runs: Vec<TorchRun>,
+}
+
+#[derive(Deserialize)]
+struct Start {
+    time: Written,
+    body: Written,
+}
+
+#[derive(Deserialize)]
+struct TorchRun {
+    activation: Activation,
+    predict: Predict,
+    output: Vec<f32>,
+    gradients: Written,
+    time_gradients: Vec<Vec<f32>>,
+    losses: Vec<f32>,
+    end: Written,
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().unwrap()
+}
+
+#[test]
+fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
+    let torch: Torch = serde_json::from_str(include_str!("torch_diffusion.json")).unwrap();
+    let parts = Parts {
+        n_obs: 3,
+        n_act: 2,
+        states: torch.states.clone(),
+        actions: torch.actions.clone(),
+        rewards: None,
+        ends: vec![6, 12],
+    };
+    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    let body_widths = [&[2 + 16 + 3], torch.hidden.as_slice(), &[2]].concat();
+    let draws: Vec<Draws> = torch
+        .steps
+        .iter()
+        .zip(&torch.noise)
+        .map(|(steps, noise)| Draws { steps: steps.clone(), noise: noise.clone() })
+        .collect();
+    for expected in &torch.runs {
+        let diffusion = DiffusionSettings { predict: expected.predict, ema: 0.0, ..Default::default() };
+        let settings = TrainSettings {
+            backbone: Architecture::Diffusion(diffusion),
+            hidden: torch.hidden.clone(),
+            activation: expected.activation,
+            lambda: Lambda::Value(torch.lambda),
+            distances: Distances::Paper,
+            batch: 12,
+            lr: torch.lr,
+            check_on: 0.0,
+            ..TrainSettings::default()
+        };
+        let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
+        let layers =
+            |widths: &[usize], written: &Written| Layers::new(widths.to_vec(), written.clone()).unwrap();
+        let (time, body) =
+            (layers(&[16, 32, 16], &torch.start.time), layers(&body_widths, &torch.start.body));
+        let mut net = DiffusionNet::new(&Diffusion::new(diffusion, time, body).unwrap(), &run.device);
+        let which: Vec<usize> = (0..12).collect();
+        let states = run.batch(&run.rows.states, &which);
+
+        let mut losses = Vec::new();
+        for k in 0..expected.losses.len() {
+            let proposed = net.propose(states.clone(), &torch.actions, &draws[k % draws.len()]);
+            if k == 0 && expected.predict == Predict::Action {
+                close(&values(proposed.proposal.clone().reshape([24])), &expected.output, 2e-5, "output");
+            }
+            let loss = run.held_loss(proposed, &which);
+            let gradients = GradientsParams::from_grads(loss.backward(), &net);
+            if k == 0 {
+                let of = |id: u64| gradients.get::<1>(ParamId::from(id)).unwrap();
+                for (layer, (weight, bias)) in expected.gradients.iter().enumerate() {
+                    let found = gradients.get::<2>(ParamId::from(1 + 2 * layer as u64)).unwrap();
+                    close(&values(found.reshape([weight.len()])), weight, 2e-5, "gradient of a weight");
+                    close(&values(of(2 + 2 * layer as u64)), bias, 2e-5, "gradient of a bias");
+                }
+                for (layer, bias) in expected.time_gradients.iter().enumerate() {
+                    close(&values(of(8 + 2 * layer as u64)), bias, 2e-5, "gradient of a bias of the time");
+                }
+            }
+            net = run.optimiser.step(torch.lr, net, gradients);
+            run.step += 1;
+            losses.push(loss.into_scalar::<f32>());
+        }
+        close(&losses, &expected.losses, 1e-4, "loss at step");
+        for ((weight, bias), expected) in net.numbers().layers()[1].iter().zip(&expected.end) {
+            close(weight, &expected.0, 1e-3, "weight");
+            close(bias, &expected.1, 1e-3, "bias");
+        }
+    }
+}
+
+fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
+    TrainSettings {
+        backbone: Architecture::Diffusion(diffusion),
+        hidden: vec![64, 64],
+        lambda,
+        batch: 64,
+        lr: 1e-3,
+        check_on: 0.0,
+        ..Default::default()
+    }
+}
+
+/// States of one number, each with an action of one number, in two episodes.
+fn pairs(states: Vec<f32>, actions: Vec<f32>) -> Demonstrations {
+    let n = states.len();
+    let parts = Parts { n_obs: 1, n_act: 1, states, actions, rewards: None, ends: vec![n / 2, n] };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
+fn trained(data: &Demonstrations, rows: &[usize], settings: TrainSettings) -> Run {
+    let mut run = Run::new(data, codebook_of(data, rows), settings).unwrap();
+    while run.step().is_some() {}
+    run
+}
+
+#[test]
+fn sixty_four_transitions_are_learned_by_heart() {
+    let mut rng = Seed(4).rng();
+    let states: Vec<f32> = (0..64 * 3).map(|_| rng.normal() as f32).collect();
+    let actions: Vec<f32> = (0..64 * 2).map(|_| rng.between(-0.9, 0.9) as f32).collect();
+    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![32, 64] };
+    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    for lambda in [f32::INFINITY, 2.0] {
+        let settings = TrainSettings {
+            steps: 4000,
+            hidden: vec![128; 3],
+            batch: 128,
+            distances: Distances::Paper,
+            ..with(Default::default(), Lambda::Value(lambda))
+        };
+        let run = trained(&data, &[3, 40], settings);
+        let policy = run.policy();
+        let mut session = policy.session();
+        let mut square = 0.0;
+        for i in 0..64 {
+            let mut action = [0.0; 2];
+            let held = session.act(data.state(i), &mut action).unwrap();
+            let remembered = policy.codebook().action(held.recalled.memory);
+            for k in 0..2 {
+                // The nearest that the box allows.
+                let [low, high] = held.region.bounds(remembered[k]);
+                square += (action[k] - data.action(i)[k].clamp(low, high)).powi(2) / 128.0;
+            }
+        }
+        assert!(square < 3e-3, "lambda {lambda}: {square}");
+    }
+}
+
+/// Actions at the one state, over many episodes.
+fn drawn(policy: &Policy) -> Vec<f32> {
+    let act = |k: u64| {
+        let mut action = [0.0];
+        policy.session_of(Seed(k)).act(&[0.0], &mut action).unwrap();
+        action[0]
+    };
+    (0..1000).map(act).collect()
+}
+
+#[test]
+fn diffusion_keeps_two_modes_where_a_perceptron_averages() {
+    let actions: Vec<f32> = (0..64).map(|i| if i % 2 == 0 { 0.8 } else { -0.8 }).collect();
+    let data = pairs(vec![0.0; 64], actions);
+    let plain = Lambda::Value(f32::INFINITY);
+    // A network that predicts the clean action perfectly leaves 17 % of five steps' draws further than 0.4 from both, and
+    // of twenty steps' draws none further than 0.2 (simulated in NumPy with the true mean of the action given x_t).
+    for (steps, predict, sampler, activation, within, least) in [
+        (5, Predict::Action, Sampler::Ddpm, Activation::Tanh, 0.4, 750),
+        (5, Predict::Action, Sampler::Ddim, Activation::Clamp, 0.4, 750),
+        (20, Predict::Action, Sampler::Ddpm, Activation::Clamp, 0.25, 900),
+        (20, Predict::Noise, Sampler::Ddim, Activation::Clamp, 0.25, 900),
+    ] {
+        let diffusion = DiffusionSettings { steps, predict, sampler, ..Default::default() };
+        let settings = TrainSettings {
+            steps: 4000,
+            activation,
+            hidden: vec![64; 3],
+            lr: 3e-3,
+            ..with(diffusion, plain)
+        };
+        let actions = drawn(&trained(&data, &[0], settings).policy());
+        let near = |mode: f32| actions.iter().filter(|a| (*a - mode).abs() < within).count();
+        let (high, low) = (near(0.8), near(-0.8));
+        assert!((300..=700).contains(&high) && (300..=700).contains(&low), "{diffusion:?}: {high}, {low}");
+        assert!(high + low >= least, "{diffusion:?}: {high}, {low}, the rest in between");
+    }
+    let settings = TrainSettings { backbone: Architecture::Mlp, ..with(Default::default(), plain) };
+    let run = trained(&data, &[0], TrainSettings { steps: 1000, ..settings });
+    assert!(drawn(&run.policy()).iter().all(|a| a.abs() < 0.1), "the mean of the two");
+}
+
+#[test]
+fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
+    let data = some_data();
+    let settings = |steps| TrainSettings {
+        steps,
+        check_on: 0.3,
+        hidden: vec![8, 7],
+        batch: 16,
+        ..with(Default::default(), Lambda::Auto)
+    };
+    let run = |steps| {
+        let mut run = Run::new(&data, some_codebook(&data), settings(steps)).unwrap();
+        while run.step().is_some() {}
+        run
+    };
+    let (unbroken, broken) = (run(40), run(17));
+    let checkpoint = broken.checkpoint().unwrap().unwrap();
+    assert_ne!(Some(&checkpoint.network), checkpoint.average.as_ref(), "the mean is not the weights");
+    assert_eq!(Some(broken.policy().backbone()), checkpoint.average.as_ref(), "and it is what acts");
+    let mut resumed = Run::resume(&data, some_codebook(&data), settings(40), checkpoint.clone()).unwrap();
+    while resumed.step().is_some() {}
+    assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
+    let network = |run: &Run| run.checkpoint().unwrap().unwrap().network;
+    assert!(network(&resumed) == network(&unbroken));
+    assert_eq!(resumed.held_out(), unbroken.held_out());
+    let lost = Checkpoint { average: None, ..checkpoint };
+    let refused = Run::resume(&data, some_codebook(&data), settings(40), lost).err().unwrap().to_string();
+    assert!(refused.contains("not whole"), "{refused}");
+}
+
+#[test]
+fn the_running_mean_is_that_of_its_definition() {
+    let data = some_data();
+    let diffusion = DiffusionSettings { ema: 0.9, ..Default::default() };
+    let settings = TrainSettings { steps: 30, hidden: vec![4], ..with(diffusion, Lambda::Auto) };
+    let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
+    let bias = |backbone: &Backbone| backbone.arrays()["0.bias"].1[0];
+    let mut mean = f64::from(bias(run.policy().backbone()));
+    for step in 1..=30 {
+        run.step().unwrap();
+        let kept = (f64::from(step) / (f64::from(step) + 9.0)).min(0.9);
+        mean = kept * mean + (1.0 - kept) * f64::from(bias(&run.checkpoint().unwrap().unwrap().network));
+        assert!((mean - f64::from(bias(run.policy().backbone()))).abs() < 1e-6, "step {step}");
+    }
+}
+
+#[test]
+fn without_memories_it_makes_no_difference_which_they_are_and_with_them_it_does() {
+    let data = some_data();
+    let trained = |rows: &[usize], lambda| {
+        let settings = TrainSettings { steps: 20, ..with(Default::default(), Lambda::Value(lambda)) };
+        trained(&data, rows, settings).policy().backbone().clone()
+    };
+    assert_eq!(trained(&[0, 5], f32::INFINITY), trained(&[7, 50, 80], f32::INFINITY));
+    assert_ne!(trained(&[0, 5], 0.5), trained(&[7, 50, 80], 0.5));
+}
+
+#[test]
+fn training_gives_the_same_numbers_on_any_number_of_threads() {
+    let data = some_data();
+    let trained = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let settings = TrainSettings {
+                hidden: vec![256; 3],
+                batch: 256,
+                steps: 8,
+                ..with(Default::default(), Lambda::Auto)
+            };
+            let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
+            while run.step().is_some() {}
+            run.policy().backbone().clone()
+        })
+    };
+    assert_eq!(trained(1), trained(3));
+}
