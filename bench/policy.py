@@ -1,6 +1,6 @@
-"""The fixed-size gas, the MLP's training step and one action: ours against the peer, in alternating rounds.
+"""The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh. The peers do the same work from the description of the authors' method: the gas in NumPy, training
+Run by bench/run.sh (`--diffusion` alone: only the rows of diffusion). The peers do the same work from the description of the authors' method: the gas in NumPy, training
 and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
@@ -101,7 +101,53 @@ def torch_step(threads):
     return (time.perf_counter() - start) / 500 * 1e3
 
 
-def bench_train(folder):
+class Diffusion(torch.nn.Module):
+    """The authors' diffusion network for Adroit, as their paper describes it."""
+
+    def __init__(self, steps=5):
+        super().__init__()
+        linear, mish = torch.nn.Linear, torch.nn.Mish
+        self.time = torch.nn.Sequential(linear(16, 32), mish(), linear(32, 16))
+        self.body = torch.nn.Sequential(
+            linear(24 + 16 + 45, 256), mish(), linear(256, 256), mish(), linear(256, 256), mish(), linear(256, 24)
+        )
+        t = torch.arange(1, steps + 1)
+        self.betas = 1 - torch.exp(-0.1 / steps - 0.5 * 9.9 * (2 * t - 1) / steps**2)
+        self.abar = torch.cumprod(1 - self.betas, 0)
+        self.frequency = 10_000 ** (-torch.arange(8) / 7)
+
+    def forward(self, noisy, t, x):
+        angle = t[:, None] * self.frequency
+        return self.body(torch.cat([noisy, self.time(torch.cat([angle.sin(), angle.cos()], 1)), x], 1))
+
+
+def torch_diffusion_step(threads):
+    torch.set_num_threads(threads)
+    n = 2500
+    x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
+    net = Diffusion()
+    optimiser = torch.optim.Adam(net.parameters(), lr=3e-4)
+    mean = [p.detach().clone() for p in net.parameters()]
+
+    def steps(count):
+        for _ in range(count):
+            i, t = torch.randint(n, (256,)), torch.randint(5, (256,))
+            keep = net.abar[t][:, None]
+            noisy = keep.sqrt() * a[i] + (1 - keep).sqrt() * torch.randn(256, 24)
+            loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
+            loss.item()
+
+    steps(50)
+    start = time.perf_counter()
+    steps(300)
+    return (time.perf_counter() - start) / 300 * 1e3
+
+
+def bench_train(folder, backbones):
     rng = np.random.default_rng(1)
     data, memories, policy = (os.path.join(folder, name) for name in ("d.npz", "m.safetensors", "p.safetensors"))
     states = rng.standard_normal((2500, 45)).astype(np.float32)
@@ -109,22 +155,55 @@ def bench_train(folder):
     np.savez(data, states=states, actions=actions, episode_ends=np.arange(100, 2501, 100))
     mcnn = f"{TARGET}/release/mcnn"
     subprocess.run([mcnn, "learn", data, "-o", memories], check=True, capture_output=True)
-    for threads in (1, 2):
-        mine, peer = [], []
-        for _ in range(ROUNDS):
-            command = [mcnn, "train", data, memories, "-o", policy, "--steps", "500", "--check-on", "0", "--force", "--json"]
-            out = subprocess.run(command, check=True, capture_output=True)
-            mine.append(1e3 / json.loads(out.stdout)["steps_per_second"])
-            peer.append(torch_step(threads))
-        note = "losses equal PyTorch's to 2e-5 over 130 steps (a test)"
-        row(f"MLP training step, 45-256-256-24, batch 256; ours on 1 thread, the peer on {threads}", mine, peer, "ms", note)
+    known = {
+        "mlp": ("MLP training step, 45-256-256-24", torch_step, "losses equal PyTorch's to 2e-5 over 130 steps (a test)"),
+        "diffusion": (
+            "diffusion training step, 85-256-256-256-24 with the running mean",
+            torch_diffusion_step,
+            "losses equal PyTorch's to 1e-4 over 50 steps (a test)",
+        ),
+    }
+    for backbone in backbones:
+        work, torch_one, note = known[backbone]
+        for threads in (1, 2):
+            mine, peer = [], []
+            for _ in range(ROUNDS):
+                command = [mcnn, "train", data, memories, "-o", policy, "--backbone", backbone]
+                command += ["--steps", "500", "--check-on", "0", "--force", "--json"]
+                out = subprocess.run(command, check=True, capture_output=True)
+                mine.append(1e3 / json.loads(out.stdout)["steps_per_second"])
+                peer.append(torch_one(threads))
+            row(f"{work}, batch 256; ours on 1 thread, the peer on {threads}", mine, peer, "ms", note)
 
 
-def torch_act(memories, steps=300):
-    torch.set_num_threads(1)
-    book, actions = torch.randn(memories, 45), torch.rand(memories, 24) * 2 - 1
+def mlp_proposal():
     linear = torch.nn.Linear
     net = torch.nn.Sequential(linear(45, 256), torch.nn.ReLU(), linear(256, 256), torch.nn.ReLU(), linear(256, 24))
+    return lambda x, hold: hold(net(x))
+
+
+def diffusion_proposal():
+    net = Diffusion()
+    before = torch.cat([torch.ones(1), net.abar[:-1]])
+    clean = net.betas * before.sqrt() / (1 - net.abar)
+    kept = (1 - before) * (1 - net.betas).sqrt() / (1 - net.abar)
+    fresh = (net.betas * (1 - before) / (1 - net.abar)).sqrt()
+    times = [torch.tensor([t]) for t in range(5)]
+
+    def propose(x, hold):
+        noisy = torch.randn(1, 24)
+        for t in reversed(range(5)):
+            held = hold(net(noisy, times[t], x))
+            if t == 0:
+                return held
+            noisy = clean[t] * held + kept[t] * noisy + fresh[t] * torch.randn(1, 24)
+
+    return propose
+
+
+def torch_act(memories, propose, steps=300):
+    torch.set_num_threads(1)
+    book, actions = torch.randn(memories, 45), torch.rand(memories, 24) * 2 - 1
     times = []
     with torch.no_grad():
         for _ in range(steps):
@@ -133,27 +212,31 @@ def torch_act(memories, steps=300):
             t = torch.from_numpy(x)[None]
             d, i = torch.cdist(t, book).min(1)
             w = torch.exp(-0.1 * d)
-            (w * actions[i] + (1 - w) * net(t).clamp(-1, 1)).numpy()
+            propose(t, lambda g: w * actions[i] + (1 - w) * g.clamp(-1, 1)).numpy()
             times.append((time.perf_counter() - start) * 1e6)
     return statistics.median(times)
 
 
-def bench_act():
-    for memories in (672, 10_000):
-        mine, peer, tail = [], [], []
-        for _ in range(ROUNDS):
-            answer = ours("act", memories, 45, 24, 3000)
-            mine.append(answer["p50"])
-            tail.append(answer["p99"])
-            peer.append(torch_act(memories))
-        note = f"exact; p99 {statistics.median(tail):.3g} us"
-        row(f"one action, MLP, {memories:,} memories x 45", mine, peer, "us", note)
+def bench_act(backbones):
+    known = {"mlp": mlp_proposal, "diffusion": diffusion_proposal}
+    for backbone in backbones:
+        for memories in (672, 10_000):
+            mine, peer, tail = [], [], []
+            for _ in range(ROUNDS):
+                answer = ours("act", memories, 45, 24, 3000, backbone)
+                mine.append(answer["p50"])
+                tail.append(answer["p99"])
+                peer.append(torch_act(memories, known[backbone]()))
+            note = f"exact; p99 {statistics.median(tail):.3g} us"
+            row(f"one action, {backbone}, {memories:,} memories x 45", mine, peer, "us", note)
 
 
 if __name__ == "__main__":
+    backbones = ["diffusion"] if "--diffusion" in sys.argv else ["mlp", "diffusion"]
     build()
     print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | answer |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        bench_gas(folder)
-        bench_train(folder)
-    bench_act()
+        if "mlp" in backbones:
+            bench_gas(folder)
+        bench_train(folder, backbones)
+    bench_act(backbones)

@@ -1,11 +1,12 @@
 //! Timings for bench/policy.py: fixed-size gas, and one action at a time. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` learns by the authors' form of the gas from rows of f32.
-//! `bench_policy act MEMORIES DIM ACTIONS STEPS` acts along a random walk with a 256 x 256 network.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion` acts along a random walk with the authors' network.
 
 use std::time::Instant;
 
 use mcnn::{
+    backbone::Architecture,
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, By, Gas, GasSettings, LearnSettings, learn},
     seed::Seed,
@@ -17,7 +18,14 @@ fn main() -> mcnn::Result<()> {
     let number = |k: usize| args[k].parse::<usize>().expect("a whole number");
     match args[0].as_str() {
         "gas" => gas(&args[1], number(2), number(3)),
-        "act" => act(number(1), number(2), number(3), number(4))?,
+        "act" => {
+            let backbone = match args[5].as_str() {
+                "mlp" => Architecture::Mlp,
+                "diffusion" => Architecture::Diffusion(Default::default()),
+                other => panic!("mlp or diffusion, not {other:?}"),
+            };
+            act(number(1), number(2), number(3), number(4), backbone)?;
+        }
         other => panic!("gas or act, not {other:?}"),
     }
     Ok(())
@@ -38,7 +46,13 @@ fn gas(path: &str, dim: usize, memories: usize) {
     println!("{{\"seconds\":{seconds},\"nodes\":{},\"mean_distance\":{distance}}}", gas.len());
 }
 
-fn act(memories: usize, n_obs: usize, n_act: usize, steps: usize) -> mcnn::Result<()> {
+fn act(
+    memories: usize,
+    n_obs: usize,
+    n_act: usize,
+    steps: usize,
+    backbone: Architecture,
+) -> mcnn::Result<()> {
     let mut rng = Seed(3).rng();
     // As many states as memories, in episodes of 200 steps of a random walk: neighbours in time are near.
     let mut at = vec![0.0_f64; n_obs];
@@ -55,8 +69,14 @@ fn act(memories: usize, n_obs: usize, n_act: usize, steps: usize) -> mcnn::Resul
     let data = Demonstrations::new(parts, ActionRange::Refuse)?;
     let settings = LearnSettings { amount: Amount::Count(memories), by: By::All, ..Default::default() };
     let book = learn(&data, &settings)?.codebook;
-    let settings =
-        TrainSettings { lambda: Lambda::Value(0.1), steps: 1, check_on: 0.0, ..Default::default() };
+    let settings = TrainSettings {
+        backbone,
+        hidden: backbone.hidden(),
+        lambda: Lambda::Value(0.1),
+        steps: 1,
+        check_on: 0.0,
+        ..Default::default()
+    };
     let mut run = Run::new(&data, book, settings)?;
     run.step();
     let policy = run.policy();
