@@ -116,9 +116,9 @@ fn an_episode_draws_by_its_seed_alone_and_its_buffers_grow_once() {
 #[test]
 fn sinusoids_are_those_of_their_formula() {
     let waves = sinusoids(3);
-    for (k, frequency) in [(0, 1.0), (1, 0.268_269_58), (7, 1e-4)] {
-        assert!((f64::from(waves[k]) - (3.0 * frequency as f64).sin()).abs() < 1e-6);
-        assert!((f64::from(waves[k + 8]) - (3.0 * frequency as f64).cos()).abs() < 1e-6);
+    for (k, frequency) in [(0, 1.0_f64), (1, 0.268_269_58), (7, 1e-4)] {
+        assert!((f64::from(waves[k]) - (3.0 * frequency).sin()).abs() < 1e-6);
+        assert!((f64::from(waves[k + 8]) - (3.0 * frequency).cos()).abs() < 1e-6);
     }
 }
 
