@@ -18,10 +18,10 @@ pub struct Collected {
     pub successes: Vec<Option<bool>>,
 }
 
-/// Records episodes; seeds as in [`Run`].
+/// Records episodes; seeds as in [`Run`](super::Run).
 ///
 /// # Errors
-/// As [`rollout`], and the first failure of the environment or the actor.
+/// As [`rollout`](super::rollout), and the first failure of the environment or the actor.
 pub fn collect(task: &dyn Task, act: &dyn Act, episodes: usize, first_seed: u64) -> Result<Collected> {
     check(act, task, episodes)?;
     let spec = task.spec();
