@@ -53,6 +53,20 @@ fn a_sweep_makes_every_run_once_and_the_same_on_any_number_of_threads() {
 }
 
 #[test]
+fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
+    let plan =
+        PLAN.replace("[\"gas\", \"random\"]", "[\"all\"]").replace("[\"auto\", \"inf\", 0]", "[\"inf\", 0]");
+    let bench = with_plan(&format!("{plan}check_on = 0.0\n"));
+    let made = bench.json("sweep plan.toml -o r.jsonl");
+    assert_eq!(made["made"].as_u64(), Some(3), "two of cloning, one of copying");
+    let table = bench.ok("table r.jsonl");
+    assert!(!table.contains("INCOMPLETE"), "{table}");
+    // Held-out episodes are drawn by the seed.
+    std::fs::write(bench.path("plan.toml"), plan).unwrap();
+    assert_eq!(bench.json("sweep plan.toml -o s.jsonl --dry-run")["runs"].as_u64(), Some(4));
+}
+
+#[test]
 fn a_run_is_what_learn_train_and_eval_make_one_by_one() {
     let bench = with_plan(PLAN);
     bench.ok("sweep plan.toml -o r.jsonl");

@@ -222,11 +222,15 @@ fn cell(here: &[&Line], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
         return None;
     }
     let made: Vec<u64> = good.iter().map(|l| l.settings.seed).collect();
+    let missing = match good.first() {
+        Some(line) if line.settings.seedless() => Vec::new(), // all seeds are this one
+        _ => seeds.iter().filter(|s| !made.contains(s)).copied().collect(),
+    };
     let weights: Vec<f64> = good.iter().filter_map(|l| l.eval.as_ref()?["weight"].as_f64()).collect();
     Some(Cell {
         found: stats::crossed(&returns),
         weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
-        missing: seeds.iter().filter(|s| !made.contains(s)).copied().collect(),
+        missing,
         seeds: made,
         runs: returns.iter().map(|r| stats::mean(r)).collect(),
     })
