@@ -128,6 +128,16 @@ fn compare_pairs_the_same_episodes() {
 }
 
 #[test]
+fn what_has_no_interval_is_not_given_one() {
+    let bench = Bench::with_policy();
+    bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda 0");
+    let one = bench.ok("eval p.safetensors --task drive --episodes 1");
+    let two = bench.ok("compare p.safetensors q.safetensors --task drive --episodes 1");
+    assert!(!one.contains("NaN") && one.contains("too few for intervals"), "{one}");
+    assert!(!two.contains("NaN") && two.contains("no interval"), "{two}");
+}
+
+#[test]
 fn results_do_not_depend_on_the_numbers_of_threads_and_lanes() {
     let bench = Bench::with_policy();
     let with = |threads: usize, lanes: usize| {
