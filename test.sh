@@ -20,6 +20,8 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
 fi
 # One environment serves the readers' tests, which compare with h5py and numpy, and the simulators' worker.
 export MCNN_TEST_PYTHON="$venv/bin/python" MCNN_PYTHON="$venv/bin/python"
+# The tests may have ffmpeg installed, as a user who asks for an MP4 would.
+export MCNN_TEST_FFMPEG=1
 
 python/get_mujoco.sh
 

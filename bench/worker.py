@@ -1,7 +1,8 @@
 """Steps a second of environments in worker processes, by lanes, against Gymnasium's vector environments.
 
 Run by bench/run.sh. All sides step the same environment with random actions on two processes (SyncVectorEnv: one), in
-alternating rounds; the table has medians. One line a side: steps a second, and the ratio to AsyncVectorEnv of 2.
+alternating rounds. One line a side: median, lowest and highest steps a second, and the same of the ratios to
+AsyncVectorEnv of 2 within a round, since the machine's other load moves from round to round.
 """
 
 import json
@@ -33,12 +34,13 @@ def vector(kind, env, n, steps):
     shape = envs.action_space.shape
     rng = np.random.default_rng(0)
     low, high = envs.action_space.low, envs.action_space.high
-    act = lambda: (low + (high - low) * rng.random(shape)).astype(envs.action_space.dtype)
-    for _ in range(50):
-        envs.step(act())
+    drawn = rng.random((steps // n + 50, *shape))  # beforehand: drawing is not stepping
+    actions = (low + (high - low) * drawn).astype(envs.action_space.dtype)
+    for action in actions[:50]:
+        envs.step(action)
     start = time.perf_counter()
-    for _ in range(steps // n):
-        envs.step(act())
+    for action in actions[50:]:
+        envs.step(action)
     rate = steps // n * n / (time.perf_counter() - start)
     envs.close()
     return rate
@@ -64,12 +66,16 @@ def main():
                 answer = answer["steps_per_second"]
             found.setdefault(name, []).append(answer)
     assert len(set(returns.values())) == 1, f"results depend on the lanes: {returns}"
-    peer = statistics.median(found["AsyncVectorEnv(2)"])
+    peer = found["AsyncVectorEnv(2)"]
     print(f"\n## Steps a second, {env} ({horizon} steps an episode), {ROUNDS} rounds\n")
     print("| side | steps/s | lowest to highest | to AsyncVectorEnv(2) |\n|---|---|---|---|")
     for name, rates in found.items():
-        rate = statistics.median(rates)
-        print(f"| {name} | {rate:,.0f} | {min(rates):,.0f} to {max(rates):,.0f} | {rate / peer:.1f}x |", flush=True)
+        ratios = [rate / other for rate, other in zip(rates, peer)]
+        range_of = lambda values, form: f"{min(values):{form}} to {max(values):{form}}"
+        print(
+            f"| {name} | {statistics.median(rates):,.0f} | {range_of(rates, ',.0f')}"
+            f" | {statistics.median(ratios):.1f} ({range_of(ratios, '.1f')}) |"
+        )
 
 
 if __name__ == "__main__":

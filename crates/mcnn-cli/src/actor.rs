@@ -9,7 +9,7 @@ pub enum Actor {
     /// From `mcnn train`.
     Policy(Box<Policy>, String),
     /// An `.npz` of a Gaussian policy.
-    Expert(GaussianPolicy),
+    Expert(Box<GaussianPolicy>),
 }
 
 impl Actor {
@@ -22,7 +22,7 @@ impl Actor {
         if zip {
             let expert = GaussianPolicy::read(path);
             let next = "name a policy from `mcnn train` (.safetensors), or an expert's .npz";
-            return expert.map(Self::Expert).map_err(|e| e.next(next));
+            return expert.map(|e| Self::Expert(Box::new(e))).map_err(|e| e.next(next));
         }
         let (policy, fingerprint) = file::read_policy(path)?;
         Ok(Self::Policy(Box::new(policy), fingerprint))
@@ -31,7 +31,7 @@ impl Actor {
     pub fn act(&self) -> &dyn Act {
         match self {
             Self::Policy(policy, _) => policy.as_ref(),
-            Self::Expert(expert) => expert,
+            Self::Expert(expert) => expert.as_ref(),
         }
     }
 

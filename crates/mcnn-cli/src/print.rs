@@ -385,16 +385,22 @@ fn parts(out: &mut String, s: &Summary) {
 }
 
 fn spread(s: &Spread) -> String {
+    if s.low.is_nan() {
+        return format!("mean {:.2}, interquartile mean {:.2} (too few for intervals)", s.mean, s.iqm);
+    }
     format!(
-        "mean {:.2} (95 % interval {:.2} to {:.2}{}), interquartile mean {:.2} ({:.2} to {:.2})",
+        "mean {:.2} (95 % interval {}{}), interquartile mean {:.2} ({})",
         s.mean,
-        s.low,
-        s.high,
+        ends(s.low, s.high, 2),
         rough(s.rough),
         s.iqm,
-        s.iqm_low,
-        s.iqm_high
+        ends(s.iqm_low, s.iqm_high, 2)
     )
+}
+
+/// The ends of an interval, where there is one.
+pub fn ends(low: f64, high: f64, digits: usize) -> String {
+    if low.is_nan() { "no interval".into() } else { format!("{low:.digits$} to {high:.digits$}") }
 }
 
 pub fn compared(c: &Compared) -> String {
@@ -415,15 +421,13 @@ pub fn compared(c: &Compared) -> String {
             format!("  success {:5.1} % ({:.1} to {:.1})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high)
         });
         let weight = s.weight.map_or(String::new(), |w| format!("  weight {w:.3}"));
-        let score = s
-            .score
-            .map_or(String::new(), |x| format!("  score {:.1} ({:.1} to {:.1})", x.mean, x.low, x.high));
+        let score =
+            s.score.map_or(String::new(), |x| format!("  score {:.1} ({})", x.mean, ends(x.low, x.high, 1)));
         line!(
             out,
-            "  {file:width$}  return {:.2} ({:.2} to {:.2}{}){score}{success}{weight}  {}",
+            "  {file:width$}  return {:.2} ({}{}){score}{success}{weight}  {}",
             s.ret.mean,
-            s.ret.low,
-            s.ret.high,
+            ends(s.ret.low, s.ret.high, 2),
             rough(s.ret.rough),
             e.name
         );
@@ -441,20 +445,22 @@ pub fn compared(c: &Compared) -> String {
         let sign = if d.p_holm <= 0.05 { "" } else { "  (no difference shown)" };
         line!(
             out,
-            "  {} - {}: return {}{success}, p {:.4}, P {:.2} ({:.2} to {:.2}){sign}",
+            "  {} - {}: return {}{success}, p {:.4}, P {:.2} ({}){sign}",
             d.a,
             d.b,
             mean(&d.ret, 1.0),
             d.p_holm,
             d.improvement.mean,
-            d.improvement.low,
-            d.improvement.high
+            ends(d.improvement.low, d.improvement.high, 2)
         );
     }
     out
 }
 
 fn mean(m: &Mean, scale: f64) -> String {
+    if m.low.is_nan() {
+        return format!("{:+.2} (no interval)", scale * m.mean);
+    }
     format!("{:+.2} ({:+.2} to {:+.2}{})", scale * m.mean, scale * m.low, scale * m.high, rough(m.rough))
 }
 
@@ -561,7 +567,7 @@ pub fn demonstrated(d: &Demonstrated) -> String {
             format!("{:.0} ({:.0} to {:.0})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high)
         });
         let weight = s.weight.map_or("-".into(), |w| format!("{w:.3}"));
-        let ret = format!("{:.1} ({:.1} to {:.1})", s.ret.mean, s.ret.low, s.ret.high);
+        let ret = format!("{:.1} ({})", s.ret.mean, ends(s.ret.low, s.ret.high, 1));
         line!(out, "  {:28} {ret:>26} {success:>26} {weight:>8} {:>9.1}", m.name, s.latency_us.p50);
     }
     line!(out, "paired differences to {}, with 95 % intervals:", d.methods[0].name);

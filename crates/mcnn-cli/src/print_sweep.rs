@@ -6,6 +6,7 @@ use mcnn::eval::stats::{FEW_RUNS, Mean};
 
 use crate::{
     commands::{sweep::Swept, table::Table},
+    print::ends,
     sweep::{grid::Cell, plan::Settings},
 };
 
@@ -106,7 +107,7 @@ pub fn table(t: &Table) -> String {
     if rows.iter().flatten().any(|cell| cell.contains(", rough")) {
         line!(
             out,
-            "  rough: fewer than {FEW_RUNS} seeds; such an interval is right only if their scores are near normal"
+            "  rough: fewer than {FEW_RUNS} seeds, right only if their scores are near normal; or episodes too few for their skew"
         );
     }
     for (k, column) in g.columns.iter().enumerate() {
@@ -141,7 +142,7 @@ fn cell(c: &Cell) -> String {
 
 fn interval(m: &Mean, digits: usize) -> String {
     let rough = if m.rough.is_some() { ", rough" } else { "" };
-    format!("{:.digits$} ({:.digits$} to {:.digits$}{rough})", m.mean, m.low, m.high)
+    format!("{:.digits$} ({}{rough})", m.mean, ends(m.low, m.high, digits))
 }
 
 /// What would halve every interval of a column, and where they come from.

@@ -65,6 +65,7 @@ fn settings_out_of_range() {
         ("train drive.npz m.safetensors --neighbours 5 -o x.safetensors", "--neighbours"),
         ("make drive --noise 7 -o x.npz", "--noise"),
         ("eval p.safetensors --task drive --threads 0", "--threads"),
+        ("eval p.safetensors --task drive --lanes 0", "--lanes"),
         ("eval p.safetensors --task drive --episodes 0", "episodes"),
         ("explain p.safetensors --in drive.npz --at here", "EPISODE:STEP"),
     ] {

@@ -74,6 +74,19 @@ fn a_film_shows_the_episodes_that_were_evaluated() {
     assert_eq!((&plain["returns"], plain["film"].is_null()), (&value["returns"], true));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_film_that_cannot_be_written_does_not_lose_the_evaluation() {
+    let bench = Bench::with_policy();
+    std::os::unix::fs::symlink("/dev/full", bench.path("full.gif")).unwrap();
+    let line = "eval p.safetensors --task drive --episodes 2 --video full.gif --video-every 100 --json";
+    let output = bench.run(line);
+    assert_eq!(output.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["returns"].as_array().unwrap().len() == 2 && report["film"].is_null());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("free some space"));
+}
+
 #[test]
 fn a_recording_of_drive_is_replayed_by_its_actions() {
     let bench = Bench::with_policy();

@@ -53,6 +53,27 @@ fn a_sweep_makes_every_run_once_and_the_same_on_any_number_of_threads() {
 }
 
 #[test]
+fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
+    let plan =
+        PLAN.replace("[\"gas\", \"random\"]", "[\"all\"]").replace("[\"auto\", \"inf\", 0]", "[\"inf\", 0]");
+    let bench = with_plan(&format!("{plan}check_on = 0.0\n"));
+    let made = bench.json("sweep plan.toml -o r.jsonl");
+    assert_eq!(made["made"].as_u64(), Some(3), "two of cloning, one of copying");
+    let table = bench.ok("table r.jsonl");
+    assert!(!table.contains("INCOMPLETE"), "{table}");
+    let table = bench.json("table r.jsonl");
+    let rough: Vec<&Value> =
+        table["methods"].as_array().unwrap().iter().map(|m| &m["cells"][0]["mean"]["rough"]).collect();
+    assert!(
+        rough.len() == 2 && rough.iter().filter(|why| **why == "few").count() == 1,
+        "two seeds are few: {rough:?}"
+    );
+    // Held-out episodes are drawn by the seed.
+    std::fs::write(bench.path("plan.toml"), plan).unwrap();
+    assert_eq!(bench.json("sweep plan.toml -o s.jsonl --dry-run")["runs"].as_u64(), Some(4));
+}
+
+#[test]
 fn a_run_is_what_learn_train_and_eval_make_one_by_one() {
     let bench = with_plan(PLAN);
     bench.ok("sweep plan.toml -o r.jsonl");

@@ -128,15 +128,26 @@ fn compare_pairs_the_same_episodes() {
 }
 
 #[test]
-fn results_do_not_depend_on_the_number_of_threads() {
+fn what_has_no_interval_is_not_given_one() {
     let bench = Bench::with_policy();
-    let with = |threads: usize| {
-        let mut value =
-            bench.json(&format!("eval p.safetensors --task drive --episodes 7 --threads {threads}"));
+    bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda 0");
+    let one = bench.ok("eval p.safetensors --task drive --episodes 1");
+    let two = bench.ok("compare p.safetensors q.safetensors --task drive --episodes 1");
+    assert!(!one.contains("NaN") && one.contains("too few for intervals"), "{one}");
+    assert!(!two.contains("NaN") && two.contains("no interval"), "{two}");
+}
+
+#[test]
+fn results_do_not_depend_on_the_numbers_of_threads_and_lanes() {
+    let bench = Bench::with_policy();
+    let with = |threads: usize, lanes: usize| {
+        let mut value = bench.json(&format!(
+            "eval p.safetensors --task drive --episodes 7 --threads {threads} --lanes {lanes}"
+        ));
         value["latency_us"] = Value::Null;
         value
     };
-    assert_eq!(with(1), with(3));
+    assert_eq!(with(1, 1), with(3, 3));
 }
 
 #[test]

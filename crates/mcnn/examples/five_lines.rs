@@ -29,7 +29,7 @@ fn main() -> mcnn::Result<()> {
 fn laps() -> mcnn::Result<data::Demonstrations> {
     let drive = task::drive::Drive::new();
     let how = eval::Run { episodes: 5, first_seed: 0, threads: 1, lanes: 1, trace: false };
-    let laps = eval::collect(&task::drive::Expert::default(), &drive, &how, &|_| true)?;
+    let laps = eval::collect(&task::drive::Expert, &drive, &how, &|_| true)?;
     let parts = data::Parts {
         n_obs: task::drive::N_OBS,
         n_act: task::drive::N_ACT,

@@ -122,7 +122,7 @@ impl Acting for Constant {
 #[test]
 fn episodes_come_in_order_and_are_the_same_on_any_number_of_threads() {
     let task = Drive::new();
-    let noisy = Expert::noisy(0.2, 0.5).unwrap();
+    let noisy = Noisy::new(Expert, Noise::Correlated { std: 0.2, kept: 0.5 }, None).unwrap();
     let one = rollout(&noisy, &task, &run(9, 1), &|_| ()).unwrap();
     let heard = AtomicUsize::new(0);
     let many = rollout(&noisy, &task, &run(9, 4), &|_| _ = heard.fetch_add(1, Ordering::Relaxed)).unwrap();
@@ -195,7 +195,7 @@ fn a_failed_episode_is_reported_and_the_others_go_on_in_a_fresh_environment() {
 #[test]
 fn a_summary_has_the_keys_that_are_promised() {
     let task = Drive::new();
-    let all = rollout(&Expert::default(), &task, &run(1, 1), &|_| ()).unwrap();
+    let all = rollout(&Expert, &task, &run(1, 1), &|_| ()).unwrap();
     let json = serde_json::to_value(Summary::new("expert", task.spec(), &all, Seed(1))).unwrap();
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
@@ -233,7 +233,7 @@ fn actors_are_compared_on_the_same_episodes_only() {
 #[test]
 fn what_does_not_fit_is_refused_before_anything_starts() {
     let task = Count::new();
-    let error = rollout(&Expert::default(), &task, &run(3, 1), &|_| ()).unwrap_err();
+    let error = rollout(&Expert, &task, &run(3, 1), &|_| ()).unwrap_err();
     let text = error.to_string();
     assert!(
         error.kind() == Kind::Mismatch && text.contains("of 2 numbers") && text.contains("of 10 numbers"),
@@ -249,7 +249,7 @@ fn what_does_not_fit_is_refused_before_anything_starts() {
 #[test]
 fn collected_steps_are_those_of_the_rollout() {
     let task = Drive::new();
-    let noisy = Expert::noisy(0.2, 0.5).unwrap();
+    let noisy = Noisy::new(Expert, Noise::Correlated { std: 0.2, kept: 0.5 }, None).unwrap();
     let with = |threads, lanes| {
         let mut all = collect(&noisy, &task, &Run { lanes, ..run(4, threads) }, &|_| true).unwrap();
         all.episodes = timeless(&all.episodes);
@@ -272,7 +272,9 @@ fn collected_steps_are_those_of_the_rollout() {
     let mut first = [0.0; 10];
     task.start().unwrap().reset(100, &mut first).unwrap();
     assert_eq!(all.states[..10], first);
-    assert_eq!((all.qpos, all.intended.len()), ((0, vec![]), 0));
+    assert_eq!((all.qpos.0, all.intended.len()), (0, n * 2));
+    let quiet = collect(&Expert, &task, &run(1, 1), &|_| true).unwrap();
+    assert_eq!((quiet.qpos, quiet.intended.len()), ((0, vec![]), 0));
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn what_cannot_be_known_is_not_said_and_what_is_rough_is() {
     for few in [&[][..], &[1.0]] {
         assert!(interval(few).low.is_nan() && interval(few).rough.is_none());
     }
-    assert_eq!((interval(&[0.1; 7]).low, interval(&[0.1; 7]).rough), (mean(&[0.1; 7]), None));
+    assert_eq!((interval(&[0.1; 7]).low, interval(&[0.1; 7]).rough), (mean(&[0.1; 7]), Some(Rough::Same)));
     let mostly: Vec<f64> = (0..20).map(|i| f64::from(u8::from(i > 0))).collect();
     assert_eq!(interval(&mostly).rough, Some(Rough::Skewed));
     assert_eq!(interval(&(0..20).map(f64::from).collect::<Vec<_>>()).rough, None);

@@ -52,10 +52,9 @@ pub struct Recorded {
 pub fn run(args: &CollectArgs) -> Result<Done> {
     check_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
-    let scripted = drive::Expert::default();
     let (act, own): (&dyn Act, _) = match &actor {
         Some(actor) => (actor.act(), actor.std()),
-        None if args.episodes.task == "drive" => (&scripted, None),
+        None if args.episodes.task == "drive" => (&drive::Expert, None),
         None => {
             return Err(Error::new(Kind::Settings, "there is nobody to collect from")
                 .at("--expert")

@@ -48,12 +48,19 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
     let run = episodes(actor.act(), task.as_ref(), &args.episodes, "running")?;
     let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.seed);
-    if let Some(studio) = studio {
-        report.film = Some(studio.shoot(&actor, args.episodes.seed, &args.video)?);
+    let mut failed = report.summary.failed > 0;
+    match studio.map(|studio| studio.shoot(&actor, args.episodes.seed, &args.video)) {
+        Some(Ok(film)) => report.film = Some(film),
+        // The episodes that were run are worth their report all the same.
+        Some(Err(error)) => {
+            eprintln!("error: {error}");
+            failed = true;
+        }
+        None => {}
     }
     let interrupted = report.film.as_ref().is_some_and(|film| film.interrupted);
     let done = Done::new(&report, print::evaluated(&report));
-    Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(report.summary.failed > 0))
+    Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
 }
 
 pub fn evaluated(actor: &Actor, task: &dyn Task, episodes: &[Episode], seed: u64) -> Evaluated {

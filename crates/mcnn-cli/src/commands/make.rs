@@ -5,6 +5,7 @@ use mcnn::{
     data::{ActionRange, Demonstrations, Parts, write_npz},
     error::Kind,
     eval::{Run, collect},
+    expert::{Noise, Noisy},
     task::drive::{Drive, Expert},
 };
 use serde::Serialize;
@@ -53,7 +54,7 @@ pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, u
             .expected("a deviation of 0 to 1, in units of the action")
             .found(noise.to_string()));
     }
-    let expert = Expert::noisy(noise, CARRIED)?;
+    let expert = Noisy::new(Expert, Noise::Correlated { std: noise, kept: CARRIED }, None)?;
     let task = Drive::new();
     let run = Run { episodes, first_seed: seed, threads: 1, lanes: 1, trace: false };
     let all = collect(&expert, &task, &run, &|_| true)?;

@@ -222,11 +222,19 @@ fn cell(here: &[&Line], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
         return None;
     }
     let made: Vec<u64> = good.iter().map(|l| l.settings.seed).collect();
+    let mut found = stats::crossed(&returns);
+    let mut missing: Vec<u64> = seeds.iter().filter(|s| !made.contains(s)).copied().collect();
+    if let [only] = good.as_slice()
+        && only.settings.seedless()
+    {
+        // All seeds are this one, and only the episodes are a matter of chance.
+        (found.mean, missing) = (stats::interval(&returns[0]), Vec::new());
+    }
     let weights: Vec<f64> = good.iter().filter_map(|l| l.eval.as_ref()?["weight"].as_f64()).collect();
     Some(Cell {
-        found: stats::crossed(&returns),
+        found,
         weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
-        missing: seeds.iter().filter(|s| !made.contains(s)).copied().collect(),
+        missing,
         seeds: made,
         runs: returns.iter().map(|r| stats::mean(r)).collect(),
     })

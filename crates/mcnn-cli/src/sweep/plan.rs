@@ -276,14 +276,16 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
 
 impl Settings {
     /// With what counts nothing here set to the plan's first value, so that the same run is not made twice: without
-    /// memories (lambda inf) which they are, without a network (lambda 0) which it is, and of all states how many.
+    /// memories (lambda inf) which they are, without a network (lambda 0) which it is, of all states how many, and where
+    /// nothing is random the seed.
     fn merged(self, plan: &Plan, (fraction, count): (Option<f64>, Option<usize>)) -> Self {
         let first = |all: bool| if all { (fraction, count) } else { (self.fraction, self.count) };
         match self.lambda {
             Lambda::Value(0.0) => {
                 let (fraction, count) = first(self.by == By::All);
                 let (l, activation, backbone) = (plan.l[0], plan.activation[0], plan.backbone[0]);
-                Self { fraction, count, l, activation, backbone, ..self }
+                let seed = if self.seedless() { plan.seed[0] } else { self.seed };
+                Self { fraction, count, l, activation, backbone, seed, ..self }
             }
             Lambda::Value(f32::INFINITY) => {
                 let (by, smooth) = (plan.by[0], plan.smooth[0]);
@@ -310,14 +312,32 @@ impl Settings {
         Self { hidden, diffusion, ..self }
     }
 
+    /// Whether nothing in this run is random: all states are copied from, and none held out.
+    pub fn seedless(&self) -> bool {
+        self.lambda == Lambda::Value(0.0) && self.by == By::All && self.check_on == 0.0
+    }
+
     /// Settings that count nothing in this run.
     pub fn idle(&self) -> &'static [&'static str] {
         match self.lambda {
             Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
-            Lambda::Value(0.0) if self.by == By::All => {
-                &["fraction", "count", "l", "activation", "backbone", "diffusion", "hidden", "epochs"]
+            Lambda::Value(0.0) if self.by == By::All => &[
+                "fraction",
+                "count",
+                "epochs",
+                "l",
+                "activation",
+                "backbone",
+                "diffusion",
+                "hidden",
+                "steps",
+                "batch",
+                "lr",
+                "distances",
+            ],
+            Lambda::Value(0.0) => {
+                &["l", "activation", "backbone", "diffusion", "hidden", "steps", "batch", "lr", "distances"]
             }
-            Lambda::Value(0.0) => &["l", "activation", "backbone", "diffusion", "hidden"],
             _ if self.by == By::All => &["fraction", "count", "epochs"],
             _ => &[],
         }

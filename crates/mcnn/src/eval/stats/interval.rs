@@ -33,6 +33,8 @@ pub enum Rough {
     Few,
     /// So skewed that the mean of this many values is not yet normal.
     Skewed,
+    /// All values are the same: what they did not show has no part in an interval without width.
+    Same,
 }
 
 impl std::fmt::Display for Rough {
@@ -40,19 +42,21 @@ impl std::fmt::Display for Rough {
         f.write_str(match self {
             Rough::Few => "rough: few seeds",
             Rough::Skewed => "rough: skewed",
+            Rough::Same => "rough: all the same",
         })
     }
 }
 
 /// The mean of independent values with Student's 95 % interval. It is rough where there are fewer values than 25 times
-/// their squared skewness (Cochran's rule, Sampling Techniques, 1977). The interval of fewer than two values is NaN.
+/// their squared skewness (Cochran's rule, Sampling Techniques, 1977), or where all are the same. The interval of fewer than two values is NaN.
 pub fn interval(values: &[f64]) -> Mean {
     let (n, middle) = (values.len() as f64, mean(values));
     let moment = |k: i32| values.iter().map(|x| (x - middle).powi(k)).sum::<f64>() / n;
     let variance = moment(2);
+    let same = values.iter().all(|x| *x == values[0]);
     let reach = if values.len() < 2 {
         f64::NAN
-    } else if values.iter().all(|x| *x == values[0]) {
+    } else if same {
         0.0 // exactly, whatever the sum was rounded to
     } else {
         student(n - 1.0) * (variance / (n - 1.0)).sqrt()
@@ -63,7 +67,11 @@ pub fn interval(values: &[f64]) -> Mean {
         low: middle - reach,
         high: middle + reach,
         n: values.len(),
-        rough: skewed.then_some(Rough::Skewed),
+        rough: match (reach == 0.0, skewed) {
+            (true, _) => Some(Rough::Same),
+            (_, true) => Some(Rough::Skewed),
+            _ => None,
+        },
     }
 }
 

@@ -69,7 +69,7 @@ impl Drive {
     }
 }
 
-/// Mean returns of uniformly random actions and of [`Expert::default`], over the episodes 0 to 999.
+/// Mean returns of uniformly random actions and of [`Expert`], over the episodes 0 to 999.
 const REFERENCE: [f64; 2] = [17.7, 539.1];
 
 impl Default for Drive {
@@ -191,7 +191,10 @@ impl Environment for Car {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::act::Act as _;
+    use crate::{
+        act::Act,
+        expert::{Noise, Noisy},
+    };
 
     /// Return and last outcome of an episode acted by `policy` (observation, step).
     fn episode(
@@ -212,7 +215,7 @@ mod tests {
         unreachable!("the horizon ends it");
     }
 
-    fn driven(expert: Expert, seed: u64) -> (f64, usize, Outcome) {
+    fn driven(expert: &dyn Act, seed: u64) -> (f64, usize, Outcome) {
         let mut driver = expert.start(Seed(seed));
         episode(seed, |o, _| {
             let mut action = [0.0; N_ACT];
@@ -223,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_expert_stays_on_every_road_and_makes_its_reference() {
-        let all: Vec<_> = (0..300).map(|seed| driven(Expert::default(), seed)).collect();
+        let all: Vec<_> = (0..300).map(|seed| driven(&Expert, seed)).collect();
         assert!(all.iter().all(|(_, length, last)| *length == HORIZON && last.success == Some(true)));
         let mean = all.iter().map(|(ret, ..)| ret).sum::<f64>() / all.len() as f64;
         assert!((mean - REFERENCE[1]).abs() < 4.0, "{mean}");
@@ -251,18 +254,17 @@ mod tests {
 
     #[test]
     fn the_same_seed_is_the_same_episode_and_another_is_another() {
-        let noisy = Expert::noisy(0.1, 0.5).unwrap();
+        let noisy = &Noisy::new(Expert, Noise::Correlated { std: 0.1, kept: 0.5 }, None).unwrap();
         assert_eq!(driven(noisy, 5), driven(noisy, 5));
         assert_ne!(driven(noisy, 5).0, driven(noisy, 6).0);
-        assert_ne!(driven(noisy, 5).0, driven(Expert::default(), 5).0);
+        assert_ne!(driven(noisy, 5).0, driven(&Expert, 5).0);
         assert_ne!(road(5), road(6));
-        assert!(Expert::noisy(f64::NAN, 0.0).is_err() && Expert::noisy(0.1, 1.0).is_err());
     }
 
     #[test]
     fn the_car_drawn_moves_as_fast_as_it_says_and_stays_between_the_edges() {
         let mut car = Car::new(9);
-        let expert = Expert::noisy(0.1, 0.0).unwrap();
+        let expert = Noisy::new(Expert, Noise::Gaussian(0.1), None).unwrap();
         let mut driver = expert.start(Seed(9));
         let (mut o, mut action) = ([0.0; N_OBS], [0.0; N_ACT]);
         car.reset(9, &mut o).unwrap();
