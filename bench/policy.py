@@ -1,6 +1,6 @@
 """The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh (`--diffusion` alone: only the rows of diffusion). The peers do the same work from the description of the authors' method: the gas in NumPy, training
+Run by bench/run.sh (`--diffusion`: the rows of diffusion alone).
 and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
