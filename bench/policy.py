@@ -1,7 +1,7 @@
 """The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh (`--diffusion`: the rows of diffusion alone).
-and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
+Run by bench/run.sh (`--diffusion`: the rows of diffusion alone). The peers do the same work from the description of the
+authors' method: the gas in NumPy, training and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
 import json

@@ -268,6 +268,17 @@ fn the_running_mean_is_that_of_its_definition() {
 }
 
 #[test]
+fn every_step_draws_noise_of_its_own() {
+    let data = some_data();
+    let mut run = Run::new(&data, some_codebook(&data), with(Default::default(), Lambda::Auto)).unwrap();
+    let loss = |run: &Run| run.loss(run.net.as_ref().unwrap(), &[0, 1, 2]).into_scalar::<f32>();
+    let first = loss(&run);
+    assert_eq!(first, loss(&run));
+    run.step = 1; // the same rows, weights and slope
+    assert_ne!(first, loss(&run));
+}
+
+#[test]
 fn without_memories_it_makes_no_difference_which_they_are_and_with_them_it_does() {
     let data = some_data();
     let trained = |rows: &[usize], lambda| {
