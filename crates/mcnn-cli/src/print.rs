@@ -344,14 +344,14 @@ pub fn evaluated(e: &Evaluated) -> String {
     if let Some(score) = &s.score {
         line!(out, "  score      {}", spread(score));
     }
+    let percent =
+        |x: &Share| format!("{:.1} % ({:.1} to {:.1})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high);
     if let Some(success) = &s.success {
-        line!(
-            out,
-            "  success    {:.1} % (95 % interval {:.1} to {:.1})",
-            100.0 * success.share,
-            100.0 * success.low,
-            100.0 * success.high
-        );
+        let end = s
+            .goal_at_end
+            .as_ref()
+            .map_or(String::new(), |g| format!("; goal held at the end {}", percent(g)));
+        line!(out, "  success    {}{end}", percent(success));
     }
     parts(&mut out, s);
     if let Some(weight) = s.weight {

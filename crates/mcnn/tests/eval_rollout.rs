@@ -199,10 +199,19 @@ fn a_summary_has_the_keys_that_are_promised() {
     let json = serde_json::to_value(Summary::new("expert", task.spec(), &all, Seed(1))).unwrap();
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&json), "episodes failed latency_us parts policy return score seeds success task weight");
+    assert_eq!(
+        keys(&json),
+        "episodes failed goal_at_end latency_us parts policy return score seeds success task weight"
+    );
     assert_eq!(keys(&json["return"]), "high iqm iqm_high iqm_low low mean rough");
     assert_eq!(keys(&json["score"]), "high iqm iqm_high iqm_low low mean rough");
     assert_eq!(keys(&json["success"]), "high low share");
+    assert_eq!(json["goal_at_end"]["share"], 1.0);
+    let count = rollout(&Constant(0.0), &Count::new(), &run(2, 1), &|_| ()).unwrap();
+    let summed = Summary::new("zero", &Count::new().spec, &count, Seed(1));
+    // Both end on an even step; only the even seed is a success.
+    assert_eq!(summed.goal_at_end.map(|g| g.share), Some(1.0));
+    assert_eq!(summed.success.map(|s| s.share), Some(0.5));
     assert_eq!(keys(&json["latency_us"]), "p50 p99");
     assert!(json["weight"].is_null() && json["return"]["low"].is_null());
     assert!((json["score"]["mean"].as_f64().unwrap() - 100.0).abs() < 15.0);

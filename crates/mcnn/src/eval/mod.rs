@@ -34,6 +34,9 @@ pub struct Summary {
     pub score: Option<Spread>,
     /// Share of successes by the task's own rule, where it has one.
     pub success: Option<Share>,
+    /// Share of the episodes in which the goal held after the last step, where the task has a rule of success. (It is what
+    /// Gymnasium-Robotics calls success; D4RL's rule asks for more steps, at any time.)
+    pub goal_at_end: Option<Share>,
     /// Share of the episodes that completed each part, where the task has parts.
     pub parts: Option<Vec<Part>>,
     /// Mean weight of the memory over the visited states (each episode counts the same).
@@ -112,6 +115,7 @@ impl Summary {
             ret,
             score,
             success: Share::new(whole.iter().filter_map(|e| e.success)),
+            goal_at_end: Share::new(whole.iter().filter(|e| e.success.is_some()).map(|e| e.goal_at_end)),
             parts: (!spec.parts.is_empty()).then(|| Part::all(spec, &whole)),
             weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
             latency_us: Latency {
