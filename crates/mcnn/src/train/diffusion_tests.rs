@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     backbone::{Architecture, Diffusion, DiffusionNet, DiffusionSettings, Draws, Layers, Predict, Sampler},
     data::{ActionRange, Parts},
+    seed::Seed,
 };
 
 /// Layers as PyTorch's side writes them: weights `[in, out]` row by row, and biases.

@@ -3,6 +3,7 @@
 //! a [`Run`] is stepped, and each step returns what happened.
 
 mod held_out;
+mod rows;
 mod settings;
 
 pub use held_out::{Bin, HeldOut};
@@ -20,8 +21,8 @@ use crate::{
     error::{Error, Kind, Result},
     memory::Codebook,
     policy::{Backbone, Origin, Policy},
-    seed::Seed,
 };
+use rows::{Order, Rows, gather};
 
 /// A training run: stepped by its caller, and at any step a policy.
 pub struct Run {
@@ -64,15 +65,6 @@ pub struct Checkpoint {
     pub average: Option<Backbone>,
     /// The optimiser's state, in Burn's record format.
     pub optimiser: Vec<u8>,
-}
-
-/// The training rows, ready to be gathered into batches.
-struct Rows {
-    n: usize,
-    states: Vec<f32>,  // [n, n_obs], standardised
-    targets: Vec<f32>, // [n, n_act]
-    anchors: Vec<f32>, // [n, n_act]
-    radii: Vec<f32>,   // [n]
 }
 
 impl Run {
@@ -300,37 +292,6 @@ impl Run {
     }
 }
 
-impl Rows {
-    fn new(train: &Demonstrations, codebook: &Codebook, envelope: Envelope, distances: Distances) -> Self {
-        let elsewhere = match distances {
-            Distances::Paper => Vec::new(),
-            Distances::Loo => codebook.elsewhere(train),
-        };
-        let rows = codebook.map_states(train, |i, state| {
-            let recalled = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.recall(state));
-            let region = envelope.region(recalled.distance);
-            let anchor =
-                codebook.action(recalled.memory).iter().map(|&a| region.anchor(a)).collect::<Vec<_>>();
-            (state.values().to_vec(), anchor, region.radius)
-        });
-        Self {
-            n: train.n_steps(),
-            states: rows.iter().flat_map(|r| &r.0).copied().collect(),
-            targets: train.actions().to_vec(),
-            anchors: rows.iter().flat_map(|r| &r.1).copied().collect(),
-            radii: rows.iter().map(|r| r.2).collect(),
-        }
-    }
-}
-
-/// Some of `n` rows, one after the other.
-fn gather(from: &[f32], n: usize, which: &[usize]) -> Vec<f32> {
-    let width = from.len() / n;
-    let mut values = Vec::with_capacity(which.len() * width);
-    which.iter().for_each(|&i| values.extend_from_slice(&from[i * width..][..width]));
-    values
-}
-
 /// The share of the running mean that a step keeps: less at first, so that the random start is soon forgotten.
 fn kept(decay: f64, step: u64) -> f32 {
     let step = step as f64;
@@ -357,35 +318,6 @@ fn activate(u: Tensor<2>, activation: Activation, slope: f32) -> Tensor<2> {
 /// so that no output is stuck without a gradient at the start.
 fn slope(step: u64) -> f32 {
     0.99 * (1.0 - (step / 10).min(10) as f32 / 10.0)
-}
-
-/// The order in which rows are trained on: every epoch a new permutation, batches running on from one epoch into the
-/// next. A function of the seed and the position alone, so a resumed run needs no state of it.
-struct Order {
-    n: usize,
-    seed: Seed,
-    epoch: u64,
-    permutation: Vec<usize>,
-}
-
-impl Order {
-    fn new(n: usize, seed: Seed) -> Self {
-        Self { n, seed, epoch: 0, permutation: seed.nth(0).rng().permutation(n) }
-    }
-
-    fn batch(&mut self, step: u64, batch: usize) -> Vec<usize> {
-        let start = step * batch as u64;
-        (start..start + batch as u64)
-            .map(|position| {
-                let epoch = position / self.n as u64;
-                if epoch != self.epoch {
-                    self.epoch = epoch;
-                    self.permutation = self.seed.nth(epoch).rng().permutation(self.n);
-                }
-                self.permutation[(position % self.n as u64) as usize]
-            })
-            .collect()
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::{
     backbone::Mlp,
     data::{ActionRange, Parts, Scale},
     memory::{Amount, By, CodebookParts, LearnSettings, learn},
+    seed::Seed,
 };
 
 /// What python/tests/torch_trajectory.py printed.
