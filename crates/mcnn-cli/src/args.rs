@@ -330,9 +330,9 @@ pub struct ReplayArgs {
     /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
-    /// The task they are of.
+    /// The task they are of [default: the one whose observations and actions have these widths].
     #[arg(long)]
-    pub task: String,
+    pub task: Option<String>,
     /// The episode, counted from 0.
     #[arg(long, value_name = "N")]
     pub episode: usize,
@@ -432,7 +432,7 @@ pub struct SweepArgs {
     #[arg(value_name = "PLAN")]
     pub plan: PathBuf,
     /// The results, a line of JSON a run; what is there is kept, and those runs are not made again.
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    #[arg(short = 'o', long = "output", value_name = "FILE", default_value = "results.jsonl")]
     pub path: PathBuf,
     /// Make the runs again that failed.
     #[arg(long)]

@@ -39,8 +39,8 @@ pub fn tour() -> String {
   mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
   mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
-  mcnn replay more.hdf5 --task drive --episode 0 --video out.gif
-  mcnn sweep plan.toml -o results.jsonl                 every combination of settings, many seeds
+  mcnn replay more.hdf5 --episode 0 --video out.gif     see a recorded episode
+  mcnn sweep plan.toml                                  every combination of settings, many seeds
   mcnn table results.jsonl --plot results.svg           what came of them, with intervals
 
 Tasks: drive (built in), door, hammer, pen, relocate, kitchen, gym:ID.  Options: mcnn VERB --help.  JSON: --json.

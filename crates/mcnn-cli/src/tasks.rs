@@ -5,6 +5,7 @@ use mcnn::{
     task::{
         self, Task,
         adroit::{Adroit, Rewards},
+        drive::Drive,
     },
 };
 
@@ -20,6 +21,13 @@ pub fn named(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
 /// The task of a name in a simulator that draws, which is never the one in this process.
 pub fn drawn(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
     in_library(name, rewards)
+}
+
+/// The task whose observations and actions have these widths, among those that have a name of their own.
+pub fn of_widths(n_obs: usize, n_act: usize) -> Option<String> {
+    let hands = Adroit::ALL.into_iter().map(Adroit::spec);
+    let mut all = hands.chain([task::kitchen::spec(), Drive::new().spec().clone()]);
+    all.find(|spec| (spec.n_obs, spec.n_act) == (n_obs, n_act)).map(|spec| spec.name)
 }
 
 fn in_library(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {

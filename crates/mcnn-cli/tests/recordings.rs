@@ -98,6 +98,9 @@ fn a_recording_of_drive_is_replayed_by_its_actions() {
         gif(&std::fs::read(bench.path("r.gif")).unwrap()).0 as u64,
         replayed["frames"].as_u64().unwrap()
     );
+    // Its widths say what task it is of.
+    let line = "replay r.hdf5 --episode 0 --video u.gif --video-every 200";
+    assert_eq!(bench.json(line)["task"], "drive");
     // From another seed it is another road.
     let line = "replay r.hdf5 --task drive --episode 2 --video s.gif --video-every 50 --from-seed 8";
     assert!(bench.json(line)["difference"].as_f64().unwrap() > 0.01);

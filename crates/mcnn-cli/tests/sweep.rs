@@ -57,11 +57,11 @@ fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
     let plan =
         PLAN.replace("[\"gas\", \"random\"]", "[\"all\"]").replace("[\"auto\", \"inf\", 0]", "[\"inf\", 0]");
     let bench = with_plan(&format!("{plan}check_on = 0.0\n"));
-    let made = bench.json("sweep plan.toml -o r.jsonl");
+    let made = bench.json("sweep plan.toml");
     assert_eq!(made["made"].as_u64(), Some(3), "two of cloning, one of copying");
-    let table = bench.ok("table r.jsonl");
+    let table = bench.ok("table results.jsonl");
     assert!(!table.contains("INCOMPLETE"), "{table}");
-    let table = bench.json("table r.jsonl");
+    let table = bench.json("table results.jsonl");
     let rough: Vec<&Value> =
         table["methods"].as_array().unwrap().iter().map(|m| &m["cells"][0]["mean"]["rough"]).collect();
     assert!(

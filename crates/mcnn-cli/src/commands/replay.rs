@@ -75,7 +75,14 @@ pub fn run(args: &ReplayArgs) -> Result<Done> {
     let named = |e: Error| e.within(args.data.display());
     let episode = find(&parts, &simulator, args.episode).map_err(named)?;
     let policy = args.policy.as_deref().map(file::read_policy).transpose()?.map(|(policy, _)| policy);
-    let task = tasks::drawn(&args.task, Rewards::D4rl)?;
+    let name = args.task.clone().or_else(|| tasks::of_widths(parts.n_obs, parts.n_act)).ok_or_else(|| {
+        named(
+            Error::new(Kind::Settings, "it does not show of what task the recording is")
+                .found(format!("observations of {}, actions of {}", parts.n_obs, parts.n_act))
+                .next("name it with --task"),
+        )
+    })?;
+    let task = tasks::drawn(&name, Rewards::D4rl)?;
     let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
     let (obs, act) = (task.spec().n_obs, task.spec().n_act);
     let all = [(parts.n_obs, parts.n_act, "the recording")]
@@ -85,7 +92,7 @@ pub fn run(args: &ReplayArgs) -> Result<Done> {
         if (n_obs, n_act) != (obs, act) {
             return Err(named(
                 Error::new(Kind::Mismatch, format!("{what} does not fit the task"))
-                    .at(format!("task {}", args.task))
+                    .at(format!("task {name}"))
                     .expected(widths(obs, act))
                     .found(widths(n_obs, n_act)),
             ));
@@ -168,7 +175,7 @@ fn replay(
     }
     progress.finish();
     Ok(Replayed {
-        task: args.task.clone(),
+        task: task.spec().name.clone(),
         episode: args.episode,
         steps: done,
         by: if by_actions { "actions" } else { "state" },
