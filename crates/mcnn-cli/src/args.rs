@@ -268,9 +268,10 @@ pub struct Episodes {
     /// Episodes.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub episodes: u32,
-    /// First seed: episode i is the task's episode of seed + i.
-    #[arg(long, default_value_t = 1000)]
-    pub seed: u64,
+    /// First seed: episode i is the task's episode of seed + i [default: 1000; to collect 20000, so that what is learned
+    /// from and what is evaluated on differ].
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Episodes at once [default: as many as there are cores]. Results do not depend on it.
     #[arg(long)]
     pub threads: Option<usize>,
@@ -279,7 +280,17 @@ pub struct Episodes {
     pub lanes: u16,
 }
 
+/// The first seed of an evaluation where none is given.
+const EVALUATION: u64 = 1000;
+/// The same of collecting: so far off that only 19,000 episodes of evaluation would meet it.
+pub const COLLECTION: u64 = 20_000;
+
 impl Episodes {
+    /// The first seed of an evaluation.
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(EVALUATION)
+    }
+
     /// As the library takes it.
     pub fn run(&self) -> mcnn::Result<mcnn::eval::Run> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -292,7 +303,7 @@ impl Episodes {
         }
         Ok(mcnn::eval::Run {
             episodes: self.episodes as usize,
-            first_seed: self.seed,
+            first_seed: self.seed(),
             threads,
             lanes: self.lanes.into(),
             trace: false,

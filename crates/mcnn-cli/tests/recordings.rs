@@ -42,7 +42,15 @@ fn collected_episodes_are_read_back_and_do_not_depend_on_threads() {
 #[test]
 fn a_policy_can_be_collected_from_and_trained_on_again() {
     let bench = Bench::with_policy();
-    let collected = bench.json("collect --task drive --policy p.safetensors --episodes 3 -o again.hdf5");
+    let collected = bench.json("collect --task drive --policy p.safetensors --episodes 3 -o other.hdf5");
+    let evaluated = bench.json("eval p.safetensors --task drive --episodes 3");
+    let first = |report: &serde_json::Value| report["seeds"][0].as_u64().unwrap();
+    assert!(
+        first(&collected) > first(&evaluated) + 10_000,
+        "what is learned from is not what is evaluated on"
+    );
+    let line = "collect --task drive --policy p.safetensors --episodes 3 --seed 1000 -o again.hdf5";
+    let collected = bench.json(line);
     let evaluated = bench.json("eval p.safetensors --task drive --episodes 3");
     assert_eq!(collected["policy"], evaluated["policy"]);
     let mean = collected["mean_return"].as_f64().unwrap();

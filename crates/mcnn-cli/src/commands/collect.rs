@@ -7,7 +7,7 @@ use mcnn::{
     act::Act,
     data::{ActionRange, Demonstrations, Parts, Recording, write_hdf5, write_npz},
     error::Kind,
-    eval::{Collected, collect, stats::mean},
+    eval::{Collected, Run, collect, stats::mean},
     expert::{Noise, Noisy},
     task::{Spec, drive},
 };
@@ -18,7 +18,11 @@ use super::{
     eval::{first_failure, told},
     interrupted,
 };
-use crate::{actor::Actor, args::CollectArgs, print, tasks};
+use crate::{
+    actor::Actor,
+    args::{COLLECTION, CollectArgs},
+    print, tasks,
+};
 
 /// What was collected.
 #[derive(Serialize)]
@@ -66,7 +70,8 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     let noisy = Noisy::new(act, args.noise, own).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
     let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
-    let run = args.episodes.run()?;
+    let first_seed = args.episodes.seed.unwrap_or(COLLECTION);
+    let run = Run { first_seed, ..args.episodes.run()? };
     let flag = interrupted()?;
     let start = Instant::now();
     let tell = told("collecting", run.episodes);
@@ -88,7 +93,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
         rewards: Some(std::mem::take(&mut all.rewards)),
         ends: std::mem::take(&mut all.ends),
     };
-    let mut report = report(args, &all, task.spec(), actor.as_ref());
+    let mut report = report(args, &all, task.spec(), actor.as_ref(), first_seed);
     report.steps = parts.n_steps();
     report.first_failure = first_failure;
     report.seconds = start.elapsed().as_secs_f64();
@@ -106,10 +111,10 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
 }
 
 /// The report, but for what the caller knows.
-fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor>) -> Recorded {
+fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor>, first: u64) -> Recorded {
     let returns: Vec<f64> = all.episodes.iter().map(|e| e.ret).collect();
     let mean_return = mean(&returns);
-    let (asked, first) = (args.episodes.episodes as usize, args.episodes.seed);
+    let asked = args.episodes.episodes as usize;
     Recorded {
         task: spec.name.clone(),
         file: args.output.path.display().to_string(),

@@ -33,11 +33,11 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
         runs.push((name.clone(), episodes(actor.act(), task.as_ref(), &args.episodes, name)?));
     }
     let named: Vec<(&str, &[_])> = runs.iter().map(|(name, run)| (name.as_str(), run.as_slice())).collect();
-    let differences = compare(&named, task.spec(), Seed(args.episodes.seed).fork("bootstrap"))?;
+    let differences = compare(&named, task.spec(), Seed(args.episodes.seed()).fork("bootstrap"))?;
     let policies = actors
         .iter()
         .zip(&runs)
-        .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.seed))
+        .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.seed()))
         .collect();
     let report = Compared { policies, files, differences };
     let failed = report.policies.iter().any(|p| p.summary.failed > 0);

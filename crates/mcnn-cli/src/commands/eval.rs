@@ -47,9 +47,9 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let studio = args.video.video.as_deref().map(|path| film::check(path, &args.episodes)).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
     let run = episodes(actor.act(), task.as_ref(), &args.episodes, "running")?;
-    let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.seed);
+    let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.seed());
     let mut failed = report.summary.failed > 0;
-    match studio.map(|studio| studio.shoot(&actor, args.episodes.seed, &args.video)) {
+    match studio.map(|studio| studio.shoot(&actor, args.episodes.seed(), &args.video)) {
         Some(Ok(film)) => report.film = Some(film),
         // The episodes that were run are worth their report all the same.
         Some(Err(error)) => {

@@ -46,7 +46,7 @@ pub fn check(path: &Path, episodes: &Episodes) -> Result<Studio> {
     let film = Film::new(path, &|line| eprintln!("{line}"))?;
     let task = tasks::drawn(&episodes.task, episodes.reward)?;
     let mut environment = task.start_with_pictures()?;
-    environment.reset(episodes.seed, &mut vec![0.0; task.spec().n_obs])?;
+    environment.reset(episodes.seed(), &mut vec![0.0; task.spec().n_obs])?;
     environment.picture()?;
     drop(environment);
     Ok(Studio { file: path.display().to_string(), film, task })
