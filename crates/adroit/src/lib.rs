@@ -52,7 +52,7 @@ impl Hand {
     pub fn in_folder(folder: &Path, task: Adroit, rewards: Rewards) -> Result<Self> {
         folder::check(folder)?;
         let model = simulation::compile(&folder::scene(folder, task))?;
-        let hand = Self { task, rewards, spec: task.spec(), model };
+        let hand = Self { task, rewards, spec: task.spec_for(rewards), model };
         let simulation = hand.simulate()?;
         let (n_obs, n_act) = (simulation.answer().observation.len(), simulation.n_act());
         if (n_obs, n_act) != (hand.spec.n_obs, hand.spec.n_act) {

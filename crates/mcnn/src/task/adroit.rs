@@ -63,6 +63,12 @@ impl Adroit {
         }
     }
 
+    /// The same for a kind of rewards: D4RL's reference returns fit D4RL's alone.
+    pub fn spec_for(self, rewards: Rewards) -> Spec {
+        let spec = self.spec();
+        Spec { reference: spec.reference.filter(|_| rewards == Rewards::D4rl), ..spec }
+    }
+
     /// Distance from the palm to the object (door: the handle), in metres, where the reward counts it.
     fn reach(self, o: &[f64]) -> Option<f64> {
         match self {
@@ -178,5 +184,7 @@ mod tests {
         door.observation[35..38].copy_from_slice(&[3.0, 0.0, -4.0]);
         assert_eq!(Rules::new(Adroit::Door, Rewards::D4rl).apply(&door).reward, 0.0);
         assert_eq!(Rules::new(Adroit::Door, Rewards::Gymnasium).apply(&door).reward, 1.0);
+        assert!(Adroit::Door.spec_for(Rewards::D4rl).reference.is_some());
+        assert_eq!(Adroit::Door.spec_for(Rewards::Gymnasium).reference, None, "they make no score of D4RL's");
     }
 }

@@ -60,7 +60,7 @@ impl Gym {
     /// An Adroit task by D4RL's rules.
     pub fn adroit(task: Adroit, rewards: Rewards, python: &Path) -> Self {
         let plan = Plan { id: task.id().to_owned(), ..Plan::default() };
-        Self::of(task.spec(), plan, Some((task, rewards)), python)
+        Self::of(task.spec_for(rewards), plan, Some((task, rewards)), python)
     }
 
     /// FrankaKitchen with the four parts of [`kitchen`].
