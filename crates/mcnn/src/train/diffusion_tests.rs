@@ -3,7 +3,7 @@
 use burn::module::ParamId;
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, some_codebook, some_data};
+use super::tests::{Problem, close, codebook_of, some_codebook, some_data};
 use super::*;
 use crate::{
     backbone::{Architecture, Diffusion, DiffusionNet, DiffusionSettings, Draws, Layers, Predict, Sampler},
@@ -17,12 +17,8 @@ type Written = Vec<(Vec<f32>, Vec<f32>)>;
 /// What python/tests/torch_diffusion.py printed.
 #[derive(Deserialize)]
 struct Torch {
-    states: Vec<f32>,
-    actions: Vec<f32>,
-    memories: Vec<usize>,
-    lambda: f32,
-    lr: f64,
-    hidden: Vec<usize>,
+    #[serde(flatten)]
+    problem: Problem,
     steps: Vec<Vec<usize>>,
     noise: Vec<Vec<f32>>,
     start: Start,
@@ -53,16 +49,9 @@ fn values(tensor: Tensor<1>) -> Vec<f32> {
 #[test]
 fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let torch: Torch = serde_json::from_str(include_str!("torch_diffusion.json")).unwrap();
-    let parts = Parts {
-        n_obs: 3,
-        n_act: 2,
-        states: torch.states.clone(),
-        actions: torch.actions.clone(),
-        rewards: None,
-        ends: vec![6, 12],
-    };
-    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
-    let body_widths = [&[2 + 16 + 3], torch.hidden.as_slice(), &[2]].concat();
+    let problem = &torch.problem;
+    let data = problem.data();
+    let body_widths = [&[2 + 16 + 3], problem.hidden.as_slice(), &[2]].concat();
     let draws: Vec<Draws> = torch
         .steps
         .iter()
@@ -73,16 +62,16 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let diffusion = DiffusionSettings { predict: expected.predict, ema: 0.0, ..Default::default() };
         let settings = TrainSettings {
             backbone: Architecture::Diffusion(diffusion),
-            hidden: torch.hidden.clone(),
+            hidden: problem.hidden.clone(),
             activation: expected.activation,
-            lambda: Lambda::Value(torch.lambda),
+            lambda: Lambda::Value(problem.lambda),
             distances: Distances::Paper,
             batch: 12,
-            lr: torch.lr,
+            lr: problem.lr,
             check_on: 0.0,
             ..TrainSettings::default()
         };
-        let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
+        let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
         let layers =
             |widths: &[usize], written: &Written| Layers::new(widths.to_vec(), written.clone()).unwrap();
         let (time, body) =
@@ -93,7 +82,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
 
         let mut losses = Vec::new();
         for k in 0..expected.losses.len() {
-            let proposed = net.propose(states.clone(), &torch.actions, &draws[k % draws.len()]);
+            let proposed = net.propose(states.clone(), &problem.actions, &draws[k % draws.len()]);
             if k == 0 && expected.predict == Predict::Action {
                 close(&values(proposed.proposal.clone().reshape([24])), &expected.output, 2e-5, "output");
             }
@@ -110,7 +99,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(&values(of(8 + 2 * layer as u64)), bias, 2e-5, "gradient of a bias of the time");
                 }
             }
-            net = run.optimiser.step(torch.lr, net, gradients);
+            net = run.optimiser.step(problem.lr, net, gradients);
             run.step += 1;
             losses.push(loss.into_scalar::<f32>());
         }

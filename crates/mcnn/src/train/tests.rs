@@ -8,15 +8,37 @@ use crate::{
     seed::Seed,
 };
 
+/// What is learned, and how, as PyTorch's side wrote it.
+#[derive(Deserialize)]
+pub(super) struct Problem {
+    pub states: Vec<f32>,
+    pub actions: Vec<f32>,
+    pub memories: Vec<usize>,
+    pub lambda: f32,
+    pub lr: f64,
+    pub hidden: Vec<usize>,
+}
+
+impl Problem {
+    /// Two episodes of six steps.
+    pub fn data(&self) -> Demonstrations {
+        let parts = Parts {
+            n_obs: 3,
+            n_act: 2,
+            states: self.states.clone(),
+            actions: self.actions.clone(),
+            rewards: None,
+            ends: vec![6, 12],
+        };
+        Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+    }
+}
+
 /// What python/tests/torch_trajectory.py printed.
 #[derive(Deserialize)]
 struct Torch {
-    states: Vec<f32>,
-    actions: Vec<f32>,
-    memories: Vec<usize>,
-    lambda: f32,
-    lr: f64,
-    hidden: Vec<usize>,
+    #[serde(flatten)]
+    problem: Problem,
     runs: Vec<TorchRun>,
 }
 
@@ -55,32 +77,21 @@ pub(super) fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str)
 
 #[test]
 fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
-    let torch: Torch = serde_json::from_str(include_str!("torch_values.json")).unwrap();
-    let data = Demonstrations::new(
-        Parts {
-            n_obs: 3,
-            n_act: 2,
-            states: torch.states,
-            actions: torch.actions,
-            rewards: None,
-            ends: vec![6, 12],
-        },
-        ActionRange::Refuse,
-    )
-    .unwrap();
-    for expected in torch.runs {
+    let Torch { problem, runs } = serde_json::from_str(include_str!("torch_values.json")).unwrap();
+    let data = problem.data();
+    for expected in runs {
         let settings = TrainSettings {
-            hidden: torch.hidden.clone(),
+            hidden: problem.hidden.clone(),
             activation: expected.activation,
-            lambda: Lambda::Value(torch.lambda),
+            lambda: Lambda::Value(problem.lambda),
             distances: Distances::Paper,
             steps: expected.losses.len() as u64,
             batch: 12, // every row once a step
-            lr: torch.lr,
+            lr: problem.lr,
             check_on: 0.0,
             ..TrainSettings::default()
         };
-        let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
+        let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
         let start = Mlp::from_layers(vec![3, 5, 4, 2], expected.start).unwrap();
         run.net = Net::new(&Backbone::Mlp(start), &run.device);
         let losses: Vec<f32> = std::iter::from_fn(|| run.step()).map(|s| s.loss).collect();
