@@ -8,7 +8,6 @@ mod film;
 mod page;
 mod plot;
 mod print;
-mod print_sweep;
 mod progress;
 mod run_folder;
 mod sweep;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::{Done, check_folder, interrupted, read};
 use crate::{
     args::SweepArgs,
-    print_sweep,
+    print,
     progress::Progress,
     sweep::{
         one::{self, Shared},
@@ -108,7 +108,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
         report.planned = todo.into_iter().cloned().collect();
     }
     report.seconds = start.elapsed().as_secs_f64();
-    let done = Done::new(&report, print_sweep::swept(&report)).failed_if(!report.failed.is_empty());
+    let done = Done::new(&report, print::swept(&report)).failed_if(!report.failed.is_empty());
     Ok(if report.interrupted { Done { exit_code: 130, ..done } } else { done })
 }
 

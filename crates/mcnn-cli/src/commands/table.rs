@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Done, check_output};
 use crate::{
     args::{Output, TableArgs},
-    plot, print_sweep,
+    plot, print,
     sweep::{
         grid::{self, Grid},
         results,
@@ -48,5 +48,5 @@ pub fn run(args: &TableArgs) -> Result<Done> {
         grid,
         plot: args.plot.as_ref().map(|p| p.display().to_string()),
     };
-    Ok(Done::new(&report, print_sweep::table(&report)))
+    Ok(Done::new(&report, print::table(&report)))
 }

@@ -4,18 +4,11 @@ use std::fmt::Write as _;
 
 use mcnn::eval::stats::{FEW_RUNS, Mean};
 
+use super::ends;
 use crate::{
     commands::{sweep::Swept, table::Table},
-    print::ends,
     sweep::{grid::Cell, plan::Settings},
 };
-
-/// Writes a line to a string, which cannot fail.
-macro_rules! line {
-    ($out:expr, $($arg:tt)*) => {{
-        let _ = writeln!($out, $($arg)*);
-    }};
-}
 
 pub fn swept(s: &Swept) -> String {
     let mut out = String::new();

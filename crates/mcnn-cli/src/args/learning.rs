@@ -1,0 +1,207 @@
+//! Options of learning and of asking why.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mcnn::{
+    backbone::{Architecture, DiffusionSettings, Predict, Sampler, Schedule},
+    data::Step,
+    envelope::Activation,
+    memory::{Amount, By},
+    train::{Distances, Lambda},
+};
+
+use super::{Input, InputOptions, Output, word};
+
+#[derive(Args, Debug)]
+pub struct LearnArgs {
+    #[command(flatten)]
+    pub input: Input,
+    /// Share of the states that become memories [default: 0.1].
+    #[arg(long, conflicts_with = "count")]
+    pub fraction: Option<f64>,
+    /// Number of memories.
+    #[arg(long)]
+    pub count: Option<usize>,
+    /// How they are chosen: gas, gas-fixed, random, kmeans, kcenter or all.
+    #[arg(long, default_value = "gas", value_parser = by)]
+    pub by: By,
+    /// Passes over the data, for gas and kmeans [default: 10; gas-fixed: 1].
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// Give each memory the mean action of its K nearest steps.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub smooth: usize,
+    /// Decides whatever is random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl LearnArgs {
+    pub fn amount(&self) -> Amount {
+        self.count.map_or(Amount::Fraction(self.fraction.unwrap_or(0.1)), Amount::Count)
+    }
+
+    pub fn epochs(&self) -> usize {
+        self.epochs.unwrap_or(epochs(self.by))
+    }
+}
+
+/// Passes over the data where none are asked for.
+pub fn epochs(by: By) -> usize {
+    if by == By::GasFixed { 1 } else { 10 }
+}
+
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub input: Input,
+    /// Memories, from `mcnn learn` on the same data.
+    #[arg(value_name = "MEMORIES")]
+    pub memories: PathBuf,
+    /// The network: mlp or diffusion.
+    #[arg(long, default_value = "mlp", value_parser = Architecture::NAMES)]
+    pub backbone: String,
+    #[command(flatten)]
+    pub diffusion: DiffusionArgs,
+    /// Widths of the hidden layers [default: 256,256; diffusion: 256,256,256].
+    #[arg(long, value_delimiter = ',')]
+    pub hidden: Option<Vec<usize>>,
+    /// How fast a memory loses its weight with distance: a number, auto, 0 (copy), or inf (plain cloning).
+    #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda))]
+    pub lambda: Lambda,
+    /// Amplitude of the network far from all memories.
+    #[arg(long, default_value_t = 1.0)]
+    pub l: f32,
+    /// What maps proposals onto [-1, 1]: clamp or tanh.
+    #[arg(long, default_value = "clamp", value_parser = activation)]
+    pub activation: Activation,
+    /// Which memory holds a state in training: loo (the nearest from another episode) or paper (the nearest).
+    #[arg(long, default_value = "loo", value_parser = distances)]
+    pub distances: Distances,
+    /// With --lambda 0: average the actions of the K nearest memories (VINN).
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub neighbours: usize,
+    /// Gradient steps.
+    #[arg(long, default_value_t = 20_000)]
+    pub steps: u64,
+    /// Rows in a batch.
+    #[arg(long, default_value_t = 256)]
+    pub batch: usize,
+    /// Learning rate of Adam (the paper's: 3e-4 for mlp; 3e-5 and a million steps for diffusion).
+    #[arg(long, default_value_t = 3e-4)]
+    pub lr: f64,
+    /// Share of whole episodes held out, and measured on.
+    #[arg(long, default_value_t = 0.1)]
+    pub check_on: f64,
+    /// Decides whatever is random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Go on with an interrupted run.
+    #[arg(long)]
+    pub resume: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What only `--backbone diffusion` has.
+#[derive(Args, Debug)]
+pub struct DiffusionArgs {
+    /// Diffusion: steps from noise to an action [default: 5].
+    #[arg(long, value_name = "T")]
+    pub diffusion_steps: Option<usize>,
+    /// Diffusion: how much noise each step adds, vp, linear or cosine [default: vp].
+    #[arg(long, value_parser = schedule)]
+    pub schedule: Option<Schedule>,
+    /// Diffusion: what the network's output is, the clean action or the noise [default: action].
+    #[arg(long, value_parser = predict)]
+    pub predict: Option<Predict>,
+    /// Diffusion: how the policy takes the noise off, ddpm (random) or ddim (only the start is) [default: ddpm].
+    #[arg(long, value_parser = sampler)]
+    pub sampler: Option<Sampler>,
+    /// Diffusion: decay of the running mean of the weights, which is what acts; 0 for none [default: 0.995].
+    #[arg(long, value_name = "DECAY")]
+    pub ema: Option<f64>,
+}
+
+impl DiffusionArgs {
+    /// The backbone of a name, with its settings.
+    pub fn backbone(&self, name: &str) -> mcnn::Result<Architecture> {
+        let defaults = DiffusionSettings::default();
+        let settings = DiffusionSettings {
+            steps: self.diffusion_steps.unwrap_or(defaults.steps),
+            schedule: self.schedule.unwrap_or(defaults.schedule),
+            predict: self.predict.unwrap_or(defaults.predict),
+            sampler: self.sampler.unwrap_or(defaults.sampler),
+            ema: self.ema.unwrap_or(defaults.ema),
+        };
+        if name == "diffusion" {
+            return Ok(Architecture::Diffusion(settings));
+        }
+        let given = [
+            ("--diffusion-steps", self.diffusion_steps.is_some()),
+            ("--schedule", self.schedule.is_some()),
+            ("--predict", self.predict.is_some()),
+            ("--sampler", self.sampler.is_some()),
+            ("--ema", self.ema.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(Architecture::Mlp),
+            Some((option, _)) => {
+                Err(mcnn::Error::new(mcnn::error::Kind::Settings, "an option of another backbone")
+                    .at(*option)
+                    .expected("--backbone diffusion")
+                    .found(format!("--backbone {name}"))
+                    .next("leave the option out, or choose that backbone"))
+            }
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A policy, from `mcnn train`.
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Demonstrations that hold the state.
+    #[arg(long = "in", value_name = "DATA")]
+    pub data: PathBuf,
+    /// The state: episode and step, both counted from 0.
+    #[arg(long, value_name = "EPISODE:STEP", value_parser = step)]
+    pub at: Step,
+    #[command(flatten)]
+    pub options: InputOptions,
+}
+
+fn by(text: &str) -> Result<By, String> {
+    word(text, "gas, gas-fixed, random, kmeans, kcenter or all")
+}
+
+fn activation(text: &str) -> Result<Activation, String> {
+    word(text, "clamp or tanh")
+}
+
+fn distances(text: &str) -> Result<Distances, String> {
+    word(text, "loo or paper")
+}
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    word(text, "vp, linear or cosine")
+}
+
+fn predict(text: &str) -> Result<Predict, String> {
+    word(text, "action or noise")
+}
+
+fn sampler(text: &str) -> Result<Sampler, String> {
+    word(text, "ddpm or ddim")
+}
+
+fn step(text: &str) -> Result<Step, String> {
+    let parsed = text
+        .split_once(':')
+        .and_then(|(e, s)| Some(Step { episode: e.parse().ok()?, step: s.parse().ok()? }));
+    parsed.ok_or_else(|| "expected EPISODE:STEP, two whole numbers counted from 0, such as 3:120".into())
+}

@@ -1,0 +1,187 @@
+//! Demonstrations and memories as text.
+
+use std::fmt::Write as _;
+
+use mcnn::data::{Dimension, Inspection};
+
+use super::list;
+use crate::commands::{collect::Recorded, learn::Learnt, make::Made, replay::Replayed};
+
+pub fn inspection(file: &str, i: &Inspection) -> String {
+    let mut out = String::new();
+    let format = i.format.map_or("data".into(), |f| f.to_string());
+    line!(out, "{file}: {format}");
+    line!(
+        out,
+        "  episodes      {} of {} to {} steps (median {})",
+        i.episodes,
+        i.lengths.min,
+        i.lengths.max,
+        i.lengths.median
+    );
+    line!(out, "  steps         {}", i.steps);
+    line!(out, "  widths        states of {}, actions of {}", i.n_obs, i.n_act);
+    line!(out, "  states        {}", range(&i.states));
+    line!(out, "  actions       {}", range(&i.actions));
+    line!(
+        out,
+        "  constant      state dimensions {}; action dimensions {}",
+        list(&i.constant_states),
+        list(&i.constant_actions)
+    );
+    line!(
+        out,
+        "  at the limit  {:.2} % of the action numbers (|a| from {} to 1)",
+        100.0 * i.actions_at_limit,
+        mcnn::data::AT_LIMIT
+    );
+    line!(out, "  outside       {:.2} % of the action numbers (|a| above 1)", 100.0 * i.actions_outside);
+    line!(out, "  NaN, infinite {}", i.not_finite);
+    let groups: Vec<String> = i.duplicates.iter().map(|g| list(g)).collect();
+    line!(
+        out,
+        "  duplicates    {}",
+        if groups.is_empty() { "no episode twice".into() } else { groups.join("; ") }
+    );
+    line!(
+        out,
+        "  frozen        {:.2} % of the steps repeat the state before; longest run {} steps, at {}",
+        100.0 * i.frozen.share,
+        i.frozen.longest,
+        i.frozen.at
+    );
+    match &i.returns {
+        Some(r) => line!(out, "  returns       {:.2} to {:.2}, mean {:.2}", r.min, r.max, r.mean),
+        None => line!(out, "  returns       no rewards in the file"),
+    }
+    match (&i.fingerprint, &i.refused) {
+        (Some(print), _) => line!(out, "  fingerprint   {print}"),
+        (None, Some(why)) => line!(out, "  cannot be used as it is: {why}"),
+        (None, None) => {}
+    }
+    out
+}
+
+fn range(dimensions: &[Dimension]) -> String {
+    let min = dimensions.iter().map(|d| d.min).fold(f32::NAN, f32::min);
+    let max = dimensions.iter().map(|d| d.max).fold(f32::NAN, f32::max);
+    format!("from {min} to {max}; each dimension in --json")
+}
+
+pub fn made(m: &Made) -> String {
+    format!(
+        "{}: {} episodes, {} steps of {} by its expert (noise {}), {} of them successes, seeds {} to {}\n",
+        m.file,
+        m.episodes,
+        m.steps,
+        m.task,
+        m.noise,
+        m.successes,
+        m.seed,
+        m.seed + m.episodes as u64 - 1
+    )
+}
+
+pub fn recorded(r: &Recorded) -> String {
+    let mut out = String::new();
+    line!(
+        out,
+        "{}: {} episodes, {} steps of {}, seeds {} to {}, in {:.1} s ({:.0} steps/s)",
+        r.file,
+        r.episodes,
+        r.steps,
+        r.task,
+        r.seeds[0],
+        r.seeds[1],
+        r.seconds,
+        r.steps as f64 / r.seconds
+    );
+    line!(
+        out,
+        "  actor      {}{}, noise {}",
+        r.actor,
+        r.policy.as_ref().map_or(String::new(), |p| format!(" ({p:.12})")),
+        r.noise
+    );
+    let score = r.score.map_or(String::new(), |s| format!(", mean score {s:.1}"));
+    line!(out, "  return     mean {:.2}{score}", r.mean_return);
+    if let Some(won) = r.successes {
+        line!(out, "  successes  {won} of {}", r.episodes);
+    }
+    if r.interrupted {
+        line!(out, "  interrupted: the episodes that were whole are in the file");
+    }
+    if r.failed > 0 {
+        let first = r.first_failure.as_deref().unwrap_or("");
+        line!(out, "  FAILED     {} episodes, not in the file; the first: {first}", r.failed);
+    }
+    out
+}
+
+pub fn replayed(r: &Replayed) -> String {
+    let mut out = String::new();
+    line!(out, "{}: episode {} of {}, {} steps, {} frames", r.file, r.episode, r.task, r.steps, r.frames);
+    let how = match r.by {
+        "state" => "the scene was put where the recording has it",
+        _ => "the recorded actions were run from the recorded seed",
+    };
+    line!(out, "  {how}; observations differ by at most {:.1e}, at step {}", r.difference, r.at);
+    if r.difference > 0.01 {
+        line!(
+            out,
+            "  more than rounding: another task, seed or version of the simulator, or noise in the recording"
+        );
+    }
+    if r.interrupted {
+        line!(out, "  interrupted: the film ends there");
+    }
+    out
+}
+
+pub fn learnt(l: &Learnt) -> String {
+    let mut out = String::new();
+    line!(
+        out,
+        "{}: {} memories of {} states, by {} in {:.2} s (seed {})",
+        l.file,
+        l.memories,
+        l.states,
+        l.by,
+        l.seconds,
+        l.seed
+    );
+    line!(
+        out,
+        "  coverage   standardised distance from a state to its nearest memory: median {:.3}, 95 % {:.3}, largest {:.3} (episode:step {})",
+        l.coverage.median,
+        l.coverage.p95,
+        l.coverage.max,
+        l.isolated
+    );
+    line!(
+        out,
+        "  choosing   {} nodes merged, {} memories refilled; {} states repeat another",
+        l.merged,
+        l.refilled,
+        l.repeated
+    );
+    line!(
+        out,
+        "  actions    {}",
+        if l.smooth == 1 {
+            "each memory's own".into()
+        } else {
+            format!("the mean over the {} nearest steps", l.smooth)
+        }
+    );
+    line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));
+    line!(
+        out,
+        "  graph      {} edges; a walk from the last answer ends on the nearest memory {:.0} % of the time, after measuring {:.1}; its bound saves {:.0} % of the exact scan",
+        l.edges,
+        100.0 * l.walk.found,
+        l.walk.measured,
+        100.0 * l.walk.saved
+    );
+    out
+}

@@ -1,0 +1,59 @@
+//! Reports as text. All printing of results is in this folder.
+
+/// Writes a line to a string, which cannot fail.
+macro_rules! line {
+    ($out:expr, $($arg:tt)*) => {{
+        let _ = writeln!($out, $($arg)*);
+    }};
+}
+
+mod data;
+mod policy;
+mod results;
+mod sweep;
+
+pub use data::{inspection, learnt, made, recorded, replayed};
+pub use policy::{explained, trained};
+pub use results::{compared, demonstrated, evaluated};
+pub use sweep::{swept, table};
+
+use mcnn::eval::stats::Rough;
+
+/// What `mcnn` alone prints.
+pub fn tour() -> String {
+    "mcnn learns to act from demonstrations, and stays near what it was shown.
+
+  mcnn demo                                             the whole method in three minutes, and a page that shows it
+
+  mcnn make drive --episodes 5 -o drive.npz             demonstrations of the built-in task
+  mcnn inspect drive.npz                                what a file of demonstrations holds
+  mcnn learn drive.npz --fraction 0.1 -o m.safetensors  choose the memories
+  mcnn train drive.npz m.safetensors -o p.safetensors   train a policy that they hold
+  mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)
+  mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
+  mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
+  mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
+  mcnn replay more.hdf5 --episode 0 --video out.gif     see a recorded episode
+  mcnn sweep plan.toml                                  every combination of settings, many seeds
+  mcnn table results.jsonl --plot results.svg           what came of them, with intervals
+
+Tasks: drive (built in), door, hammer, pen, relocate, kitchen, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
+"
+    .into()
+}
+
+fn list<T: std::fmt::Display>(items: &[T]) -> String {
+    if items.is_empty() {
+        return "none".into();
+    }
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The ends of an interval, where there is one.
+fn ends(low: f64, high: f64, digits: usize) -> String {
+    if low.is_nan() { "no interval".into() } else { format!("{low:.digits$} to {high:.digits$}") }
+}
+
+fn rough(why: Option<Rough>) -> String {
+    why.map_or(String::new(), |why| format!("; {why}"))
+}

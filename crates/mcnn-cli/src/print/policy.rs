@@ -1,0 +1,160 @@
+//! Training, and the reasons of an action, as text.
+
+use std::fmt::Write as _;
+
+use mcnn::train::Lambda;
+
+use crate::commands::{explain::Explained, train::Trained};
+
+pub fn trained(t: &Trained) -> String {
+    let mut out = String::new();
+    if t.interrupted {
+        line!(out, "interrupted: {} steps are saved in {}; --resume goes on from there", t.steps, t.file);
+        return out;
+    }
+    line!(
+        out,
+        "{}: {}, {} steps in {:.1} s ({:.0}/s), seed {}",
+        t.file,
+        t.name,
+        t.steps,
+        t.seconds,
+        t.steps_per_second,
+        t.seed
+    );
+    if let Some(from) = t.resumed_from {
+        line!(out, "  resumed    from step {from}");
+    }
+    line!(out, "  lambda     {}", lambda(t));
+    if let Some(loss) = t.loss {
+        line!(out, "  loss       {loss:.6}");
+    }
+    if t.idle_share > 0.0 {
+        line!(
+            out,
+            "  idle       {:.1} % of the training rows, whose memory decides alone",
+            100.0 * t.idle_share
+        );
+    }
+    match &t.held_out {
+        None => {
+            line!(out, "  held out   no episodes");
+        }
+        Some(h) => {
+            line!(
+                out,
+                "  held out   loss {:.6} on {} states, by distance to the nearest memory of another episode:",
+                h.loss,
+                h.states
+            );
+            line!(
+                out,
+                "    {:>17} {:>7} {:>7} {:>10} {:>10} {:>10}",
+                "distance",
+                "states",
+                "weight",
+                "policy",
+                "copying",
+                "network"
+            );
+            for b in &h.by_distance {
+                let network = b.network.map_or("-".into(), |n| format!("{n:.6}"));
+                let distance = format!("{:.3} to {:.3}", b.distance[0], b.distance[1]);
+                line!(
+                    out,
+                    "    {distance:>17} {:>7} {:>7.3} {:>10.6} {:>10.6} {network:>10}",
+                    b.states,
+                    b.weight,
+                    b.loss,
+                    b.copying
+                );
+            }
+        }
+    }
+    line!(out, "  run        {}", t.run_folder);
+    out
+}
+
+fn lambda(t: &Trained) -> String {
+    let how = if t.auto { " (auto)" } else { "" };
+    match (t.lambda, t.half_distance) {
+        (Lambda::Value(0.0), _) => "0: the memory decides alone, everywhere".into(),
+        (Lambda::Value(f32::INFINITY), _) => "inf: the memories count nothing".into(),
+        (value, Some(half)) => {
+            format!("{value}{how}: a memory counts half at a standardised distance of {half:.3}")
+        }
+        (value, None) => value.to_string(),
+    }
+}
+
+pub fn explained(e: &Explained) -> String {
+    let (x, mut out) = (&e.explanation, String::new());
+    line!(out, "{}, state {} of the data", e.name, e.at);
+    let own = if e.is_memory { ": this very state" } else { "" };
+    line!(
+        out,
+        "  memory     {} (episode:step {}) at standardised distance {:.4}{own}",
+        x.memory.memory,
+        x.memory.source,
+        x.memory.distance
+    );
+    if let Some(r) = &x.runner_up {
+        line!(out, "  runner-up  {} (episode:step {}) at {:.4}", r.memory, r.source, r.distance);
+    }
+    if x.smooth > 1 {
+        line!(out, "  smoothed   a memory's action is the mean over its {} nearest training steps", x.smooth);
+    }
+    if x.neighbours > 1 {
+        line!(
+            out,
+            "  neighbours the remembered action is the mean over the {} nearest memories, weighted by exp(-distance)",
+            x.neighbours
+        );
+    }
+    let half = e.half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
+    line!(out, "  pull       {:.4} of the memory's action{half}", x.pull);
+    line!(out, "  radius     {:.4}: how far the network may move the action from the anchor", x.radius);
+    if let Some(samples) = x.samples {
+        line!(out, "  drawn      the action is one draw; its spread is the standard deviation of {samples}");
+    }
+    let spread = if x.samples.is_some() { format!(" {:>9}", "spread") } else { String::new() };
+    line!(
+        out,
+        "  action     {:>4} {:>9} {:>9} {:>9} {:>9}{spread} {:>21} {:>12}",
+        "dim",
+        "memory",
+        "anchor",
+        "proposal",
+        "action",
+        "box",
+        "demonstrated"
+    );
+    for (k, (d, shown)) in x.dimensions.iter().zip(&e.demonstrated).enumerate() {
+        let proposal = d.proposal.map_or("-".into(), |p| format!("{p:.4}"));
+        let bounds = format!("[{:.4}, {:.4}]", d.low, d.high);
+        let spread = d.spread.map_or(String::new(), |s| format!(" {s:>9.4}"));
+        line!(
+            out,
+            "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4}{spread} {bounds:>21} {shown:>12.4}",
+            d.remembered,
+            d.anchor,
+            d.action
+        );
+    }
+    let total: f32 = x.contributions.iter().sum();
+    if total > 0.0 {
+        let mut order: Vec<usize> = (0..x.contributions.len()).collect();
+        order.sort_by(|&a, &b| x.contributions[b].total_cmp(&x.contributions[a]));
+        line!(out, "  distance   by state dimension, largest first:");
+        for &k in order.iter().take(6).filter(|&&k| x.contributions[k] > 0.0) {
+            line!(
+                out,
+                "             {k:>4} {:>5.1} %   state {:.4}, memory {:.4}",
+                100.0 * x.contributions[k] / total,
+                e.state[k],
+                e.memory_state[k]
+            );
+        }
+    }
+    out
+}
