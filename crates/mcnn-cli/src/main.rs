@@ -5,6 +5,7 @@ mod actor;
 mod args;
 mod commands;
 mod film;
+mod losses;
 mod page;
 mod plot;
 mod print;

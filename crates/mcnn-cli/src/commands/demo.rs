@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{Done, check_folder, make::laps, one_thread};
 use crate::{
     args::DemoArgs,
+    losses::Losses,
     page::{self, Road},
     print,
 };
@@ -140,13 +141,9 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
         |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
     let train = |codebook: Codebook, settings: TrainSettings| -> Result<_> {
         let mut run = Run::new(data, codebook, settings)?;
-        let (mut losses, mut since) = (Vec::new(), Vec::new());
+        let (mut window, mut losses) = (Losses::new(args.steps), Vec::new());
         while let Some(stepped) = run.step() {
-            since.push(f64::from(stepped.loss));
-            if stepped.step.is_multiple_of((args.steps / 200).max(1)) {
-                losses.push((stepped.step, since.iter().sum::<f64>() / since.len() as f64));
-                since.clear();
-            }
+            losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
         }
         Ok((run.policy(), losses))
     };

@@ -17,7 +17,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{Done, all_cores, check_output, one_thread, read};
-use crate::{args::TrainArgs, print, progress::Progress, run_folder::RunFolder};
+use crate::{args::TrainArgs, losses::Losses, print, progress::Progress, run_folder::RunFolder};
 
 /// What training came to.
 #[derive(Serialize)]
@@ -112,22 +112,15 @@ fn train(args: &TrainArgs, mut run: Run, mut folder: RunFolder, interrupted: &At
     let resumed_from = args.resume.then(|| run.steps_taken());
     folder.open(&run, args.resume)?;
     let (first, total) = (run.steps_taken(), run.settings().steps);
-    let (log_every, check_every) = ((total / 200).max(1), (total / 10).max(1));
+    let check_every = (total / 10).max(1);
     let mut progress = Progress::new("training", first, if run.done() { first } else { total });
-    let (mut since, mut loss) = ((0.0, 0), None);
+    let (mut losses, mut loss) = (Losses::new(total), None);
     let start = Instant::now();
     while !interrupted.load(Ordering::Relaxed)
         && let Some(stepped) = run.step()
     {
-        since = (since.0 + f64::from(stepped.loss), since.1 + 1);
-        if stepped.step.is_multiple_of(log_every) || run.done() {
-            let mean = since.0 / f64::from(since.1);
-            if !mean.is_finite() {
-                return Err(Error::new(Kind::Settings, "training diverged: the loss is not a number")
-                    .at(format!("step {}", stepped.step))
-                    .next("a smaller --lr"));
-            }
-            (since, loss) = ((0.0, 0), Some(mean));
+        if let Some(mean) = losses.add(&stepped, run.done())? {
+            loss = Some(mean);
             progress.at(stepped.step, &format!("loss {mean:.5}"));
             folder.log(stepped.step, mean, start.elapsed().as_secs_f64(), None)?;
         }

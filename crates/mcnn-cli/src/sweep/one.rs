@@ -24,7 +24,7 @@ use mcnn::{
 };
 
 use super::{plan::Settings, results::Line};
-use crate::{actor::Actor, commands::eval::evaluated};
+use crate::{actor::Actor, commands::eval::evaluated, losses::Losses};
 
 /// What all runs share.
 pub struct Shared<'a> {
@@ -87,21 +87,11 @@ fn fill(shared: &Shared, data: &Demonstrations, settings: &Settings, line: &mut 
     let envelope = run.envelope();
     line.lambda = Some(Lambda::Value(envelope.lambda));
     line.half_distance = Some(envelope.half_distance()).filter(|d| d.is_finite());
-    let window = (settings.steps / 200).max(1);
-    let mut since = (0.0, 0_u32);
+    let mut losses = Losses::new(settings.steps);
     while !shared.stopped()
         && let Some(stepped) = run.step()
     {
-        since = (since.0 + f64::from(stepped.loss), since.1 + 1);
-        if stepped.step.is_multiple_of(window) || run.done() {
-            let mean = since.0 / f64::from(since.1);
-            if !mean.is_finite() {
-                return Err(Error::new(Kind::Settings, "training diverged: the loss is not a number")
-                    .at(format!("step {}", stepped.step))
-                    .next("a smaller lr"));
-            }
-            (since, line.loss) = ((0.0, 0), Some(mean));
-        }
+        line.loss = losses.add(&stepped, run.done())?.or(line.loss);
     }
     line.held_out_loss = run.held_out().map(|h| h.loss);
     let policy = run.policy();
