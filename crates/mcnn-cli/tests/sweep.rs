@@ -53,6 +53,14 @@ fn a_sweep_makes_every_run_once_and_the_same_on_any_number_of_threads() {
 }
 
 #[test]
+fn the_runs_listed_can_be_told_apart() {
+    let bench = with_plan(&format!("{PLAN}backbone = [\"mlp\", \"diffusion\"]\n"));
+    let listed = bench.ok("sweep plan.toml --dry-run");
+    let runs: std::collections::BTreeSet<&str> = listed.lines().skip(1).collect();
+    assert!(listed.contains("diffusion") && runs.len() == listed.lines().count() - 1, "{listed}");
+}
+
+#[test]
 fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
     let plan =
         PLAN.replace("[\"gas\", \"random\"]", "[\"all\"]").replace("[\"auto\", \"inf\", 0]", "[\"inf\", 0]");

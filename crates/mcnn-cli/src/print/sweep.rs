@@ -47,8 +47,8 @@ fn described(s: &Settings) -> String {
         (None, f) => f.unwrap_or(0.1).to_string(),
     };
     format!(
-        "{} {}: by {} ({amount}), smooth {}, lambda {}, l {}, {:?}, seed {}",
-        s.task, s.data, s.by, s.smooth, s.lambda, s.l, s.activation, s.seed
+        "{} {}: by {} ({amount}), smooth {}, lambda {}, l {}, {:?}, {:?}, seed {}",
+        s.task, s.data, s.by, s.smooth, s.lambda, s.l, s.backbone, s.activation, s.seed
     )
     .to_lowercase()
 }
