@@ -20,6 +20,7 @@ fn codebook(rng: &mut Rng) -> Codebook {
         scale: Scale { mean: draw(OBS, 3.0), std: vec![0.01, 1.0, 50.0, 0.0, 2.0] },
         states: draw(N * OBS, 3.0),
         actions: draw(N * ACT, 1.0).into_iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
+        following: vec![],
         sources: (0..N as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
         edges: vec![],
         smooth: 1,

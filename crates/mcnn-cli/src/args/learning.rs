@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mcnn::{
-    backbone::{Architecture, DiffusionSettings, Predict, Sampler, Schedule},
+    backbone::{Architecture, DiffusionSettings, Optimiser, Predict, Recipe, Sampler, Schedule},
     data::Step,
     envelope::Activation,
     memory::{Amount, By},
@@ -90,9 +90,8 @@ pub struct TrainArgs {
     /// Rows in a batch.
     #[arg(long, default_value_t = 256)]
     pub batch: usize,
-    /// Learning rate of Adam (the paper's: 3e-4 for mlp; 3e-5 and a million steps for diffusion).
-    #[arg(long, default_value_t = 3e-4)]
-    pub lr: f64,
+    #[command(flatten)]
+    pub optimiser: OptimiserArgs,
     /// Share of whole episodes held out, and measured on.
     #[arg(long, default_value_t = 0.1)]
     pub check_on: f64,
@@ -104,6 +103,45 @@ pub struct TrainArgs {
     pub resume: bool,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// What moves the weights, where it is not what the backbone has by default.
+#[derive(Args, Debug)]
+pub struct OptimiserArgs {
+    /// Learning rate of Adam [default: 3e-4] (the paper's for diffusion: 3e-5, and a million steps).
+    #[arg(long)]
+    pub lr: Option<f64>,
+    /// Share of the weights taken off a step, times the learning rate [default: 0].
+    #[arg(long)]
+    pub weight_decay: Option<f64>,
+    /// Decay of the running means of gradients and of their squares [default: 0.9,0.999].
+    #[arg(long, value_name = "BETA,BETA", value_parser = betas)]
+    pub betas: Option<[f64; 2]>,
+    /// Steps over which the learning rate rises from 0 [default: 0].
+    #[arg(long, value_name = "STEPS")]
+    pub warm_up: Option<u64>,
+    /// Whether the learning rate falls to 0 at the last step along a half cosine [default: false].
+    #[arg(long, value_name = "BOOL")]
+    pub cosine: Option<bool>,
+    /// Norm to which longer gradients are shortened; 0 for no limit [default: 0].
+    #[arg(long, value_name = "NORM")]
+    pub clip: Option<f64>,
+}
+
+impl OptimiserArgs {
+    /// A backbone's recipe, with what was given in its stead.
+    pub fn over(&self, Recipe { lr, optimiser }: Recipe) -> Recipe {
+        Recipe {
+            lr: self.lr.unwrap_or(lr),
+            optimiser: Optimiser {
+                betas: self.betas.unwrap_or(optimiser.betas),
+                weight_decay: self.weight_decay.unwrap_or(optimiser.weight_decay),
+                warm_up: self.warm_up.unwrap_or(optimiser.warm_up),
+                cosine: self.cosine.unwrap_or(optimiser.cosine),
+                clip: self.clip.unwrap_or(optimiser.clip),
+            },
+        }
+    }
 }
 
 /// What only `--backbone diffusion` has.
@@ -185,6 +223,11 @@ fn activation(text: &str) -> Result<Activation, String> {
 
 fn distances(text: &str) -> Result<Distances, String> {
     word(text, "loo or paper")
+}
+
+fn betas(text: &str) -> Result<[f64; 2], String> {
+    let both = text.split_once(',').and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
+    both.ok_or_else(|| "expected two numbers, such as 0.9,0.999".into())
 }
 
 fn schedule(text: &str) -> Result<Schedule, String> {

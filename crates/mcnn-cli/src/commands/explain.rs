@@ -47,7 +47,9 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
             .at(format!("--at {}", args.at))
             .expected(expected));
     };
-    let explanation = policy.explain(data.state(i))?;
+    let explanation = policy.explain(
+        &data.states()[data.episode(data.episode_of(i)).start * data.n_obs()..(i + 1) * data.n_obs()],
+    )?;
     let report = Explained {
         at: args.at,
         name: policy.name(),

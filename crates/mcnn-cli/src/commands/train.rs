@@ -7,6 +7,7 @@ use std::{
 
 use mcnn::{
     Error, Result,
+    backbone::Recipe,
     data::Demonstrations,
     error::Kind,
     file,
@@ -37,6 +38,8 @@ pub struct Trained {
     pub l: f32,
     /// Share of the training rows that train nothing because their memory decides alone.
     pub idle_share: f64,
+    /// Episodes trained on that are shorter than what the network looks back on or proposes ahead; of all trained on.
+    pub short_episodes: [usize; 2],
     pub held_out: Option<HeldOut>,
     pub seed: u64,
     pub resumed_from: Option<u64>,
@@ -69,6 +72,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let data = all_cores(|| read(&args.input.data, args.input.options))??;
     let codebook = file::read_codebook(&args.memories)?;
     let backbone = args.diffusion.backbone(&args.backbone)?;
+    let Recipe { lr, optimiser } = args.optimiser.over(backbone.recipe());
     let settings = TrainSettings {
         backbone,
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.hidden()),
@@ -79,7 +83,8 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         neighbours: args.neighbours,
         steps: args.steps,
         batch: args.batch,
-        lr: args.lr,
+        lr,
+        optimiser,
         check_on: args.check_on,
         seed: Seed(args.seed),
     };
@@ -156,6 +161,7 @@ fn train(args: &TrainArgs, mut run: Run, mut folder: RunFolder, interrupted: &At
         auto: args.lambda == Lambda::Auto,
         l: envelope.l,
         idle_share: run.idle_share(),
+        short_episodes: run.short_episodes(),
         held_out,
         seed: args.seed,
         resumed_from,

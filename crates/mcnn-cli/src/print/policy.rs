@@ -32,9 +32,13 @@ pub fn trained(t: &Trained) -> String {
     if t.idle_share > 0.0 {
         line!(
             out,
-            "  idle       {:.1} % of the training rows, whose memory decides alone",
+            "  idle       {:.1} % of the training steps, whose memory decides alone",
             100.0 * t.idle_share
         );
+    }
+    let [short, all] = t.short_episodes;
+    if short > 0 {
+        line!(out, "  short      {short} of {all} episodes, used as far as they go");
     }
     match &t.held_out {
         None => {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
-    backbone::{Architecture, DiffusionSettings},
+    backbone::{Architecture, DiffusionSettings, Optimiser},
     envelope::Activation,
     error::Kind,
     memory::{Amount, By, LearnSettings},
@@ -50,6 +50,7 @@ struct Plan {
     steps: Option<u64>,
     batch: Option<usize>,
     lr: Option<f64>,
+    optimiser: Option<Optimiser>,
     check_on: Option<f64>,
     episodes: Option<usize>,
     first_seed: Option<u64>,
@@ -121,6 +122,9 @@ pub struct Settings {
     pub steps: u64,
     pub batch: usize,
     pub lr: f64,
+    /// (Results of before there was a choice have Adam.)
+    #[serde(default)]
+    pub optimiser: Optimiser,
     pub check_on: f64,
     pub episodes: usize,
     pub first_seed: u64,
@@ -197,7 +201,8 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             hidden: Vec::new(),
                                             steps: plan.steps.unwrap_or(defaults.steps),
                                             batch: plan.batch.unwrap_or(defaults.batch),
-                                            lr: plan.lr.unwrap_or(defaults.lr),
+                                            lr: 0.0,
+                                            optimiser: Optimiser::ADAM,
                                             check_on: plan.check_on.unwrap_or(defaults.check_on),
                                             episodes: plan.episodes.unwrap_or(100),
                                             first_seed: plan.first_seed.unwrap_or(1000),
@@ -307,9 +312,12 @@ impl Settings {
 
     /// With what the backbone decides.
     fn with_network(self, plan: &Plan) -> Self {
-        let hidden = plan.hidden.clone().unwrap_or_else(|| self.backbone.with(plan.diffusion).hidden());
+        let architecture = self.backbone.with(plan.diffusion);
+        let hidden = plan.hidden.clone().unwrap_or_else(|| architecture.hidden());
         let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
-        Self { hidden, diffusion, ..self }
+        let lr = plan.lr.unwrap_or(architecture.recipe().lr);
+        let optimiser = plan.optimiser.unwrap_or(architecture.recipe().optimiser);
+        Self { hidden, diffusion, lr, optimiser, ..self }
     }
 
     /// Whether nothing in this run is random: all states are copied from, and none held out.
@@ -333,11 +341,21 @@ impl Settings {
                 "steps",
                 "batch",
                 "lr",
+                "optimiser",
                 "distances",
             ],
-            Lambda::Value(0.0) => {
-                &["l", "activation", "backbone", "diffusion", "hidden", "steps", "batch", "lr", "distances"]
-            }
+            Lambda::Value(0.0) => &[
+                "l",
+                "activation",
+                "backbone",
+                "diffusion",
+                "hidden",
+                "steps",
+                "batch",
+                "lr",
+                "optimiser",
+                "distances",
+            ],
             _ if self.by == By::All => &["fraction", "count", "epochs"],
             _ => &[],
         }
@@ -376,6 +394,7 @@ impl Settings {
             steps: self.steps,
             batch: self.batch,
             lr: self.lr,
+            optimiser: self.optimiser,
             check_on: self.check_on,
             seed: Seed(self.seed),
         }

@@ -2,28 +2,25 @@
 //! whatever it proposes is held by the same envelope, on its first day.
 //!
 //! A backbone is a file (or folder) here that has it twice: as plain numbers that act ([`Mlp`], [`Diffusion`]) and as
-//! Burn's module that is trained ([`MlpNet`], [`DiffusionNet`]). This file is all that the other rooms see of them: an
-//! [`Architecture`] says which and how, a [`Backbone`] acts, a [`Net`] is trained. Another one is another file, and an
-//! arm in each `match` here.
+//! Burn's module that is trained ([`MlpNet`], [`DiffusionNet`]). This file and `net.rs` are all that the other rooms see of
+//! them: an [`Architecture`] says which and how, a [`Backbone`] acts in an [`Episode`], a [`Net`] is trained. Another one is
+//! another file, and an arm in each `match` of those two.
 
 mod diffusion;
+mod episode;
 mod layers;
 mod mlp;
+mod net;
 
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings, Draws, Level, Predict, Sampler, Schedule};
+pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
+pub use net::{Batch, Net, Optimiser, Proposed, Recipe};
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::Result,
-    seed::{Rng, Seed},
-};
+use crate::{error::Result, seed::Seed};
 
 /// Which backbone, with the settings of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -64,6 +61,20 @@ impl Architecture {
         }
     }
 
+    /// What it looks back on, and how far it proposes ahead.
+    pub fn span(&self) -> Span {
+        match self {
+            Architecture::Mlp | Architecture::Diffusion(_) => Span::ONE,
+        }
+    }
+
+    /// How it is trained where nothing else is asked for.
+    pub fn recipe(&self) -> Recipe {
+        match self {
+            Architecture::Mlp | Architecture::Diffusion(_) => Recipe { lr: 3e-4, optimiser: Optimiser::ADAM },
+        }
+    }
+
     /// A network of random weights.
     ///
     /// # Panics
@@ -87,27 +98,6 @@ pub enum Backbone {
     Mlp(Mlp),
     /// Denoising diffusion, from the standardised state.
     Diffusion(Diffusion),
-}
-
-/// What changes in an episode of a backbone: buffers that grow once, and the random numbers it draws.
-#[derive(Debug)]
-pub struct Episode {
-    rng: Rng,
-    buffers: (Vec<f32>, Vec<f32>),
-    noisy: Vec<f32>,
-    fixed: Vec<f32>,
-}
-
-impl Episode {
-    /// A new episode. `seed` decides whatever is random in it.
-    pub fn new(seed: Seed) -> Self {
-        Self { rng: seed.rng(), buffers: Default::default(), noisy: Vec::new(), fixed: Vec::new() }
-    }
-
-    /// What was proposed last, before it was held: `[n_act]`, or nothing where nothing proposes.
-    pub fn proposal(&self) -> &[f32] {
-        &self.buffers.1
-    }
 }
 
 impl Backbone {
@@ -134,20 +124,33 @@ impl Backbone {
         matches!(self, Backbone::Diffusion(_))
     }
 
-    /// Proposes an action for an observation (`[n_obs]`, standardised), left in the episode as
-    /// [`proposal`](Episode::proposal). `hold` is told a dimension of the action and a proposal for it, and answers with
-    /// what would count: a backbone that goes by its own proposals goes by them as held.
+    /// What it looks back on, and how far it proposes ahead.
+    pub fn span(&self) -> Span {
+        self.architecture().map_or(Span::ONE, |architecture| architecture.span())
+    }
+
+    /// Takes note of the newest observation of an episode (`[n_obs]`, standardised). Every observation is shown, whether
+    /// or not a proposal is wanted for it.
+    pub fn see(&self, observation: &[f32], episode: &mut Episode) {
+        episode.see(observation, self.span().window);
+    }
+
+    /// Proposes `horizon` actions from the newest observation on, left in the episode as
+    /// [`proposal`](Episode::proposal). `hold` is told a number's place in the proposal (`[horizon, n_act]`) and a proposal
+    /// for it, and answers with what would count: a backbone that goes by its own proposals goes by them as held.
     ///
     /// # Panics
-    /// If the observation has another width.
-    pub fn propose(&self, observation: &[f32], episode: &mut Episode, hold: &dyn Fn(usize, f32) -> f32) {
+    /// If nothing was seen, or observations of another width were.
+    pub fn propose(&self, episode: &mut Episode, hold: &dyn Fn(usize, f32) -> f32) {
+        let seen = std::mem::take(&mut episode.seen); // lent for the call, and put back
         match self {
             Backbone::Nothing => {}
             Backbone::Mlp(mlp) => {
-                mlp.propose(observation, &mut episode.buffers);
+                mlp.propose(&seen, &mut episode.buffers);
             }
-            Backbone::Diffusion(diffusion) => diffusion.propose(observation, episode, hold),
+            Backbone::Diffusion(diffusion) => diffusion.propose(&seen, episode, hold),
         }
+        episode.seen = seen;
     }
 
     /// Moves the weights towards those of another network of the same kind, of which a share `1 - kept` is taken.
@@ -183,55 +186,5 @@ impl Backbone {
             Architecture::Mlp => Backbone::Mlp(Mlp(Layers::take("", arrays)?)),
             Architecture::Diffusion(settings) => Backbone::Diffusion(Diffusion::take(settings, arrays)?),
         })
-    }
-}
-
-/// A backbone as it is trained.
-#[derive(Module, Debug)]
-pub enum Net {
-    /// A multi-layer perceptron.
-    Mlp(MlpNet),
-    /// Denoising diffusion.
-    Diffusion(DiffusionNet),
-}
-
-/// What a network in training proposes for a batch.
-#[derive(Debug)]
-pub struct Proposed {
-    /// Proposals, before they are held: `[batch, n_act]`.
-    pub proposal: Tensor<2>,
-    /// What the squared errors of the held proposals count, `[batch, n_act]`; all the same where there are none.
-    pub weights: Option<Tensor<2>>,
-}
-
-impl Net {
-    /// The network with the numbers of `backbone`, on a device; `None` for nothing. Its parameters are numbered in an order
-    /// of their own, so that an optimiser's state finds them again after a restart.
-    pub fn new(backbone: &Backbone, device: &Device) -> Option<Self> {
-        match backbone {
-            Backbone::Nothing => None,
-            Backbone::Mlp(mlp) => Some(Net::Mlp(MlpNet::new(mlp, device))),
-            Backbone::Diffusion(diffusion) => Some(Net::Diffusion(DiffusionNet::new(diffusion, device))),
-        }
-    }
-
-    /// The numbers as they are now.
-    pub fn numbers(&self) -> Backbone {
-        match self {
-            Net::Mlp(net) => Backbone::Mlp(net.numbers()),
-            Net::Diffusion(net) => Backbone::Diffusion(net.numbers()),
-        }
-    }
-
-    /// Proposals for the observations of a batch (`[batch, n_obs]`), to be trained towards its actions (`[batch, n_act]`,
-    /// row by row). `seed` decides whatever is random in them.
-    pub fn propose(&self, observations: Tensor<2>, actions: &[f32], seed: Seed) -> Proposed {
-        match self {
-            Net::Mlp(net) => Proposed { proposal: net.forward(observations), weights: None },
-            Net::Diffusion(net) => {
-                let draws = net.draw(observations.dims()[0], actions.len(), seed);
-                net.propose(observations, actions, &draws)
-            }
-        }
     }
 }

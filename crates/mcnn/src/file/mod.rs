@@ -258,6 +258,10 @@ fn put_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
     bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
     bundle.put("memory.states", vec![n, codebook.n_obs()], Array::F32(parts.states.clone()));
     bundle.put("memory.actions", vec![n, codebook.n_act()], Array::F32(parts.actions.clone()));
+    if !parts.following.is_empty() {
+        let shape = vec![n, codebook.horizon() - 1, codebook.n_act()];
+        bundle.put("memory.following", shape, Array::F32(parts.following.clone()));
+    }
     let sources = parts.sources.iter().flat_map(|s| [s.episode, s.step]).collect();
     bundle.put("memory.sources", vec![n, 2], Array::U32(sources));
     bundle.put("memory.edges", vec![parts.edges.len(), 2], Array::U32(parts.edges.concat()));
@@ -278,6 +282,7 @@ fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
         scale: Scale { mean: mean.1, std: std.1 },
         states: bundle.f32("memory.states", 2)?.1,
         actions: bundle.f32("memory.actions", 2)?.1,
+        following: bundle.f32s("memory.following").remove("").map_or(Vec::new(), |(_, values)| values),
         sources: pairs(bundle.u32("memory.sources")?)
             .into_iter()
             .map(|[episode, step]| Step { episode, step })

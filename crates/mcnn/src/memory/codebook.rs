@@ -26,6 +26,9 @@ pub struct CodebookParts {
     pub states: Vec<f32>,
     /// The memories' actions, each in [-1, 1]: `[n, n_act]`.
     pub actions: Vec<f32>,
+    /// The actions that followed each memory's, for policies that act ahead: `[n, horizon - 1, n_act]`; none where nothing
+    /// acts ahead.
+    pub following: Vec<f32>,
     /// Where each memory comes from: `[n]`.
     pub sources: Vec<Step>,
     /// The graph: pairs of memories, smaller number first, in order, each once.
@@ -76,7 +79,13 @@ impl Codebook {
         if !parts.scale.std.iter().all(|&s| s >= 0.0) {
             return bad("a codebook with a standard deviation below 0".into());
         }
-        if !parts.actions.iter().all(|a| a.abs() <= 1.0) {
+        if !parts.following.len().is_multiple_of(parts.actions.len()) {
+            return bad(format!(
+                "a codebook whose parts disagree: {} following action numbers for {n} memories with actions of {n_act}",
+                parts.following.len()
+            ));
+        }
+        if !parts.actions.iter().chain(&parts.following).all(|a| a.abs() <= 1.0) {
             return bad("a codebook with actions outside [-1, 1]".into());
         }
         if parts.smooth == 0 || !parts.edges.iter().all(|&[a, b]| a < b && (b as usize) < n) {

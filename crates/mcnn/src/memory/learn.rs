@@ -106,6 +106,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         scale,
         states: chosen.rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: actions.concat(),
+        following: Vec::new(),
         sources: chosen.rows.iter().map(|&i| data.step(i)).collect(),
         edges: chosen.edges,
         smooth: settings.smooth,
@@ -167,14 +168,24 @@ fn smoothed(data: &Demonstrations, table: &Table, rows: &[f32], row: usize, k: u
     if k == 1 {
         return data.action(row).to_vec();
     }
+    mean_action(data, &near(table, &rows[row * data.n_obs()..][..data.n_obs()], k))
+}
+
+/// The `k` rows nearest to a scaled state.
+pub(super) fn near(table: &Table, state: &[f32], k: usize) -> Vec<usize> {
     let mut hits = Vec::new();
-    table.k_nearest(&rows[row * data.n_obs()..][..data.n_obs()], k, &mut hits);
+    table.k_nearest(state, k, &mut hits);
+    hits.into_iter().map(|hit| hit.index).collect()
+}
+
+/// The mean action of some steps, at least one.
+pub(super) fn mean_action(data: &Demonstrations, steps: &[usize]) -> Vec<f32> {
     let mut mean = vec![0.0_f64; data.n_act()];
-    for hit in &hits {
-        mean.iter_mut().zip(data.action(hit.index)).for_each(|(m, &a)| *m += f64::from(a));
+    for &i in steps {
+        mean.iter_mut().zip(data.action(i)).for_each(|(m, &a)| *m += f64::from(a));
     }
     // A mean of numbers in [-1, 1] can round past 1 by its last place.
-    mean.into_iter().map(|m| ((m / hits.len() as f64) as f32).clamp(-1.0, 1.0)).collect()
+    mean.into_iter().map(|m| ((m / steps.len() as f64) as f32).clamp(-1.0, 1.0)).collect()
 }
 
 impl Codebook {

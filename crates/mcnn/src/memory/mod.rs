@@ -3,6 +3,7 @@
 
 mod choose;
 mod codebook;
+mod following;
 mod gas;
 mod learn;
 mod recall;

@@ -62,17 +62,26 @@ pub struct Explanation {
 pub const SAMPLES: usize = 16;
 
 impl Policy {
-    /// Explains the action for an observation (`[n_obs]`, the data's own units).
+    /// Explains the action for the last of some observations (`[1 or more, n_obs]`, the data's own units): those of an
+    /// episode up to the one explained, of which a policy that looks back sees as many as it does when acting. A policy that
+    /// acts ahead is asked anew for it.
     ///
     /// # Errors
-    /// If the observation has numbers that are NaN or infinite.
+    /// If an observation has numbers that are NaN or infinite.
     ///
     /// # Panics
-    /// If the width is wrong.
-    pub fn explain(&self, observation: &[f32]) -> Result<Explanation> {
+    /// If there is no observation, or the width is wrong.
+    pub fn explain(&self, observations: &[f32]) -> Result<Explanation> {
+        let n_obs = self.codebook.n_obs();
+        assert!(!observations.is_empty(), "an explanation of no observation");
+        let skipped = (observations.len() / n_obs).saturating_sub(self.backbone.span().window) * n_obs;
         let mut session = self.session();
-        let mut action = vec![0.0; self.codebook.n_act()];
-        let held = session.act(observation, &mut action)?;
+        for observation in observations[skipped..].chunks(n_obs) {
+            session.see(observation)?;
+        }
+        let n_act = self.codebook.n_act();
+        let held = session.propose();
+        let action = session.queue[..n_act].to_vec();
         let (_, runner_up) = self.codebook.recall_two(&session.state);
         let nearby = |r: crate::memory::Recalled| Nearby {
             memory: r.memory,
@@ -84,9 +93,8 @@ impl Policy {
         let mut samples = vec![action.clone()];
         if self.backbone.draws() {
             for _ in 1..SAMPLES {
-                let mut sample = action.clone();
-                session.act(observation, &mut sample)?;
-                samples.push(sample);
+                session.propose();
+                samples.push(session.queue[..n_act].to_vec());
             }
         }
         let spread = |k: usize| {

@@ -74,6 +74,17 @@ impl Policy {
             }
             _ => {}
         }
+        if neighbours > 1 && backbone.span().horizon > 1 {
+            return Err(Error::new(Kind::Settings, "a policy that acts ahead is held by one memory")
+                .at("--neighbours")
+                .expected("1")
+                .found(neighbours.to_string()));
+        }
+        if codebook.horizon() < backbone.span().horizon {
+            return Err(Error::new(Kind::Mismatch, "the network acts further ahead than the memories go")
+                .expected(format!("memories with {} actions each", backbone.span().horizon))
+                .found(codebook.horizon().to_string()));
+        }
         Ok(Self { codebook, envelope, backbone, neighbours, origin: Origin::default() })
     }
 
@@ -137,24 +148,30 @@ impl Policy {
 
     /// Starts an episode. `seed` decides whatever is random in acting.
     pub fn session_of(&self, seed: Seed) -> Session<'_> {
+        let span = self.backbone.span();
         Session {
             policy: self,
             state: self.codebook.scaled_buffer(),
-            remembered: vec![0.0; self.codebook.n_act()],
+            remembered: vec![0.0; span.horizon * self.codebook.n_act()],
             last: 0,
             episode: backbone::Episode::new(seed.fork("proposals")),
+            queue: vec![0.0; span.executed * self.codebook.n_act()],
+            held: None,
         }
     }
 }
 
-/// One episode of a policy: the buffers it acts with. Nothing is allocated from the second action on.
+/// One episode of a policy: the buffers it acts with. Nothing is allocated from the second action on (of a policy that acts
+/// ahead, from the second proposal on).
 #[derive(Debug)]
 pub struct Session<'a> {
     policy: &'a Policy,
-    state: Scaled,
-    remembered: Vec<f32>,
-    last: usize, // the last memory recalled: where the next search begins
+    state: Scaled,        // the newest observation
+    remembered: Vec<f32>, // [horizon, n_act], the memory's action and those that followed it
+    last: usize,          // the last memory recalled: where the next search begins
     episode: backbone::Episode,
+    queue: Vec<f32>,    // [executed, n_act], held actions
+    held: Option<Held>, // what held them; `ahead` is that of the action given last
 }
 
 /// What held an action: the memory it is near, and the region around it.
@@ -166,11 +183,14 @@ pub struct Held {
     pub source: Step,
     /// The permissible region at that distance.
     pub region: Region,
+    /// Of a policy that acts ahead: steps since the state that was recalled for. The action is held by the one that followed
+    /// the memory by as many steps. 0 for all others.
+    pub ahead: usize,
 }
 
 impl Session<'_> {
     /// Acts: writes the action (`[n_act]`, within the permissible region) for an observation (`[n_obs]`, the data's
-    /// own units) and says what held it.
+    /// own units) and says what held it. A policy that acts ahead goes on with what it proposed, until that is used up.
     ///
     /// # Errors
     /// If the observation has numbers that are NaN or infinite.
@@ -178,9 +198,30 @@ impl Session<'_> {
     /// # Panics
     /// If a width is wrong.
     pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Held> {
-        let Policy { codebook, envelope, backbone, neighbours, .. } = self.policy;
+        let n_act = self.policy.codebook.n_act();
+        assert_eq!(action.len(), n_act, "an action of another width than the policy's");
+        self.see(observation)?;
+        let next = self.held.map_or(usize::MAX, |held| held.ahead + 1);
+        let held = match self.held {
+            Some(held) if next * n_act < self.queue.len() => Held { ahead: next, ..held },
+            _ => self.propose(),
+        };
+        self.held = Some(held);
+        action.copy_from_slice(&self.queue[held.ahead * n_act..][..n_act]);
+        Ok(held)
+    }
+
+    /// Takes note of an observation (`[n_obs]`, the data's own units) without acting on it: one that came before acting
+    /// began, for a policy that looks back.
+    ///
+    /// # Errors
+    /// If it has numbers that are NaN or infinite.
+    ///
+    /// # Panics
+    /// If its width is wrong.
+    pub fn see(&mut self, observation: &[f32]) -> Result<()> {
+        let Policy { codebook, backbone, .. } = self.policy;
         assert_eq!(observation.len(), codebook.n_obs(), "an observation of another width than the policy's");
-        assert_eq!(action.len(), codebook.n_act(), "an action of another width than the policy's");
         if let Some(k) = observation.iter().position(|v| !v.is_finite()) {
             return Err(Error::new(Kind::Data, "an observation that cannot be acted on")
                 .at(format!("dimension {k}"))
@@ -188,10 +229,19 @@ impl Session<'_> {
                 .found(observation[k].to_string()));
         }
         codebook.scale(observation, &mut self.state);
+        backbone.see(self.state.values(), &mut self.episode);
+        Ok(())
+    }
+
+    /// Fills the queue with what is held of a proposal for the newest observation.
+    fn propose(&mut self) -> Held {
+        let Policy { codebook, envelope, backbone, neighbours, .. } = self.policy;
         let recalled = if *neighbours == 1 {
             let recalled = codebook.recall_from(&self.state, self.last);
             self.last = recalled.memory;
-            self.remembered.copy_from_slice(codebook.action(recalled.memory));
+            for (ahead, to) in self.remembered.chunks_exact_mut(codebook.n_act()).enumerate() {
+                to.copy_from_slice(codebook.action_after(recalled.memory, ahead));
+            }
             recalled
         } else {
             blend(codebook, &self.state, *neighbours, &mut self.remembered)
@@ -199,15 +249,16 @@ impl Session<'_> {
         let region = envelope.region(recalled.distance);
         let remembered = &self.remembered;
         let hold = |k: usize, g: f32| region.hold(remembered[k], envelope.activation.apply(g));
-        backbone.propose(self.state.values(), &mut self.episode, &hold);
-        for (k, f) in action.iter_mut().enumerate() {
+        backbone.propose(&mut self.episode, &hold);
+        for (k, f) in self.queue.iter_mut().enumerate() {
             *f = hold(k, self.episode.proposal().get(k).copied().unwrap_or(0.0));
         }
-        Ok(Held { recalled, source: codebook.source(recalled.memory), region })
+        Held { recalled, source: codebook.source(recalled.memory), region, ahead: 0 }
     }
 }
 
-/// Writes the mean action over the `k` nearest memories, weighted by exp(-d), and answers with the nearest.
+/// Writes the mean action over the `k` nearest memories, weighted by exp(-d), and answers with the nearest. No policy that
+/// acts ahead has several.
 fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Recalled {
     let near = codebook.recall_many(state, k);
     let unit = Envelope { lambda: 1.0, l: 1.0, activation: crate::envelope::Activation::Clamp };

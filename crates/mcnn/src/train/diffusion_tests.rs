@@ -78,15 +78,16 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             (layers(&[16, 32, 16], &torch.start.time), layers(&body_widths, &torch.start.body));
         let mut net = DiffusionNet::new(&Diffusion::new(diffusion, time, body).unwrap(), &run.device);
         let which: Vec<usize> = (0..12).collect();
-        let states = run.batch(&run.rows.states, &which);
+        let rows = run.rows.gather(&run.codebook, &which);
 
         let mut losses = Vec::new();
         for k in 0..expected.losses.len() {
-            let proposed = net.propose(states.clone(), &problem.actions, &draws[k % draws.len()]);
+            let proposed =
+                net.propose(run.batch(&rows).observations, &problem.actions, &draws[k % draws.len()]);
             if k == 0 && expected.predict == Predict::Action {
                 close(&values(proposed.proposal.clone().reshape([24])), &expected.output, 2e-5, "output");
             }
-            let loss = run.held_loss(proposed, &which);
+            let loss = run.held_loss(proposed, &rows);
             let gradients = GradientsParams::from_grads(loss.backward(), &net);
             if k == 0 {
                 let of = |id: u64| gradients.get::<1>(ParamId::from(id)).unwrap();

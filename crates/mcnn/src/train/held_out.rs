@@ -1,12 +1,15 @@
 //! The error on episodes held out, by distance to memory.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::{backbone::Episode, data::Demonstrations, memory::Recalled, policy::Policy, seed::Seed};
 
 /// Mean squared errors on held-out states. Each state is held by the nearest memory from another episode: where the
 /// memories were learned on all the data, those of the state's own episode would flatter. Where actions are drawn, one is
-/// drawn for each state, by the seed and the state alone.
+/// drawn for each state, by the seed and the state alone. Of a policy that acts ahead, all the actions that would be executed
+/// from the state count, as far as its episode goes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HeldOut {
     /// States.
@@ -40,26 +43,35 @@ struct Row(f32, f32, [f64; 2], Option<f64>);
 impl HeldOut {
     pub(super) fn measure(policy: &Policy, data: &Demonstrations, seed: Seed) -> Self {
         let codebook = policy.codebook();
-        let episodes: Vec<u32> = (0..data.n_episodes())
-            .flat_map(|k| std::iter::repeat_n(data.number(k), data.episode(k).len()))
-            .collect();
+        let span = policy.backbone().span();
+        let episodes: Vec<usize> =
+            (0..data.n_episodes()).flat_map(|k| std::iter::repeat_n(k, data.episode(k).len())).collect();
         let mut rows = codebook.map_states(data, |i, state| {
+            let number = data.number(episodes[i]);
             let Recalled { memory, distance } =
-                codebook.recall_elsewhere(state, episodes[i]).unwrap_or_else(|| codebook.recall(state));
+                codebook.recall_elsewhere(state, number).unwrap_or_else(|| codebook.recall(state));
             let (region, activation) = (policy.envelope().region(distance), policy.envelope().activation);
-            let remembered = codebook.action(memory);
+            let Range { start, end } = data.episode(episodes[i]);
+            let wanted = &data.actions()[i * data.n_act()..end.min(i + span.executed) * data.n_act()];
+            let remembered: Vec<f32> =
+                (0..span.horizon).flat_map(|ahead| codebook.action_after(memory, ahead)).copied().collect();
             // What comes of proposals that are held, in acting and on their way, by a rule.
             let acted = |hold: &dyn Fn(usize, f32) -> f32| {
                 let mut episode = Episode::new(seed.nth(i as u64));
-                policy.backbone().propose(state.values(), &mut episode, hold);
+                let mut seen = codebook.scaled_buffer();
+                for j in start.max((i + 1).saturating_sub(span.window))..=i {
+                    codebook.scale(data.state(j), &mut seen);
+                    policy.backbone().see(seen.values(), &mut episode);
+                }
+                policy.backbone().propose(&mut episode, hold);
                 let proposal = episode.proposal();
-                (0..data.n_act())
+                (0..wanted.len())
                     .map(|k| hold(k, proposal.get(k).copied().unwrap_or(0.0)))
                     .collect::<Vec<f32>>()
             };
             let error = |f: &dyn Fn(usize) -> f32| {
-                let squares = data.action(i).iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
-                squares.sum::<f64>() / data.n_act() as f64
+                let squares = wanted.iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
+                squares.sum::<f64>() / wanted.len() as f64
             };
             let held = acted(&|k, g| region.hold(remembered[k], activation.apply(g)));
             let network = policy.backbone().widths().map(|_| {

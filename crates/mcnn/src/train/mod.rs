@@ -3,6 +3,7 @@
 //! a [`Run`] is stepped, and each step returns what happened.
 
 mod held_out;
+mod optimiser;
 mod rows;
 mod settings;
 
@@ -10,19 +11,19 @@ pub use held_out::{Bin, HeldOut};
 pub use settings::{Distances, Lambda, TrainSettings};
 
 use burn::{
-    optim::{AdamConfig, GradientsParams, ModuleOptimizer},
+    optim::{GradientsParams, ModuleOptimizer},
     tensor::{Bytes, Device, Tensor, TensorData},
 };
 
 use crate::{
-    backbone::{Net, Proposed},
+    backbone::{Batch, Net, Proposed},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
     memory::Codebook,
     policy::{Backbone, Origin, Policy},
 };
-use rows::{Order, Rows, gather};
+use rows::{Gathered, Order, Rows};
 
 /// A training run: stepped by its caller, and at any step a policy.
 pub struct Run {
@@ -46,7 +47,7 @@ pub struct Stepped {
     /// Steps taken so far, this one included.
     pub step: u64,
     /// Mean squared error of the held action on the batch, before the step; where diffusion predicts noise, of the noise
-    /// that the held action implies.
+    /// that the held action implies. A loss of the network's own is added.
     pub loss: f32,
 }
 
@@ -71,10 +72,13 @@ impl Run {
     /// Prepares a run.
     ///
     /// # Errors
-    /// If the memories were learned on other data, or a setting is out of range.
+    /// If the memories were learned on other data, a setting is out of range, or no episode is as long as what the network
+    /// looks back on or proposes ahead.
     pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
         settings.check()?;
         codebook.check_data(data)?;
+        let span = settings.backbone.span();
+        let codebook = if span.horizon > 1 { codebook.with_following(data, span.horizon)? } else { codebook };
         let (train, held_out) = data.split(settings.check_on, settings.seed.fork("held out"));
         let lambda = match settings.lambda {
             Lambda::Value(lambda) => lambda,
@@ -86,7 +90,15 @@ impl Run {
                 .at("--lambda, --l")
                 .found(format!("{lambda}, {}", settings.l)));
         }
-        let rows = Rows::new(&train, &codebook, envelope, settings.distances);
+        let rows = Rows::new(&train, &codebook, envelope, settings.distances, span);
+        if let [short, all] = rows.short()
+            && short == all
+        {
+            return Err(Error::new(Kind::Data, "no episode is long enough for this network")
+                .expected(format!("an episode of {} steps or more", span.window.max(span.horizon)))
+                .found(format!("{all} shorter ones"))
+                .next("choose a shorter window or horizon, or another backbone"));
+        }
         let device = Device::flex().autodiff();
         let start = if lambda == 0.0 {
             Backbone::Nothing
@@ -97,7 +109,7 @@ impl Run {
         let net = Net::new(&start, &device);
         let average = (net.is_some() && settings.backbone.ema() > 0.0).then_some(start);
         let order = Order::new(rows.n, settings.seed.fork("order"));
-        let optimiser = optimiser();
+        let optimiser = optimiser::of(&settings.optimiser, net.as_ref());
         let data = data.fingerprint();
         Ok(Self {
             settings,
@@ -166,8 +178,9 @@ impl Run {
             }
             *net = Net::new(&checkpoint.network, &run.device).expect("a network of those shapes");
             run.average = checkpoint.average;
-            run.optimiser =
-                optimiser().from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser)).map_err(|e| {
+            run.optimiser = optimiser::of(&run.settings.optimiser, run.net.as_ref())
+                .from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser))
+                .map_err(|e| {
                     Error::new(Kind::File, "the checkpoint's optimiser cannot be read")
                         .found(e.to_string())
                         .next("start anew with --force")
@@ -188,9 +201,7 @@ impl Run {
         let net = self.net.take()?;
         let which = self.order.batch(self.step, self.settings.batch);
         let loss = self.loss(&net, &which);
-        let gradients = GradientsParams::from_grads(loss.backward(), &net);
-        let net = self.optimiser.step(self.settings.lr, net, gradients);
-        self.step += 1;
+        let net = self.descend(net, &loss);
         if let Some(average) = &mut self.average {
             average.blend(&net.numbers(), kept(self.settings.backbone.ema(), self.step));
         }
@@ -198,30 +209,55 @@ impl Run {
         Some(Stepped { step: self.step, loss: loss.into_scalar::<f32>() })
     }
 
-    /// The mean squared error of the held actions on some rows.
-    fn loss(&self, net: &Net, which: &[usize]) -> Tensor<1> {
-        let states = self.batch(&self.rows.states, which);
-        let actions = gather(&self.rows.targets, self.rows.n, which);
-        let seed = self.settings.seed.fork("proposals").nth(self.step);
-        self.held_loss(net.propose(states, &actions, seed), which)
+    /// Takes the step downhill from a loss.
+    fn descend(&mut self, net: Net, loss: &Tensor<1>) -> Net {
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        let gradients = optimiser::clipped(gradients, &net, self.settings.optimiser.clip);
+        let net = self.optimiser.step(optimiser::rate(&self.settings, self.step), net, gradients);
+        self.step += 1;
+        net
     }
 
-    /// The same of given proposals.
-    fn held_loss(&self, Proposed { proposal, weights }: Proposed, which: &[usize]) -> Tensor<1> {
+    /// The loss on some samples.
+    fn loss(&self, net: &Net, which: &[usize]) -> Tensor<1> {
+        let rows = self.rows.gather(&self.codebook, which);
+        let seed = self.settings.seed.fork("proposals").nth(self.step);
+        self.held_loss(net.propose(self.batch(&rows), seed), &rows)
+    }
+
+    /// What a network is asked of some samples.
+    fn batch<'a>(&self, rows: &'a Gathered) -> Batch<'a> {
+        let observations = self.tensor(&rows.observations, self.codebook.n_obs());
+        Batch { observations, actions: &rows.targets, real: &rows.real }
+    }
+
+    /// The loss of given proposals: the mean squared error of what is held of them, over the places that were demonstrated,
+    /// and the network's own.
+    fn held_loss(&self, proposed: Proposed, rows: &Gathered) -> Tensor<1> {
+        let Proposed { proposal, weights, own } = proposed;
+        let n_act = self.codebook.n_act();
         let activated = activate(proposal, self.settings.activation, slope(self.step));
-        let action = self.batch(&self.rows.anchors, which) + self.batch(&self.rows.radii, which) * activated;
-        let squares = (action - self.batch(&self.rows.targets, which)).square();
-        match weights {
-            Some(weights) => (squares * weights).mean(),
-            None => squares.mean(),
+        let action = self.tensor(&rows.anchors, n_act) + self.tensor(&rows.radii, 1) * activated;
+        let mut squares = (action - self.tensor(&rows.targets, n_act)).square();
+        if let Some(weights) = weights {
+            squares = squares * weights;
+        }
+        let real = rows.real.iter().filter(|real| **real).count();
+        let held = if real == rows.real.len() {
+            squares.mean()
+        } else {
+            let counts: Vec<f32> = rows.real.iter().map(|real| f32::from(u8::from(*real))).collect();
+            (squares * self.tensor(&counts, 1)).sum() / (real * n_act) as f32
+        };
+        match own {
+            Some(own) => held + own,
+            None => held,
         }
     }
 
-    /// Rows as a tensor.
-    fn batch(&self, from: &[f32], which: &[usize]) -> Tensor<2> {
-        let values = gather(from, self.rows.n, which);
-        let shape = [which.len(), values.len() / which.len()];
-        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    /// Rows of numbers as a tensor.
+    fn tensor(&self, values: &[f32], width: usize) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [values.len() / width, width]), &self.device)
     }
 
     /// Whether all steps have been taken (at once, where lambda is 0 and there is nothing to train).
@@ -244,9 +280,15 @@ impl Run {
         self.envelope
     }
 
-    /// The share of training rows that train nothing, because their memory decides alone (radius 0).
+    /// The share of training steps that train nothing, because their memory decides alone (radius 0).
     pub fn idle_share(&self) -> f64 {
-        self.rows.radii.iter().filter(|&&r| r == 0.0).count() as f64 / self.rows.n as f64
+        self.rows.idle_share()
+    }
+
+    /// Episodes trained on that are shorter than what the network looks back on or proposes ahead (they are used as far as
+    /// they go), and all episodes trained on.
+    pub fn short_episodes(&self) -> [usize; 2] {
+        self.rows.short()
     }
 
     /// The policy as it is now.
@@ -296,11 +338,6 @@ impl Run {
 fn kept(decay: f64, step: u64) -> f32 {
     let step = step as f64;
     decay.min(step / (step + 9.0)) as f32
-}
-
-/// Adam with PyTorch's defaults (Burn's own epsilon is 1e-5).
-fn optimiser() -> ModuleOptimizer {
-    AdamConfig::new().with_epsilon(1e-8).init()
 }
 
 /// sigma on a batch. The clamp has slope `slope` outside [-1, 1]: clamp(u) + slope (u - clamp(u)).

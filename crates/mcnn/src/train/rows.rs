@@ -1,15 +1,46 @@
 //! The training rows, and the order in which they are trained on.
 
 use super::Distances;
-use crate::{data::Demonstrations, envelope::Envelope, memory::Codebook, seed::Seed};
+use crate::{
+    backbone::Span,
+    data::Demonstrations,
+    envelope::{Envelope, Region},
+    memory::Codebook,
+    seed::Seed,
+};
 
-/// The training rows, ready to be gathered into batches.
+/// The training steps, and the samples of them that batches are made of.
+///
+/// A sample is a window of observations and a demonstrated action for each of its places. Where every observation of a window
+/// is proposed for, windows lie wholly inside an episode and start at each of its steps, and a place is held by the memory
+/// of its own observation; else a window ends on each step of an episode, repeating the first where it would begin before it,
+/// and its places, from the step itself on, are held by the memory of that step and the actions that followed it.
 pub struct Rows {
-    pub n: usize,
-    pub states: Vec<f32>,  // [n, n_obs], standardised
-    pub targets: Vec<f32>, // [n, n_act]
-    pub anchors: Vec<f32>, // [n, n_act]
-    pub radii: Vec<f32>,   // [n]
+    pub n: usize, // samples
+    n_obs: usize,
+    n_act: usize,
+    span: Span,
+    states: Vec<f32>,     // [steps, n_obs], standardised
+    targets: Vec<f32>,    // [steps, n_act]
+    memories: Vec<usize>, // [steps], what holds each
+    regions: Vec<Region>, // [steps]
+    ends: Vec<usize>,     // [episodes], exclusive
+    samples: Vec<Sample>,
+}
+
+/// A window of steps.
+struct Sample {
+    step: usize, // the first of the window where every one is proposed for, else the last
+    episode: usize,
+}
+
+/// A batch of rows.
+pub struct Gathered {
+    pub observations: Vec<f32>, // [batch, window, n_obs]
+    pub targets: Vec<f32>,      // [batch, places, n_act]
+    pub anchors: Vec<f32>,      // [batch, places, n_act]
+    pub radii: Vec<f32>,        // [batch, places]
+    pub real: Vec<bool>,        // [batch, places]: not beyond the end of the episode
 }
 
 impl Rows {
@@ -18,6 +49,7 @@ impl Rows {
         codebook: &Codebook,
         envelope: Envelope,
         distances: Distances,
+        span: Span,
     ) -> Self {
         let elsewhere = match distances {
             Distances::Paper => Vec::new(),
@@ -25,27 +57,81 @@ impl Rows {
         };
         let rows = codebook.map_states(train, |i, state| {
             let recalled = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.recall(state));
-            let region = envelope.region(recalled.distance);
-            let anchor =
-                codebook.action(recalled.memory).iter().map(|&a| region.anchor(a)).collect::<Vec<_>>();
-            (state.values().to_vec(), anchor, region.radius)
+            (state.values().to_vec(), recalled.memory, envelope.region(recalled.distance))
         });
+        let samples: Vec<Sample> = (0..train.n_episodes())
+            .flat_map(|episode| {
+                let steps = train.episode(episode);
+                let last = if span.every {
+                    steps.end.saturating_sub(span.window).max(steps.start)
+                } else {
+                    steps.end - 1
+                };
+                (steps.start..=last).map(move |step| Sample { step, episode })
+            })
+            .collect();
         Self {
-            n: train.n_steps(),
+            n: samples.len(),
+            n_obs: train.n_obs(),
+            n_act: train.n_act(),
+            span,
             states: rows.iter().flat_map(|r| &r.0).copied().collect(),
             targets: train.actions().to_vec(),
-            anchors: rows.iter().flat_map(|r| &r.1).copied().collect(),
-            radii: rows.iter().map(|r| r.2).collect(),
+            memories: rows.iter().map(|r| r.1).collect(),
+            regions: rows.iter().map(|r| r.2).collect(),
+            ends: train.ends().to_vec(),
+            samples,
         }
     }
-}
 
-/// Some of `n` rows, one after the other.
-pub fn gather(from: &[f32], n: usize, which: &[usize]) -> Vec<f32> {
-    let width = from.len() / n;
-    let mut values = Vec::with_capacity(which.len() * width);
-    which.iter().for_each(|&i| values.extend_from_slice(&from[i * width..][..width]));
-    values
+    /// The share of steps that train nothing, because their memory decides alone.
+    pub fn idle_share(&self) -> f64 {
+        self.regions.iter().filter(|r| r.radius == 0.0).count() as f64 / self.regions.len() as f64
+    }
+
+    /// Episodes shorter than what is looked back on or proposed ahead, of all.
+    pub fn short(&self) -> [usize; 2] {
+        let least = self.span.window.max(self.span.horizon);
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        [starts.zip(&self.ends).filter(|(start, end)| *end - start < least).count(), self.ends.len()]
+    }
+
+    /// Some samples, one after the other. `codebook`: the memories the rows were made with.
+    pub fn gather(&self, codebook: &Codebook, which: &[usize]) -> Gathered {
+        let Span { window, every, .. } = self.span;
+        let rows = which.len() * self.span.places();
+        let mut batch = Gathered {
+            observations: Vec::with_capacity(which.len() * window * self.n_obs),
+            targets: Vec::with_capacity(rows * self.n_act),
+            anchors: Vec::with_capacity(rows * self.n_act),
+            radii: Vec::with_capacity(rows),
+            real: Vec::with_capacity(rows),
+        };
+        for &i in which {
+            let Sample { step, episode } = self.samples[i];
+            let start = if episode == 0 { 0 } else { self.ends[episode - 1] };
+            let last = self.ends[episode] - 1;
+            for k in 0..window {
+                let at = if every {
+                    (step + k).min(last)
+                } else {
+                    (step + k + 1).saturating_sub(window).max(start)
+                };
+                batch.observations.extend_from_slice(&self.states[at * self.n_obs..][..self.n_obs]);
+            }
+            for k in 0..self.span.places() {
+                let at = (step + k).min(last);
+                let (holder, ahead) = if every { (at, 0) } else { (step, k) };
+                let region = self.regions[holder];
+                batch.targets.extend_from_slice(&self.targets[at * self.n_act..][..self.n_act]);
+                let remembered = codebook.action_after(self.memories[holder], ahead);
+                batch.anchors.extend(remembered.iter().map(|&a| region.anchor(a)));
+                batch.radii.push(region.radius);
+                batch.real.push(step + k <= last);
+            }
+        }
+        batch
+    }
 }
 
 /// The order in which rows are trained on: every epoch a new permutation, batches running on from one epoch into the
@@ -74,5 +160,85 @@ impl Order {
                 self.permutation[(position % self.n as u64) as usize]
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{ActionRange, Parts},
+        envelope::Activation,
+        memory::{By, LearnSettings, learn},
+    };
+
+    /// Episodes of 2 and 5 steps; a state is ten times its step, and an action a tenth of it.
+    fn gathered(span: Span, distances: Distances) -> (Rows, Vec<Gathered>) {
+        let parts = Parts {
+            n_obs: 1,
+            n_act: 1,
+            states: (0..7).map(|i| 10.0 * i as f32).collect(),
+            actions: (0..7).map(|i| 0.1 * i as f32).collect(),
+            rewards: None,
+            ends: vec![2, 7],
+        };
+        let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+        let all = LearnSettings { by: By::All, ..Default::default() };
+        let book = learn(&data, &all).unwrap().codebook.with_following(&data, span.horizon).unwrap();
+        let envelope = Envelope { lambda: 1.0, l: 1.0, activation: Activation::Clamp };
+        let rows = Rows::new(&data, &book, envelope, distances, span);
+        let scale = book.parts().scale.clone();
+        let batches = (0..rows.n)
+            .map(|i| {
+                let mut batch = rows.gather(&book, &[i]);
+                let back = |v: &f32| ((v * scale.std[0] + scale.mean[0]) / 10.0).round();
+                batch.observations = batch.observations.iter().map(back).collect(); // the steps' numbers again
+                batch.targets.iter_mut().for_each(|a| *a = (*a * 10.0).round());
+                batch
+            })
+            .collect();
+        (rows, batches)
+    }
+
+    #[test]
+    fn windows_that_are_proposed_for_throughout_never_cross_episodes() {
+        let span = Span { window: 3, horizon: 1, executed: 1, every: true };
+        let (rows, batches) = gathered(span, Distances::Paper);
+        let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
+        assert_eq!(seen, [[0.0, 1.0, 1.0], [2.0, 3.0, 4.0], [3.0, 4.0, 5.0], [4.0, 5.0, 6.0]]);
+        assert_eq!(batches[0].real, [true, true, false], "the place beyond the end counts nothing");
+        assert!(batches[1..].iter().all(|b| b.real == [true; 3]));
+        assert!(batches.iter().all(|b| b.targets == b.observations), "each place has its own action");
+        // Every step is a memory, at distance 0: each place is held by its own, and the network decides nothing.
+        for batch in &batches {
+            for (anchor, target) in batch.anchors.iter().zip(&batch.targets) {
+                assert!((10.0 * anchor - target).abs() < 1e-5);
+            }
+            assert_eq!(batch.radii, [0.0; 3]);
+        }
+        assert_eq!((rows.short(), rows.idle_share()), ([1, 2], 1.0));
+    }
+
+    #[test]
+    fn proposals_ahead_are_held_by_what_followed_the_memory_of_the_newest_observation() {
+        let span = Span { window: 2, horizon: 3, executed: 2, every: false };
+        let (rows, batches) = gathered(span, Distances::Loo);
+        assert_eq!(rows.n, 7);
+        let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
+        assert_eq!(
+            seen,
+            [[0.0, 0.0], [0.0, 1.0], [2.0, 2.0], [2.0, 3.0], [3.0, 4.0], [4.0, 5.0], [5.0, 6.0]]
+        );
+        let wanted: Vec<&[f32]> = batches.iter().map(|b| &b.targets[..]).collect();
+        assert_eq!(wanted[..3], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [2.0, 3.0, 4.0]]);
+        assert_eq!(wanted[5], [5.0, 6.0, 6.0]);
+        assert_eq!(batches[5].real, [true, true, false]);
+        // Step 1 is held by step 2, the nearest of the other episode, and by what followed that, at one distance.
+        let Gathered { anchors, radii, .. } = &batches[1];
+        let pull = 1.0 - radii[0];
+        assert!(pull > 0.1 && radii.iter().all(|r| *r == radii[0]));
+        for (anchor, remembered) in anchors.iter().zip([0.2, 0.3, 0.4]) {
+            assert!((anchor - pull * remembered).abs() < 1e-6);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::Architecture,
+    backbone::{Architecture, Optimiser},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
@@ -55,6 +55,9 @@ pub struct TrainSettings {
     pub batch: usize,
     /// Learning rate of Adam. The authors train perceptrons with 3e-4 and diffusion, for a million steps, with 3e-5.
     pub lr: f64,
+    /// The rest of what moves the weights. (Files of before there was a choice have Adam.)
+    #[serde(default)]
+    pub optimiser: Optimiser,
     /// Share of whole episodes held out.
     pub check_on: f64,
     /// Decides whatever is random.
@@ -75,6 +78,7 @@ impl Default for TrainSettings {
             steps: 20_000,
             batch: 256,
             lr: 3e-4,
+            optimiser: Optimiser::ADAM,
             check_on: 0.1,
             seed: Seed(0),
         }
@@ -101,6 +105,16 @@ impl TrainSettings {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return refuse("--lr", "a number above 0", self.lr.to_string());
         }
+        let Optimiser { betas, weight_decay, clip, .. } = self.optimiser;
+        if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
+            return refuse("--betas", "two numbers, 0 up to but not 1", format!("{betas:?}"));
+        }
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return refuse("--weight-decay", "a number of 0 or more", weight_decay.to_string());
+        }
+        if !(clip >= 0.0 && clip.is_finite()) {
+            return refuse("--clip", "a norm, or 0 for no limit", clip.to_string());
+        }
         if !(0.0..1.0).contains(&self.check_on) {
             return refuse(
                 "--check-on",
@@ -114,9 +128,11 @@ impl TrainSettings {
         Ok(())
     }
 
-    /// The first setting that differs, steps aside: its name and both values.
+    /// The first setting that differs: its name and both values. The number of steps may differ unless the learning rate
+    /// goes by it.
     pub(super) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
-        let object = |s: &Self| match serde_json::to_value(Self { steps: 0, ..s.clone() }) {
+        let steps = |s: &Self| if s.optimiser.cosine { s.steps } else { 0 };
+        let object = |s: &Self| match serde_json::to_value(Self { steps: steps(s), ..s.clone() }) {
             Ok(serde_json::Value::Object(map)) => map,
             _ => unreachable!("settings are plain values"),
         };

@@ -57,6 +57,7 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         scale: Scale::fit(data),
         states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
+        following: vec![],
         sources: rows.iter().map(|&i| data.step(i)).collect(),
         edges: vec![],
         smooth: 1,

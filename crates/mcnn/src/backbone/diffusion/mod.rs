@@ -209,7 +209,7 @@ impl Diffusion {
     pub fn propose(&self, observation: &[f32], episode: &mut Episode, hold: &dyn Fn(usize, f32) -> f32) {
         let (n_obs, n_act) = (self.n_obs(), self.n_act());
         assert_eq!(observation.len(), n_obs, "an observation of another width than the network");
-        let Episode { rng, buffers: (input, output), noisy, fixed } = episode;
+        let Episode { rng, buffers: (input, output), noisy, fixed, .. } = episode;
         let (first, bias) = self.body.iter().next().expect("at least one layer");
         let (actions, rest) = first.split_at(n_act * bias.len());
         // What the observation adds to the first layer is the same in every step.

@@ -108,10 +108,11 @@ impl DiffusionNet {
             .collect();
         let output = self.forward(data(noisy.clone()), &draws.steps, observations);
         match self.settings.predict {
-            Predict::Action => Proposed { proposal: output, weights: None },
+            Predict::Action => Proposed { proposal: output, weights: None, own: None },
             Predict::Noise => Proposed {
                 proposal: (data(noisy) - output * data(add)) / data(keep),
                 weights: Some(data(by_row(&|l| (l.action / l.noise).powi(2)))),
+                own: None,
             },
         }
     }

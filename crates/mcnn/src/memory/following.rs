@@ -1,0 +1,129 @@
+//! The actions that followed a memory's own: what holds a policy that acts ahead.
+
+use nearest::Table;
+
+use super::{
+    Codebook, CodebookParts,
+    choose::parallel_map,
+    learn::{mean_action, near},
+};
+use crate::{
+    data::{Demonstrations, Step},
+    error::Result,
+};
+
+impl Codebook {
+    /// How many actions each memory holds: its own, and those that followed it.
+    pub fn horizon(&self) -> usize {
+        1 + self.parts.following.len() / self.parts.actions.len()
+    }
+
+    /// A memory's action (`ahead` 0), or the one that came `ahead` steps after it; past the end of its episode, the last.
+    ///
+    /// # Panics
+    /// If `ahead` is not below the [`horizon`](Self::horizon).
+    pub fn action_after(&self, i: usize, ahead: usize) -> &[f32] {
+        let (n_act, rest) = (self.n_act(), self.horizon() - 1);
+        if ahead == 0 {
+            self.action(i)
+        } else {
+            &self.parts.following[(i * rest + ahead - 1) * n_act..][..n_act]
+        }
+    }
+
+    /// These memories with the actions that followed them, up to `horizon` with their own. Where a memory's action is
+    /// smoothed, so are they: the mean over the same steps, as far as their episodes go.
+    ///
+    /// # Errors
+    /// If the memories were learned on other data.
+    pub fn with_following(self, data: &Demonstrations, horizon: usize) -> Result<Self> {
+        self.check_data(data)?;
+        let mut rows = vec![0.0; if self.parts.smooth > 1 { data.states().len() } else { 0 }];
+        for (to, from) in rows.chunks_exact_mut(self.n_obs()).zip(data.states().chunks_exact(self.n_obs())) {
+            self.parts.scale.apply(from, to);
+        }
+        let table = Table::from_rows(&rows, self.n_obs());
+        let following = parallel_map(self.len(), |i| {
+            let Step { episode, step } = self.source(i);
+            let row =
+                data.find(Step { episode, step }).expect("a memory of these data is one of their steps");
+            let steps = if self.parts.smooth > 1 {
+                near(&table, &rows[row * self.n_obs()..][..self.n_obs()], self.parts.smooth)
+            } else {
+                vec![row]
+            };
+            let ends: Vec<usize> = steps.iter().map(|&j| data.ends()[data.episode_of(j)]).collect();
+            let mut actions = self.action(i).to_vec();
+            for ahead in 1..horizon {
+                let there = steps.iter().zip(&ends).map(|(j, end)| (j + ahead, end));
+                let there: Vec<usize> = there.filter(|(j, end)| j < end).map(|(j, _)| j).collect();
+                let before = actions.len() - self.n_act();
+                match &there[..] {
+                    [] => actions.extend_from_within(before..),
+                    _ => actions.extend(mean_action(data, &there)),
+                }
+            }
+            actions.split_off(self.n_act())
+        });
+        Codebook::new(CodebookParts { following: following.concat(), ..self.parts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        data::{ActionRange, Demonstrations, Parts},
+        memory::{Amount, By, LearnSettings, learn},
+    };
+
+    /// Two episodes, of 3 and 4 steps; an action tells its step.
+    fn data() -> Demonstrations {
+        let parts = Parts {
+            n_obs: 1,
+            n_act: 2,
+            states: [0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 13.0].to_vec(),
+            actions: (0..7).flat_map(|i| [i as f32 / 10.0, -i as f32 / 10.0]).collect(),
+            rewards: None,
+            ends: vec![3, 7],
+        };
+        Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+    }
+
+    fn ahead(smooth: usize, memory: usize) -> Vec<f32> {
+        let settings =
+            LearnSettings { amount: Amount::Fraction(1.0), by: By::All, smooth, ..Default::default() };
+        let book = learn(&data(), &settings).unwrap().codebook;
+        assert_eq!((book.horizon(), book.len()), (1, 7));
+        let book = book.with_following(&data(), 4).unwrap();
+        assert_eq!(book.horizon(), 4);
+        assert_eq!(book.action_after(memory, 0), book.action(memory));
+        (0..4)
+            .map(|k| {
+                let action = book.action_after(memory, k);
+                assert_eq!(action[1], -action[0]);
+                (action[0] * 100.0).round() / 100.0
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_memory_knows_what_followed_it_up_to_the_end_of_its_episode() {
+        assert_eq!(ahead(1, 0), [0.0, 0.1, 0.2, 0.2]);
+        assert_eq!(ahead(1, 2), [0.2; 4]);
+        assert_eq!(ahead(1, 3), [0.3, 0.4, 0.5, 0.6]);
+    }
+
+    #[test]
+    fn where_actions_are_smoothed_so_are_those_that_follow() {
+        // The three steps nearest to 1 are 1, 0 and 2; two of them have a next step, one a step after that.
+        assert_eq!(ahead(3, 1), [0.1, 0.15, 0.2, 0.2]);
+    }
+
+    #[test]
+    fn other_data_are_refused() {
+        let book = learn(&data(), &LearnSettings { amount: Amount::Count(3), ..Default::default() })
+            .unwrap()
+            .codebook;
+        assert!(book.with_following(&data().select(&[0]), 4).is_err());
+    }
+}
