@@ -34,7 +34,7 @@ fn walks_in(width: usize, episodes: usize, steps: usize, seed: u64) -> Demonstra
 }
 
 fn settings(by: By, count: usize) -> LearnSettings {
-    LearnSettings { amount: Amount::Count(count), by, epochs: 3, smooth: 1, seed: Seed(4) }
+    LearnSettings { amount: Amount::Count(count), by, epochs: 3, seed: Seed(4), ..Default::default() }
 }
 
 /// Standardised distances by definition, in f64.
@@ -158,6 +158,38 @@ fn recall_elsewhere_leaves_the_states_own_episode_out() {
     let alone = walks(1, 50, 6);
     let book = learn(&alone, &settings(By::All, 1)).unwrap().codebook;
     assert!(book.elsewhere(&alone).iter().all(Option::is_none));
+}
+
+#[test]
+fn ignored_dimensions_count_nothing() {
+    let data = walks(4, 50, 7);
+    let ignoring = |ignore: &[usize]| {
+        let settings = LearnSettings { ignore: ignore.to_vec(), ..settings(By::Gas, 20) };
+        learn(&data, &settings)
+    };
+    let book = ignoring(&[1]).unwrap().codebook;
+    assert_eq!(book.parts().scale.ignored(), [1]);
+    let (mut a, mut b) = (book.scaled_buffer(), book.scaled_buffer());
+    for i in 0..data.n_steps() {
+        let mut other = data.state(i).to_vec();
+        other[1] = -1e30;
+        book.scale(data.state(i), &mut a);
+        book.scale(&other, &mut b);
+        assert!(a == b && a.values()[1] == 0.0);
+        assert_eq!(book.recall(&a), book.recall(&b));
+    }
+    // The memories are those of the data with a constant in that place.
+    let mut parts = mcnn::data::Parts::from(data.clone());
+    parts.states.iter_mut().skip(1).step_by(data.n_obs()).for_each(|x| *x = 0.5);
+    let flat = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    let expected = learn(&flat, &settings(By::Gas, 20)).unwrap().codebook;
+    assert_eq!(book.parts().sources, expected.parts().sources);
+    assert_ne!(book.parts().sources, ignoring(&[]).unwrap().codebook.parts().sources);
+
+    let refused = |ignore: &[usize]| ignoring(ignore).unwrap_err().to_string();
+    assert!(refused(&[99]).contains("--ignore"));
+    let all: Vec<usize> = (0..data.n_obs()).collect();
+    assert!(refused(&all).contains("no dimension of the state is left"));
 }
 
 #[test]

@@ -32,11 +32,59 @@ pub struct LearnArgs {
     /// Give each memory the mean action of its K nearest steps.
     #[arg(long, default_value_t = 1, value_name = "K")]
     pub smooth: usize,
+    /// Dimensions of the state that count nothing, in distances and for the network, such as 7-25,30.
+    #[arg(long, value_name = "DIMENSIONS", default_value = "", value_parser = clap::value_parser!(Dimensions))]
+    pub ignore: Dimensions,
     /// Decides whatever is random.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Dimensions as people write them: numbers and ranges of them, such as `7-25,30`.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Dimensions(pub Vec<usize>);
+
+impl std::str::FromStr for Dimensions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let (first, last): (usize, usize) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (first <= last && last < 1 << 24).then_some(first..=last)
+        };
+        let parts = text.split(',').filter(|part| !part.trim().is_empty());
+        let ranges: Option<Vec<_>> = parts.map(range).collect();
+        let ranges = ranges.ok_or("expected dimensions counted from 0, such as 7-25,30")?;
+        Ok(Self(ranges.into_iter().flatten().collect()))
+    }
+}
+
+impl TryFrom<String> for Dimensions {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Dimensions> for String {
+    fn from(dimensions: Dimensions) -> Self {
+        dimensions.to_string()
+    }
+}
+
+impl std::fmt::Display for Dimensions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let runs = self.0.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+            [one] => one.to_string(),
+            _ => format!("{}-{}", run[0], run[run.len() - 1]),
+        });
+        f.write_str(&runs.collect::<Vec<_>>().join(","))
+    }
 }
 
 impl LearnArgs {
@@ -247,4 +295,20 @@ fn step(text: &str) -> Result<Step, String> {
         .split_once(':')
         .and_then(|(e, s)| Some(Step { episode: e.parse().ok()?, step: s.parse().ok()? }));
     parsed.ok_or_else(|| "expected EPISODE:STEP, two whole numbers counted from 0, such as 3:120".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dimensions;
+
+    #[test]
+    fn dimensions_are_numbers_and_ranges_and_are_written_as_they_were_read() {
+        let read = |text: &str| text.parse::<Dimensions>();
+        assert_eq!(read("7-9, 30").unwrap().0, [7, 8, 9, 30]);
+        assert_eq!(read("7-9,30").unwrap().to_string(), "7-9,30");
+        assert!(read("").unwrap().0.is_empty());
+        for bad in ["a", "3-", "-3", "5-4", "1-99999999999"] {
+            assert!(read(bad).unwrap_err().contains("such as 7-25,30"), "{bad}");
+        }
+    }
 }

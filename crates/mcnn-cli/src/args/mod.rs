@@ -3,7 +3,7 @@
 mod learning;
 mod running;
 
-pub use learning::{ExplainArgs, LearnArgs, TrainArgs, epochs};
+pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use running::{
     COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, SweepArgs, TableArgs, Video,
 };

@@ -26,6 +26,7 @@ pub struct Learnt {
     pub refilled: usize,
     pub repeated: usize,
     pub constant_dimensions: Vec<usize>,
+    pub ignored_dimensions: Vec<usize>,
     pub edges: usize,
     pub walk: Walks,
     pub smooth: usize,
@@ -42,6 +43,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         by: args.by,
         epochs: args.epochs(),
         smooth: args.smooth,
+        ignore: args.ignore.0.clone(),
         seed: Seed(args.seed),
     };
     let start = Instant::now();
@@ -59,6 +61,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         refilled: learned.refilled,
         repeated: learned.repeated,
         constant_dimensions: codebook.parts().scale.constant(),
+        ignored_dimensions: codebook.parts().scale.ignored(),
         edges: codebook.parts().edges.len(),
         walk: codebook.walks(&data),
         smooth: args.smooth,

@@ -175,6 +175,9 @@ pub fn learnt(l: &Learnt) -> String {
         }
     );
     line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));
+    if !l.ignored_dimensions.is_empty() {
+        line!(out, "  ignored    state dimensions {}", list(&l.ignored_dimensions));
+    }
     line!(
         out,
         "  graph      {} edges; a walk from the last answer ends on the nearest memory {:.0} % of the time, after measuring {:.1}; its bound saves {:.0} % of the exact scan",

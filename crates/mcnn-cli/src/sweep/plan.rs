@@ -14,7 +14,7 @@ use mcnn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::args::InputOptions;
+use crate::args::{Dimensions, InputOptions};
 
 /// A plan as it is written. Lists are combined; the rest is the same for all runs.
 #[derive(Deserialize)]
@@ -43,6 +43,8 @@ struct Plan {
     reward: Rewards,
     #[serde(default)]
     clip_actions: bool,
+    #[serde(default)]
+    ignore: Dimensions,
     epochs: Option<usize>,
     distances: Option<Distances>,
     neighbours: Option<usize>,
@@ -115,6 +117,9 @@ pub struct Settings {
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
+    /// Dimensions of the state that count nothing.
+    #[serde(default)]
+    pub ignore: Dimensions,
     pub epochs: usize,
     pub distances: Distances,
     pub neighbours: usize,
@@ -195,6 +200,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             seed,
                                             reward: plan.reward,
                                             clip_actions: plan.clip_actions,
+                                            ignore: plan.ignore.clone(),
                                             epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
                                             distances: plan.distances.unwrap_or(defaults.distances),
                                             neighbours: if copies { plan.neighbours.unwrap_or(1) } else { 1 },
@@ -378,7 +384,14 @@ impl Settings {
     /// How the memories are learned.
     pub fn learn(&self) -> LearnSettings {
         let amount = self.count.map_or(Amount::Fraction(self.fraction.unwrap_or(0.1)), Amount::Count);
-        LearnSettings { amount, by: self.by, epochs: self.epochs, smooth: self.smooth, seed: Seed(self.seed) }
+        LearnSettings {
+            amount,
+            by: self.by,
+            epochs: self.epochs,
+            smooth: self.smooth,
+            ignore: self.ignore.0.clone(),
+            seed: Seed(self.seed),
+        }
     }
 
     /// How the policy is trained.

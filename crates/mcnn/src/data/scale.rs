@@ -7,7 +7,8 @@ use super::Demonstrations;
 pub struct Scale {
     /// Mean over all steps: `[n_obs]`.
     pub mean: Vec<f32>,
-    /// Population standard deviation over all steps: `[n_obs]`. 0 marks a constant dimension, which is divided by 1.
+    /// Population standard deviation over all steps: `[n_obs]`. 0 marks a constant dimension, which is divided by 1;
+    /// infinity one that is ignored, which becomes 0 whatever it is.
     pub std: Vec<f32>,
 }
 
@@ -38,6 +39,20 @@ impl Scale {
             if is_constant(*m, std) { 0.0 } else { std as f32 }
         });
         Self { std: std.collect(), mean: mean.iter().map(|&m| m as f32).collect() }
+    }
+
+    /// The same scale, for which some dimensions count nothing: neither in a distance nor for a network.
+    ///
+    /// # Panics
+    /// If there is no such dimension.
+    pub fn ignoring(mut self, dimensions: &[usize]) -> Self {
+        dimensions.iter().for_each(|&i| self.std[i] = f32::INFINITY);
+        self
+    }
+
+    /// The dimensions that count nothing.
+    pub fn ignored(&self) -> Vec<usize> {
+        (0..self.n_obs()).filter(|&i| self.std[i] == f32::INFINITY).collect()
     }
 
     /// Numbers in a state.

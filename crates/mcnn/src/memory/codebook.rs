@@ -73,11 +73,12 @@ impl Codebook {
             ));
         }
         let finite = |v: &[f32]| v.iter().all(|v| v.is_finite());
-        if !(finite(&parts.states) && finite(&parts.scale.mean) && finite(&parts.scale.std)) {
+        if !(finite(&parts.states) && finite(&parts.scale.mean)) {
             return bad("a codebook with numbers that are NaN or infinite".into());
         }
+        // (Infinity marks a dimension that is ignored.)
         if !parts.scale.std.iter().all(|&s| s >= 0.0) {
-            return bad("a codebook with a standard deviation below 0".into());
+            return bad("a codebook with a standard deviation that is NaN or below 0".into());
         }
         if !parts.following.len().is_multiple_of(parts.actions.len()) {
             return bad(format!(

@@ -34,6 +34,9 @@ pub struct LearnSettings {
     pub epochs: usize,
     /// A memory's action is the mean over this many nearest training steps, its own included; 1 is its own action.
     pub smooth: usize,
+    /// Dimensions of the state that count nothing, in distances and for the network: noise, say, that standardising would
+    /// blow up to the size of everything else.
+    pub ignore: Vec<usize>,
     /// Decides whatever is random.
     pub seed: Seed,
 }
@@ -41,7 +44,8 @@ pub struct LearnSettings {
 impl Default for LearnSettings {
     /// A tenth of the states, by growing neural gas, each memory with its own action.
     fn default() -> Self {
-        Self { amount: Amount::Fraction(0.1), by: By::Gas, epochs: 10, smooth: 1, seed: Seed(0) }
+        let (amount, ignore) = (Amount::Fraction(0.1), Vec::new());
+        Self { amount, by: By::Gas, epochs: 10, smooth: 1, ignore, seed: Seed(0) }
     }
 }
 
@@ -77,11 +81,22 @@ pub struct Coverage {
 /// Chooses memories from demonstrations.
 ///
 /// # Errors
-/// If the amount is out of range or asks for more memories than there are distinct states, or if no epoch or no step
-/// to smooth over is asked for.
+/// If the amount is out of range or asks for more memories than there are distinct states, if no epoch or no step
+/// to smooth over is asked for, or if dimensions are to be ignored that are not there, or all of them.
 pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned> {
     let (n, dim) = (data.n_steps(), data.n_obs());
-    let scale = Scale::fit(data);
+    if let Some(i) = settings.ignore.iter().find(|&&i| i >= dim) {
+        return Err(Error::new(Kind::Settings, "a dimension to ignore that is not there")
+            .at("--ignore")
+            .expected(format!("dimensions 0 to {}", dim - 1))
+            .found(i.to_string()));
+    }
+    let scale = Scale::fit(data).ignoring(&settings.ignore);
+    if scale.ignored().len() == dim {
+        return Err(Error::new(Kind::Settings, "no dimension of the state is left")
+            .at("--ignore")
+            .expected(format!("fewer than {dim} dimensions")));
+    }
     let mut rows = vec![0.0; n * dim];
     for (to, from) in rows.chunks_exact_mut(dim).zip(data.states().chunks_exact(dim)) {
         scale.apply(from, to);
