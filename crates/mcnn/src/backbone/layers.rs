@@ -70,6 +70,15 @@ impl Layers {
         self.weights.iter().map(Vec::as_slice).zip(self.biases.iter().map(Vec::as_slice))
     }
 
+    /// The weights and biases of the one layer there is.
+    ///
+    /// # Panics
+    /// If there are more.
+    pub fn one(&self) -> (&[f32], &[f32]) {
+        assert_eq!(self.weights.len(), 1, "one layer");
+        (&self.weights[0], &self.biases[0])
+    }
+
     /// Moves every number towards that of `other`, of which a share `1 - kept` is taken.
     ///
     /// # Panics

@@ -6,12 +6,15 @@
 //! them: an [`Architecture`] says which and how, a [`Backbone`] acts in an [`Episode`], a [`Net`] is trained. Another one is
 //! another file, and an arm in each `match` of those two.
 
+mod bet;
 mod diffusion;
 mod episode;
 mod layers;
 mod mlp;
 mod net;
+mod plain;
 
+pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings, Draws, Level, Predict, Sampler, Schedule};
 pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};

@@ -4,7 +4,10 @@ use std::num::NonZero;
 
 use nearest::Table;
 
-use super::gas::{Gas, GasSettings};
+use super::{
+    gas::{Gas, GasSettings},
+    kmeans::lloyd,
+};
 use crate::seed::Seed;
 
 /// How memories are chosen.
@@ -99,7 +102,10 @@ pub(super) fn choose(pool: &Pool, by: By, count: usize, epochs: usize, seed: See
             plain(pool, farthest_points(pool, vec![first], count))
         }
         By::Kmeans => {
-            let centres = kmeans(pool, count, epochs, seed);
+            let mut order = seed.rng().permutation(pool.distinct.len());
+            order.truncate(count);
+            let start = order.into_iter().map(|i| pool.distinct[i]).collect::<Vec<_>>();
+            let centres = lloyd(pool.rows, pool.dim, gather(pool, &start), epochs);
             let (rows, merged, _) = snap(pool, &centres);
             let (rows, refilled) = refill(pool, rows, count);
             Chosen { merged, refilled, ..plain(pool, rows) }
@@ -206,32 +212,6 @@ fn farthest_points(pool: &Pool, mut rows: Vec<usize>, count: usize) -> Vec<usize
         pool.table.shrink(pool.row(next), &mut far);
     }
     rows
-}
-
-/// Lloyd's k-means from distinct random rows. A centre that wins no row stays where it is. `[count, dim]`
-fn kmeans(pool: &Pool, count: usize, epochs: usize, seed: Seed) -> Vec<f32> {
-    let mut order = seed.rng().permutation(pool.distinct.len());
-    order.truncate(count);
-    let mut centres = gather(pool, &order.into_iter().map(|i| pool.distinct[i]).collect::<Vec<_>>());
-    for _ in 0..epochs {
-        let hits = Table::from_rows(&centres, pool.dim).nearest_many(pool.rows, threads());
-        let mut sums = vec![0.0_f64; centres.len()];
-        let mut counts = vec![0_u32; count];
-        for (hit, row) in hits.iter().zip(pool.rows.chunks_exact(pool.dim)) {
-            counts[hit.index] += 1;
-            for (s, &x) in sums[hit.index * pool.dim..][..pool.dim].iter_mut().zip(row) {
-                *s += f64::from(x);
-            }
-        }
-        for ((centre, sum), &m) in
-            centres.chunks_exact_mut(pool.dim).zip(sums.chunks_exact(pool.dim)).zip(&counts)
-        {
-            if m > 0 {
-                centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / f64::from(m)) as f32);
-            }
-        }
-    }
-    centres
 }
 
 /// f(0), f(1), ... f(n - 1), computed over all cores.

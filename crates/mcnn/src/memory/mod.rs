@@ -5,11 +5,13 @@ mod choose;
 mod codebook;
 mod following;
 mod gas;
+mod kmeans;
 mod learn;
 mod recall;
 
 pub use choose::By;
 pub use codebook::{Codebook, CodebookParts};
 pub use gas::{Gas, GasSettings};
+pub use kmeans::kmeans;
 pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};
 pub use recall::{Recalled, Scaled, Walk, Walks};

@@ -3,35 +3,13 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::backbone::plain::exponential;
+
 /// Above this, n / (n + 2) is 1 in f32; and e^x squared is still far from overflow.
 const HIGH: f32 = 20.0;
 
 /// Below this, e^x would leave the normal numbers; x e^x is 0 to 36 digits.
 const LOW: f32 = -87.0;
-
-/// e^x for x within [`LOW`] and [`HIGH`], to 2e-7 of its value. A polynomial instead of the platform's function, so that
-/// compilers make it a vector operation and all machines agree.
-#[inline]
-fn exponential(x: f32) -> f32 {
-    // x = k ln 2 + r. Adding 1.5 * 2^23 rounds k to a whole number, which then stands in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-    const LN_2_HIGH: f32 = 0.693_359_4; // few digits, so that k times it is exact
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let k = shifted - ROUND;
-    let r = (x - k * LN_2_HIGH) - k * LN_2_LOW;
-    // Taylor's series to r^7: |r| <= ln 2 / 2, so the rest is below 1e-8.
-    let series = 1.0 / 5040.0;
-    let series = series * r + 1.0 / 720.0;
-    let series = series * r + 1.0 / 120.0;
-    let series = series * r + 1.0 / 24.0;
-    let series = series * r + 1.0 / 6.0;
-    let series = series * r + 0.5;
-    let series = series * r + 1.0;
-    let series = series * r + 1.0;
-    let power = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
-    series * power
-}
 
 /// n / (n + 2), and what e^x and n were. NaN counts as large here, and stays NaN in the product with x.
 #[inline]

@@ -19,7 +19,7 @@ pub use schedule::{Level, Sampler, Schedule};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrays, Episode, Layers};
+use super::{Arrays, Episode, Layers, plain::add_product};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -149,14 +149,14 @@ impl Diffusion {
             let mut values = sinusoids(t).to_vec();
             for (k, (weight, bias)) in self.time.iter().enumerate() {
                 let mut next = bias.to_vec();
-                add_product(&values, weight, &mut next);
+                add_product(&values, values.len(), weight, &mut next);
                 if k == 0 {
                     mish::mish(&mut next);
                 }
                 values = next;
             }
             let mut start = bias.to_vec();
-            add_product(&values, rows, &mut start);
+            add_product(&values, values.len(), rows, &mut start);
             start
         };
         self.starts = (0..self.settings.steps).map(start).collect();
@@ -215,19 +215,19 @@ impl Diffusion {
         // What the observation adds to the first layer is the same in every step.
         fixed.clear();
         fixed.resize(bias.len(), 0.0);
-        add_product(observation, &rest[TIME[2] * bias.len()..], fixed);
+        add_product(observation, n_obs, &rest[TIME[2] * bias.len()..], fixed);
         noisy.clear();
         noisy.extend((0..n_act).map(|_| rng.normal() as f32));
         for (t, level) in self.levels.iter().enumerate().rev() {
             output.clear();
             output.extend(self.starts[t].iter().zip(fixed.iter()).map(|(a, b)| a + b));
-            add_product(noisy, actions, output);
+            add_product(noisy, n_act, actions, output);
             for (weight, bias) in self.body.iter().skip(1) {
                 mish::mish(output);
                 std::mem::swap(input, output);
                 output.clear();
                 output.extend_from_slice(bias);
-                add_product(input, weight, output);
+                add_product(input, input.len(), weight, output);
             }
             if self.settings.predict == Predict::Noise {
                 output
@@ -246,25 +246,6 @@ impl Diffusion {
                 }
             }
         }
-    }
-}
-
-/// Adds `x W` to `out`: every output adds its products in the order of the inputs, whatever the vector width, so that all
-/// machines agree. Four rows at a time, so that an output is read and written once for four products.
-fn add_product(x: &[f32], weight: &[f32], out: &mut [f32]) {
-    let n = out.len();
-    let (quads, rest) = x.as_chunks::<4>();
-    let (blocks, last) = weight.split_at(quads.len() * 4 * n);
-    for (x, block) in quads.iter().zip(blocks.chunks_exact(4 * n)) {
-        let (a, block) = block.split_at(n);
-        let (b, block) = block.split_at(n);
-        let (c, d) = block.split_at(n);
-        for ((((o, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *o = *o + x[0] * a + x[1] * b + x[2] * c + x[3] * d;
-        }
-    }
-    for (x, row) in rest.iter().zip(last.chunks_exact(n)) {
-        out.iter_mut().zip(row).for_each(|(o, w)| *o += x * w);
     }
 }
 

@@ -1,0 +1,188 @@
+//! The behaviour transformer as it acts: one window, in plain numbers.
+//!
+//! The keys and values of earlier steps cannot be kept from one action to the next: once the window is full it slides, so
+//! every observation moves to another position, and with it changes all that is computed of it. The whole window is computed
+//! anew. Of the last block only what the newest observation needs is, and of the offsets only those of the chosen bucket.
+
+use super::{
+    Bet, Norm, Pick,
+    buckets::{largest, softmax},
+    gelu::gelu,
+};
+use crate::{
+    backbone::{
+        Layers,
+        plain::{add_product, sum},
+    },
+    seed::Rng,
+};
+
+/// Buffers that grow once, and what was chosen last.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    pub(super) tokens: Vec<f32>, // [n, width], n the observations there are
+    pub(super) normed: Vec<f32>, // [n, width]
+    pub(super) keys: Vec<f32>,   // [n, width]
+    pub(super) values: Vec<f32>, // [n, width]
+    pub(super) queries: Vec<f32>,
+    pub(super) mixed: Vec<f32>,
+    pub(super) wide: Vec<f32>,    // [n, 4 * width]
+    pub(super) scores: Vec<f32>,  // of one query and head: [n]
+    pub(super) chances: Vec<f32>, // [buckets]
+    bucket: usize,
+}
+
+/// The bucket that was chosen, and how likely each was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chosen<'a> {
+    /// The bucket.
+    pub bucket: usize,
+    /// Probabilities: `[buckets]`.
+    pub chances: &'a [f32],
+}
+
+impl Workspace {
+    /// What was chosen last; `None` before the first proposal.
+    pub fn chosen(&self) -> Option<Chosen<'_>> {
+        (!self.chances.is_empty()).then_some(Chosen { bucket: self.bucket, chances: &self.chances })
+    }
+}
+
+impl Bet {
+    /// Proposes an action (`[n_act]`, before it is held) for the newest of the observations of a window: `[n, n_obs]`, oldest
+    /// first, n from 1 to the window's length.
+    ///
+    /// # Panics
+    /// If the observations are not that many numbers.
+    pub fn propose(
+        &self,
+        observations: &[f32],
+        rng: &mut Rng,
+        work: &mut Workspace,
+        proposal: &mut Vec<f32>,
+    ) {
+        self.look(observations, work);
+        work.bucket = match self.settings.pick {
+            Pick::Argmax => largest(work.chances.iter().copied()),
+            Pick::Sample => draw(&work.chances, rng),
+        };
+        let n_act = self.n_act();
+        let from = work.bucket * n_act;
+        let (weight, bias) = self.offsets.one();
+        proposal.clear();
+        proposal.extend_from_slice(&bias[from..][..n_act]);
+        for (x, row) in work.normed.iter().zip(weight.chunks_exact(bias.len())) {
+            proposal.iter_mut().zip(&row[from..][..n_act]).for_each(|(o, w)| *o += x * w);
+        }
+        proposal.iter_mut().zip(&self.centres[from..][..n_act]).for_each(|(o, c)| *o += c);
+    }
+
+    /// Leaves the newest token, normed, and the buckets' probabilities.
+    fn look(&self, observations: &[f32], work: &mut Workspace) {
+        let (width, n_obs) = (self.settings.width, self.n_obs());
+        let n = observations.len() / n_obs;
+        assert!(
+            observations.len() == n * n_obs && (1..=self.settings.window).contains(&n),
+            "{} numbers, for observations of {n_obs} and a window of {}",
+            observations.len(),
+            self.settings.window
+        );
+        let Workspace { tokens, normed, keys, values, queries, mixed, wide, scores, chances, .. } = work;
+        tokens.clear();
+        tokens.extend_from_slice(&self.positions[..n * width]);
+        add_linear(observations, &self.embed, tokens);
+        for (k, block) in self.blocks.iter().enumerate() {
+            // The first place whose token is still wanted after this block.
+            let first = if k + 1 == self.blocks.len() { n - 1 } else { 0 };
+            normalise(tokens, &block.norms[0], normed);
+            linear(normed, &block.key, keys);
+            linear(normed, &block.value, values);
+            linear(&normed[first * width..], &block.query, queries);
+            mixed.clear();
+            mixed.resize(queries.len(), 0.0);
+            let rows = queries.chunks_exact(width).zip(mixed.chunks_exact_mut(width));
+            for (last, (query, mixed)) in (first..n).zip(rows) {
+                attend(query, keys, values, last + 1, self.settings.heads, scores, mixed);
+            }
+            let tokens = &mut tokens[first * width..];
+            add_linear(mixed, &block.mix, tokens);
+            normalise(tokens, &block.norms[1], normed);
+            linear(normed, &block.up, wide);
+            gelu(wide);
+            add_linear(wide, &block.down, tokens);
+        }
+        normalise(&tokens[(n - 1) * width..], &self.norm, normed);
+        linear(normed, &self.logits, chances);
+        softmax(chances);
+    }
+}
+
+/// Attention of one query (`[width]`) to the first `n` keys, head by head: the values' mean by weight is added to `mixed`.
+fn attend(
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    n: usize,
+    heads: usize,
+    scores: &mut Vec<f32>,
+    mixed: &mut [f32],
+) {
+    let width = query.len();
+    let size = width / heads;
+    let scale = 1.0 / (size as f32).sqrt();
+    for head in (0..width).step_by(size) {
+        let of = |row: &[f32]| head..head + row.len() / heads;
+        let query = &query[of(query)];
+        scores.clear();
+        scores.extend(
+            keys.chunks_exact(width).take(n).map(|key| scale * sum(query, &key[of(key)], |q, k| q * k)),
+        );
+        softmax(scores);
+        let mixed = &mut mixed[head..head + size];
+        for (score, value) in scores.iter().zip(values.chunks_exact(width)) {
+            mixed.iter_mut().zip(&value[of(value)]).for_each(|(m, v)| *m += score * v);
+        }
+    }
+}
+
+/// Layer normalisation of every token.
+fn normalise(tokens: &[f32], norm: &Norm, normed: &mut Vec<f32>) {
+    let width = norm.scale.len();
+    normed.clear();
+    for token in tokens.chunks_exact(width) {
+        let mean = sum(token, token, |x, _| x) / width as f32;
+        let variance = sum(token, token, |x, _| (x - mean) * (x - mean)) / width as f32;
+        let inverse = 1.0 / (variance + 1e-5).sqrt();
+        let numbers = token.iter().zip(&norm.scale).zip(&norm.shift);
+        normed.extend(numbers.map(|((x, scale), shift)| (x - mean) * inverse * scale + shift));
+    }
+}
+
+/// `x W + b`, row by row.
+fn linear(x: &[f32], layer: &Layers, out: &mut Vec<f32>) {
+    let [inputs, outputs] = layer.ends();
+    out.clear();
+    out.resize(x.len() / inputs * outputs, 0.0);
+    add_linear(x, layer, out);
+}
+
+/// Adds `x W + b`, row by row.
+fn add_linear(x: &[f32], layer: &Layers, out: &mut [f32]) {
+    let (weight, bias) = layer.one();
+    for row in out.chunks_exact_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(o, b)| *o += b);
+    }
+    add_product(x, layer.ends()[0], weight, out);
+}
+
+/// A place drawn by its probability; where rounding leaves none, or a probability is no number, the likeliest.
+pub(super) fn draw(chances: &[f32], rng: &mut Rng) -> usize {
+    let mut left = rng.uniform() as f32;
+    for (k, chance) in chances.iter().enumerate() {
+        left -= chance;
+        if left < 0.0 {
+            return k;
+        }
+    }
+    largest(chances.iter().copied())
+}

@@ -1,0 +1,133 @@
+//! Buckets of actions: which one an action is in, and the loss of a guess at it.
+
+use crate::backbone::plain::exponential;
+
+/// For each action the nearest centre; of two that are equally near, the first. `actions`: `[n, n_act]`, `centres`:
+/// `[buckets, n_act]`.
+pub fn nearest(actions: &[f32], centres: &[f32], n_act: usize) -> Vec<usize> {
+    let buckets = centres.len() / n_act;
+    // By dimension, so that one dimension of an action meets those of all centres side by side.
+    let by_dimension: Vec<f32> =
+        (0..n_act).flat_map(|k| centres.iter().skip(k).step_by(n_act)).copied().collect();
+    let mut squares = vec![0.0_f32; buckets];
+    let of = |action: &[f32]| {
+        squares.fill(0.0);
+        for (a, centres) in action.iter().zip(by_dimension.chunks_exact(buckets)) {
+            squares.iter_mut().zip(centres).for_each(|(s, c)| *s += (a - c) * (a - c));
+        }
+        largest(squares.iter().map(|s| -s))
+    };
+    actions.chunks_exact(n_act).map(of).collect()
+}
+
+/// The place of the largest number, the first of several; 0 where none is one.
+pub fn largest(values: impl Iterator<Item = f32>) -> usize {
+    let pick = |best: (usize, f32), (k, v)| if v > best.1 { (k, v) } else { best };
+    values.enumerate().fold((0, f32::NEG_INFINITY), pick).0
+}
+
+/// Makes probabilities of logits, in place. Answers with the largest logit and the sum of e^(logit - largest).
+pub fn softmax(values: &mut [f32]) -> (f32, f32) {
+    let high = values.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
+    let mut total = 0.0;
+    for v in values.iter_mut() {
+        let below = *v - high;
+        *v = exponential(if below < -87.0 { -87.0 } else { below });
+        total += *v;
+    }
+    values.iter_mut().for_each(|v| *v /= total);
+    (high, total)
+}
+
+/// The focal loss (Lin et al., 2017), `-(1 - p)^gamma log p` with p the probability of the true bucket, its mean over the
+/// rows that count; and its derivative with respect to each logit. `logits`: `[n, buckets]`; `buckets`, `real`: `[n]`.
+/// With gamma 0 it is the cross-entropy; above, what is right already counts less.
+pub fn focal(logits: &[f32], buckets: &[usize], real: &[bool], gamma: f32) -> (f32, Vec<f32>) {
+    let k = logits.len() / buckets.len();
+    let share = 1.0 / real.iter().filter(|r| **r).count().max(1) as f32;
+    let (mut loss, mut slopes) = (0.0_f64, logits.to_vec());
+    for ((row, &bucket), &real) in slopes.chunks_exact_mut(k).zip(buckets).zip(real) {
+        if !real {
+            row.fill(0.0);
+            continue;
+        }
+        let logit = row[bucket];
+        let (high, total) = softmax(row);
+        let (p, log_p) = (row[bucket], logit - high - total.ln());
+        // Of the others, added up: 1 - p would lose what is left of it where p is close to 1.
+        let others = row[..bucket].iter().chain(&row[bucket + 1..]).sum::<f32>();
+        let scale = others.powf(gamma);
+        loss -= f64::from(scale * log_p * share);
+        let of_scale = if others > 0.0 { gamma * others.powf(gamma - 1.0) * p * log_p } else { 0.0 };
+        let slope = (of_scale - scale) * share; // with respect to log p, whose own is [this is the bucket] - probability
+        row.iter_mut().for_each(|q| *q *= -slope);
+        row[bucket] += slope;
+    }
+    (loss as f32, slopes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    #[test]
+    fn the_nearest_centre_is_found_and_the_first_of_two() {
+        let centres = [0.0, 0.0, 1.0, 1.0, -1.0, 1.0, 1.0, 1.0];
+        assert_eq!(nearest(&[0.1, 0.2, 0.9, 0.8, -3.0, 0.0, 0.5, 0.5], &centres, 2), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn probabilities_are_those_of_their_definition_and_overflow_nothing() {
+        let mut values = [1.0, 3.0, -2.0];
+        softmax(&mut values);
+        let all: f64 = [1.0_f64, 3.0, -2.0].iter().map(|v| v.exp()).sum();
+        for (p, v) in values.iter().zip([1.0_f64, 3.0, -2.0]) {
+            assert!((f64::from(*p) - v.exp() / all).abs() < 1e-6);
+        }
+        let mut far = [1e30, -1e30, 0.0];
+        softmax(&mut far);
+        assert_eq!(far[0], 1.0);
+        assert!(far[1] < 1e-30 && far[2] < 1e-30);
+    }
+
+    #[test]
+    fn the_focal_loss_and_its_slopes_are_those_of_its_definition() {
+        let mut rng = Seed(1).rng();
+        let logits: Vec<f32> =
+            (0..4 * 5).map(|i| (rng.normal() * if i < 5 { 20.0 } else { 1.0 }) as f32).collect();
+        let (buckets, real) = ([1, 0, 4, 2], [true, true, false, true]);
+        for gamma in [0.0, 1.0, 2.0, 2.5] {
+            let definition = |logits: &[f64]| {
+                let row = |i: usize| {
+                    let row = &logits[5 * i..][..5];
+                    let p = row[buckets[i]].exp() / row.iter().map(|v| v.exp()).sum::<f64>();
+                    -(1.0 - p).powf(gamma) * p.ln()
+                };
+                (row(0) + row(1) + row(3)) / 3.0
+            };
+            let (loss, slopes) = focal(&logits, &buckets, &real, gamma as f32);
+            let exact: Vec<f64> = logits.iter().map(|&v| f64::from(v)).collect();
+            let expected = definition(&exact);
+            assert!((f64::from(loss) - expected).abs() < 1e-5 * expected, "{gamma}: {loss} {expected}");
+            for k in 0..logits.len() {
+                let moved = |by: f64| {
+                    let mut moved = exact.clone();
+                    moved[k] += by;
+                    definition(&moved)
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!(
+                    (f64::from(slopes[k]) - expected).abs() < 1e-5,
+                    "{gamma} {k}: {} {expected}",
+                    slopes[k]
+                );
+            }
+        }
+        // What is sure and right has no slope, however gamma is.
+        for gamma in [0.0, 0.5, 2.0] {
+            let (loss, slopes) = focal(&[200.0, 0.0], &[0], &[true], gamma);
+            assert!(loss.abs() < 1e-6 && slopes.iter().all(|s| s.abs() < 1e-6), "{gamma}: {loss} {slopes:?}");
+        }
+    }
+}

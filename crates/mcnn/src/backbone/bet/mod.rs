@@ -1,0 +1,290 @@
+//! The behaviour transformer (Shafiullah et al., 2022): actions fall into buckets, and from the observations of a window a
+//! transformer says how likely each bucket is and how far from its centre the action would be.
+//!
+//! ```text
+//! tokens    x_t = W o_t + position t                         o: a standardised observation, oldest first
+//! block     x = x + attention(norm(x)), to itself and what is before it;  x = x + down(GELU(up(norm(x))))
+//! heads     of norm(x): a logit for each bucket; for each bucket an offset, [n_act]
+//! proposal  centre + offset of a bucket, drawn by the logits or the likeliest
+//! ```
+//!
+//! The newest observation is acted on, and those before it are what it is seen in the light of. All places of a window are
+//! trained at once, each to its own action; because none sees what is after it, a window that has just begun is one too.
+
+mod act;
+mod buckets;
+mod gelu;
+mod net;
+
+pub use act::{Chosen, Workspace};
+pub use net::BetNet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Arrays, Layers};
+use crate::{
+    error::{Error, Kind, Result},
+    seed::{Rng, Seed},
+};
+
+/// How a bucket is chosen in acting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pick {
+    /// Drawn by its probability.
+    Sample,
+    /// The likeliest, and nothing is random.
+    Argmax,
+}
+
+/// Settings of a behaviour transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BetSettings {
+    /// Blocks of attention and perceptron: 1 to 64.
+    pub layers: usize,
+    /// Heads of attention: at least 1, and the width is a multiple of it.
+    pub heads: usize,
+    /// Numbers in a token: 1 to 4096.
+    pub width: usize,
+    /// Observations seen at once: 1 to 1000.
+    pub window: usize,
+    /// Buckets that actions fall into: 1 to 4096.
+    pub buckets: usize,
+    /// Share of numbers set to 0 in a training step, where minGPT does so: 0 up to but not 1.
+    pub dropout: f64,
+    /// Gamma of the focal loss: 0 or more.
+    pub gamma: f32,
+    /// What the squared error of the held action counts, where the focal loss counts 1: above 0.
+    pub offset_weight: f32,
+    /// How a bucket is chosen in acting. Training does not depend on it.
+    pub pick: Pick,
+}
+
+impl Default for BetSettings {
+    /// The authors' (the paper, appendix).
+    fn default() -> Self {
+        Self {
+            layers: 6,
+            heads: 6,
+            width: 120,
+            window: 10,
+            buckets: 64,
+            dropout: 0.1,
+            gamma: 2.0,
+            offset_weight: 1000.0,
+            pick: Pick::Sample,
+        }
+    }
+}
+
+impl BetSettings {
+    /// What is wrong with the settings, if anything is: the option, what it takes, and what was found.
+    pub fn fault(&self) -> Option<(&'static str, &'static str, String)> {
+        let Self { layers, heads, width, window, buckets, dropout, gamma, offset_weight, .. } = *self;
+        if !(1..=64).contains(&layers) {
+            Some(("--layers", "1 to 64", layers.to_string()))
+        } else if !(1..=4096).contains(&width) {
+            Some(("--width", "1 to 4096", width.to_string()))
+        } else if heads == 0 || !width.is_multiple_of(heads) {
+            Some(("--heads", "a number that divides --width", format!("{heads} for {width}")))
+        } else if !(1..=1000).contains(&window) {
+            Some(("--window", "1 to 1000", window.to_string()))
+        } else if !(1..=4096).contains(&buckets) {
+            Some(("--buckets", "1 to 4096", buckets.to_string()))
+        } else if !(0.0..1.0).contains(&dropout) {
+            Some(("--dropout", "a share, 0 up to but not 1", dropout.to_string()))
+        } else if !(gamma >= 0.0 && gamma.is_finite()) {
+            Some(("--gamma", "a number of 0 or more", gamma.to_string()))
+        } else if !(offset_weight > 0.0 && offset_weight.is_finite()) {
+            Some(("--offset-weight", "a number above 0", offset_weight.to_string()))
+        } else {
+            None
+        }
+    }
+}
+
+/// The numbers of a behaviour transformer, for acting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bet {
+    settings: BetSettings,
+    centres: Vec<f32>,   // [buckets, n_act]
+    embed: Layers,       // n_obs to width
+    positions: Vec<f32>, // [window, width]
+    blocks: Vec<Block>,  // [layers]
+    norm: Norm,
+    logits: Layers,  // width to buckets
+    offsets: Layers, // width to buckets * n_act
+}
+
+/// A block; all layers are one layer each.
+#[derive(Debug, Clone, PartialEq)]
+struct Block {
+    norms: [Norm; 2], // before attention, before the perceptron
+    query: Layers,    // width to width
+    key: Layers,
+    value: Layers,
+    mix: Layers,
+    up: Layers,   // width to 4 * width
+    down: Layers, // 4 * width to width
+}
+
+/// Layer normalisation: `(x - mean) / sqrt(variance + 1e-5) * scale + shift` of a token.
+#[derive(Debug, Clone, PartialEq)]
+struct Norm {
+    scale: Vec<f32>, // [width]
+    shift: Vec<f32>, // [width]
+}
+
+/// The numbers of a network, called by name and shape in one order: what draws, reads and writes them.
+trait Source {
+    fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
+}
+
+/// Random numbers as minGPT starts with them: normal with a deviation of 0.02, biases 0, norms 1 and 0.
+struct Random(Rng);
+
+impl Source for Random {
+    fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let mut number = || match name.rsplit('.').next() {
+            Some("bias" | "shift") => 0.0,
+            Some("scale") => 1.0,
+            _ => (0.02 * self.0.normal()) as f32,
+        };
+        Ok((0..shape.iter().product()).map(|_| number()).collect())
+    }
+}
+
+impl Source for &Arrays {
+    fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let found = match self.get(name) {
+            Some((found, values)) if found == shape => return Ok(values.clone()),
+            Some((found, _)) => format!("{found:?}"),
+            None => "nothing of that name".into(),
+        };
+        Err(Error::new(Kind::File, "an array that is missing or of another shape")
+            .at(name)
+            .expected(format!("{shape:?}"))
+            .found(found))
+    }
+}
+
+impl Bet {
+    /// A network of random weights. `centres`: of the buckets, `[buckets, n_act]`.
+    ///
+    /// # Panics
+    /// If a width is 0, the settings are out of range, or the centres are not that many numbers.
+    pub fn random(n_obs: usize, n_act: usize, settings: BetSettings, centres: &[f32], seed: Seed) -> Self {
+        assert!(n_obs > 0 && n_act > 0 && settings.fault().is_none(), "{n_obs}, {n_act}, {settings:?}");
+        assert_eq!(centres.len(), settings.buckets * n_act, "centres for every bucket");
+        Self::of(settings, n_obs, centres.to_vec(), &mut Random(seed.rng()))
+            .expect("random numbers of any shape")
+    }
+
+    /// A network of the numbers that a source has.
+    fn of(settings: BetSettings, n_obs: usize, centres: Vec<f32>, source: &mut impl Source) -> Result<Self> {
+        let (width, n_act) = (settings.width, centres.len() / settings.buckets);
+        let embed = linear(source, "embed", n_obs, width)?;
+        let positions = source.array("positions", &[settings.window, width])?;
+        let block = |k: usize| -> Result<Block> {
+            let name = |part: &str| format!("blocks.{k}.{part}");
+            Ok(Block {
+                norms: [norm(source, &name("norm1"), width)?, norm(source, &name("norm2"), width)?],
+                query: linear(source, &name("query"), width, width)?,
+                key: linear(source, &name("key"), width, width)?,
+                value: linear(source, &name("value"), width, width)?,
+                mix: linear(source, &name("mix"), width, width)?,
+                up: linear(source, &name("up"), width, 4 * width)?,
+                down: linear(source, &name("down"), 4 * width, width)?,
+            })
+        };
+        let blocks = (0..settings.layers).map(block).collect::<Result<_>>()?;
+        let last = norm(source, "norm", width)?;
+        let logits = linear(source, "logits", width, settings.buckets)?;
+        let offsets = linear(source, "offsets", width, settings.buckets * n_act)?;
+        Ok(Self { settings, centres, embed, positions, blocks, norm: last, logits, offsets })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &BetSettings {
+        &self.settings
+    }
+
+    /// The centres of the buckets: `[buckets, n_act]`.
+    pub fn centres(&self) -> &[f32] {
+        &self.centres
+    }
+
+    /// Width of an observation.
+    pub fn n_obs(&self) -> usize {
+        self.embed.ends()[0]
+    }
+
+    /// Width of an action.
+    pub fn n_act(&self) -> usize {
+        self.centres.len() / self.settings.buckets
+    }
+
+    pub(super) fn put(&self, arrays: &mut Arrays) {
+        let mut put = |name: &str, shape: &[usize], values: &[f32]| {
+            arrays.insert(name.into(), (shape.to_vec(), values.to_vec()));
+        };
+        let (width, settings) = (self.settings.width, &self.settings);
+        put("centres", &[settings.buckets, self.n_act()], &self.centres);
+        put("positions", &[settings.window, width], &self.positions);
+        let blocks = self.blocks.iter().enumerate();
+        let of_blocks = blocks.clone().flat_map(|(k, block)| {
+            block.layers().into_iter().map(move |(name, layer)| (format!("blocks.{k}.{name}"), layer))
+        });
+        let heads = [("embed", &self.embed), ("logits", &self.logits), ("offsets", &self.offsets)];
+        for (name, layer) in heads.map(|(name, layer)| (name.to_string(), layer)).into_iter().chain(of_blocks)
+        {
+            let (weight, bias) = layer.one();
+            put(&format!("{name}.weight"), &layer.ends(), weight);
+            put(&format!("{name}.bias"), &[bias.len()], bias);
+        }
+        let norms = blocks.flat_map(|(k, b)| {
+            [(format!("blocks.{k}.norm1"), &b.norms[0]), (format!("blocks.{k}.norm2"), &b.norms[1])]
+        });
+        for (name, norm) in norms.chain([("norm".to_string(), &self.norm)]) {
+            put(&format!("{name}.scale"), &[width], &norm.scale);
+            put(&format!("{name}.shift"), &[width], &norm.shift);
+        }
+    }
+
+    pub(super) fn take(settings: BetSettings, arrays: &Arrays) -> Result<Self> {
+        if let Some((option, expected, found)) = settings.fault() {
+            let error = Error::new(Kind::Settings, "a setting out of range");
+            return Err(error.at(option).expected(expected).found(found));
+        }
+        let width = |name: &str, axis: usize| match arrays.get(name) {
+            Some((shape, _)) if shape.len() == 2 && !shape.contains(&0) => Ok(shape[axis]),
+            _ => Err(Error::new(Kind::File, "an array that is missing or empty").at(name)),
+        };
+        let (n_obs, n_act) = (width("embed.weight", 0)?, width("centres", 1)?);
+        let mut source = arrays;
+        let centres = source.array("centres", &[settings.buckets, n_act])?;
+        Self::of(settings, n_obs, centres, &mut source)
+    }
+}
+
+impl Block {
+    fn layers(&self) -> [(&'static str, &Layers); 6] {
+        let Self { query, key, value, mix, up, down, .. } = self;
+        [("query", query), ("key", key), ("value", value), ("mix", mix), ("up", up), ("down", down)]
+    }
+}
+
+fn linear(source: &mut impl Source, name: &str, inputs: usize, outputs: usize) -> Result<Layers> {
+    let weight = source.array(&format!("{name}.weight"), &[inputs, outputs])?;
+    let bias = source.array(&format!("{name}.bias"), &[outputs])?;
+    Ok(Layers::new(vec![inputs, outputs], vec![(weight, bias)]).expect("numbers of that shape"))
+}
+
+fn norm(source: &mut impl Source, name: &str, width: usize) -> Result<Norm> {
+    let mut array = |part: &str| source.array(&format!("{name}.{part}"), &[width]);
+    Ok(Norm { scale: array("scale")?, shift: array("shift")? })
+}
+
+#[cfg(test)]
+mod tests;

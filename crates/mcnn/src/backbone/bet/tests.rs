@@ -1,0 +1,207 @@
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{act::draw, net::Dropout, *};
+use crate::seed::Rng;
+
+const N_OBS: usize = 5;
+const N_ACT: usize = 2;
+
+fn small() -> BetSettings {
+    BetSettings { layers: 3, heads: 2, width: 12, window: 4, buckets: 6, dropout: 0.0, ..Default::default() }
+}
+
+fn normal(n: usize, rng: &mut Rng) -> Vec<f32> {
+    (0..n).map(|_| rng.normal() as f32).collect()
+}
+
+/// A network whose layers all matter: every number is drawn anew, and larger than a start has them.
+fn some(settings: BetSettings, seed: u64) -> Bet {
+    let mut rng = Seed(seed).rng();
+    let centres = normal(settings.buckets * N_ACT, &mut rng);
+    let mut arrays = Arrays::new();
+    Bet::random(N_OBS, N_ACT, settings, &centres, Seed(seed)).put(&mut arrays);
+    for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centres") {
+        let around = if name.ends_with("scale") { 1.0 } else { 0.0 };
+        values.iter_mut().for_each(|v| *v = (around + 0.4 * rng.normal()) as f32);
+    }
+    Bet::take(settings, &arrays).unwrap()
+}
+
+/// Logits and offsets of the network as it is trained, without dropout.
+fn trained(bet: &Bet, observations: &[f32]) -> [Vec<f32>; 2] {
+    let device = Device::flex().autodiff();
+    let shape = [observations.len() / N_OBS, N_OBS];
+    let observations = Tensor::from_data(TensorData::new(observations.to_vec(), shape), &device);
+    let out = BetNet::new(bet, &device).forward(observations, &mut Dropout::new(0.0, Seed(0)));
+    out.map(|tensor| tensor.into_data().try_into_vec::<f32>().unwrap())
+}
+
+fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) -> Vec<f32> {
+    let mut proposal = Vec::new();
+    bet.propose(observations, &mut Seed(seed).rng(), work, &mut proposal);
+    proposal
+}
+
+#[test]
+fn every_place_of_a_trained_window_is_what_acts_once_it_is_the_newest() {
+    for layers in [1, 3] {
+        let settings = BetSettings { layers, pick: Pick::Argmax, ..small() };
+        let (bet, device) = (some(settings, 1), Device::flex().autodiff());
+        assert_eq!(BetNet::new(&bet, &device).numbers(), bet);
+        let (window, buckets) = (settings.window, settings.buckets);
+        let observations = normal(3 * window * N_OBS, &mut Seed(2).rng());
+        let [logits, offsets] = trained(&bet, &observations);
+        let mut work = Workspace::default();
+        for (row, (logits, offsets)) in
+            logits.chunks(buckets).zip(offsets.chunks(buckets * N_ACT)).enumerate()
+        {
+            let start = row / window * window;
+            let found = proposed(&bet, &observations[start * N_OBS..(row + 1) * N_OBS], 0, &mut work);
+            let mut expected = logits.to_vec();
+            buckets::softmax(&mut expected);
+            let chosen = work.chosen().unwrap();
+            for (a, b) in chosen.chances.iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-5, "{layers} layers, row {row}: {a} {b}");
+            }
+            assert_eq!(chosen.bucket, buckets::largest(logits.iter().copied()));
+            let at = chosen.bucket * N_ACT;
+            for ((a, c), o) in found.iter().zip(&bet.centres[at..]).zip(&offsets[at..]) {
+                assert!((a - (c + o)).abs() < 1e-4, "{layers} layers, row {row}: {a} {}", c + o);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_observation_changes_nothing_before_it_and_all_that_is_after_it() {
+    let bet = some(small(), 3);
+    let before = normal(2 * 4 * N_OBS, &mut Seed(4).rng());
+    for changed in 0..8 {
+        let mut after = before.clone();
+        after[changed * N_OBS + 1] += 1.0;
+        let ([logits, offsets], [new_logits, new_offsets]) = (trained(&bet, &before), trained(&bet, &after));
+        for row in 0..8 {
+            let same = logits[row * 6..][..6] == new_logits[row * 6..][..6]
+                && offsets[row * 12..][..12] == new_offsets[row * 12..][..12];
+            let touched = row >= changed && row / 4 == changed / 4; // and nothing in the other window
+            assert_eq!(same, !touched, "{changed} was changed: row {row}");
+        }
+    }
+}
+
+#[test]
+fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
+    // A network that sees one place alone, its own: the values count nothing.
+    let settings = BetSettings { pick: Pick::Argmax, ..small() };
+    let mut arrays = Arrays::new();
+    some(settings, 5).put(&mut arrays);
+    for (name, (_, values)) in arrays.iter_mut() {
+        if name.contains("value") || name == "positions" {
+            values.fill(0.0);
+        }
+    }
+    let (alone, whole) = (Bet::take(settings, &arrays).unwrap(), some(settings, 5));
+    let mut work = Workspace::default();
+    let window = normal(4 * N_OBS, &mut Seed(6).rng());
+    let newest = &window[3 * N_OBS..];
+    assert_eq!(proposed(&alone, &window, 0, &mut work), proposed(&alone, newest, 0, &mut work));
+    assert_ne!(proposed(&alone, &window, 0, &mut work), proposed(&alone, &window[..N_OBS], 0, &mut work));
+    assert_ne!(proposed(&whole, &window, 0, &mut work), proposed(&whole, newest, 0, &mut work));
+}
+
+#[test]
+fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
+    let bet = some(BetSettings { pick: Pick::Sample, ..small() }, 7);
+    let observations = normal(3 * N_OBS, &mut Seed(8).rng());
+    let (mut work, mut counts) = (Workspace::default(), [0.0_f32; 6]);
+    assert!(work.chosen().is_none());
+    for seed in 0..20_000 {
+        proposed(&bet, &observations, seed, &mut work);
+        counts[work.chosen().unwrap().bucket] += 1.0 / 20_000.0;
+    }
+    let chances = work.chosen().unwrap().chances;
+    assert!((chances.iter().sum::<f32>() - 1.0).abs() < 1e-6 && chances.iter().all(|c| *c < 0.9));
+    for (count, chance) in counts.iter().zip(chances) {
+        assert!((count - chance).abs() < 0.015, "{counts:?} {chances:?}");
+    }
+    // What is no probability is chosen among all the same.
+    let mut rng = Seed(9).rng();
+    assert_eq!(draw(&[f32::NAN; 3], &mut rng), 0);
+    assert_eq!(draw(&[0.0, 1e-9, 0.0], &mut rng), 1, "what rounding leaves goes to the likeliest");
+}
+
+#[test]
+fn buffers_grow_once() {
+    let bet = some(small(), 10);
+    let observations = normal(4 * N_OBS, &mut Seed(11).rng());
+    let (mut work, mut rng, mut proposal) = (Workspace::default(), Seed(12).rng(), Vec::new());
+    bet.propose(&observations, &mut rng, &mut work, &mut proposal);
+    let places = |work: &Workspace, proposal: &Vec<f32>| {
+        let all = [&work.tokens, &work.normed, &work.keys, &work.values, &work.queries, &work.mixed];
+        let all = all.into_iter().chain([&work.wide, &work.scores, &work.chances, proposal]);
+        all.map(|v| (v.as_ptr(), v.capacity())).collect::<Vec<_>>()
+    };
+    let before = places(&work, &proposal);
+    for _ in 0..5 {
+        bet.propose(&observations, &mut rng, &mut work, &mut proposal);
+    }
+    assert_eq!(places(&work, &proposal), before);
+}
+
+#[test]
+fn dropout_drops_its_share_keeps_the_mean_and_follows_from_the_seed() {
+    let device = Device::flex().autodiff();
+    let apply = |share: f64, seed: u64| {
+        let ones = Tensor::<2>::ones([301, 333], &device);
+        Dropout::new(share, Seed(seed)).apply(ones).into_data().try_into_vec::<f32>().unwrap()
+    };
+    for share in [0.1, 0.5] {
+        let kept = apply(share, 1);
+        let dropped = kept.iter().filter(|v| **v == 0.0).count() as f64 / kept.len() as f64;
+        assert!((dropped - share).abs() < 0.006, "{dropped}");
+        assert!(kept.iter().all(|v| *v == 0.0 || (f64::from(*v) - 1.0 / (1.0 - share)).abs() < 1e-4));
+        assert_eq!(kept, apply(share, 1));
+        assert_ne!(kept, apply(share, 2));
+    }
+    assert!(apply(0.0, 1).iter().all(|v| *v == 1.0));
+    assert!(apply(0.999_9, 1).iter().any(|v| *v != 0.0), "a share below 1 leaves something");
+}
+
+#[test]
+fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
+    let good = small();
+    let mut arrays = Arrays::new();
+    some(good, 13).put(&mut arrays);
+    assert_eq!(Bet::take(good, &arrays).unwrap(), some(good, 13));
+    for (settings, option) in [
+        (BetSettings { layers: 0, ..good }, "--layers"),
+        (BetSettings { layers: 65, ..good }, "--layers"),
+        (BetSettings { heads: 0, ..good }, "--heads"),
+        (BetSettings { heads: 5, ..good }, "--heads"),
+        (BetSettings { width: 0, ..good }, "--width"),
+        (BetSettings { window: 0, ..good }, "--window"),
+        (BetSettings { window: 1001, ..good }, "--window"),
+        (BetSettings { buckets: 0, ..good }, "--buckets"),
+        (BetSettings { dropout: 1.0, ..good }, "--dropout"),
+        (BetSettings { dropout: f64::NAN, ..good }, "--dropout"),
+        (BetSettings { gamma: -1.0, ..good }, "--gamma"),
+        (BetSettings { offset_weight: 0.0, ..good }, "--offset-weight"),
+    ] {
+        let message = Bet::take(settings, &arrays).unwrap_err().to_string();
+        assert!(message.contains(option), "{option}: {message}");
+    }
+    for other in [
+        BetSettings { layers: 4, ..good },
+        BetSettings { width: 14, ..good },
+        BetSettings { window: 5, ..good },
+        BetSettings { buckets: 7, ..good },
+    ] {
+        assert!(Bet::take(other, &arrays).unwrap_err().to_string().contains("array"), "{other:?}");
+    }
+    for name in arrays.keys().cloned().collect::<Vec<_>>() {
+        let mut less = arrays.clone();
+        less.remove(&name);
+        let message = Bet::take(good, &less).unwrap_err().to_string();
+        assert!(message.contains(&name), "{name}: {message}");
+    }
+}

@@ -1,0 +1,188 @@
+//! k-means: centres of rows, each the mean of the rows that are nearest to it.
+
+use nearest::Table;
+
+use super::choose::threads;
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// The most passes over the rows that [`kmeans`] makes; most data are settled after fewer.
+const PASSES: usize = 100;
+
+/// `count` centres (`[count, dim]`) of rows (`[n, dim]`), by k-means: from a start by k-means++ (Arthur and Vassilvitskii,
+/// 2007), passes of Lloyd's until no centre moves, at most a hundred.
+///
+/// # Errors
+/// If there are fewer distinct rows than centres.
+///
+/// # Panics
+/// If `dim` or `count` is 0 or does not divide the rows.
+pub fn kmeans(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Result<Vec<f32>> {
+    assert!(
+        dim > 0 && count > 0 && rows.len().is_multiple_of(dim),
+        "{} numbers, {count} x {dim}",
+        rows.len()
+    );
+    let start = spread(rows, dim, count, seed);
+    if start.len() < count * dim {
+        return Err(Error::new(Kind::Settings, "fewer distinct rows than centres")
+            .expected(format!("at most {} centres", start.len() / dim))
+            .found(count.to_string()));
+    }
+    Ok(lloyd(rows, dim, start, PASSES))
+}
+
+/// The start of k-means++: a random row, then, one after the other, rows drawn by their squared distance to the nearest of
+/// those there are. Fewer than `count` only where all rows are at distance 0 from one.
+fn spread(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
+    let (table, mut rng) = (Table::from_rows(rows, dim), seed.rng());
+    let n = rows.len() / dim;
+    let mut near = vec![f32::INFINITY; n]; // squared distances to the nearest centre
+    let mut centres = Vec::with_capacity(count * dim);
+    let mut next = Some(rng.below(n.max(1))).filter(|_| n > 0);
+    while let Some(row) = next {
+        let row = &rows[row * dim..][..dim];
+        centres.extend_from_slice(row);
+        if centres.len() == count * dim {
+            break;
+        }
+        table.shrink(row, &mut near);
+        let mut left = rng.uniform() * near.iter().map(|&d2| f64::from(d2)).sum::<f64>();
+        let drawn = near.iter().position(|&d2| {
+            left -= f64::from(d2);
+            d2 > 0.0 && left < 0.0
+        });
+        // Rounding can leave a little; then it is the last row that could have been drawn.
+        next = drawn.or_else(|| near.iter().rposition(|&d2| d2 > 0.0));
+    }
+    centres
+}
+
+/// Lloyd's passes from given centres (`[count, dim]`), until no centre moves and at most `passes`. A centre that wins no row
+/// stays where it is.
+pub(super) fn lloyd(rows: &[f32], dim: usize, mut centres: Vec<f32>, passes: usize) -> Vec<f32> {
+    for _ in 0..passes {
+        let hits = Table::from_rows(&centres, dim).nearest_many(rows, threads());
+        let mut sums = vec![0.0_f64; centres.len()];
+        let mut counts = vec![0_u32; centres.len() / dim];
+        for (hit, row) in hits.iter().zip(rows.chunks_exact(dim)) {
+            counts[hit.index] += 1;
+            for (s, &x) in sums[hit.index * dim..][..dim].iter_mut().zip(row) {
+                *s += f64::from(x);
+            }
+        }
+        let before = centres.clone();
+        for ((centre, sum), &m) in centres.chunks_exact_mut(dim).zip(sums.chunks_exact(dim)).zip(&counts) {
+            if m > 0 {
+                centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / f64::from(m)) as f32);
+            }
+        }
+        if centres == before {
+            break;
+        }
+    }
+    centres
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    }
+
+    /// For each row the nearest centre, by looking at all; and the mean squared distance.
+    fn assigned(rows: &[f32], centres: &[f32], dim: usize) -> (Vec<usize>, f64) {
+        let near = |row: &[f32]| {
+            let all = centres.chunks(dim).map(|c| square(row, c)).enumerate();
+            all.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
+        };
+        let (which, squares): (Vec<usize>, Vec<f64>) = rows.chunks(dim).map(near).unzip();
+        let n = squares.len() as f64;
+        (which, squares.iter().sum::<f64>() / n)
+    }
+
+    fn random_rows(n: usize, dim: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Seed(seed).rng();
+        (0..n * dim).map(|_| rng.normal() as f32).collect()
+    }
+
+    #[test]
+    fn settled_centres_are_the_means_of_the_rows_nearest_to_them() {
+        let rows = random_rows(300, 3, 1);
+        let centres = kmeans(&rows, 3, 7, Seed(2)).unwrap();
+        let (which, _) = assigned(&rows, &centres, 3);
+        for (k, centre) in centres.chunks(3).enumerate() {
+            let mine: Vec<&[f32]> =
+                rows.chunks(3).zip(&which).filter(|(_, w)| **w == k).map(|(row, _)| row).collect();
+            assert!(!mine.is_empty(), "no centre is left without rows");
+            for d in 0..3 {
+                let mean = mine.iter().map(|row| f64::from(row[d])).sum::<f64>() / mine.len() as f64;
+                assert!((mean - f64::from(centre[d])).abs() < 1e-6, "{k} {d}: {mean} {}", centre[d]);
+            }
+        }
+        assert_eq!(centres, kmeans(&rows, 3, 7, Seed(2)).unwrap(), "a seed is an answer");
+        assert_ne!(centres, kmeans(&rows, 3, 7, Seed(3)).unwrap());
+    }
+
+    #[test]
+    fn every_pass_lowers_the_error() {
+        let rows = random_rows(200, 2, 4);
+        let mut last = f64::INFINITY;
+        for passes in 0..6 {
+            let (_, error) = assigned(&rows, &lloyd(&rows, 2, rows[..10].to_vec(), passes), 2);
+            assert!(error < last, "{passes}: {error} after {last}");
+            last = error;
+        }
+    }
+
+    #[test]
+    fn the_start_is_drawn_by_squared_distance() {
+        // Four places: how often each is drawn second after the first, against its share of the squared distances.
+        let rows = [0.0, 1.0, 3.0, 7.0];
+        let mut counts = [[0.0_f64; 4]; 4];
+        for seed in 0..20_000 {
+            let start = spread(&rows, 1, 2, Seed(seed));
+            let [a, b] = [start[0], start[1]].map(|x| rows.iter().position(|r| *r == x).unwrap());
+            counts[a][b] += 1.0;
+        }
+        for (a, counts) in counts.iter().enumerate() {
+            let (n, total) =
+                (counts.iter().sum::<f64>(), rows.map(|r| square(&[r], &rows[a..=a])).iter().sum::<f64>());
+            assert!((n / 20_000.0 - 0.25).abs() < 0.02, "the first is any: {n}");
+            for b in 0..4 {
+                let expected = square(&rows[a..=a], &rows[b..=b]) / total;
+                assert!(
+                    (counts[b] / n - expected).abs() < 0.03,
+                    "{a} then {b}: {} {expected}",
+                    counts[b] / n
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn far_groups_get_a_centre_each_and_repeated_rows_count_once() {
+        let mut rng = Seed(5).rng();
+        let groups = [[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]];
+        let rows: Vec<f32> =
+            (0..400).flat_map(|i| groups[i % 4].map(|c| (c + rng.normal()) as f32)).collect();
+        for seed in 0..20 {
+            let (which, error) = assigned(&rows, &kmeans(&rows, 2, 4, Seed(seed)).unwrap(), 2);
+            assert!(error < 3.0 && (0..400).all(|i| which[i] == which[i % 4]), "seed {seed}: {error}");
+        }
+        let few = [1.0, 2.0, 1.0, 2.0, 1.0, 3.0];
+        assert_eq!(
+            kmeans(&few, 1, 3, Seed(0)).map(|mut c| {
+                c.sort_by(f32::total_cmp);
+                c
+            }),
+            Ok(vec![1.0, 2.0, 3.0])
+        );
+        let message = kmeans(&few, 1, 4, Seed(0)).unwrap_err().to_string();
+        assert!(message.contains("at most 3") && message.contains('4'), "{message}");
+    }
+}
