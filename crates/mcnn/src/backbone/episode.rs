@@ -1,5 +1,6 @@
 //! What a backbone looks back on and how far it proposes ahead, and what changes in an episode of it.
 
+use super::bet::{Chosen, Workspace};
 use crate::seed::{Rng, Seed};
 
 /// Which steps around the newest observation a backbone looks at and proposes for.
@@ -35,6 +36,7 @@ pub struct Episode {
     pub(super) buffers: (Vec<f32>, Vec<f32>),
     pub(super) noisy: Vec<f32>,
     pub(super) fixed: Vec<f32>,
+    pub(super) bet: Workspace,
 }
 
 impl Episode {
@@ -46,12 +48,18 @@ impl Episode {
             buffers: Default::default(),
             noisy: Vec::new(),
             fixed: Vec::new(),
+            bet: Workspace::default(),
         }
     }
 
     /// What was proposed last, before it was held: `[horizon, n_act]`, or nothing where nothing proposes.
     pub fn proposal(&self) -> &[f32] {
         &self.buffers.1
+    }
+
+    /// The bucket chosen last, and how likely each was; `None` for a backbone that has none.
+    pub fn chosen(&self) -> Option<Chosen<'_>> {
+        self.bet.chosen()
     }
 
     /// Appends an observation and forgets all but the last `window`.

@@ -1,10 +1,10 @@
 //! Backbones: an observation in, a proposal out. A backbone has never heard of memories, distances, lambda or L, so
 //! whatever it proposes is held by the same envelope, on its first day.
 //!
-//! A backbone is a file (or folder) here that has it twice: as plain numbers that act ([`Mlp`], [`Diffusion`]) and as
-//! Burn's module that is trained ([`MlpNet`], [`DiffusionNet`]). This file and `net.rs` are all that the other rooms see of
-//! them: an [`Architecture`] says which and how, a [`Backbone`] acts in an [`Episode`], a [`Net`] is trained. Another one is
-//! another file, and an arm in each `match` of those two.
+//! A backbone is a file (or folder) here that has it twice: as plain numbers that act ([`Mlp`], [`Diffusion`], [`Bet`]) and
+//! as Burn's module that is trained ([`MlpNet`], [`DiffusionNet`], [`BetNet`]). This file and `net.rs` are all that the other
+//! rooms see of them: an [`Architecture`] says which and how, a [`Backbone`] acts in an [`Episode`], a [`Net`] is trained.
+//! Another one is another file, and an arm in each `match` of those two.
 
 mod bet;
 mod diffusion;
@@ -14,7 +14,7 @@ mod mlp;
 mod net;
 mod plain;
 
-pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};
+pub use bet::{Bet, BetNet, BetSettings, Chosen, Dropout, Pick};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings, Draws, Level, Predict, Sampler, Schedule};
 pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};
@@ -34,17 +34,20 @@ pub enum Architecture {
     Mlp,
     /// Denoising diffusion.
     Diffusion(DiffusionSettings),
+    /// A behaviour transformer.
+    Bet(BetSettings),
 }
 
 impl Architecture {
     /// The names of all, as files and options have them.
-    pub const NAMES: [&str; 2] = ["mlp", "diffusion"];
+    pub const NAMES: [&str; 3] = ["mlp", "diffusion", "bet"];
 
-    /// Widths of the hidden layers where none are asked for: the authors'.
+    /// Widths of the hidden layers where none are asked for: the authors'. A behaviour transformer has settings instead.
     pub fn hidden(&self) -> Vec<usize> {
         match self {
             Architecture::Mlp => vec![256; 2],
             Architecture::Diffusion(_) => vec![256; 3],
+            Architecture::Bet(_) => vec![],
         }
     }
 
@@ -53,13 +56,14 @@ impl Architecture {
         match self {
             Architecture::Mlp => None,
             Architecture::Diffusion(settings) => settings.fault(),
+            Architecture::Bet(settings) => settings.fault(),
         }
     }
 
     /// Decay of the running mean of the weights, which is what acts; 0 where the weights themselves do.
     pub fn ema(&self) -> f64 {
         match self {
-            Architecture::Mlp => 0.0,
+            Architecture::Mlp | Architecture::Bet(_) => 0.0,
             Architecture::Diffusion(settings) => settings.ema,
         }
     }
@@ -68,6 +72,15 @@ impl Architecture {
     pub fn span(&self) -> Span {
         match self {
             Architecture::Mlp | Architecture::Diffusion(_) => Span::ONE,
+            Architecture::Bet(settings) => settings.span(),
+        }
+    }
+
+    /// Buckets that it sorts actions into; 0 for those that do not.
+    pub fn buckets(&self) -> usize {
+        match self {
+            Architecture::Mlp | Architecture::Diffusion(_) => 0,
+            Architecture::Bet(settings) => settings.buckets,
         }
     }
 
@@ -75,19 +88,28 @@ impl Architecture {
     pub fn recipe(&self) -> Recipe {
         match self {
             Architecture::Mlp | Architecture::Diffusion(_) => Recipe { lr: 3e-4, optimiser: Optimiser::ADAM },
+            Architecture::Bet(_) => BetSettings::RECIPE,
         }
     }
 
-    /// A network of random weights.
+    /// A network of random weights. `centres`: of the [`buckets`](Self::buckets), `[buckets, n_act]`.
     ///
     /// # Panics
-    /// If a width is 0 or a setting out of range.
-    pub fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, seed: Seed) -> Backbone {
+    /// If a width is 0, a setting out of range, or there are not that many centres.
+    pub fn random(
+        &self,
+        n_obs: usize,
+        hidden: &[usize],
+        n_act: usize,
+        centres: &[f32],
+        seed: Seed,
+    ) -> Backbone {
         match self {
             Architecture::Mlp => Backbone::Mlp(Mlp::random(&[&[n_obs], hidden, &[n_act]].concat(), seed)),
             Architecture::Diffusion(settings) => {
                 Backbone::Diffusion(Diffusion::random(n_obs, hidden, n_act, *settings, seed))
             }
+            Architecture::Bet(settings) => Backbone::Bet(Bet::random(n_obs, n_act, *settings, centres, seed)),
         }
     }
 }
@@ -101,6 +123,8 @@ pub enum Backbone {
     Mlp(Mlp),
     /// Denoising diffusion, from the standardised state.
     Diffusion(Diffusion),
+    /// A behaviour transformer, from the last standardised states.
+    Bet(Bet),
 }
 
 impl Backbone {
@@ -110,6 +134,7 @@ impl Backbone {
             Backbone::Nothing => None,
             Backbone::Mlp(_) => Some(Architecture::Mlp),
             Backbone::Diffusion(diffusion) => Some(Architecture::Diffusion(*diffusion.settings())),
+            Backbone::Bet(bet) => Some(Architecture::Bet(*bet.settings())),
         }
     }
 
@@ -119,12 +144,17 @@ impl Backbone {
             Backbone::Nothing => None,
             Backbone::Mlp(mlp) => Some(mlp.0.ends()),
             Backbone::Diffusion(diffusion) => Some([diffusion.n_obs(), diffusion.n_act()]),
+            Backbone::Bet(bet) => Some([bet.n_obs(), bet.n_act()]),
         }
     }
 
     /// Whether two proposals for one observation can differ.
     pub fn draws(&self) -> bool {
-        matches!(self, Backbone::Diffusion(_))
+        match self {
+            Backbone::Nothing | Backbone::Mlp(_) => false,
+            Backbone::Diffusion(_) => true,
+            Backbone::Bet(bet) => bet.settings().pick == Pick::Sample,
+        }
     }
 
     /// What it looks back on, and how far it proposes ahead.
@@ -152,6 +182,10 @@ impl Backbone {
                 mlp.propose(&seen, &mut episode.buffers);
             }
             Backbone::Diffusion(diffusion) => diffusion.propose(&seen, episode, hold),
+            Backbone::Bet(bet) => {
+                let Episode { rng, bet: work, buffers: (_, proposal), .. } = episode;
+                bet.propose(&seen, rng, work, proposal);
+            }
         }
         episode.seen = seen;
     }
@@ -159,13 +193,14 @@ impl Backbone {
     /// Moves the weights towards those of another network of the same kind, of which a share `1 - kept` is taken.
     ///
     /// # Panics
-    /// If the other is of another kind or has other widths.
+    /// If the other is of another kind or has other widths, or the kind is one of which no running mean is kept
+    /// ([`Architecture::ema`]).
     pub fn blend(&mut self, other: &Self, kept: f32) {
         match (self, other) {
             (Backbone::Nothing, Backbone::Nothing) => {}
             (Backbone::Mlp(mine), Backbone::Mlp(other)) => mine.0.blend(&other.0, kept),
             (Backbone::Diffusion(mine), Backbone::Diffusion(other)) => mine.blend(other, kept),
-            _ => panic!("networks of different kinds"),
+            _ => panic!("networks of different kinds, or of one without a running mean"),
         }
     }
 
@@ -176,6 +211,7 @@ impl Backbone {
             Backbone::Nothing => {}
             Backbone::Mlp(mlp) => mlp.0.put("", &mut arrays),
             Backbone::Diffusion(diffusion) => diffusion.put(&mut arrays),
+            Backbone::Bet(bet) => bet.put(&mut arrays),
         }
         arrays
     }
@@ -188,6 +224,7 @@ impl Backbone {
         Ok(match architecture {
             Architecture::Mlp => Backbone::Mlp(Mlp(Layers::take("", arrays)?)),
             Architecture::Diffusion(settings) => Backbone::Diffusion(Diffusion::take(settings, arrays)?),
+            Architecture::Bet(settings) => Backbone::Bet(Bet::take(settings, arrays)?),
         })
     }
 }

@@ -6,7 +6,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Backbone, DiffusionNet, MlpNet};
+use super::{Backbone, BetNet, DiffusionNet, MlpNet};
 use crate::seed::Seed;
 
 /// How a backbone is trained where nothing else is asked for.
@@ -77,6 +77,8 @@ pub enum Net {
     Mlp(MlpNet),
     /// Denoising diffusion.
     Diffusion(DiffusionNet),
+    /// A behaviour transformer.
+    Bet(BetNet),
 }
 
 impl Net {
@@ -87,6 +89,7 @@ impl Net {
             Backbone::Nothing => None,
             Backbone::Mlp(mlp) => Some(Net::Mlp(MlpNet::new(mlp, device))),
             Backbone::Diffusion(diffusion) => Some(Net::Diffusion(DiffusionNet::new(diffusion, device))),
+            Backbone::Bet(bet) => Some(Net::Bet(BetNet::new(bet, device))),
         }
     }
 
@@ -95,18 +98,20 @@ impl Net {
         match self {
             Net::Mlp(net) => Backbone::Mlp(net.numbers()),
             Net::Diffusion(net) => Backbone::Diffusion(net.numbers()),
+            Net::Bet(net) => Backbone::Bet(net.numbers()),
         }
     }
 
     /// Proposals for a batch, to be trained towards its actions. `seed` decides whatever is random in them.
     pub fn propose(&self, batch: Batch, seed: Seed) -> Proposed {
-        let Batch { observations, actions, .. } = batch;
+        let Batch { observations, actions, real } = batch;
         match self {
             Net::Mlp(net) => Proposed { proposal: net.forward(observations), weights: None, own: None },
             Net::Diffusion(net) => {
                 let draws = net.draw(observations.dims()[0], actions.len(), seed);
                 net.propose(observations, actions, &draws)
             }
+            Net::Bet(net) => net.propose(observations, actions, real, seed),
         }
     }
 

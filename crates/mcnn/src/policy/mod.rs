@@ -130,6 +130,7 @@ impl Policy {
             (lambda, _) => {
                 let (held, plain) = match self.backbone.architecture() {
                     Some(Architecture::Diffusion(_)) => ("MCNN-Diffusion", "Diffusion-BC"),
+                    Some(Architecture::Bet(_)) => ("MCNN-BeT", "BeT-BC"),
                     Some(Architecture::Mlp) | None => ("MCNN", "cloning"),
                 };
                 if lambda == f32::INFINITY {

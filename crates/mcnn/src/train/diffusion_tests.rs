@@ -3,7 +3,7 @@
 use burn::module::ParamId;
 use serde::Deserialize;
 
-use super::tests::{Problem, close, codebook_of, some_codebook, some_data};
+use super::tests::{Problem, close, codebook_of, drawn, near, pairs, some_codebook, some_data, trained};
 use super::*;
 use crate::{
     backbone::{Architecture, Diffusion, DiffusionNet, DiffusionSettings, Draws, Layers, Predict, Sampler},
@@ -124,19 +124,6 @@ fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
     }
 }
 
-/// States of one number, each with an action of one number, in two episodes.
-fn pairs(states: Vec<f32>, actions: Vec<f32>) -> Demonstrations {
-    let n = states.len();
-    let parts = Parts { n_obs: 1, n_act: 1, states, actions, rewards: None, ends: vec![n / 2, n] };
-    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
-}
-
-fn trained(data: &Demonstrations, rows: &[usize], settings: TrainSettings) -> Run {
-    let mut run = Run::new(data, codebook_of(data, rows), settings).unwrap();
-    while run.step().is_some() {}
-    run
-}
-
 #[test]
 fn sixty_four_transitions_are_learned_by_heart() {
     let mut rng = Seed(4).rng();
@@ -170,16 +157,6 @@ fn sixty_four_transitions_are_learned_by_heart() {
     }
 }
 
-/// Actions at the one state, over many episodes.
-fn drawn(policy: &Policy) -> Vec<f32> {
-    let act = |k: u64| {
-        let mut action = [0.0];
-        policy.session_of(Seed(k)).act(&[0.0], &mut action).unwrap();
-        action[0]
-    };
-    (0..1000).map(act).collect()
-}
-
 #[test]
 fn diffusion_keeps_two_modes_where_a_perceptron_averages() {
     let actions: Vec<f32> = (0..64).map(|i| if i % 2 == 0 { 0.8 } else { -0.8 }).collect();
@@ -202,8 +179,7 @@ fn diffusion_keeps_two_modes_where_a_perceptron_averages() {
             ..with(diffusion, plain)
         };
         let actions = drawn(&trained(&data, &[0], settings).policy());
-        let near = |mode: f32| actions.iter().filter(|a| (*a - mode).abs() < within).count();
-        let (high, low) = (near(0.8), near(-0.8));
+        let (high, low) = (near(&actions, 0.8, within), near(&actions, -0.8, within));
         assert!((300..=700).contains(&high) && (300..=700).contains(&low), "{diffusion:?}: {high}, {low}");
         assert!(high + low >= least, "{diffusion:?}: {high}, {low}, the rest in between");
     }

@@ -20,8 +20,9 @@ use crate::{
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
-    memory::Codebook,
+    memory::{Codebook, kmeans},
     policy::{Backbone, Origin, Policy},
+    seed::Seed,
 };
 use rows::{Gathered, Order, Rows};
 
@@ -72,8 +73,8 @@ impl Run {
     /// Prepares a run.
     ///
     /// # Errors
-    /// If the memories were learned on other data, a setting is out of range, or no episode is as long as what the network
-    /// looks back on or proposes ahead.
+    /// If the memories were learned on other data, a setting is out of range, no episode is as long as what the network looks
+    /// back on or proposes ahead, or the network sorts actions into more buckets than there are distinct ones.
     pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
         settings.check()?;
         codebook.check_data(data)?;
@@ -104,7 +105,8 @@ impl Run {
             Backbone::Nothing
         } else {
             let (n_obs, n_act) = (codebook.n_obs(), codebook.n_act());
-            settings.backbone.random(n_obs, &settings.hidden, n_act, settings.seed.fork("network"))
+            let centres = centres(&train, settings.backbone.buckets(), settings.seed.fork("buckets"))?;
+            settings.backbone.random(n_obs, &settings.hidden, n_act, &centres, settings.seed.fork("network"))
         };
         let net = Net::new(&start, &device);
         let average = (net.is_some() && settings.backbone.ema() > 0.0).then_some(start);
@@ -334,6 +336,20 @@ impl Run {
     }
 }
 
+/// The centres of buckets that actions are sorted into, by k-means: `[buckets, n_act]`.
+fn centres(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32>> {
+    if buckets == 0 {
+        return Ok(Vec::new());
+    }
+    kmeans(train.actions(), train.n_act(), buckets, seed).map_err(|distinct| {
+        Error::new(Kind::Settings, "fewer distinct actions than buckets to sort them into")
+            .at("--buckets")
+            .expected(format!("at most {distinct}, the number of distinct actions trained on"))
+            .found(buckets.to_string())
+            .next("ask for fewer buckets, or choose another backbone")
+    })
+}
+
 /// The share of the running mean that a step keeps: less at first, so that the random start is soon forgotten.
 fn kept(decay: f64, step: u64) -> f32 {
     let step = step as f64;
@@ -357,6 +373,8 @@ fn slope(step: u64) -> f32 {
     0.99 * (1.0 - (step / 10).min(10) as f32 / 10.0)
 }
 
+#[cfg(test)]
+mod bet_tests;
 #[cfg(test)]
 mod diffusion_tests;
 #[cfg(test)]

@@ -128,6 +128,34 @@ pub(super) fn some_codebook(data: &Demonstrations) -> Codebook {
         .codebook
 }
 
+/// States of one number, each with an action of one number, in two episodes.
+pub(super) fn pairs(states: Vec<f32>, actions: Vec<f32>) -> Demonstrations {
+    let n = states.len();
+    let parts = Parts { n_obs: 1, n_act: 1, states, actions, rewards: None, ends: vec![n / 2, n] };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
+pub(super) fn trained(data: &Demonstrations, rows: &[usize], settings: TrainSettings) -> Run {
+    let mut run = Run::new(data, codebook_of(data, rows), settings).unwrap();
+    while run.step().is_some() {}
+    run
+}
+
+/// Actions at the one state, over many episodes.
+pub(super) fn drawn(policy: &Policy) -> Vec<f32> {
+    let act = |k: u64| {
+        let mut action = [0.0];
+        policy.session_of(Seed(k)).act(&[0.0], &mut action).unwrap();
+        action[0]
+    };
+    (0..1000).map(act).collect()
+}
+
+/// How many of them are within a distance of a mode.
+pub(super) fn near(actions: &[f32], mode: f32, within: f32) -> usize {
+    actions.iter().filter(|a| (*a - mode).abs() < within).count()
+}
+
 fn small(lambda: Lambda) -> TrainSettings {
     TrainSettings {
         hidden: vec![8, 7],

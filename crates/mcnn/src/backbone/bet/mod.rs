@@ -17,11 +17,11 @@ mod gelu;
 mod net;
 
 pub use act::{Chosen, Workspace};
-pub use net::BetNet;
+pub use net::{BetNet, Dropout};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrays, Layers};
+use super::{Arrays, Layers, Optimiser, Recipe, Span};
 use crate::{
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
@@ -79,6 +79,17 @@ impl Default for BetSettings {
 }
 
 impl BetSettings {
+    /// The authors' AdamW, with minGPT's betas and limit.
+    pub const RECIPE: Recipe = Recipe {
+        lr: 5.5e-5,
+        optimiser: Optimiser { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimiser::ADAM },
+    };
+
+    /// A window of observations, every one of which is proposed for in training.
+    pub fn span(&self) -> Span {
+        Span { window: self.window, every: true, ..Span::ONE }
+    }
+
     /// What is wrong with the settings, if anything is: the option, what it takes, and what was found.
     pub fn fault(&self) -> Option<(&'static str, &'static str, String)> {
         let Self { layers, heads, width, window, buckets, dropout, gamma, offset_weight, .. } = *self;

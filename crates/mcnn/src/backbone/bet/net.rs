@@ -12,7 +12,7 @@ use super::{
     gelu::gelu_trained,
 };
 use crate::{
-    backbone::Layers,
+    backbone::{Layers, Proposed},
     seed::{Rng, Seed},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Module, Debug)]
 pub struct BetNet {
     embed: Linear,
-    positions: Param<Tensor<2>>,
+    positions: Param<Tensor<1>>, // of one dimension, as all that weight decay is not for
     blocks: Vec<BlockNet>,
     norm: LayerNorm,
     logits: Linear,
@@ -86,6 +86,7 @@ impl Dropout {
         Self { rng: seed.rng(), below: (share * 65536.0).round().min(65535.0) as u16 }
     }
 
+    /// Drops of some numbers what there is to drop.
     pub fn apply<const D: usize>(&mut self, x: Tensor<D>) -> Tensor<D> {
         if self.below == 0 {
             return x;
@@ -112,7 +113,7 @@ impl BetNet {
         let settings = bet.settings;
         let mut new = Numbered { next: 0, device };
         let embed = new.linear(&bet.embed);
-        let positions = new.array(&bet.positions, [settings.window, settings.width]);
+        let positions = new.array(&bet.positions, [bet.positions.len()]);
         let blocks = bet.blocks.iter().map(|block| BlockNet::new(block, &mut new)).collect();
         let norm = new.norm(&bet.norm);
         let (logits, offsets) = (new.linear(&bet.logits), new.linear(&bet.offsets));
@@ -139,7 +140,7 @@ impl BetNet {
         let BetSettings { window, width, heads, .. } = self.settings;
         let rows = observations.dims()[0];
         let tokens = self.embed.forward(observations).reshape([rows / window, window, width])
-            + self.positions.val().unsqueeze::<3>();
+            + self.positions.val().reshape([1, window, width]);
         let mut tokens = dropout.apply(tokens.reshape([rows, width]));
         // What comes after a place has so low a score that its weight is 0.
         let after = (0..window * window).map(|i| if i % window > i / window { -1e9 } else { 0.0 }).collect();
@@ -157,13 +158,7 @@ impl BetNet {
 
     /// Proposals towards actions (`[batch * window, n_act]`, row by row), before they are held: the centre of the true
     /// bucket and its offset. The buckets' own loss is the focal loss over the places that are `real` (`[batch * window]`).
-    pub fn propose(
-        &self,
-        observations: Tensor<2>,
-        actions: &[f32],
-        real: &[bool],
-        seed: Seed,
-    ) -> (Tensor<2>, Tensor<2>, Tensor<1>) {
+    pub fn propose(&self, observations: Tensor<2>, actions: &[f32], real: &[bool], seed: Seed) -> Proposed {
         let (rows, k) = (real.len(), self.settings.buckets);
         let n_act = actions.len() / rows;
         let device = observations.device();
@@ -184,7 +179,8 @@ impl BetNet {
         let centres =
             buckets.iter().flat_map(|bucket| &self.centres[bucket * n_act..][..n_act]).copied().collect();
         let proposal = offsets.reshape([rows * k, n_act]).select(0, which) + data(centres, n_act);
-        (proposal, Tensor::full([rows, n_act], self.settings.offset_weight, &device), own)
+        let weights = Tensor::full([rows, n_act], self.settings.offset_weight, &device);
+        Proposed { proposal, weights: Some(weights), own: Some(own) }
     }
 }
 
