@@ -2,7 +2,10 @@
 
 use mcnn::{
     act::Act as _,
-    backbone::{Diffusion, DiffusionSettings, Layers, Mlp, Predict, Sampler, Schedule},
+    backbone::{
+        Architecture, BetSettings, Diffusion, DiffusionSettings, Layers, Mlp, Pick, Predict, Sampler,
+        Schedule,
+    },
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
@@ -54,6 +57,27 @@ fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
                     all.push(Diffusion::new(settings, time.clone(), body).unwrap());
                 }
             }
+        }
+    }
+    all
+}
+
+/// Behaviour transformers whose heads are as much too large.
+fn wild_bets(seed: u64) -> Vec<Backbone> {
+    let mut all = Vec::new();
+    for pick in [Pick::Sample, Pick::Argmax] {
+        for window in [1, 5] {
+            let bet =
+                BetSettings { layers: 2, heads: 2, width: 8, window, buckets: 4, pick, ..Default::default() };
+            let mut rng = Seed(seed).rng();
+            let centres: Vec<f32> = (0..4 * ACT).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+            let architecture = Architecture::Bet(bet);
+            let mut arrays = architecture.random(OBS, &[], ACT, &centres, Seed(seed)).arrays();
+            for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| name.ends_with("weight")) {
+                let by = if name.starts_with("offsets") { 40.0 } else { 5.0 };
+                values.iter_mut().for_each(|v| *v *= by);
+            }
+            all.push(Backbone::from_arrays(architecture, &arrays).unwrap());
         }
     }
     all
@@ -124,7 +148,7 @@ fn on_a_memory_the_action_is_the_memorys() {
 }
 
 #[test]
-fn every_action_that_diffusion_draws_lies_in_its_box_and_on_a_memory_is_the_memorys() {
+fn every_action_that_is_drawn_lies_in_its_box_and_on_a_memory_is_the_memorys() {
     let mut touched = [0; 2];
     for (seed, (lambda, l, activation)) in [
         (0.01, 1.0, Activation::Clamp),
@@ -137,10 +161,11 @@ fn every_action_that_diffusion_draws_lies_in_its_box_and_on_a_memory_is_the_memo
     .enumerate()
     {
         let seed = seed as u64;
-        for diffusion in wild_diffusions(seed) {
+        let diffusions = wild_diffusions(seed).into_iter().map(Backbone::Diffusion);
+        for backbone in diffusions.chain(wild_bets(seed)) {
             let book = codebook(&mut Seed(seed).rng());
             let envelope = Envelope { lambda, l, activation };
-            let policy = Policy::new(book, envelope, Backbone::Diffusion(diffusion), 1).unwrap();
+            let policy = Policy::new(book, envelope, backbone, 1).unwrap();
             let mut session = policy.session();
             for state in states(&mut Seed(seed).fork("states").rng(), 70) {
                 let mut action = [9.0; ACT];
@@ -157,7 +182,7 @@ fn every_action_that_diffusion_draws_lies_in_its_box_and_on_a_memory_is_the_memo
                 }
             }
             let explained = policy.explain(policy.codebook().state(1)).unwrap();
-            assert_eq!(explained.samples, Some(16));
+            assert_eq!(explained.samples, policy.backbone().draws().then_some(16));
             for m in 0..if lambda.is_finite() { N } else { 0 } {
                 let mut action = [9.0; ACT];
                 session.act(policy.codebook().state(m), &mut action).unwrap();
@@ -209,6 +234,30 @@ fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
     let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Backbone::Mlp(wild(5)), 1).unwrap();
     let explained = mlp.explain(&middle).unwrap();
     assert!(explained.samples.is_none() && explained.dimensions.iter().all(|d| d.spread.is_none()));
+}
+
+#[test]
+fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
+    let envelope = Envelope { lambda: 0.2, l: 1.0, activation: Activation::Clamp };
+    for backbone in wild_bets(6) {
+        let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
+        let Backbone::Bet(bet) = policy.backbone() else { panic!("a behaviour transformer") };
+        let explained = policy.explain(&policy.codebook().parts().scale.mean.repeat(3)).unwrap();
+        let buckets = explained.buckets.unwrap();
+        assert_eq!((buckets.of, buckets.likeliest.len()), (4, 4));
+        assert!(buckets.likeliest.is_sorted_by(|a, b| a.probability >= b.probability));
+        let total: f32 = buckets.likeliest.iter().map(|b| b.probability).sum();
+        assert!((total - 1.0).abs() < 1e-5, "{total}");
+        assert!(buckets.likeliest.contains(&buckets.chosen));
+        for bucket in &buckets.likeliest {
+            assert_eq!(bucket.centre, bet.centres()[bucket.bucket * ACT..][..ACT]);
+        }
+        if bet.settings().pick == Pick::Argmax {
+            assert_eq!(buckets.chosen, buckets.likeliest[0]);
+        }
+    }
+    let mlp = Policy::new(codebook(&mut Seed(6).rng()), envelope, Backbone::Mlp(wild(6)), 1).unwrap();
+    assert!(mlp.explain(&[0.0; OBS]).unwrap().buckets.is_none());
 }
 
 #[test]

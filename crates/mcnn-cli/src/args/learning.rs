@@ -11,7 +11,7 @@ use mcnn::{
     train::{Distances, Lambda},
 };
 
-use super::{Input, InputOptions, Output, word};
+use super::{Input, InputOptions, Output, bet::BetArgs, word};
 
 #[derive(Args, Debug)]
 pub struct LearnArgs {
@@ -109,11 +109,13 @@ pub struct TrainArgs {
     /// Memories, from `mcnn learn` on the same data.
     #[arg(value_name = "MEMORIES")]
     pub memories: PathBuf,
-    /// The network: mlp or diffusion.
+    /// The network: mlp, diffusion or bet (a behaviour transformer).
     #[arg(long, default_value = "mlp", value_parser = Architecture::NAMES)]
     pub backbone: String,
     #[command(flatten)]
     pub diffusion: DiffusionArgs,
+    #[command(flatten)]
+    pub bet: BetArgs,
     /// Widths of the hidden layers [default: 256,256; diffusion: 256,256,256].
     #[arg(long, value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
@@ -135,9 +137,9 @@ pub struct TrainArgs {
     /// Gradient steps.
     #[arg(long, default_value_t = 20_000)]
     pub steps: u64,
-    /// Rows in a batch.
-    #[arg(long, default_value_t = 256)]
-    pub batch: usize,
+    /// Rows in a batch; of bet, windows [default: 256; bet: 64].
+    #[arg(long)]
+    pub batch: Option<usize>,
     #[command(flatten)]
     pub optimiser: OptimiserArgs,
     /// Share of whole episodes held out, and measured on.
@@ -156,13 +158,14 @@ pub struct TrainArgs {
 /// What moves the weights, where it is not what the backbone has by default.
 #[derive(Args, Debug)]
 pub struct OptimiserArgs {
-    /// Learning rate of Adam [default: 3e-4] (the paper's for diffusion: 3e-5, and a million steps).
+    /// Learning rate of Adam [default: 3e-4; bet: 5.5e-5] (the paper's for diffusion: 3e-5, and a
+    /// million steps).
     #[arg(long)]
     pub lr: Option<f64>,
-    /// Share of the weights taken off a step, times the learning rate [default: 0].
+    /// Share of the weights taken off a step, times the learning rate [default: 0; bet: 2e-4].
     #[arg(long)]
     pub weight_decay: Option<f64>,
-    /// Decay of the running means of gradients and of their squares [default: 0.9,0.999].
+    /// Decay of the running means of gradients and of their squares [default: 0.9,0.999; bet: 0.9,0.95].
     #[arg(long, value_name = "BETA,BETA", value_parser = betas)]
     pub betas: Option<[f64; 2]>,
     /// Steps over which the learning rate rises from 0 [default: 0].
@@ -171,16 +174,17 @@ pub struct OptimiserArgs {
     /// Whether the learning rate falls to 0 at the last step along a half cosine [default: false].
     #[arg(long, value_name = "BOOL")]
     pub cosine: Option<bool>,
-    /// Norm to which longer gradients are shortened; 0 for no limit [default: 0].
+    /// Norm to which longer gradients are shortened; 0 for no limit [default: 0; bet: 1].
     #[arg(long, value_name = "NORM")]
     pub clip: Option<f64>,
 }
 
 impl OptimiserArgs {
     /// A backbone's recipe, with what was given in its stead.
-    pub fn over(&self, Recipe { lr, optimiser }: Recipe) -> Recipe {
+    pub fn over(&self, Recipe { lr, batch, optimiser }: Recipe) -> Recipe {
         Recipe {
             lr: self.lr.unwrap_or(lr),
+            batch,
             optimiser: Optimiser {
                 betas: self.betas.unwrap_or(optimiser.betas),
                 weight_decay: self.weight_decay.unwrap_or(optimiser.weight_decay),
@@ -213,36 +217,57 @@ pub struct DiffusionArgs {
 }
 
 impl DiffusionArgs {
-    /// The backbone of a name, with its settings.
-    pub fn backbone(&self, name: &str) -> mcnn::Result<Architecture> {
+    /// The settings, with what was given in the defaults' stead.
+    fn settings(&self) -> DiffusionSettings {
         let defaults = DiffusionSettings::default();
-        let settings = DiffusionSettings {
+        DiffusionSettings {
             steps: self.diffusion_steps.unwrap_or(defaults.steps),
             schedule: self.schedule.unwrap_or(defaults.schedule),
             predict: self.predict.unwrap_or(defaults.predict),
             sampler: self.sampler.unwrap_or(defaults.sampler),
             ema: self.ema.unwrap_or(defaults.ema),
-        };
-        if name == "diffusion" {
-            return Ok(Architecture::Diffusion(settings));
         }
-        let given = [
+    }
+
+    /// Its options, and whether each was given.
+    fn given(&self) -> Vec<(&'static str, bool)> {
+        vec![
             ("--diffusion-steps", self.diffusion_steps.is_some()),
             ("--schedule", self.schedule.is_some()),
             ("--predict", self.predict.is_some()),
             ("--sampler", self.sampler.is_some()),
             ("--ema", self.ema.is_some()),
+        ]
+    }
+}
+
+impl TrainArgs {
+    /// The backbone asked for, with its settings.
+    ///
+    /// # Errors
+    /// If an option of another backbone was given.
+    pub fn architecture(&self) -> mcnn::Result<Architecture> {
+        let own = [
+            ("mlp or diffusion", vec![("--hidden", self.hidden.is_some())]),
+            ("diffusion", self.diffusion.given()),
+            ("bet", self.bet.given()),
         ];
-        match given.iter().find(|(_, given)| *given) {
-            None => Ok(Architecture::Mlp),
-            Some((option, _)) => {
-                Err(mcnn::Error::new(mcnn::error::Kind::Settings, "an option of another backbone")
-                    .at(*option)
-                    .expected("--backbone diffusion")
-                    .found(format!("--backbone {name}"))
-                    .next("leave the option out, or choose that backbone"))
-            }
+        let strange = own
+            .into_iter()
+            .filter(|(names, _)| !names.split(" or ").any(|name| name == self.backbone))
+            .find_map(|(names, given)| Some((names, given.into_iter().find(|(_, given)| *given)?.0)));
+        if let Some((names, option)) = strange {
+            return Err(mcnn::Error::new(mcnn::error::Kind::Settings, "an option of another backbone")
+                .at(option)
+                .expected(format!("--backbone {names}"))
+                .found(format!("--backbone {}", self.backbone))
+                .next("leave the option out, or choose that backbone"));
         }
+        Ok(match self.backbone.as_str() {
+            "diffusion" => Architecture::Diffusion(self.diffusion.settings()),
+            "bet" => Architecture::Bet(self.bet.settings()),
+            _ => Architecture::Mlp,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line, parsed and checked at the edge.
 
+mod bet;
 mod learning;
 mod running;
 

@@ -71,8 +71,8 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     one_thread()?;
     let data = all_cores(|| read(&args.input.data, args.input.options))??;
     let codebook = file::read_codebook(&args.memories)?;
-    let backbone = args.diffusion.backbone(&args.backbone)?;
-    let Recipe { lr, optimiser } = args.optimiser.over(backbone.recipe());
+    let backbone = args.architecture()?;
+    let Recipe { lr, batch, optimiser } = args.optimiser.over(backbone.recipe());
     let settings = TrainSettings {
         backbone,
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.hidden()),
@@ -82,7 +82,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         distances: args.distances,
         neighbours: args.neighbours,
         steps: args.steps,
-        batch: args.batch,
+        batch: args.batch.unwrap_or(batch),
         lr,
         optimiser,
         check_on: args.check_on,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::train::Lambda;
+use mcnn::{policy::Bucket, train::Lambda};
 
 use crate::commands::{explain::Explained, train::Trained};
 
@@ -118,6 +118,12 @@ pub fn explained(e: &Explained) -> String {
     let half = e.half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
     line!(out, "  pull       {:.4} of the memory's action{half}", x.pull);
     line!(out, "  radius     {:.4}: how far the network may move the action from the anchor", x.radius);
+    if let Some(buckets) = &x.buckets {
+        let Bucket { bucket, probability, .. } = &buckets.chosen;
+        line!(out, "  bucket     {bucket} of {}, with probability {probability:.3}", buckets.of);
+        let likeliest = buckets.likeliest.iter().map(|b| format!("{} ({:.3})", b.bucket, b.probability));
+        line!(out, "  likeliest  {}", likeliest.collect::<Vec<_>>().join(", "));
+    }
     if let Some(samples) = x.samples {
         line!(out, "  drawn      the action is one draw; its spread is the standard deviation of {samples}");
     }

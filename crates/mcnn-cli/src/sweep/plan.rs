@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
-    backbone::{Architecture, DiffusionSettings, Optimiser},
+    backbone::{Architecture, BetSettings, DiffusionSettings, Optimiser},
     envelope::Activation,
     error::Kind,
     memory::{Amount, By, LearnSettings},
@@ -39,6 +39,8 @@ struct Plan {
     seed: Vec<u64>,
     #[serde(default)]
     diffusion: DiffusionSettings,
+    #[serde(default)]
+    bet: BetSettings,
     #[serde(default)]
     reward: Rewards,
     #[serde(default)]
@@ -85,13 +87,16 @@ pub enum Backbone {
     Mlp,
     /// Denoising diffusion, with the plan's settings for it.
     Diffusion,
+    /// A behaviour transformer, with the plan's settings for it.
+    Bet,
 }
 
 impl Backbone {
-    fn with(self, diffusion: DiffusionSettings) -> Architecture {
+    fn with(self, diffusion: DiffusionSettings, bet: BetSettings) -> Architecture {
         match self {
             Backbone::Mlp => Architecture::Mlp,
             Backbone::Diffusion => Architecture::Diffusion(diffusion),
+            Backbone::Bet => Architecture::Bet(bet),
         }
     }
 }
@@ -114,6 +119,9 @@ pub struct Settings {
     /// Of a diffusion backbone.
     #[serde(default)]
     pub diffusion: Option<DiffusionSettings>,
+    /// Of a behaviour transformer.
+    #[serde(default)]
+    pub bet: Option<BetSettings>,
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
@@ -197,6 +205,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             activation,
                                             backbone,
                                             diffusion: None,
+                                            bet: None,
                                             seed,
                                             reward: plan.reward,
                                             clip_actions: plan.clip_actions,
@@ -206,7 +215,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             neighbours: if copies { plan.neighbours.unwrap_or(1) } else { 1 },
                                             hidden: Vec::new(),
                                             steps: plan.steps.unwrap_or(defaults.steps),
-                                            batch: plan.batch.unwrap_or(defaults.batch),
+                                            batch: 0,
                                             lr: 0.0,
                                             optimiser: Optimiser::ADAM,
                                             check_on: plan.check_on.unwrap_or(defaults.check_on),
@@ -276,8 +285,10 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     if let Some((i, l)) = plan.l.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
         return refuse(&format!("l[{i}]"), "a number above 0", l.to_string());
     }
-    if let Some((option, expected, found)) = Architecture::Diffusion(plan.diffusion).fault() {
-        return refuse(&format!("diffusion ({option})"), expected, found);
+    for (key, fault) in [("diffusion", plan.diffusion.fault()), ("bet", plan.bet.fault())] {
+        if let Some((option, expected, found)) = fault {
+            return refuse(&format!("{key} ({option})"), expected, found);
+        }
     }
     match plan.episodes {
         Some(n) if n == 0 || n > 1_000_000 => refuse("episodes", "1 to 1000000", n.to_string()),
@@ -318,12 +329,15 @@ impl Settings {
 
     /// With what the backbone decides.
     fn with_network(self, plan: &Plan) -> Self {
-        let architecture = self.backbone.with(plan.diffusion);
-        let hidden = plan.hidden.clone().unwrap_or_else(|| architecture.hidden());
+        let architecture = self.backbone.with(plan.diffusion, plan.bet);
+        let layered = plan.hidden.clone().filter(|_| self.backbone != Backbone::Bet);
+        let hidden = layered.unwrap_or_else(|| architecture.hidden());
         let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
-        let lr = plan.lr.unwrap_or(architecture.recipe().lr);
-        let optimiser = plan.optimiser.unwrap_or(architecture.recipe().optimiser);
-        Self { hidden, diffusion, lr, optimiser, ..self }
+        let bet = (self.backbone == Backbone::Bet).then_some(plan.bet);
+        let recipe = architecture.recipe();
+        let (lr, batch) = (plan.lr.unwrap_or(recipe.lr), plan.batch.unwrap_or(recipe.batch));
+        let optimiser = plan.optimiser.unwrap_or(recipe.optimiser);
+        Self { hidden, diffusion, bet, lr, batch, optimiser, ..self }
     }
 
     /// Whether nothing in this run is random: all states are copied from, and none held out.
@@ -343,6 +357,7 @@ impl Settings {
                 "activation",
                 "backbone",
                 "diffusion",
+                "bet",
                 "hidden",
                 "steps",
                 "batch",
@@ -355,6 +370,7 @@ impl Settings {
                 "activation",
                 "backbone",
                 "diffusion",
+                "bet",
                 "hidden",
                 "steps",
                 "batch",
@@ -397,7 +413,7 @@ impl Settings {
     /// How the policy is trained.
     pub fn train(&self) -> TrainSettings {
         TrainSettings {
-            backbone: self.backbone.with(self.diffusion.unwrap_or_default()),
+            backbone: self.backbone.with(self.diffusion.unwrap_or_default(), self.bet.unwrap_or_default()),
             hidden: self.hidden.clone(),
             activation: self.activation,
             lambda: self.lambda,

@@ -87,7 +87,9 @@ impl Architecture {
     /// How it is trained where nothing else is asked for.
     pub fn recipe(&self) -> Recipe {
         match self {
-            Architecture::Mlp | Architecture::Diffusion(_) => Recipe { lr: 3e-4, optimiser: Optimiser::ADAM },
+            Architecture::Mlp | Architecture::Diffusion(_) => {
+                Recipe { lr: 3e-4, batch: 256, optimiser: Optimiser::ADAM }
+            }
             Architecture::Bet(_) => BetSettings::RECIPE,
         }
     }

@@ -14,6 +14,8 @@ use crate::seed::Seed;
 pub struct Recipe {
     /// Learning rate.
     pub lr: f64,
+    /// Rows in a batch.
+    pub batch: usize,
     /// The rest of what moves the weights.
     pub optimiser: Optimiser,
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    backbone::{DiffusionSettings, Predict},
+    backbone::{BetSettings, DiffusionSettings, Predict},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, By, LearnSettings, learn},
     seed::Seed,
@@ -39,6 +39,7 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
     assert_eq!(codebook_from_bytes(&codebook_to_bytes(&book)).unwrap().parts(), book.parts());
     let plain = Lambda::Value(f32::INFINITY);
     let noise = DiffusionSettings { predict: Predict::Noise, steps: 3, ema: 0.0, ..Default::default() };
+    let bet = BetSettings { layers: 2, heads: 2, width: 8, window: 3, buckets: 5, ..Default::default() };
     for (backbone, lambda) in [
         (Architecture::Mlp, Lambda::Auto),
         (Architecture::Mlp, Lambda::Value(0.0)),
@@ -46,6 +47,9 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
         (Architecture::Diffusion(Default::default()), Lambda::Auto),
         (Architecture::Diffusion(Default::default()), Lambda::Value(0.0)),
         (Architecture::Diffusion(noise), plain),
+        (Architecture::Bet(bet), Lambda::Auto),
+        (Architecture::Bet(bet), Lambda::Value(0.0)),
+        (Architecture::Bet(bet), plain),
     ] {
         let run = run_of(backbone, lambda);
         let policy = run.policy();
@@ -137,7 +141,7 @@ fn a_backbone_that_is_not_known_and_one_that_is_another_are_refused_by_name() {
     let policy = policy_to_bytes(&diffusion.policy());
     let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
     let unknown = message(&edited(&policy, r#"\"diffusion\":{"#, r#"\"transform\":{"#));
-    for part in ["not known here", "mlp or diffusion", "transform", "version of mcnn"] {
+    for part in ["not known here", "mlp or diffusion or bet", "transform", "version of mcnn"] {
         assert!(unknown.contains(part), "{part}: {unknown}");
     }
     let unknown = message(&edited(&policy_to_bytes(&run(Lambda::Auto).policy()), r#"\"mlp\""#, r#"\"gpt\""#));

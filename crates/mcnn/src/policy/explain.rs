@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Policy;
-use crate::{data::Step, error::Result};
+use super::{Backbone, Policy};
+use crate::{backbone::Chosen, data::Step, error::Result};
 
 /// A memory near the state explained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -35,6 +35,28 @@ pub struct Dimension {
     pub high: f32,
 }
 
+/// A bucket of actions, as a behaviour transformer sorts them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bucket {
+    /// Its number.
+    pub bucket: usize,
+    /// How likely it is here.
+    pub probability: f32,
+    /// Its centre: `[n_act]`.
+    pub centre: Vec<f32>,
+}
+
+/// The bucket that a proposal is of, and others it could have been of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Buckets {
+    /// The one chosen; where it is drawn, the first draw of seed 0.
+    pub chosen: Bucket,
+    /// The likeliest ones, at most [`LIKELIEST`], the likeliest first.
+    pub likeliest: Vec<Bucket>,
+    /// How many there are.
+    pub of: usize,
+}
+
 /// Everything that made an action.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
@@ -52,6 +74,8 @@ pub struct Explanation {
     pub neighbours: usize,
     /// Actions drawn for the spread; absent where nothing is drawn.
     pub samples: Option<usize>,
+    /// Of a behaviour transformer, the bucket that the proposal is of.
+    pub buckets: Option<Buckets>,
     /// The action by dimension.
     pub dimensions: Vec<Dimension>,
     /// How much each state dimension adds to the squared distance: `[n_obs]`.
@@ -60,6 +84,9 @@ pub struct Explanation {
 
 /// How many actions are drawn to tell their spread.
 pub const SAMPLES: usize = 16;
+
+/// How many buckets are listed.
+pub const LIKELIEST: usize = 5;
 
 impl Policy {
     /// Explains the action for the last of some observations (`[1 or more, n_obs]`, the data's own units): those of an
@@ -89,6 +116,7 @@ impl Policy {
             distance: r.distance,
         };
         let proposals = session.episode.proposal().to_vec();
+        let buckets = session.episode.chosen().map(|chosen| self.buckets(chosen));
         let remembered = session.remembered.clone();
         let mut samples = vec![action.clone()];
         if self.backbone.draws() {
@@ -119,8 +147,25 @@ impl Policy {
             smooth: self.codebook.parts().smooth,
             neighbours: self.neighbours,
             samples: self.backbone.draws().then_some(SAMPLES),
+            buckets,
             dimensions,
             contributions: self.codebook.contributions(&session.state, held.recalled.memory),
         })
+    }
+    fn buckets(&self, Chosen { bucket, chances }: Chosen) -> Buckets {
+        let centres = match &self.backbone {
+            Backbone::Bet(bet) => bet.centres(),
+            _ => &[],
+        };
+        let n_act = self.codebook.n_act();
+        let of = |k: usize| Bucket {
+            bucket: k,
+            probability: chances[k],
+            centre: centres[k * n_act..][..n_act].to_vec(),
+        };
+        let mut order: Vec<usize> = (0..chances.len()).collect();
+        order.sort_by(|&a, &b| chances[b].total_cmp(&chances[a]));
+        let likeliest = order.into_iter().take(LIKELIEST).map(of).collect();
+        Buckets { chosen: of(bucket), likeliest, of: chances.len() }
     }
 }

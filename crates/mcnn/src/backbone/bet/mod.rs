@@ -79,9 +79,10 @@ impl Default for BetSettings {
 }
 
 impl BetSettings {
-    /// The authors' AdamW, with minGPT's betas and limit.
+    /// The authors' batch and AdamW, with minGPT's betas and limit.
     pub const RECIPE: Recipe = Recipe {
         lr: 5.5e-5,
+        batch: 64,
         optimiser: Optimiser { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimiser::ADAM },
     };
 
