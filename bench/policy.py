@@ -1,6 +1,6 @@
 """The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh (`--diffusion`: the rows of diffusion alone). The peers do the same work from the description of the
+Run by bench/run.sh (`--diffusion`, `--bet`: the rows of that backbone alone). The peers do the same work from the description of the
 authors' method: the gas in NumPy, training and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
@@ -147,6 +147,73 @@ def torch_diffusion_step(threads):
     return (time.perf_counter() - start) / 300 * 1e3
 
 
+class Block(torch.nn.Module):
+    """A block of minGPT: attention of every place to itself and those before it, then a perceptron."""
+
+    def __init__(self, width=120, heads=6, window=10, dropout=0.1):
+        super().__init__()
+        linear, norm = torch.nn.Linear, torch.nn.LayerNorm
+        self.heads, self.norm1, self.norm2 = heads, norm(width), norm(width)
+        self.query, self.key, self.value = linear(width, width), linear(width, width), linear(width, width)
+        self.mix, self.drop = linear(width, width), torch.nn.Dropout(dropout)
+        self.up, self.down = linear(width, 4 * width), linear(4 * width, width)
+        self.register_buffer("after", torch.ones(window, window, dtype=torch.bool).triu(1))
+
+    def forward(self, x):
+        batch, window, width = x.shape
+        normed = self.norm1(x)
+        split = (batch, window, self.heads, width // self.heads)
+        q, k, v = (part(normed).view(split).transpose(1, 2) for part in (self.query, self.key, self.value))
+        scores = (q @ k.transpose(-2, -1)) * split[3] ** -0.5
+        weights = self.drop(scores.masked_fill(self.after, -torch.inf).softmax(-1))
+        x = x + self.drop(self.mix((weights @ v).transpose(1, 2).reshape(x.shape)))
+        return x + self.drop(self.down(torch.nn.functional.gelu(self.up(self.norm2(x)))))
+
+
+class Transformer(torch.nn.Module):
+    """The authors' behaviour transformer, as the papers describe it: six blocks of 120 over ten observations, 64 buckets."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.positions = torch.nn.Linear(45, 120), torch.nn.Parameter(torch.zeros(10, 120))
+        self.drop, self.blocks = torch.nn.Dropout(0.1), torch.nn.Sequential(*[Block() for _ in range(6)])
+        self.norm, self.head = torch.nn.LayerNorm(120), torch.nn.Linear(120, 64 + 64 * 24)
+        self.register_buffer("centres", torch.rand(64, 24) * 2 - 1)
+
+    def forward(self, x):
+        tokens = self.norm(self.blocks(self.drop(self.embed(x) + self.positions)))
+        return self.head(tokens).split([64, 64 * 24], -1)
+
+
+def torch_bet_step(threads):
+    torch.set_num_threads(threads)
+    n, rows = 2500, torch.arange(640)
+    x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
+    net = Transformer()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=5.5e-5, weight_decay=2e-4, betas=(0.9, 0.95))
+
+    def steps(count):
+        for _ in range(count):
+            i = torch.randint(n - 10, (64, 1)) + torch.arange(10)
+            logits, offsets = (out.flatten(0, 1) for out in net(x[i]))
+            i = i.flatten()
+            bucket = torch.cdist(a[i], net.centres).argmin(1)
+            log_p = logits.log_softmax(1)[rows, bucket]
+            proposal = net.centres[bucket] + offsets.view(640, 64, 24)[rows, bucket]
+            loss = ((c[i] + r[i] * proposal.clamp(-1, 1) - a[i]) ** 2).mean()
+            loss = 1000 * loss - ((1 - log_p.exp()) ** 2 * log_p).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            loss.item()
+
+    steps(5)
+    start = time.perf_counter()
+    steps(40)
+    return (time.perf_counter() - start) / 40 * 1e3
+
+
 def bench_train(folder, backbones):
     rng = np.random.default_rng(1)
     data, memories, policy = (os.path.join(folder, name) for name in ("d.npz", "m.safetensors", "p.safetensors"))
@@ -162,24 +229,43 @@ def bench_train(folder, backbones):
             torch_diffusion_step,
             "losses equal PyTorch's to 1e-4 over 50 steps (a test)",
         ),
+        "bet": (
+            "bet training step, 6 blocks of 120, windows of 10",
+            torch_bet_step,
+            "losses equal PyTorch's to 1e-4 over 25 steps (a test)",
+        ),
     }
     for backbone in backbones:
         work, torch_one, note = known[backbone]
+        steps, batch = (100, 64) if backbone == "bet" else (500, 256)
         for threads in (1, 2):
             mine, peer = [], []
             for _ in range(ROUNDS):
                 command = [mcnn, "train", data, memories, "-o", policy, "--backbone", backbone]
-                command += ["--steps", "500", "--check-on", "0", "--force", "--json"]
+                command += ["--steps", str(steps), "--check-on", "0", "--force", "--json"]
                 out = subprocess.run(command, check=True, capture_output=True)
                 mine.append(1e3 / json.loads(out.stdout)["steps_per_second"])
                 peer.append(torch_one(threads))
-            row(f"{work}, batch 256; ours on 1 thread, the peer on {threads}", mine, peer, "ms", note)
+            row(f"{work}, batch {batch}; ours on 1 thread, the peer on {threads}", mine, peer, "ms", note)
 
 
 def mlp_proposal():
     linear = torch.nn.Linear
     net = torch.nn.Sequential(linear(45, 256), torch.nn.ReLU(), linear(256, 256), torch.nn.ReLU(), linear(256, 24))
     return lambda x, hold: hold(net(x))
+
+
+def bet_proposal():
+    net, window = Transformer().eval(), torch.randn(1, 10, 45)
+
+    def propose(x, hold):
+        window[0, :-1] = window[0, 1:].clone()
+        window[0, -1] = x
+        logits, offsets = net(window)
+        bucket = torch.multinomial(logits[0, -1].softmax(0), 1)
+        return hold(net.centres[bucket] + offsets[0, -1].view(64, 24)[bucket])
+
+    return propose
 
 
 def diffusion_proposal():
@@ -218,7 +304,7 @@ def torch_act(memories, propose, steps=300):
 
 
 def bench_act(backbones):
-    known = {"mlp": mlp_proposal, "diffusion": diffusion_proposal}
+    known = {"mlp": mlp_proposal, "diffusion": diffusion_proposal, "bet": bet_proposal}
     for backbone in backbones:
         for memories in (672, 10_000):
             mine, peer, tail = [], [], []
@@ -232,7 +318,8 @@ def bench_act(backbones):
 
 
 if __name__ == "__main__":
-    backbones = ["diffusion"] if "--diffusion" in sys.argv else ["mlp", "diffusion"]
+    backbones = ["mlp", "diffusion", "bet"]
+    backbones = [name for name in backbones if f"--{name}" in sys.argv] or backbones
     build()
     print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | answer |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 //! Timings for bench/policy.py: fixed-size gas, and one action at a time. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` learns by the authors' form of the gas from rows of f32.
-//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion` acts along a random walk with the authors' network.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet` acts along a random walk with the authors' network.
 
 use std::time::Instant;
 
@@ -22,7 +22,8 @@ fn main() -> mcnn::Result<()> {
             let backbone = match args[5].as_str() {
                 "mlp" => Architecture::Mlp,
                 "diffusion" => Architecture::Diffusion(Default::default()),
-                other => panic!("mlp or diffusion, not {other:?}"),
+                "bet" => Architecture::Bet(Default::default()),
+                other => panic!("mlp, diffusion or bet, not {other:?}"),
             };
             act(number(1), number(2), number(3), number(4), backbone)?;
         }

@@ -30,12 +30,12 @@ pub fn gelu(values: &mut [f32]) {
 /// number, forwards and again backwards, which took a quarter of a training step.)
 pub fn gelu_trained(x: Tensor<2>) -> Tensor<2> {
     let (device, shape) = (x.device(), x.dims());
-    let mut slope = x.clone().detach().into_data().try_into_vec::<f32>().expect("f32 activations");
-    let mut rest = vec![0.0; slope.len()];
-    for (s, rest) in slope.iter_mut().zip(&mut rest) {
-        let at = *s;
-        let (below, density) = normal(at);
-        *s = below + at * density;
+    let at = x.clone().detach().into_data();
+    let at = at.as_slice::<f32>().expect("f32 activations");
+    let (mut slope, mut rest) = (vec![0.0; at.len()], vec![0.0; at.len()]);
+    for ((at, slope), rest) in at.iter().zip(&mut slope).zip(&mut rest) {
+        let (below, density) = normal(*at);
+        *slope = below + at * density;
         *rest = -at * at * density; // at below - slope at
     }
     let ready = |values| Tensor::from_data(TensorData::new(values, shape), &device);
