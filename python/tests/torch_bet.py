@@ -69,12 +69,12 @@ def loss_of(net, k):
     remembered = actions[memories][nearest[:, 0]][windows].flatten(0, 1)
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
     held = remembered * pull + (1 - pull) * squash(centres[bucket] + offset, slope)
-    return logits, offsets, focal + WEIGHT * ((held - target)[real] ** 2).mean()
+    return logits, centres[bucket] + offset, focal + WEIGHT * ((held - target)[real] ** 2).mean()
 
 
 def arrays(net, of=lambda p: p):
     found = {"positions": net.positions, "norm.scale": net.body.norm.weight, "norm.shift": net.body.norm.bias}
-    linears = {"embed": net.embed, "logits": net.logits, "offsets": net.offsets}
+    linears = {"embed": net.embed, "logits": net.logits}
     for k, layer in enumerate(net.body.layers):
         for i, part in enumerate((layer.norm1, layer.norm2)):
             found |= {f"blocks.{k}.norm{i + 1}.scale": part.weight, f"blocks.{k}.norm{i + 1}.shift": part.bias}
@@ -88,6 +88,8 @@ def arrays(net, of=lambda p: p):
         for part, weight, bias in zip(("query", "key", "value"), weights, biases):
             found |= {f"blocks.{k}.{part}.weight": weight, f"blocks.{k}.{part}.bias": bias}
     shaped = {name: p.T if name.endswith(".weight") else p for name, p in found.items()}
+    shaped["offsets.weight"] = of(net.offsets.weight).view(BUCKETS, ACT, WIDTH).transpose(1, 2)
+    shaped["offsets.bias"] = of(net.offsets.bias).view(BUCKETS, ACT)
     return {name: [list(p.shape), p.flatten().tolist()] for name, p in sorted(shaped.items())}
 
 
@@ -109,11 +111,11 @@ def run():
     optimiser = torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.95))
     losses, norms = [], []
     for k in range(STEPS):
-        logits, offsets, loss = loss_of(net, k)
+        logits, proposal, loss = loss_of(net, k)
         optimiser.zero_grad()
         loss.backward()
         if k == 0:
-            first = {"logits": logits.flatten().tolist(), "offsets": offsets.flatten().tolist()}
+            first = {"logits": logits.flatten().tolist(), "proposal": proposal.flatten().tolist()}
             first["gradients"] = arrays(net, lambda p: p.grad.clone())
         norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP).item())
         optimiser.step()

@@ -14,7 +14,7 @@ mod mlp;
 mod net;
 mod plain;
 
-pub use bet::{Bet, BetNet, BetSettings, Chosen, Dropout, Pick};
+pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings, Draws, Level, Predict, Sampler, Schedule};
 pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};

@@ -28,7 +28,7 @@ struct Torch {
     windows: Vec<usize>,
     start: Arrays,
     logits: Vec<f32>,
-    offsets: Vec<f32>,
+    proposal: Vec<f32>,
     gradients: Arrays,
     losses: Vec<f32>,
     norms: Vec<f64>,
@@ -95,12 +95,12 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         torch.windows.iter().flat_map(|&i| &torch.actions[2 * i..2 * i + 2]).copied().collect();
     assert_eq!(rows.targets, wanted, "the same windows");
     let Net::Bet(bet) = &net else { panic!("a behaviour transformer") };
-    let out = bet.forward(run.batch(&rows).observations, &mut crate::backbone::Dropout::new(0.0, Seed(0)));
-    for (found, expected) in out.into_iter().zip([&torch.logits, &torch.offsets]) {
-        close(&found.into_data().try_into_vec::<f32>().unwrap(), expected, 2e-5, "output");
-    }
+    let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    close(&values(bet.logits(run.batch(&rows).observations)), &torch.logits, 2e-5, "logit");
+    let proposed = net.propose(run.batch(&rows), Seed(0));
+    close(&values(proposed.proposal.clone()), &torch.proposal, 2e-5, "proposal");
 
-    let loss = run.held_loss(net.propose(run.batch(&rows), Seed(0)), &rows);
+    let loss = run.held_loss(proposed, &rows);
     let gradients = GradientsParams::from_grads(loss.backward(), &net);
     let mut by_name = ByName { gradients: &gradients, found: BTreeMap::new(), path: Vec::new() };
     bet.visit(&mut by_name);

@@ -66,15 +66,13 @@ impl Bet {
             Pick::Argmax => largest(work.chances.iter().copied()),
             Pick::Sample => draw(&work.chances, rng),
         };
-        let n_act = self.n_act();
-        let from = work.bucket * n_act;
-        let (weight, bias) = self.offsets.one();
+        let (n_act, width) = (self.n_act(), self.settings.width);
+        let place = work.bucket * n_act;
         proposal.clear();
-        proposal.extend_from_slice(&bias[from..][..n_act]);
-        for (x, row) in work.normed.iter().zip(weight.chunks_exact(bias.len())) {
-            proposal.iter_mut().zip(&row[from..][..n_act]).for_each(|(o, w)| *o += x * w);
-        }
-        proposal.iter_mut().zip(&self.centres[from..][..n_act]).for_each(|(o, c)| *o += c);
+        proposal.extend(
+            self.centres[place..].iter().zip(&self.offsets.biases[place..]).take(n_act).map(|(c, b)| c + b),
+        );
+        add_product(&work.normed, width, &self.offsets.weights[place * width..][..width * n_act], proposal);
     }
 
     /// Leaves the newest token, normed, and the buckets' probabilities.

@@ -17,7 +17,7 @@ mod gelu;
 mod net;
 
 pub use act::{Chosen, Workspace};
-pub use net::{BetNet, Dropout};
+pub use net::BetNet;
 
 use serde::{Deserialize, Serialize};
 
@@ -125,8 +125,15 @@ pub struct Bet {
     positions: Vec<f32>, // [window, width]
     blocks: Vec<Block>,  // [layers]
     norm: Norm,
-    logits: Layers,  // width to buckets
-    offsets: Layers, // width to buckets * n_act
+    logits: Layers, // width to buckets
+    offsets: Offsets,
+}
+
+/// A layer for each bucket: width to n_act.
+#[derive(Debug, Clone, PartialEq)]
+struct Offsets {
+    weights: Vec<f32>, // [buckets, width, n_act]
+    biases: Vec<f32>,  // [buckets, n_act]
 }
 
 /// A block; all layers are one layer each.
@@ -213,7 +220,10 @@ impl Bet {
         let blocks = (0..settings.layers).map(block).collect::<Result<_>>()?;
         let last = norm(source, "norm", width)?;
         let logits = linear(source, "logits", width, settings.buckets)?;
-        let offsets = linear(source, "offsets", width, settings.buckets * n_act)?;
+        let offsets = Offsets {
+            weights: source.array("offsets.weight", &[settings.buckets, width, n_act])?,
+            biases: source.array("offsets.bias", &[settings.buckets, n_act])?,
+        };
         Ok(Self { settings, centres, embed, positions, blocks, norm: last, logits, offsets })
     }
 
@@ -243,13 +253,15 @@ impl Bet {
         };
         let (width, settings) = (self.settings.width, &self.settings);
         put("centres", &[settings.buckets, self.n_act()], &self.centres);
+        put("offsets.weight", &[settings.buckets, width, self.n_act()], &self.offsets.weights);
+        put("offsets.bias", &[settings.buckets, self.n_act()], &self.offsets.biases);
         put("positions", &[settings.window, width], &self.positions);
         let blocks = self.blocks.iter().enumerate();
         let of_blocks = blocks.clone().flat_map(|(k, block)| {
             block.layers().into_iter().map(move |(name, layer)| (format!("blocks.{k}.{name}"), layer))
         });
-        let heads = [("embed", &self.embed), ("logits", &self.logits), ("offsets", &self.offsets)];
-        for (name, layer) in heads.map(|(name, layer)| (name.to_string(), layer)).into_iter().chain(of_blocks)
+        let ends = [("embed", &self.embed), ("logits", &self.logits)];
+        for (name, layer) in ends.map(|(name, layer)| (name.to_string(), layer)).into_iter().chain(of_blocks)
         {
             let (weight, bias) = layer.one();
             put(&format!("{name}.weight"), &layer.ends(), weight);

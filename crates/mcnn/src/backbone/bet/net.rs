@@ -7,7 +7,7 @@ use burn::{
 };
 
 use super::{
-    Bet, BetSettings, Block, Norm,
+    Bet, BetSettings, Block, Norm, Offsets,
     buckets::{focal, nearest},
     gelu::gelu_trained,
 };
@@ -23,8 +23,8 @@ pub struct BetNet {
     positions: Param<Tensor<1>>, // of one dimension, as all that weight decay is not for
     blocks: Vec<BlockNet>,
     norm: LayerNorm,
-    logits: Linear,
-    offsets: Linear,
+    pub(super) logits: Linear,
+    pub(super) offsets: OffsetsNet,
     #[module(skip)]
     settings: BetSettings,
     #[module(skip)]
@@ -40,6 +40,12 @@ struct BlockNet {
     mix: Linear,
     up: Linear,
     down: Linear,
+}
+
+#[derive(Module, Debug)]
+pub(super) struct OffsetsNet {
+    weight: Param<Tensor<3>>,
+    bias: Param<Tensor<1>>,
 }
 
 /// Numbers its parameters in the order in which it is asked for them.
@@ -75,7 +81,7 @@ impl Numbered<'_> {
 
 /// Sets a share of numbers to 0 and makes the others larger by as much, so that their mean stays. Drawn from a seed, not
 /// from Burn's own generator, so that a resumed run draws what an unbroken one does.
-pub struct Dropout {
+pub(super) struct Dropout {
     rng: Rng,
     below: u16, // of 65536, what is dropped
 }
@@ -116,7 +122,11 @@ impl BetNet {
         let positions = new.array(&bet.positions, [bet.positions.len()]);
         let blocks = bet.blocks.iter().map(|block| BlockNet::new(block, &mut new)).collect();
         let norm = new.norm(&bet.norm);
-        let (logits, offsets) = (new.linear(&bet.logits), new.linear(&bet.offsets));
+        let logits = new.linear(&bet.logits);
+        let Offsets { weights, biases } = &bet.offsets;
+        let shape = [settings.buckets, settings.width, bet.n_act()];
+        let offsets =
+            OffsetsNet { weight: new.array(weights, shape), bias: new.array(biases, [biases.len()]) };
         Self { embed, positions, blocks, norm, logits, offsets, settings, centres: bet.centres.clone() }
     }
 
@@ -130,13 +140,23 @@ impl BetNet {
             blocks: self.blocks.iter().map(BlockNet::numbers).collect(),
             norm: norm_numbers(&self.norm),
             logits: numbers(&self.logits),
-            offsets: numbers(&self.offsets),
+            offsets: Offsets {
+                weights: values(self.offsets.weight.val()),
+                biases: values(self.offsets.bias.val()),
+            },
         }
     }
 
-    /// Logits (`[batch * window, buckets]`) and offsets (`[batch * window, buckets * n_act]`) for observations
-    /// (`[batch * window, n_obs]`, a window's oldest first).
-    pub fn forward(&self, observations: Tensor<2>, dropout: &mut Dropout) -> [Tensor<2>; 2] {
+    /// Logits (`[batch * window, buckets]`) for observations (`[batch * window, n_obs]`, a window's oldest first), without
+    /// dropout.
+    #[cfg(test)]
+    pub fn logits(&self, observations: Tensor<2>) -> Tensor<2> {
+        self.logits.forward(self.tokens(observations, &mut Dropout::new(0.0, Seed(0))))
+    }
+
+    /// The tokens that the heads are for (`[batch * window, width]`), from observations (`[batch * window, n_obs]`, a
+    /// window's oldest first).
+    pub(super) fn tokens(&self, observations: Tensor<2>, dropout: &mut Dropout) -> Tensor<2> {
         let BetSettings { window, width, heads, .. } = self.settings;
         let rows = observations.dims()[0];
         let tokens = self.embed.forward(observations).reshape([rows / window, window, width])
@@ -152,8 +172,7 @@ impl BetNet {
             let wide = gelu_trained(block.up.forward(block.norms[1].forward(tokens.clone())));
             tokens = tokens + dropout.apply(block.down.forward(wide));
         }
-        let tokens = self.norm.forward(tokens);
-        [self.logits.forward(tokens.clone()), self.offsets.forward(tokens)]
+        self.norm.forward(tokens)
     }
 
     /// Proposals towards actions (`[batch * window, n_act]`, row by row), before they are held: the centre of the true
@@ -165,22 +184,50 @@ impl BetNet {
         let data =
             |values: Vec<f32>, width| Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &device);
         let buckets = nearest(actions, &self.centres, n_act);
-        let [logits, offsets] = self.forward(observations, &mut Dropout::new(self.settings.dropout, seed));
+        let tokens = self.tokens(observations, &mut Dropout::new(self.settings.dropout, seed));
+        let logits = self.logits.forward(tokens.clone());
         // The loss is computed with its slopes: its value and gradient are those of slope (logits - at) + loss.
         let at = logits.clone().detach();
         let (loss, slopes) = focal(&values(at.clone()), &buckets, real, self.settings.gamma);
         let own = ((logits - at) * data(slopes, k)).sum() + loss;
-        let which = buckets
-            .iter()
-            .zip((0..).step_by(k))
-            .map(|(bucket, row)| (row + bucket) as i64)
-            .collect::<Vec<_>>();
-        let which = Tensor::<1, Int>::from_data(TensorData::new(which, [rows]), &device);
         let centres =
             buckets.iter().flat_map(|bucket| &self.centres[bucket * n_act..][..n_act]).copied().collect();
-        let proposal = offsets.reshape([rows * k, n_act]).select(0, which) + data(centres, n_act);
+        let proposal = self.offsets.forward(tokens, &buckets) + data(centres, n_act);
         let weights = Tensor::full([rows, n_act], self.settings.offset_weight, &device);
         Proposed { proposal, weights: Some(weights), own: Some(own) }
+    }
+}
+
+impl OffsetsNet {
+    /// The offset of one bucket for each token: `[rows, width]` to `[rows, n_act]`. Tokens of a bucket go side by side into
+    /// chunks, and a chunk is multiplied by the weights of its bucket: all offsets of all tokens would be as many times more
+    /// as there are buckets, and count nothing.
+    pub(super) fn forward(&self, tokens: Tensor<2>, buckets: &[usize]) -> Tensor<2> {
+        const CHUNK: usize = 16;
+        let ([k, width, n_act], device) = (self.weight.val().dims(), tokens.device());
+        let mut chunks = Vec::new(); // the bucket of each
+        let mut members = Vec::new(); // [chunks, CHUNK]: the token at each place; any, where there is room left
+        let mut next = vec![0; k]; // of each bucket: the place for its next token; a whole number of chunks where it has none
+        let mut places = Vec::with_capacity(buckets.len());
+        for (row, &bucket) in buckets.iter().enumerate() {
+            if next[bucket] % CHUNK == 0 {
+                next[bucket] = chunks.len() * CHUNK;
+                chunks.push(bucket);
+                members.resize(chunks.len() * CHUNK, row);
+            }
+            members[next[bucket]] = row;
+            places.push(next[bucket]);
+            next[bucket] += 1;
+        }
+        let numbers = |values: &[usize]| {
+            let values = values.iter().map(|&v| v as i64).collect::<Vec<_>>();
+            let n = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [n]), &device)
+        };
+        let inputs = tokens.select(0, numbers(&members)).reshape([chunks.len(), CHUNK, width]);
+        let products = inputs.matmul(self.weight.val().select(0, numbers(&chunks)));
+        let biases = self.bias.val().reshape([k, n_act]).select(0, numbers(buckets));
+        products.reshape([members.len(), n_act]).select(0, numbers(&places)) + biases
     }
 }
 

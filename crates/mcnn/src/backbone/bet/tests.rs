@@ -32,8 +32,12 @@ fn trained(bet: &Bet, observations: &[f32]) -> [Vec<f32>; 2] {
     let device = Device::flex().autodiff();
     let shape = [observations.len() / N_OBS, N_OBS];
     let observations = Tensor::from_data(TensorData::new(observations.to_vec(), shape), &device);
-    let out = BetNet::new(bet, &device).forward(observations, &mut Dropout::new(0.0, Seed(0)));
-    out.map(|tensor| tensor.into_data().try_into_vec::<f32>().unwrap())
+    let (net, buckets) = (BetNet::new(bet, &device), bet.settings.buckets);
+    let tokens = net.tokens(observations, &mut Dropout::new(0.0, Seed(0)));
+    let offsets =
+        (0..buckets).map(|bucket| net.offsets.forward(tokens.clone(), &vec![bucket; shape[0]])).collect();
+    [net.logits.forward(tokens), Tensor::cat(offsets, 1)]
+        .map(|tensor| tensor.into_data().try_into_vec::<f32>().unwrap())
 }
 
 fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) -> Vec<f32> {
@@ -128,6 +132,30 @@ fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
     let mut rng = Seed(9).rng();
     assert_eq!(draw(&[f32::NAN; 3], &mut rng), 0);
     assert_eq!(draw(&[0.0, 1e-9, 0.0], &mut rng), 1, "what rounding leaves goes to the likeliest");
+}
+
+#[test]
+fn offsets_are_those_of_each_tokens_bucket_however_many_share_it() {
+    let (bet, device) = (some(small(), 14), Device::flex().autodiff());
+    let net = BetNet::new(&bet, &device);
+    let mut rng = Seed(15).rng();
+    for rows in [1, 4, 40, 200] {
+        for most in [1, 2, 6] {
+            let buckets: Vec<usize> = (0..rows).map(|_| rng.below(most)).collect();
+            let tokens = normal(rows * 12, &mut rng);
+            let tensor = Tensor::from_data(TensorData::new(tokens.clone(), [rows, 12]), &device);
+            let found = net.offsets.forward(tensor, &buckets).into_data().try_into_vec::<f32>().unwrap();
+            for (row, bucket) in buckets.into_iter().enumerate() {
+                for k in 0..N_ACT {
+                    let weight = |i: usize| bet.offsets.weights[(bucket * 12 + i) * N_ACT + k];
+                    let products = (0..12).map(|i| f64::from(tokens[row * 12 + i]) * f64::from(weight(i)));
+                    let expected = f64::from(bet.offsets.biases[bucket * N_ACT + k]) + products.sum::<f64>();
+                    let found = f64::from(found[row * N_ACT + k]);
+                    assert!((found - expected).abs() < 1e-5, "{rows} rows, {row}: {found} {expected}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
