@@ -7,19 +7,24 @@
 //! Another one is another file, and an arm in each `match` of those two.
 
 mod bet;
+mod denoise;
 mod diffusion;
 mod episode;
 mod layers;
+mod mish;
 mod mlp;
 mod net;
 mod plain;
+mod schedule;
 
 pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};
-pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings, Draws, Level, Predict, Sampler, Schedule};
+pub use denoise::{Draws, Predict};
+pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
 pub use net::{Batch, Net, Optimiser, Proposed, Recipe};
+pub use schedule::{Level, Sampler, Schedule};
 
 use serde::{Deserialize, Serialize};
 

@@ -10,30 +10,20 @@
 //! Every prediction of the clean action is held by whoever asks before it counts, and the last one *is* the proposal. So
 //! the action drawn is held as that of any other backbone is, and nothing here knows by what.
 
-mod mish;
 mod net;
-mod schedule;
 
-pub use net::{DiffusionNet, Draws};
-pub use schedule::{Level, Sampler, Schedule};
+pub use net::DiffusionNet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrays, Episode, Layers, plain::add_product};
+use super::{
+    Arrays, Episode, Layers, Level, Predict, Sampler, Schedule, denoise::sinusoids, mish::mish,
+    plain::add_product,
+};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
 };
-
-/// What the network's output is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Predict {
-    /// The clean action.
-    Action,
-    /// The noise e, from which the clean action is (x_t - sqrt(1 - abar_t) e) / sqrt(abar_t).
-    Noise,
-}
 
 /// Settings of a diffusion backbone, besides the widths of its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,15 +69,6 @@ impl DiffusionSettings {
 
 /// Widths of the part that the time goes through.
 const TIME: [usize; 3] = [16, 32, 16];
-
-/// The sinusoids of a step, counted from 0: sines, then cosines, of frequencies from 1 down to 1/10000.
-fn sinusoids(t: usize) -> [f32; TIME[0]] {
-    const HALF: usize = TIME[0] / 2;
-    std::array::from_fn(|k| {
-        let angle = t as f64 * 10_000_f64.powf(-((k % HALF) as f64) / (HALF - 1) as f64);
-        (if k < HALF { angle.sin() } else { angle.cos() }) as f32
-    })
-}
 
 /// The numbers of a diffusion backbone, for acting.
 #[derive(Debug, Clone, PartialEq)]
@@ -146,12 +127,13 @@ impl Diffusion {
         let (weight, bias) = self.body.iter().next().expect("at least one layer");
         let rows = &weight[n_act * bias.len()..][..TIME[2] * bias.len()];
         let start = |t: usize| {
-            let mut values = sinusoids(t).to_vec();
+            let mut values = vec![0.0; TIME[0]];
+            sinusoids(t, &mut values);
             for (k, (weight, bias)) in self.time.iter().enumerate() {
                 let mut next = bias.to_vec();
                 add_product(&values, values.len(), weight, &mut next);
                 if k == 0 {
-                    mish::mish(&mut next);
+                    mish(&mut next);
                 }
                 values = next;
             }
@@ -223,7 +205,7 @@ impl Diffusion {
             output.extend(self.starts[t].iter().zip(fixed.iter()).map(|(a, b)| a + b));
             add_product(noisy, n_act, actions, output);
             for (weight, bias) in self.body.iter().skip(1) {
-                mish::mish(output);
+                mish(output);
                 std::mem::swap(input, output);
                 output.clear();
                 output.extend_from_slice(bias);

@@ -6,30 +6,11 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
-use super::{Diffusion, DiffusionSettings, Predict, TIME, mish::mish_trained, schedule::Level, sinusoids};
+use super::{Diffusion, DiffusionSettings, TIME, sinusoids};
 use crate::{
-    backbone::{Layers, Proposed},
-    seed::{Rng, Seed},
+    backbone::{Draws, Layers, Level, Proposed, mish::mish_trained},
+    seed::Seed,
 };
-
-/// What is random in a training step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Draws {
-    /// The diffusion step of each row, counted from 0: `[batch]`.
-    pub steps: Vec<usize>,
-    /// Standard normal noise: `[batch, n_act]`.
-    pub noise: Vec<f32>,
-}
-
-impl Draws {
-    /// Draws for a batch: steps evenly from 0 to `steps - 1`.
-    pub fn new(batch: usize, n_act: usize, steps: usize, rng: &mut Rng) -> Self {
-        Self {
-            steps: (0..batch).map(|_| rng.below(steps)).collect(),
-            noise: (0..batch * n_act).map(|_| rng.normal() as f32).collect(),
-        }
-    }
-}
 
 /// The network as it is trained.
 #[derive(Module, Debug)]
@@ -73,8 +54,9 @@ impl DiffusionNet {
         let data = |values, shape| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
         // The time's layers are computed once a diffusion step, then handed to the rows by a product with ones and zeros.
         let n = self.settings.steps;
-        let waves = data((0..n).flat_map(sinusoids).collect::<Vec<f32>>(), [n, TIME[0]]);
-        let times = self.time[1].forward(mish_trained(self.time[0].forward(waves)));
+        let mut waves = vec![0.0; n * TIME[0]];
+        waves.chunks_exact_mut(TIME[0]).enumerate().for_each(|(t, waves)| sinusoids(t, waves));
+        let times = self.time[1].forward(mish_trained(self.time[0].forward(data(waves, [n, TIME[0]]))));
         let mut which = vec![0.0; steps.len() * n];
         steps.iter().enumerate().for_each(|(row, t)| which[row * n + t] = 1.0);
         let times = data(which, [steps.len(), n]).matmul(times);
@@ -85,35 +67,13 @@ impl DiffusionNet {
 
     /// Predictions of clean actions from actions with noise on them (`actions`: `[batch, n_act]`, row by row), before
     /// they are held.
-    ///
-    /// Where noise is predicted, a row's error is weighted by abar_t / (1 - abar_t): that makes the squared error of the
-    /// clean action the squared error of the noise it implies, which is the loss of Ho et al. wherever nothing is held.
     pub fn propose(&self, observations: Tensor<2>, actions: &[f32], draws: &Draws) -> Proposed {
         let device = observations.device();
         let (batch, n_act) = (draws.steps.len(), actions.len() / draws.steps.len());
-        let data = |values| Tensor::<2>::from_data(TensorData::new(values, [batch, n_act]), &device);
-        let by_row = |of: &dyn Fn(&Level) -> f32| {
-            draws
-                .steps
-                .iter()
-                .flat_map(|&t| std::iter::repeat_n(of(&self.levels[t]), n_act))
-                .collect::<Vec<_>>()
-        };
-        let (keep, add) = (by_row(&|l| l.action), by_row(&|l| l.noise));
-        let noisy: Vec<f32> = actions
-            .iter()
-            .zip(&draws.noise)
-            .zip(keep.iter().zip(&add))
-            .map(|((a, e), (keep, add))| keep * a + add * e)
-            .collect();
-        let output = self.forward(data(noisy.clone()), &draws.steps, observations);
-        match self.settings.predict {
-            Predict::Action => Proposed { proposal: output, weights: None, own: None },
-            Predict::Noise => Proposed {
-                proposal: (data(noisy) - output * data(add)) / data(keep),
-                weights: Some(data(by_row(&|l| (l.action / l.noise).powi(2)))),
-                own: None,
-            },
-        }
+        let noisy = draws.noisy(actions, &self.levels);
+        let input = Tensor::from_data(TensorData::new(noisy.clone(), [batch, n_act]), &device);
+        let output = self.forward(input, &draws.steps, observations);
+        let (proposal, weights) = draws.clean(output, noisy, self.settings.predict, &self.levels);
+        Proposed { proposal, weights, own: None }
     }
 }

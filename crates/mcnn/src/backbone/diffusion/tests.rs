@@ -114,15 +114,6 @@ fn an_episode_draws_by_its_seed_alone_and_its_buffers_grow_once() {
 }
 
 #[test]
-fn sinusoids_are_those_of_their_formula() {
-    let waves = sinusoids(3);
-    for (k, frequency) in [(0, 1.0_f64), (1, 0.268_269_58), (7, 1e-4)] {
-        assert!((f64::from(waves[k]) - (3.0 * frequency).sin()).abs() < 1e-6);
-        assert!((f64::from(waves[k + 8]) - (3.0 * frequency).cos()).abs() < 1e-6);
-    }
-}
-
-#[test]
 fn settings_out_of_range_and_layers_of_another_network_are_refused() {
     let (time, body) = (Layers::random(&TIME, Seed(0)), Layers::random(&[22, 8, 2], Seed(0)));
     let refused = |settings, time: &Layers, body: &Layers| {

@@ -37,11 +37,13 @@ pub enum Sampler {
 /// One diffusion step, both ways.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
+    /// Which diffusion step, counted from 0.
+    pub t: usize,
     /// sqrt(abar_t): how much of the action is in x_t.
     pub action: f32,
     /// sqrt(1 - abar_t): how much of the noise is in x_t.
     pub noise: f32,
-    /// Shares of the clean action, of x_t and of fresh noise in x_{t-1}.
+    /// Shares of the clean action, of x_t and of fresh noise in what the step back gives.
     pub back: [f32; 3],
 }
 
@@ -60,13 +62,33 @@ impl Schedule {
             .collect()
     }
 
-    /// The levels t = 1 to `steps`, t = 1 first.
+    /// The levels t = 1 to `steps`, t = 1 first, with the way back from each to the one before.
     pub fn levels(self, steps: usize, sampler: Sampler) -> Vec<Level> {
-        let mut before = 1.0; // abar_{t-1}
-        self.betas(steps)
+        self.spaced(steps, steps, sampler)
+    }
+
+    /// `taken` of the levels t = 1 to `steps`, evenly spaced and the noisiest among them, from which acting starts (Lin et
+    /// al., 2024, call it trailing): t = round(k steps / taken) for k = 1 to `taken`. The way back from each goes to the
+    /// one before it here, with the beta that all the steps between them come to (Nichol and Dhariwal, 2021).
+    ///
+    /// # Panics
+    /// If more are to be taken than there are.
+    pub fn spaced(self, steps: usize, taken: usize, sampler: Sampler) -> Vec<Level> {
+        assert!(taken <= steps, "{taken} levels of {steps}");
+        let mut left = 1.0;
+        let abars: Vec<f64> = self
+            .betas(steps)
             .into_iter()
             .map(|beta| {
-                let abar = before * (1.0 - beta);
+                left *= 1.0 - beta;
+                left
+            })
+            .collect();
+        let mut before = 1.0; // abar of the level before
+        spaced(steps, taken)
+            .map(|t| {
+                let abar = abars[t - 1];
+                let beta = 1.0 - abar / before;
                 let back = match sampler {
                     Sampler::Ddpm => [
                         beta * before.sqrt() / (1.0 - abar),
@@ -80,6 +102,7 @@ impl Schedule {
                 };
                 before = abar;
                 Level {
+                    t: t - 1,
                     action: abar.sqrt() as f32,
                     noise: (1.0 - abar).sqrt() as f32,
                     back: back.map(|share| share as f32),
@@ -87,6 +110,11 @@ impl Schedule {
             })
             .collect()
     }
+}
+
+/// `taken` of 1 to `steps`, evenly spaced, `steps` among them.
+fn spaced(steps: usize, taken: usize) -> impl Iterator<Item = usize> {
+    (1..=taken).map(move |k| (2 * k * steps + taken) / (2 * taken))
 }
 
 #[cfg(test)]
@@ -137,6 +165,53 @@ mod tests {
         }
     }
 
+    #[test]
+    fn spaced_levels_are_those_of_their_formulas() {
+        // NumPy: f as above with 100 steps, b = np.clip(1 - f[1:] / f[:-1], 0, 0.999), abar = np.cumprod(1 - b).
+        let all = Schedule::Cosine.levels(100, Sampler::Ddim);
+        let abar = |t: usize| f64::from(all[t - 1].action).powi(2);
+        for (t, expected) in COSINE_100 {
+            assert!((abar(t) - expected).abs() < 1e-6 * expected.max(0.01), "{t}: {} {expected}", abar(t));
+        }
+        let times = |taken| spaced(100, taken).collect::<Vec<_>>();
+        assert_eq!(times(10), [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+        assert_eq!((times(3), times(1)), (vec![33, 67, 100], vec![100]));
+        assert_eq!(times(100), (1..=100).collect::<Vec<_>>());
+        for sampler in [Sampler::Ddpm, Sampler::Ddim] {
+            for taken in [1, 3, 10, 64] {
+                let (times, mut before) = (times(taken), 1.0);
+                for (level, t) in Schedule::Cosine.spaced(100, taken, sampler).iter().zip(times) {
+                    assert_eq!(
+                        (level.t, level.action, level.noise),
+                        (t - 1, all[t - 1].action, all[t - 1].noise)
+                    );
+                    // DDIM: x_s = sqrt(abar_s) a + sqrt(1 - abar_s) e with e = (x_t - sqrt(abar_t) a) / sqrt(1 - abar_t);
+                    // DDPM: the posterior of x_s, whose variance is (1 - abar_s) / (1 - abar_t) (1 - abar_t / abar_s).
+                    let now = abar(t);
+                    let fresh = match sampler {
+                        Sampler::Ddim => 0.0,
+                        Sampler::Ddpm => (1.0 - before) / (1.0 - now) * (1.0 - now / before),
+                    };
+                    let noisy = ((1.0 - before - fresh) / (1.0 - now)).sqrt();
+                    let expected = [before.sqrt() - noisy * now.sqrt(), noisy, fresh.sqrt()];
+                    for (a, b) in level.back.iter().zip(expected) {
+                        assert!((f64::from(*a) - b).abs() < 2e-4, "{sampler:?} {taken} {t}: {a} {b}");
+                    }
+                    before = now;
+                }
+            }
+        }
+    }
+
     const VP: [f64; 5] = [0.195874558333, 0.458818193385, 0.635781020428, 0.754878187961, 0.835031379177];
     const COSINE: [f64; 5] = [0.101294079400, 0.279543845984, 0.473635353449, 0.724052369108, 0.999000000000];
+    const COSINE_100: [(usize, f64); 7] = [
+        (1, 0.999368718402),
+        (2, 0.998252486466),
+        (10, 0.972092737114),
+        (50, 0.493843590441),
+        (90, 0.0240917241401),
+        (99, 0.000242857227935),
+        (100, 2.42857227935e-07),
+    ];
 }

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::backbone::plain::exponential;
+use super::plain::exponential;
 
 /// Above this, n / (n + 2) is 1 in f32; and e^x squared is still far from overflow.
 const HIGH: f32 = 20.0;
@@ -25,19 +25,28 @@ pub fn mish(values: &mut [f32]) {
     values.iter_mut().for_each(|x| *x *= gate(*x).0);
 }
 
-/// Mish of a batch, with its derivative computed in the same pass, so that the autodiff graph has one product where the
-/// formula has six operations: `m(a) + m'(a) (x - a)` at `a = x` has the value and the gradient of `m(x)`.
-pub fn mish_trained(x: Tensor<2>) -> Tensor<2> {
-    let at = x.clone().detach();
-    let (device, shape) = (x.device(), x.dims());
-    let numbers = at.clone().into_data().try_into_vec::<f32>().expect("f32 activations");
-    let (mut value, mut slope) = (numbers.clone(), numbers);
-    for (v, s) in value.iter_mut().zip(&mut slope) {
+/// Applies Mish to numbers in place, and leaves its derivatives.
+///
+/// # Panics
+/// If there are not as many places for derivatives as numbers.
+pub fn mish_with_slope(values: &mut [f32], slopes: &mut [f32]) {
+    assert_eq!(values.len(), slopes.len(), "a derivative for each number");
+    for (v, s) in values.iter_mut().zip(slopes) {
         let (w, e, n) = gate(*v);
         let x = if *v < HIGH { *v } else { HIGH };
         *s = w + x * 4.0 * e * (e + 1.0) / ((n + 2.0) * (n + 2.0));
         *v *= w;
     }
+}
+
+/// Mish of a batch, with its derivative computed in the same pass, so that the autodiff graph has one product where the
+/// formula has six operations: `m(a) + m'(a) (x - a)` at `a = x` has the value and the gradient of `m(x)`.
+pub fn mish_trained(x: Tensor<2>) -> Tensor<2> {
+    let at = x.clone().detach();
+    let (device, shape) = (x.device(), x.dims());
+    let mut value = at.clone().into_data().try_into_vec::<f32>().expect("f32 activations");
+    let mut slope = vec![0.0; value.len()];
+    mish_with_slope(&mut value, &mut slope);
     let ready = |values| Tensor::from_data(TensorData::new(values, shape), &device);
     (x - at) * ready(slope) + ready(value)
 }
