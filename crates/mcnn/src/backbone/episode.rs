@@ -1,6 +1,9 @@
 //! What a backbone looks back on and how far it proposes ahead, and what changes in an episode of it.
 
-use super::bet::{Chosen, Workspace};
+use super::{
+    bet::{Chosen, Workspace},
+    unet::Scratch,
+};
 use crate::seed::{Rng, Seed};
 
 /// Which steps around the newest observation a backbone looks at and proposes for.
@@ -37,6 +40,7 @@ pub struct Episode {
     pub(super) noisy: Vec<f32>,
     pub(super) fixed: Vec<f32>,
     pub(super) bet: Workspace,
+    pub(super) chunk: Scratch,
 }
 
 impl Episode {
@@ -49,6 +53,7 @@ impl Episode {
             noisy: Vec::new(),
             fixed: Vec::new(),
             bet: Workspace::default(),
+            chunk: Scratch::default(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Backbones: an observation in, a proposal out. A backbone has never heard of memories, distances, lambda or L, so
 //! whatever it proposes is held by the same envelope, on its first day.
 //!
-//! A backbone is a file (or folder) here that has it twice: as plain numbers that act ([`Mlp`], [`Diffusion`], [`Bet`]) and
-//! as Burn's module that is trained ([`MlpNet`], [`DiffusionNet`], [`BetNet`]). This file and `net.rs` are all that the other
-//! rooms see of them: an [`Architecture`] says which and how, a [`Backbone`] acts in an [`Episode`], a [`Net`] is trained.
-//! Another one is another file, and an arm in each `match` of those two.
+//! A backbone is a file (or folder) here that has it twice: as plain numbers that act ([`Mlp`], [`Diffusion`], [`Bet`],
+//! [`Unet`]) and as Burn's module that is trained ([`MlpNet`], [`DiffusionNet`], [`BetNet`], [`UnetNet`]). This file and
+//! `net.rs` are all that the other rooms see of them: an [`Architecture`] says which and how, a [`Backbone`] acts in an
+//! [`Episode`], a [`Net`] is trained. Another one is another file, and an arm in each `match` of those two.
 
 mod bet;
 mod denoise;
@@ -16,6 +16,7 @@ mod mlp;
 mod net;
 mod plain;
 mod schedule;
+mod unet;
 
 pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};
 pub use denoise::{Draws, Predict};
@@ -25,6 +26,7 @@ pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
 pub use net::{Batch, Net, Optimiser, Proposed, Recipe};
 pub use schedule::{Level, Sampler, Schedule};
+pub use unet::{Tape, Unet, UnetNet, UnetSettings};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,35 +43,43 @@ pub enum Architecture {
     Diffusion(DiffusionSettings),
     /// A behaviour transformer.
     Bet(BetSettings),
+    /// Denoising diffusion over a chunk of actions, by a U-Net.
+    Unet(UnetSettings),
 }
 
 impl Architecture {
     /// The names of all, as files and options have them.
-    pub const NAMES: [&str; 3] = ["mlp", "diffusion", "bet"];
+    pub const NAMES: [&str; 4] = ["mlp", "diffusion", "bet", "unet"];
 
-    /// Widths of the hidden layers where none are asked for: the authors'. A behaviour transformer has settings instead.
+    /// Widths of the hidden layers where none are asked for: the authors', but of a U-Net, whose 256, 512 and 1024 are for a
+    /// GPU. A behaviour transformer has settings instead.
     pub fn hidden(&self) -> Vec<usize> {
         match self {
             Architecture::Mlp => vec![256; 2],
             Architecture::Diffusion(_) => vec![256; 3],
             Architecture::Bet(_) => vec![],
+            Architecture::Unet(_) => vec![32, 64, 128],
         }
     }
 
-    /// What is wrong with its settings, if anything is: the option, what it takes, and what was found.
-    pub fn fault(&self) -> Option<(&'static str, &'static str, String)> {
+    /// What is wrong with its settings or the widths of its hidden layers, if anything is: the option, what it takes, and
+    /// what was found.
+    pub fn fault(&self, hidden: &[usize]) -> Option<(&'static str, String, String)> {
         match self {
             Architecture::Mlp => None,
-            Architecture::Diffusion(settings) => settings.fault(),
-            Architecture::Bet(settings) => settings.fault(),
+            Architecture::Diffusion(settings) => owned(settings.fault()),
+            Architecture::Bet(settings) => owned(settings.fault()),
+            Architecture::Unet(settings) => settings.fault(hidden),
         }
     }
 
-    /// Decay of the running mean of the weights, which is what acts; 0 where the weights themselves do.
-    pub fn ema(&self) -> f64 {
+    /// The share of itself that the running mean of the weights, which is what acts, keeps in a step, counted from 1. `None`
+    /// where the weights themselves act.
+    pub fn kept(&self, step: u64) -> Option<f64> {
         match self {
-            Architecture::Mlp | Architecture::Bet(_) => 0.0,
-            Architecture::Diffusion(settings) => settings.ema,
+            Architecture::Mlp | Architecture::Bet(_) => None,
+            Architecture::Diffusion(settings) => (settings.ema > 0.0).then(|| settings.kept(step)),
+            Architecture::Unet(settings) => (settings.ema > 0.0).then(|| settings.kept(step)),
         }
     }
 
@@ -78,13 +88,14 @@ impl Architecture {
         match self {
             Architecture::Mlp | Architecture::Diffusion(_) => Span::ONE,
             Architecture::Bet(settings) => settings.span(),
+            Architecture::Unet(settings) => settings.span(),
         }
     }
 
     /// Buckets that it sorts actions into; 0 for those that do not.
     pub fn buckets(&self) -> usize {
         match self {
-            Architecture::Mlp | Architecture::Diffusion(_) => 0,
+            Architecture::Mlp | Architecture::Diffusion(_) | Architecture::Unet(_) => 0,
             Architecture::Bet(settings) => settings.buckets,
         }
     }
@@ -96,6 +107,7 @@ impl Architecture {
                 Recipe { lr: 3e-4, batch: 256, optimiser: Optimiser::ADAM }
             }
             Architecture::Bet(_) => BetSettings::RECIPE,
+            Architecture::Unet(_) => UnetSettings::RECIPE,
         }
     }
 
@@ -117,8 +129,16 @@ impl Architecture {
                 Backbone::Diffusion(Diffusion::random(n_obs, hidden, n_act, *settings, seed))
             }
             Architecture::Bet(settings) => Backbone::Bet(Bet::random(n_obs, n_act, *settings, centres, seed)),
+            Architecture::Unet(settings) => {
+                Backbone::Unet(Unet::random(n_obs, hidden, n_act, *settings, seed))
+            }
         }
     }
+}
+
+/// A fault whose expectation is the same for all settings.
+fn owned(fault: Option<(&'static str, &'static str, String)>) -> Option<(&'static str, String, String)> {
+    fault.map(|(option, expected, found)| (option, expected.to_string(), found))
 }
 
 /// What proposes actions: a network's numbers, for acting.
@@ -132,6 +152,8 @@ pub enum Backbone {
     Diffusion(Diffusion),
     /// A behaviour transformer, from the last standardised states.
     Bet(Bet),
+    /// A U-Net, from the newest standardised states.
+    Unet(Unet),
 }
 
 impl Backbone {
@@ -142,6 +164,7 @@ impl Backbone {
             Backbone::Mlp(_) => Some(Architecture::Mlp),
             Backbone::Diffusion(diffusion) => Some(Architecture::Diffusion(*diffusion.settings())),
             Backbone::Bet(bet) => Some(Architecture::Bet(*bet.settings())),
+            Backbone::Unet(unet) => Some(Architecture::Unet(*unet.settings())),
         }
     }
 
@@ -152,6 +175,7 @@ impl Backbone {
             Backbone::Mlp(mlp) => Some(mlp.0.ends()),
             Backbone::Diffusion(diffusion) => Some([diffusion.n_obs(), diffusion.n_act()]),
             Backbone::Bet(bet) => Some([bet.n_obs(), bet.n_act()]),
+            Backbone::Unet(unet) => Some([unet.n_obs(), unet.n_act()]),
         }
     }
 
@@ -159,7 +183,7 @@ impl Backbone {
     pub fn draws(&self) -> bool {
         match self {
             Backbone::Nothing | Backbone::Mlp(_) => false,
-            Backbone::Diffusion(_) => true,
+            Backbone::Diffusion(_) | Backbone::Unet(_) => true,
             Backbone::Bet(bet) => bet.settings().pick == Pick::Sample,
         }
     }
@@ -193,6 +217,10 @@ impl Backbone {
                 let Episode { rng, bet: work, buffers: (_, proposal), .. } = episode;
                 bet.propose(&seen, rng, work, proposal);
             }
+            Backbone::Unet(unet) => {
+                let Episode { rng, buffers: (_, proposal), chunk, .. } = episode;
+                unet.propose(&seen, (chunk, rng, proposal), hold);
+            }
         }
         episode.seen = seen;
     }
@@ -207,6 +235,7 @@ impl Backbone {
             (Backbone::Nothing, Backbone::Nothing) => {}
             (Backbone::Mlp(mine), Backbone::Mlp(other)) => mine.0.blend(&other.0, kept),
             (Backbone::Diffusion(mine), Backbone::Diffusion(other)) => mine.blend(other, kept),
+            (Backbone::Unet(mine), Backbone::Unet(other)) => mine.blend(other, kept),
             _ => panic!("networks of different kinds, or of one without a running mean"),
         }
     }
@@ -219,6 +248,7 @@ impl Backbone {
             Backbone::Mlp(mlp) => mlp.0.put("", &mut arrays),
             Backbone::Diffusion(diffusion) => diffusion.put(&mut arrays),
             Backbone::Bet(bet) => bet.put(&mut arrays),
+            Backbone::Unet(unet) => unet.put(&mut arrays),
         }
         arrays
     }
@@ -232,6 +262,7 @@ impl Backbone {
             Architecture::Mlp => Backbone::Mlp(Mlp(Layers::take("", arrays)?)),
             Architecture::Diffusion(settings) => Backbone::Diffusion(Diffusion::take(settings, arrays)?),
             Architecture::Bet(settings) => Backbone::Bet(Bet::take(settings, arrays)?),
+            Architecture::Unet(settings) => Backbone::Unet(Unet::take(settings, arrays)?),
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use burn::{
     module::{Module, ModuleVisitor, Param, ParamGroup},
+    optim::GradientsParams,
     tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Backbone, BetNet, DiffusionNet, MlpNet};
+use super::{Backbone, BetNet, DiffusionNet, MlpNet, Tape, UnetNet};
 use crate::seed::Seed;
 
 /// How a backbone is trained where nothing else is asked for.
@@ -70,6 +71,8 @@ pub struct Proposed {
     pub weights: Option<Tensor<2>>,
     /// A loss of the network's own, which is added to the mean of those.
     pub own: Option<Tensor<1>>,
+    /// The way from the proposals back to the weights, where the network goes it itself rather than leave it to autodiff.
+    pub tape: Option<Tape>,
 }
 
 /// A backbone as it is trained.
@@ -81,6 +84,8 @@ pub enum Net {
     Diffusion(DiffusionNet),
     /// A behaviour transformer.
     Bet(BetNet),
+    /// Denoising diffusion over a chunk, by a U-Net.
+    Unet(UnetNet),
 }
 
 impl Net {
@@ -92,6 +97,7 @@ impl Net {
             Backbone::Mlp(mlp) => Some(Net::Mlp(MlpNet::new(mlp, device))),
             Backbone::Diffusion(diffusion) => Some(Net::Diffusion(DiffusionNet::new(diffusion, device))),
             Backbone::Bet(bet) => Some(Net::Bet(BetNet::new(bet, device))),
+            Backbone::Unet(unet) => Some(Net::Unet(UnetNet::new(unet, device))),
         }
     }
 
@@ -101,24 +107,44 @@ impl Net {
             Net::Mlp(net) => Backbone::Mlp(net.numbers()),
             Net::Diffusion(net) => Backbone::Diffusion(net.numbers()),
             Net::Bet(net) => Backbone::Bet(net.numbers()),
+            Net::Unet(net) => Backbone::Unet(net.numbers()),
         }
     }
 
     /// Proposals for a batch, to be trained towards its actions. `seed` decides whatever is random in them.
     pub fn propose(&self, batch: Batch, seed: Seed) -> Proposed {
-        let Batch { observations, actions, real } = batch;
         match self {
-            Net::Mlp(net) => Proposed { proposal: net.forward(observations), weights: None, own: None },
+            Net::Mlp(net) => {
+                let proposal = net.forward(batch.observations);
+                Proposed { proposal, weights: None, own: None, tape: None }
+            }
             Net::Diffusion(net) => {
+                let Batch { observations, actions, .. } = batch;
                 let draws = net.draw(observations.dims()[0], actions.len(), seed);
                 net.propose(observations, actions, &draws)
             }
-            Net::Bet(net) => net.propose(observations, actions, real, seed),
+            Net::Bet(net) => net.propose(batch.observations, batch.actions, batch.real, seed),
+            Net::Unet(net) => {
+                let draws = net.draw(batch.actions.len(), seed);
+                net.propose(batch, &draws)
+            }
         }
     }
 
-    /// The parameters that weight decay is for: the weights of layers, not their biases.
+    /// The gradients of a loss. `tape`: what the proposals it was taken of came with.
+    pub fn gradients(&self, loss: &Tensor<1>, tape: Option<Tape>) -> GradientsParams {
+        match tape {
+            None => GradientsParams::from_grads(loss.backward(), self),
+            Some(tape) => tape.back(&loss.backward()),
+        }
+    }
+
+    /// The parameters that weight decay is for: the weights of layers, not their biases; of a U-Net all of them, as in the
+    /// field.
     pub fn decaying(&self) -> ParamGroup {
+        if let Net::Unet(net) = self {
+            return ParamGroup::from_ids(vec![net.id()]);
+        }
         let mut weights = Weights(Vec::new());
         self.visit(&mut weights);
         ParamGroup::from_ids(weights.0)

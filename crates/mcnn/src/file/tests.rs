@@ -141,7 +141,7 @@ fn a_backbone_that_is_not_known_and_one_that_is_another_are_refused_by_name() {
     let policy = policy_to_bytes(&diffusion.policy());
     let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
     let unknown = message(&edited(&policy, r#"\"diffusion\":{"#, r#"\"transform\":{"#));
-    for part in ["not known here", "mlp or diffusion or bet", "transform", "version of mcnn"] {
+    for part in ["not known here", "mlp or diffusion or bet or unet", "transform", "version of mcnn"] {
         assert!(unknown.contains(part), "{part}: {unknown}");
     }
     let unknown = message(&edited(&policy_to_bytes(&run(Lambda::Auto).policy()), r#"\"mlp\""#, r#"\"gpt\""#));

@@ -131,6 +131,7 @@ impl Policy {
                 let (held, plain) = match self.backbone.architecture() {
                     Some(Architecture::Diffusion(_)) => ("MCNN-Diffusion", "Diffusion-BC"),
                     Some(Architecture::Bet(_)) => ("MCNN-BeT", "BeT-BC"),
+                    Some(Architecture::Unet(_)) => ("MCNN-Diffusion (U-Net)", "Diffusion-BC (U-Net)"),
                     Some(Architecture::Mlp) | None => ("MCNN", "cloning"),
                 };
                 if lambda == f32::INFINITY {

@@ -100,7 +100,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let proposed = net.propose(run.batch(&rows), Seed(0));
     close(&values(proposed.proposal.clone()), &torch.proposal, 2e-5, "proposal");
 
-    let loss = run.held_loss(proposed, &rows);
+    let loss = run.held_loss(proposed, &rows).0;
     let gradients = GradientsParams::from_grads(loss.backward(), &net);
     let mut by_name = ByName { gradients: &gradients, found: BTreeMap::new(), path: Vec::new() };
     bet.visit(&mut by_name);
@@ -286,7 +286,7 @@ fn every_step_drops_numbers_of_its_own() {
         let settings = with(BetSettings { dropout, ..small() }, Lambda::Value(f32::INFINITY));
         let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
         run.step = step; // of one slope of the clamp
-        run.loss(run.net.as_ref().unwrap(), &[0, 1, 2]).into_scalar::<f32>()
+        run.loss(run.net.as_ref().unwrap(), &[0, 1, 2]).0.into_scalar::<f32>()
     };
     assert_eq!(loss(0.1, 0), loss(0.1, 0));
     assert_ne!(loss(0.1, 0), loss(0.1, 1));

@@ -1,6 +1,6 @@
 //! Training of the diffusion backbone: against PyTorch, and what it can learn.
 
-use burn::module::ParamId;
+use burn::{module::ParamId, optim::GradientsParams};
 use serde::Deserialize;
 
 use super::tests::{Problem, close, codebook_of, drawn, near, pairs, some_codebook, some_data, trained};
@@ -87,7 +87,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             if k == 0 && expected.predict == Predict::Action {
                 close(&values(proposed.proposal.clone().reshape([24])), &expected.output, 2e-5, "output");
             }
-            let loss = run.held_loss(proposed, &rows);
+            let (loss, _) = run.held_loss(proposed, &rows);
             let gradients = GradientsParams::from_grads(loss.backward(), &net);
             if k == 0 {
                 let of = |id: u64| gradients.get::<1>(ParamId::from(id)).unwrap();
@@ -238,7 +238,7 @@ fn the_running_mean_is_that_of_its_definition() {
 fn every_step_draws_noise_of_its_own() {
     let data = some_data();
     let mut run = Run::new(&data, some_codebook(&data), with(Default::default(), Lambda::Auto)).unwrap();
-    let loss = |run: &Run| run.loss(run.net.as_ref().unwrap(), &[0, 1, 2]).into_scalar::<f32>();
+    let loss = |run: &Run| run.loss(run.net.as_ref().unwrap(), &[0, 1, 2]).0.into_scalar::<f32>();
     let first = loss(&run);
     assert_eq!(first, loss(&run));
     run.step = 1; // the same rows, weights and slope

@@ -11,12 +11,12 @@ pub use held_out::{Bin, HeldOut};
 pub use settings::{Distances, Lambda, TrainSettings};
 
 use burn::{
-    optim::{GradientsParams, ModuleOptimizer},
+    optim::ModuleOptimizer,
     tensor::{Bytes, Device, Tensor, TensorData},
 };
 
 use crate::{
-    backbone::{Batch, Net, Proposed},
+    backbone::{Batch, Net, Proposed, Tape},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
@@ -109,7 +109,7 @@ impl Run {
             settings.backbone.random(n_obs, &settings.hidden, n_act, &centres, settings.seed.fork("network"))
         };
         let net = Net::new(&start, &device);
-        let average = (net.is_some() && settings.backbone.ema() > 0.0).then_some(start);
+        let average = (net.is_some() && settings.backbone.kept(1).is_some()).then_some(start);
         let order = Order::new(rows.n, settings.seed.fork("order"));
         let optimiser = optimiser::of(&settings.optimiser, net.as_ref());
         let data = data.fingerprint();
@@ -202,26 +202,26 @@ impl Run {
         }
         let net = self.net.take()?;
         let which = self.order.batch(self.step, self.settings.batch);
-        let loss = self.loss(&net, &which);
-        let net = self.descend(net, &loss);
-        if let Some(average) = &mut self.average {
-            average.blend(&net.numbers(), kept(self.settings.backbone.ema(), self.step));
+        let (loss, tape) = self.loss(&net, &which);
+        let net = self.descend(net, &loss, tape);
+        if let (Some(average), Some(kept)) = (&mut self.average, self.settings.backbone.kept(self.step)) {
+            average.blend(&net.numbers(), kept as f32);
         }
         self.net = Some(net);
         Some(Stepped { step: self.step, loss: loss.into_scalar::<f32>() })
     }
 
     /// Takes the step downhill from a loss.
-    fn descend(&mut self, net: Net, loss: &Tensor<1>) -> Net {
-        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+    fn descend(&mut self, net: Net, loss: &Tensor<1>, tape: Option<Tape>) -> Net {
+        let gradients = net.gradients(loss, tape);
         let gradients = optimiser::clipped(gradients, &net, self.settings.optimiser.clip);
         let net = self.optimiser.step(optimiser::rate(&self.settings, self.step), net, gradients);
         self.step += 1;
         net
     }
 
-    /// The loss on some samples.
-    fn loss(&self, net: &Net, which: &[usize]) -> Tensor<1> {
+    /// The loss on some samples, and the way back from their proposals where the network has one of its own.
+    fn loss(&self, net: &Net, which: &[usize]) -> (Tensor<1>, Option<Tape>) {
         let rows = self.rows.gather(&self.codebook, which);
         let seed = self.settings.seed.fork("proposals").nth(self.step);
         self.held_loss(net.propose(self.batch(&rows), seed), &rows)
@@ -235,8 +235,8 @@ impl Run {
 
     /// The loss of given proposals: the mean squared error of what is held of them, over the places that were demonstrated,
     /// and the network's own.
-    fn held_loss(&self, proposed: Proposed, rows: &Gathered) -> Tensor<1> {
-        let Proposed { proposal, weights, own } = proposed;
+    fn held_loss(&self, proposed: Proposed, rows: &Gathered) -> (Tensor<1>, Option<Tape>) {
+        let Proposed { proposal, weights, own, tape } = proposed;
         let n_act = self.codebook.n_act();
         let activated = activate(proposal, self.settings.activation, slope(self.step));
         let action = self.tensor(&rows.anchors, n_act) + self.tensor(&rows.radii, 1) * activated;
@@ -251,10 +251,11 @@ impl Run {
             let counts: Vec<f32> = rows.real.iter().map(|real| f32::from(u8::from(*real))).collect();
             (squares * self.tensor(&counts, 1)).sum() / (real * n_act) as f32
         };
-        match own {
+        let loss = match own {
             Some(own) => held + own,
             None => held,
-        }
+        };
+        (loss, tape)
     }
 
     /// Rows of numbers as a tensor.
@@ -350,12 +351,6 @@ fn centres(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32
     })
 }
 
-/// The share of the running mean that a step keeps: less at first, so that the random start is soon forgotten.
-fn kept(decay: f64, step: u64) -> f32 {
-    let step = step as f64;
-    decay.min(step / (step + 9.0)) as f32
-}
-
 /// sigma on a batch. The clamp has slope `slope` outside [-1, 1]: clamp(u) + slope (u - clamp(u)).
 fn activate(u: Tensor<2>, activation: Activation, slope: f32) -> Tensor<2> {
     match activation {
@@ -379,3 +374,5 @@ mod bet_tests;
 mod diffusion_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unet_tests;

@@ -96,8 +96,8 @@ impl TrainSettings {
         if self.hidden.contains(&0) || self.hidden.iter().any(|&w| w > 1 << 16) || self.hidden.len() > 64 {
             return refuse("--hidden", "at most 64 widths of 1 to 65536", format!("{:?}", self.hidden));
         }
-        if let Some((option, expected, found)) = self.backbone.fault() {
-            return refuse(option, expected, found);
+        if let Some((option, expected, found)) = self.backbone.fault(&self.hidden) {
+            return refuse(option, &expected, found);
         }
         if self.batch == 0 || self.batch > 1 << 20 {
             return refuse("--batch", "1 to 1048576 rows", self.batch.to_string());

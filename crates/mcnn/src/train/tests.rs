@@ -177,11 +177,11 @@ fn gradients_are_those_of_finite_differences() {
                 .unwrap();
         let which: Vec<usize> = (0..90).collect();
         let loss = |mlp: Mlp| {
-            run.loss(&Net::new(&Backbone::Mlp(mlp), &run.device).unwrap(), &which).into_scalar::<f32>()
+            run.loss(&Net::new(&Backbone::Mlp(mlp), &run.device).unwrap(), &which).0.into_scalar::<f32>()
         };
         let net = run.net.clone().unwrap();
         let Backbone::Mlp(mlp) = net.numbers() else { panic!("a perceptron") };
-        let gradients = GradientsParams::from_grads(run.loss(&net, &which).backward(), &net);
+        let gradients = net.gradients(&run.loss(&net, &which).0, None);
         let mut checked = 0;
         for layer in 0..3 {
             let id = burn::module::ParamId::from(2 * layer as u64 + 1);

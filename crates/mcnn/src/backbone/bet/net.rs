@@ -194,7 +194,7 @@ impl BetNet {
             buckets.iter().flat_map(|bucket| &self.centres[bucket * n_act..][..n_act]).copied().collect();
         let proposal = self.offsets.forward(tokens, &buckets) + data(centres, n_act);
         let weights = Tensor::full([rows, n_act], self.settings.offset_weight, &device);
-        Proposed { proposal, weights: Some(weights), own: Some(own) }
+        Proposed { proposal, weights: Some(weights), own: Some(own), tape: None }
     }
 }
 

@@ -67,6 +67,15 @@ impl DiffusionSettings {
     }
 }
 
+impl DiffusionSettings {
+    /// The share of itself that the running mean keeps in a step, counted from 1: less at first, so that the random start is
+    /// soon forgotten.
+    pub fn kept(&self, step: u64) -> f64 {
+        let step = step as f64;
+        self.ema.min(step / (step + 9.0))
+    }
+}
+
 /// Widths of the part that the time goes through.
 const TIME: [usize; 3] = [16, 32, 16];
 

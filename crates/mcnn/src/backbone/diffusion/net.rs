@@ -74,6 +74,6 @@ impl DiffusionNet {
         let input = Tensor::from_data(TensorData::new(noisy.clone(), [batch, n_act]), &device);
         let output = self.forward(input, &draws.steps, observations);
         let (proposal, weights) = draws.clean(output, noisy, self.settings.predict, &self.levels);
-        Proposed { proposal, weights, own: None }
+        Proposed { proposal, weights, own: None, tape: None }
     }
 }

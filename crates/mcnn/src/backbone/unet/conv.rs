@@ -1,0 +1,332 @@
+//! Convolutions along time, steps by channels (`[time, channels]`, a step's channels side by side).
+//!
+//! Three kinds, which differ only in the tap of the kernel that joins an input step to an output step:
+//!
+//! ```text
+//! same   output j from input j + k - kernel / 2             as many steps out as in; kernel odd
+//! halve  output j from input 2j + k - 1,   3 taps           stride 2, half as many out
+//! double output j from input i with j = 2i + k - 1, 4 taps  transposed, stride 2, twice as many out
+//! ```
+//!
+//! One observation at a time, each tap is a product of its own. A batch is one product of matrices: the outputs are
+//! cut into tiles, a tile's window of inputs is a row, and the kernel is written out as a banded matrix from window to
+//! tile. Large tiles multiply by more zeros, small ones copy every input into more windows.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::super::plain::add_product;
+
+/// How output steps follow from input steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Same,
+    Halve,
+    Double,
+}
+
+/// A convolution and where its numbers lie: weights `[kernel, inputs, outputs]`, biases `[outputs]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conv {
+    pub kind: Kind,
+    pub kernel: usize,
+    /// Channels.
+    pub inputs: usize,
+    pub outputs: usize,
+    /// Steps of time that go in.
+    pub time: usize,
+    /// Where the weights and the biases begin among all numbers.
+    pub weight: usize,
+    pub bias: usize,
+}
+
+/// How a batch's convolution is cut: `count` tiles of `outputs` steps from windows of `inputs` steps each, a window
+/// beginning `before` steps ahead of where the tile's own inputs do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tiles {
+    count: usize,
+    outputs: usize,
+    inputs: usize,
+    stride: usize,
+    before: usize,
+}
+
+impl Conv {
+    /// Steps of time that come out.
+    pub fn time_out(&self) -> usize {
+        match self.kind {
+            Kind::Same => self.time,
+            Kind::Halve => self.time / 2,
+            Kind::Double => self.time * 2,
+        }
+    }
+
+    /// How many numbers the weights are.
+    pub fn weights(&self) -> usize {
+        self.kernel * self.inputs * self.outputs
+    }
+
+    /// The tap that joins an input step to an output step, if one does.
+    fn tap(&self, input: isize, output: isize) -> Option<usize> {
+        let k = match self.kind {
+            Kind::Same => input - output + self.kernel as isize / 2,
+            Kind::Halve => input - 2 * output + 1,
+            Kind::Double => output - 2 * input + 1,
+        };
+        usize::try_from(k).ok().filter(|&k| k < self.kernel)
+    }
+
+    /// The convolution of one `x` (`[time, inputs]`), left in `y`. Every output adds its products in the order of the
+    /// inputs, so that all machines agree.
+    pub fn one(&self, numbers: &[f32], x: &[f32], y: &mut Vec<f32>) {
+        let (n, size) = (self.outputs, self.inputs * self.outputs);
+        let (weight, bias) = self.parts(numbers);
+        y.clear();
+        (0..self.time_out()).for_each(|_| y.extend_from_slice(bias));
+        // Tap by tap, so that a tap's weights are read once for all steps.
+        for k in 0..self.kernel {
+            for (j, out) in y.chunks_exact_mut(n).enumerate() {
+                for (i, x) in x.chunks_exact(self.inputs).enumerate() {
+                    if self.tap(i as isize, j as isize) == Some(k) {
+                        add_product(x, self.inputs, &weight[k * size..][..size], out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn parts<'a>(&self, numbers: &'a [f32]) -> (&'a [f32], &'a [f32]) {
+        (&numbers[self.weight..][..self.weights()], &numbers[self.bias..][..self.outputs])
+    }
+
+    /// The cut of least work: multiplications, and numbers copied.
+    fn tiles(&self) -> Tiles {
+        let cut = |outputs: usize| {
+            let time_out = self.time_out();
+            if outputs == time_out {
+                return Tiles { count: 1, outputs, inputs: self.time, stride: self.time, before: 0 };
+            }
+            let count = time_out / outputs;
+            let (stride, before, inputs) = match self.kind {
+                Kind::Same => (outputs, self.kernel / 2, outputs + self.kernel - 1),
+                Kind::Halve => (2 * outputs, 1, 2 * outputs + 1),
+                Kind::Double => (outputs / 2, 1, outputs / 2 + 2),
+            };
+            Tiles { count, outputs, inputs, stride, before }
+        };
+        // A product of matrices takes some 25 multiplications a cycle, three times (forward, and back to weights and
+        // inputs); a window is copied into, and added back from, at about a number a cycle.
+        let work = |tiles: &Tiles| {
+            let window = tiles.count * tiles.inputs * self.inputs;
+            let copied = if tiles.count == 1 { 0 } else { window };
+            3 * window * tiles.outputs * self.outputs / 25 + 4 * copied
+        };
+        (1..=self.time_out())
+            .filter(|&q| self.time_out().is_multiple_of(q) && (self.kind != Kind::Double || q % 2 == 0))
+            .map(cut)
+            .min_by_key(work)
+            .expect("at least one step")
+    }
+
+    /// For every pair of a tile's steps that a tap joins: input, output and tap.
+    fn joined(&self, tiles: Tiles) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        (0..tiles.inputs).flat_map(move |i| {
+            (0..tiles.outputs).filter_map(move |j| {
+                let k = self.tap(i as isize - tiles.before as isize, j as isize)?;
+                Some((i, j, k))
+            })
+        })
+    }
+
+    /// The kernel from window to tile: `[tile inputs * inputs, tile outputs * outputs]`.
+    fn banded(&self, numbers: &[f32], tiles: Tiles) -> Vec<f32> {
+        let (c, o) = (self.inputs, self.outputs);
+        let (weight, _) = self.parts(numbers);
+        let wide = tiles.outputs * o;
+        let mut matrix = vec![0.0; tiles.inputs * c * wide];
+        for (i, j, k) in self.joined(tiles) {
+            for (row, from) in weight[k * c * o..][..c * o].chunks_exact(o).enumerate() {
+                matrix[(i * c + row) * wide + j * o..][..o].copy_from_slice(from);
+            }
+        }
+        matrix
+    }
+
+    /// For every window of a batch's row that copies inputs: where it lies among the windows, and the inputs.
+    fn copies(&self, tiles: Tiles) -> Vec<(usize, std::ops::Range<usize>)> {
+        let c = self.inputs;
+        (0..tiles.count)
+            .map(|tile| {
+                let (from, to) = (tile * tiles.stride, tile * tiles.stride + tiles.inputs);
+                let first = from.max(tiles.before);
+                let last = to.min(self.time + tiles.before);
+                let inputs = (first - tiles.before) * c..(last - tiles.before) * c;
+                ((tile * tiles.inputs + first - from) * c, inputs)
+            })
+            .collect()
+    }
+
+    /// The convolution of a batch (`x`: `[batch, time, inputs]`), without the biases, and the windows it was made from,
+    /// which [`back`](Self::back) asks for.
+    pub fn batch(&self, numbers: &[f32], x: &[f32], device: &Device) -> (Vec<f32>, Tensor<2>) {
+        let tiles = self.tiles();
+        let batch = x.len() / (self.time * self.inputs);
+        let windows = if tiles.count == 1 {
+            x.to_vec()
+        } else {
+            let (width, copies) = (tiles.count * tiles.inputs * self.inputs, self.copies(tiles));
+            let mut windows = vec![0.0; batch * width];
+            for (row, x) in windows.chunks_exact_mut(width).zip(x.chunks_exact(self.time * self.inputs)) {
+                for (at, inputs) in &copies {
+                    row[*at..][..inputs.len()].copy_from_slice(&x[inputs.clone()]);
+                }
+            }
+            windows
+        };
+        let windows = matrix(windows, batch * tiles.count, device);
+        let banded = matrix(self.banded(numbers, tiles), tiles.inputs * self.inputs, device);
+        (values(windows.clone().matmul(banded)), windows)
+    }
+
+    /// The way back: from the gradient of the outputs (`dy`: `[batch, time_out, outputs]`), adds that of the weights to
+    /// `gradient` (laid out as the numbers are) and, where it is asked for, answers with that of the inputs. The biases'
+    /// is left to the caller.
+    pub fn back(
+        &self,
+        numbers: &[f32],
+        windows: Tensor<2>,
+        dy: Vec<f32>,
+        gradient: &mut [f32],
+        inputs_too: bool,
+    ) -> Option<Vec<f32>> {
+        let (tiles, device) = (self.tiles(), windows.device());
+        let (c, o) = (self.inputs, self.outputs);
+        let rows = windows.dims()[0];
+        let dy = matrix(dy, rows, &device);
+        let banded = values(windows.transpose().matmul(dy.clone()));
+        let wide = tiles.outputs * o;
+        for (i, j, k) in self.joined(tiles) {
+            let weight = &mut gradient[self.weight + k * c * o..][..c * o];
+            for (row, to) in weight.chunks_exact_mut(o).enumerate() {
+                let from = &banded[(i * c + row) * wide + j * o..][..o];
+                to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+            }
+        }
+        if !inputs_too {
+            return None;
+        }
+        let banded = matrix(self.banded(numbers, tiles), tiles.inputs * c, &device);
+        let windows = values(dy.matmul(banded.transpose()));
+        if tiles.count == 1 {
+            return Some(windows);
+        }
+        let (width, copies) = (tiles.count * tiles.inputs * c, self.copies(tiles));
+        let mut dx = vec![0.0; rows / tiles.count * self.time * c];
+        for (row, dx) in windows.chunks_exact(width).zip(dx.chunks_exact_mut(self.time * c)) {
+            for (at, inputs) in &copies {
+                let from = &row[*at..][..inputs.len()];
+                dx[inputs.clone()].iter_mut().zip(from).for_each(|(a, b)| *a += b);
+            }
+        }
+        Some(dx)
+    }
+}
+
+/// Numbers as a matrix of that many rows.
+pub fn matrix(values: Vec<f32>, rows: usize, device: &Device) -> Tensor<2> {
+    let shape = [rows, values.len() / rows];
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The numbers of a matrix.
+pub fn values(matrix: Tensor<2>) -> Vec<f32> {
+    matrix.into_data().try_into_vec::<f32>().expect("f32 numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    fn all() -> Vec<Conv> {
+        let mut all = Vec::new();
+        for (kind, kernel) in [
+            (Kind::Same, 1),
+            (Kind::Same, 3),
+            (Kind::Same, 5),
+            (Kind::Same, 9),
+            (Kind::Halve, 3),
+            (Kind::Double, 4),
+        ] {
+            for (inputs, outputs) in [(1, 1), (3, 2), (16, 24), (256, 8)] {
+                for time in [2, 4, 6, 16] {
+                    let conv = Conv { kind, kernel, inputs, outputs, time, weight: 3, bias: 0 };
+                    all.push(Conv { bias: 3 + conv.weights(), ..conv });
+                }
+            }
+        }
+        all
+    }
+
+    /// The convolution by the definition of its kind, in f64.
+    fn slow(conv: &Conv, numbers: &[f32], x: &[f32]) -> Vec<f64> {
+        let (c, o, time) = (conv.inputs, conv.outputs, conv.time as isize);
+        let mut y = Vec::new();
+        for j in 0..conv.time_out() as isize {
+            for out in 0..o {
+                let mut sum = f64::from(numbers[conv.bias + out]);
+                for k in 0..conv.kernel as isize {
+                    let i = match conv.kind {
+                        Kind::Same => Some(j + k - conv.kernel as isize / 2),
+                        Kind::Halve => Some(2 * j + k - 1),
+                        Kind::Double => ((j + 1 - k) % 2 == 0).then_some((j + 1 - k) / 2),
+                    };
+                    let Some(i) = i.filter(|i| (0..time).contains(i)) else { continue };
+                    for input in 0..c {
+                        let weight = numbers[conv.weight + (k as usize * c + input) * o + out];
+                        sum += f64::from(weight) * f64::from(x[i as usize * c + input]);
+                    }
+                }
+                y.push(sum);
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn one_and_a_batch_are_the_definition_and_the_way_back_is_its_transpose() {
+        let (mut rng, device) = (Seed(1).rng(), Device::flex());
+        let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
+        let mut cuts = std::collections::BTreeSet::new();
+        for conv in all() {
+            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-3, "{conv:?}: {a} {b}");
+            let numbers = draw(conv.bias + conv.outputs);
+            let (size, out) = (conv.time * conv.inputs, conv.time_out() * conv.outputs);
+            let (x, dy, dx) = (draw(3 * size), draw(3 * out), draw(3 * size));
+            let (y, windows) = conv.batch(&numbers, &x, &device);
+            let mut one = Vec::new();
+            for (x, y) in x.chunks(size).zip(y.chunks(out)) {
+                conv.one(&numbers, x, &mut one);
+                for (k, expected) in slow(&conv, &numbers, x).into_iter().enumerate() {
+                    close(f64::from(one[k]), expected);
+                    close(f64::from(y[k] + numbers[conv.bias + k % conv.outputs]), expected);
+                }
+            }
+            // <dy, conv dx> = <back dy, dx>, and the same for the weights.
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            let mut gradient = vec![0.0; numbers.len()];
+            let back = conv.back(&numbers, windows, dy.clone(), &mut gradient, true).unwrap();
+            let tolerance =
+                |a: f64, b: f64| assert!((a - b).abs() < 1e-3 * a.abs().max(30.0), "{conv:?}: {a} {b}");
+            tolerance(dot(&dy, &conv.batch(&numbers, &dx, &device).0), dot(&back, &dx));
+            let other = draw(numbers.len());
+            let weights = conv.weight..conv.weight + conv.weights();
+            tolerance(
+                dot(&dy, &conv.batch(&other, &x, &device).0),
+                dot(&gradient[weights.clone()], &other[weights]),
+            );
+            let tiles = conv.tiles();
+            cuts.insert((tiles.count > 1, tiles.outputs > 1));
+        }
+        assert_eq!(cuts.len(), 4, "whole, and cut into single steps and into longer tiles: {cuts:?}");
+    }
+}

@@ -1,0 +1,166 @@
+//! What follows a block's convolution: its bias, group norm (Wu and He, 2018) and Mish; and FiLM (Perez et al., 2018), the
+//! scale and the shift that a condition gives to every channel. All of one row of a batch, `[time, channels]`.
+//!
+//! ```text
+//! x = (h + bias - mean) / sqrt(variance + 1e-5)      over the steps and the channels of a group
+//! y = mish(gamma x + beta)
+//! z = scale y + shift
+//! ```
+
+use super::super::mish::mish_with_slope;
+
+/// Group norm and where its numbers lie: gamma and beta, `[channels]` each, and the bias of the convolution before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    pub groups: usize,
+    pub channels: usize,
+    pub bias: usize,
+    pub gamma: usize,
+    pub beta: usize,
+}
+
+/// Room for numbers by channel; it grows once.
+#[derive(Debug, Clone, Default)]
+pub struct Room([Vec<f32>; 3]);
+
+impl Room {
+    fn channels(&mut self, n: usize) -> [&mut [f32]; 3] {
+        self.0.each_mut().map(|v| {
+            v.clear();
+            v.resize(n, 0.0);
+            &mut v[..]
+        })
+    }
+}
+
+impl Norm {
+    /// Replaces what a convolution gave, bias and all, by gamma x + beta.
+    pub fn one(&self, numbers: &[f32], h: &mut [f32], room: &mut Room) {
+        let [mean, scale, _] = room.channels(self.channels);
+        self.moments(h, mean, scale);
+        let of = |at: usize| &numbers[at..][..self.channels];
+        let (gamma, beta) = (of(self.gamma), of(self.beta));
+        for h in h.chunks_exact_mut(self.channels) {
+            for ((((h, m), s), g), b) in h.iter_mut().zip(&*mean).zip(&*scale).zip(gamma).zip(beta) {
+                *h = g * ((*h - m) * s) + b;
+            }
+        }
+    }
+
+    /// In training: adds the bias to `h`, replaces `h` by x, and leaves y, the slope dy / d(gamma x + beta), and
+    /// 1 / sqrt(variance + 1e-5) by channel.
+    pub fn forward(
+        &self,
+        numbers: &[f32],
+        h: &mut [f32],
+        (y, slope, inverse): (&mut [f32], &mut [f32], &mut [f32]),
+        room: &mut Room,
+    ) {
+        let [mean, scale, _] = room.channels(self.channels);
+        let of = |at: usize| &numbers[at..][..self.channels];
+        for h in h.chunks_exact_mut(self.channels) {
+            h.iter_mut().zip(of(self.bias)).for_each(|(h, b)| *h += b);
+        }
+        self.moments(h, mean, scale);
+        inverse.copy_from_slice(scale);
+        let (gamma, beta) = (of(self.gamma), of(self.beta));
+        for (h, y) in h.chunks_exact_mut(self.channels).zip(y.chunks_exact_mut(self.channels)) {
+            for (((((h, y), m), s), g), b) in
+                h.iter_mut().zip(y.iter_mut()).zip(&*mean).zip(&*scale).zip(gamma).zip(beta)
+            {
+                *h = (*h - m) * s;
+                *y = g * *h + b;
+            }
+        }
+        mish_with_slope(y, slope);
+    }
+
+    /// The way back from `dy`, which is replaced by the gradient of the convolution's output. Adds to the gradients of
+    /// gamma, beta and the bias, laid out as the numbers are.
+    pub fn back(
+        &self,
+        numbers: &[f32],
+        (x, slope, inverse): (&[f32], &[f32], &[f32]),
+        dy: &mut [f32],
+        gradient: &mut [f32],
+        room: &mut Room,
+    ) {
+        let (c, wide) = (self.channels, self.channels / self.groups);
+        let [du, dux, dh] = room.channels(c); // sums over time, by channel
+        for ((dy, slope), x) in dy.chunks_exact_mut(c).zip(slope.chunks_exact(c)).zip(x.chunks_exact(c)) {
+            for ((((d, s), x), du), dux) in
+                dy.iter_mut().zip(slope).zip(x).zip(du.iter_mut()).zip(dux.iter_mut())
+            {
+                *d *= s;
+                *du += *d;
+                *dux += *d * x;
+            }
+        }
+        let mut add = |at: usize, from: &[f32]| {
+            gradient[at..][..c].iter_mut().zip(from).for_each(|(a, b)| *a += b);
+        };
+        add(self.gamma, dux);
+        add(self.beta, du);
+        let gamma = &numbers[self.gamma..][..c];
+        let n = (dy.len() / c * wide) as f32;
+        // Means over a group of dx and dx x, where dx = gamma du, written to every channel of it.
+        for (group, gamma) in gamma.chunks_exact(wide).enumerate() {
+            for sums in [&mut *du, &mut *dux] {
+                let sums = &mut sums[group * wide..][..wide];
+                let mean = sums.iter().zip(gamma).map(|(s, g)| s * g).sum::<f32>() / n;
+                sums.fill(mean);
+            }
+        }
+        for (dy, x) in dy.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+            for ((((((d, x), g), inverse), a), b), sum) in
+                dy.iter_mut().zip(x).zip(gamma).zip(inverse).zip(&*du).zip(&*dux).zip(dh.iter_mut())
+            {
+                *d = inverse * (g * *d - a - x * b);
+                *sum += *d;
+            }
+        }
+        add(self.bias, dh);
+    }
+
+    /// The mean and 1 / sqrt(variance + 1e-5) of each group, written to every channel of it.
+    fn moments(&self, h: &[f32], mean: &mut [f32], scale: &mut [f32]) {
+        let (c, wide) = (self.channels, self.channels / self.groups);
+        let n = (h.len() / c * wide) as f32;
+        let by_group = |sums: &mut [f32], of: &dyn Fn(f32) -> f32| {
+            sums.chunks_exact_mut(wide).for_each(|sums| sums.fill(of(sums.iter().sum::<f32>() / n)));
+        };
+        for h in h.chunks_exact(c) {
+            mean.iter_mut().zip(h).for_each(|(m, h)| *m += h);
+        }
+        by_group(mean, &|m| m);
+        for h in h.chunks_exact(c) {
+            scale.iter_mut().zip(h).zip(&*mean).for_each(|((s, h), m)| *s += (h - m) * (h - m));
+        }
+        by_group(scale, &|variance| 1.0 / (variance + 1e-5).sqrt());
+    }
+}
+
+/// Scales and shifts the channels of a row in place. `film`: scales, then shifts, `[2 * channels]`.
+pub fn film(film: &[f32], y: &mut [f32]) {
+    let (scale, shift) = film.split_at(film.len() / 2);
+    for y in y.chunks_exact_mut(scale.len()) {
+        y.iter_mut().zip(scale).zip(shift).for_each(|((y, s), f)| *y = s * *y + f);
+    }
+}
+
+/// The way back from `dz`, which is replaced by the gradient of y; `dfilm` is set to that of scales and shifts.
+pub fn film_back(film: &[f32], y: &[f32], dz: &mut [f32], dfilm: &mut [f32]) {
+    let (scale, _) = film.split_at(film.len() / 2);
+    let (dscale, dshift) = dfilm.split_at_mut(film.len() / 2);
+    dscale.fill(0.0);
+    dshift.fill(0.0);
+    for (dz, y) in dz.chunks_exact_mut(scale.len()).zip(y.chunks_exact(scale.len())) {
+        for ((((dz, y), s), ds), df) in
+            dz.iter_mut().zip(y).zip(scale).zip(dscale.iter_mut()).zip(dshift.iter_mut())
+        {
+            *ds += *dz * y;
+            *df += *dz;
+            *dz *= s;
+        }
+    }
+}

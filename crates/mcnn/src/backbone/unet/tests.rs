@@ -1,0 +1,209 @@
+use burn::tensor::Device;
+
+use super::{conv::values, *};
+use crate::{backbone::Episode, seed::Rng};
+
+fn all_settings() -> Vec<UnetSettings> {
+    let mut all = Vec::new();
+    for (predict, sampler, schedule) in [
+        (Predict::Action, Sampler::Ddim, Schedule::Cosine),
+        (Predict::Action, Sampler::Ddpm, Schedule::Vp),
+        (Predict::Noise, Sampler::Ddim, Schedule::Linear),
+        (Predict::Noise, Sampler::Ddpm, Schedule::Vp),
+    ] {
+        for (steps, sample_steps) in [(1, 1), (20, 20), (100, 7)] {
+            let settings = UnetSettings { predict, sampler, schedule, steps, sample_steps, ..small() };
+            all.push(settings);
+        }
+    }
+    all
+}
+
+fn small() -> UnetSettings {
+    UnetSettings { horizon: 8, executed: 3, groups: 2, ema: 0.0, ..Default::default() }
+}
+
+fn draw(rng: &mut Rng, n: usize) -> Vec<f32> {
+    (0..n).map(|_| rng.normal() as f32).collect()
+}
+
+/// A proposal by the network as it is trained, step by step, with the sampler written out in f64.
+fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f32) -> Vec<f32> {
+    let UnetSettings { steps, sample_steps, schedule, predict, sampler, horizon, .. } = *unet.settings();
+    let device = Device::flex().autodiff();
+    let net = UnetNet::new(unet, &device);
+    let mut rng = seed.rng();
+    let betas = schedule.betas(steps);
+    let abar = |t: usize| betas[..t].iter().map(|b| 1.0 - b).product::<f64>(); // of steps counted from 1
+    let times: Vec<usize> = (0..=sample_steps)
+        .map(|k| (k as f64 * steps as f64 / sample_steps as f64).round() as usize)
+        .collect();
+    let mut x: Vec<f64> = (0..horizon * unet.n_act()).map(|_| rng.normal()).collect();
+    for pair in times.windows(2).rev() {
+        let (before, now) = (abar(pair[0]), abar(pair[1]));
+        let noisy = x.iter().map(|&x| x as f32).collect();
+        let output = values(net.forward(noisy, &[pair[1] - 1], window.to_vec(), &device).0);
+        let clean: Vec<f64> = output
+            .iter()
+            .zip(&x)
+            .map(|(&o, x)| match predict {
+                Predict::Action => f64::from(o),
+                Predict::Noise => (x - (1.0 - now).sqrt() * f64::from(o)) / now.sqrt(),
+            })
+            .collect();
+        if pair[0] == 0 {
+            return clean.into_iter().map(|c| c as f32).collect();
+        }
+        for (k, x) in x.iter_mut().enumerate() {
+            let held = f64::from(hold(k, clean[k] as f32));
+            let noise = (*x - now.sqrt() * held) / (1.0 - now).sqrt();
+            // Of the variance at the level before, the posterior's is fresh, and the rest as it was (Song et al., eta = 1).
+            let fresh = match sampler {
+                Sampler::Ddim => 0.0,
+                Sampler::Ddpm => (1.0 - before) / (1.0 - now) * (1.0 - now / before),
+            };
+            *x = before.sqrt() * held + (1.0 - before - fresh).sqrt() * noise;
+            if sampler == Sampler::Ddpm {
+                *x += fresh.sqrt() * rng.normal();
+            }
+        }
+    }
+    unreachable!("the last step returns")
+}
+
+#[test]
+fn acting_and_training_networks_agree_through_every_sampler() {
+    let mut rng = Seed(7).rng();
+    for settings in all_settings() {
+        for widths in [&[6, 8, 10][..], &[12]] {
+            let unet = Unet::random(5, widths, 3, settings, Seed(3));
+            assert_eq!(UnetNet::new(&unet, &Device::flex().autodiff()).numbers(), unet);
+            let hold = |k: usize, g: f32| 0.01 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
+            for seed in 0..2 {
+                let window = draw(&mut rng, 2 * 5);
+                let (mut scratch, mut output) = (Scratch::default(), Vec::new());
+                unet.propose(&window, (&mut scratch, &mut Seed(seed).rng(), &mut output), &hold);
+                assert_eq!(output.len(), 8 * 3);
+                for (a, b) in output.iter().zip(slow(&unet, &window, Seed(seed), &hold)) {
+                    // Predicted noise is divided by what is left of the action, at the worst a twelfth.
+                    assert!((a - b).abs() < 3e-4 * b.abs().max(1.0), "{settings:?}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
+    let unet = Unet::random(3, &[8, 16], 2, small(), Seed(1));
+    let backbone = crate::backbone::Backbone::Unet(unet);
+    let chunk = |episode: &mut Episode, observation: [f32; 3]| {
+        backbone.see(&observation, episode);
+        backbone.propose(episode, &|_, g| g.clamp(-1.0, 1.0));
+        episode.proposal().to_vec()
+    };
+    let (a, b) = ([0.1, 0.2, 0.3], [0.5, -0.4, 1.0]);
+    let start = |seed| Episode::new(Seed(seed));
+    let (mut one, mut two) = (start(1), start(1));
+    assert_eq!(chunk(&mut one, a), chunk(&mut two, a));
+    assert_ne!(chunk(&mut start(1), a), chunk(&mut start(2), a));
+    // Before there is a second observation the first stands for it; then the older one counts.
+    let mut twice = start(1);
+    backbone.see(&a, &mut twice);
+    assert_eq!(chunk(&mut twice, a), chunk(&mut start(1), a));
+    let mut after = start(1);
+    backbone.see(&b, &mut after);
+    assert_ne!(chunk(&mut after, a), chunk(&mut start(1), a));
+    let mut long_after = start(1);
+    [b, a].iter().for_each(|seen| backbone.see(seen, &mut long_after));
+    assert_eq!(chunk(&mut long_after, a), chunk(&mut start(1), a), "nothing older does");
+    let before = one.chunk.places();
+    for k in 0..10 {
+        chunk(&mut one, [k as f32; 3]);
+    }
+    assert_eq!(one.chunk.places(), before);
+}
+
+#[test]
+fn the_start_is_pytorchs_and_the_papers_network_has_as_many_numbers_as_the_field_says() {
+    let unet = Unet::random(60, &[256, 512, 1024], 9, UnetSettings::default(), Seed(0));
+    // Counted by PyTorch, of the network in python/tests/torch_unet.py with these widths and 8 groups.
+    assert_eq!(unet.numbers.len(), 66_942_729);
+    let arrays = unet.named(&unet.numbers);
+    let largest = |name: &str| arrays[name].1.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
+    for (name, inputs) in [
+        ("middle.0.first.weight", 5 * 1024),
+        ("middle.0.first.bias", 5 * 1024),
+        ("up.1.double.weight", 4 * 512),
+        ("down.0.0.around.weight", 9),
+        ("film.weight", 256 + 2 * 60),
+    ] {
+        let bound = 1.0 / (inputs as f32).sqrt();
+        assert!((0.99 * bound..=bound).contains(&largest(name)), "{name}: {} {bound}", largest(name));
+    }
+    assert!(arrays["end.0.gamma"].1.iter().all(|g| *g == 1.0) && largest("end.0.beta") == 0.0);
+}
+
+#[test]
+fn arrays_come_back_and_those_of_another_network_are_refused() {
+    let unet = Unet::random(5, &[8, 16], 3, small(), Seed(3));
+    let arrays = unet.named(&unet.numbers);
+    assert_eq!(Unet::take(small(), &arrays).unwrap(), unet);
+    let refused = |settings, arrays: &Arrays| Unet::take(settings, arrays).unwrap_err().to_string();
+    for name in arrays.keys() {
+        let mut less = arrays.clone();
+        less.remove(name);
+        assert!(!refused(small(), &less).is_empty());
+        let mut other = arrays.clone();
+        other.get_mut(name).unwrap().0.push(1);
+        assert!(!refused(small(), &other).is_empty());
+    }
+    let mut more = arrays.clone();
+    more.insert("down.1.halve.weight".into(), (vec![1], vec![0.0]));
+    assert!(refused(small(), &more).contains("down.1.halve.weight"));
+    // 10 observed numbers are no window of 3 observations.
+    assert!(refused(UnetSettings { window: 3, ..small() }, &arrays).contains("film.weight"));
+    assert!(refused(UnetSettings { kernel: 3, ..small() }, &arrays).contains("found: [5, 3, 8]"));
+    assert!(refused(UnetSettings { horizon: 7, ..small() }, &arrays).contains("--horizon"));
+}
+
+#[test]
+fn settings_and_widths_out_of_range_are_refused() {
+    let good = UnetSettings::default();
+    let fault = |settings: UnetSettings, widths: &[usize]| settings.fault(widths);
+    assert_eq!(fault(good, &[32, 64, 128]), None);
+    assert_eq!(fault(good, &[256, 512, 1024]), None);
+    for (settings, widths, option, part) in [
+        (UnetSettings { horizon: 0, ..good }, &[32][..], "--horizon", "1 to 256"),
+        (UnetSettings { horizon: 18, ..good }, &[32, 64, 128], "--horizon", "divisible by 4: 3 widths"),
+        (UnetSettings { executed: 17, ..good }, &[32], "--execute", "1 to 16"),
+        (UnetSettings { executed: 0, ..good }, &[32], "--execute", "1 to 16"),
+        (UnetSettings { window: 0, ..good }, &[32], "--window", "1 to 16"),
+        (UnetSettings { kernel: 4, ..good }, &[32], "kernel", "odd"),
+        (UnetSettings { steps: 1001, ..good }, &[32], "--diffusion-steps", "1 to 1000"),
+        (UnetSettings { sample_steps: 101, ..good }, &[32], "--sample-steps", "1 to 100"),
+        (UnetSettings { sample_steps: 0, ..good }, &[32], "--sample-steps", "1 to 100"),
+        (UnetSettings { ema: 1.0, ..good }, &[32], "--ema", "not 1"),
+        (UnetSettings { ema: f64::NAN, ..good }, &[32], "--ema", "not 1"),
+        (UnetSettings { groups: 0, ..good }, &[32], "--hidden", "divisible by 0"),
+        (good, &[32, 60], "--hidden", "divisible by 8"),
+        (UnetSettings { groups: 1, ..good }, &[33], "--hidden", "even"),
+        (good, &[], "--hidden", "1 to 5 widths"),
+        (good, &[8; 6], "--hidden", "1 to 5 widths"),
+        (UnetSettings { groups: 1, ..good }, &[2], "--hidden", "4 to 4096"),
+    ] {
+        let (found, expected, _) = fault(settings, widths).expect(part);
+        assert!(found == option && expected.contains(part), "{found} {expected}: {option} {part}");
+    }
+}
+
+#[test]
+fn the_running_mean_keeps_what_its_formula_says() {
+    let settings = UnetSettings { ema: 0.9, ..Default::default() };
+    // Python: 1 - (1 + k) ** -0.75 for k = 1, 2, 3.
+    for (step, expected) in
+        [(1, 0.0), (2, 0.0), (3, 0.405_396_442), (4, 0.561_308_662), (5, 0.646_446_609), (100, 0.9)]
+    {
+        assert!((settings.kept(step) - expected).abs() < 1e-9, "{step}");
+    }
+}
