@@ -11,7 +11,7 @@ use mcnn::{
     train::{Distances, Lambda},
 };
 
-use super::{Input, InputOptions, Output, bet::BetArgs, word};
+use super::{Input, InputOptions, Output, bet::BetArgs, unet::UnetArgs, word};
 
 #[derive(Args, Debug)]
 pub struct LearnArgs {
@@ -109,14 +109,16 @@ pub struct TrainArgs {
     /// Memories, from `mcnn learn` on the same data.
     #[arg(value_name = "MEMORIES")]
     pub memories: PathBuf,
-    /// The network: mlp, diffusion or bet (a behaviour transformer).
+    /// The network: mlp, diffusion, bet (a behaviour transformer) or unet (diffusion over a chunk of actions).
     #[arg(long, default_value = "mlp", value_parser = Architecture::NAMES)]
     pub backbone: String,
     #[command(flatten)]
     pub diffusion: DiffusionArgs,
     #[command(flatten)]
     pub bet: BetArgs,
-    /// Widths of the hidden layers [default: 256,256; diffusion: 256,256,256].
+    #[command(flatten)]
+    pub unet: UnetArgs,
+    /// Widths of the hidden layers [default: 256,256; diffusion: 256,256,256; unet, channels by level: 32,64,128].
     #[arg(long, value_delimiter = ',')]
     pub hidden: Option<Vec<usize>>,
     /// How fast a memory loses its weight with distance: a number, auto, 0 (copy), or inf (plain cloning).
@@ -158,20 +160,20 @@ pub struct TrainArgs {
 /// What moves the weights, where it is not what the backbone has by default.
 #[derive(Args, Debug)]
 pub struct OptimiserArgs {
-    /// Learning rate of Adam [default: 3e-4; bet: 5.5e-5] (the paper's for diffusion: 3e-5, and a
-    /// million steps).
+    /// Learning rate of Adam [default: 3e-4; bet: 5.5e-5; unet: 1e-4] (the paper's for diffusion: 3e-5, and a million
+    /// steps).
     #[arg(long)]
     pub lr: Option<f64>,
-    /// Share of the weights taken off a step, times the learning rate [default: 0; bet: 2e-4].
+    /// Share of the weights taken off a step, times the learning rate [default: 0; bet: 2e-4; unet: 1e-6].
     #[arg(long)]
     pub weight_decay: Option<f64>,
-    /// Decay of the running means of gradients and of their squares [default: 0.9,0.999; bet: 0.9,0.95].
+    /// Decay of the running means of gradients and of their squares [default: 0.9,0.999; bet: 0.9,0.95; unet: 0.95,0.999].
     #[arg(long, value_name = "BETA,BETA", value_parser = betas)]
     pub betas: Option<[f64; 2]>,
-    /// Steps over which the learning rate rises from 0 [default: 0].
+    /// Steps over which the learning rate rises from 0 [default: 0; unet: 500].
     #[arg(long, value_name = "STEPS")]
     pub warm_up: Option<u64>,
-    /// Whether the learning rate falls to 0 at the last step along a half cosine [default: false].
+    /// Whether the learning rate falls to 0 at the last step along a half cosine [default: false; unet: true].
     #[arg(long, value_name = "BOOL")]
     pub cosine: Option<bool>,
     /// Norm to which longer gradients are shortened; 0 for no limit [default: 0; bet: 1].
@@ -196,22 +198,23 @@ impl OptimiserArgs {
     }
 }
 
-/// What only `--backbone diffusion` has.
+/// What only backbones that take noise off have.
 #[derive(Args, Debug)]
 pub struct DiffusionArgs {
-    /// Diffusion: steps from noise to an action [default: 5].
+    /// Diffusion: steps from noise to an action [default: 5; unet: 100].
     #[arg(long, value_name = "T")]
     pub diffusion_steps: Option<usize>,
-    /// Diffusion: how much noise each step adds, vp, linear or cosine [default: vp].
+    /// Diffusion: how much noise each step adds, vp, linear or cosine [default: vp; unet: cosine].
     #[arg(long, value_parser = schedule)]
     pub schedule: Option<Schedule>,
     /// Diffusion: what the network's output is, the clean action or the noise [default: action].
     #[arg(long, value_parser = predict)]
     pub predict: Option<Predict>,
-    /// Diffusion: how the policy takes the noise off, ddpm (random) or ddim (only the start is) [default: ddpm].
+    /// Diffusion: how the policy takes the noise off, ddpm (random) or ddim (only the start is) [default: ddpm; unet: ddim].
     #[arg(long, value_parser = sampler)]
     pub sampler: Option<Sampler>,
-    /// Diffusion: decay of the running mean of the weights, which is what acts; 0 for none [default: 0.995].
+    /// Diffusion: decay of the running mean of the weights, which is what acts; 0 for none [default: 0.995; unet: the most it
+    /// comes to, 0.9999].
     #[arg(long, value_name = "DECAY")]
     pub ema: Option<f64>,
 }
@@ -248,9 +251,10 @@ impl TrainArgs {
     /// If an option of another backbone was given.
     pub fn architecture(&self) -> mcnn::Result<Architecture> {
         let own = [
-            ("mlp or diffusion", vec![("--hidden", self.hidden.is_some())]),
-            ("diffusion", self.diffusion.given()),
+            ("mlp or diffusion or unet", vec![("--hidden", self.hidden.is_some())]),
+            ("diffusion or unet", self.diffusion.given()),
             ("bet", self.bet.given()),
+            ("unet", self.unet.given()),
         ];
         let strange = own
             .into_iter()
@@ -266,6 +270,7 @@ impl TrainArgs {
         Ok(match self.backbone.as_str() {
             "diffusion" => Architecture::Diffusion(self.diffusion.settings()),
             "bet" => Architecture::Bet(self.bet.settings()),
+            "unet" => Architecture::Unet(self.unet.settings(&self.diffusion)),
             _ => Architecture::Mlp,
         })
     }

@@ -3,6 +3,7 @@
 mod bet;
 mod learning;
 mod running;
+mod unet;
 
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use running::{

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
-    backbone::{Architecture, BetSettings, DiffusionSettings, Optimiser},
+    backbone::{Architecture, BetSettings, DiffusionSettings, Optimiser, UnetSettings},
     envelope::Activation,
     error::Kind,
     memory::{Amount, By, LearnSettings},
@@ -41,6 +41,8 @@ struct Plan {
     diffusion: DiffusionSettings,
     #[serde(default)]
     bet: BetSettings,
+    #[serde(default)]
+    unet: UnetSettings,
     #[serde(default)]
     reward: Rewards,
     #[serde(default)]
@@ -89,14 +91,17 @@ pub enum Backbone {
     Diffusion,
     /// A behaviour transformer, with the plan's settings for it.
     Bet,
+    /// A U-Net over chunks of actions, with the plan's settings for it.
+    Unet,
 }
 
 impl Backbone {
-    fn with(self, diffusion: DiffusionSettings, bet: BetSettings) -> Architecture {
+    fn with(self, diffusion: DiffusionSettings, bet: BetSettings, unet: UnetSettings) -> Architecture {
         match self {
             Backbone::Mlp => Architecture::Mlp,
             Backbone::Diffusion => Architecture::Diffusion(diffusion),
             Backbone::Bet => Architecture::Bet(bet),
+            Backbone::Unet => Architecture::Unet(unet),
         }
     }
 }
@@ -122,6 +127,9 @@ pub struct Settings {
     /// Of a behaviour transformer.
     #[serde(default)]
     pub bet: Option<BetSettings>,
+    /// Of a U-Net.
+    #[serde(default)]
+    pub unet: Option<UnetSettings>,
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
@@ -206,6 +214,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             backbone,
                                             diffusion: None,
                                             bet: None,
+                                            unet: None,
                                             seed,
                                             reward: plan.reward,
                                             clip_actions: plan.clip_actions,
@@ -290,6 +299,13 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
             return refuse(&format!("{key} ({option})"), expected, found);
         }
     }
+    if plan.backbone.contains(&Backbone::Unet) {
+        let unet = Architecture::Unet(plan.unet);
+        if let Some((option, expected, found)) = unet.fault(plan.hidden.as_ref().unwrap_or(&unet.hidden())) {
+            let key = if option == "--hidden" { "hidden".into() } else { format!("unet ({option})") };
+            return refuse(&key, &expected, found);
+        }
+    }
     match plan.episodes {
         Some(n) if n == 0 || n > 1_000_000 => refuse("episodes", "1 to 1000000", n.to_string()),
         _ => Ok(()),
@@ -329,15 +345,16 @@ impl Settings {
 
     /// With what the backbone decides.
     fn with_network(self, plan: &Plan) -> Self {
-        let architecture = self.backbone.with(plan.diffusion, plan.bet);
+        let architecture = self.backbone.with(plan.diffusion, plan.bet, plan.unet);
         let layered = plan.hidden.clone().filter(|_| self.backbone != Backbone::Bet);
         let hidden = layered.unwrap_or_else(|| architecture.hidden());
         let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
         let bet = (self.backbone == Backbone::Bet).then_some(plan.bet);
+        let unet = (self.backbone == Backbone::Unet).then_some(plan.unet);
         let recipe = architecture.recipe();
         let (lr, batch) = (plan.lr.unwrap_or(recipe.lr), plan.batch.unwrap_or(recipe.batch));
         let optimiser = plan.optimiser.unwrap_or(recipe.optimiser);
-        Self { hidden, diffusion, bet, lr, batch, optimiser, ..self }
+        Self { hidden, diffusion, bet, unet, lr, batch, optimiser, ..self }
     }
 
     /// Whether nothing in this run is random: all states are copied from, and none held out.
@@ -358,6 +375,7 @@ impl Settings {
                 "backbone",
                 "diffusion",
                 "bet",
+                "unet",
                 "hidden",
                 "steps",
                 "batch",
@@ -371,6 +389,7 @@ impl Settings {
                 "backbone",
                 "diffusion",
                 "bet",
+                "unet",
                 "hidden",
                 "steps",
                 "batch",
@@ -413,7 +432,11 @@ impl Settings {
     /// How the policy is trained.
     pub fn train(&self) -> TrainSettings {
         TrainSettings {
-            backbone: self.backbone.with(self.diffusion.unwrap_or_default(), self.bet.unwrap_or_default()),
+            backbone: self.backbone.with(
+                self.diffusion.unwrap_or_default(),
+                self.bet.unwrap_or_default(),
+                self.unet.unwrap_or_default(),
+            ),
             hidden: self.hidden.clone(),
             activation: self.activation,
             lambda: self.lambda,

@@ -120,7 +120,7 @@ impl UnetSettings {
         } else if !(1..=self.horizon).contains(&self.executed) {
             fault("--execute", format!("1 to {}, the horizon", self.horizon), self.executed.to_string())
         } else if !(1..=16).contains(&self.window) {
-            fault("--window", "1 to 16 observations".into(), self.window.to_string())
+            fault("window", "1 to 16 observations".into(), self.window.to_string())
         } else if !(1..=15).contains(&self.kernel) || self.kernel.is_multiple_of(2) {
             fault("kernel", "an odd number, 1 to 15".into(), self.kernel.to_string())
         } else if !(1..=1000).contains(&self.steps) {

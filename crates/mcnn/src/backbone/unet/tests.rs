@@ -178,7 +178,7 @@ fn settings_and_widths_out_of_range_are_refused() {
         (UnetSettings { horizon: 18, ..good }, &[32, 64, 128], "--horizon", "divisible by 4: 3 widths"),
         (UnetSettings { executed: 17, ..good }, &[32], "--execute", "1 to 16"),
         (UnetSettings { executed: 0, ..good }, &[32], "--execute", "1 to 16"),
-        (UnetSettings { window: 0, ..good }, &[32], "--window", "1 to 16"),
+        (UnetSettings { window: 0, ..good }, &[32], "window", "1 to 16"),
         (UnetSettings { kernel: 4, ..good }, &[32], "kernel", "odd"),
         (UnetSettings { steps: 1001, ..good }, &[32], "--diffusion-steps", "1 to 1000"),
         (UnetSettings { sample_steps: 101, ..good }, &[32], "--sample-steps", "1 to 100"),
