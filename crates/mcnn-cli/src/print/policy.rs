@@ -151,6 +151,25 @@ pub fn explained(e: &Explained) -> String {
             d.action
         );
     }
+    if let Some(chunk) = &x.chunk {
+        line!(
+            out,
+            "  chunk      {} actions proposed, {} of them executed; from the memory's and those that followed it they differ by:",
+            chunk.horizon,
+            chunk.steps.len()
+        );
+        line!(out, "             step {:>9} {:>9}", "mean", "largest");
+        for (ahead, step) in chunk.steps.iter().enumerate() {
+            let apart = || step.iter().map(|d| (d.action - d.remembered).abs());
+            let mean = apart().sum::<f32>() / step.len() as f32;
+            line!(
+                out,
+                "             {:>4} {mean:>9.4} {:>9.4}",
+                format!("+{ahead}"),
+                apart().fold(0.0, f32::max)
+            );
+        }
+    }
     let total: f32 = x.contributions.iter().sum();
     if total > 0.0 {
         let mut order: Vec<usize> = (0..x.contributions.len()).collect();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    backbone::{BetSettings, DiffusionSettings, Predict},
+    backbone::{BetSettings, DiffusionSettings, Predict, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, By, LearnSettings, learn},
     seed::Seed,
@@ -23,6 +23,17 @@ fn codebook() -> Codebook {
 
 fn run(lambda: Lambda) -> Run {
     run_of(Architecture::Mlp, lambda)
+}
+
+/// A small one, for the widths here.
+fn unet() -> Architecture {
+    Architecture::Unet(UnetSettings {
+        groups: 2,
+        horizon: 5,
+        executed: 2,
+        sample_steps: 2,
+        ..Default::default()
+    })
 }
 
 fn run_of(backbone: Architecture, lambda: Lambda) -> Run {
@@ -50,6 +61,9 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
         (Architecture::Bet(bet), Lambda::Auto),
         (Architecture::Bet(bet), Lambda::Value(0.0)),
         (Architecture::Bet(bet), plain),
+        (unet(), Lambda::Auto),
+        (unet(), Lambda::Value(0.0)),
+        (unet(), plain),
     ] {
         let run = run_of(backbone, lambda);
         let policy = run.policy();
@@ -78,7 +92,7 @@ fn one_seed_writes_the_same_bytes() {
 
 #[test]
 fn a_file_cut_short_or_changed_is_refused_or_harmless_but_never_a_panic() {
-    for backbone in [Architecture::Mlp, Architecture::Diffusion(Default::default())] {
+    for backbone in [Architecture::Mlp, Architecture::Diffusion(Default::default()), unet()] {
         cut_and_change(&policy_to_bytes(&run_of(backbone, Lambda::Auto).policy()));
     }
 }

@@ -57,6 +57,28 @@ pub struct Buckets {
     pub of: usize,
 }
 
+/// One dimension of an action of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Ahead {
+    /// What followed the memory by as many steps.
+    pub remembered: f32,
+    /// The action; where it is drawn, the first one of seed 0.
+    pub action: f32,
+    /// The lowest action possible here, whatever is proposed.
+    pub low: f32,
+    /// The highest action possible here, whatever is proposed.
+    pub high: f32,
+}
+
+/// What a policy that acts ahead goes on to do from a state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Chunk {
+    /// Actions proposed at once.
+    pub horizon: usize,
+    /// Those that are executed before it is asked again, by dimension, the explained one first.
+    pub steps: Vec<Vec<Ahead>>,
+}
+
 /// Everything that made an action.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
@@ -78,6 +100,8 @@ pub struct Explanation {
     pub buckets: Option<Buckets>,
     /// The action by dimension.
     pub dimensions: Vec<Dimension>,
+    /// The chunk that the action begins; absent where the policy proposes one action at a time.
+    pub chunk: Option<Chunk>,
     /// How much each state dimension adds to the squared distance: `[n_obs]`.
     pub contributions: Vec<f32>,
 }
@@ -118,6 +142,17 @@ impl Policy {
         let proposals = session.episode.proposal().to_vec();
         let buckets = session.episode.chosen().map(|chosen| self.buckets(chosen));
         let remembered = session.remembered.clone();
+        let chunk = (self.backbone.span().horizon > 1).then(|| {
+            let ahead = |(&action, &remembered): (&f32, &f32)| {
+                let [low, high] = held.region.bounds(remembered);
+                Ahead { remembered, action, low, high }
+            };
+            let all: Vec<Ahead> = session.queue.iter().zip(&remembered).map(ahead).collect();
+            Chunk {
+                horizon: self.backbone.span().horizon,
+                steps: all.chunks(n_act).map(<[_]>::to_vec).collect(),
+            }
+        });
         let mut samples = vec![action.clone()];
         if self.backbone.draws() {
             for _ in 1..SAMPLES {
@@ -149,9 +184,11 @@ impl Policy {
             samples: self.backbone.draws().then_some(SAMPLES),
             buckets,
             dimensions,
+            chunk,
             contributions: self.codebook.contributions(&session.state, held.recalled.memory),
         })
     }
+
     fn buckets(&self, Chosen { bucket, chances }: Chosen) -> Buckets {
         let centres = match &self.backbone {
             Backbone::Bet(bet) => bet.centres(),

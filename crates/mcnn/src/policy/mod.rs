@@ -4,7 +4,7 @@
 mod explain;
 
 pub use crate::backbone::Backbone;
-pub use explain::{Bucket, Buckets, Dimension, Explanation, LIKELIEST, Nearby, SAMPLES};
+pub use explain::{Ahead, Bucket, Buckets, Chunk, Dimension, Explanation, LIKELIEST, Nearby, SAMPLES};
 
 use crate::{
     act::{Act, Acting, Decision},

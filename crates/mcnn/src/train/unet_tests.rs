@@ -131,3 +131,196 @@ fn gradient(gradients: &GradientsParams, unet: &Unet) -> Arrays {
     let numbers = gradients.get::<1>(ParamId::from(1)).unwrap();
     unet.named(&numbers.into_data().try_into_vec::<f32>().unwrap())
 }
+
+fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
+    TrainSettings {
+        backbone: Architecture::Unet(unet),
+        hidden: vec![16, 32],
+        lambda,
+        batch: 32,
+        lr: 1e-3,
+        optimiser: Optimiser { betas: [0.95, 0.999], ..Optimiser::ADAM },
+        check_on: 0.0,
+        ..Default::default()
+    }
+}
+
+/// Fewer diffusion steps than the default, for speed.
+fn quick() -> UnetSettings {
+    UnetSettings { horizon: 8, executed: 4, steps: 20, sample_steps: 5, ema: 0.99, ..Default::default() }
+}
+
+fn trained(data: &Demonstrations, rows: &[usize], settings: TrainSettings) -> Run {
+    let mut run = Run::new(data, codebook_of(data, rows), settings).unwrap();
+    while run.step().is_some() {}
+    run
+}
+
+#[test]
+fn sixty_four_transitions_are_learned_by_heart() {
+    let mut rng = Seed(4).rng();
+    let states: Vec<f32> = (0..64 * 3).map(|_| rng.normal() as f32).collect();
+    let actions: Vec<f32> = (0..64 * 2).map(|_| rng.between(-0.9, 0.9) as f32).collect();
+    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![32, 64] };
+    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    for lambda in [f32::INFINITY, 2.0] {
+        let settings = TrainSettings {
+            steps: 1500,
+            batch: 64,
+            lr: 3e-3,
+            distances: Distances::Paper,
+            ..with(quick(), Lambda::Value(lambda))
+        };
+        let run = trained(&data, &[3, 40], settings);
+        let policy = run.policy();
+        let mut worst = 0.0_f32;
+        let mut square = 0.0;
+        for i in 0..64 {
+            let (start, end) = if i < 32 { (0, 32) } else { (32, 64) };
+            let mut session = policy.session();
+            if i > start {
+                session.see(data.state(i - 1)).unwrap();
+            }
+            // All of what is executed, as far as the episode goes; the observations between count nothing.
+            for ahead in 0..4.min(end - i) {
+                let mut action = [0.0; 2];
+                let held = session.act(data.state(i), &mut action).unwrap();
+                let remembered = policy.codebook().action_after(held.recalled.memory, ahead);
+                for k in 0..2 {
+                    // The nearest that the box allows.
+                    let [low, high] = held.region.bounds(remembered[k]);
+                    let error = action[k] - data.action(i + ahead)[k].clamp(low, high);
+                    (worst, square) = (worst.max(error.abs()), square + error.powi(2) / 512.0);
+                }
+            }
+        }
+        assert!(square < 3e-3, "lambda {lambda}: {square}, at the worst {worst}");
+    }
+}
+
+/// Chunks drawn at the one state, over many episodes.
+fn drawn(policy: &Policy) -> Vec<[f32; 4]> {
+    let act = |k: u64| {
+        let mut session = policy.session_of(Seed(k));
+        std::array::from_fn(|_| {
+            let mut action = [0.0];
+            session.act(&[0.0], &mut action).unwrap();
+            action[0]
+        })
+    };
+    (0..400).map(act).collect()
+}
+
+#[test]
+fn a_chunk_keeps_to_one_of_two_modes() {
+    // Sixteen episodes in the one state, half of them at 0.8 throughout and half at -0.8.
+    let actions: Vec<f32> = (0..16 * 8).map(|i| if i / 8 % 2 == 0 { 0.8 } else { -0.8 }).collect();
+    let ends = (1..=16).map(|k| 8 * k).collect();
+    let parts = Parts { n_obs: 1, n_act: 1, states: vec![0.0; 16 * 8], actions, rewards: None, ends };
+    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    // Noise is the slower to learn: where little of the action is left, a prediction of it that is far out counts as the edge.
+    for (predict, sampler, steps, sample_steps, training) in [
+        (Predict::Action, Sampler::Ddim, 100, 10, 400),
+        (Predict::Action, Sampler::Ddpm, 20, 20, 400),
+        (Predict::Noise, Sampler::Ddim, 20, 20, 1500),
+    ] {
+        let unet = UnetSettings { predict, sampler, steps, sample_steps, ..quick() };
+        let settings =
+            TrainSettings { steps: training, lr: 3e-3, ..with(unet, Lambda::Value(f32::INFINITY)) };
+        let chunks = drawn(&trained(&data, &[0], settings).policy());
+        let near = |mode: f32| chunks.iter().filter(|c| c.iter().all(|a| (a - mode).abs() < 0.25)).count();
+        let (high, low) = (near(0.8), near(-0.8));
+        assert!((100..=300).contains(&high) && (100..=300).contains(&low), "{unet:?}: {high}, {low}");
+        assert!(high + low >= 360, "{unet:?}: {high}, {low}, the rest in between or of both");
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
+    let data = some_data();
+    let settings = |steps| TrainSettings {
+        steps,
+        check_on: 0.3,
+        hidden: vec![8],
+        batch: 8,
+        optimiser: Optimiser { warm_up: 5, ..UnetSettings::RECIPE.optimiser },
+        ..with(UnetSettings { horizon: 2, executed: 2, ..quick() }, Lambda::Auto)
+    };
+    let run = |taken| {
+        let mut run = Run::new(&data, some_codebook(&data), settings(20)).unwrap();
+        (0..taken).for_each(|_| assert!(run.step().is_some()));
+        run
+    };
+    let (unbroken, broken) = (run(20), run(9));
+    let checkpoint = broken.checkpoint().unwrap().unwrap();
+    assert_ne!(Some(&checkpoint.network), checkpoint.average.as_ref(), "the mean is not the weights");
+    let mut resumed = Run::resume(&data, some_codebook(&data), settings(20), checkpoint.clone()).unwrap();
+    while resumed.step().is_some() {}
+    assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
+    let network = |run: &Run| run.checkpoint().unwrap().unwrap().network;
+    assert!(network(&resumed) == network(&unbroken));
+    assert_eq!(resumed.held_out(), unbroken.held_out());
+    // The learning rate falls towards the last step, so that another number of steps is another run.
+    let refused = Run::resume(&data, some_codebook(&data), settings(30), checkpoint).err().unwrap();
+    assert!(refused.to_string().contains("another steps"), "{refused}");
+}
+
+#[test]
+fn the_running_mean_is_that_of_its_formula() {
+    let data = some_data();
+    let unet = UnetSettings { horizon: 2, executed: 2, ema: 0.7, ..quick() };
+    let settings = TrainSettings { steps: 12, hidden: vec![8], ..with(unet, Lambda::Auto) };
+    let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
+    let bias = |backbone: &Backbone| f64::from(backbone.arrays()["end.1.bias"].1[0]);
+    let mut mean = bias(run.policy().backbone());
+    for step in 1..=12 {
+        run.step().unwrap();
+        let kept = if step <= 2 { 0.0 } else { (1.0 - f64::from(step - 1).powf(-0.75)).min(0.7) };
+        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().unwrap().network);
+        assert!((mean - bias(run.policy().backbone())).abs() < 1e-6, "step {step}");
+    }
+}
+
+#[test]
+fn what_lies_beyond_an_episodes_end_counts_nothing() {
+    // Episodes of 3 and 9 steps under a horizon of 8: the last action stands beyond the end, and whatever the network
+    // proposes there, the loss is the same.
+    let mut rng = Seed(6).rng();
+    let states: Vec<f32> = (0..12).map(|_| rng.normal() as f32).collect();
+    let actions: Vec<f32> = (0..12).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+    let parts = Parts { n_obs: 1, n_act: 1, states, actions, rewards: None, ends: vec![3, 12] };
+    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    let run = Run::new(&data, codebook_of(&data, &[0, 5]), with(quick(), Lambda::Value(0.5))).unwrap();
+    assert_eq!(run.short_episodes(), [1, 2]);
+    let rows = run.rows.gather(&run.codebook, &[1, 4]);
+    let real: Vec<f32> = rows.real.iter().map(|real| f32::from(u8::from(*real))).collect();
+    assert_eq!(real[..8], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(real[8..], [1.0; 8]);
+    assert_eq!(rows.targets[..8], [&[data.action(1)[0]][..], &[data.action(2)[0]; 7]].concat());
+    let Some(Net::Unet(net)) = &run.net else { panic!("a U-Net") };
+    let draws = net.draw(rows.targets.len(), Seed(1));
+    let loss = |beyond: f32| {
+        let mut proposed = net.propose(run.batch(&rows), &draws);
+        let mask = run.tensor(&real, 1);
+        proposed.proposal = proposed.proposal * mask.clone() + (1.0 - mask) * beyond;
+        run.held_loss(proposed, &rows).0.into_scalar::<f32>()
+    };
+    assert_eq!(loss(0.0), loss(0.9));
+}
+
+#[test]
+fn training_gives_the_same_numbers_on_any_number_of_threads() {
+    let data = some_data();
+    let trained = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let unet = UnetSettings { horizon: 8, executed: 4, ..Default::default() };
+            let settings =
+                TrainSettings { hidden: vec![32, 64], batch: 256, steps: 4, ..with(unet, Lambda::Auto) };
+            let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
+            while run.step().is_some() {}
+            run.policy().backbone().clone()
+        })
+    };
+    assert_eq!(trained(1), trained(3));
+}

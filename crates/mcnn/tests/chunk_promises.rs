@@ -1,0 +1,193 @@
+//! What a policy that acts ahead promises for every input: on random memories, random weights and random states.
+
+use mcnn::{
+    backbone::{Architecture, Predict, Sampler, Unet, UnetSettings},
+    data::{ActionRange, Demonstrations, Parts},
+    envelope::{Activation, Envelope},
+    memory::{Amount, By, Codebook, LearnSettings, learn},
+    policy::{Backbone, Policy},
+    seed::{Rng, Seed},
+};
+
+const OBS: usize = 4;
+const ACT: usize = 2;
+const ENDS: [usize; 3] = [30, 36, 80];
+
+fn data(seed: Seed) -> Demonstrations {
+    let mut rng = seed.rng();
+    let n = ENDS[2];
+    let states = (0..n * OBS).map(|i| ([0.1, 1.0, 30.0, 5.0][i % OBS] * rng.normal()) as f32).collect();
+    let actions = (0..n * ACT).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+    let parts = Parts { n_obs: OBS, n_act: ACT, states, actions, rewards: None, ends: ENDS.to_vec() };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
+fn book(data: &Demonstrations, horizon: usize) -> Codebook {
+    let settings = LearnSettings { amount: Amount::Count(25), by: By::Random, ..Default::default() };
+    learn(data, &settings).unwrap().codebook.with_following(data, horizon).unwrap()
+}
+
+/// A U-Net whose predictions are much too large.
+fn wild(settings: UnetSettings, seed: Seed) -> Backbone {
+    let unet = Backbone::Unet(Unet::random(OBS, &[8, 16], ACT, settings, seed));
+    let mut arrays = unet.arrays();
+    arrays.get_mut("end.1.weight").unwrap().1.iter_mut().for_each(|w| *w *= 40.0);
+    Backbone::from_arrays(Architecture::Unet(settings), &arrays).unwrap()
+}
+
+fn all_settings() -> Vec<UnetSettings> {
+    let mut all = Vec::new();
+    for predict in [Predict::Action, Predict::Noise] {
+        for (sampler, sample_steps) in [(Sampler::Ddim, 4), (Sampler::Ddpm, 20)] {
+            for (horizon, executed) in [(16, 8), (4, 4), (6, 1)] {
+                let steps = 20;
+                let settings = UnetSettings {
+                    predict,
+                    sampler,
+                    sample_steps,
+                    steps,
+                    horizon,
+                    executed,
+                    ..Default::default()
+                };
+                all.push(settings);
+            }
+        }
+    }
+    all
+}
+
+fn states(rng: &mut Rng, n: usize) -> Vec<Vec<f32>> {
+    let near = |k: usize| [0.1, 1.0, 30.0, 5.0][k];
+    (0..n)
+        .map(|i| (0..OBS).map(|k| ([0.3, 1.0, 2.0][i % 3] * near(k) * rng.normal()) as f32).collect())
+        .collect()
+}
+
+/// The nearest memory and its distance by the definition, in f64.
+fn nearest(data: &Demonstrations, book: &Codebook, state: &[f32]) -> (usize, f64) {
+    let n = data.n_steps() as f64;
+    let of = |k: usize| (0..data.n_steps()).map(move |i| f64::from(data.state(i)[k]));
+    let std: Vec<f64> = (0..OBS)
+        .map(|k| {
+            let mean = of(k).sum::<f64>() / n;
+            (of(k).map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+        })
+        .collect();
+    (0..book.len())
+        .map(|m| {
+            let squares =
+                (0..OBS).map(|k| ((f64::from(state[k]) - f64::from(book.state(m)[k])) / std[k]).powi(2));
+            (m, squares.sum::<f64>().sqrt())
+        })
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .unwrap()
+}
+
+#[test]
+fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_steps() {
+    let mut touched = [0; 2];
+    for (seed, settings) in all_settings().into_iter().enumerate() {
+        let seed = Seed(seed as u64);
+        for (lambda, l, activation) in [(0.4, 1.0, Activation::Clamp), (1.0, 0.3, Activation::Tanh)] {
+            let data = data(seed);
+            let book = book(&data, settings.horizon);
+            let envelope = Envelope { lambda, l, activation };
+            let policy = Policy::new(book.clone(), envelope, wild(settings, seed), 1).unwrap();
+            let mut session = policy.session();
+            let (mut memory, mut distance) = (0, 0.0);
+            for (step, state) in states(&mut seed.fork("states").rng(), 40).iter().enumerate() {
+                let mut action = [9.0; ACT];
+                let held = session.act(state, &mut action).unwrap();
+                let ahead = step % settings.executed;
+                if ahead == 0 {
+                    (memory, distance) = nearest(&data, &book, state);
+                }
+                assert_eq!((held.ahead, held.recalled.memory), (ahead, memory));
+                // What was done that many steps after the memory, or last in its episode, found in the data.
+                let row = data.find(book.source(memory)).unwrap();
+                let end = ENDS.into_iter().find(|&end| row < end).unwrap();
+                let remembered = data.action((row + ahead).min(end - 1));
+                assert_eq!(remembered, book.action_after(memory, ahead));
+                let pull = (-f64::from(lambda) * distance).exp();
+                for (f, a) in action.iter().zip(remembered) {
+                    let (centre, radius) = (pull * f64::from(*a), f64::from(l) * (1.0 - pull));
+                    assert!((f64::from(*f) - centre).abs() <= radius + 1e-5, "{f}: {centre} {radius}");
+                    let [low, high] = held.region.bounds(*a);
+                    assert!(low <= *f && *f <= high, "{settings:?}: {f} {low} {high}");
+                    touched[usize::from(*f == low || *f == high)] += 1;
+                }
+            }
+        }
+    }
+    assert!(touched.iter().all(|&n| n > 200), "actions inside their boxes and on their edges: {touched:?}");
+}
+
+#[test]
+fn on_a_memory_the_chunk_is_what_was_demonstrated() {
+    let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
+    let data = data(Seed(1));
+    let envelope = Envelope { lambda: 0.5, l: 1.0, activation: Activation::Clamp };
+    let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(1)), 1).unwrap();
+    for m in 0..policy.codebook().len() {
+        let row = data.find(policy.codebook().source(m)).unwrap();
+        let end = ENDS.into_iter().find(|&end| row < end).unwrap();
+        let mut session = policy.session();
+        for ahead in 0..8 {
+            let mut action = [9.0; ACT];
+            let state = if ahead == 0 { policy.codebook().state(m) } else { &[1e6; OBS] };
+            session.act(state, &mut action).unwrap();
+            assert_eq!(action, data.action((row + ahead).min(end - 1)));
+        }
+    }
+}
+
+#[test]
+fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none() {
+    let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
+    let data = data(Seed(2));
+    let envelope = Envelope { lambda: 0.1, l: 1.0, activation: Activation::Tanh };
+    let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(2)), 1).unwrap();
+    let all = states(&mut Seed(3).rng(), 24);
+    // What is acted on where the states at some steps are others.
+    let acted = |changed: &dyn Fn(usize) -> bool| -> Vec<[f32; ACT]> {
+        let mut session = policy.session_of(Seed(4));
+        let mut action = [0.0; ACT];
+        (0..24)
+            .map(|i| {
+                let state = if changed(i) { &[0.5; OBS][..] } else { &all[i] };
+                session.act(state, &mut action).unwrap();
+                action
+            })
+            .collect()
+    };
+    let as_is = acted(&|_| false);
+    // Only the observations at 0, and at 7 and 8, and at 15 and 16, decide anything: those that a chunk is drawn from.
+    assert_eq!(acted(&|i| ![0, 7, 8, 15, 16].contains(&i)), as_is);
+    for (other, from) in [(0, 0), (7, 8), (8, 8), (15, 16), (16, 16)] {
+        let acted = acted(&|i| i == other);
+        assert_eq!(acted[..from], as_is[..from]);
+        assert_ne!(acted[from..from + 8], as_is[from..from + 8], "the chunk at {from} saw step {other}");
+    }
+    assert_eq!(acted(&|_| false), as_is, "another episode of the seed begins anew");
+    let mut session = policy.session_of(Seed(4));
+    let mut action = [0.0; ACT];
+    for state in all.iter().take(3) {
+        session.act(state, &mut action).unwrap();
+    }
+    let held = policy.session_of(Seed(4)).act(&all[5], &mut action).unwrap();
+    assert_eq!(held.ahead, 0, "whatever another episode has left");
+}
+
+#[test]
+fn memories_that_do_not_go_as_far_and_several_neighbours_are_refused() {
+    let settings = UnetSettings::default();
+    let data = data(Seed(5));
+    let envelope = Envelope { lambda: 0.1, l: 1.0, activation: Activation::Clamp };
+    let refused = |horizon, neighbours| {
+        let made = Policy::new(book(&data, horizon), envelope, wild(settings, Seed(5)), neighbours);
+        made.err().unwrap().to_string()
+    };
+    assert!(refused(15, 1).contains("memories with 16 actions each"));
+    assert!(refused(16, 2).contains("held by one memory"));
+}
