@@ -1,6 +1,6 @@
 """The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh (`--diffusion`, `--bet`: the rows of that backbone alone). The peers do the same work from the description of the
+Run by bench/run.sh (`--diffusion`, `--bet`, `--unet`: the rows of that backbone alone). The peers do the same work from the description of the
 authors' method: the gas in NumPy, training and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
@@ -14,6 +14,8 @@ import time
 
 import numpy as np
 import torch
+
+import unet
 
 ROUNDS = 3 if "--quick" in sys.argv else 7
 TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
@@ -234,10 +236,15 @@ def bench_train(folder, backbones):
             torch_bet_step,
             "losses equal PyTorch's to 1e-4 over 25 steps (a test)",
         ),
+        "unet": (
+            "U-Net training step, 32, 64 and 128 channels, 16 actions of 24, with the running mean",
+            unet.step,
+            "losses equal PyTorch's to 1e-3 over 40 steps (a test)",
+        ),
     }
     for backbone in backbones:
         work, torch_one, note = known[backbone]
-        steps, batch = (100, 64) if backbone == "bet" else (500, 256)
+        steps, batch = {"bet": (100, 64), "unet": (40, 256)}.get(backbone, (500, 256))
         for threads in (1, 2):
             mine, peer = [], []
             for _ in range(ROUNDS):
@@ -304,21 +311,22 @@ def torch_act(memories, propose, steps=300):
 
 
 def bench_act(backbones):
-    known = {"mlp": mlp_proposal, "diffusion": diffusion_proposal, "bet": bet_proposal}
+    known = {"mlp": mlp_proposal, "diffusion": diffusion_proposal, "bet": bet_proposal, "unet": unet.proposal}
     for backbone in backbones:
         for memories in (672, 10_000):
             mine, peer, tail = [], [], []
             for _ in range(ROUNDS):
-                answer = ours("act", memories, 45, 24, 3000, backbone)
+                answer = ours("act", memories, 45, 24, 800 if backbone == "unet" else 3000, backbone)
                 mine.append(answer["p50"])
                 tail.append(answer["p99"])
-                peer.append(torch_act(memories, known[backbone]()))
+                peer.append(torch_act(memories, known[backbone](), 40 if backbone == "unet" else 300))
             note = f"exact; p99 {statistics.median(tail):.3g} us"
-            row(f"one action, {backbone}, {memories:,} memories x 45", mine, peer, "us", note)
+            what = "one chunk of 8 executed actions" if backbone == "unet" else "one action"
+            row(f"{what}, {backbone}, {memories:,} memories x 45", mine, peer, "us", note)
 
 
 if __name__ == "__main__":
-    backbones = ["mlp", "diffusion", "bet"]
+    backbones = ["mlp", "diffusion", "bet", "unet"]
     backbones = [name for name in backbones if f"--{name}" in sys.argv] or backbones
     build()
     print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | answer |\n|---|---|---|---|---|")

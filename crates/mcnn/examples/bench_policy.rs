@@ -1,7 +1,8 @@
 //! Timings for bench/policy.py: fixed-size gas, and one action at a time. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` learns by the authors' form of the gas from rows of f32.
-//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet` acts along a random walk with the authors' network.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet` acts along a random walk with the default network; the
+//! times of a U-Net are those of the steps in which it draws a chunk.
 
 use std::time::Instant;
 
@@ -23,7 +24,8 @@ fn main() -> mcnn::Result<()> {
                 "mlp" => Architecture::Mlp,
                 "diffusion" => Architecture::Diffusion(Default::default()),
                 "bet" => Architecture::Bet(Default::default()),
-                other => panic!("mlp, diffusion or bet, not {other:?}"),
+                "unet" => Architecture::Unet(Default::default()),
+                other => panic!("mlp, diffusion, bet or unet, not {other:?}"),
             };
             act(number(1), number(2), number(3), number(4), backbone)?;
         }
@@ -88,8 +90,10 @@ fn act(
     for i in 0..steps {
         let state = walk(&mut rng, i);
         let start = Instant::now();
-        session.act(&state, &mut action)?;
-        times.push(start.elapsed().as_secs_f64() * 1e6);
+        let held = session.act(&state, &mut action)?;
+        if held.ahead == 0 {
+            times.push(start.elapsed().as_secs_f64() * 1e6);
+        }
         check += action.iter().map(|&a| f64::from(a)).sum::<f64>();
     }
     times.sort_by(f64::total_cmp);

@@ -1,0 +1,106 @@
+"""The U-Net over chunks of actions (Chi et al., 2023) in PyTorch eager: what bench/policy.py compares with."""
+
+import math
+import time
+
+import torch
+from torch import nn
+
+WIDTHS, OBS, ACT, HORIZON, STEPS = [32, 64, 128], 45, 24, 16, 100
+f = torch.cos((torch.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * math.pi / 2) ** 2
+ABAR = torch.cumprod(1 - (1 - f[1:] / f[:-1]).clamp(max=0.999), 0)
+
+
+def block(i, o):
+    return nn.Sequential(nn.Conv1d(i, o, 5, padding=2), nn.GroupNorm(8, o), nn.Mish())
+
+
+class Residual(nn.Module):
+    def __init__(self, i, o, condition):
+        super().__init__()
+        self.first, self.second = block(i, o), block(o, o)
+        self.film = nn.Sequential(nn.Mish(), nn.Linear(condition, 2 * o))
+        self.around = nn.Conv1d(i, o, 1) if i != o else nn.Identity()
+
+    def forward(self, x, condition):
+        scale, shift = self.film(condition)[:, :, None].chunk(2, 1)
+        return self.second(scale * self.first(x) + shift) + self.around(x)
+
+
+class Unet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        waves, pairs = WIDTHS[0], list(zip(WIDTHS, WIDTHS[1:]))
+        residual = lambda i, o: Residual(i, o, waves + 2 * OBS)
+        self.time = nn.Sequential(nn.Linear(waves, 4 * waves), nn.Mish(), nn.Linear(4 * waves, waves))
+        self.down = nn.ModuleList(nn.ModuleList([residual(i, o), residual(o, o)]) for i, o in zip([ACT, *WIDTHS], WIDTHS))
+        self.halve = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in WIDTHS[:-1])
+        self.middle = nn.ModuleList(residual(WIDTHS[-1], WIDTHS[-1]) for _ in range(2))
+        self.up = nn.ModuleList(nn.ModuleList([residual(2 * o, i), residual(i, i)]) for i, o in pairs)
+        self.twice = nn.ModuleList(nn.ConvTranspose1d(i, i, 4, stride=2, padding=1) for i, _ in pairs)
+        self.end = nn.Sequential(block(WIDTHS[0], WIDTHS[0]), nn.Conv1d(WIDTHS[0], ACT, 1))
+        self.frequency = 10_000 ** (-torch.arange(waves // 2) / (waves // 2 - 1))
+
+    def forward(self, noisy, t, seen):
+        angle = t[:, None] * self.frequency
+        condition = torch.cat([self.time(torch.cat([angle.sin(), angle.cos()], 1)), seen], 1)
+        x, skips = noisy.transpose(1, 2), []
+        for k, pair in enumerate(self.down):
+            for part in pair:
+                x = part(x, condition)
+            skips.append(x)
+            x = self.halve[k](x) if k < len(self.halve) else x
+        for part in self.middle:
+            x = part(x, condition)
+        for k in reversed(range(len(self.up))):
+            x = torch.cat([x, skips.pop()], 1)
+            for part in self.up[k]:
+                x = part(x, condition)
+            x = self.twice[k](x)
+        return self.end(x).transpose(1, 2)
+
+
+def step(threads):
+    """Milliseconds of a training step, batch 256, with the running mean of the weights."""
+    torch.set_num_threads(threads)
+    n = 2500
+    x, a = torch.randn(n, 2 * OBS), torch.rand(n, HORIZON, ACT) * 2 - 1
+    c, r = torch.rand(n, HORIZON, ACT) - 0.5, torch.rand(n, 1, 1)
+    net = Unet()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
+    mean = [p.detach().clone() for p in net.parameters()]
+
+    def steps(count):
+        for _ in range(count):
+            i, t = torch.randint(n, (256,)), torch.randint(STEPS, (256,))
+            keep = ABAR[t][:, None, None]
+            noisy = keep.sqrt() * a[i] + (1 - keep).sqrt() * torch.randn(256, HORIZON, ACT)
+            loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
+            loss.item()
+
+    steps(3)
+    start = time.perf_counter()
+    steps(20)
+    return (time.perf_counter() - start) / 20 * 1e3
+
+
+def proposal():
+    """Draws a chunk by ten steps of DDIM, every prediction held."""
+    net = Unet()
+    times = [torch.tensor([t]) for t in range(9, STEPS, 10)]
+
+    def propose(x, hold):
+        seen, noisy = torch.cat([x, x], 1), torch.randn(1, HORIZON, ACT)
+        for k in reversed(range(len(times))):
+            held = hold(net(noisy, times[k], seen))
+            if k == 0:
+                return held
+            now, before = ABAR[times[k]], ABAR[times[k - 1]]
+            noise = (noisy - now.sqrt() * held) / (1 - now).sqrt()
+            noisy = before.sqrt() * held + (1 - before).sqrt() * noise
+
+    return propose
