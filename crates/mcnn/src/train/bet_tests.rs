@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module as _, ModuleVisitor, Param};
+use burn::{
+    module::{Module as _, ModuleVisitor, Param},
+    optim::GradientsParams,
+};
 use serde::Deserialize;
 
 use super::tests::{close, codebook_of, drawn, near, pairs, some_codebook, some_data, trained};

@@ -1,12 +1,12 @@
 //! The U-Net as it acts: one chunk at a time, in plain numbers.
 
 use super::{
-    Part, Predict, Unet,
+    Part, Unet,
     norm::{Room, film},
     plan::Block,
 };
 use crate::{
-    backbone::{denoise::sinusoids, mish::mish, plain::add_product},
+    backbone::{Predict, denoise::sinusoids, mish::mish, plain::add_product},
     seed::Rng,
 };
 

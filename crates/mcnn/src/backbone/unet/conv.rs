@@ -42,9 +42,9 @@ pub struct Conv {
 /// How a batch's convolution is cut: `count` tiles of `outputs` steps from windows of `inputs` steps each, a window
 /// beginning `before` steps ahead of where the tile's own inputs do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tiles {
-    count: usize,
-    outputs: usize,
+pub(super) struct Tiles {
+    pub(super) count: usize,
+    pub(super) outputs: usize,
     inputs: usize,
     stride: usize,
     before: usize,
@@ -82,15 +82,27 @@ impl Conv {
         let (weight, bias) = self.parts(numbers);
         y.clear();
         (0..self.time_out()).for_each(|_| y.extend_from_slice(bias));
-        // Tap by tap, so that a tap's weights are read once for all steps.
-        for k in 0..self.kernel {
-            for (j, out) in y.chunks_exact_mut(n).enumerate() {
-                for (i, x) in x.chunks_exact(self.inputs).enumerate() {
-                    if self.tap(i as isize, j as isize) == Some(k) {
-                        add_product(x, self.inputs, &weight[k * size..][..size], out);
+        // Tap by tap, so that a tap's weights are read from afar once for all steps; where steps that follow one another go
+        // to steps that do, in one product.
+        let taps = weight.chunks_exact(size).enumerate();
+        match self.kind {
+            Kind::Same => taps.for_each(|(k, tap)| {
+                let (ahead, behind) =
+                    (k.saturating_sub(self.kernel / 2), (self.kernel / 2).saturating_sub(k));
+                if ahead.max(behind) < self.time {
+                    let x = &x[ahead * self.inputs..x.len() - behind * self.inputs];
+                    add_product(x, self.inputs, tap, &mut y[behind * n..]);
+                }
+            }),
+            Kind::Halve | Kind::Double => taps.for_each(|(k, tap)| {
+                for (j, y) in y.chunks_exact_mut(n).enumerate() {
+                    for (i, x) in x.chunks_exact(self.inputs).enumerate() {
+                        if self.tap(i as isize, j as isize) == Some(k) {
+                            add_product(x, self.inputs, tap, y);
+                        }
                     }
                 }
-            }
+            }),
         }
     }
 
@@ -99,7 +111,7 @@ impl Conv {
     }
 
     /// The cut of least work: multiplications, and numbers copied.
-    fn tiles(&self) -> Tiles {
+    pub(super) fn tiles(&self) -> Tiles {
         let cut = |outputs: usize| {
             let time_out = self.time_out();
             if outputs == time_out {
@@ -240,93 +252,4 @@ pub fn matrix(values: Vec<f32>, rows: usize, device: &Device) -> Tensor<2> {
 /// The numbers of a matrix.
 pub fn values(matrix: Tensor<2>) -> Vec<f32> {
     matrix.into_data().try_into_vec::<f32>().expect("f32 numbers")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::seed::Seed;
-
-    fn all() -> Vec<Conv> {
-        let mut all = Vec::new();
-        for (kind, kernel) in [
-            (Kind::Same, 1),
-            (Kind::Same, 3),
-            (Kind::Same, 5),
-            (Kind::Same, 9),
-            (Kind::Halve, 3),
-            (Kind::Double, 4),
-        ] {
-            for (inputs, outputs) in [(1, 1), (3, 2), (16, 24), (256, 8)] {
-                for time in [2, 4, 6, 16] {
-                    let conv = Conv { kind, kernel, inputs, outputs, time, weight: 3, bias: 0 };
-                    all.push(Conv { bias: 3 + conv.weights(), ..conv });
-                }
-            }
-        }
-        all
-    }
-
-    /// The convolution by the definition of its kind, in f64.
-    fn slow(conv: &Conv, numbers: &[f32], x: &[f32]) -> Vec<f64> {
-        let (c, o, time) = (conv.inputs, conv.outputs, conv.time as isize);
-        let mut y = Vec::new();
-        for j in 0..conv.time_out() as isize {
-            for out in 0..o {
-                let mut sum = f64::from(numbers[conv.bias + out]);
-                for k in 0..conv.kernel as isize {
-                    let i = match conv.kind {
-                        Kind::Same => Some(j + k - conv.kernel as isize / 2),
-                        Kind::Halve => Some(2 * j + k - 1),
-                        Kind::Double => ((j + 1 - k) % 2 == 0).then_some((j + 1 - k) / 2),
-                    };
-                    let Some(i) = i.filter(|i| (0..time).contains(i)) else { continue };
-                    for input in 0..c {
-                        let weight = numbers[conv.weight + (k as usize * c + input) * o + out];
-                        sum += f64::from(weight) * f64::from(x[i as usize * c + input]);
-                    }
-                }
-                y.push(sum);
-            }
-        }
-        y
-    }
-
-    #[test]
-    fn one_and_a_batch_are_the_definition_and_the_way_back_is_its_transpose() {
-        let (mut rng, device) = (Seed(1).rng(), Device::flex());
-        let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
-        let mut cuts = std::collections::BTreeSet::new();
-        for conv in all() {
-            let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-3, "{conv:?}: {a} {b}");
-            let numbers = draw(conv.bias + conv.outputs);
-            let (size, out) = (conv.time * conv.inputs, conv.time_out() * conv.outputs);
-            let (x, dy, dx) = (draw(3 * size), draw(3 * out), draw(3 * size));
-            let (y, windows) = conv.batch(&numbers, &x, &device);
-            let mut one = Vec::new();
-            for (x, y) in x.chunks(size).zip(y.chunks(out)) {
-                conv.one(&numbers, x, &mut one);
-                for (k, expected) in slow(&conv, &numbers, x).into_iter().enumerate() {
-                    close(f64::from(one[k]), expected);
-                    close(f64::from(y[k] + numbers[conv.bias + k % conv.outputs]), expected);
-                }
-            }
-            // <dy, conv dx> = <back dy, dx>, and the same for the weights.
-            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-            let mut gradient = vec![0.0; numbers.len()];
-            let back = conv.back(&numbers, windows, dy.clone(), &mut gradient, true).unwrap();
-            let tolerance =
-                |a: f64, b: f64| assert!((a - b).abs() < 1e-3 * a.abs().max(30.0), "{conv:?}: {a} {b}");
-            tolerance(dot(&dy, &conv.batch(&numbers, &dx, &device).0), dot(&back, &dx));
-            let other = draw(numbers.len());
-            let weights = conv.weight..conv.weight + conv.weights();
-            tolerance(
-                dot(&dy, &conv.batch(&other, &x, &device).0),
-                dot(&gradient[weights.clone()], &other[weights]),
-            );
-            let tiles = conv.tiles();
-            cuts.insert((tiles.count > 1, tiles.outputs > 1));
-        }
-        assert_eq!(cuts.len(), 4, "whole, and cut into single steps and into longer tiles: {cuts:?}");
-    }
 }

@@ -164,3 +164,77 @@ pub fn film_back(film: &[f32], y: &[f32], dz: &mut [f32], dfilm: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{backbone::mish::mish, seed::Seed};
+
+    const STEPS: usize = 3;
+    const CHANNELS: usize = 6;
+
+    /// Block and FiLM by their definitions, in f64: bias, group norm of two groups, Mish, scale and shift.
+    fn slow(numbers: &[f64], h: &[f64], film: &[f64]) -> Vec<f64> {
+        let c = CHANNELS;
+        let mut out = vec![0.0; h.len()];
+        for group in 0..2 {
+            let at: Vec<usize> = (0..h.len()).filter(|i| i % c / 3 == group).collect();
+            let of = |i: usize| h[i] + numbers[i % c];
+            let mean = at.iter().map(|&i| of(i)).sum::<f64>() / at.len() as f64;
+            let variance = at.iter().map(|&i| (of(i) - mean).powi(2)).sum::<f64>() / at.len() as f64;
+            for i in at {
+                let k = i % c;
+                let u = numbers[c + k] * (of(i) - mean) / (variance + 1e-5).sqrt() + numbers[2 * c + k];
+                out[i] = film[k] * u * u.exp().ln_1p().tanh() + film[c + k];
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn block_and_film_are_their_definitions_forward_and_back() {
+        let mut rng = Seed(5).rng();
+        let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
+        let size = STEPS * CHANNELS;
+        let (numbers, h, scales, wanted) = (draw(3 * CHANNELS), draw(size), draw(2 * CHANNELS), draw(size));
+        let norm = Norm { groups: 2, channels: CHANNELS, bias: 0, gamma: CHANNELS, beta: 2 * CHANNELS };
+        let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+        let expected = slow(&wide(&numbers), &wide(&h), &wide(&scales));
+
+        let (mut x, mut y, mut slope, mut inverse) =
+            (h.clone(), vec![0.0; size], vec![0.0; size], [0.0; CHANNELS]);
+        let mut room = Room::default();
+        norm.forward(&numbers, &mut x, (&mut y, &mut slope, &mut inverse), &mut room);
+        let mut z = y.clone();
+        film(&scales, &mut z);
+        // In acting the convolution has added the bias.
+        let mut one: Vec<f32> = h.iter().enumerate().map(|(i, h)| h + numbers[i % CHANNELS]).collect();
+        norm.one(&numbers, &mut one, &mut room);
+        mish(&mut one);
+        film(&scales, &mut one);
+        for ((a, b), expected) in z.iter().zip(&one).zip(&expected) {
+            assert!((f64::from(*a) - expected).abs() < 1e-5 && (f64::from(*b) - expected).abs() < 1e-5);
+        }
+
+        // The gradients of sum(wanted z), against differences of the definition.
+        let (mut dh, mut dfilm) = (wanted.clone(), vec![0.0; 2 * CHANNELS]);
+        film_back(&scales, &y, &mut dh, &mut dfilm);
+        let mut gradient = vec![0.0; numbers.len()];
+        norm.back(&numbers, (&x, &slope, &inverse), &mut dh, &mut gradient, &mut room);
+        let loss = |numbers: &[f64], h: &[f64], scales: &[f64]| {
+            slow(numbers, h, scales).iter().zip(&wanted).map(|(z, w)| z * f64::from(*w)).sum::<f64>()
+        };
+        let inputs = [wide(&numbers), wide(&h), wide(&scales)];
+        for (which, found) in [&gradient, &dh, &dfilm].into_iter().enumerate() {
+            for (k, found) in found.iter().enumerate() {
+                let moved = |by: f64| {
+                    let mut inputs = inputs.clone();
+                    inputs[which][k] += by;
+                    loss(&inputs[0], &inputs[1], &inputs[2])
+                };
+                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                assert!((f64::from(*found) - expected).abs() < 1e-4, "{which} {k}: {found} {expected}");
+            }
+        }
+    }
+}

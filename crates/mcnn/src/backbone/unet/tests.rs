@@ -1,7 +1,10 @@
 use burn::tensor::Device;
 
 use super::{conv::values, *};
-use crate::{backbone::Episode, seed::Rng};
+use crate::{
+    backbone::{Episode, Predict, Sampler, Schedule},
+    seed::Rng,
+};
 
 fn all_settings() -> Vec<UnetSettings> {
     let mut all = Vec::new();
