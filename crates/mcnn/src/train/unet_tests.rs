@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::{module::ParamId, optim::GradientsParams};
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, some_codebook, some_data};
+use super::tests::{close, codebook_of, some_codebook, some_data, trained};
 use super::*;
 use crate::{
     backbone::{Architecture, Arrays, Draws, Optimiser, Predict, Sampler, Unet, UnetNet, UnetSettings},
@@ -148,12 +148,6 @@ fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
 /// Fewer diffusion steps than the default, for speed.
 fn quick() -> UnetSettings {
     UnetSettings { horizon: 8, executed: 4, steps: 20, sample_steps: 5, ema: 0.99, ..Default::default() }
-}
-
-fn trained(data: &Demonstrations, rows: &[usize], settings: TrainSettings) -> Run {
-    let mut run = Run::new(data, codebook_of(data, rows), settings).unwrap();
-    while run.step().is_some() {}
-    run
 }
 
 #[test]
