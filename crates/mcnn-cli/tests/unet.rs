@@ -106,6 +106,14 @@ fn options_of_the_unet_are_refused_out_of_range_and_with_others() {
         }
     }
     assert!(!bench.path("x.safetensors").exists());
+    for (options, taken) in [("--sampler ddpm", 12), ("", 10), ("--sampler ddpm --sample-steps 4", 4)] {
+        let small = "--hidden 8 --horizon 4 --batch 4 --steps 1 --check-on 0 --diffusion-steps 12 --force";
+        bench.ok(&format!("{train} {small} {options}"));
+        let settings = std::fs::read_to_string(bench.path("x.run/settings.json")).unwrap();
+        let settings: Value = serde_json::from_str(&settings).unwrap();
+        assert_eq!(settings["backbone"]["unet"]["sample_steps"], taken, "{options}");
+        assert_eq!(settings["backbone"]["unet"]["executed"], 4, "no more than the horizon");
+    }
 }
 
 #[test]

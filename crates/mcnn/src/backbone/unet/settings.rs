@@ -124,7 +124,7 @@ impl UnetSettings {
     /// The share of the running mean of the weights that a step, counted from 1, keeps: nothing in the first two, then
     /// 1 - (step - 1)^-0.75 up to the most there is (Chi et al., 2023).
     pub fn kept(&self, step: u64) -> f64 {
-        if step <= 2 { 0.0 } else { self.ema.min(1.0 - ((step - 1) as f64).powf(-0.75)) }
+        self.ema.min(1.0 - ((step.max(2) - 1) as f64).powf(-0.75))
     }
 
     /// The levels of acting.
