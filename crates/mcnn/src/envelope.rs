@@ -88,6 +88,15 @@ impl Envelope {
         std::f32::consts::LN_2 / self.lambda
     }
 
+    /// The distance at which the radius is `radius >= 0`: -ln(1 - r / L) / lambda. Infinite where no distance has a radius
+    /// that large (lambda 0 has none but 0), 0 where lambda is infinite.
+    pub fn distance_at(&self, radius: f32) -> f32 {
+        if radius >= self.l || self.lambda == 0.0 {
+            return f32::INFINITY;
+        }
+        -(-radius / self.l).ln_1p() / self.lambda
+    }
+
     /// The lambda at which a memory has weight `pull` (in (0, 1)) at distance `d > 0`.
     pub fn lambda_for(pull: f32, d: f32) -> f32 {
         -pull.ln() / d
@@ -232,6 +241,22 @@ mod tests {
         let envelope = Envelope { lambda: 2.5, l: 1.0, activation: Activation::Clamp };
         assert!((envelope.region(envelope.half_distance()).pull - 0.5).abs() < 1e-6);
         assert!((Envelope::lambda_for(0.5, envelope.half_distance()) - 2.5).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_distance_of_a_radius_has_that_radius() {
+        for lambda in [1e-3, 0.7, 30.0] {
+            for l in [0.5, 1.0, 3.0] {
+                let envelope = Envelope { lambda, l, activation: Activation::Clamp };
+                for share in [1e-6, 0.01, 0.5, 0.999] {
+                    let there = envelope.region(envelope.distance_at(share * l)).radius;
+                    assert!((there / (share * l) - 1.0).abs() < 1e-4, "{envelope:?} {share}: {there}");
+                }
+                assert_eq!(envelope.distance_at(l), f32::INFINITY);
+            }
+        }
+        let at = |lambda| Envelope { lambda, l: 1.0, activation: Activation::Clamp }.distance_at(0.3);
+        assert_eq!((at(0.0), at(f32::INFINITY)), (f32::INFINITY, 0.0));
     }
 
     #[test]

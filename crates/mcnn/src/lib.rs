@@ -5,6 +5,7 @@
 pub mod act;
 pub mod atomic;
 pub mod backbone;
+pub mod certify;
 pub mod data;
 pub mod envelope;
 pub mod error;

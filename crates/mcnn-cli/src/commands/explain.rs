@@ -30,12 +30,7 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
     let (policy, _) = file::read_policy(&args.policy)?;
     let data = read(&args.data, args.options)?;
     let codebook = policy.codebook();
-    if data.n_obs() != codebook.n_obs() || data.n_act() != codebook.n_act() {
-        return Err(Error::new(Kind::Mismatch, "the data and the policy have other widths")
-            .at(args.data.display().to_string())
-            .expected(format!("states of {}, actions of {}", codebook.n_obs(), codebook.n_act()))
-            .found(format!("states of {}, actions of {}", data.n_obs(), data.n_act())));
-    }
+    codebook.check_widths(&data).map_err(|e| e.within(args.data.display()))?;
     let Some(i) = data.find(args.at) else {
         let episode = args.at.episode as usize;
         let expected = if episode < data.n_episodes() {

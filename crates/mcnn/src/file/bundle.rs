@@ -70,6 +70,11 @@ impl Bundle {
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<(Self, String)> {
+        Self::some_from_bytes(bytes, |_| true)
+    }
+
+    /// The same with those arrays alone whose names are wanted.
+    pub fn some_from_bytes(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<(Self, String)> {
         let unreadable = |e: safetensors::SafeTensorError| {
             broken("not a file of mcnn, or one cut short").expected("a safetensors file").found(e.to_string())
         };
@@ -79,7 +84,7 @@ impl Bundle {
         })?;
         let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let mut bundle = Self::default();
-        for (name, view) in tensors.iter() {
+        for (name, view) in tensors.iter().filter(|(name, _)| wanted(name)) {
             let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
             let array = match view.dtype() {
                 Dtype::F32 => Array::F32(words().map(f32::from_le_bytes).collect()),

@@ -2,6 +2,9 @@
 //! the metadata, so that equal contents are equal bytes. Reading runs no code and checks everything it reads.
 
 mod bundle;
+mod holding;
+
+pub use holding::{Holding, holding_from_bytes, read_holding};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -217,11 +220,22 @@ fn text(header: &Header) -> String {
 
 fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
     let (bundle, text) = Bundle::from_bytes(bytes)?;
+    check_version(&text)?;
+    check_backbone(&text)?;
+    Ok((bundle, parse(&text)?))
+}
+
+/// What a header says.
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|e| broken("a header that cannot be read").found(e.to_string()))
+}
+
+fn check_version(text: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Version {
         version: u32,
     }
-    if let Ok(Version { version }) = serde_json::from_str(&text)
+    if let Ok(Version { version }) = serde_json::from_str(text)
         && version != VERSION
     {
         return Err(broken("a file of another version of mcnn")
@@ -229,10 +243,7 @@ fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
             .found(format!("version {version}"))
             .next("use the version of mcnn that wrote it"));
     }
-    check_backbone(&text)?;
-    let header = serde_json::from_str(&text)
-        .map_err(|e| broken("a header that cannot be read").found(e.to_string()))?;
-    Ok((bundle, header))
+    Ok(())
 }
 
 const DAMAGED: &str = "the file is damaged or was not written by mcnn: make it again";

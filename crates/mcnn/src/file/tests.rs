@@ -176,3 +176,30 @@ fn a_file_of_before_there_was_a_choice_holds_a_perceptron() {
     let older = edited(&bytes, key, &" ".repeat(key.len()));
     assert_eq!(policy_from_bytes(&older).unwrap().backbone(), policy.backbone());
 }
+
+#[test]
+fn what_holds_a_policy_is_read_without_its_network() {
+    let policy = run(Lambda::Auto).policy();
+    let bytes = policy_to_bytes(&policy);
+    let held = holding_from_bytes(&bytes).unwrap();
+    assert_eq!(held.codebook.parts(), policy.codebook().parts());
+    assert_eq!((held.envelope, held.neighbours), (Some(policy.envelope()), policy.neighbours()));
+    assert_eq!(&held.origin, policy.origin());
+    let book = holding_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
+    assert_eq!((book.codebook.parts(), book.envelope), (codebook().parts(), None));
+    // A network of NaN, or one of which nothing is known, is none of its business; broken memories are.
+    let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
+    let first = mlp.layers().next().unwrap().1[0].to_le_bytes();
+    let at = bytes.windows(4).rposition(|w| w == first).unwrap();
+    let mut damaged = edited(&bytes, r#"\"mlp\""#, r#"\"gpt\""#);
+    damaged[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(policy_from_bytes(&damaged).is_err());
+    assert_eq!(holding_from_bytes(&damaged).unwrap().codebook.parts(), policy.codebook().parts());
+    let memory = policy.codebook().state(0)[0].to_le_bytes();
+    let at = bytes.windows(4).position(|w| w == memory).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(holding_from_bytes(&damaged).is_err());
+    let checkpoint = checkpoint_to_bytes(&run(Lambda::Auto).checkpoint().unwrap().unwrap());
+    assert!(holding_from_bytes(&checkpoint).unwrap_err().to_string().contains("checkpoint"));
+}

@@ -162,4 +162,18 @@ impl Codebook {
             .found(format!("{} steps with fingerprint {found:.12}", data.n_steps()))
             .next("give the data the memories were learned from, or run `mcnn learn` on this data"))
     }
+
+    /// Checks that some demonstrations have states and actions as wide as the memories'.
+    ///
+    /// # Errors
+    /// If a width differs.
+    pub fn check_widths(&self, data: &Demonstrations) -> Result<()> {
+        let widths = |obs, act| format!("states of {obs}, actions of {act}");
+        if (data.n_obs(), data.n_act()) == (self.n_obs(), self.n_act()) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Mismatch, "the data and the memories have other widths")
+            .expected(widths(self.n_obs(), self.n_act()))
+            .found(widths(data.n_obs(), data.n_act())))
+    }
 }

@@ -78,6 +78,21 @@ pub struct Coverage {
     pub isolated: Step,
 }
 
+impl Coverage {
+    /// Of one distance for every step of some demonstrations.
+    ///
+    /// # Panics
+    /// If their numbers differ.
+    pub fn of(mut far: Vec<f32>, data: &Demonstrations) -> Self {
+        assert_eq!(far.len(), data.n_steps(), "a distance for every step");
+        let (isolated, max) =
+            far.iter().enumerate().fold((0, -1.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
+        far.sort_unstable_by(f32::total_cmp);
+        let at = |share: f64| far[((far.len() - 1) as f64 * share).round() as usize];
+        Coverage { median: at(0.5), p95: at(0.95), max, isolated: data.step(isolated) }
+    }
+}
+
 /// Chooses memories from demonstrations.
 ///
 /// # Errors
@@ -209,14 +224,8 @@ impl Codebook {
     /// # Panics
     /// If the widths differ.
     pub fn coverage(&self, data: &Demonstrations) -> Coverage {
-        let mut far = self.distances(data);
-        let (isolated, max) =
-            far.iter().enumerate().fold((0, -1.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
-        far.sort_unstable_by(f32::total_cmp);
-        let at = |share: f64| far[((far.len() - 1) as f64 * share).round() as usize];
-        Coverage { median: at(0.5), p95: at(0.95), max, isolated: data.step(isolated) }
+        Coverage::of(self.distances(data), data)
     }
-
     /// The distance from every state to its nearest memory: `[n_steps]`.
     ///
     /// # Panics

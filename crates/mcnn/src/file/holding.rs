@@ -1,0 +1,73 @@
+//! What holds a policy, read without its network: for what asks only how far states are from memories. A file with a
+//! network that is damaged, or of a backbone that is not known here, is read all the same.
+
+use serde::Deserialize;
+use std::path::Path;
+
+use super::{CodebookHeader, broken, bundle::Bundle, check_version, fingerprint, parse, read, take_codebook};
+use crate::{
+    envelope::Envelope,
+    error::{Error, Kind, Result},
+    memory::Codebook,
+    policy::Origin,
+};
+
+/// All of a policy's file but the network; or a file of memories, which have no envelope yet.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// The memories.
+    pub codebook: Codebook,
+    /// The envelope, of a policy.
+    pub envelope: Option<Envelope>,
+    /// Memories whose actions are averaged; 1 is the method.
+    pub neighbours: usize,
+    /// How the policy was trained.
+    pub origin: Origin,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Header {
+    Memories { codebook: CodebookHeader },
+    Policy { codebook: CodebookHeader, envelope: Envelope, neighbours: usize, origin: Origin },
+    Checkpoint {},
+}
+
+/// What holds a policy, from the bytes of a policy or of memories.
+///
+/// # Errors
+/// If the bytes are neither, or what holds is not whole and consistent.
+pub fn holding_from_bytes(bytes: &[u8]) -> Result<Holding> {
+    let (bundle, text) =
+        Bundle::some_from_bytes(bytes, |name| name.starts_with("scale.") || name.starts_with("memory."))?;
+    check_version(&text)?;
+    match parse(&text)? {
+        Header::Memories { codebook } => Ok(Holding {
+            codebook: take_codebook(codebook, &bundle)?,
+            envelope: None,
+            neighbours: 1,
+            origin: Origin::default(),
+        }),
+        Header::Policy { codebook, envelope, neighbours, origin } => {
+            if let Some(fault) = envelope.fault() {
+                return Err(broken(fault).at("envelope"));
+            }
+            let codebook = take_codebook(codebook, &bundle)?;
+            Ok(Holding { codebook, envelope: Some(envelope), neighbours, origin })
+        }
+        Header::Checkpoint {} => Err(Error::new(Kind::File, "a file of another kind")
+            .expected("a policy, or memories")
+            .found("a checkpoint of a training run")
+            .next("`mcnn train --resume` goes on from it")),
+    }
+}
+
+/// Reads what holds a policy; also answers with the file's fingerprint.
+///
+/// # Errors
+/// If the file cannot be read, or as [`holding_from_bytes`].
+pub fn read_holding(path: &Path) -> Result<(Holding, String)> {
+    let bytes = read(path)?;
+    let holding = holding_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
+    Ok((holding, fingerprint(&bytes)))
+}
