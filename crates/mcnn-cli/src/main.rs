@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Eval(args) => commands::eval::run(&args),
         Verb::Compare(args) => commands::compare::run(&args),
         Verb::Explain(args) => commands::explain::run(&args),
+        Verb::Certify(args) => commands::certify::run(&args),
         Verb::Sweep(args) => commands::sweep::run(&args),
         Verb::Table(args) => commands::table::run(&args),
     };

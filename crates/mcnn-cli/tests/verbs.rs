@@ -18,7 +18,7 @@ fn has(value: &Value, expected: &[&str]) {
 fn nothing_prints_the_tour_and_every_verb_has_help() {
     let bench = Bench::new();
     let tour = bench.ok("");
-    let verbs = "demo make inspect learn train eval compare explain collect replay sweep table";
+    let verbs = "demo make inspect learn train eval compare explain certify collect replay sweep table";
     for verb in verbs.split(' ') {
         assert!(tour.contains(&format!("mcnn {verb}")), "{verb}");
         assert!(bench.ok(&format!("{verb} --help")).contains("Usage"));
@@ -200,6 +200,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "eval p.safetensors --task drive --episodes 2",
         "compare p.safetensors q.safetensors --task drive --episodes 2",
         "explain p.safetensors --in drive.npz --at 0:5",
+        "certify p.safetensors --states drive.npz --horizon 9",
         "collect --task drive --episodes 2 -o c.hdf5",
         "replay c.hdf5 --task drive --episode 0 --video c.gif --video-every 100",
         "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",

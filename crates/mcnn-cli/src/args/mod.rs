@@ -4,11 +4,14 @@ mod bet;
 mod learning;
 mod running;
 mod unet;
+mod trust;
 
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use running::{
-    COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, SweepArgs, TableArgs, Video,
+    COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
+    Video,
 };
+pub use trust::CertifyArgs;
 
 use std::path::PathBuf;
 
@@ -48,6 +51,8 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Why a policy acts as it does in a state.
     Explain(ExplainArgs),
+    /// What memories promise, without the network.
+    Certify(CertifyArgs),
     /// Make every run of a plan: memories, training, evaluation.
     Sweep(SweepArgs),
     /// The results of a sweep as a table and a picture.

@@ -13,6 +13,13 @@ pub struct Episodes {
     /// drive, door, hammer, pen, relocate, kitchen, or gym:ID.
     #[arg(long)]
     pub task: String,
+    #[command(flatten)]
+    pub rollouts: Rollouts,
+}
+
+/// Which episodes of a task, and how they are run.
+#[derive(Args, Debug)]
+pub struct Rollouts {
     /// Whose rewards an Adroit task gives: d4rl (which the reference scores fit) or gymnasium.
     #[arg(long, default_value = "d4rl", value_parser = rewards)]
     pub reward: Rewards,
@@ -37,7 +44,7 @@ const EVALUATION: u64 = 1000;
 /// The same of collecting: so far off that only 19,000 episodes of evaluation would meet it.
 pub const COLLECTION: u64 = 20_000;
 
-impl Episodes {
+impl Rollouts {
     /// The first seed of an evaluation.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or(EVALUATION)

@@ -69,9 +69,9 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     };
     let noisy = Noisy::new(act, args.noise, own).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
-    let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
-    let first_seed = args.episodes.seed.unwrap_or(COLLECTION);
-    let run = Run { first_seed, ..args.episodes.run()? };
+    let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
+    let run = Run { first_seed, ..args.episodes.rollouts.run()? };
     let flag = interrupted()?;
     let start = Instant::now();
     let tell = told("collecting", run.episodes);
@@ -114,7 +114,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
 fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor>, first: u64) -> Recorded {
     let returns: Vec<f64> = all.episodes.iter().map(|e| e.ret).collect();
     let mean_return = mean(&returns);
-    let asked = args.episodes.episodes as usize;
+    let asked = args.episodes.rollouts.episodes as usize;
     Recorded {
         task: spec.name.clone(),
         file: args.output.path.display().to_string(),

@@ -27,17 +27,17 @@ pub struct Compared {
 pub fn run(args: &CompareArgs) -> Result<Done> {
     let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
-    let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
+    let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let mut runs = Vec::new();
     for (actor, name) in actors.iter().zip(&files) {
         runs.push((name.clone(), episodes(actor.act(), task.as_ref(), &args.episodes, name)?));
     }
     let named: Vec<(&str, &[_])> = runs.iter().map(|(name, run)| (name.as_str(), run.as_slice())).collect();
-    let differences = compare(&named, task.spec(), Seed(args.episodes.seed()).fork("bootstrap"))?;
+    let differences = compare(&named, task.spec(), Seed(args.episodes.rollouts.seed()).fork("bootstrap"))?;
     let policies = actors
         .iter()
         .zip(&runs)
-        .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.seed()))
+        .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.rollouts.seed()))
         .collect();
     let report = Compared { policies, files, differences };
     let failed = report.policies.iter().any(|p| p.summary.failed > 0);

@@ -45,11 +45,11 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let actor = Actor::read(&args.policy)?;
     // Before the episodes are run: that no film can be made should not be known only after them.
     let studio = args.video.video.as_deref().map(|path| film::check(path, &args.episodes)).transpose()?;
-    let task = tasks::named(&args.episodes.task, args.episodes.reward)?;
+    let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let run = episodes(actor.act(), task.as_ref(), &args.episodes, "running")?;
-    let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.seed());
+    let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.rollouts.seed());
     let mut failed = report.summary.failed > 0;
-    match studio.map(|studio| studio.shoot(&actor, args.episodes.seed(), &args.video)) {
+    match studio.map(|studio| studio.shoot(&actor, args.episodes.rollouts.seed(), &args.video)) {
         Some(Ok(film)) => report.film = Some(film),
         // The episodes that were run are worth their report all the same.
         Some(Err(error)) => {
@@ -82,7 +82,7 @@ pub fn first_failure(episodes: &[Episode]) -> Option<String> {
 
 /// Runs the episodes asked for, with progress.
 pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, doing: &str) -> Result<Vec<Episode>> {
-    let run = args.run()?;
+    let run = args.rollouts.run()?;
     rollout(act, task, &run, &told(doing, run.episodes))
 }
 

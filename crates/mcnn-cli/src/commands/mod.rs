@@ -1,5 +1,6 @@
 //! The verbs. Each takes checked arguments and returns a report; none prints a result.
 
+pub mod certify;
 pub mod collect;
 pub mod compare;
 pub mod demo;
@@ -97,6 +98,17 @@ pub fn check_output(output: &Output) -> Result<()> {
             .next("--force overwrites it"));
     }
     check_folder(&output.path)
+}
+
+/// Refuses early a picture that could not be written at the end.
+pub fn check_picture(path: &Path, force: bool) -> Result<()> {
+    if path.extension().is_none_or(|e| e != "svg") {
+        return Err(Error::new(Kind::Settings, "pictures are written as SVG")
+            .at(format!("--plot {}", path.display()))
+            .expected("a name that ends in .svg")
+            .next("browsers show SVG and save it as PNG; PNG here would need a font of its own"));
+    }
+    check_output(&Output { path: path.to_path_buf(), force })
 }
 
 /// Refuses a path whose folder is not there.

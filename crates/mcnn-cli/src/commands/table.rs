@@ -2,12 +2,12 @@
 
 use std::fs::File;
 
-use mcnn::{Error, Result, atomic, error::Kind};
+use mcnn::{Error, Result, atomic};
 use serde::Serialize;
 
-use super::{Done, check_output};
+use super::{Done, check_picture};
 use crate::{
-    args::{Output, TableArgs},
+    args::TableArgs,
     plot, print,
     sweep::{
         grid::{self, Grid},
@@ -28,19 +28,13 @@ pub struct Table {
 
 pub fn run(args: &TableArgs) -> Result<Done> {
     if let Some(path) = &args.plot {
-        if path.extension().is_none_or(|e| e != "svg") {
-            return Err(Error::new(Kind::Settings, "pictures are written as SVG")
-                .at(format!("--plot {}", path.display()))
-                .expected("a name that ends in .svg")
-                .next("browsers show SVG and save it as PNG; PNG here would need a font of its own"));
-        }
-        check_output(&Output { path: path.clone(), force: args.force })?;
+        check_picture(path, args.force)?;
     }
     let file = File::open(&args.results).map_err(|e| Error::io("reading", &args.results, &e))?;
     let (lines, _) = results::read(&args.results, &file)?;
     let grid = grid::arrange(&lines, &args.rows).map_err(|e| e.within(args.results.display()))?;
     if let Some(path) = &args.plot {
-        atomic::write(path, plot::svg(&grid).as_bytes())?;
+        atomic::write(path, plot::table::svg(&grid).as_bytes())?;
     }
     let report = Table {
         file: args.results.display().to_string(),

@@ -44,9 +44,9 @@ pub struct Studio {
 pub fn check(path: &Path, episodes: &Episodes) -> Result<Studio> {
     check_folder(path)?;
     let film = Film::new(path, &|line| eprintln!("{line}"))?;
-    let task = tasks::drawn(&episodes.task, episodes.reward)?;
+    let task = tasks::drawn(&episodes.task, episodes.rollouts.reward)?;
     let mut environment = task.start_with_pictures()?;
-    environment.reset(episodes.seed(), &mut vec![0.0; task.spec().n_obs])?;
+    environment.reset(episodes.rollouts.seed(), &mut vec![0.0; task.spec().n_obs])?;
     environment.picture()?;
     drop(environment);
     Ok(Studio { file: path.display().to_string(), film, task })

@@ -7,11 +7,13 @@ macro_rules! line {
     }};
 }
 
+mod certify;
 mod data;
 mod policy;
 mod results;
 mod sweep;
 
+pub use certify::certified;
 pub use data::{inspection, learnt, made, recorded, replayed};
 pub use policy::{explained, trained};
 pub use results::{compared, demonstrated, evaluated};
@@ -32,6 +34,8 @@ pub fn tour() -> String {
   mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)
   mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
+  mcnn certify p.safetensors --states drive.npz --horizon 500
+                                                        what the memories promise, without the network
   mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
   mcnn replay more.hdf5 --episode 0 --video out.gif     see a recorded episode
   mcnn sweep plan.toml                                  every combination of settings, many seeds

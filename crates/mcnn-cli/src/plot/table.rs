@@ -1,27 +1,13 @@
 //! A table as a picture: a panel of dots and bars for each column, and the profiles where there are several columns.
-//! Plain SVG with the reader's own sans-serif font.
 
 use std::fmt::Write as _;
 
 use mcnn::eval::stats::Mean;
 
+use super::{COLOURS, GAP, LETTER, PANEL, TOP, begin, escaped, frame, text, ticks};
 use crate::sweep::grid::Grid;
 
-/// Okabe and Ito's colours, which the colour-blind can tell apart, then greys.
-const COLOURS: [&str; 8] =
-    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444", "#999999"];
-const PANEL: f64 = 260.0; // width
 const ROW: f64 = 26.0;
-const TOP: f64 = 64.0;
-const GAP: f64 = 40.0;
-const LETTER: f64 = 7.0; // width of a letter, about
-
-/// Writes an element to a string, which cannot fail.
-macro_rules! put {
-    ($out:expr, $($arg:tt)*) => {{
-        let _ = writeln!($out, $($arg)*);
-    }};
-}
 
 /// The picture.
 pub fn svg(grid: &Grid) -> String {
@@ -31,17 +17,8 @@ pub fn svg(grid: &Grid) -> String {
     let panels = grid.columns.len() + 2 * usize::from(profiles);
     let rows = grid.methods.len().max(if profiles { 6 } else { 1 }) as f64 * ROW;
     let (width, height) = (left + panels as f64 * (PANEL + GAP), TOP + rows + 56.0);
-    let mut out = String::new();
-    put!(
-        out,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="sans-serif" font-size="13" fill="#222">"##
-    );
-    put!(out, r##"<rect width="100%" height="100%" fill="#ffffff"/>"##);
-    put!(
-        out,
-        r#"<text x="12" y="24" font-size="15">Mean {} with 95 % interval (dashed: rough)</text>"#,
-        grid.unit
-    );
+    let title = format!("Mean {} with 95 % interval (dashed: rough)", grid.unit);
+    let mut out = begin(width, height, &title);
     for (i, m) in grid.methods.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
         let (x, colour) = (left - 26.0, COLOURS[i % COLOURS.len()]);
@@ -130,38 +107,4 @@ fn curves(out: &mut String, left: f64, rows: f64, grid: &Grid) {
             points.join(" ")
         );
     }
-}
-
-fn frame(out: &mut String, left: f64, rows: f64, title: &str, ticks: &[(f64, String)]) {
-    let bottom = TOP + rows;
-    put!(out, r#"<text x="{left:.1}" y="{:.1}" font-weight="bold">{}</text>"#, TOP - 12.0, escaped(title));
-    for (x, text) in ticks {
-        put!(out, r##"<line x1="{x:.1}" x2="{x:.1}" y1="{TOP}" y2="{bottom:.1}" stroke="#e4e4e4"/>"##);
-        put!(
-            out,
-            r#"<text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="11">{text}</text>"#,
-            bottom + 16.0
-        );
-    }
-}
-
-/// Round numbers from at or below a range to at or above it, about four steps.
-fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
-    let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-    let wide = (high - low).max(low.abs().max(1.0) * 1e-6);
-    let rough = wide / 4.0;
-    let power = 10.0_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough).unwrap_or(rough);
-    let (first, last) = ((low / step).floor(), ((high / step).ceil()).max((low / step).floor() + 1.0));
-    (0..=(last - first) as usize).map(|i| (first + i as f64) * step).collect()
-}
-
-fn text(tick: f64) -> String {
-    let short = format!("{tick:.3}");
-    let short = short.trim_end_matches('0').trim_end_matches('.');
-    if short == "-0" { "0".into() } else { short.into() }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,0 +1,51 @@
+//! Options of what can be promised and trusted.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{InputOptions, Rollouts};
+
+#[derive(Args, Debug)]
+pub struct CertifyArgs {
+    /// A policy, from `mcnn train`; or memories, from `mcnn learn`, with --lambda.
+    #[arg(value_name = "POLICY")]
+    pub policy: PathBuf,
+    /// Demonstrations whose states are looked at.
+    #[arg(long, value_name = "DATA", required = true, num_args = 1..)]
+    pub states: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: InputOptions,
+    /// H, the steps of an episode.
+    #[arg(long, value_name = "H", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub horizon: u64,
+    /// |A|: the number of actions of a finite set [default: the numbers in an action, which is a reading of the theorem].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub actions: Option<u64>,
+    /// Of memories: how fast they lose their weight with distance.
+    #[arg(long)]
+    pub lambda: Option<f32>,
+    /// Of memories: the amplitude of the network far from all of them [default: 1].
+    #[arg(long)]
+    pub l: Option<f32>,
+    /// Look at the states that the policy visits in closed loop, too: needs --task, and the policy's network.
+    #[arg(long, requires = "task")]
+    pub visited: bool,
+    /// Of visited states: drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    #[arg(long, requires = "visited")]
+    pub task: Option<String>,
+    #[command(flatten)]
+    pub rollouts: Rollouts,
+    /// Exit with 1 if the bound over any of the listed states is above X.
+    #[arg(long, value_name = "X")]
+    pub at_most: Option<f64>,
+    /// Show the bound and d_I against the number of memories, by gas, random and kcenter, chosen from the policy's data.
+    #[arg(long)]
+    pub curve: bool,
+    /// Draw the curve: an SVG file to write.
+    #[arg(long, value_name = "FILE", requires = "curve")]
+    pub plot: Option<PathBuf>,
+    /// Overwrite the picture if it is there.
+    #[arg(long)]
+    pub force: bool,
+}
