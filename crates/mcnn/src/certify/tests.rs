@@ -144,7 +144,8 @@ fn from_another_episode_is_a_naive_search_over_the_others() {
 fn a_box_with_a_known_answer() {
     let exact = Effort { tolerance: 1e-4, measurements: 3_000_000 };
     // (memories, low, high, the distance of the most isolated point)
-    let cases: [(&[f32], &[f32], &[f32], f32); 4] = [
+    type Case<'a> = (&'a [f32], &'a [f32], &'a [f32], f32);
+    let cases: [Case; 4] = [
         (&[0.0, 0.0], &[-1.0, -1.0], &[1.0, 1.0], 2.0_f32.sqrt()), // the corners
         (&[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], &[0.0, 0.0], &[1.0, 1.0], 0.5_f32.sqrt()), // the middle
         (&[0.25, 0.5, 0.75, 0.5], &[0.0, 0.5], &[1.0, 0.5], 0.25), // a line
