@@ -5,6 +5,7 @@ mod actor;
 mod args;
 mod commands;
 mod film;
+mod guard;
 mod losses;
 mod page;
 mod plot;

@@ -51,6 +51,14 @@ pub struct Decision {
     pub distance: Option<f32>,
     /// Weight of the memory in the action, in [0, 1].
     pub weight: Option<f32>,
+    /// Half-width of the region that held the action.
+    pub radius: Option<f32>,
     /// The nearest memory, by its number in the codebook.
     pub memory: Option<usize>,
+    /// The share in [0, 1] of calibrated states that are nearer to their memories than this one.
+    pub quantile: Option<f32>,
+    /// The state is farther than a guard allows.
+    pub beyond: bool,
+    /// A guard wants the episode ended before this action is taken.
+    pub stop: bool,
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod eval;
 pub mod expert;
 pub mod file;
+pub mod gauge;
 pub mod memory;
 pub mod policy;
 pub mod seed;

@@ -114,7 +114,7 @@ impl Acting for Constant {
         Ok(Decision {
             distance: Some(observation[1]),
             weight: (observation[1] < 2.0).then_some(0.5),
-            memory: None,
+            ..Decision::default()
         })
     }
 }

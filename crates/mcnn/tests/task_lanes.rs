@@ -56,7 +56,7 @@ impl Acting for Wandering {
         for a in action.iter_mut() {
             *a = (self.rng.between(-1.0, 1.0) as f32 + 0.5 * sum.sin()).clamp(-1.0, 1.0);
         }
-        Ok(Decision { distance: Some(sum.abs()), weight: Some(action[0].abs()), memory: None })
+        Ok(Decision { distance: Some(sum.abs()), weight: Some(action[0].abs()), ..Decision::default() })
     }
 }
 

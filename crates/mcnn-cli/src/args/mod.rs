@@ -11,7 +11,7 @@ pub use running::{
     COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
     Video,
 };
-pub use trust::CertifyArgs;
+pub use trust::{CertifyArgs, GuardArgs};
 
 use std::path::PathBuf;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{expert::Noise, task::adroit::Rewards};
 
-use super::{Output, word};
+use super::{GuardArgs, Output, word};
 
 /// Which episodes of which task.
 #[derive(Args, Debug)]
@@ -79,6 +79,8 @@ pub struct EvalArgs {
     pub episodes: Episodes,
     #[command(flatten)]
     pub video: Video,
+    #[command(flatten)]
+    pub guard: GuardArgs,
 }
 
 #[derive(Args, Debug)]

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use mcnn::policy::Response;
 
-use super::{InputOptions, Rollouts};
+use super::{InputOptions, Rollouts, word};
 
 #[derive(Args, Debug)]
 pub struct CertifyArgs {
@@ -48,4 +49,26 @@ pub struct CertifyArgs {
     /// Overwrite the picture if it is there.
     #[arg(long)]
     pub force: bool,
+}
+
+/// A guard on the distance to the memories.
+#[derive(Args, Debug, Clone)]
+pub struct GuardArgs {
+    /// What to do in states far from all memories: warn, hold (the last action given nearer), memory (its action), or stop.
+    #[arg(long, value_name = "RESPONSE", value_parser = response)]
+    pub guard: Option<Response>,
+    /// Of a guard: far is beyond this share of what calibration episodes show [default: 0.99].
+    #[arg(long, value_name = "SHARE", requires = "guard")]
+    pub beyond: Option<f64>,
+    /// Of a guard: a share of their states, or of the farthest each episode goes [default: states].
+    #[arg(long, value_name = "WHAT", requires = "guard", value_parser = ["states", "episodes"])]
+    pub of: Option<String>,
+    /// Of a guard: demonstrations to calibrate on, which had no part in the memories [default: the policy's own
+    /// calibration, each episode against the others' memories].
+    #[arg(long, value_name = "DATA", requires = "guard")]
+    pub calibrate: Option<PathBuf>,
+}
+
+fn response(text: &str) -> Result<Response, String> {
+    word(text, "warn, hold, memory or stop")
 }

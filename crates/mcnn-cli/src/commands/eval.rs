@@ -19,6 +19,7 @@ use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
     film::{self, Filmed},
+    guard::{self, Watched},
     print,
     progress::Progress,
     tasks,
@@ -39,17 +40,23 @@ pub struct Evaluated {
     pub episodes_to_halve: usize,
     /// The film, if one was asked for.
     pub film: Option<Filmed>,
+    /// The guard, if one was asked for.
+    pub guard: Option<Watched>,
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
     let actor = Actor::read(&args.policy)?;
     // Before the episodes are run: that no film can be made should not be known only after them.
     let studio = args.video.video.as_deref().map(|path| film::check(path, &args.episodes)).transpose()?;
+    let set = guard::set(&args.guard, actor.policy())?;
+    let guarded = actor.policy().zip(set).map(|(policy, set)| policy.guarded(set.guard));
+    let act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
-    let run = episodes(actor.act(), task.as_ref(), &args.episodes, "running")?;
+    let run = episodes(act, task.as_ref(), &args.episodes, "running")?;
     let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.rollouts.seed());
+    report.guard = set.map(|set| set.watched(&run));
     let mut failed = report.summary.failed > 0;
-    match studio.map(|studio| studio.shoot(&actor, args.episodes.rollouts.seed(), &args.video)) {
+    match studio.map(|studio| studio.shoot(act, actor.policy(), args.episodes.rollouts.seed(), &args.video)) {
         Some(Ok(film)) => report.film = Some(film),
         // The episodes that were run are worth their report all the same.
         Some(Err(error)) => {
@@ -72,6 +79,7 @@ pub fn evaluated(actor: &Actor, task: &dyn Task, episodes: &[Episode], seed: u64
         // The width of an interval falls with the square root of the number of episodes.
         episodes_to_halve: 4 * episodes.len(),
         film: None,
+        guard: None,
     }
 }
 

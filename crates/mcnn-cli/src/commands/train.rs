@@ -11,6 +11,7 @@ use mcnn::{
     data::Demonstrations,
     error::Kind,
     file,
+    gauge::{Beyond, Gauge},
     memory::Codebook,
     seed::Seed,
     train::{HeldOut, Lambda, Run, TrainSettings},
@@ -41,6 +42,8 @@ pub struct Trained {
     /// Episodes trained on that are shorter than what the network looks back on or proposes ahead; of all trained on.
     pub short_episodes: [usize; 2],
     pub held_out: Option<HeldOut>,
+    /// The calibration of distances; null where the memories allow of none.
+    pub gauge: Option<Calibration>,
     pub seed: u64,
     pub resumed_from: Option<u64>,
     pub interrupted: bool,
@@ -51,6 +54,22 @@ pub struct Trained {
     pub run_folder: String,
     /// Fingerprint of the policy; null where the run was interrupted.
     pub fingerprint: Option<String>,
+}
+
+/// Distances of calibration episodes, each counting alike.
+#[derive(Serialize)]
+pub struct Calibration {
+    pub episodes: usize,
+    pub median: f32,
+    pub p95: f32,
+    pub farthest: f32,
+}
+
+impl Calibration {
+    fn new(gauge: &Gauge) -> Result<Self> {
+        let at = |share| gauge.threshold(Beyond::States(share)).map(|t| t.distance);
+        Ok(Self { episodes: gauge.episodes().len(), median: at(0.5)?, p95: at(0.95)?, farthest: at(1.0)? })
+    }
 }
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
@@ -163,6 +182,7 @@ fn train(args: &TrainArgs, mut run: Run, mut folder: RunFolder, interrupted: &At
         idle_share: run.idle_share(),
         short_episodes: run.short_episodes(),
         held_out,
+        gauge: run.gauge().map(Calibration::new).transpose()?,
         seed: args.seed,
         resumed_from,
         interrupted,

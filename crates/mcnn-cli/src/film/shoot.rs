@@ -2,12 +2,11 @@
 
 use std::{path::Path, sync::atomic::Ordering};
 
-use mcnn::{Result, eval::acting_seed, task::Task};
+use mcnn::{Result, act::Act, eval::acting_seed, policy::Policy, task::Task};
 use serde::Serialize;
 
 use super::{Caption, Film};
 use crate::{
-    actor::Actor,
     args::{Episodes, Video},
     commands::{check_folder, interrupted},
     progress::Progress,
@@ -55,7 +54,13 @@ pub fn check(path: &Path, episodes: &Episodes) -> Result<Studio> {
 impl Studio {
     /// Films the first episodes of a run from `first_seed`: the same seeds and the same actions, so the same episodes.
     /// Ctrl-C ends the film where it is, and what there is of it is kept.
-    pub fn shoot(mut self, actor: &Actor, first_seed: u64, how: &Video) -> Result<Filmed> {
+    pub fn shoot(
+        mut self,
+        act: &dyn Act,
+        policy: Option<&Policy>,
+        first_seed: u64,
+        how: &Video,
+    ) -> Result<Filmed> {
         let spec = self.task.spec();
         let mut environment = self.task.start_with_pictures()?;
         let flag = interrupted()?;
@@ -67,20 +72,23 @@ impl Studio {
         let mut scenes = Vec::new();
         for i in 0..episodes {
             let seed = first_seed.wrapping_add(i as u64);
-            let mut acting = actor.act().start(acting_seed(first_seed, i));
+            let mut acting = act.start(acting_seed(first_seed, i));
             self.film.start_episode();
             environment.reset(seed, &mut observation)?;
             let mut ret = 0.0;
             for step in 0..spec.horizon {
                 let place = || format!("task {}, episode seed {seed}, step {step}", spec.name);
                 let decision = acting.act(&observation, &mut action).map_err(|e| e.within(place()))?;
+                if decision.stop {
+                    break;
+                }
                 let caption = Caption {
                     step,
                     distance: decision.distance,
                     weight: decision.weight,
                     memory: decision
                         .memory
-                        .zip(actor.policy())
+                        .zip(policy)
                         .map(|(memory, policy)| policy.codebook().source(memory).to_string()),
                     note: format!("seed {seed}  return {ret:.1}"),
                 };

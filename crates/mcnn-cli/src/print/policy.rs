@@ -75,6 +75,17 @@ pub fn trained(t: &Trained) -> String {
             }
         }
     }
+    match &t.gauge {
+        Some(g) => line!(
+            out,
+            "  gauge      {} episodes, each against the others' memories: median {:.3}, 95 % {:.3}, farthest {:.3}; `mcnn eval --guard` uses it",
+            g.episodes,
+            g.median,
+            g.p95,
+            g.farthest
+        ),
+        None => line!(out, "  gauge      none: all memories come from one episode, and there is no other"),
+    }
     line!(out, "  run        {}", t.run_folder);
     out
 }
@@ -123,6 +134,9 @@ pub fn explained(e: &Explained) -> String {
         line!(out, "  bucket     {bucket} of {}, with probability {probability:.3}", buckets.of);
         let likeliest = buckets.likeliest.iter().map(|b| format!("{} ({:.3})", b.bucket, b.probability));
         line!(out, "  likeliest  {}", likeliest.collect::<Vec<_>>().join(", "));
+    }
+    if let Some(q) = x.quantile {
+        line!(out, "  far        farther than {:.1} % of the states of calibration episodes", 100.0 * q);
     }
     if let Some(samples) = x.samples {
         line!(out, "  drawn      the action is one draw; its spread is the standard deviation of {samples}");

@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 
-use mcnn::eval::{Part, Share, Spread, Summary, stats::Mean};
+use mcnn::{
+    eval::{Part, Share, Spread, Summary, stats::Mean},
+    policy::Response,
+};
 
 use super::{ends, rough};
 use crate::{
     commands::{compare::Compared, demo::Demonstrated, eval::Evaluated},
     film::Filmed,
+    guard::Watched,
 };
 
 pub fn evaluated(e: &Evaluated) -> String {
@@ -39,11 +43,47 @@ pub fn evaluated(e: &Evaluated) -> String {
     if let Some(weight) = s.weight {
         line!(out, "  weight     {weight:.4} of the memory, mean over visited states");
     }
+    if let Some(guard) = &e.guard {
+        watched(&mut out, guard, s.episodes - s.failed);
+    }
     line!(out, "  latency    {:.1} us an action (p99 {:.1})", s.latency_us.p50, s.latency_us.p99);
     line!(out, "  interval   {} episodes would halve it", e.episodes_to_halve);
     filmed(&mut out, &e.film);
     failures(&mut out, e);
     out
+}
+
+fn watched(out: &mut String, w: &Watched, episodes: usize) {
+    let (what, chance) = match w.of {
+        "episodes" => ("the farthest that each goes", "a new episode like them ever is"),
+        _ => ("their states", "a state of a new episode like them is"),
+    };
+    line!(
+        out,
+        "  guard      {} beyond distance {:.3}: {} of {what}, in {} calibration episodes; {chance} with a chance of at most {:.3}",
+        match w.response {
+            Response::Warn => "warns",
+            Response::Hold => "holds the last action",
+            Response::Memory => "acts as the memory",
+            Response::Stop => "stops",
+        },
+        w.threshold.distance,
+        w.beyond,
+        w.calibrated,
+        w.threshold.chance
+    );
+    let share = w.ever.map_or(String::new(), |e| {
+        format!(" ({:.1} %, {:.1} to {:.1})", 100.0 * e.share, 100.0 * e.low, 100.0 * e.high)
+    });
+    let ever = w.ever.map_or(0, |e| (e.share * episodes as f64).round() as usize);
+    let first = w.first.map_or(String::new(), |step| format!(", first at step {step} (median)"));
+    let stopped = if w.stopped > 0 { format!("; {} episodes stopped", w.stopped) } else { String::new() };
+    line!(
+        out,
+        "             {} of {} steps were beyond, in {ever} of {episodes} episodes{share}{first}{stopped}",
+        w.steps[1],
+        w.steps[0]
+    );
 }
 
 fn filmed(out: &mut String, film: &Option<Filmed>) {

@@ -18,6 +18,7 @@ fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
         scale: Scale { mean: vec![0.25; n_obs], std: vec![std; n_obs] },
         states: points.to_vec(),
         actions: vec![0.5; n],
+        following: Vec::new(),
         sources: (0..n as u32).map(|i| Step { episode: i, step: 0 }).collect(),
         edges: Vec::new(),
         smooth: 1,

@@ -23,7 +23,7 @@ pub struct Collected {
     pub qvel: (usize, Vec<f32>),
     /// The episodes above, in the order of their seeds.
     pub episodes: Vec<Episode>,
-    /// Episodes that an error ended, of which no step is above.
+    /// Episodes that an error ended, or a guard before their first step: no step of them is above.
     pub failed: Vec<Episode>,
 }
 
@@ -41,7 +41,7 @@ pub fn collect(
     let mut all = Collected::default();
     for (episode, record) in drive(act, task, run, Some(Record::default()), each)? {
         match record {
-            Some(record) if episode.error.is_none() => all.add(episode, record),
+            Some(record) if episode.error.is_none() && episode.length > 0 => all.add(episode, record),
             _ => all.failed.push(episode),
         }
     }

@@ -103,6 +103,9 @@ impl Summary {
         let returns: Vec<f64> = whole.iter().map(|e| e.ret).collect();
         let latencies: Vec<f64> = whole.iter().flat_map(|e| &e.latencies).map(|&t| f64::from(t)).collect();
         let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
+        // An episode that was stopped before its first step has not heard of the task's rule, and is no success.
+        let has_rule = whole.iter().any(|e| e.success.is_some());
+        let ruled = || whole.iter().filter(|_| has_rule);
         let ret = Spread::new(&returns, seed);
         let score =
             spec.reference.map(|[random, expert]| ret.map(|r| 100.0 * (r - random) / (expert - random)));
@@ -114,8 +117,8 @@ impl Summary {
             seeds: [end(episodes.first()), end(episodes.last())],
             ret,
             score,
-            success: Share::new(whole.iter().filter_map(|e| e.success)),
-            goal_at_end: Share::new(whole.iter().filter(|e| e.success.is_some()).map(|e| e.goal_at_end)),
+            success: Share::new(ruled().map(|e| e.success == Some(true))),
+            goal_at_end: Share::new(ruled().map(|e| e.goal_at_end)),
             parts: (!spec.parts.is_empty()).then(|| Part::all(spec, &whole)),
             weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
             latency_us: Latency {
@@ -169,7 +172,8 @@ impl Part {
 }
 
 impl Share {
-    fn new(outcomes: impl Iterator<Item = bool>) -> Option<Self> {
+    /// Of outcomes; `None` of none.
+    pub fn new(outcomes: impl Iterator<Item = bool>) -> Option<Self> {
         let (hits, n) = outcomes.fold((0, 0), |(hits, n), hit| (hits + usize::from(hit), n + 1));
         let [low, high] = stats::wilson(hits, n);
         (n > 0).then(|| Self { share: hits as f64 / n as f64, low, high })

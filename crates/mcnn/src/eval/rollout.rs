@@ -51,6 +51,12 @@ pub struct Episode {
     pub weight: Option<f64>,
     /// Mean and largest distance of the visited states to their memory, where the actor says.
     pub distance: Option<[f64; 2]>,
+    /// Steps taken in states beyond what a guard allows.
+    pub beyond: usize,
+    /// The first of them, or the step at which a guard ended the episode.
+    pub first_beyond: Option<usize>,
+    /// A guard ended the episode.
+    pub stopped: bool,
     /// Time each action took, in microseconds.
     pub latencies: Vec<f32>,
     /// What ended the episode before its time, if anything did; the numbers are those up to there.
@@ -166,11 +172,14 @@ impl<'a> Work<'a> {
         let mut observations = vec![0.0; self.lanes * n_obs];
         loop {
             for place in &mut lanes {
-                // The lane after one whose actor failed has no observation yet, and cannot fail.
-                if let Some(Err(error)) = place.as_mut().map(Lane::decide) {
-                    place.take().into_iter().for_each(|lane| self.end(lane, Some(error.clone())));
-                    *place = self.take();
-                }
+                // The lane after one that ended here has no observation yet, and cannot end.
+                let error = match place.as_mut().map(Lane::decide) {
+                    None | Some(Ok(false)) => continue,
+                    Some(Ok(true)) => None,
+                    Some(Err(error)) => Some(error),
+                };
+                place.take().into_iter().for_each(|lane| self.end(lane, error.clone()));
+                *place = self.take();
             }
             let asks: Vec<(usize, Ask)> =
                 lanes.iter().enumerate().filter_map(|(k, lane)| Some((k, lane.as_ref()?.ask()))).collect();
@@ -236,16 +245,21 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Has the action chosen, unless the episode has not begun.
-    fn decide(&mut self) -> Result<()> {
+    /// Has the action chosen, unless the episode has not begun; says whether a guard ends it here.
+    fn decide(&mut self) -> Result<bool> {
         if !self.begun {
-            return Ok(());
+            return Ok(false);
         }
         let place = (self.spec, self.episode.seed, self.episode.length);
         let (decision, micros) = decide(self.acting.as_mut(), &self.observation, &mut self.action, place)?;
         self.decision = decision;
-        self.episode.latencies.push(micros);
-        Ok(())
+        let episode = &mut self.episode;
+        episode.latencies.push(micros);
+        if decision.beyond {
+            episode.first_beyond.get_or_insert(episode.length);
+        }
+        episode.stopped = decision.stop;
+        Ok(decision.stop)
     }
 
     fn ask(&self) -> Ask<'_> {
@@ -275,6 +289,7 @@ impl<'a> Lane<'a> {
         let episode = &mut self.episode;
         episode.ret += outcome.reward;
         episode.length += 1;
+        episode.beyond += usize::from(self.decision.beyond);
         episode.success = outcome.success;
         episode.goal_steps += usize::from(outcome.goal);
         episode.goal_at_end = outcome.goal;

@@ -16,6 +16,7 @@ use crate::{
     data::{Scale, Step},
     envelope::Envelope,
     error::{Error, Kind, Result},
+    gauge::{Calibrated, Gauge},
     memory::{Codebook, CodebookParts},
     policy::{Origin, Policy},
     train::{Checkpoint, TrainSettings},
@@ -90,6 +91,9 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let codebook = put_codebook(policy.codebook(), &mut bundle);
     put_network("network", policy.backbone(), &mut bundle);
+    if let Some(gauge) = policy.gauge() {
+        put_gauge(gauge, &mut bundle);
+    }
     let header = Header::Policy {
         version: VERSION,
         codebook,
@@ -111,7 +115,8 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
         Header::Policy { codebook, envelope, neighbours, backbone, origin, .. } => {
             let codebook = take_codebook(codebook, &bundle)?;
             let backbone = take_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
-            Ok(Policy::new(codebook, envelope, backbone, neighbours)?.with_origin(origin))
+            let gauge = take_gauge(&bundle)?;
+            Ok(Policy::new(codebook, envelope, backbone, neighbours)?.with_gauge(gauge).with_origin(origin))
         }
         other => Err(wrong_kind("a policy", &other)),
     }
@@ -323,6 +328,34 @@ fn take_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Resu
         return Err(broken("weights that are NaN or infinite").at(format!("{name}.{part}")));
     }
     Backbone::from_arrays(architecture, &arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
+}
+
+fn put_gauge(gauge: &Gauge, bundle: &mut Bundle) {
+    let distances: Vec<f32> = gauge.episodes().iter().flat_map(|e| &e.distances).copied().collect();
+    let episodes: Vec<u32> =
+        gauge.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
+    bundle.put("gauge.distances", vec![distances.len()], Array::F32(distances));
+    bundle.put("gauge.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
+}
+
+/// The calibration; `None` in files of before there was one, and of memories that could not be calibrated.
+fn take_gauge(bundle: &Bundle) -> Result<Option<Gauge>> {
+    let Some((_, mut rest)) = bundle.f32s("gauge.distances").remove("") else {
+        return Ok(None);
+    };
+    let mut episodes = Vec::new();
+    for pair in bundle.u32("gauge.episodes")?.chunks_exact(2) {
+        let (number, steps) = (pair[0], pair[1] as usize);
+        if steps > rest.len() {
+            return Err(broken("a calibration whose parts disagree").at("gauge.episodes"));
+        }
+        let later = rest.split_off(steps);
+        episodes.push(Calibrated { number, distances: std::mem::replace(&mut rest, later) });
+    }
+    if !rest.is_empty() {
+        return Err(broken("a calibration whose parts disagree").at("gauge.distances"));
+    }
+    Gauge::new(episodes).map(Some).map_err(|e| e.next(DAMAGED))
 }
 
 /// Refuses a header that names a backbone which is not known here.

@@ -203,3 +203,33 @@ fn what_holds_a_policy_is_read_without_its_network() {
     let checkpoint = checkpoint_to_bytes(&run(Lambda::Auto).checkpoint().unwrap().unwrap());
     assert!(holding_from_bytes(&checkpoint).unwrap_err().to_string().contains("checkpoint"));
 }
+
+#[test]
+fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
+    let policy = run(Lambda::Auto).policy();
+    let gauge = policy.gauge().expect("two episodes");
+    assert_eq!(
+        gauge.episodes().iter().map(|e| (e.number, e.distances.len())).collect::<Vec<_>>(),
+        [(0, 20), (1, 40)]
+    );
+    let bytes = policy_to_bytes(&policy);
+    assert_eq!(policy_from_bytes(&bytes).unwrap().gauge(), Some(gauge));
+    let without = policy_to_bytes(&policy.clone().with_gauge(None));
+    let older = policy_from_bytes(&without).unwrap();
+    assert_eq!((older.gauge(), older.backbone()), (None, policy.backbone()));
+    // One number changed: an order, a length, a number that is none.
+    let at = |value: [u8; 4]| bytes.windows(4).position(|w| w == value).unwrap();
+    let last = gauge.episodes()[0].distances[19];
+    for (at, to) in [
+        (at(last.to_le_bytes()), 0.0_f32.to_le_bytes()),
+        (at(last.to_le_bytes()), f32::NAN.to_le_bytes()),
+        (at(20_u32.to_le_bytes()), 21_u32.to_le_bytes()),
+        (at(20_u32.to_le_bytes()), 0_u32.to_le_bytes()),
+        (at(20_u32.to_le_bytes()), u32::MAX.to_le_bytes()),
+    ] {
+        let mut damaged = bytes.clone();
+        damaged[at..at + 4].copy_from_slice(&to);
+        let message = policy_from_bytes(&damaged).unwrap_err().to_string();
+        assert!(message.contains("gauge") && message.contains("damaged"), "{message}");
+    }
+}

@@ -90,6 +90,8 @@ pub struct Explanation {
     pub pull: f32,
     /// r, the half-width of the box.
     pub radius: f32,
+    /// The share of calibrated states that are nearer to their memories; absent where nothing is calibrated.
+    pub quantile: Option<f32>,
     /// Training steps averaged into a memory's action.
     pub smooth: usize,
     /// Memories averaged into the remembered action.
@@ -179,6 +181,7 @@ impl Policy {
             runner_up: runner_up.map(nearby),
             pull: held.region.pull,
             radius: held.region.radius,
+            quantile: self.gauge.as_ref().map(|gauge| gauge.quantile(held.recalled.distance) as f32),
             smooth: self.codebook.parts().smooth,
             neighbours: self.neighbours,
             samples: self.backbone.draws().then_some(SAMPLES),

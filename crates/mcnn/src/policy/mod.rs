@@ -2,9 +2,11 @@
 //! episode is a [`Session`] on it.
 
 mod explain;
+mod guard;
 
 pub use crate::backbone::Backbone;
 pub use explain::{Ahead, Bucket, Buckets, Chunk, Dimension, Explanation, LIKELIEST, Nearby, SAMPLES};
+pub use guard::{Guard, Guarded, Response};
 
 use crate::{
     act::{Act, Acting, Decision},
@@ -12,6 +14,7 @@ use crate::{
     data::Step,
     envelope::{Envelope, Region},
     error::{Error, Kind, Result},
+    gauge::Gauge,
     memory::{Codebook, Recalled, Scaled},
     seed::Seed,
 };
@@ -23,6 +26,7 @@ pub struct Policy {
     envelope: Envelope,
     backbone: Backbone,
     neighbours: usize,
+    gauge: Option<Gauge>,
     origin: Origin,
 }
 
@@ -85,12 +89,22 @@ impl Policy {
                 .expected(format!("memories with {} actions each", backbone.span().horizon))
                 .found(codebook.horizon().to_string()));
         }
-        Ok(Self { codebook, envelope, backbone, neighbours, origin: Origin::default() })
+        Ok(Self { codebook, envelope, backbone, neighbours, gauge: None, origin: Origin::default() })
     }
 
     /// The same policy with a note of how it was trained.
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The same policy with a calibration of its distances, or with none.
+    pub fn with_gauge(self, gauge: Option<Gauge>) -> Self {
+        Self { gauge, ..self }
+    }
+
+    /// How far is far, where that was calibrated.
+    pub fn gauge(&self) -> Option<&Gauge> {
+        self.gauge.as_ref()
     }
 
     /// How it was trained.
@@ -159,6 +173,8 @@ impl Policy {
             episode: backbone::Episode::new(seed.fork("proposals")),
             queue: vec![0.0; span.executed * self.codebook.n_act()],
             held: None,
+            guard: None,
+            given: Vec::new(),
         }
     }
 }
@@ -174,6 +190,8 @@ pub struct Session<'a> {
     episode: backbone::Episode,
     queue: Vec<f32>,    // [executed, n_act], held actions
     held: Option<Held>, // what held them; `ahead` is that of the action given last
+    guard: Option<Guard>,
+    given: Vec<f32>, // [n_act], under a guard: the last action in a state near enough; empty before there was one
 }
 
 /// What held an action: the memory it is near, and the region around it.
@@ -188,11 +206,19 @@ pub struct Held {
     /// Of a policy that acts ahead: steps since the state that was recalled for. The action is held by the one that followed
     /// the memory by as many steps. 0 for all others.
     pub ahead: usize,
+    /// The share in [0, 1] of calibrated states that are nearer to their memories than the newest observation, where there
+    /// is a calibration ([`Gauge::quantile`]).
+    pub quantile: Option<f32>,
+    /// The newest observation is farther than the guard allows.
+    pub beyond: bool,
+    /// The guard asks for the end of the episode, before this action.
+    pub stop: bool,
 }
 
 impl Session<'_> {
     /// Acts: writes the action (`[n_act]`, within the permissible region) for an observation (`[n_obs]`, the data's
     /// own units) and says what held it. A policy that acts ahead goes on with what it proposed, until that is used up.
+    /// Under a [`Guard`] that is not one to warn, the action of a state beyond is the guard's.
     ///
     /// # Errors
     /// If the observation has numbers that are NaN or infinite.
@@ -210,7 +236,19 @@ impl Session<'_> {
         };
         self.held = Some(held);
         action.copy_from_slice(&self.queue[held.ahead * n_act..][..n_act]);
-        Ok(held)
+        let gauge = self.policy.gauge.as_ref();
+        if gauge.is_none() && self.guard.is_none() {
+            return Ok(held);
+        }
+        // How far is asked of the newest observation, even where an older one was recalled for.
+        let Recalled { memory, distance } = if held.ahead == 0 {
+            held.recalled
+        } else {
+            self.policy.codebook.recall_from(&self.state, self.last)
+        };
+        let quantile = gauge.map(|gauge| gauge.quantile(distance) as f32);
+        let [beyond, stop] = self.watch(memory, distance, action);
+        Ok(Held { quantile, beyond, stop, ..held })
     }
 
     /// Takes note of an observation (`[n_obs]`, the data's own units) without acting on it: one that came before acting
@@ -255,7 +293,15 @@ impl Session<'_> {
         for (k, f) in self.queue.iter_mut().enumerate() {
             *f = hold(k, self.episode.proposal().get(k).copied().unwrap_or(0.0));
         }
-        Held { recalled, source: codebook.source(recalled.memory), region, ahead: 0 }
+        Held {
+            recalled,
+            source: codebook.source(recalled.memory),
+            region,
+            ahead: 0,
+            quantile: None,
+            beyond: false,
+            stop: false,
+        }
     }
 }
 
@@ -295,7 +341,11 @@ impl Acting for Session<'_> {
         Ok(Decision {
             distance: Some(held.recalled.distance),
             weight: Some(held.region.pull),
+            radius: Some(held.region.radius),
             memory: Some(held.recalled.memory),
+            quantile: held.quantile,
+            beyond: held.beyond,
+            stop: held.stop,
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
+    gauge::Gauge,
     memory::{Codebook, kmeans},
     policy::{Backbone, Origin, Policy},
     seed::Seed,
@@ -34,6 +35,7 @@ pub struct Run {
     data: String, // fingerprint
     rows: Rows,
     held_out: Option<Demonstrations>,
+    gauge: Option<Gauge>, // of all episodes: no network has a part in a distance
     order: Order,
     net: Option<Net>, // none while lambda is 0: no proposal counts, so there is nothing to train
     average: Option<Backbone>, // the running mean of the network's weights, where one is kept: it acts
@@ -112,6 +114,7 @@ impl Run {
         let average = (net.is_some() && settings.backbone.kept(1).is_some()).then_some(start);
         let order = Order::new(rows.n, settings.seed.fork("order"));
         let optimiser = optimiser::of(&settings.optimiser, net.as_ref());
+        let gauge = Gauge::leave_one_out(&codebook, data);
         let data = data.fingerprint();
         Ok(Self {
             settings,
@@ -120,6 +123,7 @@ impl Run {
             data,
             rows,
             held_out,
+            gauge,
             order,
             net,
             average,
@@ -308,6 +312,7 @@ impl Run {
         };
         Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbours)
             .expect("a run is checked when it is prepared")
+            .with_gauge(self.gauge.clone())
             .with_origin(origin)
     }
 
@@ -315,6 +320,11 @@ impl Run {
     pub fn held_out(&self) -> Option<HeldOut> {
         let seed = self.settings.seed.fork("held out actions");
         self.held_out.as_ref().map(|data| HeldOut::measure(&self.policy(), data, seed))
+    }
+
+    /// How far is far: the distances of all episodes to memories of other ones; `None` where there is no other one.
+    pub fn gauge(&self) -> Option<&Gauge> {
+        self.gauge.as_ref()
     }
 
     /// What is needed to go on later; `None` where there is nothing to train.

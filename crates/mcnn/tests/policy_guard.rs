@@ -1,0 +1,188 @@
+//! What a guard does, on hand-made memories and a random network; what a gauge tells of every action; and what rollouts
+//! make of both.
+
+use mcnn::{
+    act::{Act, Decision},
+    backbone::Mlp,
+    data::{Scale, Step},
+    envelope::{Activation, Envelope},
+    eval::{Run, collect, rollout},
+    gauge::{Beyond, Calibrated, Gauge},
+    memory::{Codebook, CodebookParts},
+    policy::{Backbone, Guard, Policy, Response},
+    seed::Seed,
+    task::{Environment, Outcome, Spec, Task},
+};
+
+/// Memories at 0, 10 and 20 on a line, in a scale that changes nothing.
+fn policy() -> Policy {
+    let book = Codebook::new(CodebookParts {
+        scale: Scale { mean: vec![0.0], std: vec![1.0] },
+        states: vec![0.0, 10.0, 20.0],
+        actions: vec![-0.5, 0.25, 0.75],
+        following: vec![],
+        sources: (0..3).map(|i| Step { episode: i, step: 0 }).collect(),
+        edges: vec![],
+        smooth: 1,
+        by: "hand".into(),
+        seed: 0,
+        data: String::new(),
+        n_states: 3,
+    })
+    .unwrap();
+    let envelope = Envelope { lambda: 1.0, l: 1.0, activation: Activation::Tanh };
+    Policy::new(book, envelope, Backbone::Mlp(Mlp::random(&[1, 8, 1], Seed(3))), 1).unwrap()
+}
+
+/// Near, far twice, near, far.
+const STATES: [f32; 5] = [0.5, 3.0, 14.0, 9.0, 24.5];
+const FAR: [bool; 5] = [false, true, true, false, true];
+const MEMORY: [f32; 5] = [-0.5, -0.5, 0.25, 0.25, 0.75];
+
+fn decisions(act: &dyn Act, states: &[f32]) -> Vec<(f32, Decision)> {
+    let mut session = act.start(Seed(0));
+    let mut action = [f32::NAN];
+    states
+        .iter()
+        .map(|&s| (session.act(&[s], &mut action).unwrap(), action[0]))
+        .map(|(d, a)| (a, d))
+        .collect()
+}
+
+#[test]
+fn each_response_does_what_it_is_called() {
+    let policy = policy();
+    let free: Vec<f32> = decisions(&policy, &STATES).into_iter().map(|(a, _)| a).collect();
+    // The network, the memory and the last action can be told apart in every state.
+    assert!(free.iter().zip(MEMORY).all(|(a, m)| (a - m).abs() > 0.01), "{free:?}");
+    for (response, expected) in [
+        (Response::Warn, free.clone()),
+        (Response::Hold, vec![free[0], free[0], free[0], free[3], free[3]]),
+        (Response::Memory, vec![free[0], MEMORY[1], MEMORY[2], free[3], MEMORY[4]]),
+        (Response::Stop, vec![free[0], MEMORY[1], MEMORY[2], free[3], MEMORY[4]]),
+    ] {
+        let guarded = policy.guarded(Guard { response, beyond: 2.0 });
+        assert_eq!((guarded.n_obs(), guarded.n_act()), (1, 1));
+        let found = decisions(&guarded, &STATES);
+        assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
+        assert_eq!(found.iter().map(|(_, d)| d.beyond).collect::<Vec<_>>(), FAR);
+        assert!(found.iter().zip(FAR).all(|((_, d), far)| d.stop == (far && response == Response::Stop)));
+        // With nothing to hold yet, and with nothing near ever.
+        let found = decisions(&policy.guarded(Guard { response, beyond: -1.0 }), &STATES);
+        let expected = if response == Response::Warn { free.clone() } else { MEMORY.to_vec() };
+        assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
+        // On the very distance it is not due.
+        assert!(!decisions(&policy.guarded(Guard { response, beyond: 0.5 }), &STATES)[0].1.beyond);
+    }
+}
+
+#[test]
+fn a_distance_that_is_no_number_is_beyond() {
+    let policy = policy();
+    let guarded = policy.guarded(Guard { response: Response::Memory, beyond: f32::MAX });
+    for far in [3e38, -3e38] {
+        let (_, decision) = decisions(&guarded, &[far])[0];
+        assert!(decision.beyond && !(decision.distance.unwrap() <= f32::MAX), "{decision:?}");
+    }
+    let gauge = Gauge::new(vec![Calibrated { number: 0, distances: vec![1.0] }]).unwrap();
+    assert_eq!((gauge.quantile(f32::NAN), gauge.quantile(f32::INFINITY)), (1.0, 1.0));
+}
+
+#[test]
+fn every_action_says_distance_weight_radius_and_quantile() {
+    let distances = vec![0.1, 0.4, 2.0, 3.5];
+    let gauge = Gauge::new(vec![Calibrated { number: 7, distances: distances.clone() }]).unwrap();
+    let plain = policy();
+    assert!(decisions(&plain, &STATES).iter().all(|(_, d)| d.quantile.is_none() && !d.beyond));
+    assert_eq!(plain.explain(&[3.0]).unwrap().quantile, None);
+    let policy = plain.with_gauge(Some(gauge));
+    let nearest = [0.5, 3.0, 4.0, 1.0, 4.5_f32];
+    for ((_, d), distance) in decisions(&policy, &STATES).iter().zip(nearest) {
+        let share = distances.iter().filter(|&&x| x < distance).count() as f32 / 4.0;
+        let weight = (-distance).exp();
+        assert_eq!((d.distance, d.quantile), (Some(distance), Some(share)));
+        assert!((d.weight.unwrap() - weight).abs() < 1e-6 && (d.radius.unwrap() - 1.0 + weight).abs() < 1e-6);
+    }
+    assert_eq!(policy.explain(&[3.0]).unwrap().quantile, Some(0.75));
+    // Guarded at a quantile, what is beyond is what has that quantile.
+    for share in [0.25, 0.5, 0.75, 1.0] {
+        let beyond = policy.gauge().unwrap().threshold(Beyond::States(share)).unwrap().distance;
+        for (_, d) in decisions(&policy.guarded(Guard { response: Response::Warn, beyond }), &STATES) {
+            assert_eq!(d.beyond, f64::from(d.quantile.unwrap()) >= share, "{share} {d:?}");
+        }
+    }
+}
+
+/// The states above, one after the other; episode seed 7 begins with a far one.
+struct Line(Spec);
+
+struct Walk {
+    seed: u64,
+    t: usize,
+}
+
+impl Task for Line {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    fn start(&self) -> mcnn::Result<Box<dyn Environment>> {
+        Ok(Box::new(Walk { seed: 0, t: 0 }))
+    }
+}
+
+impl Environment for Walk {
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> mcnn::Result<()> {
+        (self.seed, self.t) = (seed, 0);
+        observation[0] = if seed == 7 { 90.0 } else { STATES[0] };
+        Ok(())
+    }
+    fn step(&mut self, _: &[f32], observation: &mut [f32]) -> mcnn::Result<Outcome> {
+        self.t += 1;
+        observation[0] = STATES[self.t % 5];
+        let success = Some(self.t >= 3);
+        Ok(Outcome { reward: 1.0, done: false, success, goal: true, parts: 0 })
+    }
+}
+
+#[test]
+fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
+    let spec =
+        Spec { name: "line".into(), n_obs: 1, n_act: 1, horizon: 5, reference: None, parts: Vec::new() };
+    let (task, policy) = (Line(spec), policy());
+    for (threads, lanes) in [(1, 1), (2, 3)] {
+        let run = Run { episodes: 4, first_seed: 5, threads, lanes, trace: true };
+        let go = |response| {
+            let guarded = policy.guarded(Guard { response, beyond: 2.0 });
+            rollout(&guarded, &task, &run, &|_| ()).unwrap()
+        };
+        let warned = go(Response::Warn);
+        for e in &warned {
+            let seven = e.seed == 7;
+            assert_eq!((e.length, e.stopped, e.success), (5, false, Some(true)));
+            assert_eq!((e.beyond, e.first_beyond), if seven { (4, Some(0)) } else { (3, Some(1)) });
+            let said = e.trace.as_ref().unwrap().decisions.iter().filter(|d| d.beyond).count();
+            assert_eq!(said, e.beyond);
+        }
+        for e in go(Response::Stop) {
+            let steps = usize::from(e.seed != 7);
+            // The action of the state beyond is never taken.
+            assert_eq!((e.length, e.ret, e.latencies.len()), (steps, steps as f64, steps));
+            assert_eq!((e.stopped, e.error.is_none(), e.beyond), (true, true, 0));
+            assert_eq!(e.first_beyond, Some(steps));
+            assert_eq!(e.success, (steps == 1).then_some(false));
+        }
+        let summary = mcnn::eval::Summary::new("x", task.spec(), &go(Response::Stop), Seed(0));
+        let success = summary.success.unwrap();
+        assert_eq!((success.share, success.high < 0.8), (0.0, true), "all four count, none has succeeded");
+        let guarded = policy.guarded(Guard { response: Response::Stop, beyond: 2.0 });
+        let collected = collect(&guarded, &task, &run, &|_| true).unwrap();
+        assert_eq!((collected.ends, collected.failed.len()), (vec![1, 2, 3], 1));
+    }
+    let unguarded = rollout(
+        &policy,
+        &task,
+        &Run { episodes: 1, first_seed: 7, threads: 1, lanes: 1, trace: false },
+        &|_| (),
+    );
+    assert_eq!(unguarded.unwrap()[0].first_beyond, None);
+}
