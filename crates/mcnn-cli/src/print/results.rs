@@ -54,13 +54,13 @@ pub fn evaluated(e: &Evaluated) -> String {
 }
 
 fn watched(out: &mut String, w: &Watched, episodes: usize) {
-    let (what, chance) = match w.of {
-        "episodes" => ("the farthest that each goes", "a new episode like them ever is"),
-        _ => ("their states", "a state of a new episode like them is"),
+    let (what, new) = match w.of {
+        "episodes" => ("the farthest points", "a new one ever is so far"),
+        _ => ("the states", "a random state of a new one is so far"),
     };
     line!(
         out,
-        "  guard      {} beyond distance {:.3}: {} of {what}, in {} calibration episodes; {chance} with a chance of at most {:.3}",
+        "  guard      {} beyond distance {:.3}, where {} of {what} of {} calibration episodes are nearer; {new} with a chance of at most {:.3}",
         match w.response {
             Response::Warn => "warns",
             Response::Hold => "holds the last action",

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# How early the distance to memory warns of failure, against an ensemble's variance: docs/gauge.md. Some minutes.
+#   bench/early_warning.sh drive FOLDER            the built-in task
+#   bench/early_warning.sh pen FOLDER DATA.hdf5    needs python/get_mujoco.sh
+set -euo pipefail
+task=$1 folder=$2
+cd "$(dirname "$0")/.."
+mkdir -p "$folder"
+features=()
+[ "$task" = drive ] || features=(--features adroit)
+cargo build --locked --release -p mcnn-cli --example early_warning --bin mcnn "${features[@]}"
+mcnn=${CARGO_TARGET_DIR:-target}/release/mcnn
+warning=${CARGO_TARGET_DIR:-target}/release/examples/early_warning
+if [ "$task" = drive ]; then
+    data=$folder/drive.npz
+    "$mcnn" make drive --episodes 5 --noise 0.1 -o "$data" --force
+    choose=(--fraction 0.1)
+else
+    data=$3
+    choose=(--by all --smooth 10)
+fi
+"$mcnn" learn "$data" "${choose[@]}" -o "$folder/memories.safetensors" --force
+train() { "$mcnn" train "$data" "$folder/memories.safetensors" --steps 6000 --check-on 0 --force "$@" >/dev/null; }
+train -o "$folder/mcnn.safetensors"
+for seed in 1 2 3 4 5 6; do train --lambda inf --seed "$seed" -o "$folder/clone$seed.safetensors"; done
+ensemble=("$folder"/clone[1-5].safetensors)
+for acting in mcnn clone6; do
+    "$warning" "$task" 300 "$folder/$acting.safetensors" "${ensemble[@]}"
+done
