@@ -79,9 +79,6 @@ impl Studio {
             for step in 0..spec.horizon {
                 let place = || format!("task {}, episode seed {seed}, step {step}", spec.name);
                 let decision = acting.act(&observation, &mut action).map_err(|e| e.within(place()))?;
-                if decision.stop {
-                    break;
-                }
                 let caption = Caption {
                     step,
                     distance: decision.distance,
@@ -93,8 +90,11 @@ impl Studio {
                     note: format!("seed {seed}  return {ret:.1}"),
                 };
                 self.film.note(&caption);
-                if step.is_multiple_of(every) {
+                if step.is_multiple_of(every) || decision.stop {
                     self.film.add(&environment.picture()?, &caption)?;
+                }
+                if decision.stop {
+                    break; // before the action, as in the evaluation
                 }
                 progress.at((i * spec.horizon + step) as u64, &format!("return {ret:.1}"));
                 let outcome = environment.step(&action, &mut observation)?;

@@ -1,0 +1,110 @@
+//! `mcnn eval --guard`: what is reported, against episodes without one.
+
+mod common;
+use common::Bench;
+use serde_json::Value;
+
+fn n(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("a number: {value}"))
+}
+
+#[test]
+fn a_warning_changes_nothing_and_stopping_ends_what_was_warned_of() {
+    let bench = Bench::with_policy();
+    let line = "eval p.safetensors --task drive --episodes 12";
+    let free = bench.json(line);
+    assert!(free["guard"].is_null());
+    let warned = bench.json(&format!("{line} --guard warn --beyond 0.9"));
+    assert_eq!(free["returns"], warned["returns"]);
+    let w = &warned["guard"];
+    assert_eq!((w["response"].as_str(), w["of"].as_str()), (Some("warn"), Some("states")));
+    let [taken, beyond] = [&w["steps"][0], &w["steps"][1]].map(n);
+    assert!(beyond > 0.0 && beyond < taken);
+    let ever = (n(&w["ever"]["share"]) * 12.0).round();
+    assert!(ever > 0.0 && n(&w["stopped"]) == 0.0);
+    let stopped = bench.json(&format!("{line} --guard stop --beyond 0.9"));
+    let s = &stopped["guard"];
+    assert_eq!((n(&s["stopped"]), &s["first"], &s["distance"]), (ever, &w["first"], &w["distance"]));
+    // Episodes that were never beyond are as they were; the others are shorter.
+    let pairs = || free["returns"].as_array().unwrap().iter().zip(stopped["returns"].as_array().unwrap());
+    assert_eq!(pairs().filter(|(a, b)| a == b).count() as f64, 12.0 - ever);
+    for response in ["hold", "memory"] {
+        let other = bench.json(&format!("{line} --guard {response} --beyond 0.9"));
+        assert_ne!(other["returns"], free["returns"], "{response}");
+        assert_eq!(n(&other["guard"]["stopped"]), 0.0);
+    }
+}
+
+#[test]
+fn the_threshold_is_that_of_the_calibration() {
+    let bench = Bench::with_policy();
+    let trained = bench.json("train drive.npz m.safetensors -o q.safetensors --hidden 8 --steps 5");
+    let line = "eval q.safetensors --task drive --episodes 2 --guard warn";
+    let at = |options: &str| bench.json(&format!("{line} {options}"))["guard"].clone();
+    assert_eq!(at("--beyond 0.5")["distance"], trained["gauge"]["median"]);
+    assert_eq!(at("--beyond 0.95")["distance"], trained["gauge"]["p95"]);
+    // Four laps: beyond all of them goes one of five.
+    for of in ["states", "episodes"] {
+        let all = at(&format!("--beyond 1 --of {of}"));
+        assert_eq!((&all["distance"], n(&all["calibrated"])), (&trained["gauge"]["farthest"], 4.0));
+        assert!((n(&all["chance"]) - 0.2).abs() < 1e-9);
+    }
+    bench.ok("make drive --episodes 9 --seed 70 -o other.npz");
+    let other = at("--beyond 1 --calibrate other.npz");
+    assert_eq!(n(&other["calibrated"]), 9.0);
+    let set = &bench.json("certify q.safetensors --states other.npz --horizon 9")["sets"][0];
+    assert_eq!(other["distance"], set["d_i"]);
+    let text = bench.ok(&format!("{line} --beyond 0.9 --of episodes"));
+    for part in
+        ["warns beyond distance", "0.9 of the farthest points of 4 calibration episodes", "at most 0.2"]
+    {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    let text = bench.ok("explain q.safetensors --in drive.npz --at 1:30");
+    assert!(text.contains("% of the states of calibration episodes"), "{text}");
+}
+
+#[test]
+fn a_film_under_a_guard_ends_where_the_guard_says() {
+    let bench = Bench::with_policy();
+    let line = "eval p.safetensors --task drive --episodes 3 --guard stop --beyond 0.9 --video f.gif --video-every 1";
+    let report = bench.json(&format!("{line} --video-episodes 3"));
+    let returns: Vec<&Value> =
+        report["film"]["episodes"].as_array().unwrap().iter().map(|e| &e["return"]).collect();
+    assert_eq!(returns, report["returns"].as_array().unwrap().iter().collect::<Vec<_>>());
+    assert!(n(&report["guard"]["stopped"]) > 0.0);
+}
+
+#[test]
+fn guards_that_cannot_be_set() {
+    let bench = Bench::with_policy();
+    bench.ok("make drive --episodes 1 -o one.npz");
+    bench.ok("learn one.npz --count 20 -o onem.safetensors");
+    bench.ok("train one.npz onem.safetensors -o onep.safetensors --hidden 8 --steps 5 --check-on 0");
+    let line = "--task drive --episodes 1";
+    for (what, expected) in [
+        (format!("eval p.safetensors {line} --guard fly"), "warn, hold, memory or stop"),
+        (format!("eval p.safetensors {line} --beyond 0.9"), "--guard"),
+        (format!("eval p.safetensors {line} --guard warn --beyond 0"), "above 0 and at most 1"),
+        (format!("eval p.safetensors {line} --guard warn --beyond nan"), "above 0 and at most 1"),
+        (format!("eval p.safetensors {line} --guard warn --of steps"), "states, episodes"),
+        (
+            format!("eval p.safetensors {line} --guard warn --calibrate drive.npz"),
+            "chosen from these very data",
+        ),
+        (format!("eval onep.safetensors {line} --guard warn"), "no calibration"),
+    ] {
+        let message = bench.refused(&what);
+        assert!(message.contains(expected), "mcnn {what}: {expected:?} is not in\n{message}");
+    }
+    // But other episodes calibrate it.
+    bench.ok(&format!("eval onep.safetensors {line} --guard warn --calibrate drive.npz"));
+    if let Some(shared) = common::shared("guards_that_cannot_be_set") {
+        let (door, expert) = (shared.join("door-human-v1.hdf5"), shared.join("experts/pen.npz"));
+        let message =
+            bench.refused(&format!("eval p.safetensors {line} --guard warn --calibrate {}", door.display()));
+        assert!(message.contains("other widths"), "{message}");
+        let message = bench.refused(&format!("eval {} {line} --guard warn", expert.display()));
+        assert!(message.contains("no memories"), "{message}");
+    }
+}
