@@ -43,6 +43,8 @@ pub struct Certified {
     pub region: Region,
     /// The widest that a permissible region is anywhere: 2 L (0 where lambda is 0).
     pub width_anywhere: f32,
+    /// Actions that each memory holds; above 1, of a policy that acts ahead.
+    pub ahead: usize,
     pub curve: Option<Vec<Point>>,
     pub at_most: Option<f64>,
     /// Whether the bound of some set is above `at_most`.
@@ -153,7 +155,8 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         listed.extend_from_slice(visited.states());
     }
     let region = region(&codebook, &bound, &listed);
-    let curve = args.curve.then(|| curve(own.as_ref(), &bound)).transpose()?;
+    let ignore = codebook.parts().scale.ignored();
+    let curve = args.curve.then(|| curve(own.as_ref(), ignore, &bound)).transpose()?;
     if let (Some(path), Some(curve)) = (&args.plot, &curve) {
         atomic::write(path, plot::curve::svg(curve, args.horizon as f64).as_bytes())?;
     }
@@ -172,6 +175,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         sets,
         region,
         width_anywhere: bound.width(f32::INFINITY),
+        ahead: codebook.horizon(),
         curve,
         at_most: args.at_most,
         exceeded,
@@ -300,7 +304,7 @@ const SHARES: [f64; 7] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
 /// d_I over the data, for growing codebooks chosen from it. With one seed, `random` and `kcenter` choose a beginning of
 /// one order, so that theirs are nested; the gas learns anew.
-fn curve(own: Option<&Demonstrations>, bound: &Bound) -> Result<Vec<Point>> {
+fn curve(own: Option<&Demonstrations>, ignore: Vec<usize>, bound: &Bound) -> Result<Vec<Point>> {
     let Some(data) = own else {
         return Err(Error::new(Kind::Mismatch, "a curve needs the data the memories were learned from")
             .at("--curve")
@@ -313,11 +317,9 @@ fn curve(own: Option<&Demonstrations>, bound: &Bound) -> Result<Vec<Point>> {
     for (by, nested) in [(By::Gas, false), (By::Random, true), (By::Kcenter, true)] {
         let ways = counts.iter().map(|&count| (by, Amount::Count(count)));
         for (way, amount) in ways.chain([(By::All, Amount::Fraction(1.0))]) {
-            let learned = match learn(data, &LearnSettings { by: way, amount, ..Default::default() }) {
-                Ok(learned) => learned,
-                // More than there are distinct states: the last point has those.
-                Err(_) => continue,
-            };
+            let settings = LearnSettings { by: way, amount, ignore: ignore.clone(), ..Default::default() };
+            // More than there are distinct states is refused: the last point has those.
+            let Ok(learned) = learn(data, &settings) else { continue };
             let elsewhere = isolation_elsewhere(&learned.codebook, data);
             points.push(Point {
                 by,

@@ -93,6 +93,13 @@ pub fn certified(c: &Certified) -> String {
         bound(&Promise { d_i: r.cover.upper, bound: r.bound, vacuous: r.vacuous, width: r.width })
     );
     line!(out, "  For every state whatever: permissible regions are at most {} wide", c.width_anywhere);
+    if c.ahead > 1 {
+        line!(
+            out,
+            "  These memories hold {} actions each: a policy that acts ahead is held by the distance of the state it proposed in, and for the states in between none of this is said",
+            c.ahead
+        );
+    }
     premise(&mut out, c);
     if let Some(points) = &c.curve {
         curve(&mut out, points);
