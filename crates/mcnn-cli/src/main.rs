@@ -15,6 +15,7 @@ mod run_folder;
 mod sweep;
 mod tasks;
 mod tensorboard;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Compare(args) => commands::compare::run(&args),
         Verb::Explain(args) => commands::explain::run(&args),
         Verb::Certify(args) => commands::certify::run(&args),
+        Verb::Memory(args) => commands::memory::run(&args),
         Verb::Sweep(args) => commands::sweep::run(&args),
         Verb::Table(args) => commands::table::run(&args),
     };

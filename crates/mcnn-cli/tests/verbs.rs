@@ -18,7 +18,8 @@ fn has(value: &Value, expected: &[&str]) {
 fn nothing_prints_the_tour_and_every_verb_has_help() {
     let bench = Bench::new();
     let tour = bench.ok("");
-    let verbs = "demo make inspect learn train eval compare explain certify collect replay sweep table";
+    let verbs =
+        "demo make inspect learn train eval compare explain certify memory collect replay sweep table";
     for verb in verbs.split(' ') {
         assert!(tour.contains(&format!("mcnn {verb}")), "{verb}");
         assert!(bench.ok(&format!("{verb} --help")).contains("Usage"));
@@ -201,6 +202,10 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "compare p.safetensors q.safetensors --task drive --episodes 2",
         "explain p.safetensors --in drive.npz --at 0:5",
         "certify p.safetensors --states drive.npz --horizon 9",
+        "memory add p.safetensors drive.npz --steps 3..9",
+        "memory drop p.safetensors --memories 0",
+        "memory list p.safetensors",
+        "memory move p.safetensors",
         "collect --task drive --episodes 2 -o c.hdf5",
         "replay c.hdf5 --task drive --episode 0 --video c.gif --video-every 100",
         "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",
@@ -210,6 +215,8 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         let value = bench.json(line);
         let mut found: Vec<String> = keys(&value).into_iter().map(String::from).collect();
         found.sort();
-        assert_eq!(found, documented(line.split(' ').next().unwrap()), "mcnn {line} --json");
+        let words = if line.starts_with("memory") { 2 } else { 1 };
+        let verb = line.split(' ').take(words).collect::<Vec<_>>().join(" ");
+        assert_eq!(found, documented(&verb), "mcnn {line} --json");
     }
 }

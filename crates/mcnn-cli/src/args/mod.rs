@@ -2,11 +2,13 @@
 
 mod bet;
 mod learning;
+mod memory;
 mod running;
 mod unet;
 mod trust;
 
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
+pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
 pub use running::{
     COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
     Video,
@@ -53,6 +55,8 @@ pub enum Verb {
     Explain(ExplainArgs),
     /// What memories promise, without the network.
     Certify(CertifyArgs),
+    /// Look at a trained policy's memories, and change them.
+    Memory(MemoryArgs),
     /// Make every run of a plan: memories, training, evaluation.
     Sweep(SweepArgs),
     /// The results of a sweep as a table and a picture.

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod inspect;
 pub mod learn;
 pub mod make;
+pub mod memory;
 pub mod replay;
 pub mod sweep;
 pub mod table;

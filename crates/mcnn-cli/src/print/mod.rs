@@ -9,12 +9,14 @@ macro_rules! line {
 
 mod certify;
 mod data;
+mod memory;
 mod policy;
 mod results;
 mod sweep;
 
 pub use certify::certified;
 pub use data::{inspection, learnt, made, recorded, replayed};
+pub use memory::{edited, listed};
 pub use policy::{explained, trained};
 pub use results::{compared, demonstrated, evaluated};
 pub use sweep::{swept, table};
@@ -36,6 +38,7 @@ pub fn tour() -> String {
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
   mcnn certify p.safetensors --states drive.npz --horizon 500
                                                         what the memories promise, without the network
+  mcnn memory add p.safetensors fix.npz                 correct it by a demonstration, without training
   mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
   mcnn replay more.hdf5 --episode 0 --video out.gif     see a recorded episode
   mcnn sweep plan.toml                                  every combination of settings, many seeds

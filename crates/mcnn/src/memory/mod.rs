@@ -3,6 +3,8 @@
 
 mod choose;
 mod codebook;
+mod disagree;
+mod edit;
 mod following;
 mod gas;
 mod kmeans;
@@ -11,6 +13,8 @@ mod recall;
 
 pub use choose::By;
 pub use codebook::{Codebook, CodebookParts};
+pub use disagree::Disagreement;
+pub use edit::Added;
 pub use gas::{Gas, GasSettings};
 pub use kmeans::kmeans;
 pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};

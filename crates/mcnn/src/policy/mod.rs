@@ -3,10 +3,14 @@
 
 mod explain;
 mod guard;
+mod live;
 
 pub use crate::backbone::Backbone;
 pub use explain::{Ahead, Bucket, Buckets, Chunk, Dimension, Explanation, LIKELIEST, Nearby, SAMPLES};
 pub use guard::{Guard, Guarded, Response};
+pub use live::Live;
+
+use std::{ops::Deref, sync::Arc};
 
 use crate::{
     act::{Act, Acting, Decision},
@@ -39,6 +43,9 @@ pub struct Origin {
     pub settings: serde_json::Value,
     /// Source numbers of the episodes the network has not seen.
     pub held_out: Vec<u32>,
+    /// What was done to the memories since, in order. (Files of before that was possible have none.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<String>,
 }
 
 impl Policy {
@@ -95,6 +102,15 @@ impl Policy {
     /// The same policy with a note of how it was trained.
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The same policy with other memories: the network has not learned to be held by them, but they hold it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_codebook(self, codebook: Codebook) -> Result<Self> {
+        let Self { envelope, backbone, neighbours, gauge, origin, .. } = self;
+        Ok(Self::new(codebook, envelope, backbone, neighbours)?.with_gauge(gauge).with_origin(origin))
     }
 
     /// The same policy with a calibration of its distances, or with none.
@@ -164,18 +180,7 @@ impl Policy {
 
     /// Starts an episode. `seed` decides whatever is random in acting.
     pub fn session_of(&self, seed: Seed) -> Session<'_> {
-        let span = self.backbone.span();
-        Session {
-            policy: self,
-            state: self.codebook.scaled_buffer(),
-            remembered: vec![0.0; span.horizon * self.codebook.n_act()],
-            last: 0,
-            episode: backbone::Episode::new(seed.fork("proposals")),
-            queue: vec![0.0; span.executed * self.codebook.n_act()],
-            held: None,
-            guard: None,
-            given: Vec::new(),
-        }
+        Session::of(Version::Borrowed(self), seed)
     }
 }
 
@@ -183,7 +188,7 @@ impl Policy {
 /// ahead, from the second proposal on).
 #[derive(Debug)]
 pub struct Session<'a> {
-    policy: &'a Policy,
+    policy: Version<'a>,
     state: Scaled,        // the newest observation
     remembered: Vec<f32>, // [horizon, n_act], the memory's action and those that followed it
     last: usize,          // the last memory recalled: where the next search begins
@@ -192,6 +197,24 @@ pub struct Session<'a> {
     held: Option<Held>, // what held them; `ahead` is that of the action given last
     guard: Option<Guard>,
     given: Vec<f32>, // [n_act], under a guard: the last action in a state near enough; empty before there was one
+}
+
+/// The policy of an episode: one that outlives it, or one that is shared and can be exchanged.
+#[derive(Debug)]
+enum Version<'a> {
+    Borrowed(&'a Policy),
+    Shared(Arc<Policy>),
+}
+
+impl Deref for Version<'_> {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        match self {
+            Version::Borrowed(policy) => policy,
+            Version::Shared(policy) => policy,
+        }
+    }
 }
 
 /// What held an action: the memory it is near, and the region around it.
@@ -215,7 +238,23 @@ pub struct Held {
     pub stop: bool,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn of(policy: Version<'a>, seed: Seed) -> Self {
+        let span = policy.backbone.span();
+        let n_act = policy.codebook.n_act();
+        Session {
+            state: policy.codebook.scaled_buffer(),
+            remembered: vec![0.0; span.horizon * n_act],
+            last: 0,
+            episode: backbone::Episode::new(seed.fork("proposals")),
+            queue: vec![0.0; span.executed * n_act],
+            held: None,
+            guard: None,
+            given: Vec::new(),
+            policy,
+        }
+    }
+
     /// Acts: writes the action (`[n_act]`, within the permissible region) for an observation (`[n_obs]`, the data's
     /// own units) and says what held it. A policy that acts ahead goes on with what it proposed, until that is used up.
     /// Under a [`Guard`] that is not one to warn, the action of a state beyond is the guard's.
@@ -260,7 +299,7 @@ impl Session<'_> {
     /// # Panics
     /// If its width is wrong.
     pub fn see(&mut self, observation: &[f32]) -> Result<()> {
-        let Policy { codebook, backbone, .. } = self.policy;
+        let Policy { codebook, backbone, .. } = &*self.policy;
         assert_eq!(observation.len(), codebook.n_obs(), "an observation of another width than the policy's");
         if let Some(k) = observation.iter().position(|v| !v.is_finite()) {
             return Err(Error::new(Kind::Data, "an observation that cannot be acted on")
@@ -275,7 +314,7 @@ impl Session<'_> {
 
     /// Fills the queue with what is held of a proposal for the newest observation.
     fn propose(&mut self) -> Held {
-        let Policy { codebook, envelope, backbone, neighbours, .. } = self.policy;
+        let Policy { codebook, envelope, backbone, neighbours, .. } = &*self.policy;
         let recalled = if *neighbours == 1 {
             let recalled = codebook.recall_from(&self.state, self.last);
             self.last = recalled.memory;

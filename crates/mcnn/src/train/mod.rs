@@ -309,6 +309,7 @@ impl Run {
             steps: self.step,
             settings: serde_json::to_value(&self.settings).expect("settings are plain values"),
             held_out: self.held_out.iter().flat_map(|h| (0..h.n_episodes()).map(|k| h.number(k))).collect(),
+            edits: Vec::new(),
         };
         Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbours)
             .expect("a run is checked when it is prepared")
