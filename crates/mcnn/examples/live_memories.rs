@@ -1,0 +1,173 @@
+//! What a correction of a trained policy's memories is worth on `drive`, and how well wrong memories are found by their
+//! neighbours. docs/memories.md says how it is measured and what came of it.
+//!
+//!     live_memories [DATA...]     real demonstrations to look for wrong steps in, too
+
+use mcnn::{
+    Result,
+    act::Act,
+    data::{self, ActionRange, Demonstrations, Parts},
+    eval::{Episode, Run, collect, rollout, stats::wilson},
+    expert::{Noise, Noisy},
+    memory::{By, Codebook, LearnSettings, learn},
+    policy::Policy,
+    seed::{Rng, Seed},
+    task::drive::{Drive, Expert, N_ACT, N_OBS},
+    train::{self, TrainSettings},
+};
+
+fn main() -> Result<()> {
+    corrections()?;
+    println!("\n| data | fault | precision | recall | called |\n|---|---|---|---|---|");
+    wrong_steps("drive, noise 0.1", &laps(5, 0, 0.1)?)?;
+    wrong_steps("drive, no noise", &laps(5, 0, 0.0)?)?;
+    for path in std::env::args().skip(1) {
+        let data = data::read(path.as_ref(), &Default::default())?;
+        let name = std::path::Path::new(&path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        wrong_steps(&name, &data)?;
+    }
+    Ok(())
+}
+
+fn laps(episodes: usize, first_seed: u64, noise: f64) -> Result<Demonstrations> {
+    let expert = Noisy::new(Expert, Noise::Correlated { std: noise, kept: 0.5 }, None)?;
+    let run = Run { episodes, first_seed, threads: 1, lanes: 1, trace: false };
+    let all = collect(&expert, &Drive::new(), &run, &|_| true)?;
+    let parts = Parts {
+        n_obs: N_OBS,
+        n_act: N_ACT,
+        states: all.states,
+        actions: all.actions,
+        rewards: Some(all.rewards),
+        ends: all.ends,
+    };
+    Demonstrations::new(parts, ActionRange::Refuse)
+}
+
+fn drive(act: &dyn Act, seed: u64, episodes: usize) -> Result<Vec<Episode>> {
+    let run = Run { episodes, first_seed: seed, threads: 2, lanes: 1, trace: false };
+    rollout(act, &Drive::new(), &run, &|_| ())
+}
+
+/// How often something held, of how many.
+#[derive(Default, Clone, Copy)]
+struct Tally(usize, usize);
+
+impl Tally {
+    fn add(&mut self, held: bool) {
+        self.0 += usize::from(held);
+        self.1 += 1;
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [low, high] = wilson(self.0, self.1);
+        let share = 100.0 * self.0 as f64 / self.1 as f64;
+        write!(f, "{} of {} ({share:.0} %, {:.0} to {:.0})", self.0, self.1, 100.0 * low, 100.0 * high)
+    }
+}
+
+fn corrections() -> Result<()> {
+    const ROADS: u64 = 3000;
+    println!(
+        "| policy | change | memories added | past the place | success | other roads still driven |\n|---|---|---|---|---|---|"
+    );
+    let mut totals = [[Tally::default(); 3]; 2];
+    for seed in 0..3 {
+        let data = laps(5, 0, 0.1)?;
+        let settings = TrainSettings { steps: 6000, check_on: 0.0, seed: Seed(seed), ..Default::default() };
+        let mut run = train::Run::new(&data, learn(&data, &LearnSettings::default())?.codebook, settings)?;
+        while run.step().is_some() {}
+        let policy = run.policy();
+        let before = drive(&policy, ROADS, 60)?;
+        let good: Vec<u64> = before.iter().filter(|e| e.success == Some(true)).map(|e| e.seed).collect();
+        let (mut tallies, mut sizes) = ([[Tally::default(); 3]; 2], [Vec::new(), Vec::new()]);
+        for failed in before.iter().filter(|e| e.success != Some(true)) {
+            let lap = laps(1, failed.seed, 0.0)?;
+            for (k, whole) in [false, true].into_iter().enumerate() {
+                let steps = section(&lap, failed.ret, whole);
+                sizes[k].push(steps.len() as f64);
+                let changed = changed(&policy, &lap, &steps)?;
+                let again = &drive(&changed, failed.seed, 1)?[0];
+                tallies[k][0].add(again.success == Some(true) || again.ret > failed.ret + 30.0);
+                tallies[k][1].add(again.success == Some(true));
+                let start = failed.seed as usize % good.len().max(1);
+                for other in good.iter().cycle().skip(start).take(5.min(good.len())) {
+                    tallies[k][2].add(drive(&changed, *other, 1)?[0].success == Some(true));
+                }
+            }
+        }
+        for (k, change) in ["60 m", "the lap"].into_iter().enumerate() {
+            let [past, success, others] = tallies[k];
+            let size = mcnn::eval::stats::mean(&sizes[k]);
+            println!("| {seed} | {change} | {size:.0} | {past} | {success} | {others} |");
+            for (total, tally) in totals[k].iter_mut().zip(tallies[k]) {
+                *total = Tally(total.0 + tally.0, total.1 + tally.1);
+            }
+        }
+    }
+    for (k, change) in ["60 m", "the lap"].into_iter().enumerate() {
+        let [past, success, others] = totals[k];
+        println!("| all | {change} | | {past} | {success} | {others} |");
+    }
+    Ok(())
+}
+
+/// The steps of a lap from 40 m before to 20 m after a place, or all of them. A reward is the progress of a step.
+fn section(lap: &Demonstrations, place: f64, whole: bool) -> Vec<usize> {
+    let mut along = 0.0;
+    let rewards = lap.rewards().expect("laps have rewards");
+    (0..lap.n_steps())
+        .filter(|&i| {
+            along += f64::from(rewards[i]);
+            whole || (place - 40.0..place + 20.0).contains(&along)
+        })
+        .collect()
+}
+
+fn changed(policy: &Policy, lap: &Demonstrations, steps: &[usize]) -> Result<Policy> {
+    let (codebook, _) = policy.codebook().with(lap, steps)?;
+    policy.clone().with_codebook(codebook)
+}
+
+/// A fault put into a step's action.
+type Fault = fn(&Demonstrations, &mut [f32], &mut Rng);
+
+const FAULTS: [(&str, Fault); 3] = [
+    ("random action", |_, action, rng| action.iter_mut().for_each(|a| *a = rng.between(-1.0, 1.0) as f32)),
+    ("action of another step", |data, action, rng| {
+        action.copy_from_slice(data.action(rng.below(data.n_steps())));
+    }),
+    ("first number turned", |_, action, _| action[0] = -action[0]),
+];
+
+fn wrong_steps(name: &str, data: &Demonstrations) -> Result<()> {
+    for (what, fault) in FAULTS {
+        let (mut right, mut called, mut wrong) = (0, 0, 0);
+        for draw in 0..10 {
+            let mut rng = Seed(draw).fork("wrong").rng();
+            let faulty: Vec<usize> =
+                rng.permutation(data.n_steps()).into_iter().take(data.n_steps() / 20).collect();
+            let mut parts = Parts::from(data.clone());
+            for &i in &faulty {
+                fault(data, &mut parts.actions[i * data.n_act()..][..data.n_act()], &mut rng);
+            }
+            let steps = Demonstrations::new(parts, ActionRange::Refuse)?;
+            let settings = LearnSettings { by: By::All, ..Default::default() };
+            let book = learn(&steps, &settings)?.codebook;
+            let found: Vec<usize> = book
+                .disagreements()
+                .into_iter()
+                .filter(|d| d.score > Codebook::DISAGREES)
+                .filter_map(|d| steps.find(book.source(d.memory)))
+                .collect();
+            right += found.iter().filter(|i| faulty.contains(i)).count();
+            called += found.len();
+            wrong += faulty.len();
+        }
+        let share = |of: usize| right as f64 / of.max(1) as f64;
+        println!("| {name} | {what} | {:.2} | {:.2} | {called} of {wrong} |", share(called), share(wrong));
+    }
+    Ok(())
+}
