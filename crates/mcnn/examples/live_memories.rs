@@ -68,12 +68,16 @@ impl std::fmt::Display for Tally {
     }
 }
 
+/// What is added: its name, and from how far before to how far after the place, in metres.
+const CHANGES: [(&str, [f64; 2]); 3] =
+    [("60 m", [40.0, 20.0]), ("140 m", [100.0, 40.0]), ("the lap", [f64::INFINITY; 2])];
+
 fn corrections() -> Result<()> {
     const ROADS: u64 = 3000;
     println!(
         "| policy | change | memories added | past the place | success | other roads still driven |\n|---|---|---|---|---|---|"
     );
-    let mut totals = [[Tally::default(); 3]; 2];
+    let mut totals = [[Tally::default(); 3]; CHANGES.len()];
     for seed in 0..3 {
         let data = laps(5, 0, 0.1)?;
         let settings = TrainSettings { steps: 6000, check_on: 0.0, seed: Seed(seed), ..Default::default() };
@@ -82,11 +86,12 @@ fn corrections() -> Result<()> {
         let policy = run.policy();
         let before = drive(&policy, ROADS, 60)?;
         let good: Vec<u64> = before.iter().filter(|e| e.success == Some(true)).map(|e| e.seed).collect();
-        let (mut tallies, mut sizes) = ([[Tally::default(); 3]; 2], [Vec::new(), Vec::new()]);
+        let mut tallies = [[Tally::default(); 3]; CHANGES.len()];
+        let mut sizes: [Vec<f64>; CHANGES.len()] = Default::default();
         for failed in before.iter().filter(|e| e.success != Some(true)) {
             let lap = laps(1, failed.seed, 0.0)?;
-            for (k, whole) in [false, true].into_iter().enumerate() {
-                let steps = section(&lap, failed.ret, whole);
+            for (k, (_, reach)) in CHANGES.into_iter().enumerate() {
+                let steps = section(&lap, failed.ret, reach);
                 sizes[k].push(steps.len() as f64);
                 let changed = changed(&policy, &lap, &steps)?;
                 let again = &drive(&changed, failed.seed, 1)?[0];
@@ -98,7 +103,7 @@ fn corrections() -> Result<()> {
                 }
             }
         }
-        for (k, change) in ["60 m", "the lap"].into_iter().enumerate() {
+        for (k, (change, _)) in CHANGES.into_iter().enumerate() {
             let [past, success, others] = tallies[k];
             let size = mcnn::eval::stats::mean(&sizes[k]);
             println!("| {seed} | {change} | {size:.0} | {past} | {success} | {others} |");
@@ -107,21 +112,21 @@ fn corrections() -> Result<()> {
             }
         }
     }
-    for (k, change) in ["60 m", "the lap"].into_iter().enumerate() {
+    for (k, (change, _)) in CHANGES.into_iter().enumerate() {
         let [past, success, others] = totals[k];
         println!("| all | {change} | | {past} | {success} | {others} |");
     }
     Ok(())
 }
 
-/// The steps of a lap from 40 m before to 20 m after a place, or all of them. A reward is the progress of a step.
-fn section(lap: &Demonstrations, place: f64, whole: bool) -> Vec<usize> {
+/// The steps of a lap around a place. A reward is the progress of a step.
+fn section(lap: &Demonstrations, place: f64, [before, after]: [f64; 2]) -> Vec<usize> {
     let mut along = 0.0;
     let rewards = lap.rewards().expect("laps have rewards");
     (0..lap.n_steps())
         .filter(|&i| {
             along += f64::from(rewards[i]);
-            whole || (place - 40.0..place + 20.0).contains(&along)
+            (place - before..place + after).contains(&along)
         })
         .collect()
 }

@@ -57,7 +57,7 @@ pub struct Listed {
     /// Memories that never were.
     pub never: Option<usize>,
     pub most: Vec<Acts>,
-    /// Memories whose actions differ from those around them by more than `disagrees` times what is usual.
+    /// Memories whose actions differ from those around them by `disagrees` deviations more than is usual.
     pub disagreeing: usize,
     pub disagrees: f32,
     pub disagree: Vec<Disagrees>,

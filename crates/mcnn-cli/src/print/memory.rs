@@ -54,7 +54,7 @@ pub fn listed(l: &Listed) -> String {
     }
     line!(
         out,
-        "  disagree   {} memories, whose actions differ from those around them by more than {} times what is usual",
+        "  disagree   {} memories, whose actions differ from those around them by {} deviations more than is usual",
         l.disagreeing,
         l.disagrees
     );
@@ -62,7 +62,7 @@ pub fn listed(l: &Listed) -> String {
         let x = &d.disagreement;
         line!(
             out,
-            "    {:>6} (episode:step {:>8}) by {:.3}, {:.1} times",
+            "    {:>6} (episode:step {:>8}) by {:.3}: {:.1} deviations",
             x.memory,
             d.source,
             x.difference,

@@ -10,51 +10,67 @@ pub struct Disagreement {
     pub memory: usize,
     /// Root mean square, over the action's dimensions, of its difference to the median action of its neighbours.
     pub difference: f32,
-    /// The same difference in units of what is usual: that of the median memory, as if differences were normal.
+    /// How much larger that is than its neighbours' own (their median), in deviations of what is usual among all memories.
     pub score: f32,
 }
 
 /// Neighbours asked.
 const NEIGHBOURS: usize = 8;
-/// The median of the absolute value of a standard normal number: what turns a median into a deviation.
+/// The median distance of a normal number from its mean, in deviations: what turns the one into the other.
 const MEDIAN_OF_NORMAL: f32 = 0.6745;
+/// Actions in [-1, 1] that differ by less are the same: so little is no deviation to measure by.
+const ROUNDING: f32 = 1e-6;
 
 impl Codebook {
     /// The score above which a memory is called a disagreement.
     pub const DISAGREES: f32 = 6.0;
 
-    /// How much every memory disagrees with its eight nearest (all, where there are fewer), most first. The median of the
-    /// neighbours, and of the memories, so that a few wrong ones move neither.
+    /// How much every memory disagrees with its eight nearest (all, where there are fewer), most first. All middles are medians,
+    /// so that a few wrong memories move none.
     pub fn disagreements(&self) -> Vec<Disagreement> {
-        let differences: Vec<f32> = parallel_map(self.len(), |i| {
+        let near: Vec<Vec<usize>> = parallel_map(self.len(), |i| {
             let state = Scaled(self.scaled[i * self.n_obs()..][..self.n_obs()].to_vec());
             let near = self.recall_many(&state, NEIGHBOURS + 1);
-            let near: Vec<usize> =
-                near.into_iter().map(|r| r.memory).filter(|&m| m != i).take(NEIGHBOURS).collect();
-            if near.is_empty() {
-                return 0.0;
-            }
-            let squares = self.action(i).iter().enumerate().map(|(k, &mine)| {
-                let middle = median(near.iter().map(|&m| self.action(m)[k]).collect());
-                (mine - middle).powi(2)
-            });
-            (squares.sum::<f32>() / self.n_act() as f32).sqrt()
+            near.into_iter().map(|r| r.memory).filter(|&m| m != i).take(NEIGHBOURS).collect()
         });
-        let usual = median(differences.clone()) / MEDIAN_OF_NORMAL;
-        let score = |d: f32| if d == 0.0 { 0.0 } else { d / usual };
+        let differences: Vec<f32> = near
+            .iter()
+            .enumerate()
+            .map(|(i, near)| {
+                let squares = self.action(i).iter().enumerate().map(|(k, &mine)| {
+                    let theirs = near.iter().map(|&m| self.action(m)[k]);
+                    (mine - median(theirs.collect()).unwrap_or(mine)).powi(2)
+                });
+                (squares.sum::<f32>() / self.n_act() as f32).sqrt()
+            })
+            .collect();
+        // Where the neighbours disagree with each other, to disagree is usual.
+        let more: Vec<f32> = near
+            .iter()
+            .zip(&differences)
+            .map(|(near, mine)| {
+                mine - median(near.iter().map(|&m| differences[m]).collect()).unwrap_or(*mine)
+            })
+            .collect();
+        let middle = median(more.clone()).unwrap_or(0.0);
+        let away = median(more.iter().map(|x| (x - middle).abs()).collect()).unwrap_or(0.0);
+        let deviation = (away / MEDIAN_OF_NORMAL).max(ROUNDING);
+        let score = |more: f32| (more - middle) / deviation;
         let mut all: Vec<Disagreement> = differences
             .into_iter()
+            .zip(more)
             .enumerate()
-            .map(|(memory, difference)| Disagreement { memory, difference, score: score(difference) })
+            .map(|(memory, (difference, more))| Disagreement { memory, difference, score: score(more) })
             .collect();
-        all.sort_by(|a, b| b.difference.total_cmp(&a.difference).then(a.memory.cmp(&b.memory)));
+        all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.memory.cmp(&b.memory)));
         all
     }
 }
 
-/// The middle of some numbers, at least one; the mean of both where two are.
-fn median(mut values: Vec<f32>) -> f32 {
+/// The middle of some numbers, the mean of both where two are; `None` of none.
+fn median(mut values: Vec<f32>) -> Option<f32> {
     values.sort_unstable_by(f32::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) }
+    let upper = *values.get(middle)?;
+    Some(if values.len() % 2 == 1 { upper } else { 0.5 * (values[middle - 1] + upper) })
 }
