@@ -77,6 +77,7 @@ pub struct Proposed {
 
 /// A backbone as it is trained.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one, and it lies in no array")]
 pub enum Net {
     /// A multi-layer perceptron.
     Mlp(MlpNet),

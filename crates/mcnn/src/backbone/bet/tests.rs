@@ -215,7 +215,7 @@ fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
         (BetSettings { gamma: -1.0, ..good }, "--gamma"),
         (BetSettings { offset_weight: 0.0, ..good }, "--offset-weight"),
     ] {
-        let message = Bet::take(settings, &arrays).err().expect("refused").to_string();
+        let message = Bet::take(settings, &arrays).map(drop).unwrap_err().to_string();
         assert!(message.contains(option), "{option}: {message}");
     }
     for other in [
@@ -224,13 +224,13 @@ fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
         BetSettings { window: 5, ..good },
         BetSettings { buckets: 7, ..good },
     ] {
-        let message = Bet::take(other, &arrays).err().expect("refused").to_string();
+        let message = Bet::take(other, &arrays).map(drop).unwrap_err().to_string();
         assert!(message.contains("array"), "{message}");
     }
     for name in arrays.keys().cloned().collect::<Vec<_>>() {
         let mut less = arrays.clone();
         less.remove(&name);
-        let message = Bet::take(good, &less).err().expect("refused").to_string();
+        let message = Bet::take(good, &less).map(drop).unwrap_err().to_string();
         assert!(message.contains(&name), "{name}: {message}");
     }
 }
