@@ -219,6 +219,8 @@ fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
     assert_eq!((older.gauge(), older.backbone()), (None, policy.backbone()));
     // One number changed: an order, a length, a number that is none.
     let at = |value: [u8; 4]| bytes.windows(4).position(|w| w == value).unwrap();
+    let pair = [1_u32.to_le_bytes(), 40_u32.to_le_bytes()].concat();
+    let second = 4 + bytes.windows(8).position(|w| w == pair).unwrap();
     let last = gauge.episodes()[0].distances[19];
     for (at, to) in [
         (at(last.to_le_bytes()), 0.0_f32.to_le_bytes()),
@@ -226,6 +228,7 @@ fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
         (at(20_u32.to_le_bytes()), 21_u32.to_le_bytes()),
         (at(20_u32.to_le_bytes()), 0_u32.to_le_bytes()),
         (at(20_u32.to_le_bytes()), u32::MAX.to_le_bytes()),
+        (second, 39_u32.to_le_bytes()),
     ] {
         let mut damaged = bytes.clone();
         damaged[at..at + 4].copy_from_slice(&to);
