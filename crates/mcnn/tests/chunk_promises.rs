@@ -143,6 +143,34 @@ fn on_a_memory_the_chunk_is_what_was_demonstrated() {
 }
 
 #[test]
+fn explain_tells_the_chunk_that_a_session_executes() {
+    let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
+    let data = data(Seed(6));
+    let envelope = Envelope { lambda: 0.3, l: 0.5, activation: Activation::Clamp };
+    let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(6)), 1).unwrap();
+    for pair in states(&mut Seed(7).rng(), 20).chunks(2) {
+        let explained = policy.explain(&pair.concat()).unwrap();
+        let chunk = explained.chunk.as_ref().unwrap();
+        assert_eq!((chunk.horizon, chunk.steps.len()), (16, 8));
+        let mut session = policy.session();
+        session.see(&pair[0]).unwrap();
+        for (ahead, step) in chunk.steps.iter().enumerate() {
+            let mut action = [9.0; ACT];
+            let held = session.act(&pair[1], &mut action).unwrap();
+            let remembered = policy.codebook().action_after(held.recalled.memory, ahead);
+            for (k, d) in step.iter().enumerate() {
+                assert_eq!((d.action, d.remembered), (action[k], remembered[k]));
+                assert_eq!([d.low, d.high], held.region.bounds(remembered[k]));
+                if ahead == 0 {
+                    let first = &explained.dimensions[k];
+                    assert_eq!((d.action, d.low, d.high), (first.action, first.low, first.high));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(2));
