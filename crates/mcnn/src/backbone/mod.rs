@@ -229,7 +229,7 @@ impl Backbone {
     ///
     /// # Panics
     /// If the other is of another kind or has other widths, or the kind is one of which no running mean is kept
-    /// ([`Architecture::ema`]).
+    /// ([`Architecture::kept`]).
     pub fn blend(&mut self, other: &Self, kept: f32) {
         match (self, other) {
             (Backbone::Nothing, Backbone::Nothing) => {}
