@@ -4,8 +4,8 @@ mod bet;
 mod learning;
 mod memory;
 mod running;
-mod unet;
 mod trust;
+mod unet;
 
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
@@ -42,7 +42,7 @@ pub enum Verb {
     /// Choose memories from demonstrations.
     Learn(LearnArgs),
     /// Train a policy that its memories hold.
-    Train(TrainArgs),
+    Train(Box<TrainArgs>), // by far the largest
     /// Record episodes of an expert or a policy as demonstrations.
     Collect(CollectArgs),
     /// Show a recorded episode in its simulator.

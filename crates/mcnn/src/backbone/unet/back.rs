@@ -8,7 +8,7 @@ use burn::{
 use super::{
     Part, Plan,
     conv::{Conv, values},
-    net::{Kept, KeptBlock, Tape, add},
+    net::{Kept, KeptBlock, KeptResidual, Tape, add},
     norm::{Room, film_back},
     plan::Block,
 };
@@ -46,7 +46,8 @@ impl Tape {
                 (Part::Block(block), Kept::Block(kept)) => {
                     block_back(block, numbers, kept, dy, &mut gradient, &mut room, wanted)
                 }
-                (Part::Residual(of), Kept::Residual { first, between, second, around }) => {
+                (Part::Residual(of), Kept::Residual(kept)) => {
+                    let KeptResidual { first, between, second, around } = &**kept;
                     let dz =
                         block_back(&of.second, numbers, second, dy.clone(), &mut gradient, &mut room, true);
                     let mut dz = dz.expect("asked for");

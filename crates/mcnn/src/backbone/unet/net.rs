@@ -62,13 +62,16 @@ pub(super) struct KeptBlock {
 pub(super) enum Kept {
     Conv(Tensor<2>),
     Block(KeptBlock),
-    /// `between`: what the first block made, before it is scaled and shifted.
-    Residual {
-        first: KeptBlock,
-        between: Vec<f32>,
-        second: KeptBlock,
-        around: Option<Tensor<2>>,
-    },
+    Residual(Box<KeptResidual>),
+}
+
+#[derive(Debug)]
+pub(super) struct KeptResidual {
+    pub(super) first: KeptBlock,
+    /// What the first block made, before it is scaled and shifted.
+    pub(super) between: Vec<f32>,
+    pub(super) second: KeptBlock,
+    pub(super) around: Option<Tensor<2>>,
 }
 
 impl UnetNet {
@@ -171,7 +174,8 @@ impl UnetNet {
                     let (mut y, second) = block_forward(&of.second, &numbers, &scaled, &mut room, &cpu);
                     let around = of.around.as_ref().map(|conv| convolved(conv, &numbers, x, &cpu));
                     add(&mut y, around.as_ref().map_or(x, |(around, _)| around));
-                    (y, Kept::Residual { first, between, second, around: around.map(|(_, windows)| windows) })
+                    let around = around.map(|(_, windows)| windows);
+                    (y, Kept::Residual(Box::new(KeptResidual { first, between, second, around })))
                 }
             };
             made.push(y);
