@@ -1,11 +1,13 @@
 //! What a policy that acts ahead promises for every input: on random memories, random weights and random states.
 
 use mcnn::{
+    act::Act as _,
     backbone::{Architecture, Predict, Sampler, Unet, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     envelope::{Activation, Envelope},
-    memory::{Amount, By, Codebook, LearnSettings, learn},
-    policy::{Backbone, Policy},
+    gauge::{Calibrated, Gauge},
+    memory::{Amount, By, Codebook, LearnSettings, Recalled, learn},
+    policy::{Backbone, Guard, Live, Policy, Response},
     seed::{Rng, Seed},
 };
 
@@ -218,4 +220,72 @@ fn memories_that_do_not_go_as_far_and_several_neighbours_are_refused() {
     };
     assert!(refused(15, 1).contains("memories with 16 actions each"));
     assert!(refused(16, 2).contains("held by one memory"));
+}
+
+/// One that proposes six actions and takes four before it looks again, on memories that are all it needs.
+fn four_at_a_time(seed: u64) -> Policy {
+    let settings = UnetSettings { horizon: 6, executed: 4, steps: 20, sample_steps: 4, ..Default::default() };
+    let envelope = Envelope { lambda: 0.5, l: 1.0, activation: Activation::Clamp };
+    let book = book(&data(Seed(seed)), 6);
+    Policy::new(book, envelope, wild(settings, Seed(1)), 1).unwrap()
+}
+
+/// The memory nearest to an observation, and its distance.
+fn recalled(book: &Codebook, observation: &[f32]) -> Recalled {
+    let mut state = book.scaled_buffer();
+    book.scale(observation, &mut state);
+    book.recall(&state)
+}
+
+#[test]
+fn between_proposals_how_far_is_asked_of_the_newest_observation() {
+    let policy = four_at_a_time(2);
+    let gauge =
+        Gauge::new(vec![Calibrated { number: 0, distances: (1..40).map(|i| i as f32 / 8.0).collect() }]);
+    let policy = policy.with_gauge(Some(gauge.unwrap()));
+    let observations: Vec<Vec<f32>> = {
+        let mut rng = Seed(3).rng();
+        (0..40).map(|_| [0.1, 1.0, 30.0, 5.0].map(|s| (1.5 * s * rng.normal()) as f32).to_vec()).collect()
+    };
+    let (mut free, mut action, mut given) = (policy.session(), [0.0; ACT], [0.0; ACT]);
+    let mut guarded = policy.session().guarded(Guard { response: Response::Memory, beyond: 1.5 });
+    let mut seen = [0; 2];
+    for (t, observation) in observations.iter().enumerate() {
+        let newest = recalled(policy.codebook(), observation);
+        let held = free.act(observation, &mut action).unwrap();
+        assert_eq!((held.ahead, held.beyond), (t % 4, false));
+        assert_eq!(held.quantile, Some(policy.gauge().unwrap().quantile(newest.distance) as f32));
+        let held = guarded.act(observation, &mut given).unwrap();
+        let far = newest.distance > 1.5;
+        assert_eq!((held.ahead, held.beyond), (t % 4, far));
+        let expected = if far { policy.codebook().action(newest.memory) } else { &action };
+        assert_eq!(given, expected, "step {t}");
+        seen[usize::from(far)] += usize::from(t % 4 > 0);
+    }
+    assert!(seen.iter().all(|&n| n > 3), "near and far between proposals: {seen:?}");
+}
+
+#[test]
+fn what_was_proposed_under_old_memories_is_not_given_after_an_exchange() {
+    let (old, other) = (four_at_a_time(2), four_at_a_time(4));
+    let new = old.clone().with_codebook(other.codebook().clone()).unwrap();
+    let live = Live::new(old.clone());
+    let mut session = live.start(Seed(0));
+    let (observation, mut action) = ([0.1, 0.5, 9.0, -3.0], [0.0; ACT]);
+    for t in 0..9 {
+        if t == 2 {
+            live.exchange(new.clone()).unwrap();
+        }
+        let policy = if t < 2 { &old } else { &new };
+        let newest = recalled(policy.codebook(), &observation);
+        let decision = session.act(&observation, &mut action).unwrap();
+        assert_eq!((decision.memory, decision.distance), (Some(newest.memory), Some(newest.distance)));
+        // From the exchange on a chunk begins anew; every action lies in the box of its memory's following action.
+        let ahead = if t < 2 { t } else { (t - 2) % 4 };
+        let region = policy.envelope().region(newest.distance);
+        for (a, &remembered) in action.iter().zip(policy.codebook().action_after(newest.memory, ahead)) {
+            let [low, high] = region.bounds(remembered);
+            assert!(low <= *a && *a <= high, "step {t}: {a} outside [{low}, {high}]");
+        }
+    }
 }
