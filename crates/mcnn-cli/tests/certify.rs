@@ -75,6 +75,32 @@ fn the_state_named_is_the_one_at_the_distance() {
 }
 
 #[test]
+fn visited_states_are_those_that_a_recording_has() {
+    let bench = Bench::with_policy();
+    bench.ok("collect --policy p.safetensors --task drive --episodes 3 --seed 1000 -o own.hdf5");
+    let line = "certify p.safetensors --horizon 9 --states drive.npz";
+    let visited = bench.json(&format!("{line} --visited --task drive --episodes 3"));
+    let recorded = bench.json(&format!("{line} own.hdf5"));
+    let last = |report: &Value| report["sets"].as_array().unwrap().last().unwrap().clone();
+    for key in ["states", "median", "p95", "d_i", "at", "bound"] {
+        assert_eq!(last(&visited)[key], last(&recorded)[key], "{key}");
+    }
+    assert_eq!(visited["box"], recorded["box"]);
+    assert_ne!(visited["box"], bench.json(line)["box"]);
+    let episode: f64 = last(&visited)["at"].as_str().unwrap().split(':').next().unwrap().parse().unwrap();
+    assert_eq!(n(&last(&visited)["seed"]), 1000.0 + episode);
+}
+
+#[test]
+fn from_other_episodes_is_what_the_calibration_has() {
+    let bench = Bench::with_policy();
+    let trained = bench.json("train drive.npz m.safetensors -o q.safetensors --hidden 8 --steps 3");
+    let set = &bench.json("certify q.safetensors --states drive.npz --horizon 9")["sets"][0];
+    assert_eq!(set["elsewhere"]["d_i"], trained["gauge"]["farthest"]);
+    assert!(n(&set["elsewhere"]["d_i"]) > n(&set["d_i"]));
+}
+
+#[test]
 fn it_says_vacuous_and_what_would_not_be_and_what_holds_for_which_states() {
     let bench = Bench::with_policy();
     let text = bench.ok("certify p.safetensors --states drive.npz --horizon 400");

@@ -65,6 +65,20 @@ fn the_threshold_is_that_of_the_calibration() {
 }
 
 #[test]
+fn calibrated_on_the_very_episode_half_of_its_steps_are_beyond_the_half() {
+    let bench = Bench::with_policy();
+    // One that copies, and so never stands still: then no two states are equally far.
+    bench.ok("train drive.npz m.safetensors -o nn.safetensors --lambda 0");
+    bench.ok("collect --policy nn.safetensors --task drive --episodes 1 --seed 1000 -o own.hdf5");
+    let line = "eval nn.safetensors --task drive --episodes 1 --guard warn --calibrate own.hdf5";
+    for share in [0.5, 0.8, 0.97, 1.0] {
+        let report = bench.json(&format!("{line} --beyond {share}"));
+        let [taken, beyond] = [0, 1].map(|k| n(&report["guard"]["steps"][k]));
+        assert_eq!(beyond, taken - (share * taken - 1e-9).ceil(), "{share} of {taken}");
+    }
+}
+
+#[test]
 fn a_film_under_a_guard_ends_where_the_guard_says() {
     let bench = Bench::with_policy();
     let line = "eval p.safetensors --task drive --episodes 3 --guard stop --beyond 0.9 --video f.gif --video-every 1";
