@@ -1,0 +1,151 @@
+//! Which instructions the loops are compiled for, chosen when the program runs. The only `unsafe` of the crate is here.
+
+use crate::tile::{Work, pixel};
+
+/// A set of vector instructions that this processor has. A value of it is the proof that it was found here.
+///
+/// Levels round differently: with fused multiplication and addition, or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Baseline,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// Every level of this processor, the slowest first; at least the baseline of the compilation target.
+    pub fn available() -> Vec<Level> {
+        #[allow(unused_mut, reason = "only x86-64 has more than one level")]
+        let mut levels = vec![Level(Kind::Baseline)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                levels.push(Level(Kind::Avx2));
+            }
+            if is_x86_feature_detected!("avx512f") {
+                levels.push(Level(Kind::Avx512));
+            }
+        }
+        levels
+    }
+
+    /// The fastest level of this processor.
+    pub fn best() -> Level {
+        *Level::available().last().expect("the baseline is always there")
+    }
+
+    #[inline]
+    pub(crate) fn run(self, work: &Work, to: &mut [f32]) {
+        match self.0 {
+            Kind::Baseline => baseline(work, to),
+            // SAFETY: these functions are unsafe to call only where the processor lacks the instructions. `available`
+            // is the only place that makes an `Avx2` or an `Avx512`, and makes it only after detecting them.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { x86::avx2(work, to) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { x86::avx512(work, to) },
+        }
+    }
+}
+
+/// What each baseline vector holds: few enough that some tiles of them fit in the registers of any processor.
+const LANES: usize = 4;
+
+fn load(from: &[f32]) -> [f32; LANES] {
+    *from.first_chunk().expect("a vector's worth")
+}
+
+fn fma(a: [f32; LANES], b: [f32; LANES], sum: [f32; LANES]) -> [f32; LANES] {
+    std::array::from_fn(|i| a[i] * b[i] + sum[i]) // `mul_add` calls a function where there is no instruction
+}
+
+fn relu(a: [f32; LANES]) -> [f32; LANES] {
+    a.map(|a| if a < 0.0 { 0.0 } else { a })
+}
+
+pixel!(
+    baseline,
+    4,
+    2,
+    [4, 1],
+    |x| [x; LANES],
+    load,
+    fma,
+    |a: [f32; LANES], b: [f32; LANES]| std::array::from_fn::<f32, LANES, _>(|i| a[i] + b[i]),
+    relu,
+    |to: &mut [f32], a: [f32; LANES]| to[..LANES].copy_from_slice(&a)
+);
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use crate::tile::pixel;
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn load8(from: &[f32]) -> __m256 {
+        let from: &[f32; 8] = from.first_chunk().expect("a vector's worth");
+        // SAFETY: the pointer is of eight numbers.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn store8(to: &mut [f32], a: __m256) {
+        let to: &mut [f32; 8] = to.first_chunk_mut().expect("a vector's worth");
+        // SAFETY: the pointer is of eight numbers.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn load16(from: &[f32]) -> __m512 {
+        let from: &[f32; 16] = from.first_chunk().expect("a vector's worth");
+        // SAFETY: the pointer is of sixteen numbers.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn store16(to: &mut [f32], a: __m512) {
+        let to: &mut [f32; 16] = to.first_chunk_mut().expect("a vector's worth");
+        // SAFETY: the pointer is of sixteen numbers.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), a) }
+    }
+
+    // The larger of zero and a number: of two, the second where one is NaN.
+    pixel!(
+        #[target_feature(enable = "avx2,fma")]
+        avx2,
+        8,
+        2,
+        [6, 2, 1],
+        _mm256_set1_ps,
+        load8,
+        _mm256_fmadd_ps,
+        _mm256_add_ps,
+        |a| _mm256_max_ps(_mm256_setzero_ps(), a),
+        store8
+    );
+
+    pixel!(
+        #[target_feature(enable = "avx512f")]
+        avx512,
+        16,
+        2,
+        [12, 8, 4, 1],
+        _mm512_set1_ps,
+        load16,
+        _mm512_fmadd_ps,
+        _mm512_add_ps,
+        |a| _mm512_max_ps(_mm512_setzero_ps(), a),
+        store16
+    );
+}

@@ -1,0 +1,129 @@
+//! Convolutions of batches of small images, in `f32`, on one thread.
+//!
+//! A batch lies in memory as `[height, width, image, channel]`: all images' values of one pixel side by side. So what one
+//! pixel of the output takes from one pixel of the input is a product of two matrices that lie there already, `[image,
+//! channel] x [channel, output channel]`, and a convolution is some of these products added up. Nothing is copied before
+//! it, and what the padding would contribute is not computed: with 3 x 3 kernels that is a third of the work on images of
+//! 3 x 3 pixels, and more on smaller ones.
+//!
+//! ```
+//! use convolve::{Convolution, Shape};
+//! let shape = Shape { from: 1, to: 32, kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+//! let double = Convolution::new(shape, &[2.0; 32], &[0.5; 32]);
+//! let mut out = [0.0; 64];
+//! double.run(&[3.0, -3.0], [1, 1], 2, None, true, &mut out); // two images of one pixel
+//! assert_eq!((out[0], out[32]), (6.5, 0.0));
+//! ```
+
+mod level;
+pub mod oracle;
+mod tile;
+
+pub use level::Level;
+
+use tile::{Patch, Work};
+
+/// Output channels are computed this many at a time, and come in multiples of it.
+pub const WIDE: usize = 32;
+
+/// What a convolution takes and gives. Heights stand before widths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Channels of the input; 1 or more.
+    pub from: usize,
+    /// Channels of the output; a multiple of [`WIDE`].
+    pub to: usize,
+    /// Height and width of the kernel; 1 or more.
+    pub kernel: [usize; 2],
+    /// Pixels of the input from one output pixel to the next; 1 or more.
+    pub stride: [usize; 2],
+    /// Pixels of zeros around the input; less than the kernel.
+    pub pad: [usize; 2],
+}
+
+impl Shape {
+    /// Height and width of the output for an input of `size`; 0 where the kernel does not fit in.
+    pub fn output(&self, size: [usize; 2]) -> [usize; 2] {
+        let along = |i: usize| {
+            let room = (size[i] + 2 * self.pad[i] + 1).saturating_sub(self.kernel[i]);
+            room.div_ceil(self.stride[i])
+        };
+        [along(0), along(1)]
+    }
+}
+
+/// A convolution with its weights, laid out for the loops that use them.
+#[derive(Debug, Clone)]
+pub struct Convolution {
+    shape: Shape,
+    panels: Vec<f32>, // [to / WIDE, kernel height, kernel width, from, WIDE]
+    bias: Vec<f32>,   // [to]
+    level: Level,
+}
+
+impl Convolution {
+    /// Of weights `[to, from, kernel height, kernel width]` and a bias `[to]`.
+    ///
+    /// # Panics
+    /// Where the shape is outside its ranges or the lengths do not fit it.
+    pub fn new(shape: Shape, weights: &[f32], bias: &[f32]) -> Self {
+        let Shape { from, to, kernel: [height, width], stride, pad } = shape;
+        assert!(from > 0 && to > 0 && to.is_multiple_of(WIDE), "{shape:?}");
+        assert!(height > pad[0] && width > pad[1] && stride[0] > 0 && stride[1] > 0, "{shape:?}");
+        let taps = height * width;
+        assert_eq!((weights.len(), bias.len()), (to * from * taps, to), "weights and bias of {shape:?}");
+        let mut panels = vec![0.0; weights.len()];
+        for (out, of_out) in weights.chunks_exact(from * taps).enumerate() {
+            let panel = &mut panels[out / WIDE * taps * from * WIDE..];
+            for (c, of_channel) in of_out.chunks_exact(taps).enumerate() {
+                for (tap, &w) in of_channel.iter().enumerate() {
+                    panel[(tap * from + c) * WIDE + out % WIDE] = w;
+                }
+            }
+        }
+        Self { shape, panels, bias: bias.to_vec(), level: Level::best() }
+    }
+
+    /// The same on another level of the processor: for tests and measurements.
+    pub fn on(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Convolves `n` images of `size` (`from`: `[height, width, n, from]`), adds the bias, then `add` (as large as the
+    /// output), then cuts off what is below zero if `relu`, and writes `to`: `[height, width, n, to]`. NaN stays NaN.
+    ///
+    /// # Panics
+    /// Where a slice has another length than that.
+    pub fn run(
+        &self,
+        from: &[f32],
+        size: [usize; 2],
+        n: usize,
+        add: Option<&[f32]>,
+        relu: bool,
+        to: &mut [f32],
+    ) {
+        let [height, width] = self.shape.output(size);
+        assert_eq!(from.len(), size[0] * size[1] * n * self.shape.from, "input of {:?}", self.shape);
+        assert_eq!(to.len(), height * width * n * self.shape.to, "output of {:?}", self.shape);
+        assert!(add.is_none_or(|add| add.len() == to.len()), "what is added, of {:?}", self.shape);
+        let panel_len = self.panels.len() / (self.shape.to / WIDE);
+        // A panel's weights stay in the cache while all pixels pass.
+        for (p, panel) in self.panels.chunks_exact(panel_len).enumerate() {
+            let bias = self.bias[p * WIDE..].first_chunk().expect("a bias for every channel");
+            for y in 0..height {
+                for x in 0..width {
+                    let patch = Patch::at(&self.shape, size, [y, x]);
+                    let first = (y * width + x) * n * self.shape.to + p * WIDE;
+                    let work = Work { shape: &self.shape, patch, from, n, panel, bias, add, relu, first };
+                    self.level.run(&work, to);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The loops: one output pixel of all images, a tile of some images by some channels at a time.
+
+use crate::{Shape, WIDE};
+
+/// The part of the kernel that lies inside the input, for one output pixel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patch {
+    /// Rows and columns of the kernel: the first, and how many.
+    first: [usize; 2],
+    count: [usize; 2],
+    /// The pixel of the input under the first of them, counted row by row, and pixels in a row.
+    pixel: usize,
+    row: usize,
+}
+
+impl Patch {
+    pub(crate) fn at(shape: &Shape, size: [usize; 2], out: [usize; 2]) -> Self {
+        let start = |i: usize| out[i] * shape.stride[i]; // in the padded input
+        let first = [0, 1].map(|i| shape.pad[i].saturating_sub(start(i)));
+        let last = [0, 1].map(|i| shape.kernel[i].min((size[i] + shape.pad[i]).saturating_sub(start(i))));
+        let count = [0, 1].map(|i| last[i].saturating_sub(first[i]));
+        // Where `count` is 0 nothing is read, and the pixel does not matter.
+        let at = [0, 1].map(|i| (start(i) + first[i]).saturating_sub(shape.pad[i]));
+        Self { first, count, pixel: at[0] * size[1] + at[1], row: size[1] }
+    }
+}
+
+/// One output pixel's work on one panel of output channels.
+pub(crate) struct Work<'a> {
+    pub shape: &'a Shape,
+    pub patch: Patch,
+    pub from: &'a [f32],
+    pub n: usize,
+    pub panel: &'a [f32], // [kernel height, kernel width, from, WIDE]
+    pub bias: &'a [f32; WIDE],
+    pub add: Option<&'a [f32]>,
+    pub relu: bool,
+    pub first: usize, // where the pixel's first image's first channel of the panel lies in the output
+}
+
+impl Work<'_> {
+    /// The runs of weights and inputs that are multiplied: for each pixel under the kernel, where the panel's weights
+    /// for it begin, and where its first image's channels lie.
+    #[inline(always)]
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let (patch, from) = (self.patch, self.shape.from);
+        (0..patch.count[0]).flat_map(move |y| {
+            (0..patch.count[1]).map(move |x| {
+                let tap = (patch.first[0] + y) * self.shape.kernel[1] + patch.first[1] + x;
+                (tap * from * WIDE, (patch.pixel + y * patch.row + x) * self.n * from)
+            })
+        })
+    }
+}
+
+/// Defines how a level does a pixel's work: tiles of `$rows` images by [`WIDE`] channels in `$parts` parts of `$vectors`
+/// vectors. Sums stay in registers from the bias to the last product.
+macro_rules! pixel {
+    ($(#[$attribute:meta])* $name:ident, $lanes:literal, $vectors:literal, [$($rows:literal),+],
+     $splat:expr, $load:expr, $fma:expr, $add:expr, $relu:expr, $store:expr) => {
+        $(#[$attribute])*
+        pub(crate) fn $name(work: &$crate::tile::Work, to: &mut [f32]) {
+            const PART: usize = $lanes * $vectors; // output channels of a tile
+
+            $(#[$attribute])*
+            #[inline]
+            fn tile<const R: usize>(work: &$crate::tile::Work, image: usize, part: usize, to: &mut [f32]) {
+                let from = work.shape.from;
+                let bias: [_; $vectors] = std::array::from_fn(|v| $load(&work.bias[part + v * $lanes..]));
+                let mut sums = [bias; R];
+                for (weights, inputs) in work.runs() {
+                    let weights = work.panel[weights..][..from * $crate::WIDE].as_chunks::<{ $crate::WIDE }>().0;
+                    let inputs = &work.from[inputs + image * from..][..R * from];
+                    let rows: [&[f32]; R] = std::array::from_fn(|r| &inputs[r * from..][..from]);
+                    for (k, weights) in weights.iter().enumerate() {
+                        let weights: [_; $vectors] = std::array::from_fn(|v| $load(&weights[part + v * $lanes..]));
+                        for r in 0..R {
+                            let x = $splat(rows[r][k]);
+                            for v in 0..$vectors {
+                                sums[r][v] = $fma(x, weights[v], sums[r][v]);
+                            }
+                        }
+                    }
+                }
+                for (r, sums) in sums.iter().enumerate() {
+                    let at = work.first + (image + r) * work.shape.to + part;
+                    for (v, &sum) in sums.iter().enumerate() {
+                        let at = at + v * $lanes;
+                        let sum = match work.add {
+                            Some(add) => $add(sum, $load(&add[at..])),
+                            None => sum,
+                        };
+                        $store(&mut to[at..], if work.relu { $relu(sum) } else { sum });
+                    }
+                }
+            }
+
+            let mut image = 0;
+            $(
+                while work.n - image >= $rows {
+                    for part in (0..$crate::WIDE).step_by(PART) {
+                        tile::<$rows>(work, image, part, to);
+                    }
+                    image += $rows;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use pixel;
