@@ -13,10 +13,12 @@ pub mod eval;
 pub mod expert;
 pub mod file;
 pub mod gauge;
+pub mod home;
 pub mod memory;
 pub mod policy;
 pub mod seed;
 pub mod task;
 pub mod train;
+pub mod vision;
 
 pub use error::{Error, Result};

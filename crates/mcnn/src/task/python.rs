@@ -1,6 +1,9 @@
 //! The Python that environments run under: an interpreter of the user's own, or a virtual environment made here.
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    home::home,
+};
 use sha2::{Digest as _, Sha256};
 use std::{
     env, fs,
@@ -14,7 +17,7 @@ const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
 const COMPLETE: &str = "complete"; // the file that says a virtual environment is whole
 
 /// The interpreter to run workers under: the one MCNN_PYTHON names, or that of the virtual environment under
-/// [`home`], which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
+/// [`home`](crate::home::home), which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
 /// interrupted creation is done again; of two processes at once, one waits for the other.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub fn interpreter(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     }
 }
 
-/// The program ffmpeg: the one on the PATH, or that of a PyPI package (70 MB), installed under [`home`] on the first
+/// The program ffmpeg: the one on the PATH, or that of a PyPI package (70 MB), installed under [`home`](crate::home::home) on the first
 /// call (`progress` gets a line then).
 ///
 /// # Errors
@@ -76,21 +79,6 @@ impl Use {
             Self::Film => "films",
         }
     }
-}
-
-/// The folder of what is kept between runs: MCNN_HOME, or `mcnn` in XDG_CACHE_HOME, or `.cache/mcnn` at home.
-///
-/// # Errors
-/// If no such variable is set.
-pub fn home() -> Result<PathBuf> {
-    let folder = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    folder("MCNN_HOME")
-        .or_else(|| folder("XDG_CACHE_HOME").map(|f| f.join("mcnn")))
-        .or_else(|| folder("HOME").map(|f| f.join(".cache/mcnn")))
-        .ok_or_else(|| {
-            Error::new(Kind::Settings, "there is no folder to keep the Python packages in")
-                .next("set MCNN_HOME to a folder")
-        })
 }
 
 /// Whether [`interpreter`] would answer without downloading anything.

@@ -1,0 +1,249 @@
+//! A residual network as it runs: normalisation folded into the convolutions, frames through them in small groups.
+
+use std::sync::Mutex;
+
+use convolve::{Convolution, Shape};
+
+use super::resnet::{Layer, ResNet};
+use crate::error::Result;
+
+/// The constant that PyTorch's batch normalisation adds to a variance.
+const EPSILON: f64 = 1e-5;
+/// Images that go through the network together, at most: enough that weights are read seldom.
+const GROUP: usize = 32;
+/// Bytes that a thread's activations may take. Large frames go in smaller groups.
+const ROOM: usize = 64 << 20;
+
+/// A network with its weights.
+#[derive(Debug)]
+pub struct Network {
+    resnet: ResNet,
+    stem: Convolution,
+    blocks: Vec<Convolved>,
+    desks: Mutex<Vec<Desk>>,
+}
+
+#[derive(Debug)]
+struct Convolved {
+    name: String,
+    layers: Vec<Convolution>,
+    shortcut: Option<Convolution>,
+}
+
+/// A thread's activations, kept from one group to the next.
+#[derive(Debug, Default)]
+struct Desk {
+    strips: Vec<f32>,
+    here: Vec<f32>,
+    next: Vec<f32>,
+    other: Vec<f32>,
+    side: Vec<f32>,
+}
+
+/// What a layer gave, for tests: its name, height and width, images, and `[height, width, image, channel]`.
+pub type Seen<'a> = dyn FnMut(&str, [usize; 2], usize, &[f32]) + 'a;
+
+impl Network {
+    /// The network of weights that `read` gives, by name and shape.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn new(resnet: ResNet, mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<Self> {
+        let (weights, bias) = folded(&resnet.stem(), &mut read)?;
+        let mut blocks = Vec::new();
+        for block in resnet.blocks() {
+            let mut build = |layer: &Layer| {
+                let (weights, bias) = folded(layer, &mut read)?;
+                let pad = [layer.kernel / 2; 2];
+                let (kernel, stride) = ([layer.kernel; 2], [layer.stride; 2]);
+                Ok(Convolution::new(
+                    Shape { from: layer.from, to: layer.to, kernel, stride, pad },
+                    &weights,
+                    &bias,
+                ))
+            };
+            blocks.push(Convolved {
+                layers: block.layers.iter().map(&mut build).collect::<Result<_>>()?,
+                shortcut: block.shortcut.as_ref().map(&mut build).transpose()?,
+                name: block.name,
+            });
+        }
+        let stem = strip_convolution(&resnet.stem(), &weights, &bias);
+        Ok(Self { resnet, stem, blocks, desks: Mutex::default() })
+    }
+
+    /// Which network it is.
+    pub fn resnet(&self) -> ResNet {
+        self.resnet
+    }
+
+    /// Embeds frames of `size` (height, width): `frames` is `[n, height, width, 3]`, `to` is `[n, width of the network]`.
+    /// Groups of frames go side by side on rayon's threads. A frame's embedding does not depend on the others'. After
+    /// the first call, calls with frames of the same size allocate nothing of the size of frames.
+    ///
+    /// # Panics
+    /// Where a slice has another length than that.
+    pub fn embed(&self, frames: &[f32], size: [usize; 2], to: &mut [f32]) {
+        use rayon::prelude::*;
+        let (frame, width) = (size[0] * size[1] * 3, self.resnet.width());
+        let n = to.len() / width;
+        assert_eq!((frames.len(), to.len()), (n * frame, n * width), "{n} frames of {size:?}");
+        let group = group(size).min(n.div_ceil(rayon::current_num_threads())).max(1);
+        frames.par_chunks(group * frame).zip(to.par_chunks_mut(group * width)).for_each(|(frames, to)| {
+            self.embed_watched(frames, size, to, &mut |_, _, _, _| ());
+        });
+    }
+
+    /// The same for one group on this thread, every block's output shown to `seen`.
+    pub fn embed_watched(&self, frames: &[f32], size: [usize; 2], to: &mut [f32], seen: &mut Seen) {
+        let mut desk = self.desks.lock().expect("no thread panics here").pop().unwrap_or_default();
+        desk.pass(self, frames, size, to, seen);
+        self.desks.lock().expect("no thread panics here").push(desk);
+    }
+}
+
+/// Frames in a group.
+fn group(size: [usize; 2]) -> usize {
+    // The strips, and the largest activation four times at worst.
+    let bytes = 4 * size[0] * size[1] * (21 / 2 + 3 * 64 / 4);
+    (ROOM / bytes.max(1)).clamp(1, GROUP)
+}
+
+/// A layer's weights and bias, with what its normalisation does to them: `w gamma / sqrt(var + eps)` and
+/// `beta - mean gamma / sqrt(var + eps)`.
+fn folded(
+    layer: &Layer,
+    read: &mut impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let [mut weights, gamma, beta, mean, variance] = {
+        let mut arrays = Vec::with_capacity(5);
+        for (name, shape) in layer.tensors() {
+            arrays.push(read(&name, &shape)?);
+        }
+        <[Vec<f32>; 5]>::try_from(arrays).expect("five tensors a layer")
+    };
+    let mut bias = Vec::with_capacity(layer.to);
+    for (i, weights) in weights.chunks_exact_mut(layer.from * layer.kernel * layer.kernel).enumerate() {
+        let scale = f64::from(gamma[i]) / (f64::from(variance[i]) + EPSILON).sqrt();
+        weights.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+        bias.push((f64::from(beta[i]) - f64::from(mean[i]) * scale) as f32);
+    }
+    Ok((weights, bias))
+}
+
+/// The first layer over strips: what lies under a row of its kernel is one pixel with all its columns' channels. A
+/// convolution of three channels would have nothing long to multiply.
+fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolution {
+    let (k, from) = (layer.kernel, layer.from);
+    let shape =
+        Shape { from: k * from, to: layer.to, kernel: [k, 1], stride: [layer.stride, 1], pad: [k / 2, 0] };
+    let mut turned = Vec::with_capacity(weights.len()); // [to, column, channel, row] of [to, channel, row, column]
+    for weights in weights.chunks_exact(from * k * k) {
+        for column in 0..k {
+            for channel in 0..from {
+                turned.extend((0..k).map(|row| weights[(channel * k + row) * k + column]));
+            }
+        }
+    }
+    Convolution::new(shape, &turned, bias)
+}
+
+impl Desk {
+    fn pass(&mut self, net: &Network, frames: &[f32], size: [usize; 2], to: &mut [f32], seen: &mut Seen) {
+        let n = frames.len() / (size[0] * size[1] * 3);
+        let size = self.strips(&net.resnet.stem(), frames, size, n);
+        let mut size = run(&net.stem, &self.strips, size, n, None, true, &mut self.next);
+        seen("conv1", size, n, &self.next);
+        size = pool(&self.next, size, n * net.stem.shape().to, &mut self.here);
+        seen("maxpool", size, n, &self.here);
+        for block in &net.blocks {
+            let mut out = size;
+            for (k, layer) in block.layers.iter().enumerate() {
+                let from = if k == 0 { &self.here } else { &self.next };
+                let last = k + 1 == block.layers.len();
+                let add = match &block.shortcut {
+                    _ if !last => None,
+                    Some(shortcut) => {
+                        run(shortcut, &self.here, size, n, None, false, &mut self.side);
+                        Some(&self.side[..])
+                    }
+                    None => Some(&self.here[..]),
+                };
+                out = run(layer, from, out, n, add, true, &mut self.other);
+                std::mem::swap(&mut self.next, &mut self.other);
+            }
+            std::mem::swap(&mut self.here, &mut self.next);
+            size = out;
+            seen(&block.name, size, n, &self.here);
+        }
+        average(&self.here, n * net.resnet.width(), to);
+    }
+
+    /// Fills the strips: `[height, output width, image, column, channel]` of frames `[image, height, width, channel]`.
+    fn strips(&mut self, stem: &Layer, frames: &[f32], [height, width]: [usize; 2], n: usize) -> [usize; 2] {
+        let (k, c, pad) = (stem.kernel, stem.from, stem.kernel / 2);
+        let out = width.div_ceil(stem.stride);
+        self.strips.clear();
+        self.strips.resize(height * out * n * k * c, 0.0);
+        let mut strips = self.strips.chunks_exact_mut(k * c);
+        for y in 0..height {
+            for x in 0..out {
+                let first = (x * stem.stride) as isize - pad as isize;
+                let (from, to) = (first.max(0) as usize, (first + k as isize).min(width as isize) as usize);
+                let skipped = (from as isize - first) as usize;
+                for image in frames.chunks_exact(height * width * c) {
+                    let strip = strips.next().expect("as many strips as pixels");
+                    let row = &image[y * width * c..][..width * c];
+                    strip[skipped * c..][..(to - from) * c].copy_from_slice(&row[from * c..to * c]);
+                }
+            }
+        }
+        [height, out]
+    }
+}
+
+/// Runs a convolution into a buffer made as large as its output; gives the output's size.
+fn run(
+    layer: &Convolution,
+    from: &[f32],
+    size: [usize; 2],
+    n: usize,
+    add: Option<&[f32]>,
+    relu: bool,
+    to: &mut Vec<f32>,
+) -> [usize; 2] {
+    let out = layer.shape().output(size);
+    to.resize(out[0] * out[1] * n * layer.shape().to, 0.0);
+    layer.run(from, size, n, add, relu, to);
+    out
+}
+
+/// The largest of 3 x 3 pixels, at every second: `each` numbers a pixel.
+fn pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32>) -> [usize; 2] {
+    let out = [height.div_ceil(2), width.div_ceil(2)];
+    to.resize(out[0] * out[1] * each, 0.0);
+    for (i, to) in to.chunks_exact_mut(each).enumerate() {
+        let (y, x) = (i / out[1] * 2, i % out[1] * 2);
+        to.copy_from_slice(&from[(y * width + x) * each..][..each]);
+        for iy in y.saturating_sub(1)..(y + 2).min(height) {
+            for ix in x.saturating_sub(1)..(x + 2).min(width) {
+                let from = &from[(iy * width + ix) * each..][..each];
+                // NaN stays: nothing is above it.
+                to.iter_mut()
+                    .zip(from)
+                    .for_each(|(to, &v)| *to = if v > *to || v.is_nan() { v } else { *to });
+            }
+        }
+    }
+    out
+}
+
+/// The mean over all pixels: `to.len()` numbers a pixel.
+fn average(from: &[f32], each: usize, to: &mut [f32]) {
+    let pixels = from.len() / each;
+    to.fill(0.0);
+    for pixel in from.chunks_exact(each) {
+        to.iter_mut().zip(pixel).for_each(|(to, v)| *to += v);
+    }
+    to.iter_mut().for_each(|to| *to /= pixels as f32);
+}

@@ -1,0 +1,204 @@
+//! From a file of weights to a network: which names stand for which layers, what is missing, what is left over, and what
+//! else a file may be of.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{download, network::Network, resnet::ResNet, tensors::Tensors};
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// Where weights come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weights {
+    /// A `.pth` of PyTorch or a `.safetensors`.
+    File(PathBuf),
+    /// Those that torchvision publishes, trained on ImageNet: fetched once, then kept.
+    ImageNet,
+    /// Random ones, by a seed: an untrained network.
+    Random(u64),
+}
+
+impl std::str::FromStr for Weights {
+    type Err = String;
+
+    /// `imagenet`, `random:SEED`, or a path.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        if text == "imagenet" {
+            return Ok(Self::ImageNet);
+        }
+        if text == "random" {
+            return Err("random weights need a seed: random:0".into());
+        }
+        match text.strip_prefix("random:") {
+            Some(seed) => seed.parse().map(Self::Random).map_err(|_| format!("{seed:?} is not a seed")),
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+/// Which network with which weights: what two sets of embeddings must share to be of one space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The network.
+    pub network: ResNet,
+    /// The SHA-256 of the file of weights, or `random:SEED`.
+    pub weights: String,
+}
+
+/// What a file of weights held beside what was needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The file; none for random weights.
+    pub file: Option<PathBuf>,
+    /// What stood before every name, such as `module.`.
+    pub prefix: String,
+    /// Tensors that the network has no place for. The classifier (`fc`) is left out of an embedding and not counted.
+    pub left_over: Vec<String>,
+}
+
+/// Makes the network of these weights.
+///
+/// `progress` is told how many bytes of how many have been fetched, where they are.
+///
+/// # Errors
+/// A file that cannot be read, or is of another network (it says which it looks like); weights that are not finite, or
+/// variances below zero; and those of [`download::fetch`].
+pub fn load(
+    weights: &Weights,
+    resnet: ResNet,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Network, Origin, Found)> {
+    let file = match weights {
+        Weights::File(path) => path.clone(),
+        Weights::ImageNet => download::imagenet(resnet, progress)?,
+        Weights::Random(seed) => {
+            let origin = Origin { network: resnet, weights: format!("random:{seed}") };
+            return Ok((random(resnet, Seed(*seed)), origin, Found::default()));
+        }
+    };
+    let mut tensors = Tensors::open(&file)?;
+    let found = fit(&tensors, resnet)?;
+    let network = Network::new(resnet, |name, shape| {
+        let full = format!("{}{name}", found.prefix);
+        let numbers = tensors.read(&full, shape)?;
+        if name.ends_with("running_var") && numbers.iter().any(|&v| v < 0.0) {
+            return Err(Error::new(Kind::File, "a variance below zero")
+                .at(format!("{}: {full}", file.display()))
+                .next("the file is damaged: fetch it again"));
+        }
+        Ok(numbers)
+    })?;
+    let origin = Origin { network: resnet, weights: tensors.sha256()? };
+    Ok((network, origin, found))
+}
+
+/// An untrained network: normal numbers by the rule of He et al. (2015), normalisation that changes nothing.
+fn random(resnet: ResNet, seed: Seed) -> Network {
+    let made = Network::new(resnet, |name, shape| {
+        let count = shape.iter().product();
+        Ok(match shape {
+            &[to, _, height, width] => {
+                let std = (2.0 / (to * height * width) as f64).sqrt();
+                let mut rng = seed.fork("encoder").fork(name).rng();
+                (0..count).map(|_| (std * rng.normal()) as f32).collect()
+            }
+            _ if name.ends_with("running_var") || name.ends_with("weight") => vec![1.0; count],
+            _ => vec![0.0; count],
+        })
+    });
+    made.expect("random weights are always there")
+}
+
+/// Whether the tensors are of this network; what stands before their names, and what is left over.
+fn fit(tensors: &Tensors, resnet: ResNet) -> Result<Found> {
+    let shapes: BTreeMap<&str, &[u64]> = tensors.shapes().collect();
+    let prefix = prefix(&shapes).unwrap_or_default();
+    let wanted = resnet.tensors();
+    let (mut missing, mut other) = (Vec::new(), Vec::new());
+    for (name, shape) in &wanted {
+        match shapes.get(format!("{prefix}{name}").as_str()) {
+            None => missing.push(name.clone()),
+            Some(found) if !found.iter().eq(shape.iter().map(|&n| n as u64).collect::<Vec<_>>().iter()) => {
+                other.push(format!("{name} is {found:?}, not {shape:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let known: std::collections::BTreeSet<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+    let left_over: Vec<String> = (shapes.keys())
+        .filter(|full| match full.strip_prefix(&prefix) {
+            Some(name) => {
+                !known.contains(name) && !name.starts_with("fc.") && !name.ends_with("num_batches_tracked")
+            }
+            None => true,
+        })
+        .map(|name| (*name).to_owned())
+        .collect();
+    // Blocks left over mean a deeper network, of which this one would be a beginning without an end.
+    let deeper = left_over.iter().any(|name| name[prefix.len().min(name.len())..].starts_with("layer"));
+    if missing.is_empty() && other.is_empty() && !deeper {
+        return Ok(Found { file: Some(tensors.path().to_owned()), prefix, left_over });
+    }
+    let mut found = format!("{} tensors of {}", shapes.len(), looks_like(&shapes, &prefix));
+    for (what, list) in [("missing", &missing), ("left over", &left_over), ("of another shape", &other)] {
+        if let Some(first) = list.first() {
+            found +=
+                &format!("; {} {what}: {first}{}", list.len(), if list.len() > 1 { ", ..." } else { "" });
+        }
+    }
+    let next = match ResNet::ALL.iter().find(|r| looks_like(&shapes, &prefix) == r.name()) {
+        Some(r) if *r != resnet => format!("--network {r}"),
+        _ => "name a file of weights that torchvision's models have".into(),
+    };
+    Err(Error::new(Kind::Mismatch, "weights of another network")
+        .at(tensors.path().display().to_string())
+        .expected(format!("the {} tensors of {resnet}, as torchvision names them", wanted.len()))
+        .found(found)
+        .next(next))
+}
+
+/// What stands before the name of the first layer. Wrappers put `module.` or their own names there.
+fn prefix(shapes: &BTreeMap<&str, &[u64]>) -> Option<String> {
+    let first = shapes.keys().filter_map(|name| name.strip_suffix("conv1.weight"));
+    let stems = first.filter(|before| shapes.contains_key(format!("{before}layer1.0.conv1.weight").as_str()));
+    stems.min_by_key(|before| before.len()).map(str::to_owned)
+}
+
+/// A network's name by the names and shapes of its tensors.
+fn looks_like(shapes: &BTreeMap<&str, &[u64]>, prefix: &str) -> String {
+    let has = |name: &str| shapes.contains_key(format!("{prefix}{name}").as_str());
+    if has("layer1.0.conv1.weight") {
+        let blocks =
+            |stage: usize| (0..).take_while(|i| has(&format!("layer{stage}.{i}.conv1.weight"))).count();
+        let depths = [1, 2, 3, 4].map(blocks);
+        let wide = shapes.get(format!("{prefix}layer1.0.conv2.weight").as_str());
+        let wide = wide.is_some_and(|shape| shape.first() != Some(&64) || shape.get(1) != Some(&64));
+        return match (depths, has("layer1.0.conv3.weight"), wide) {
+            ([2, 2, 2, 2], false, false) => "resnet18".into(),
+            ([3, 4, 6, 3], false, false) => "resnet34".into(),
+            ([3, 4, 6, 3], true, false) => "resnet50".into(),
+            ([3, 4, 23, 3], true, false) => "resnet101".into(),
+            ([3, 8, 36, 3], true, false) => "resnet152".into(),
+            (_, _, true) => format!("a ResNeXt or wide ResNet of {depths:?} blocks"),
+            _ => format!("a residual network of {depths:?} blocks"),
+        };
+    }
+    let any = |part: &str| shapes.keys().any(|name| name.contains(part));
+    let known = [
+        ("attn.qkv", "a vision transformer (timm)"),
+        ("encoder_layer_0", "a vision transformer (torchvision)"),
+        ("visual.", "CLIP"),
+        ("denseblock1", "a DenseNet"),
+        ("Mixed_5b", "Inception"),
+        ("features.0.0.weight", "a MobileNet or EfficientNet"),
+        ("features.0.weight", "a VGG or AlexNet"),
+        ("base_layers.", "a ResNet whose layers were renamed"),
+    ];
+    let found = known.iter().find(|(part, _)| any(part)).map(|(_, name)| (*name).to_owned());
+    let first = || shapes.keys().next().map_or("nothing".into(), |name| format!("a network with {name}"));
+    found.unwrap_or_else(first)
+}
