@@ -74,7 +74,12 @@ fn every_layer_gives_what_pytorch_gives() {
             let probe = &case.layers[name];
             assert_eq!((size, images), (probe.size, n), "{name}");
             let mean = numbers.iter().map(|v| f64::from(v.abs())).sum::<f64>() / numbers.len() as f64;
-            assert!((mean - probe.mean).abs() < 1e-4, "{} {name}: {mean} is not {}", case.network, probe.mean);
+            assert!(
+                (mean - probe.mean).abs() < 1e-4,
+                "{} {name}: {mean} is not {}",
+                case.network,
+                probe.mean
+            );
             for (&at, &value) in probe.at.iter().zip(&probe.values) {
                 worst = worst.max((numbers[at] - value).abs());
                 assert!((numbers[at] - value).abs() < 1e-4, "{} {name} at {at}", case.network);
@@ -85,7 +90,11 @@ fn every_layer_gives_what_pytorch_gives() {
         assert_eq!(output.len(), case.output.len());
         for (i, (found, expected)) in output.iter().zip(&case.output).enumerate() {
             worst = worst.max((found - expected).abs());
-            assert!((found - expected).abs() < 1e-4, "{} output {i}: {found} is not {expected}", case.network);
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "{} output {i}: {found} is not {expected}",
+                case.network
+            );
         }
         println!("{} {:?}: largest difference {worst:e}", case.network, case.frames);
     }

@@ -20,7 +20,8 @@ pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>
     let mut zip = ZipArchive::new(BufReader::new(copy)).map_err(|e| damaged(&e.to_string()))?;
     let names: Vec<String> = zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
     let folder = names.iter().find_map(|name| name.strip_suffix("data.pkl")).ok_or_else(|| {
-        Error::new(Kind::File, "a zip without tensors of PyTorch").expected("data.pkl, as torch.save writes it")
+        Error::new(Kind::File, "a zip without tensors of PyTorch")
+            .expected("data.pkl, as torch.save writes it")
     })?;
     if names.iter().any(|name| name.starts_with(&format!("{folder}code/"))) {
         return Err(Error::new(Kind::File, "a program of TorchScript, not weights alone")

@@ -234,10 +234,10 @@ fn safetensors_places(file: &mut File, length: u64) -> Result<BTreeMap<String, P
     if header > HEADER || header + 8 > length {
         return Err(damaged(format!("a header of {header} bytes in a file of {length}")));
     }
-    let mut bytes = size.to_vec();
+    let mut bytes = Vec::with_capacity(header as usize);
     file.take(header).read_to_end(&mut bytes).map_err(io)?;
-    let (_, metadata) =
-        safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
+    let metadata = serde_json::from_slice::<safetensors::tensor::Metadata>(&bytes);
+    let metadata = metadata.map_err(|e| damaged(e.to_string()))?;
     let mut places = BTreeMap::new();
     for (name, info) in metadata.tensors() {
         let shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
