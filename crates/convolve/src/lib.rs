@@ -113,14 +113,28 @@ impl Convolution {
         assert_eq!(to.len(), height * width * n * self.shape.to, "output of {:?}", self.shape);
         assert!(add.is_none_or(|add| add.len() == to.len()), "what is added, of {:?}", self.shape);
         let panel_len = self.panels.len() / (self.shape.to / WIDE);
+        // A single image's sums are few: two panels at once, or the next sum would wait for the last.
+        let together = if n == 1 { 2 } else { 1 };
         // A panel's weights stay in the cache while all pixels pass.
-        for (p, panel) in self.panels.chunks_exact(panel_len).enumerate() {
-            let bias = self.bias[p * WIDE..].first_chunk().expect("a bias for every channel");
+        for (p, panels) in self.panels.chunks(together * panel_len).enumerate() {
+            let channel = p * together * WIDE;
+            let bias = &self.bias[channel..];
             for y in 0..height {
                 for x in 0..width {
                     let patch = Patch::at(&self.shape, size, [y, x]);
-                    let first = (y * width + x) * n * self.shape.to + p * WIDE;
-                    let work = Work { shape: &self.shape, patch, from, n, panel, bias, add, relu, first };
+                    let first = (y * width + x) * n * self.shape.to + channel;
+                    let work = Work {
+                        shape: &self.shape,
+                        patch,
+                        from,
+                        n,
+                        panels,
+                        panel_len,
+                        bias,
+                        add,
+                        relu,
+                        first,
+                    };
                     self.level.run(&work, to);
                 }
             }

@@ -25,17 +25,18 @@ impl Patch {
     }
 }
 
-/// One output pixel's work on one panel of output channels.
+/// One output pixel's work on one or two panels of output channels.
 pub(crate) struct Work<'a> {
     pub shape: &'a Shape,
     pub patch: Patch,
     pub from: &'a [f32],
     pub n: usize,
-    pub panel: &'a [f32], // [kernel height, kernel width, from, WIDE]
-    pub bias: &'a [f32; WIDE],
+    pub panels: &'a [f32], // [panels, kernel height, kernel width, from, WIDE]
+    pub panel_len: usize,
+    pub bias: &'a [f32], // from the first panel's first on
     pub add: Option<&'a [f32]>,
     pub relu: bool,
-    pub first: usize, // where the pixel's first image's first channel of the panel lies in the output
+    pub first: usize, // where the pixel's first image's first channel of the first panel lies in the output
 }
 
 impl Work<'_> {
@@ -64,42 +65,65 @@ macro_rules! pixel {
 
             $(#[$attribute])*
             #[inline]
-            fn tile<const R: usize>(work: &$crate::tile::Work, image: usize, part: usize, to: &mut [f32]) {
+            fn tile<const R: usize, const P: usize>(
+                work: &$crate::tile::Work,
+                image: usize,
+                part: usize,
+                to: &mut [f32],
+            ) {
                 let from = work.shape.from;
-                let bias: [_; $vectors] = std::array::from_fn(|v| $load(&work.bias[part + v * $lanes..]));
+                let at = |p: usize, v: usize| p * $crate::WIDE + part + v * $lanes; // in channels
+                let bias: [[_; $vectors]; P] =
+                    std::array::from_fn(|p| std::array::from_fn(|v| $load(&work.bias[at(p, v)..])));
                 let mut sums = [bias; R];
                 for (weights, inputs) in work.runs() {
-                    let weights = work.panel[weights..][..from * $crate::WIDE].as_chunks::<{ $crate::WIDE }>().0;
+                    let panels: [&[[f32; $crate::WIDE]]; P] = std::array::from_fn(|p| {
+                        let panel = &work.panels[p * work.panel_len + weights..][..from * $crate::WIDE];
+                        panel.as_chunks().0
+                    });
                     let inputs = &work.from[inputs + image * from..][..R * from];
                     let rows: [&[f32]; R] = std::array::from_fn(|r| &inputs[r * from..][..from]);
-                    for (k, weights) in weights.iter().enumerate() {
-                        let weights: [_; $vectors] = std::array::from_fn(|v| $load(&weights[part + v * $lanes..]));
+                    for k in 0..from {
+                        let weights: [[_; $vectors]; P] = std::array::from_fn(|p| {
+                            std::array::from_fn(|v| $load(&panels[p][k][part + v * $lanes..]))
+                        });
                         for r in 0..R {
                             let x = $splat(rows[r][k]);
-                            for v in 0..$vectors {
-                                sums[r][v] = $fma(x, weights[v], sums[r][v]);
+                            for p in 0..P {
+                                for v in 0..$vectors {
+                                    sums[r][p][v] = $fma(x, weights[p][v], sums[r][p][v]);
+                                }
                             }
                         }
                     }
                 }
                 for (r, sums) in sums.iter().enumerate() {
-                    let at = work.first + (image + r) * work.shape.to + part;
-                    for (v, &sum) in sums.iter().enumerate() {
-                        let at = at + v * $lanes;
-                        let sum = match work.add {
-                            Some(add) => $add(sum, $load(&add[at..])),
-                            None => sum,
-                        };
-                        $store(&mut to[at..], if work.relu { $relu(sum) } else { sum });
+                    for (p, sums) in sums.iter().enumerate() {
+                        for (v, &sum) in sums.iter().enumerate() {
+                            let at = work.first + (image + r) * work.shape.to + at(p, v);
+                            let sum = match work.add {
+                                Some(add) => $add(sum, $load(&add[at..])),
+                                None => sum,
+                            };
+                            $store(&mut to[at..], if work.relu { $relu(sum) } else { sum });
+                        }
                     }
                 }
             }
 
             let mut image = 0;
+            if work.panels.len() > work.panel_len {
+                while image < work.n {
+                    for part in (0..$crate::WIDE).step_by(PART) {
+                        tile::<1, 2>(work, image, part, to);
+                    }
+                    image += 1;
+                }
+            }
             $(
                 while work.n - image >= $rows {
                     for part in (0..$crate::WIDE).step_by(PART) {
-                        tile::<$rows>(work, image, part, to);
+                        tile::<$rows, 1>(work, image, part, to);
                     }
                     image += $rows;
                 }

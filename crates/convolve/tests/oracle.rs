@@ -56,6 +56,7 @@ fn every_number_of_images_around_the_tiles() {
     for n in (1..=26).chain([36, 37]) {
         check(shape, [2, 3], n);
     }
+    check(Shape { to: 3 * WIDE, ..shape }, [2, 3], 1); // of panels, an odd number
 }
 
 #[test]
