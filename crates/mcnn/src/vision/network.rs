@@ -33,6 +33,7 @@ struct Convolved {
 /// A thread's activations, kept from one group to the next.
 #[derive(Debug, Default)]
 struct Desk {
+    rows: Vec<f32>,
     strips: Vec<f32>,
     here: Vec<f32>,
     next: Vec<f32>,
@@ -131,8 +132,11 @@ fn folded(
     Ok((weights, bias))
 }
 
-/// The first layer over strips: what lies under a row of its kernel is one pixel with all its columns' channels. A
-/// convolution of three channels would have nothing long to multiply.
+/// What lies under a row of the first layer's kernel: seven columns of three channels.
+const STRIP: usize = 7 * 3;
+
+/// The first layer over strips, each of which is one pixel. A convolution of three channels would have nothing long to
+/// multiply.
 fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolution {
     let (k, from) = (layer.kernel, layer.from);
     let shape =
@@ -179,22 +183,23 @@ impl Desk {
         average(&self.here, n * net.resnet.width(), to);
     }
 
-    /// Fills the strips: `[height, output width, image, column, channel]` of frames `[image, height, width, channel]`.
+    /// Fills the strips: `[height, output width, image, STRIP]` of frames `[image, height, width, channel]`.
     fn strips(&mut self, stem: &Layer, frames: &[f32], [height, width]: [usize; 2], n: usize) -> [usize; 2] {
-        let (k, c, pad) = (stem.kernel, stem.from, stem.kernel / 2);
-        let out = width.div_ceil(stem.stride);
-        self.strips.clear();
-        self.strips.resize(height * out * n * k * c, 0.0);
-        let mut strips = self.strips.chunks_exact_mut(k * c);
+        let (out, step) = (width.div_ceil(stem.stride), stem.stride * stem.from);
+        let (side, line) = (stem.kernel / 2 * stem.from, width * stem.from);
+        self.strips.resize(height * out * n * STRIP, 0.0);
+        // A row of every image, with zeros on both sides: there each strip lies as it is.
+        let padded = line + 2 * side + step;
+        self.rows.clear();
+        self.rows.resize(n * padded, 0.0);
+        let mut strips = self.strips.as_chunks_mut::<STRIP>().0.iter_mut();
         for y in 0..height {
+            for (row, image) in self.rows.chunks_exact_mut(padded).zip(frames.chunks_exact(height * line)) {
+                row[side..][..line].copy_from_slice(&image[y * line..][..line]);
+            }
             for x in 0..out {
-                let first = (x * stem.stride) as isize - pad as isize;
-                let (from, to) = (first.max(0) as usize, (first + k as isize).min(width as isize) as usize);
-                let skipped = (from as isize - first) as usize;
-                for image in frames.chunks_exact(height * width * c) {
-                    let strip = strips.next().expect("as many strips as pixels");
-                    let row = &image[y * width * c..][..width * c];
-                    strip[skipped * c..][..(to - from) * c].copy_from_slice(&row[from * c..to * c]);
+                for (row, strip) in self.rows.chunks_exact(padded).zip(&mut strips) {
+                    *strip = *row[x * step..].first_chunk().expect("zeros enough behind the row");
                 }
             }
         }
