@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => commands::demo::run(&args),
         Verb::Inspect(args) => commands::inspect::run(&args),
         Verb::Make(args) => commands::make::run(&args),
+        Verb::Embed(args) => commands::embed::run(&args),
         Verb::Learn(args) => commands::learn::run(&args),
         Verb::Train(args) => commands::train::run(&args),
         Verb::Collect(args) => commands::collect::run(&args),

@@ -9,7 +9,7 @@ fn main() -> mcnn::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |k: usize| args[k].parse::<usize>().expect("a whole number");
     let weights: Weights = args[0].parse().expect("weights");
-    let (network, ..) = load(&weights, ResNet::ResNet34, &mut |_, _| ())?;
+    let (network, _) = load(&weights, ResNet::ResNet34, &mut |_, _| ())?;
     let bytes = std::fs::read(&args[1]).expect("the frames");
     let frames: Vec<f32> = bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
     let (n, size) = (number(2), [number(3), number(4)]);

@@ -97,7 +97,7 @@ impl Gauge {
     /// # Errors
     /// If the widths differ.
     pub fn on(codebook: &Codebook, data: &Demonstrations) -> Result<Self> {
-        codebook.check_widths(data)?;
+        codebook.check_space(data)?;
         let distances = codebook.distances(data).into_iter().map(Some).collect();
         Self::of(data, distances).ok_or_else(|| Error::new(Kind::Data, "no distances to calibrate on"))
     }

@@ -28,6 +28,7 @@ fn policy() -> Policy {
         seed: 0,
         data: String::new(),
         n_states: 3,
+        encoding: None,
     })
     .unwrap();
     let envelope = Envelope { lambda: 1.0, l: 1.0, activation: Activation::Tanh };

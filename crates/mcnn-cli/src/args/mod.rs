@@ -1,12 +1,14 @@
 //! The command line, parsed and checked at the edge.
 
 mod bet;
+mod frames;
 mod learning;
 mod memory;
 mod running;
 mod trust;
 mod unet;
 
+pub use frames::EmbedArgs;
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
 pub use running::{
@@ -39,6 +41,8 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Demonstrations of the built-in task by its scripted expert.
     Make(MakeArgs),
+    /// Turn recorded frames into demonstrations of embeddings.
+    Embed(EmbedArgs),
     /// Choose memories from demonstrations.
     Learn(LearnArgs),
     /// Train a policy that its memories hold.

@@ -133,7 +133,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     let mut own = None; // the memories' own data
     for path in &args.states {
         let data = read(path, args.options)?;
-        codebook.check_widths(&data).map_err(|e| e.within(path.display()))?;
+        codebook.check_space(&data).map_err(|e| e.within(path.display()))?;
         let is_own = codebook.check_data(&data).is_ok();
         sets.push(set(&stem(path), &codebook, envelope, &bound, &data, is_own));
         let held_out: Vec<usize> =

@@ -30,7 +30,7 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
     let (policy, _) = file::read_policy(&args.policy)?;
     let data = read(&args.data, args.options)?;
     let codebook = policy.codebook();
-    codebook.check_widths(&data).map_err(|e| e.within(args.data.display()))?;
+    codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let Some(i) = data.find(args.at) else {
         let episode = args.at.episode as usize;
         let expected = if episode < data.n_episodes() {

@@ -200,7 +200,7 @@ fn list(args: &ListArgs) -> Result<Done> {
     let acted = match (&args.data, &args.task) {
         (Some(data), _) => {
             let data = read(data, args.options)?;
-            book.check_widths(&data)?;
+            book.check_space(&data)?;
             Some(count(book.len(), book.map_states(&data, |_, state| book.recall(state).memory)))
         }
         (None, Some(task)) => {

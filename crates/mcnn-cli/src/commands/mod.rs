@@ -4,6 +4,7 @@ pub mod certify;
 pub mod collect;
 pub mod compare;
 pub mod demo;
+pub mod embed;
 pub mod eval;
 pub mod explain;
 pub mod inspect;

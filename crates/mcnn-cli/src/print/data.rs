@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mcnn::data::{Dimension, Inspection};
 
 use super::list;
-use crate::commands::{collect::Recorded, learn::Learnt, make::Made, replay::Replayed};
+use crate::commands::{collect::Recorded, embed::Embedding, learn::Learnt, make::Made, replay::Replayed};
 
 pub fn inspection(file: &str, i: &Inspection) -> String {
     let mut out = String::new();
@@ -54,6 +54,9 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
         Some(r) => line!(out, "  returns       {:.2} to {:.2}, mean {:.2}", r.min, r.max, r.mean),
         None => line!(out, "  returns       no rewards in the file"),
     }
+    if let Some(encoding) = &i.encoding {
+        line!(out, "  embedded      {encoding}");
+    }
     match (&i.fingerprint, &i.refused) {
         (Some(print), _) => line!(out, "  fingerprint   {print}"),
         (None, Some(why)) => line!(out, "  cannot be used as it is: {why}"),
@@ -80,6 +83,56 @@ pub fn made(m: &Made) -> String {
         m.seed,
         m.seed + m.episodes as u64 - 1
     )
+}
+
+pub fn embedded(e: &Embedding) -> String {
+    let mut out = String::new();
+    if e.interrupted {
+        line!(out, "{}: interrupted after {} frames; the same command goes on from there", e.file, e.frames);
+        return out;
+    }
+    let resumed =
+        if e.resumed_from > 0 { format!(", resumed from {}", e.resumed_from) } else { String::new() };
+    line!(
+        out,
+        "{}: {} steps of {} episodes, states of {}, in {:.1} s ({:.0} frames/s){resumed}",
+        e.file,
+        e.frames,
+        e.episodes,
+        e.n_obs,
+        e.seconds,
+        e.frames_per_second
+    );
+    line!(out, "  source       {}", e.source.join("; "));
+    match &e.weights_file {
+        Some(file) => {
+            line!(out, "  network      {}, {file} (sha256 {:.12})", e.encoding.network, e.encoding.weights)
+        }
+        None => line!(out, "  network      {}, untrained: {}", e.encoding.network, e.encoding.weights),
+    }
+    if !e.prefix.is_empty() {
+        line!(out, "  names        without the {:?} before each", e.prefix);
+    }
+    if !e.left_over.is_empty() {
+        line!(
+            out,
+            "  left over    {} tensors: {}",
+            e.left_over.len(),
+            e.left_over.join(", ").chars().take(200).collect::<String>()
+        );
+    }
+    line!(out, "  preset       {}", e.encoding.preset);
+    if let (Some(still), Some(longest), Some(at)) = (e.still, e.longest_still, e.still_at) {
+        let share = 100.0 * still as f64 / e.frames as f64;
+        line!(
+            out,
+            "  frozen       {share:.2} % of the steps repeat the frame before; longest run {longest} steps, at frame {at}"
+        );
+    }
+    if let Some(print) = &e.fingerprint {
+        line!(out, "  fingerprint  {print}");
+    }
+    out
 }
 
 pub fn recorded(r: &Recorded) -> String {

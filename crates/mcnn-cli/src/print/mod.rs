@@ -15,7 +15,7 @@ mod results;
 mod sweep;
 
 pub use certify::certified;
-pub use data::{inspection, learnt, made, recorded, replayed};
+pub use data::{embedded, inspection, learnt, made, recorded, replayed};
 pub use memory::{edited, listed};
 pub use policy::{explained, trained};
 pub use results::{compared, demonstrated, evaluated};
@@ -31,6 +31,7 @@ pub fn tour() -> String {
 
   mcnn make drive --episodes 5 -o drive.npz             demonstrations of the built-in task
   mcnn inspect drive.npz                                what a file of demonstrations holds
+  mcnn embed FRAMES --weights imagenet -o embedded.npz  demonstrations of embeddings, from recorded frames
   mcnn learn drive.npz --fraction 0.1 -o m.safetensors  choose the memories
   mcnn train drive.npz m.safetensors -o p.safetensors   train a policy that they hold
   mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)

@@ -26,6 +26,7 @@ fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
         seed: 0,
         data: String::new(),
         n_states: n,
+        encoding: None,
     })
     .unwrap()
 }

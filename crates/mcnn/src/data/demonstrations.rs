@@ -44,6 +44,7 @@ pub struct Demonstrations {
     rewards: Option<Vec<f32>>, // [n_steps]
     ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
     numbers: Vec<u32>,         // [n_episodes], the episode's number in its source
+    encoding: Option<String>,  // what the states are embeddings of
 }
 
 /// The parts of [`Demonstrations`] before they are checked.
@@ -166,7 +167,18 @@ impl Demonstrations {
             }
         }
         let numbers = (0..ends.len() as u32).collect();
-        Ok(Self { n_obs, n_act, states, actions, rewards, ends, numbers })
+        Ok(Self { n_obs, n_act, states, actions, rewards, ends, numbers, encoding: None })
+    }
+
+    /// The same, of states that are embeddings: `encoding` says by what, as JSON.
+    pub fn with_encoding(self, encoding: Option<String>) -> Self {
+        Self { encoding, ..self }
+    }
+
+    /// What the states are embeddings by (network, weights, preset), as JSON; none of states that are none. States of one
+    /// encoding lie in one space.
+    pub fn encoding(&self) -> Option<&str> {
+        self.encoding.as_deref()
     }
 
     /// Numbers in a state.
@@ -285,6 +297,7 @@ impl Demonstrations {
             rewards: self.rewards.as_ref().map(|_| Vec::new()),
             ends: Vec::new(),
             numbers: Vec::new(),
+            encoding: self.encoding.clone(),
         }
     }
 

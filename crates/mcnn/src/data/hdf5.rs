@@ -14,8 +14,23 @@ use crate::error::{Error, Kind, Result};
 pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
     let file = Flat::open(path, length)?;
     let observations = file.table("observations")?;
+    let (states, labels) = rayon::join(|| floats(&observations), || labels(&file, observations.shape()[0]));
+    Ok(Parts { n_obs: observations.shape()[1] as usize, states: states?, ..labels? })
+}
+
+/// The same with the observations, of any rank from 2 on, left in the file.
+pub(super) fn film(path: &Path, length: u64) -> Result<(Parts, Dataset)> {
+    let file = Flat::open(path, length)?;
+    let observations = match file.find("observations")? {
+        Some(frames) if frames.shape().len() > 1 => frames,
+        _ => file.table("observations")?, // says what is wrong
+    };
+    Ok((labels(&file, observations.shape()[0])?, observations))
+}
+
+/// All but the states of `n_steps` steps: their width is given as 1.
+fn labels(file: &Flat, n_steps: u64) -> Result<Parts> {
     let actions = file.table("actions")?;
-    let n_steps = observations.shape()[0];
     let actions_steps = actions.shape()[0];
     if actions_steps != n_steps {
         return Err(other_length("actions", actions_steps, n_steps));
@@ -28,12 +43,11 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
         terminals.map(|c| flags(&c)).transpose()?,
         n_steps as usize,
     )?;
-    let (states, acts) = rayon::join(|| floats(&observations), || floats(&actions));
     Ok(Parts {
-        n_obs: observations.shape()[1] as usize,
+        n_obs: 1,
         n_act: actions.shape()[1] as usize,
-        states: states?,
-        actions: acts?,
+        states: Vec::new(),
+        actions: floats(&actions)?,
         rewards: match rewards {
             Some(c) if matches!(c.dtype(), Datatype::FloatingPoint { .. }) => Some(floats(&c)?),
             Some(c) => Some(whole_numbers(&c)?.iter().map(|&v| v as f32).collect()),
@@ -312,7 +326,7 @@ fn ends(timeouts: Option<Vec<bool>>, terminals: Option<Vec<bool>>, n_steps: usiz
     Ok(ends)
 }
 
-fn unreadable(e: hdf5_reader::error::Error, key: &str) -> Error {
+pub(super) fn unreadable(e: hdf5_reader::error::Error, key: &str) -> Error {
     let place = if key.is_empty() { String::new() } else { format!("/{key}") };
     Error::new(Kind::File, "the HDF5 file cannot be read").at(place).found(e.to_string()).next(
         "it may be damaged or cut short: compare its size with the source's, or write it again with h5py",
@@ -333,7 +347,7 @@ fn other_length(key: &str, found: u64, expected: u64) -> Error {
         .found(format!("{found} steps"))
 }
 
-fn other_type(key: &str, expected: &str, found: &Datatype) -> Error {
+pub(super) fn other_type(key: &str, expected: &str, found: &Datatype) -> Error {
     let found = match found {
         Datatype::FloatingPoint { size, .. } => format!("{}-bit floats", 8 * u32::from(*size)),
         Datatype::FixedPoint { size, .. } => format!("{}-bit integers", 8 * u32::from(*size)),

@@ -2,7 +2,9 @@
 
 use std::{cmp::Ordering, ops::Range, path::Path};
 
-use super::{ActionRange, Demonstrations, Format, Parts, Step, read_parts, scale::is_constant};
+use super::{
+    ActionRange, Demonstrations, Format, Parts, Step, read_encoding, read_parts, scale::is_constant,
+};
 use crate::error::Result;
 
 /// An action number counts as at its limit from this size on (up to 1; beyond, it is outside). Not exactly 1: squashed
@@ -45,6 +47,8 @@ pub struct Inspection {
     pub frozen: Frozen,
     /// Sums of the rewards, if there are rewards.
     pub returns: Option<Returns>,
+    /// What the states are embeddings by ([`Demonstrations::encoding`]), where the file says so.
+    pub encoding: Option<String>,
     /// [`Demonstrations::fingerprint`], if the data can be used as it is.
     pub fingerprint: Option<String>,
     /// Why the data cannot be used as it is: the error of [`Demonstrations::new`].
@@ -108,7 +112,8 @@ pub struct Returns {
 /// [-1, 1] are reported, not refused.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let (format, parts) = read_parts(path)?;
-    Inspection::of(Some(format), parts)
+    let encoding = read_encoding(path)?;
+    Ok(Inspection { encoding, ..Inspection::of(Some(format), parts)? })
 }
 
 impl Inspection {
@@ -152,6 +157,7 @@ impl Inspection {
             duplicates: duplicates(&parts),
             frozen: frozen(&parts),
             returns: returns(&parts),
+            encoding: None,
             fingerprint: None,
             refused: None,
         };

@@ -1,6 +1,7 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
 mod demonstrations;
+mod film;
 mod hdf5;
 mod hdf5_write;
 mod inspect;
@@ -10,11 +11,12 @@ mod scale;
 mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use film::{Film, Rows};
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
-pub use read::{Format, ReadOptions, read, read_parts, read_simulator};
+pub use read::{Format, ReadOptions, read, read_encoding, read_parts, read_simulator};
 pub use scale::Scale;
-pub use write::write_npz;
+pub use write::{write_npz, write_npz_from};
 
 pub(crate) use npz::Arrays;

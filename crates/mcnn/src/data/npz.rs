@@ -28,6 +28,48 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
         _ => "states",
     };
     let (n_steps, n_obs, states) = arrays.need(states)?.table()?;
+    Ok(Parts { n_obs, states, ..labels(&mut arrays, n_steps)? })
+}
+
+/// The same with the frames, under the first of these names that is there, left in the file: their name and shape.
+pub(super) fn film(
+    path: &Path,
+    length: u64,
+    names: &[&'static str],
+) -> Result<(Parts, &'static str, Vec<u64>)> {
+    let mut arrays = Arrays::open(path, length, "frames, actions and episode_ends")?;
+    let name = *names.iter().find(|name| arrays.has(name)).unwrap_or(&names[0]);
+    let head = arrays.head(name)?;
+    if head.shape.len() < 2 || head.fortran {
+        return Err(head.other_shape("(frames, height, width, 3), row by row"));
+    }
+    if !head.is_bytes() && head.kind != 'f' {
+        return Err(other_type("integers").expected("bytes (uint8) or floats").within(name));
+    }
+    let bytes = head.shape.iter().try_fold(head.size as u64, |n, &d| n.checked_mul(d));
+    if bytes.is_none_or(|bytes| bytes > limit(length)) {
+        return Err(
+            damaged(&format!("a shape {:?} that no file of this size holds", head.shape)).within(name)
+        );
+    }
+    Ok((labels(&mut arrays, head.shape[0] as usize)?, name, head.shape))
+}
+
+/// What the states of a file are embeddings by; none where it does not say.
+pub(super) fn encoding(path: &Path, length: u64) -> Result<Option<String>> {
+    let mut arrays = Arrays::open(path, length, "encoding")?;
+    if !arrays.has("encoding") {
+        return Ok(None);
+    }
+    let array = arrays.need("encoding")?;
+    match String::from_utf8(array.bytes) {
+        Ok(text) if array.kind == 'u' && array.size == 1 => Ok(Some(text)),
+        _ => Err(other_type("bytes that are not text").expected("JSON in UTF-8").within("encoding")),
+    }
+}
+
+/// All but the states of `n_steps` steps: their width is given as 1.
+fn labels(arrays: &mut Arrays, n_steps: usize) -> Result<Parts> {
     let (actions_steps, n_act, actions) = arrays.need("actions")?.table()?;
     same_length("actions", actions_steps, n_steps)?;
     let ends = arrays.need("episode_ends")?.ends()?;
@@ -38,7 +80,7 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
     if let Some(rewards) = &rewards {
         same_length("rewards", rewards.len(), n_steps)?;
     }
-    Ok(Parts { n_obs, n_act, states, actions, rewards, ends })
+    Ok(Parts { n_obs: 1, n_act, states: Vec::new(), actions, rewards, ends })
 }
 
 /// The arrays of a file, read one by one as they are asked for.
@@ -76,6 +118,16 @@ impl Arrays {
     }
 
     fn need(&mut self, name: &str) -> Result<Array> {
+        let limit = self.limit;
+        self.within(name, |file| Array::read(name, file, limit))
+    }
+
+    /// An array without its numbers.
+    fn head(&mut self, name: &str) -> Result<Array> {
+        self.within(name, |file| Array::head(name, file))
+    }
+
+    fn within(&mut self, name: &str, read: impl FnOnce(&mut dyn Read) -> Result<Array>) -> Result<Array> {
         if !self.has(name) {
             return Err(Error::new(Kind::Data, "missing array").at(name).expected(self.wanted).found(
                 match &self.names[..] {
@@ -84,9 +136,8 @@ impl Arrays {
                 },
             ));
         }
-        let limit = self.limit;
         let array = match self.zip.by_name(&format!("{name}.npy")) {
-            Ok(mut file) => Array::read(name, &mut file, limit),
+            Ok(mut file) => read(&mut file),
             Err(e) => Err(damaged(&e.to_string())),
         };
         array.map_err(|e| e.within(name))
@@ -94,18 +145,19 @@ impl Arrays {
 }
 
 /// An array as stored: its bytes, and what the header says they are.
-struct Array {
+pub(super) struct Array {
     name: String,
     big_endian: bool,
     kind: char,
     size: usize,
     fortran: bool,
     shape: Vec<u64>,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Array {
-    fn read(name: &str, from: &mut impl Read, limit: u64) -> Result<Self> {
+    /// The header, after which `from` is at the first number.
+    pub(super) fn head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let mut start = [0; 8];
         let mut take = |buffer: &mut [u8]| from.read_exact(buffer).map_err(|e| damaged(&e.to_string()));
         take(&mut start)?;
@@ -130,8 +182,11 @@ impl Array {
         }
         let mut text = vec![0; header as usize];
         take(&mut text)?;
-        let mut array = Self::parse(name, &String::from_utf8_lossy(&text))?;
+        Self::parse(name, &String::from_utf8_lossy(&text))
+    }
 
+    fn read(name: &str, from: &mut dyn Read, limit: u64) -> Result<Self> {
+        let mut array = Self::head(name, from)?;
         let count = array.shape.iter().try_fold(array.size as u64, |n, &d| n.checked_mul(d));
         let Some(count) = count.filter(|&n| n <= limit) else {
             return Err(damaged(&format!("a shape {:?} of more than {limit} bytes", array.shape))
@@ -204,7 +259,17 @@ impl Array {
         self.bytes.as_chunks().0.iter().map(little).collect()
     }
 
-    fn floats(&self) -> Result<Vec<f32>> {
+    /// Bytes of a number.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether the numbers are unsigned bytes.
+    pub(super) fn is_bytes(&self) -> bool {
+        self.kind == 'u' && self.size == 1
+    }
+
+    pub(super) fn floats(&self) -> Result<Vec<f32>> {
         match (self.kind, self.size) {
             ('f', 4) => Ok(self.decode(f32::from_le_bytes)),
             ('f', 8) => Ok(self.decode(|b| f64::from_le_bytes(b) as f32)),
@@ -270,7 +335,7 @@ impl Array {
     }
 }
 
-fn damaged(found: &str) -> Error {
+pub(super) fn damaged(found: &str) -> Error {
     Error::new(Kind::File, "the .npz cannot be read")
         .found(found)
         .next("it may be damaged or cut short: write it again with numpy.savez")

@@ -55,7 +55,7 @@ impl std::fmt::Display for Format {
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
     let (_, parts) = read_parts(path)?;
     let named = |e: Error| e.within(path.display());
-    let data = Demonstrations::new(parts, options.range).map_err(named)?;
+    let data = Demonstrations::new(parts, options.range).map_err(named)?.with_encoding(read_encoding(path)?);
     if !options.drop_last {
         return Ok(data);
     }
@@ -83,6 +83,17 @@ pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
     checked.map(|parts| (format, parts)).map_err(|e| e.within(path.display()))
 }
 
+/// Reads what the states of a file are embeddings by ([`Demonstrations::encoding`]).
+///
+/// # Errors
+/// As [`read`], of that array.
+pub fn read_encoding(path: &Path) -> Result<Option<String>> {
+    match recognise(path)? {
+        (Format::Npz, length) => npz::encoding(path, length).map_err(|e| e.within(path.display())),
+        (Format::D4rl, _) => Ok(None),
+    }
+}
+
 /// Reads what a recording says of the simulator it was made in; of an `.npz`, which has no place for it, nothing.
 ///
 /// # Errors
@@ -100,7 +111,7 @@ pub(super) fn limit(length: u64) -> u64 {
 }
 
 /// The format of a file, by its first bytes, and its length.
-fn recognise(path: &Path) -> Result<(Format, u64)> {
+pub(super) fn recognise(path: &Path) -> Result<(Format, u64)> {
     let io = |e| Error::io("reading", path, &e);
     // Before opening: opening a pipe would wait for its writer.
     let about = std::fs::metadata(path).map_err(io)?;

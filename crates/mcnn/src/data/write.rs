@@ -1,13 +1,14 @@
 //! Demonstrations into NumPy's `.npz`.
 
 use std::{
-    io::{Cursor, Write as _},
+    fs::File,
+    io::{BufWriter, Cursor, Read, Seek, Write},
     path::Path,
 };
 
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
-use super::Demonstrations;
+use super::{Demonstrations, Parts};
 use crate::{
     atomic,
     error::{Error, Result},
@@ -21,18 +22,61 @@ use crate::{
 /// # Errors
 /// Of the file system: no space, permissions, no such folder.
 pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
-    atomic::write(path, &bytes(data).map_err(|e| Error::io("writing", path, &e))?)
+    let labels = Parts {
+        n_act: data.n_act(),
+        actions: data.actions().to_vec(),
+        rewards: data.rewards().map(<[f32]>::to_vec),
+        ends: data.ends().to_vec(),
+        ..Parts::default()
+    };
+    let states = floats(data.states());
+    let mut bytes = Cursor::new(Vec::new());
+    fill(&mut bytes, &labels, data.n_obs(), &mut &states[..], None)
+        .map_err(|e| Error::io("writing", path, &e))?;
+    atomic::write(path, bytes.get_ref())
 }
 
-fn bytes(data: &Demonstrations) -> std::io::Result<Vec<u8>> {
-    let n = data.n_steps();
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let mut add = |name: &str, kind: &str, shape: String, bytes: Vec<u8>| -> std::io::Result<()> {
+/// The same of states that are too many to hold: `labels` has all but these, and `states` gives the bytes of its steps'
+/// rows of `n_obs` numbers. `encoding` says what the states are embeddings of, as JSON: an array of bytes, `encoding`.
+///
+/// # Errors
+/// Fewer states than there are steps, and errors of the file system.
+pub fn write_npz_from(
+    path: &Path,
+    labels: &Parts,
+    n_obs: usize,
+    states: &mut dyn Read,
+    encoding: &str,
+) -> Result<()> {
+    atomic::write_through(path, |temporary| {
+        let written = File::create(temporary).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            fill(&mut file, labels, n_obs, states, Some(encoding))?;
+            file.flush()
+        });
+        written.map_err(|e| Error::io("writing", path, &e))
+    })
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn fill(
+    to: &mut (impl Write + Seek),
+    labels: &Parts,
+    n_obs: usize,
+    states: &mut dyn Read,
+    encoding: Option<&str>,
+) -> std::io::Result<()> {
+    let (n, episodes) = (labels.actions.len() / labels.n_act, labels.ends.len());
+    let mut zip = ZipWriter::new(to);
+    let mut add = |name: &str, kind: &str, shape: String, length: u64, bytes: &mut dyn Read| {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(DateTime::DEFAULT)
             .unix_permissions(0o644)
-            .large_file(bytes.len() > 4_000_000_000);
+            .large_file(length > 4_000_000_000);
         zip.start_file(format!("{name}.npy"), options)?;
         let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
         // Magic, version and length take 10 bytes; the header ends in a newline at a multiple of 64.
@@ -42,15 +86,24 @@ fn bytes(data: &Demonstrations) -> std::io::Result<Vec<u8>> {
         zip.write_all(b"\x93NUMPY\x01\x00")?;
         zip.write_all(&(header.len() as u16).to_le_bytes())?;
         zip.write_all(header.as_bytes())?;
-        zip.write_all(&bytes)
+        match std::io::copy(&mut bytes.take(length), &mut zip)? {
+            written if written == length => Ok(()),
+            _ => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+        }
     };
-    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    add("states", "<f4", format!("{n}, {}", data.n_obs()), floats(data.states()))?;
-    add("actions", "<f4", format!("{n}, {}", data.n_act()), floats(data.actions()))?;
-    let ends = data.ends().iter().flat_map(|&end| (end as i64).to_le_bytes());
-    add("episode_ends", "<i8", format!("{},", data.n_episodes()), ends.collect())?;
-    if let Some(rewards) = data.rewards() {
-        add("rewards", "<f4", format!("{n},"), floats(rewards))?;
+    add("states", "<f4", format!("{n}, {n_obs}"), 4 * (n * n_obs) as u64, states)?;
+    let mut numbers = |name: &str, kind: &str, shape: String, bytes: Vec<u8>| {
+        add(name, kind, shape, bytes.len() as u64, &mut &bytes[..])
+    };
+    numbers("actions", "<f4", format!("{n}, {}", labels.n_act), floats(&labels.actions))?;
+    let ends = labels.ends.iter().flat_map(|&end| (end as i64).to_le_bytes());
+    numbers("episode_ends", "<i8", format!("{episodes},"), ends.collect())?;
+    if let Some(rewards) = &labels.rewards {
+        numbers("rewards", "<f4", format!("{n},"), floats(rewards))?;
     }
-    Ok(zip.finish()?.into_inner())
+    if let Some(encoding) = encoding {
+        numbers("encoding", "|u1", format!("{},", encoding.len()), encoding.as_bytes().to_vec())?;
+    }
+    zip.finish()?;
+    Ok(())
 }

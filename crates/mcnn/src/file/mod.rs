@@ -60,6 +60,8 @@ struct CodebookHeader {
     smooth: usize,
     data: String,
     n_states: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<String>,
 }
 
 /// SHA-256 of some bytes, in hexadecimal: a file's fingerprint.
@@ -287,11 +289,12 @@ fn put_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
         smooth: parts.smooth,
         data: parts.data.clone(),
         n_states: parts.n_states,
+        encoding: parts.encoding.clone(),
     }
 }
 
 fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
-    let CodebookHeader { by, seed, smooth, data, n_states } = header;
+    let CodebookHeader { by, seed, smooth, data, n_states, encoding } = header;
     let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
     let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
     Codebook::new(CodebookParts {
@@ -309,6 +312,7 @@ fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
         seed,
         data,
         n_states,
+        encoding,
     })
 }
 

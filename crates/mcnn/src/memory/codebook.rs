@@ -43,6 +43,8 @@ pub struct CodebookParts {
     pub data: String,
     /// Steps in that data.
     pub n_states: usize,
+    /// What its states are embeddings by, if they are ([`Demonstrations::encoding`]).
+    pub encoding: Option<String>,
 }
 
 impl Codebook {
@@ -157,23 +159,33 @@ impl Codebook {
         if found == self.parts.data {
             return Ok(());
         }
+        self.check_space(data)?; // where that is why, it says more
         Err(Error::new(Kind::Mismatch, "these memories were learned on other data")
             .expected(format!("{} steps with fingerprint {:.12}", self.parts.n_states, self.parts.data))
             .found(format!("{} steps with fingerprint {found:.12}", data.n_steps()))
             .next("give the data the memories were learned from, or run `mcnn learn` on this data"))
     }
 
-    /// Checks that some demonstrations have states and actions as wide as the memories'.
+    /// Checks that states of these demonstrations lie in the space of these memories' states: as wide, actions too, and
+    /// where they are embeddings, embedded by the same network, weights and preset.
     ///
     /// # Errors
-    /// If a width differs.
-    pub fn check_widths(&self, data: &Demonstrations) -> Result<()> {
+    /// If they do not.
+    pub fn check_space(&self, data: &Demonstrations) -> Result<()> {
         let widths = |obs, act| format!("states of {obs}, actions of {act}");
-        if (data.n_obs(), data.n_act()) == (self.n_obs(), self.n_act()) {
+        if (data.n_obs(), data.n_act()) != (self.n_obs(), self.n_act()) {
+            return Err(Error::new(Kind::Mismatch, "the data and the memories have other widths")
+                .expected(widths(self.n_obs(), self.n_act()))
+                .found(widths(data.n_obs(), data.n_act())));
+        }
+        let (expected, found) = (self.parts.encoding.as_deref(), data.encoding());
+        if expected == found {
             return Ok(());
         }
-        Err(Error::new(Kind::Mismatch, "the data and the memories have other widths")
-            .expected(widths(self.n_obs(), self.n_act()))
-            .found(widths(data.n_obs(), data.n_act())))
+        let text = |encoding: Option<&str>| encoding.unwrap_or("states that are no embeddings").to_owned();
+        Err(Error::new(Kind::Mismatch, "the memories and the data are embedded differently")
+            .expected(text(expected))
+            .found(text(found))
+            .next("embed both with the same weights and preset (`mcnn embed`)"))
     }
 }

@@ -31,7 +31,7 @@ impl Codebook {
     /// # Errors
     /// If there is no step, or the widths differ.
     pub fn with(&self, data: &Demonstrations, steps: &[usize]) -> Result<(Self, Added)> {
-        self.check_widths(data)?;
+        self.check_space(data)?;
         if steps.is_empty() {
             return Err(Error::new(Kind::Data, "no steps to add").expected("at least one step"));
         }

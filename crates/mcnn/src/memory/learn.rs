@@ -144,6 +144,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         seed: settings.seed.0,
         data: data.fingerprint(),
         n_states: n,
+        encoding: data.encoding().map(str::to_owned),
     })?;
     let coverage = codebook.coverage(data);
     Ok(Learned {

@@ -65,6 +65,7 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         seed: 0,
         data: data.fingerprint(),
         n_states: data.n_steps(),
+        encoding: None,
     })
     .unwrap()
 }

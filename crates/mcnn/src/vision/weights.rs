@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{download, network::Network, resnet::ResNet, tensors::Tensors};
 use crate::{
@@ -40,18 +40,11 @@ impl std::str::FromStr for Weights {
     }
 }
 
-/// Which network with which weights: what two sets of embeddings must share to be of one space.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The network.
-    pub network: ResNet,
-    /// The SHA-256 of the file of weights, or `random:SEED`.
-    pub weights: String,
-}
-
-/// What a file of weights held beside what was needed.
+/// Which weights they are, and what their file held beside what was needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Found {
+    /// The SHA-256 of the file, or `random:SEED`.
+    pub weights: String,
     /// The file; none for random weights.
     pub file: Option<PathBuf>,
     /// What stood before every name, such as `module.`.
@@ -71,13 +64,13 @@ pub fn load(
     weights: &Weights,
     resnet: ResNet,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<(Network, Origin, Found)> {
+) -> Result<(Network, Found)> {
     let file = match weights {
         Weights::File(path) => path.clone(),
         Weights::ImageNet => download::imagenet(resnet, progress)?,
         Weights::Random(seed) => {
-            let origin = Origin { network: resnet, weights: format!("random:{seed}") };
-            return Ok((random(resnet, Seed(*seed)), origin, Found::default()));
+            let found = Found { weights: format!("random:{seed}"), ..Found::default() };
+            return Ok((random(resnet, Seed(*seed)), found));
         }
     };
     let mut tensors = Tensors::open(&file)?;
@@ -92,8 +85,7 @@ pub fn load(
         }
         Ok(numbers)
     })?;
-    let origin = Origin { network: resnet, weights: tensors.sha256()? };
-    Ok((network, origin, found))
+    Ok((network, Found { weights: tensors.sha256()?, ..found }))
 }
 
 /// An untrained network: normal numbers by the rule of He et al. (2015), normalisation that changes nothing.
@@ -141,7 +133,8 @@ fn fit(tensors: &Tensors, resnet: ResNet) -> Result<Found> {
     // Blocks left over mean a deeper network, of which this one would be a beginning without an end.
     let deeper = left_over.iter().any(|name| name[prefix.len().min(name.len())..].starts_with("layer"));
     if missing.is_empty() && other.is_empty() && !deeper {
-        return Ok(Found { file: Some(tensors.path().to_owned()), prefix, left_over });
+        let file = Some(tensors.path().to_owned());
+        return Ok(Found { weights: String::new(), file, prefix, left_over });
     }
     let mut found = format!("{} tensors of {}", shapes.len(), looks_like(&shapes, &prefix));
     for (what, list) in [("missing", &missing), ("left over", &left_over), ("of another shape", &other)] {

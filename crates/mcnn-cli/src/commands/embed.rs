@@ -1,0 +1,116 @@
+//! `mcnn embed`.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use mcnn::{
+    Error, Result,
+    data::{ActionRange, ReadOptions},
+    error::Kind,
+    vision::{Encoding, Source, embed, load, part_of},
+};
+use serde::Serialize;
+
+use super::{Done, check_output, interrupted};
+use crate::{args::EmbedArgs, print, progress::Progress};
+
+/// What was embedded.
+#[derive(Serialize)]
+pub struct Embedding {
+    /// The output, or what was saved of the interrupted run.
+    pub file: String,
+    pub frames: usize,
+    pub episodes: usize,
+    /// Numbers of an embedding.
+    pub n_obs: usize,
+    /// What was recognised in the source.
+    pub source: Vec<String>,
+    pub encoding: Encoding,
+    /// The file of weights; null for random ones.
+    pub weights_file: Option<String>,
+    /// What stood before the names of its tensors.
+    pub prefix: String,
+    /// Its tensors that the network has no place for.
+    pub left_over: Vec<String>,
+    /// Steps after an episode's first that repeat the embedding before them.
+    pub still: Option<usize>,
+    /// The longest run of one embedding, in steps, and its first frame.
+    pub longest_still: Option<usize>,
+    pub still_at: Option<usize>,
+    pub resumed_from: usize,
+    pub interrupted: bool,
+    pub seconds: f64,
+    pub frames_per_second: f64,
+    /// Fingerprint of the demonstrations; null where the run was interrupted.
+    pub fingerprint: Option<String>,
+}
+
+pub fn run(args: &EmbedArgs) -> Result<Done> {
+    check_output(&args.output)?;
+    let part = part_of(&args.output.path);
+    if args.output.force && part.exists() {
+        std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
+    }
+    threads(args.threads)?;
+    let mut source = Source::open(&args.data, &args.source())?;
+    let mut fetching = None;
+    let (network, found) = load(&args.weights, args.network, &mut |done, total| {
+        fetching.get_or_insert_with(|| Progress::new("fetching weights", 0, total)).at(done, "bytes");
+    })?;
+    drop(fetching);
+    let encoding = Encoding { network: args.network, weights: found.weights.clone(), preset: args.preset };
+    let flag = interrupted()?;
+    let (start, mut progress) = (Instant::now(), None);
+    let range = if args.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let total = source.n as u64;
+    let mut reached = 0;
+    let embedded = embed(&mut source, &network, &encoding, range, &args.output.path, &mut |done| {
+        reached = done;
+        let progress = progress.get_or_insert_with(|| Progress::new("embedding", done as u64, total));
+        progress.at(done as u64, "frames");
+        !flag.load(Ordering::Relaxed)
+    })
+    .map_err(|e| e.within(args.data.display()))?;
+    let seconds = start.elapsed().as_secs_f64();
+    drop(progress);
+    let interrupted = embedded.is_none();
+    let file = if interrupted { &part } else { &args.output.path };
+    // Read back: what `learn` and `train` will see.
+    let fingerprint = match interrupted {
+        true => None,
+        false => Some(mcnn::data::read(&args.output.path, &ReadOptions::default())?.fingerprint()),
+    };
+    let resumed_from = embedded.as_ref().map_or(0, |e| e.resumed_from);
+    let report = Embedding {
+        file: file.display().to_string(),
+        frames: reached,
+        episodes: source.labels.ends.len(),
+        n_obs: args.network.width(),
+        source: source.notes.clone(),
+        encoding,
+        weights_file: found.file.map(|file| file.display().to_string()),
+        prefix: found.prefix,
+        left_over: found.left_over,
+        still: embedded.as_ref().map(|e| e.still),
+        longest_still: embedded.as_ref().map(|e| e.longest_still),
+        still_at: embedded.as_ref().map(|e| e.still_at),
+        resumed_from,
+        interrupted,
+        seconds,
+        frames_per_second: (reached - resumed_from.min(reached)) as f64 / seconds,
+        fingerprint,
+    };
+    let exit_code = if interrupted { 130 } else { 0 };
+    Ok(Done { exit_code, ..Done::new(&report, print::embedded(&report)) })
+}
+
+/// Gives rayon this many threads, where a number was asked for.
+fn threads(count: Option<usize>) -> Result<()> {
+    let Some(count) = count else { return Ok(()) };
+    let refused = |found: String| {
+        Error::new(Kind::Settings, "threads out of range").at("--threads").expected("1 to 1024").found(found)
+    };
+    if !(1..=1024).contains(&count) {
+        return Err(refused(count.to_string()));
+    }
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().map_err(|e| refused(e.to_string()))
+}

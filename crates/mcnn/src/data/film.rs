@@ -1,0 +1,173 @@
+//! Recordings whose observations are frames, read piece by piece: what fits in memory is what was done, not what was seen.
+
+use std::{
+    fs::File,
+    io::BufReader,
+    io::Read as _,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use hdf5_reader::{Dataset, Datatype, SliceInfo, SliceInfoElem};
+use zip::ZipArchive;
+
+use super::{
+    Demonstrations, Parts, hdf5, npz,
+    read::{Format, recognise},
+};
+use crate::error::{Error, Result};
+
+/// Names that frames have in an `.npz`, the first that is there.
+const NAMES: [&str; 4] = ["frames", "images", "observations", "states"];
+/// Bytes of a piece, about; one row of an HDF5 file's chunks may be more.
+const PIECE: u64 = 8 << 20;
+/// The most bytes of a piece.
+const LARGEST: u64 = 512 << 20;
+
+/// Rows of frames as they lie in a file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rows {
+    /// Unsigned bytes.
+    Bytes(Vec<u8>),
+    /// Floats; those of 64 bits were rounded to 32.
+    Floats(Vec<f32>),
+}
+
+/// A recording of frames in one file.
+pub struct Film {
+    /// What was done: the recording without its observations. Their width is given as 1, and they are empty.
+    pub labels: Parts,
+    /// The shape of the observations: the number of frames, then that of one.
+    pub shape: Vec<usize>,
+    place: Place,
+}
+
+enum Place {
+    Hdf5(Box<Dataset>),
+    Npz(PathBuf, &'static str),
+}
+
+impl Film {
+    /// Opens D4RL's flat HDF5, or an `.npz` with `frames` (or `images`, `observations`, `states`), `actions`,
+    /// `episode_ends` and optionally `rewards`.
+    ///
+    /// # Errors
+    /// As [`read`](super::read()), of everything but the frames' numbers.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (format, length) = recognise(path)?;
+        let film = match format {
+            Format::D4rl => hdf5::film(path, length).map(|(labels, frames)| {
+                let shape = frames.shape().iter().map(|&n| n as usize).collect();
+                Self { labels, shape, place: Place::Hdf5(Box::new(frames)) }
+            }),
+            Format::Npz => npz::film(path, length, &NAMES).map(|(labels, name, shape)| {
+                let shape = shape.iter().map(|&n| n as usize).collect();
+                Self { labels, shape, place: Place::Npz(path.to_owned(), name) }
+            }),
+        };
+        film.map_err(|e| e.within(path.display()))
+    }
+
+    /// Reads the frames from number `from` on, in their order, piece by piece, until there are no more or `each` answers
+    /// false. `each` gets the number of a piece's first frame.
+    ///
+    /// # Errors
+    /// A file that is damaged or holds other numbers than floats and bytes; those of `each`.
+    pub fn play(&mut self, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
+        let width: usize = self.shape[1..].iter().product();
+        match &self.place {
+            Place::Hdf5(frames) => play_hdf5(frames, from, each),
+            Place::Npz(path, name) => play_npz(path, name, self.shape[0], width, from, each),
+        }
+    }
+}
+
+fn play_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
+    let shape = frames.shape();
+    let (n, row) = (shape[0], shape[1..].iter().product::<u64>() * 4);
+    // Whole rows of chunks, so that each chunk is unpacked once.
+    let high = frames.chunks().map_or(1, |chunk| u64::from(chunk[0]).max(1)).min(n.max(1));
+    let high = if high.saturating_mul(row) <= LARGEST { high } else { 1 };
+    let step = high * (PIECE / (high * row).max(1)).max(1);
+    let mut first = from as u64;
+    while first < n {
+        let end = ((first / step + 1) * step).min(n);
+        let rows = rows_of(frames, first..end)?;
+        if !each(first as usize, rows)? {
+            return Ok(());
+        }
+        first = end;
+    }
+    Ok(())
+}
+
+fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
+    let mut selections = vec![SliceInfoElem::Slice { start: rows.start, end: rows.end, step: 1 }];
+    selections.resize(frames.ndim(), SliceInfoElem::Slice { start: 0, end: u64::MAX, step: 1 });
+    let part = SliceInfo { selections };
+    let damaged = |e| hdf5::unreadable(e, frames.name());
+    Ok(match frames.dtype() {
+        Datatype::FixedPoint { size: 1, signed: false, .. } => {
+            Rows::Bytes(frames.read_slice::<u8>(&part).map_err(damaged)?.into_raw_vec_and_offset().0)
+        }
+        Datatype::FloatingPoint { size: 4, .. } => {
+            Rows::Floats(frames.read_slice::<f32>(&part).map_err(damaged)?.into_raw_vec_and_offset().0)
+        }
+        Datatype::FloatingPoint { size: 8, .. } => {
+            let numbers = frames.read_slice::<f64>(&part).map_err(damaged)?;
+            Rows::Floats(numbers.iter().map(|&v| v as f32).collect())
+        }
+        other => return Err(hdf5::other_type(frames.name(), "bytes or floats", other)),
+    })
+}
+
+fn play_npz(
+    path: &Path,
+    name: &str,
+    n: usize,
+    width: usize,
+    from: usize,
+    each: &mut dyn FnMut(usize, Rows) -> Result<bool>,
+) -> Result<()> {
+    let named = |e: Error| e.within(name).within(path.display());
+    let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
+    let damaged = |e: &dyn std::fmt::Display| named(npz::damaged(&e.to_string()));
+    let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e))?;
+    let mut entry = zip.by_name(&format!("{name}.npy")).map_err(|e| damaged(&e))?;
+    let mut array = npz::Array::head(name, &mut entry).map_err(named)?;
+    let row = array.size() * width;
+    std::io::copy(&mut entry.by_ref().take((from * row) as u64), &mut std::io::sink())
+        .map_err(|e| damaged(&e))?;
+    let step = (PIECE as usize / row.max(1)).max(1);
+    let mut first = from;
+    while first < n {
+        let count = step.min(n - first);
+        array.bytes.resize(count * row, 0);
+        entry.read_exact(&mut array.bytes).map_err(|e| damaged(&e))?;
+        let rows =
+            if array.is_bytes() { Rows::Bytes(array.bytes.clone()) } else { Rows::Floats(array.floats()?) };
+        if !each(first, rows)? {
+            return Ok(());
+        }
+        first += count;
+    }
+    // The end is where the checksum is tested, and where nothing should follow.
+    match entry.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(damaged(&"more bytes than its shape")),
+        Err(e) => Err(damaged(&e)),
+    }
+}
+
+impl Film {
+    /// Checks what was done, before hours of looking at what was seen.
+    ///
+    /// # Errors
+    /// As [`Demonstrations::new`].
+    pub fn check(labels: &Parts, range: super::ActionRange) -> Result<Parts> {
+        let n = labels.actions.len() / labels.n_act.max(1);
+        let parts = Parts { states: vec![0.0; n], n_obs: 1, ..labels.clone() };
+        let parts = Parts::from(Demonstrations::new(parts, range)?);
+        Ok(Parts { states: Vec::new(), ..parts })
+    }
+}

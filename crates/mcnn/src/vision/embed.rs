@@ -1,0 +1,256 @@
+//! From frames to demonstrations of embeddings, piece by piece. What is done lies in a file beside the output until all
+//! is, so that an interrupted run goes on where it was.
+
+use std::{
+    cell::Cell,
+    fs::{File, OpenOptions},
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    frames::{Frames, Preset},
+    network::Network,
+    resnet::ResNet,
+    source::Source,
+};
+use crate::{
+    data::{ActionRange, Film, write_npz_from},
+    error::{Error, Kind, Result},
+};
+
+/// Frames that are embedded together, at most and at least, and the bytes they should take.
+const MOST: usize = 256;
+const LEAST: usize = 32;
+const ROOM: usize = 64 << 20;
+
+/// What two embeddings must have in common to lie in one space. It is kept with them, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encoding {
+    /// The network.
+    pub network: ResNet,
+    /// The SHA-256 of the file of weights, or `random:SEED`.
+    pub weights: String,
+    /// How frames were prepared.
+    pub preset: Preset,
+}
+
+/// What became of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Embedded {
+    /// Frames embedded by an earlier, interrupted run.
+    pub resumed_from: usize,
+    /// Steps after an episode's first with the same embedding as the step before.
+    pub still: usize,
+    /// The longest run of one embedding, in steps.
+    pub longest_still: usize,
+    /// The number of that run's first frame.
+    pub still_at: usize,
+}
+
+/// The file of what is done so far, beside the output: a line that says of what, then the embeddings.
+pub fn part_of(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// Embeds a recording into an `.npz` of demonstrations ([`read`](crate::data::read()) reads it). `watch` is told how many
+/// frames are done, and answers false to stop: then the answer is `None`, and the same call goes on from there.
+///
+/// In memory are the actions and rewards of the whole recording, a piece of its frames, and the activations.
+///
+/// # Errors
+/// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, frames of different sizes where the
+/// preset brings them to none, embeddings that are not finite, a half-finished file of something else, another process at
+/// the same output, and errors of the file system.
+pub fn embed(
+    source: &mut Source,
+    network: &Network,
+    encoding: &Encoding,
+    range: ActionRange,
+    output: &Path,
+    watch: &mut dyn FnMut(usize) -> bool,
+) -> Result<Option<Embedded>> {
+    let labels = Film::check(&source.labels, range)?;
+    let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
+    let width = network.resnet().width();
+    let part = Part::open(&part_of(output), &identity.to_string(), width)?;
+    let resumed_from = part.done;
+    let at = Cell::new(resumed_from); // the frame that is looked at
+    let mut work =
+        Work { network, preset: encoding.preset, size: None, waiting: Vec::new(), out: Vec::new(), part };
+    let mut go_on = true;
+    let played = source.play(resumed_from, &mut |frames| {
+        let room = 4 * frames.size[0] * frames.size[1] * 3;
+        for first in (0..frames.len()).step_by((ROOM / room).clamp(1, MOST)) {
+            let which = first..frames.len().min(first + (ROOM / room).clamp(1, MOST));
+            let n = which.len();
+            work.take(&frames, which)?;
+            at.set(at.get() + n);
+            if work.is_full() {
+                work.flush()?;
+                go_on = watch(work.part.done);
+                if !go_on {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    });
+    played.map_err(|e| if e.kind() == Kind::Mismatch { e.at(source.name(at.get())) } else { e })?;
+    if !go_on {
+        return Ok(None);
+    }
+    work.flush()?;
+    watch(work.part.done);
+    if work.part.done != source.n {
+        return Err(Error::new(Kind::Data, "the recording ended early")
+            .expected(format!("{} frames", source.n))
+            .found(work.part.done.to_string()));
+    }
+    let mut part = work.part;
+    let still = part.still(&labels.ends, width)?;
+    part.rewind()?;
+    let about = serde_json::to_string(encoding).expect("plain values");
+    write_npz_from(output, &labels, width, &mut BufReader::new(&part.file), &about)?;
+    part.remove()?;
+    Ok(Some(Embedded { resumed_from, ..still }))
+}
+
+/// Frames on their way through the network.
+struct Work<'a> {
+    network: &'a Network,
+    preset: Preset,
+    size: Option<[usize; 2]>, // of the frames as the network takes them
+    waiting: Vec<f32>,
+    out: Vec<f32>,
+    part: Part,
+}
+
+impl Work<'_> {
+    fn take(&mut self, frames: &Frames, which: std::ops::Range<usize>) -> Result<()> {
+        let size = self.preset.output(frames.size);
+        let expected = *self.size.get_or_insert(size);
+        if size != expected {
+            return Err(Error::new(Kind::Mismatch, "frames of different sizes")
+                .expected(format!("{} x {} pixels, as the frames before", expected[0], expected[1]))
+                .found(format!("{} x {}", size[0], size[1]))
+                .next(format!("--preset {}:HEIGHTxWIDTH brings them to one size", self.preset)));
+        }
+        self.preset.apply(frames, which, &mut self.waiting);
+        Ok(())
+    }
+
+    fn numbers(&self) -> usize {
+        self.size.map_or(1, |[height, width]| height * width * 3)
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= self.numbers() * (ROOM / 4 / self.numbers()).clamp(LEAST, MOST)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let Some(size) = self.size else { return Ok(()) };
+        let width = self.network.resnet().width();
+        self.out.resize(self.waiting.len() / self.numbers() * width, 0.0);
+        self.network.embed(&self.waiting, size, &mut self.out);
+        self.waiting.clear();
+        if let Some(bad) = self.out.iter().position(|v| !v.is_finite()) {
+            return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
+                .at(format!("frame {}", self.part.done + bad / width))
+                .next("these weights do not suit these frames: try another preset"));
+        }
+        self.part.append(&self.out, width)
+    }
+}
+
+struct Part {
+    path: PathBuf,
+    file: File,
+    head: u64, // bytes before the embeddings
+    done: usize,
+}
+
+impl Part {
+    /// Opens what an interrupted run left, or begins anew.
+    fn open(path: &Path, identity: &str, width: usize) -> Result<Self> {
+        let io = |e| Error::io("writing", path, &e);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        file.try_lock().map_err(|e| {
+            Error::new(Kind::File, "another process embeds into this output")
+                .at(path.display().to_string())
+                .found(e.to_string())
+                .next("wait for it, or choose another output")
+        })?;
+        let line = format!("{identity}\n");
+        let head = line.len() as u64;
+        let length = file.metadata().map_err(io)?.len();
+        let mut found = Vec::new();
+        let mut start = BufReader::new(&file);
+        std::io::Read::take(&mut start, 1 << 16).read_until(b'\n', &mut found).map_err(io)?;
+        if length > 0 && found != line.as_bytes() {
+            return Err(Error::new(Kind::Mismatch, "an interrupted run embedded something else")
+                .at(path.display().to_string())
+                .expected(identity)
+                .found(String::from_utf8_lossy(&found).trim_end().chars().take(400).collect::<String>())
+                .next("--force begins anew; or give what that run was given"));
+        }
+        if length == 0 {
+            file.write_all(line.as_bytes()).map_err(io)?;
+        }
+        // Half a row is what an unlucky moment leaves.
+        let row = 4 * width as u64;
+        let done = length.saturating_sub(head) / row;
+        file.set_len(head + done * row).map_err(io)?;
+        file.seek(SeekFrom::End(0)).map_err(io)?;
+        Ok(Self { path: path.to_owned(), file, head, done: done as usize })
+    }
+
+    fn append(&mut self, rows: &[f32], width: usize) -> Result<()> {
+        let bytes: Vec<u8> = rows.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.file.write_all(&bytes).map_err(|e| Error::io("writing", &self.path, &e))?;
+        self.done += rows.len() / width;
+        Ok(())
+    }
+
+    /// To the first embedding.
+    fn rewind(&mut self) -> Result<()> {
+        self.file.seek(SeekFrom::Start(self.head)).map_err(|e| Error::io("reading", &self.path, &e))?;
+        Ok(())
+    }
+
+    /// Where embeddings stand still.
+    fn still(&mut self, ends: &[usize], width: usize) -> Result<Embedded> {
+        self.rewind()?;
+        let mut rows = BufReader::new(&self.file);
+        let (mut last, mut row) = (vec![0; 4 * width], vec![0; 4 * width]);
+        let mut found = Embedded { resumed_from: 0, still: 0, longest_still: 1, still_at: 0 };
+        let (mut first, mut episode) = (0, 0);
+        for i in 0..self.done {
+            std::io::Read::read_exact(&mut rows, &mut row)
+                .map_err(|e| Error::io("reading", &self.path, &e))?;
+            let begins = i == 0 || ends[episode] == i;
+            if i > 0 && begins {
+                episode += 1;
+            }
+            if begins || row != last {
+                first = i;
+            } else {
+                found.still += 1;
+                if i + 1 - first > found.longest_still {
+                    (found.longest_still, found.still_at) = (i + 1 - first, first);
+                }
+            }
+            std::mem::swap(&mut last, &mut row);
+        }
+        Ok(found)
+    }
+
+    fn remove(self) -> Result<()> {
+        std::fs::remove_file(&self.path).map_err(|e| Error::io("removing", &self.path, &e))
+    }
+}

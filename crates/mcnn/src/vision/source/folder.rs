@@ -1,0 +1,271 @@
+//! Folders of pictures: a donkeycar tub, a log of Udacity's simulator, or pictures with a CSV of what was done.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use rayon::prelude::*;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{Play, Source, SourceOptions, csv, picture, stamp};
+use crate::{
+    data::Parts,
+    error::{Error, Kind, Result},
+    vision::frames::Frames,
+};
+
+/// Pictures decoded together.
+const TOGETHER: usize = 64;
+
+/// A row: the picture, what was done, the reward if there is one, and the episode, by any name.
+struct Row {
+    picture: PathBuf,
+    action: Vec<f32>,
+    reward: Option<f32>,
+    episode: String,
+}
+
+struct Folder {
+    pictures: Vec<PathBuf>,
+}
+
+pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
+    let (what, rows) = if path.join("manifest.json").is_file() {
+        ("a donkeycar tub; actions: throttle, angle", tub(path)?)
+    } else if path.join("driving_log.csv").is_file() {
+        (
+            "a log of Udacity's simulator, its centre camera; actions: throttle less brake, steering",
+            udacity(path)?,
+        )
+    } else {
+        ("pictures with a list", listed(path, options)?)
+    };
+    if rows.is_empty() {
+        return Err(Error::new(Kind::Data, "a recording without frames").at(path.display().to_string()));
+    }
+    let missing: Vec<&Row> = rows.iter().filter(|row| !row.picture.is_file()).collect();
+    if let Some(first) = missing.first() {
+        return Err(Error::new(Kind::Data, "rows without a picture")
+            .at(first.picture.display().to_string())
+            .expected("a picture for every row")
+            .found(format!("{} of {} rows without one", missing.len(), rows.len()))
+            .next("drop those rows, or add the pictures"));
+    }
+    let mut notes = vec![what.to_owned()];
+    let unused = pictures_in(rows[0].picture.parent().unwrap_or(path), &rows);
+    if unused > 0 {
+        notes.push(format!("{unused} pictures beside them are in no row, and are not used"));
+    }
+    let mut hash = Sha256::new();
+    for row in &rows {
+        hash.update(format!("{} {}\n", row.picture.display(), stamp(&row.picture)?));
+    }
+    let labels = labels(&rows).map_err(|e| e.within(path.display()))?;
+    let n = rows.len();
+    let pictures = rows.into_iter().map(|row| row.picture).collect();
+    let stamp = crate::vision::hex(&hash.finalize());
+    Ok(Source { labels, n, notes, stamp, frames: Box::new(Folder { pictures }) })
+}
+
+/// How many pictures of a folder no row names.
+fn pictures_in(folder: &Path, rows: &[Row]) -> usize {
+    let named: HashSet<&std::ffi::OsStr> = rows.iter().filter_map(|row| row.picture.file_name()).collect();
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let picture = |name: &Path| {
+        name.extension()
+            .is_some_and(|e| ["png", "jpg", "jpeg"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+    };
+    entries
+        .filter(|e| picture(Path::new(&e.file_name())) && !named.contains(e.file_name().as_os_str()))
+        .count()
+}
+
+fn labels(rows: &[Row]) -> Result<Parts> {
+    let n_act = rows[0].action.len();
+    let mut parts = Parts { n_obs: 1, n_act, ..Parts::default() };
+    let mut rewards = Vec::new();
+    for (i, row) in rows.iter().enumerate() {
+        parts.actions.extend_from_slice(&row.action);
+        rewards.extend(row.reward);
+        if rows.get(i + 1).is_none_or(|next| next.episode != row.episode) {
+            parts.ends.push(i + 1);
+        }
+    }
+    parts.rewards = (rewards.len() == rows.len()).then_some(rewards);
+    Ok(parts)
+}
+
+/// donkeycar's tub, version 2: `manifest.json`, whose fifth line names the catalogs of records, and `images/`.
+fn tub(path: &Path) -> Result<Vec<Row>> {
+    let manifest = path.join("manifest.json");
+    let bad = |file: &Path, found: String| {
+        Error::new(Kind::Data, "a tub that cannot be read")
+            .at(file.display().to_string())
+            .expected("what donkeycar writes since version 4: a manifest, catalogs of records, images/")
+            .found(found)
+    };
+    let text = |file: &Path| std::fs::read_to_string(file).map_err(|e| Error::io("reading", file, &e));
+    let about = text(&manifest)?;
+    let about = about.lines().nth(4).ok_or_else(|| bad(&manifest, "fewer than five lines".into()))?;
+    let about: Value = serde_json::from_str(about).map_err(|e| bad(&manifest, e.to_string()))?;
+    let catalogs = about["paths"].as_array().ok_or_else(|| bad(&manifest, "no paths of catalogs".into()))?;
+    let deleted: HashSet<u64> =
+        about["deleted_indexes"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+    let mut rows = Vec::new();
+    for catalog in catalogs {
+        let name = catalog.as_str().and_then(|name| Path::new(name).file_name());
+        let file = path.join(name.ok_or_else(|| bad(&manifest, format!("{catalog}")))?);
+        for (i, line) in text(&file)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let place = |found: String| bad(&file, format!("line {}: {found}", i + 1));
+            let record: Value = serde_json::from_str(line).map_err(|e| place(e.to_string()))?;
+            if record["_index"].as_u64().is_some_and(|index| deleted.contains(&index)) {
+                continue;
+            }
+            let picture = record["cam/image_array"].as_str().and_then(|name| Path::new(name).file_name());
+            let number = |key: &str| record[key].as_f64().ok_or_else(|| place(format!("no {key}")));
+            rows.push(Row {
+                picture: path.join("images").join(picture.ok_or_else(|| place("no cam/image_array".into()))?),
+                action: vec![number("user/throttle")? as f32, number("user/angle")? as f32],
+                reward: None,
+                episode: record["_session_id"].to_string(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// The columns of Udacity's log, which names them only in some copies.
+const UDACITY: [&str; 7] = ["center", "left", "right", "steering", "throttle", "brake", "speed"];
+
+/// Udacity's log: paths of the machine that recorded it, of which the last part lies in `IMG/`.
+fn udacity(path: &Path) -> Result<Vec<Row>> {
+    let file = path.join("driving_log.csv");
+    let table = csv::read(&file, Some(&UDACITY))?;
+    let column = |name: &str| column(&table, name, &file);
+    let (centre, steering) = (column("center")?, column("steering")?);
+    let (throttle, brake) = (column("throttle")?, column("brake")?);
+    let mut rows = Vec::with_capacity(table.rows.len());
+    for (i, row) in table.rows.iter().enumerate() {
+        let number = |k: usize| number(&row[k], &table.names[k], i, &file);
+        let name = row[centre].rsplit(['/', '\\']).next().unwrap_or_default();
+        rows.push(Row {
+            picture: path.join("IMG").join(name),
+            action: vec![number(throttle)? - number(brake)?, number(steering)?],
+            reward: None,
+            episode: String::new(),
+        });
+    }
+    Ok(rows)
+}
+
+/// Names of the column that names the picture, the first that is there.
+const PICTURE: [&str; 6] = ["frame", "image", "picture", "file", "filename", "path"];
+/// Columns that are no actions.
+const OTHERS: [&str; 5] = ["episode", "reward", "step", "time", "timestamp"];
+
+/// A folder with one CSV.
+fn listed(path: &Path, options: &SourceOptions) -> Result<Vec<Row>> {
+    let entries = std::fs::read_dir(path).map_err(|e| Error::io("reading", path, &e))?;
+    let lists: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|file| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")))
+        .collect();
+    let [file] = &lists[..] else {
+        return Err(Error::new(Kind::Data, "a folder without a list of what was done")
+            .at(path.display().to_string())
+            .expected("one .csv (frame, then a column for each action), a donkeycar tub, or Udacity's driving_log.csv")
+            .found(format!("{} lists", lists.len())));
+    };
+    let table = csv::read(file, None)?;
+    let position = |name: &str| table.names.iter().position(|n| n == name);
+    let Some(picture) = PICTURE.iter().find_map(|name| position(name)) else {
+        return Err(Error::new(Kind::Data, "a list that names no pictures")
+            .at(file.display().to_string())
+            .expected(format!("a column {}", PICTURE.join(", or ")))
+            .found(table.names.join(", ")));
+    };
+    let actions: Vec<usize> = if options.actions.is_empty() {
+        let other = |k: &usize| *k != picture && !OTHERS.contains(&table.names[*k].as_str());
+        (0..table.names.len()).filter(other).collect()
+    } else {
+        options
+            .actions
+            .iter()
+            .map(|name| column(&table, &name.to_lowercase(), file))
+            .collect::<Result<_>>()?
+    };
+    if actions.is_empty() {
+        return Err(Error::new(Kind::Data, "a list without actions")
+            .at(file.display().to_string())
+            .expected("a column for each action")
+            .found(table.names.join(", ")));
+    }
+    let (reward, episode) = (position("reward"), position("episode"));
+    let mut rows = Vec::with_capacity(table.rows.len());
+    for (i, row) in table.rows.iter().enumerate() {
+        let number = |k: usize| number(&row[k], &table.names[k], i, file);
+        rows.push(Row {
+            picture: path.join(&row[picture]),
+            action: actions.iter().map(|&k| number(k)).collect::<Result<_>>()?,
+            reward: reward.map(number).transpose()?,
+            episode: episode.map(|k| row[k].clone()).unwrap_or_default(),
+        });
+    }
+    Ok(rows)
+}
+
+fn column(table: &csv::Table, name: &str, file: &Path) -> Result<usize> {
+    table.names.iter().position(|n| n == name).ok_or_else(|| {
+        Error::new(Kind::Data, "a column that is missing")
+            .at(file.display().to_string())
+            .expected(name)
+            .found(table.names.join(", "))
+    })
+}
+
+fn number(text: &str, column: &str, row: usize, file: &Path) -> Result<f32> {
+    text.parse::<f32>().ok().filter(|v| v.is_finite()).ok_or_else(|| {
+        Error::new(Kind::Data, "a value that is not a number")
+            .at(format!("{}: row {}, {column}", file.display(), row + 1))
+            .found(text)
+            .next("--actions NAMES says which columns are the actions")
+    })
+}
+
+impl Play for Folder {
+    fn play(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
+        for paths in self.pictures[from..].chunks(TOGETHER) {
+            let pictures: Vec<_> = paths.par_iter().map(|path| picture::read(path)).collect();
+            // Of one size together; most often all are.
+            let mut run: Option<Frames> = None;
+            for picture in pictures {
+                let (size, pixels) = picture?;
+                let pixels = pixels.into_iter().map(f32::from);
+                match &mut run {
+                    Some(run) if run.size == size => run.pixels.extend(pixels),
+                    _ => {
+                        let next = Frames { size, pixels: pixels.collect(), full: 255.0, bytes: true };
+                        if let Some(run) = run.replace(next)
+                            && !each(run)?
+                        {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+            if let Some(run) = run
+                && !each(run)?
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, frame: usize) -> String {
+        self.pictures[frame].display().to_string()
+    }
+}

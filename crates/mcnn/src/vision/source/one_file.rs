@@ -1,0 +1,204 @@
+//! Frames that lie in one HDF5 file or `.npz`: their size, order and range, told or found out.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::{Play, Source, SourceOptions, stamp};
+use crate::{
+    data::{Film, Rows},
+    error::{Error, Kind, Result},
+    vision::frames::Frames,
+};
+
+/// In which order a frame's numbers lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Height, width, channel.
+    Hwc,
+    /// Channel, height, width.
+    Chw,
+}
+
+/// What white is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// 1.
+    Unit,
+    /// 255.
+    Bytes,
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "hwc" => Ok(Self::Hwc),
+            "chw" => Ok(Self::Chw),
+            _ => Err("expected hwc or chw".into()),
+        }
+    }
+}
+
+impl FromStr for Range {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "1" => Ok(Self::Unit),
+            "255" => Ok(Self::Bytes),
+            _ => Err("expected 1 or 255".into()),
+        }
+    }
+}
+
+/// Frames that are looked at to find out what cannot be read off a shape.
+const LOOKED_AT: usize = 256;
+
+struct OneFile {
+    film: Film,
+    path: PathBuf,
+    size: [usize; 2],
+    layout: Layout,
+    full: f32,
+}
+
+pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
+    let mut film = Film::open(path)?;
+    let named = |e: Error| e.within(path.display());
+    let (size, layout) = shape(&film.shape, options).map_err(named)?;
+    let mut start = Vec::new();
+    let (mut bytes, mut largest) = (false, 0.0_f32);
+    film.play(0, &mut |_, rows| {
+        start = match rows {
+            Rows::Bytes(rows) => {
+                bytes = true;
+                rows.iter().map(|&v| f32::from(v)).collect()
+            }
+            Rows::Floats(rows) => rows,
+        };
+        start.truncate(LOOKED_AT * size[0] * size[1] * 3);
+        largest = start.iter().copied().fold(0.0, f32::max);
+        Ok(false)
+    })?;
+    let full = match options.range {
+        Some(Range::Unit) => 1.0,
+        Some(Range::Bytes) => 255.0,
+        None if bytes || largest > 1.0 => 255.0,
+        None => 1.0,
+    };
+    let guessed = if film.shape.len() == 2 && options.layout.is_none() {
+        Some(smoothness(&start, size)).filter(|[hwc, chw]| chw * 1.5 < *hwc)
+    } else {
+        None
+    };
+    if let Some([hwc, chw]) = guessed {
+        return Err(named(
+            Error::new(Kind::Data, "frames that look as if each channel lay by itself")
+                .expected("height, width, channel: neighbouring pixels alike")
+                .found(format!("pixels below each other differ by {hwc:.3}; in the other order by {chw:.3}"))
+                .next("--layout chw reads them in the other order, --layout hwc in this one all the same"),
+        ));
+    }
+    let kind = if bytes { "bytes" } else { "floats" };
+    let order = if layout == Layout::Hwc { "height, width, channel" } else { "channel, height, width" };
+    let notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
+    let (n, labels) = (film.shape[0], film.labels.clone());
+    let stamp = format!("{} {:?}", stamp(path)?, film.shape);
+    let frames = Box::new(OneFile { film, path: path.to_owned(), size, layout, full });
+    Ok(Source { labels, n, notes, stamp, frames })
+}
+
+/// Height, width and order of frames of this shape.
+fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout)> {
+    let refuse = |expected: &str, next: &str| {
+        Err(Error::new(Kind::Data, "observations that are not colour frames")
+            .expected(expected)
+            .found(format!("{shape:?}"))
+            .next(next))
+    };
+    let (size, layout) = match (shape, options.layout) {
+        (&[_, height, width, 3], None | Some(Layout::Hwc)) => ([height, width], Layout::Hwc),
+        (&[_, 3, height, width], None | Some(Layout::Chw)) => ([height, width], Layout::Chw),
+        (&[_, flat], layout) => {
+            let side = (flat as f64 / 3.0).sqrt().round() as usize;
+            let size = options.size.unwrap_or([side, side]);
+            if size[0] * size[1] * 3 != flat {
+                let expected = match options.size {
+                    Some([h, w]) => {
+                        format!("{} numbers a frame, of {h} x {w} pixels in three channels", h * w * 3)
+                    }
+                    None => "three channels of a square, such as 6912 = 48 x 48 x 3".into(),
+                };
+                return refuse(&expected, "--frame-size HEIGHTxWIDTH says what size flat frames have");
+            }
+            (size, layout.unwrap_or(Layout::Hwc))
+        }
+        _ => return refuse("(frames, height, width, 3), (frames, 3, height, width) or flat rows", ""),
+    };
+    if let Some(said) = options.size
+        && said != size
+    {
+        return refuse(&format!("frames of {} x {}", said[0], said[1]), "leave --frame-size out");
+    }
+    if size[0] == 0 || size[1] == 0 || size[0].max(size[1]) > 4096 {
+        return refuse("sides of 1 to 4096 pixels", "");
+    }
+    Ok((size, layout))
+}
+
+/// How much pixels differ from those below them, on average: in either order.
+fn smoothness(frames: &[f32], [height, width]: [usize; 2]) -> [f32; 2] {
+    let frame = height * width * 3;
+    let difference = |below: usize| {
+        let (mut sum, mut n) = (0.0_f64, 0_usize);
+        for frame in frames.chunks_exact(frame) {
+            for i in 0..frame.len().saturating_sub(below) {
+                sum += f64::from((frame[i] - frame[i + below]).abs());
+                n += 1;
+            }
+        }
+        (sum / n.max(1) as f64) as f32
+    };
+    [difference(width * 3), difference(width)]
+}
+
+impl Play for OneFile {
+    fn play(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
+        let (size, layout, full, path) = (self.size, self.layout, self.full, &self.path);
+        self.film.play(from, &mut |first, rows| {
+            let (bytes, mut pixels) = match rows {
+                Rows::Bytes(rows) => (true, rows.iter().map(|&v| f32::from(v)).collect()),
+                Rows::Floats(rows) => (false, rows),
+            };
+            let frame = size[0] * size[1] * 3;
+            if let Some(bad) = pixels.iter().position(|v| !(0.0..=full).contains(v)) {
+                return Err(Error::new(Kind::Data, "a pixel outside its range")
+                    .at(format!("{}: frame {}", path.display(), first + bad / frame))
+                    .expected(format!("0 to {full}, as in the first frames"))
+                    .found(pixels[bad].to_string())
+                    .next(if full == 1.0 && pixels[bad] > 1.0 {
+                        "--white 255 says that white is 255, where the first frames are dark"
+                    } else {
+                        "repair or drop those frames"
+                    }));
+            }
+            if layout == Layout::Chw {
+                let plane = size[0] * size[1];
+                let mut turned = Vec::with_capacity(pixels.len());
+                for frame in pixels.chunks_exact(frame) {
+                    turned
+                        .extend((0..plane).flat_map(|p| [frame[p], frame[plane + p], frame[2 * plane + p]]));
+                }
+                pixels = turned;
+            }
+            each(Frames { size, pixels, full, bytes })
+        })
+    }
+
+    fn name(&self, frame: usize) -> String {
+        format!("{}: frame {frame}", self.path.display())
+    }
+}

@@ -1,0 +1,77 @@
+//! One picture: a PNG or a JPEG, recognised by content.
+
+use std::{io::Cursor, path::Path};
+
+use zune_core::{colorspace::ColorSpace, options::DecoderOptions};
+use zune_jpeg::JpegDecoder;
+
+use crate::error::{Error, Kind, Result};
+
+/// The most pixels of a side.
+const SIDE: usize = 8192;
+/// The most bytes of a picture's file.
+const FILE: u64 = 64 << 20;
+
+/// A picture's height and width, and its pixels, `[height, width, 3]`.
+pub(super) type Picture = ([usize; 2], Vec<u8>);
+
+/// Reads a picture. Transparency is ignored, grey becomes colour, 16 bits become 8.
+///
+/// # Errors
+/// A file that cannot be read, is neither, is damaged or cut short, or larger than a camera's frame is.
+pub(super) fn read(path: &Path) -> Result<Picture> {
+    let io = |e| Error::io("reading", path, &e);
+    let about = std::fs::metadata(path).map_err(io)?;
+    let bad = |found: &str| {
+        Error::new(Kind::Data, "a picture that cannot be read")
+            .at(path.display().to_string())
+            .expected("a whole PNG or JPEG")
+            .found(found)
+            .next("repair it, or drop its row and the picture")
+    };
+    if !about.is_file() || about.len() > FILE {
+        return Err(bad(&format!("{} bytes, or no regular file", about.len())));
+    }
+    let bytes = std::fs::read(path).map_err(io)?;
+    if bytes.starts_with(b"\x89PNG") {
+        png(&bytes)
+    } else if bytes.starts_with(b"\xff\xd8") {
+        jpeg(&bytes)
+    } else {
+        Err("neither a PNG nor a JPEG".into())
+    }
+    .map_err(|found| bad(&found))
+}
+
+fn sides(height: usize, width: usize) -> std::result::Result<[usize; 2], String> {
+    if height == 0 || width == 0 || height > SIDE || width > SIDE {
+        return Err(format!("{height} x {width} pixels, beyond {SIDE} x {SIDE}"));
+    }
+    Ok([height, width])
+}
+
+fn png(bytes: &[u8]) -> std::result::Result<Picture, String> {
+    let (width, height) = lodepng::Decoder::new().inspect(bytes).map_err(|e| e.to_string())?;
+    sides(height, width)?; // before anything of that size is allocated
+    let picture = lodepng::decode24(bytes).map_err(|e| e.to_string())?;
+    let pixels = picture.buffer.iter().flat_map(|p| [p.r, p.g, p.b]).collect();
+    Ok((sides(picture.height, picture.width)?, pixels))
+}
+
+fn jpeg(bytes: &[u8]) -> std::result::Result<Picture, String> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true) // a picture cut short is an error, not grey below
+        .set_max_width(SIDE)
+        .set_max_height(SIDE)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
+    let pixels = decoder.decode().map_err(|e| e.to_string())?;
+    let about = decoder.info().ok_or("no size")?;
+    let size = sides(about.height.into(), about.width.into())?;
+    // The end of the image must be there: what decodes before it may be all that was sent.
+    let end = bytes.iter().rposition(|&b| b != 0).unwrap_or(0);
+    if pixels.len() != size[0] * size[1] * 3 || !bytes[..=end].ends_with(b"\xff\xd9") {
+        return Err("cut short".into());
+    }
+    Ok((size, pixels))
+}

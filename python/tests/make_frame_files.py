@@ -1,0 +1,187 @@
+"""Recordings of frames in every form that is read, and broken ones, with what they should give.
+
+    python python/tests/make_frame_files.py FOLDER
+Writes FOLDER/manifest.json: for each good file, its frames (as bytes, row by row), actions, ends and rewards; for each broken
+one, words of its error.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+folder = Path(sys.argv[1])
+rng = np.random.default_rng(0)
+N, H, W = 30, 8, 8
+
+
+def picture(height, width, phase):
+    y, x = np.mgrid[:height, :width]
+    waves = [np.sin(x / 3 + phase), np.cos(y / 2 - phase), np.sin((x + y) / 4 + 2 * phase)]
+    return ((np.stack(waves, -1) + 1) * 110 + 17).astype(np.uint8)
+
+
+frames = np.stack([picture(H, W, i / 3) for i in range(N)])
+wide = np.stack([picture(6, 10, i / 3) for i in range(N)])
+actions = rng.uniform(-1, 1, (N, 2)).astype(np.float32)
+rewards = rng.uniform(0, 1, N).astype(np.float32)
+ends = [7, 20, N]
+timeouts = np.zeros(N, bool)
+timeouts[[6, 19]] = True
+good, broken = {}, {}
+
+
+def expect(name, images=frames, acts=actions, stops=ends, rews=rewards, **more):
+    good[name] = {
+        "size": list(images.shape[1:3]),
+        "frames": images.reshape(-1).tolist(),
+        "actions": np.asarray(acts, np.float32).flatten().tolist(),
+        "ends": list(stops),
+        "rewards": None if rews is None else np.asarray(rews, np.float32).tolist(),
+        **more,
+    }
+
+
+def hdf5(name, observations, acts=actions, **how):
+    with h5py.File(folder / name, "w") as f:
+        f.create_dataset("observations", data=observations, **how)
+        f["actions"], f["rewards"], f["timeouts"], f["terminals"] = acts, rewards, timeouts, np.zeros(N, bool)
+
+
+def npz(name, save=np.savez, **arrays):
+    save(folder / name, **{"actions": actions, "episode_ends": np.array(ends), "rewards": rewards, **arrays})
+
+
+unit = frames.astype(np.float32) / np.float32(255)
+# D4RL's CARLA: flat rows of floats from 0 to 1, compressed in chunks that divide rows and columns.
+hdf5("carla.hdf5", unit.reshape(N, -1), chunks=(7, 50), compression="gzip")
+expect("carla.hdf5")
+hdf5("bytes.hdf5", frames)
+expect("bytes.hdf5")
+hdf5("doubles.hdf5", frames.astype(np.float64), chunks=(4, 8, 8, 3))
+expect("doubles.hdf5")
+hdf5("planes.hdf5", wide.transpose(0, 3, 1, 2))
+expect("planes.hdf5", wide)
+hdf5("flat_planes.hdf5", unit.transpose(0, 3, 1, 2).reshape(N, -1))
+expect("flat_planes.hdf5", options={"layout": "chw"})
+broken["flat_planes.hdf5"] = ["each channel lay by itself", "--layout chw"]
+hdf5("wide.hdf5", wide.reshape(N, -1))
+expect("wide.hdf5", wide, options={"size": "6x10"})
+broken["wide.hdf5"] = ["180", "--frame-size"]
+npz("stored.npz", frames=frames)
+expect("stored.npz")
+npz("packed.npz", np.savez_compressed, observations=unit)
+expect("packed.npz")
+dark = unit * (np.arange(N) >= 28)[:, None, None, None] * 255
+dark[:28] += np.float32(0.5)
+npz("dark.npz", states=dark.astype(np.float32))
+hdf5("outside.hdf5", np.where(np.arange(N)[:, None] == 25, -0.1, unit.reshape(N, -1)).astype(np.float32))
+broken["outside.hdf5"] = ["frame 25", "0 to 1", "-0.1"]
+hdf5("nan.hdf5", np.where(np.arange(N)[:, None] == 3, np.nan, unit.reshape(N, -1)).astype(np.float32))
+broken["nan.hdf5"] = ["frame 3", "NaN"]
+npz("grey.npz", frames=frames[..., 0])
+broken["grey.npz"] = ["not colour frames", "[30, 8, 8]"]
+npz("whole.npz", frames=frames.astype(np.int64))
+broken["whole.npz"] = ["integers", "frames"]
+npz("short.npz", frames=frames[:-1])
+broken["short.npz"] = ["different numbers of steps"]
+npz("turned.npz", frames=np.asfortranarray(frames))
+broken["turned.npz"] = ["row by row"]
+
+
+def listed(name, suffix, rows=lambda lines: lines, images=frames, **save):
+    to = folder / name
+    to.mkdir()
+    lines = ["Frame,Steering,Throttle,Episode,Reward"]
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(to / f"{i:03}.{suffix}", **save)
+        episode = "abc"[sum(i >= e for e in ends)]
+        lines.append(f'"{i:03}.{suffix}",{actions[i, 0]},{actions[i, 1]},{episode},{rewards[i]}')
+    (to / "list.csv").write_text("\n".join(rows(lines)) + "\n")
+    return to
+
+
+listed("pngs", "png")
+expect("pngs")
+large = np.stack([picture(40, 56, i / 3) for i in range(N)])
+listed("jpegs", "jpg", images=large, quality=95, subsampling=0)
+decoded = np.stack([np.asarray(Image.open(folder / "jpegs" / f"{i:03}.jpg")) for i in range(N)])
+expect("jpegs", decoded, near=3)
+# Decoders spread colours of half resolution differently.
+listed("half_colours", "jpg", images=large)
+decoded = np.stack([np.asarray(Image.open(folder / "half_colours" / f"{i:03}.jpg")) for i in range(N)])
+expect("half_colours", decoded, near=12)
+to = listed("gone", "png")
+(to / "004.png").unlink()
+broken["gone"] = ["004.png", "1 of 30 rows"]
+to = listed("cut", "jpg", images=large)
+whole = (to / "005.jpg").read_bytes()
+(to / "005.jpg").write_bytes(whole[: len(whole) // 2])
+broken["cut"] = ["005.jpg", "whole PNG or JPEG"]
+to = listed("cut_png", "png")
+whole = (to / "005.png").read_bytes()
+(to / "005.png").write_bytes(whole[: len(whole) // 2])
+broken["cut_png"] = ["005.png", "whole PNG or JPEG"]
+to = listed("text", "png")
+(to / "005.png").write_text("not a picture")
+broken["text"] = ["005.png", "neither a PNG nor a JPEG"]
+listed("unequal", "png", rows=lambda lines: lines[:3] + ["x,1"] + lines[3:])
+broken["unequal"] = ["list.csv: row 3", "5: frame"]
+listed("word", "png", rows=lambda lines: [line.replace(f"{actions[2, 0]}", "left") for line in lines])
+broken["word"] = ["list.csv: row 3, steering", "left"]
+listed("headless", "png", rows=lambda lines: lines[1:])
+broken["headless"] = ["names of its columns"]
+listed("unnamed", "png", rows=lambda lines: [lines[0].replace("Frame", "Thing")] + lines[1:])
+broken["unnamed"] = ["names no pictures", "frame"]
+(folder / "empty").mkdir()
+broken["empty"] = ["0 lists", "driving_log.csv"]
+# Sizes change half way.
+to = listed("mixed", "png")
+Image.fromarray(wide[0]).save(to / "009.png")
+# The forms of PNG that cameras do not write, but people do.
+to = listed("forms", "png")
+Image.fromarray(frames[0]).convert("RGBA").save(to / "000.png")
+Image.fromarray(frames[1]).convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(to / "001.png")
+Image.fromarray(frames[2][..., 0]).save(to / "002.png")
+forms = frames.copy()
+forms[1] = np.asarray(Image.open(to / "001.png").convert("RGB"))
+forms[2] = frames[2][..., :1]
+expect("forms", forms)
+
+# donkeycar's tub, version 2: two catalogs, a deleted record, three sessions.
+tub = folder / "tub"
+(tub / "images").mkdir(parents=True)
+records = []
+for i in range(N):
+    name = f"{i}_cam_image_array_.png"
+    Image.fromarray(frames[i]).save(tub / "images" / name)
+    session = "abc"[sum(i >= e for e in ends)]
+    record = {"_index": i, "_session_id": session, "_timestamp_ms": i, "cam/image_array": name, "user/mode": "user"}
+    records.append({**record, "user/angle": float(actions[i, 1]), "user/throttle": float(actions[i, 0])})
+for k, part in enumerate((records[:12], records[12:])):
+    (tub / f"catalog_{k}.catalog").write_text("".join(json.dumps(r) + "\n" for r in part))
+about = {"paths": ["catalog_0.catalog", "catalog_1.catalog"], "current_index": N, "max_len": 12, "deleted_indexes": [3]}
+lines = [["cam/image_array", "user/angle", "user/throttle"], ["image_array", "float", "float"], {}, {"created_at": 0}, about]
+(tub / "manifest.json").write_text("\n".join(map(json.dumps, lines)) + "\n")
+keep = np.arange(N) != 3
+expect("tub", frames[keep], actions[keep], [6, 19, N - 1], None)
+bad = folder / "bad_tub"
+bad.mkdir()
+(bad / "manifest.json").write_text("[]\n")
+broken["bad_tub"] = ["manifest.json", "fewer than five lines"]
+
+# Udacity's log: no names, paths of a Windows machine.
+udacity = folder / "udacity"
+(udacity / "IMG").mkdir(parents=True)
+lines = []
+for i in range(N):
+    Image.fromarray(frames[i]).save(udacity / "IMG" / f"center_{i}.png")
+    paths = [f"C:\\Users\\x\\IMG\\{side}_{i}.png" for side in ("center", "left", "right")]
+    throttle, brake = max(actions[i, 0], 0), max(-actions[i, 0], 0)
+    lines.append(", ".join(paths + [str(v) for v in (actions[i, 1], throttle, brake, 9.0)]))
+(udacity / "driving_log.csv").write_text("\n".join(lines))
+expect("udacity", frames, actions, [N], None)
+(folder / "manifest.json").write_text(json.dumps({"good": good, "broken": broken}))
