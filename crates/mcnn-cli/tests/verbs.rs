@@ -2,6 +2,7 @@
 
 mod common;
 use common::Bench;
+use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 use serde_json::Value;
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -193,9 +194,20 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda inf --hidden 8 --steps 5");
     let plan = "task = \"drive\"\ndata = [\"drive.npz\"]\nseed = [0]\nlambda = [0]\nepisodes = 2\n";
     std::fs::write(bench.path("plan.toml"), plan).unwrap();
+    let frames = Parts {
+        n_obs: 12, // 2 x 2 pixels
+        n_act: 1,
+        states: vec![0.5; 24],
+        actions: vec![0.0; 2],
+        rewards: None,
+        ends: vec![2],
+    };
+    let frames = Demonstrations::new(frames, ActionRange::Refuse).unwrap();
+    write_npz(&bench.path("frames.npz"), &frames).unwrap();
     for line in [
         "inspect drive.npz",
         "make drive --episodes 2 -o made.npz",
+        "embed frames.npz --weights random:0 --network resnet18 -o e.npz",
         "learn drive.npz --count 9 -o n.safetensors",
         "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
         "eval p.safetensors --task drive --episodes 2",

@@ -1,7 +1,8 @@
 //! Bilinear resizing as PIL does it: when a side becomes smaller, every pixel of the source counts.
 //!
 //! Source: Pillow, `src/libImaging/Resample.c`: columns first, then rows; of bytes, weights are rounded to 22 bits and each
-//! of the two passes to bytes.
+//! of the two passes to bytes. (Pillow 13 takes rows first for some sizes, mostly of tall frames, by a rule not known here;
+//! there a byte may differ by one.)
 
 /// The bits of a weight of bytes.
 const BITS: i32 = 22;
@@ -23,7 +24,7 @@ fn weights(from: usize, to: usize, bytes: bool) -> Vec<(usize, Vec<f64>)> {
     (0..to).map(one).collect()
 }
 
-/// A frame `[height, width, 3]` in another size. Of bytes, the result is bytes, the same as PIL's.
+/// A frame `[height, width, 3]` in another size. Of bytes, the result is bytes.
 pub(super) fn resize(frame: &[f32], [height, width]: [usize; 2], to: [usize; 2], bytes: bool) -> Vec<f32> {
     let finish = |sum: f64| {
         // Sums of bytes times whole weights are whole, and exact in 64 bits.
