@@ -65,9 +65,19 @@ hdf5("doubles.hdf5", frames.astype(np.float64), chunks=(4, 8, 8, 3))
 expect("doubles.hdf5")
 hdf5("planes.hdf5", wide.transpose(0, 3, 1, 2))
 expect("planes.hdf5", wide)
-hdf5("flat_planes.hdf5", unit.transpose(0, 3, 1, 2).reshape(N, -1))
-expect("flat_planes.hdf5", options={"layout": "chw"})
+# Channels that go together, as those of cameras do.
+tinted = (frames.mean(-1, keepdims=True) * [1, 0.9, 0.8]).astype(np.uint8)
+hdf5("flat_planes.hdf5", tinted.transpose(0, 3, 1, 2).reshape(N, -1))
+expect("flat_planes.hdf5", tinted, options={"layout": "chw"})
+hdf5("flat_tinted.hdf5", tinted.reshape(N, -1))
+expect("flat_tinted.hdf5", tinted)
 broken["flat_planes.hdf5"] = ["each channel lay by itself", "--layout chw"]
+# Grey rows, bright above and dark below: in either order some neighbours are alike.
+sky = np.broadcast_to((200 - 20 * np.arange(H, dtype=np.uint8))[None, :, None, None], (N, H, W, 3))
+hdf5("sky.hdf5", sky.reshape(N, -1))
+expect("sky.hdf5", sky)
+hdf5("flat_sky.hdf5", sky.transpose(0, 3, 1, 2).reshape(N, -1))
+broken["flat_sky.hdf5"] = ["--layout chw"]
 hdf5("wide.hdf5", wide.reshape(N, -1))
 expect("wide.hdf5", wide, options={"size": "6x10"})
 broken["wide.hdf5"] = ["180", "--frame-size"]

@@ -121,11 +121,12 @@ fn published_weights_are_fetched_into_the_home_folder_and_checked() {
 fn ctrl_c_keeps_what_is_done_and_the_same_command_goes_on() {
     use std::process::{Command, Stdio};
     let bench = Bench::new();
-    frames(&bench, "frames.npz", 20_000);
+    frames(&bench, "frames.npz", 2_000);
     let line = "embed frames.npz --weights random:0 --network resnet18 --preset raw:32x32 -o a.npz --threads 1 --json";
-    let running = bench.command(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut running = bench.command(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let part = bench.path("a.npz.part");
     while std::fs::metadata(&part).map_or(0, |m| m.len()) < 100_000 {
+        assert!(running.try_wait().unwrap().is_none(), "it ended before it was interrupted");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert!(Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success());

@@ -90,7 +90,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         None => 1.0,
     };
     let guessed = if film.shape.len() == 2 && options.layout.is_none() {
-        Some(smoothness(&start, size)).filter(|[hwc, chw]| chw * 1.5 < *hwc)
+        Some(roughness(&start, size)).filter(|[hwc, chw]| chw * 1.5 < *hwc)
     } else {
         None
     };
@@ -98,7 +98,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         return Err(named(
             Error::new(Kind::Data, "frames that look as if each channel lay by itself")
                 .expected("height, width, channel: neighbouring pixels alike")
-                .found(format!("pixels below each other differ by {hwc:.3}; in the other order by {chw:.3}"))
+                .found(format!("a roughness of {hwc:.3}; in the other order {chw:.3}"))
                 .next("--layout chw reads them in the other order, --layout hwc in this one all the same"),
         ));
     }
@@ -149,20 +149,21 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
     Ok((size, layout))
 }
 
-/// How much pixels differ from those below them, on average: in either order.
-fn smoothness(frames: &[f32], [height, width]: [usize; 2]) -> [f32; 2] {
-    let frame = height * width * 3;
-    let difference = |below: usize| {
+/// How rough frames are in either order: the mean difference of a number to its neighbour on the right, to that below and
+/// to the same pixel's next channel, added up. In the wrong order, neighbours are what lies far apart.
+fn roughness(frames: &[f32], [height, width]: [usize; 2]) -> [f32; 2] {
+    let each = height * width * 3;
+    let difference = |apart: usize| {
         let (mut sum, mut n) = (0.0_f64, 0_usize);
-        for frame in frames.chunks_exact(frame) {
-            for i in 0..frame.len().saturating_sub(below) {
-                sum += f64::from((frame[i] - frame[i + below]).abs());
-                n += 1;
-            }
+        for frame in frames.chunks_exact(each) {
+            let pairs = frame.iter().zip(&frame[apart.min(each)..]);
+            n += each - apart.min(each);
+            sum += pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>();
         }
         (sum / n.max(1) as f64) as f32
     };
-    [difference(width * 3), difference(width)]
+    let sum = |strides: [usize; 3]| strides.map(difference).iter().sum();
+    [sum([3, 3 * width, 1]), sum([1, width, height * width])]
 }
 
 impl Play for OneFile {
