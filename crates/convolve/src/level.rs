@@ -1,4 +1,4 @@
-//! Which instructions the loops are compiled for, chosen when the program runs. The only `unsafe` of the crate is here.
+//! Which instructions the loops are compiled for, chosen when the program runs.
 
 use crate::tile::{Work, pixel};
 
@@ -61,6 +61,13 @@ fn load(from: &[f32]) -> [f32; LANES] {
     *from.first_chunk().expect("a vector's worth")
 }
 
+/// # Safety
+/// The pointer is of as many numbers as a vector holds.
+unsafe fn read(from: *const f32) -> [f32; LANES] {
+    // SAFETY: as the caller says; arrays of numbers lie as the numbers do.
+    unsafe { from.cast::<[f32; LANES]>().read() }
+}
+
 fn fma(a: [f32; LANES], b: [f32; LANES], sum: [f32; LANES]) -> [f32; LANES] {
     std::array::from_fn(|i| a[i] * b[i] + sum[i]) // `mul_add` calls a function where there is no instruction
 }
@@ -76,6 +83,7 @@ pixel!(
     [4, 1],
     |x| [x; LANES],
     load,
+    read,
     fma,
     |a: [f32; LANES], b: [f32; LANES]| std::array::from_fn::<f32, LANES, _>(|i| a[i] + b[i]),
     relu,
@@ -129,6 +137,7 @@ mod x86 {
         [6, 2, 1],
         _mm256_set1_ps,
         load8,
+        _mm256_loadu_ps,
         _mm256_fmadd_ps,
         _mm256_add_ps,
         |a| _mm256_max_ps(_mm256_setzero_ps(), a),
@@ -143,6 +152,7 @@ mod x86 {
         [12, 8, 4, 1],
         _mm512_set1_ps,
         load16,
+        _mm512_loadu_ps,
         _mm512_fmadd_ps,
         _mm512_add_ps,
         |a| _mm512_max_ps(_mm512_setzero_ps(), a),

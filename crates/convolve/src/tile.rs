@@ -55,10 +55,11 @@ impl Work<'_> {
 }
 
 /// Defines how a level does a pixel's work: tiles of `$rows` images by [`WIDE`] channels in `$parts` parts of `$vectors`
-/// vectors. Sums stay in registers from the bias to the last product.
+/// vectors. Sums stay in registers from the bias to the last product: a check of bounds in that loop would put them into memory,
+/// so there are pointers in it.
 macro_rules! pixel {
     ($(#[$attribute:meta])* $name:ident, $lanes:literal, $vectors:literal, [$($rows:literal),+],
-     $splat:expr, $load:expr, $fma:expr, $add:expr, $relu:expr, $store:expr) => {
+     $splat:expr, $load:expr, $read:expr, $fma:expr, $add:expr, $relu:expr, $store:expr) => {
         $(#[$attribute])*
         pub(crate) fn $name(work: &$crate::tile::Work, to: &mut [f32]) {
             const PART: usize = $lanes * $vectors; // output channels of a tile
@@ -77,18 +78,19 @@ macro_rules! pixel {
                     std::array::from_fn(|p| std::array::from_fn(|v| $load(&work.bias[at(p, v)..])));
                 let mut sums = [bias; R];
                 for (weights, inputs) in work.runs() {
-                    let panels: [&[[f32; $crate::WIDE]]; P] = std::array::from_fn(|p| {
-                        let panel = &work.panels[p * work.panel_len + weights..][..from * $crate::WIDE];
-                        panel.as_chunks().0
-                    });
-                    let inputs = &work.from[inputs + image * from..][..R * from];
-                    let rows: [&[f32]; R] = std::array::from_fn(|r| &inputs[r * from..][..from]);
+                    let weights: [&[f32]; P] =
+                        std::array::from_fn(|p| &work.panels[p * work.panel_len + weights..][..from * $crate::WIDE]);
+                    let rows = &work.from[inputs + image * from..][..R * from];
                     for k in 0..from {
                         let weights: [[_; $vectors]; P] = std::array::from_fn(|p| {
-                            std::array::from_fn(|v| $load(&panels[p][k][part + v * $lanes..]))
+                            // SAFETY: `k` is below `from`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
+                            std::array::from_fn(|v| unsafe {
+                                $read(weights[p].as_ptr().add(k * $crate::WIDE + part + v * $lanes))
+                            })
                         });
                         for r in 0..R {
-                            let x = $splat(rows[r][k]);
+                            // SAFETY: `r` is below `R` and `k` below `from`: the slice has as many rows of as many numbers.
+                            let x = $splat(unsafe { *rows.as_ptr().add(r * from + k) });
                             for p in 0..P {
                                 for v in 0..$vectors {
                                     sums[r][p][v] = $fma(x, weights[p][v], sums[r][p][v]);
