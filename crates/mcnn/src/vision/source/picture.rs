@@ -68,9 +68,7 @@ fn jpeg(bytes: &[u8]) -> std::result::Result<Picture, String> {
     let pixels = decoder.decode().map_err(|e| e.to_string())?;
     let about = decoder.info().ok_or("no size")?;
     let size = sides(about.height.into(), about.width.into())?;
-    // The end of the image must be there: what decodes before it may be all that was sent.
-    let end = bytes.iter().rposition(|&b| b != 0).unwrap_or(0);
-    if pixels.len() != size[0] * size[1] * 3 || !bytes[..=end].ends_with(b"\xff\xd9") {
+    if pixels.len() != size[0] * size[1] * 3 {
         return Err("cut short".into());
     }
     Ok((size, pixels))
