@@ -11,6 +11,7 @@ mod page;
 mod plot;
 mod print;
 mod progress;
+mod report;
 mod run_folder;
 mod sweep;
 mod tasks;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Eval(args) => commands::eval::run(&args),
         Verb::Compare(args) => commands::compare::run(&args),
         Verb::Explain(args) => commands::explain::run(&args),
+        Verb::Report(args) => commands::report::run(&args),
         Verb::Certify(args) => commands::certify::run(&args),
         Verb::Memory(args) => commands::memory::run(&args),
         Verb::Sweep(args) => commands::sweep::run(&args),

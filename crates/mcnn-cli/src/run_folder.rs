@@ -7,8 +7,20 @@ use std::{
 };
 
 use mcnn::{Error, Result, atomic, file, train::Run};
+use serde::{Deserialize, Serialize};
 
 use crate::tensorboard::Events;
+
+/// A line of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Logged {
+    pub step: u64,
+    pub loss: Option<f64>,
+    pub held_out_loss: Option<f64>,
+}
+
+/// The most lines of a log that are read for a picture.
+const LINES: usize = 2000;
 
 /// A run's folder.
 pub struct RunFolder {
@@ -32,6 +44,16 @@ impl RunFolder {
 
     fn log_path(&self) -> PathBuf {
         self.path.join("log.jsonl")
+    }
+
+    /// The log as it stands, every k-th line and the last where it is long; lines that are none, and a log that is not
+    /// there, count nothing.
+    pub fn logged(&self) -> Vec<Logged> {
+        let text = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+        let all: Vec<Logged> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let every = all.len().div_ceil(LINES).max(1);
+        let kept = |(i, _): &(usize, &Logged)| i.is_multiple_of(every) || i + 1 == all.len();
+        all.iter().enumerate().filter(kept).map(|(_, line)| *line).collect()
     }
 
     /// Makes the folder and opens its files. A new run replaces the log and checkpoint of an old one; a resumed run

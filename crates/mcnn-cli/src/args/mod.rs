@@ -4,6 +4,7 @@ mod bet;
 mod frames;
 mod learning;
 mod memory;
+mod report;
 mod running;
 mod trust;
 mod unet;
@@ -11,6 +12,7 @@ mod unet;
 pub use frames::EmbedArgs;
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
+pub use report::ReportArgs;
 pub use running::{
     COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
     Video,
@@ -57,6 +59,8 @@ pub enum Verb {
     Compare(CompareArgs),
     /// Why a policy acts as it does in a state.
     Explain(ExplainArgs),
+    /// A page that shows a policy: its memories, its distances, and why it acts as it does at every step.
+    Report(ReportArgs),
     /// What memories promise, without the network.
     Certify(CertifyArgs),
     /// Look at a trained policy's memories, and change them.

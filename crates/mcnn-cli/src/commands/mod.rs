@@ -12,6 +12,7 @@ pub mod learn;
 pub mod make;
 pub mod memory;
 pub mod replay;
+pub mod report;
 pub mod sweep;
 pub mod table;
 pub mod train;

@@ -18,6 +18,7 @@ macro_rules! put {
 }
 
 pub mod curve;
+pub mod report;
 pub mod table;
 
 /// The beginning of a picture, with its title.

@@ -11,6 +11,7 @@ mod certify;
 mod data;
 mod memory;
 mod policy;
+mod report;
 mod results;
 mod sweep;
 
@@ -18,6 +19,7 @@ pub use certify::certified;
 pub use data::{embedded, inspection, learnt, made, recorded, replayed};
 pub use memory::{edited, listed};
 pub use policy::{explained, trained};
+pub use report::reported;
 pub use results::{compared, demonstrated, evaluated};
 pub use sweep::{swept, table};
 
@@ -37,6 +39,7 @@ pub fn tour() -> String {
   mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)
   mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
   mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
+  mcnn report p.safetensors --in drive.npz -o r.html    a page of its memories, distances and actions
   mcnn certify p.safetensors --states drive.npz --horizon 500
                                                         what the memories promise, without the network
   mcnn memory add p.safetensors fix.npz                 correct it by a demonstration, without training

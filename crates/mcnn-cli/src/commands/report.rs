@@ -1,0 +1,353 @@
+//! `mcnn report`.
+
+use std::path::{Path, PathBuf};
+
+use mcnn::{
+    Error, Result,
+    act::Decision,
+    atomic,
+    data::{ActionRange, Demonstrations, Parts, Step},
+    error::Kind,
+    eval::{Collected, Run, collect},
+    file,
+    gauge::Beyond,
+    memory::Codebook,
+    policy::Policy,
+    train::Lambda,
+};
+use serde::Serialize;
+
+use super::{
+    Done, check_output,
+    eval::{first_failure, told},
+    read,
+};
+use crate::{
+    args::{Output, ReportArgs},
+    plot, print,
+    report::{
+        About, Page,
+        coverage::coverage,
+        html, map,
+        pca::Plane,
+        steps::{self, BUDGET, Episode},
+    },
+    run_folder::{Logged, RunFolder},
+    tasks,
+};
+
+/// What was written.
+#[derive(Serialize)]
+pub struct Reported {
+    pub file: String,
+    pub bytes: usize,
+    /// Of the policy.
+    pub fingerprint: String,
+    pub memories: usize,
+    pub memories_drawn: usize,
+    /// States of the data, and states visited.
+    pub states: usize,
+    pub visited: usize,
+    /// The episodes that are shown step by step.
+    pub episodes: Vec<Shown>,
+    /// Points of the training curve.
+    pub losses: usize,
+    /// Pictures written.
+    pub plots: Vec<String>,
+    /// What the page leaves out or cannot show.
+    pub notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub struct Shown {
+    pub visited: bool,
+    pub number: u32,
+    pub steps: usize,
+    pub length: usize,
+}
+
+/// Episodes shown where none were named.
+const SHOWN: usize = 4;
+
+/// The pictures of `--plots`.
+const PLOTS: [&str; 3] = ["codebook.svg", "coverage.svg", "episode.svg"];
+
+pub fn run(args: &ReportArgs) -> Result<Done> {
+    check(args)?;
+    let (policy, fingerprint) = file::read_policy(&args.policy)?;
+    let codebook = policy.codebook();
+    let data = read(&args.data, args.options)?;
+    codebook.check_widths(&data).map_err(|e| e.within(args.data.display()))?;
+    let mut notes = Vec::new();
+    let visited = args.task.as_deref().map(|task| visit(args, &policy, task, &mut notes)).transpose()?;
+    let wanted = wanted(args, &data, visited.as_ref())?;
+
+    let plane = map::plane(codebook);
+    let episodes = show(&policy, &plane, &data, visited.as_ref(), &wanted)?;
+    let mut shown: Vec<usize> = episodes.iter().flat_map(|e| &e.steps).map(|s| s.why.memory.memory).collect();
+    shown.sort_unstable();
+    shown.dedup();
+    let visits = visited.as_ref().map(|(visited, _)| uses(codebook, visited));
+    let map = map::map(codebook, &plane, &uses(codebook, &data), visits.as_deref(), &shown);
+    let losses = losses(&args.policy, &policy, &mut notes);
+    tell(&policy, &data, &map, &episodes, &mut notes);
+
+    let mut sets = vec![("the data's states", codebook.distances(&data))];
+    if codebook.check_data(&data).is_ok() {
+        let others = codebook.elsewhere(&data).into_iter().flatten().map(|r| r.distance).collect();
+        sets.push(("the same, to memories of other episodes", others));
+    }
+    if let Some((visited, _)) = &visited {
+        sets.push(("states visited in closed loop", codebook.distances(visited)));
+    }
+    let page = Page {
+        about: about(args, &policy, &fingerprint)?,
+        map,
+        coverage: coverage(sets),
+        episodes,
+        losses,
+        notes,
+    };
+    let text = html(&page);
+    atomic::write(&args.output.path, text.as_bytes())?;
+    let plots = pictures(args, &page)?;
+    let report = Reported {
+        file: args.output.path.display().to_string(),
+        bytes: text.len(),
+        fingerprint,
+        memories: codebook.len(),
+        memories_drawn: page.map.memories.len(),
+        states: data.n_steps(),
+        visited: visited.as_ref().map_or(0, |(v, _)| v.n_steps()),
+        episodes: page
+            .episodes
+            .iter()
+            .map(|e| Shown { visited: e.visited, number: e.number, steps: e.steps.len(), length: e.length })
+            .collect(),
+        losses: page.losses.len(),
+        plots,
+        notes: page.notes,
+    };
+    Ok(Done::new(&report, print::reported(&report)))
+}
+
+/// What could not be written is refused before any work.
+fn check(args: &ReportArgs) -> Result<()> {
+    check_output(&args.output)?;
+    if let Some(folder) = &args.plots {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, &e))?;
+        for name in PLOTS {
+            check_output(&Output { path: folder.join(name), force: args.output.force })?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the task, and gives the states visited as demonstrations.
+fn visit(
+    args: &ReportArgs,
+    policy: &Policy,
+    task: &str,
+    notes: &mut Vec<String>,
+) -> Result<(Demonstrations, Collected)> {
+    let task = tasks::named(task, args.rollouts.reward)?;
+    let run = Run { trace: true, ..args.rollouts.run()? };
+    let told = told("running", run.episodes);
+    let mut all = collect(policy, task.as_ref(), &run, &|episode| {
+        told(episode);
+        true
+    })?;
+    if let Some(failure) = first_failure(&all.failed) {
+        if all.episodes.is_empty() {
+            return Err(Error::new(Kind::Task, "every episode failed").found(failure));
+        }
+        notes.push(format!(
+            "{} of {} episodes failed and are left out: {failure}",
+            all.failed.len(),
+            run.episodes
+        ));
+    }
+    let parts = Parts {
+        n_obs: policy.codebook().n_obs(),
+        n_act: policy.codebook().n_act(),
+        states: std::mem::take(&mut all.states),
+        actions: std::mem::take(&mut all.actions),
+        rewards: None,
+        ends: std::mem::take(&mut all.ends),
+    };
+    Ok((Demonstrations::new(parts, ActionRange::Clip)?, all))
+}
+
+/// The episodes to show: places in the data and among those run.
+fn wanted(
+    args: &ReportArgs,
+    data: &Demonstrations,
+    visited: Option<&(Demonstrations, Collected)>,
+) -> Result<[Vec<usize>; 2]> {
+    let run = visited.map_or(0, |(v, _)| v.n_episodes());
+    if args.show.is_empty() {
+        return Ok([data.n_episodes(), run].map(|n| (0..n.min(SHOWN)).collect()));
+    }
+    let at = |k: usize| {
+        let start = u32::try_from(k).ok().and_then(|episode| data.find(Step { episode, step: 0 }));
+        start.map(|i| data.episode_of(i))
+    };
+    if let Some(k) = args.show.iter().find(|&&k| at(k).is_none() && k >= run) {
+        return Err(Error::new(Kind::Settings, "there is no such episode")
+            .at(format!("--show {k}"))
+            .expected(format!("0 to {}", data.n_episodes().max(run) - 1)));
+    }
+    let mut named = args.show.clone();
+    named.sort_unstable();
+    named.dedup();
+    let of_data = named.iter().filter_map(|&k| at(k)).collect();
+    Ok([of_data, named.into_iter().filter(|&k| k < run).collect()])
+}
+
+/// The episodes, each with an equal share of the bytes that those before it left.
+fn show(
+    policy: &Policy,
+    plane: &Plane,
+    data: &Demonstrations,
+    visited: Option<&(Demonstrations, Collected)>,
+    [of_data, run]: &[Vec<usize>; 2],
+) -> Result<Vec<Episode>> {
+    let mut episodes = Vec::new();
+    let (mut left, mut bytes) = (of_data.len() + run.len(), BUDGET);
+    let mut add = |mut episode: Episode, of: &Demonstrations, k: usize, decisions: Option<&[Decision]>| {
+        episode.length = of.episode(k).len();
+        let used = steps::fill(&mut episode, policy, plane, of, k, decisions, bytes / left)?;
+        (left, bytes) = (left - 1, bytes.saturating_sub(used));
+        episodes.push(episode);
+        Ok(())
+    };
+    for &k in of_data {
+        add(blank(false, data.number(k)), data, k, None)?;
+    }
+    for (&k, (states, all)) in run.iter().flat_map(|k| Some((k, visited?))) {
+        let ran = &all.episodes[k];
+        let (seed, ret, success) = (Some(ran.seed), Some(ran.ret), ran.success);
+        let decisions = ran.trace.as_ref().map(|t| t.decisions.as_slice());
+        add(Episode { seed, ret, success, ..blank(true, k as u32) }, states, k, decisions)?;
+    }
+    Ok(episodes)
+}
+
+fn blank(visited: bool, number: u32) -> Episode {
+    let (steps, path) = (Vec::new(), Vec::new());
+    Episode { visited, number, seed: None, ret: None, success: None, length: 0, steps, path }
+}
+
+/// How many states recall each memory.
+fn uses(codebook: &Codebook, data: &Demonstrations) -> Vec<u32> {
+    let mut uses = vec![0; codebook.len()];
+    codebook.map_states(data, |_, s| codebook.recall(s).memory).into_iter().for_each(|m| uses[m] += 1);
+    uses
+}
+
+fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> {
+    let folder = RunFolder::beside(path);
+    let losses = folder.logged();
+    match losses.last() {
+        None => notes.push(format!("No training curve: there is no log in {}.", folder.path().display())),
+        Some(last) if last.step != policy.origin().steps => notes.push(format!(
+            "The training log ends at step {}, but the policy was trained for {}: it may be another run's.",
+            last.step,
+            policy.origin().steps
+        )),
+        Some(_) => {}
+    }
+    losses
+}
+
+/// What the page cannot show of this policy, and what it leaves out.
+fn tell(
+    policy: &Policy,
+    data: &Demonstrations,
+    map: &map::Map,
+    episodes: &[Episode],
+    notes: &mut Vec<String>,
+) {
+    let (codebook, lambda) = (policy.codebook(), policy.envelope().lambda);
+    if policy.gauge().is_none() {
+        notes.push("The policy has no calibration of its distances: no shares of nearer states.".into());
+    }
+    if lambda == 0.0 {
+        notes.push("lambda is 0: the memory decides alone, every box is a point, and the network's proposals count nothing.".into());
+    } else if policy.backbone().widths().is_none() {
+        notes.push("The policy has no network: there are no proposals.".into());
+    }
+    if lambda == f32::INFINITY {
+        notes.push("lambda is infinite: the memories count nothing, and every box is [-L, L].".into());
+    }
+    if codebook.check_data(data).is_err() {
+        notes.push("The data are not those the memories were learned from.".into());
+    }
+    if map.memories.len() < codebook.len() || map.edges.len() < map.of_edges {
+        notes.push(format!(
+            "The map draws {} of {} memories and {} of {} edges.",
+            map.memories.len(),
+            codebook.len(),
+            map.edges.len(),
+            map.of_edges
+        ));
+    }
+    let cut = episodes.iter().filter(|e| e.steps.len() < e.length).count();
+    if cut > 0 {
+        notes.push(format!(
+            "Of {cut} of the {} episodes shown, only the first steps are here, to keep the page small.",
+            episodes.len()
+        ));
+    }
+    let many = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
+    let shown = |visited| episodes.iter().filter(|e| e.visited == visited).count();
+    if shown(false) < data.n_episodes() {
+        let run = many(shown(true), "run in closed loop").map_or(String::new(), |t| format!(", and {t}"));
+        notes.push(format!(
+            "Step by step there are {} of the data's {} episodes{run}; --show names others.",
+            shown(false),
+            data.n_episodes()
+        ));
+    }
+    if policy.backbone().draws() {
+        notes.push("This policy draws its actions: explanations show the first draw of seed 0, and the action taken in closed loop is another.".into());
+    }
+}
+
+fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About> {
+    let (codebook, envelope) = (policy.codebook(), policy.envelope());
+    let far = policy.gauge().map(|g| g.threshold(Beyond::States(0.99))).transpose()?;
+    Ok(About {
+        file: args.policy.display().to_string(),
+        fingerprint: fingerprint.into(),
+        data: args.data.display().to_string(),
+        name: policy.name(),
+        lambda: Lambda::Value(envelope.lambda),
+        half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
+        l: envelope.l,
+        memories: codebook.len(),
+        by: codebook.parts().by.clone(),
+        n_obs: codebook.n_obs(),
+        n_act: codebook.n_act(),
+        smooth: codebook.parts().smooth,
+        neighbours: policy.neighbours(),
+        steps: policy.origin().steps,
+        edits: policy.origin().edits.clone(),
+        task: args.task.clone(),
+        far: far.map(|t| t.distance),
+    })
+}
+
+fn pictures(args: &ReportArgs, page: &Page) -> Result<Vec<String>> {
+    let Some(folder) = &args.plots else { return Ok(Vec::new()) };
+    let drawn = [
+        plot::report::codebook(&page.map, page.episodes.first()),
+        plot::report::coverage(&page.coverage, page.about.far),
+        plot::report::episode(page.episodes.first(), page.about.far),
+    ];
+    let paths: Vec<PathBuf> = PLOTS.iter().map(|name| folder.join(name)).collect();
+    for (path, picture) in paths.iter().zip(drawn) {
+        atomic::write(path, picture.as_bytes())?;
+    }
+    Ok(paths.iter().map(|p| p.display().to_string()).collect())
+}

@@ -1,0 +1,163 @@
+//! The main pictures of a report: the codebook, its coverage, and an episode.
+
+use std::fmt::Write as _;
+
+use super::{COLOURS, TOP, begin, escaped, text, ticks};
+use crate::report::{coverage::Coverage, map::Map, steps::Episode};
+
+const WIDTH: f64 = 560.0; // of a panel
+const LEFT: f64 = 64.0;
+
+/// A panel's axes, and where its numbers lie on the picture.
+struct Axes {
+    x: [f64; 2],
+    y: [f64; 2],
+    top: f64,
+    height: f64,
+}
+
+impl Axes {
+    /// Draws the axes of two ranges, widened to round numbers.
+    fn new(
+        out: &mut String,
+        top: f64,
+        height: f64,
+        [x, y]: [[f64; 2]; 2],
+        [below, above]: [&str; 2],
+    ) -> Self {
+        let (across, up) = (ticks(x), ticks(y));
+        let ends = |t: &[f64]| [t[0], t[t.len() - 1]];
+        let axes = Self { x: ends(&across), y: ends(&up), top, height };
+        for &v in &across {
+            let (x, bottom) = (axes.across(v), top + height);
+            put!(out, r##"<line x1="{x:.1}" x2="{x:.1}" y1="{top:.1}" y2="{bottom:.1}" stroke="#e4e4e4"/>"##);
+            let (y, v) = (bottom + 16.0, text(v));
+            put!(out, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle" font-size="11">{v}</text>"#);
+        }
+        for &v in &up {
+            let (y, right) = (axes.up(v), LEFT + WIDTH);
+            put!(out, r##"<line x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}" stroke="#e4e4e4"/>"##);
+            let (x, y, v) = (LEFT - 7.0, y + 4.0, text(v));
+            put!(out, r#"<text x="{x}" y="{y:.1}" text-anchor="end" font-size="11">{v}</text>"#);
+        }
+        let (right, under, over) = (LEFT + WIDTH, top + height + 34.0, top - 10.0);
+        put!(out, r#"<text x="{right}" y="{under:.1}" text-anchor="end">{}</text>"#, escaped(below));
+        put!(out, r#"<text x="{LEFT}" y="{over:.1}">{}</text>"#, escaped(above));
+        axes
+    }
+
+    fn across(&self, v: f64) -> f64 {
+        LEFT + (v - self.x[0]) / (self.x[1] - self.x[0]) * WIDTH
+    }
+
+    fn up(&self, v: f64) -> f64 {
+        self.top + (1.0 - (v - self.y[0]) / (self.y[1] - self.y[0])) * self.height
+    }
+
+    fn line(&self, out: &mut String, points: impl Iterator<Item = [f64; 2]>, colour: &str, more: &str) {
+        let points: Vec<String> =
+            points.map(|[x, y]| format!("{:.1},{:.1}", self.across(x), self.up(y))).collect();
+        let points = points.join(" ");
+        put!(out, r#"<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6" {more}/>"#);
+    }
+}
+
+fn range(values: impl Iterator<Item = f32>) -> [f64; 2] {
+    values.map(f64::from).fold([f64::MAX, f64::MIN], |[a, b], v| [a.min(v), b.max(v)])
+}
+
+/// Memories by use, edges, and the first episode shown.
+pub fn codebook(map: &Map, episode: Option<&Episode>) -> String {
+    let path = episode.map_or(&[][..], |e| &e.path);
+    let both = || map.at.iter().chain(path);
+    let mut out =
+        begin(LEFT + WIDTH + 24.0, TOP + 480.0, "The memories, in the plane in which they spread most");
+    let [a, b] = map.shares.map(|s| 100.0 * s);
+    let (x, y) = (range(both().map(|p| p[0])), range(both().map(|p| p[1])));
+    let below = format!("component 1, standard deviations ({a:.0} % of the variance)");
+    let above = format!("component 2, standard deviations ({b:.0} %)");
+    let axes = Axes::new(&mut out, TOP, 400.0, [x, y], [&below, &above]);
+    let place = |p: [f32; 2]| (axes.across(p[0].into()), axes.up(p[1].into()));
+    for &[a, b] in &map.edges {
+        let ((x1, y1), (x2, y2)) = (place(map.at[a]), place(map.at[b]));
+        put!(out, r##"<line x1="{x1:.1}" x2="{x2:.1}" y1="{y1:.1}" y2="{y2:.1}" stroke="#bbbbbb"/>"##);
+    }
+    let most = map.uses.iter().copied().max().unwrap_or(0).max(1);
+    for (&at, &uses) in map.at.iter().zip(&map.uses) {
+        let ((x, y), r) = (place(at), 1.5 + 5.0 * (f64::from(uses) / f64::from(most)).sqrt());
+        let colour = COLOURS[0];
+        put!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{colour}" fill-opacity="0.6"/>"#);
+    }
+    axes.line(&mut out, path.iter().map(|p| p.map(f64::from)), COLOURS[1], "");
+    out + "</svg>\n"
+}
+
+/// Shares of states by distance.
+pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
+    let mut out = begin(LEFT + WIDTH + 24.0, TOP + 370.0, "How far states are from their memories");
+    let share = |n: usize, of: usize| 100.0 * n as f64 / of as f64;
+    let shares = || coverage.sets.iter().flat_map(|s| s.counts.iter().map(|&n| share(n, s.states)));
+    let most = shares().fold(0.0, f64::max);
+    let right = coverage.bounds.last().map_or(1.0, |&b| f64::from(b));
+    let above = "share of the states in a bin, %";
+    let axes = Axes::new(
+        &mut out,
+        TOP,
+        220.0,
+        [[0.0, right], [0.0, most]],
+        ["distance, standard deviations", above],
+    );
+    for (k, set) in coverage.sets.iter().enumerate() {
+        let steps = set
+            .counts
+            .iter()
+            .zip(coverage.bounds.windows(2))
+            .flat_map(|(&n, b)| [b[0], b[1]].map(|x| [f64::from(x), share(n, set.states)]));
+        axes.line(
+            &mut out,
+            steps,
+            COLOURS[k],
+            ["", r#"stroke-dasharray="6 4""#, r#"stroke-dasharray="2 3""#][k % 3],
+        );
+        let y = TOP + 280.0 + 20.0 * k as f64;
+        put!(out, r#"<rect x="{LEFT}" y="{:.1}" width="10" height="10" fill="{}"/>"#, y - 9.0, COLOURS[k]);
+        let (name, x) = (escaped(set.name), LEFT + 16.0);
+        put!(
+            out,
+            r#"<text x="{x}" y="{y:.1}">{name}: median {:.3}, 95 % {:.3}, farthest {:.3}</text>"#,
+            set.median,
+            set.p95,
+            set.max
+        );
+    }
+    if let Some(far) = far.map(f64::from).filter(|&far| far <= axes.x[1]) {
+        axes.line(
+            &mut out,
+            [[far, axes.y[0]], [far, axes.y[1]]].into_iter(),
+            "#222",
+            r#"stroke-dasharray="2 4""#,
+        );
+        let y = TOP + 280.0 + 20.0 * coverage.sets.len() as f64;
+        put!(out, r#"<text x="{LEFT}" y="{y:.1}">dotted: farther than 99 % of the calibrated states</text>"#);
+    }
+    out + "</svg>\n"
+}
+
+/// Distance and weight over an episode.
+pub fn episode(episode: Option<&Episode>, far: Option<f32>) -> String {
+    let mut out = begin(LEFT + WIDTH + 24.0, TOP + 480.0, "An episode: distance, and the memory's weight");
+    let Some(episode) = episode else { return out + "</svg>\n" };
+    let steps = &episode.steps;
+    let last = steps.len().saturating_sub(1) as f64;
+    let distances = || steps.iter().map(|s| s.why.memory.distance);
+    let y = [0.0, range(distances().chain(far))[1]];
+    let axes = Axes::new(&mut out, TOP, 180.0, [[0.0, last], y], ["step", "distance, standard deviations"]);
+    let timed = |(t, v): (usize, f32)| [t as f64, f64::from(v)];
+    axes.line(&mut out, distances().enumerate().map(timed), COLOURS[0], "");
+    if let Some(far) = far.map(f64::from) {
+        axes.line(&mut out, [[0.0, far], [last, far]].into_iter(), "#222", r#"stroke-dasharray="2 4""#);
+    }
+    let axes = Axes::new(&mut out, TOP + 250.0, 130.0, [[0.0, last], [0.0, 1.0]], ["step", "weight, 0 to 1"]);
+    axes.line(&mut out, steps.iter().map(|s| s.why.pull).enumerate().map(timed), COLOURS[1], "");
+    out + "</svg>\n"
+}
