@@ -20,7 +20,7 @@ fn nothing_prints_the_tour_and_every_verb_has_help() {
     let bench = Bench::new();
     let tour = bench.ok("");
     let verbs =
-        "demo make inspect learn train eval compare explain certify memory collect replay sweep table";
+        "demo make inspect learn train eval compare explain report certify memory collect replay sweep table";
     for verb in verbs.split(' ') {
         assert!(tour.contains(&format!("mcnn {verb}")), "{verb}");
         assert!(bench.ok(&format!("{verb} --help")).contains("Usage"));
@@ -213,6 +213,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "eval p.safetensors --task drive --episodes 2",
         "compare p.safetensors q.safetensors --task drive --episodes 2",
         "explain p.safetensors --in drive.npz --at 0:5",
+        "report p.safetensors --in drive.npz -o s.html",
         "certify p.safetensors --states drive.npz --horizon 9",
         "memory add p.safetensors drive.npz --steps 3..9",
         "memory drop p.safetensors --memories 0",
