@@ -77,7 +77,7 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
     let codebook = policy.codebook();
     let data = read(&args.data, args.options)?;
-    codebook.check_widths(&data).map_err(|e| e.within(args.data.display()))?;
+    codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let mut notes = Vec::new();
     let visited = args.task.as_deref().map(|task| visit(args, &policy, task, &mut notes)).transpose()?;
     let wanted = wanted(args, &data, visited.as_ref())?;
