@@ -17,8 +17,8 @@ pub fn convolve(
     for y in 0..height {
         for x in 0..width {
             for image in 0..n {
-                for to in 0..shape.to {
-                    let mut sum = f64::from(bias[to]);
+                for (to, &bias) in bias.iter().enumerate() {
+                    let mut sum = f64::from(bias);
                     for c in 0..shape.from {
                         for ky in 0..shape.kernel[0] {
                             for kx in 0..shape.kernel[1] {

@@ -71,27 +71,32 @@ pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>
     Ok(places)
 }
 
-/// The dictionary of weights: the whole, or what stands in it under one of the usual keys.
-fn weights(pickle: &Pickle) -> Result<Vec<(&str, &Value)>> {
-    let entries = |value| match value {
-        &Value::Dict(ref items) => Some(items.iter().filter_map(|&(key, value)| match pickle.get(key) {
-            Value::Text(name) => Some((name.as_str(), pickle.get(value))),
-            _ => None,
-        })),
+/// Values by their names, of a dictionary.
+type Named<'a> = Vec<(&'a str, &'a Value)>;
+
+fn named<'a>(pickle: &'a Pickle, value: &'a Value) -> Option<Named<'a>> {
+    let Value::Dict(items) = value else { return None };
+    let entry = |&(key, value): &(usize, usize)| match pickle.get(key) {
+        Value::Text(name) => Some((name.as_str(), pickle.get(value))),
         _ => None,
     };
+    Some(items.iter().filter_map(entry).collect())
+}
+
+/// The dictionary of weights: the whole, or what stands in it under one of the usual keys.
+fn weights(pickle: &Pickle) -> Result<Named<'_>> {
     let nothing = || {
         Error::new(Kind::File, "a file without tensors by name")
             .expected("a dictionary of tensors, as torch.save(model.state_dict(), path) writes it")
     };
-    let whole: Vec<_> = entries(pickle.root()).ok_or_else(nothing)?.collect();
-    let has = |entries: &[(&str, &Value)]| entries.iter().any(|(_, value)| matches!(value, Value::Tensor(_)));
+    let has = |entries: &Named| entries.iter().any(|(_, value)| matches!(value, Value::Tensor(_)));
+    let whole = named(pickle, pickle.root()).ok_or_else(nothing)?;
     if has(&whole) {
         return Ok(whole);
     }
     let inside = INSIDE.iter().find_map(|key| {
         let (_, value) = whole.iter().find(|(name, _)| name == key)?;
-        Some(entries(value)?.collect::<Vec<_>>()).filter(|inside| has(inside))
+        named(pickle, value).filter(has)
     });
     inside.ok_or_else(nothing)
 }
