@@ -17,7 +17,7 @@ const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
 const COMPLETE: &str = "complete"; // the file that says a virtual environment is whole
 
 /// The interpreter to run workers under: the one MCNN_PYTHON names, or that of the virtual environment under
-/// [`home`](crate::home::home), which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
+/// [`home`], which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
 /// interrupted creation is done again; of two processes at once, one waits for the other.
 ///
 /// # Errors
@@ -29,7 +29,7 @@ pub fn interpreter(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     }
 }
 
-/// The program ffmpeg: the one on the PATH, or that of a PyPI package (70 MB), installed under [`home`](crate::home::home) on the first
+/// The program ffmpeg: the one on the PATH, or that of a PyPI package (70 MB), installed under [`home`] on the first
 /// call (`progress` gets a line then).
 ///
 /// # Errors
