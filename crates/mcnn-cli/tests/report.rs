@@ -51,6 +51,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
     let (text, page) = page(&bench, "r.html");
     assert_eq!((report["bytes"].as_u64(), list(&report["episodes"]).len()), (Some(text.len() as u64), 4));
     let (policy, data) = files(&bench);
+    let elsewhere = policy.codebook().elsewhere(&data);
     for (k, t) in [(0, 0), (0, 7), (2, 31), (3, 100)] {
         let start = data.episode(k).start;
         let i = start + t;
@@ -71,6 +72,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
         let taken: Vec<f32> = list(&step["taken"]).iter().map(n).collect();
         assert_eq!(taken, data.action(i));
         assert_eq!(step["acted"], Value::Null);
+        assert_eq!(Some(n(&step["elsewhere"])), elsewhere[i].map(|r| r.distance));
     }
     // The map's uses and the coverage count every state of the data once.
     let uses: f32 = list(&page["map"]["uses"]).iter().map(n).sum();

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mcnn::{
-    Error, Result,
-    act::Decision,
-    atomic,
+    Error, Result, atomic,
     data::{ActionRange, Demonstrations, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
@@ -29,8 +27,9 @@ use crate::{
         About, Page,
         coverage::coverage,
         html, map,
+        notes::tell,
         pca::Plane,
-        steps::{self, BUDGET, Episode},
+        steps::{self, BUDGET, Episode, Of},
     },
     run_folder::{Logged, RunFolder},
     tasks,
@@ -83,7 +82,8 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let wanted = wanted(args, &data, visited.as_ref())?;
 
     let plane = map::plane(codebook);
-    let episodes = show(&policy, &plane, &data, visited.as_ref(), &wanted)?;
+    let own = codebook.check_data(&data).is_ok();
+    let episodes = show(&policy, &plane, (&data, own), visited.as_ref(), &wanted)?;
     let mut shown: Vec<usize> = episodes.iter().flat_map(|e| &e.steps).map(|s| s.why.memory.memory).collect();
     shown.sort_unstable();
     shown.dedup();
@@ -93,7 +93,7 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     tell(&policy, &data, &map, &episodes, &mut notes);
 
     let mut sets = vec![("the data's states", codebook.distances(&data))];
-    if codebook.check_data(&data).is_ok() {
+    if own {
         let others = codebook.elsewhere(&data).into_iter().flatten().map(|r| r.distance).collect();
         sets.push(("the same, to memories of other episodes", others));
     }
@@ -208,27 +208,27 @@ fn wanted(
 fn show(
     policy: &Policy,
     plane: &Plane,
-    data: &Demonstrations,
+    (data, own): (&Demonstrations, bool),
     visited: Option<&(Demonstrations, Collected)>,
     [of_data, run]: &[Vec<usize>; 2],
 ) -> Result<Vec<Episode>> {
     let mut episodes = Vec::new();
     let (mut left, mut bytes) = (of_data.len() + run.len(), BUDGET);
-    let mut add = |mut episode: Episode, of: &Demonstrations, k: usize, decisions: Option<&[Decision]>| {
-        episode.length = of.episode(k).len();
-        let used = steps::fill(&mut episode, policy, plane, of, k, decisions, bytes / left)?;
+    let mut add = |mut episode: Episode, states: &Demonstrations, k: usize, of: Of| {
+        episode.length = states.episode(k).len();
+        let used = steps::fill(&mut episode, policy, plane, states, k, of, bytes / left)?;
         (left, bytes) = (left - 1, bytes.saturating_sub(used));
         episodes.push(episode);
         Ok(())
     };
     for &k in of_data {
-        add(blank(false, data.number(k)), data, k, None)?;
+        add(blank(false, data.number(k)), data, k, if own { Of::OwnData } else { Of::OtherData })?;
     }
     for (&k, (states, all)) in run.iter().flat_map(|k| Some((k, visited?))) {
         let ran = &all.episodes[k];
         let (seed, ret, success) = (Some(ran.seed), Some(ran.ret), ran.success);
-        let decisions = ran.trace.as_ref().map(|t| t.decisions.as_slice());
-        add(Episode { seed, ret, success, ..blank(true, k as u32) }, states, k, decisions)?;
+        let of = Of::Run(ran.trace.as_ref().map_or(&[], |t| &t.decisions));
+        add(Episode { seed, ret, success, ..blank(true, k as u32) }, states, k, of)?;
     }
     Ok(episodes)
 }
@@ -258,60 +258,6 @@ fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> 
         Some(_) => {}
     }
     losses
-}
-
-/// What the page cannot show of this policy, and what it leaves out.
-fn tell(
-    policy: &Policy,
-    data: &Demonstrations,
-    map: &map::Map,
-    episodes: &[Episode],
-    notes: &mut Vec<String>,
-) {
-    let (codebook, lambda) = (policy.codebook(), policy.envelope().lambda);
-    if policy.gauge().is_none() {
-        notes.push("The policy has no calibration of its distances: no shares of nearer states.".into());
-    }
-    if lambda == 0.0 {
-        notes.push("lambda is 0: the memory decides alone, every box is a point, and the network's proposals count nothing.".into());
-    } else if policy.backbone().widths().is_none() {
-        notes.push("The policy has no network: there are no proposals.".into());
-    }
-    if lambda == f32::INFINITY {
-        notes.push("lambda is infinite: the memories count nothing, and every box is [-L, L].".into());
-    }
-    if codebook.check_data(data).is_err() {
-        notes.push("The data are not those the memories were learned from.".into());
-    }
-    if map.memories.len() < codebook.len() || map.edges.len() < map.of_edges {
-        notes.push(format!(
-            "The map draws {} of {} memories and {} of {} edges.",
-            map.memories.len(),
-            codebook.len(),
-            map.edges.len(),
-            map.of_edges
-        ));
-    }
-    let cut = episodes.iter().filter(|e| e.steps.len() < e.length).count();
-    if cut > 0 {
-        notes.push(format!(
-            "Of {cut} of the {} episodes shown, only the first steps are here, to keep the page small.",
-            episodes.len()
-        ));
-    }
-    let many = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
-    let shown = |visited| episodes.iter().filter(|e| e.visited == visited).count();
-    if shown(false) < data.n_episodes() {
-        let run = many(shown(true), "run in closed loop").map_or(String::new(), |t| format!(", and {t}"));
-        notes.push(format!(
-            "Step by step there are {} of the data's {} episodes{run}; --show names others.",
-            shown(false),
-            data.n_episodes()
-        ));
-    }
-    if policy.backbone().draws() {
-        notes.push("This policy draws its actions: explanations show the first draw of seed 0, and the action taken in closed loop is another.".into());
-    }
 }
 
 fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About> {

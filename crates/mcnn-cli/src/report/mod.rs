@@ -3,6 +3,7 @@
 
 pub mod coverage;
 pub mod map;
+pub mod notes;
 pub mod pca;
 pub mod steps;
 

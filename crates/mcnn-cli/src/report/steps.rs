@@ -43,6 +43,8 @@ pub struct Moment {
     pub why: Why,
     /// The action demonstrated, or taken in closed loop.
     pub taken: Vec<f32>,
+    /// Of the memories' own data: the distance to the nearest memory of another episode, as a new episode would see it.
+    pub elsewhere: Option<f32>,
     /// What held the action taken in closed loop.
     pub acted: Option<Acted>,
 }
@@ -74,6 +76,13 @@ pub struct Acted {
     pub quantile: Option<f32>,
 }
 
+impl From<&Decision> for Acted {
+    fn from(d: &Decision) -> Self {
+        let Decision { distance, weight, radius, memory, quantile, .. } = *d;
+        Self { distance, weight, radius, memory, quantile }
+    }
+}
+
 impl From<Explanation> for Why {
     fn from(x: Explanation) -> Self {
         let row = |d: &mcnn::policy::Dimension| {
@@ -97,6 +106,17 @@ impl From<Explanation> for Why {
     }
 }
 
+/// What an episode's states are.
+#[derive(Clone, Copy)]
+pub enum Of<'a> {
+    /// Of the data the memories were learned from.
+    OwnData,
+    /// Of other data.
+    OtherData,
+    /// Visited in closed loop, with what held each action.
+    Run(&'a [Decision]),
+}
+
 /// Fills an episode with its first steps, the k-th of `data`, up to a number of bytes (but one step at least); answers with
 /// the bytes.
 ///
@@ -108,12 +128,13 @@ pub fn fill(
     plane: &Plane,
     data: &Demonstrations,
     k: usize,
-    decisions: Option<&[Decision]>,
+    of: Of,
     bytes: usize,
 ) -> Result<usize> {
     let (range, n_obs) = (data.episode(k), data.n_obs());
     let steps: Vec<usize> = range.clone().take(MOST).collect();
-    let mut scaled = policy.codebook().scaled_buffer();
+    let codebook = policy.codebook();
+    let mut scaled = codebook.scaled_buffer();
     let mut used = 0;
     // A handful at a time: explaining what is not kept afterwards would be slow where actions are drawn.
     for some in steps.chunks(32) {
@@ -121,14 +142,16 @@ pub fn fill(
             .par_iter()
             .map(|&i| {
                 let why = policy.explain(&data.states()[range.start * n_obs..(i + 1) * n_obs])?.into();
-                let acted = decisions.and_then(|d| d.get(i - range.start)).map(|d| Acted {
-                    distance: d.distance,
-                    weight: d.weight,
-                    radius: d.radius,
-                    memory: d.memory,
-                    quantile: d.quantile,
+                let acted = match of {
+                    Of::Run(decisions) => decisions.get(i - range.start).map(Acted::from),
+                    _ => None,
+                };
+                let elsewhere = matches!(of, Of::OwnData).then(|| {
+                    let mut scaled = codebook.scaled_buffer();
+                    codebook.scale(data.state(i), &mut scaled);
+                    codebook.recall_elsewhere(&scaled, data.number(k)).map(|r| r.distance)
                 });
-                Ok(Moment { why, taken: data.action(i).to_vec(), acted })
+                Ok(Moment { why, taken: data.action(i).to_vec(), elsewhere: elsewhere.flatten(), acted })
             })
             .collect::<Result<_>>()?;
         for (moment, &i) in moments.into_iter().zip(some) {
@@ -136,7 +159,7 @@ pub fn fill(
             if used > bytes && !episode.steps.is_empty() {
                 return Ok(used);
             }
-            policy.codebook().scale(data.state(i), &mut scaled);
+            codebook.scale(data.state(i), &mut scaled);
             episode.path.push(plane.place(scaled.values()).map(short));
             episode.steps.push(moment);
         }
