@@ -17,8 +17,10 @@ impl Actor {
     pub fn read(path: &Path) -> Result<Self> {
         let mut start = [0; 2];
         // A file too short, or not there, is for the policy's reader to refuse.
-        let zip =
-            std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == *b"PK";
+        // So is a pipe, which is not opened: that would wait for its writer.
+        let zip = path.is_file()
+            && std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok()
+            && start == *b"PK";
         if zip {
             let expert = GaussianPolicy::read(path);
             let next = "name a policy from `mcnn train` (.safetensors), or an expert's .npz";

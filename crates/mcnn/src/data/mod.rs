@@ -20,3 +20,4 @@ pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};
 
 pub(crate) use npz::Arrays;
+pub(crate) use read::regular;

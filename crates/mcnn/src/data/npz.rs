@@ -217,6 +217,9 @@ impl Array {
         let shape = shape.ok_or_else(strange)?.0.split(',').map(str::trim).filter(|n| !n.is_empty());
         let shape: std::result::Result<Vec<u64>, _> = shape.map(str::parse).collect();
         let shape = shape.map_err(|_| strange())?;
+        if shape.len() > 64 {
+            return Err(strange()); // NumPy's own limit of dimensions
+        }
 
         let descr = after("descr")?;
         let descr = descr.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
@@ -284,7 +287,8 @@ impl Array {
         };
         let (rows, columns) = (rows as usize, columns as usize);
         let values = self.floats()?;
-        if !self.fortran {
+        // (Of an empty array, any number of rows may be claimed.)
+        if !self.fortran || values.is_empty() {
             return Ok((rows, columns, values));
         }
         let mut transposed = Vec::with_capacity(values.len());

@@ -47,7 +47,9 @@ impl std::fmt::Display for Format {
 /// may have held the ends. Episodes are never cut at a number of steps. 64-bit numbers become 32-bit ones.
 ///
 /// No array may need more memory than 1,032 times the size of the file, the most that deflate can expand it, plus
-/// 64 KiB; a header that asks for more is refused before anything is allocated.
+/// 64 KiB; a header that asks for more is refused before anything is allocated. (An array may be held up to three times
+/// over while it is decoded.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
+/// crate `hdf5-reader`, which is Rust without a C library; tests damage files in many ways, but its limits are its own.
 ///
 /// # Errors
 /// A file that cannot be read, is of another format, damaged or cut short; keys that are missing or have another
@@ -110,19 +112,28 @@ pub(super) fn limit(length: u64) -> u64 {
     length.saturating_mul(1032).saturating_add(64 << 10)
 }
 
-/// The format of a file, by its first bytes, and its length.
-pub(super) fn recognise(path: &Path) -> Result<(Format, u64)> {
+/// The length of a regular file. Anything else is refused before it is opened: a pipe would wait for its writer, and a
+/// device may never end.
+pub(crate) fn regular(path: &Path) -> Result<u64> {
     let io = |e| Error::io("reading", path, &e);
-    // Before opening: opening a pipe would wait for its writer.
     let about = std::fs::metadata(path).map_err(io)?;
-    let refuse = |what: &str| Err(Error::new(Kind::File, what).at(path.display().to_string()));
     if about.is_dir() {
         return Err(io(std::io::ErrorKind::IsADirectory.into()));
     }
     if !about.is_file() {
-        return refuse("demonstrations are read from a regular file, not from a pipe or device");
+        return Err(Error::new(Kind::File, "only regular files are read, not pipes or devices")
+            .at(path.display().to_string())
+            .next("write it to a file first"));
     }
-    if about.len() == 0 {
+    Ok(about.len())
+}
+
+/// The format of a file, by its first bytes, and its length.
+pub(super) fn recognise(path: &Path) -> Result<(Format, u64)> {
+    let io = |e| Error::io("reading", path, &e);
+    let refuse = |what: &str| Err(Error::new(Kind::File, what).at(path.display().to_string()));
+    let length = regular(path)?;
+    if length == 0 {
         return refuse("the file is empty").map_err(|e| e.next("fetch or write it again"));
     }
     let mut start = Vec::new();
@@ -132,10 +143,10 @@ pub(super) fn recognise(path: &Path) -> Result<(Format, u64)> {
     let here = |at: usize, signature: &[u8]| start.get(at..).is_some_and(|s| s.starts_with(signature));
     let blocks = std::iter::successors(Some(512), |at| Some(at * 2)).take(5);
     if std::iter::once(0).chain(blocks).any(|at| here(at, b"\x89HDF\r\n\x1a\n")) {
-        return Ok((Format::D4rl, about.len()));
+        return Ok((Format::D4rl, length));
     }
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
-        return Ok((Format::Npz, about.len()));
+        return Ok((Format::Npz, length));
     }
     let (found, next) = if here(0, b"\x93NUMPY") {
         ("one NumPy array (.npy)", "save states, actions and episode_ends together with numpy.savez")

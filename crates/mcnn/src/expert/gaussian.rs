@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     act::{Act, Acting, Decision},
-    data::Arrays,
+    data::{Arrays, regular},
     error::{Error, Kind, Result},
     seed::Seed,
 };
@@ -35,13 +35,12 @@ struct Layer {
 
 impl GaussianPolicy {
     /// Reads an `.npz` with `w0`, `w1`, `w2` (outputs x inputs), `b0`, `b1`, `b2`, `log_std`, `in_shift`, `in_scale`,
-    /// `out_shift`, `out_scale`.
+    /// `out_shift`, `out_scale`. Of memory it takes what [`data::read`](crate::data::read()) states.
     ///
     /// # Errors
     /// If it is no `.npz`, lacks an array, or the arrays' shapes do not belong together or hold NaN.
     pub fn read(path: &Path) -> Result<Self> {
-        let length = std::fs::metadata(path).map_err(|e| Error::io("reading", path, &e))?.len();
-        Arrays::open(path, length, WANTED)
+        Arrays::open(path, regular(path)?, WANTED)
             .and_then(|mut arrays| Self::from_arrays(&mut arrays))
             .map_err(|e| e.within(path.display()))
     }

@@ -22,6 +22,10 @@ pub struct Bundle(BTreeMap<String, (Vec<usize>, Array)>);
 /// The one key of the metadata: with one there is one order, and equal files are equal bytes.
 const KEY: &str = "mcnn";
 
+/// Bytes of the text, at most. A few thousand are usual, and half a million episodes held out still fit; but parsed JSON can
+/// take a hundred times the memory of its text.
+const LONGEST: usize = 4 << 20;
+
 impl Bundle {
     pub fn put(&mut self, name: &str, shape: Vec<usize>, array: Array) {
         self.0.insert(name.into(), (shape, array));
@@ -82,6 +86,12 @@ impl Bundle {
         let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).cloned().ok_or_else(|| {
             broken("a safetensors file that mcnn did not write").expected(format!("the metadata key {KEY:?}"))
         })?;
+        if text.len() > LONGEST {
+            return Err(broken("a text that is too long")
+                .at(format!("the metadata key {KEY:?}"))
+                .expected(format!("at most {LONGEST} bytes"))
+                .found(format!("{} bytes", text.len())));
+        }
         let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let mut bundle = Self::default();
         for (name, view) in tensors.iter().filter(|(name, _)| wanted(name)) {

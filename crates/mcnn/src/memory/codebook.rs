@@ -101,6 +101,10 @@ impl Codebook {
         for (to, from) in scaled.chunks_exact_mut(n_obs).zip(parts.states.chunks_exact(n_obs)) {
             parts.scale.apply(from, to);
         }
+        // (Numbers that are finite each may not be so in the scale, and a distance to them would be NaN.)
+        if !finite(&scaled) {
+            return bad("a codebook whose scale does not fit its states".into());
+        }
         let mut links = vec![Vec::new(); n];
         for &[a, b] in &parts.edges {
             links[a as usize].push(b);

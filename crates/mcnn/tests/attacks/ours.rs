@@ -1,0 +1,269 @@
+//! Attacks on our own files: memories, policies of every backbone, and checkpoints.
+
+use mcnn::{
+    backbone::{Architecture, BetSettings, UnetSettings},
+    data::{ActionRange, Demonstrations, Parts},
+    file,
+    memory::{Amount, By, Codebook, LearnSettings, learn},
+    seed::Seed,
+    train::{Lambda, Run, TrainSettings},
+};
+use serde_json::{Value, json};
+
+use super::{Attacks, blind, fenced};
+
+pub fn data() -> Demonstrations {
+    let mut rng = Seed(1).rng();
+    let states = (0..40 * 3).map(|_| rng.normal() as f32).collect();
+    let actions = (0..40 * 2).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![15, 40] };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
+pub fn codebook() -> Codebook {
+    let settings = LearnSettings { amount: Amount::Count(8), by: By::Gas, ..Default::default() };
+    learn(&data(), &settings).unwrap().codebook
+}
+
+pub fn settings(backbone: Architecture) -> TrainSettings {
+    TrainSettings {
+        backbone,
+        hidden: vec![4],
+        lambda: Lambda::Auto,
+        batch: 8,
+        steps: 5,
+        ..Default::default()
+    }
+}
+
+fn architectures() -> [(&'static str, Architecture); 4] {
+    let bet = BetSettings { layers: 1, heads: 2, width: 4, window: 2, buckets: 3, ..Default::default() };
+    let unet =
+        UnetSettings { groups: 2, horizon: 4, executed: 2, sample_steps: 2, steps: 4, ..Default::default() };
+    [
+        ("mlp", Architecture::Mlp),
+        ("diffusion", Architecture::Diffusion(Default::default())),
+        ("bet", Architecture::Bet(bet)),
+        ("unet", Architecture::Unet(unet)),
+    ]
+}
+
+/// Reader, name and bytes of a file of each kind.
+fn files(backbone: Architecture) -> [(&'static str, Vec<u8>); 4] {
+    let mut run = Run::new(&data(), codebook(), settings(backbone)).unwrap();
+    run.step();
+    let policy = file::policy_to_bytes(&run.policy());
+    [
+        ("memories", file::codebook_to_bytes(&codebook())),
+        ("holding", policy.clone()),
+        ("checkpoint", file::checkpoint_to_bytes(&run.checkpoint().unwrap().unwrap())),
+        ("policy", policy),
+    ]
+}
+
+/// The header of a safetensors file, and its numbers.
+fn split(bytes: &[u8]) -> (Value, &[u8]) {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    (serde_json::from_slice(&bytes[8..][..length]).unwrap(), &bytes[8 + length..])
+}
+
+fn joined(header: &[u8], numbers: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header, numbers].concat()
+}
+
+fn with_header(header: &Value, numbers: &[u8]) -> Vec<u8> {
+    joined(header.to_string().as_bytes(), numbers)
+}
+
+/// The file with another text under the key of ours.
+fn with_text(bytes: &[u8], text: &str) -> Vec<u8> {
+    let (mut header, numbers) = split(bytes);
+    header["__metadata__"]["mcnn"] = text.into();
+    with_header(&header, numbers)
+}
+
+/// What to put in a value's place.
+fn strange() -> Vec<Value> {
+    let numbers = [json!(0), json!(-1), json!(1), json!(2), json!(1000), json!(1e300), json!(0.5)];
+    let giants = [json!(u64::MAX), json!(i64::MAX), json!(1_u64 << 32), json!(1_u64 << 40), json!(i64::MIN)];
+    let others = [json!(null), json!([]), json!({}), json!(""), json!("inf"), json!(true), json!([[[]]])];
+    numbers.into_iter().chain(giants).chain(others).collect()
+}
+
+/// All values that a value holds, by JSON pointer.
+fn pointers(value: &Value, at: String, all: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            map.iter().for_each(|(key, inner)| pointers(inner, format!("{at}/{key}"), all));
+        }
+        Value::Array(items) => {
+            let inner = items.iter().enumerate().take(3);
+            inner.for_each(|(i, inner)| pointers(inner, format!("{at}/{i}"), all));
+        }
+        _ => {}
+    }
+    all.push(at);
+}
+
+/// Every setting in the text replaced by strange ones, and left out.
+fn settings_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
+    let (header, _) = split(bytes);
+    let text: Value = serde_json::from_str(header["__metadata__"]["mcnn"].as_str().unwrap()).unwrap();
+    let mut all = Vec::new();
+    pointers(&text, String::new(), &mut all);
+    for pointer in &all {
+        for value in strange() {
+            let mut text = text.clone();
+            *text.pointer_mut(pointer).unwrap() = value.clone();
+            attacks.file(reader, &format!("{pointer} = {value}"), &with_text(bytes, &text.to_string()));
+        }
+    }
+    for text in ["", "\0", "{", "[]", "9e999", "{\"kind\":\"policy\",\"kind\":\"memories\",\"version\":1}"] {
+        attacks.refused(reader, text, &with_text(bytes, text));
+    }
+    for open in ["[", "{\"a\":", "{\"backbone\":", "[[{\"origin\":"] {
+        attacks.refused(reader, "deep nesting", &with_text(bytes, &open.repeat(200_000)));
+    }
+}
+
+/// Every tensor with another type, another shape, other places, and none; and with numbers that are none.
+fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
+    let (header, numbers) = split(bytes);
+    let names: Vec<String> =
+        header.as_object().unwrap().keys().filter(|k| *k != "__metadata__").cloned().collect();
+    for name in names.iter().step_by(1 + names.len() / 24) {
+        let tensor = &header[name];
+        let mut changes = Vec::new();
+        for dtype in ["F64", "F16", "BF16", "I32", "U32", "U8", "I64", "BOOL", "F8_E4M3", "F4", "Q", ""] {
+            changes.push(("dtype", json!(dtype)));
+        }
+        let n = tensor["shape"].as_array().unwrap().iter().map(|d| d.as_u64().unwrap()).product::<u64>();
+        for shape in [
+            json!([]),
+            json!([0]),
+            json!([n]),
+            json!([n, 1]),
+            json!([1, n]),
+            json!([1, 1, n]),
+            json!([0, n]),
+            json!([1_u64 << 63, 0]),
+            json!([0, u64::MAX]),
+            json!([1_u64 << 32, 1_u64 << 32]),
+            json!([u64::MAX]),
+            json!([-1]),
+            json!(vec![1; 10_000]),
+        ] {
+            changes.push(("shape", shape));
+        }
+        let [start, end] = [0, 1].map(|i| tensor["data_offsets"][i].as_u64().unwrap());
+        for places in [
+            [start, u64::MAX],
+            [end, start],
+            [start.saturating_sub(4), end.saturating_sub(4)],
+            [start + 4, end + 4],
+            [start, start],
+            [u64::MAX, u64::MAX],
+            [0, 4 * n],
+            [u64::MAX - 3, 4 * n],
+        ] {
+            changes.push(("data_offsets", json!(places)));
+        }
+        for (key, value) in changes {
+            let mut header = header.clone();
+            header[name][key] = value.clone();
+            let value = value.to_string().chars().take(60).collect::<String>();
+            attacks.file(reader, &format!("{name}: {key} = {value}"), &with_header(&header, numbers));
+            // The same with places that fit what is promised, where nothing has to be there for it.
+            header[name]["data_offsets"] = json!([start, start]);
+            attacks.file(reader, &format!("{name}: {key} = {value}, empty"), &with_header(&header, numbers));
+        }
+        let mut less = header.clone();
+        less.as_object_mut().unwrap().remove(name);
+        attacks.file(reader, &format!("no {name}"), &with_header(&less, numbers));
+        // Its name twice.
+        let again =
+            format!("{},\"{name}\":{tensor}}}", header.to_string().trim_end_matches('}').to_string() + "}");
+        attacks.file(reader, &format!("{name} twice"), &joined(again.as_bytes(), numbers));
+
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE] {
+            for at in [start, end.saturating_sub(4)] {
+                if start + 4 > end || tensor["dtype"] != "F32" {
+                    continue;
+                }
+                let mut numbers = numbers.to_vec();
+                numbers[at as usize..][..4].copy_from_slice(&value.to_le_bytes());
+                let what = format!("{name} with {value:e} at {at}");
+                let read = attacks.file(reader, &what, &with_header(&header, &numbers));
+                // (An infinite deviation marks a dimension that is ignored.)
+                let may = value.is_finite() || (name == "scale.std" && value > 0.0) || reader == "holding";
+                assert!(may || !read, "{reader}: {what}: it was read");
+            }
+        }
+    }
+    // A container that is none of ours, and lengths of the header that are not there.
+    for length in [0, 1, 7, 100_000_000, 100_000_001, u64::MAX, u64::MAX - 7, 1 << 63, bytes.len() as u64] {
+        let mut bytes = bytes.to_vec();
+        bytes[..8].copy_from_slice(&length.to_le_bytes());
+        attacks.refused(reader, &format!("a header of {length} bytes"), &bytes);
+    }
+    for header in [&b"\xff\xfe{}"[..], b"{}", b"[]", b"null", b"{\"__metadata__\":{\"mcnn\":7}}"] {
+        attacks.refused(reader, "a strange header", &joined(header, numbers));
+    }
+    for open in ["[", "{\"a\":", "{\"__metadata__\":"] {
+        attacks.refused(reader, "a deep header", &joined(open.repeat(200_000).as_bytes(), numbers));
+    }
+}
+
+fn all(attacks: &mut Attacks, architecture: usize) {
+    let (name, backbone) = architectures()[architecture];
+    for (reader, bytes) in files(backbone) {
+        if matches!(reader, "memories" | "holding") && architecture > 0 {
+            continue; // it knows no networks
+        }
+        assert!(attacks.file(reader, "good", &bytes));
+        settings_replaced(attacks, reader, &bytes);
+        if reader == "policy" || architecture == 0 {
+            tensors_replaced(attacks, reader, &bytes);
+            blind(attacks, reader, &format!("{name} damaged"), &bytes, 400);
+        }
+    }
+}
+
+#[test]
+fn perceptrons_and_memories() {
+    fenced("ours::perceptrons_and_memories", |attacks| all(attacks, 0));
+}
+
+#[test]
+fn diffusion() {
+    fenced("ours::diffusion", |attacks| all(attacks, 1));
+}
+
+#[test]
+fn transformers() {
+    fenced("ours::transformers", |attacks| all(attacks, 2));
+}
+
+#[test]
+fn unets() {
+    fenced("ours::unets", |attacks| all(attacks, 3));
+}
+
+/// Short JSON that takes much memory: each `{"":0}` is a map of its own.
+#[test]
+fn texts_that_swell() {
+    fenced("ours::texts_that_swell", |attacks| {
+        // 28 MiB, and the most that is parsed.
+        let many = [4 << 20, ((4 << 20) - 5000) / 7].map(|n| format!("[{}0]", "{\"\":0},".repeat(n)));
+        for (reader, bytes) in files(Architecture::Mlp) {
+            let (header, _) = split(&bytes);
+            let text = header["__metadata__"]["mcnn"].as_str().unwrap().trim_end_matches('}').to_string();
+            let closing = "}".repeat(header["__metadata__"]["mcnn"].as_str().unwrap().len() - text.len());
+            for (key, many) in ["settings", "anything"].iter().flat_map(|k| many.iter().map(move |m| (k, m)))
+            {
+                let inner = format!("{text}{},\"{key}\":{many}}}", &closing[1..]);
+                attacks.file(reader, &format!("{key} of many maps"), &with_text(&bytes, &inner));
+            }
+        }
+    });
+}

@@ -1,0 +1,94 @@
+//! The readers, each with some use of what it has read: a value that was taken must be one that works.
+
+use std::path::Path;
+
+use mcnn::{
+    Result,
+    act::Act,
+    data::{ReadOptions, inspect, read as read_demonstrations, read_parts, read_simulator},
+    expert::GaussianPolicy,
+    file,
+    memory::Codebook,
+    policy::Policy,
+    seed::Seed,
+    train::Run,
+};
+
+/// Reads a file as what is named, and uses it.
+pub fn read(reader: &str, path: &Path) -> Result<()> {
+    match reader {
+        "demonstrations" => demonstrations(path),
+        "expert" => expert(&GaussianPolicy::read(path)?),
+        "memories" => {
+            memories(&file::read_codebook(path)?);
+            Ok(())
+        }
+        "policy" => {
+            let holding = file::read_holding(path);
+            let (policy, _) = file::read_policy(path)?;
+            assert!(holding.is_ok(), "the policy is whole, and what holds it is not");
+            act(&policy);
+            Ok(())
+        }
+        "holding" => {
+            memories(&file::read_holding(path)?.0.codebook);
+            Ok(())
+        }
+        "checkpoint" => {
+            let checkpoint = file::read_checkpoint(path)?;
+            // Only what matches is gone on from; what is refused here was not the reader's to judge.
+            let settings = checkpoint.settings.clone();
+            if settings == super::ours::settings(settings.backbone)
+                && let Ok(mut run) =
+                    Run::resume(&super::ours::data(), super::ours::codebook(), settings, checkpoint)
+            {
+                run.step();
+            }
+            Ok(())
+        }
+        other => panic!("no reader is called {other}"),
+    }
+}
+
+fn demonstrations(path: &Path) -> Result<()> {
+    let simulator = read_simulator(path);
+    let parts = read_parts(path);
+    if let (Ok(_), Err(e)) = (&parts, &simulator) {
+        assert!(e.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{e}");
+    }
+    let (_, parts) = parts?;
+    parts.check().expect("what is read belongs together");
+    let _ = inspect(path);
+    let data = read_demonstrations(path, &ReadOptions::default())?;
+    assert_eq!(data.states().len(), data.n_steps() * data.n_obs());
+    assert!(data.states().iter().all(|v| v.is_finite()) && data.actions().iter().all(|a| a.abs() <= 1.0));
+    Ok(())
+}
+
+fn expert(expert: &GaussianPolicy) -> Result<()> {
+    let mut action = vec![0.0; expert.n_act()];
+    expert.start(Seed(1)).act(&vec![0.5; expert.n_obs()], &mut action)?;
+    assert!(action.iter().all(|a| a.abs() <= 1.0), "the action {action:?}");
+    Ok(())
+}
+
+fn memories(codebook: &Codebook) {
+    for i in 0..codebook.len() {
+        assert!(codebook.action(i).iter().all(|a| a.abs() <= 1.0));
+        let (_, _, _) = (codebook.state(i), codebook.source(i), codebook.horizon());
+    }
+}
+
+/// A policy acts: actions up to L (or 1, where the memories' own are larger), or an error.
+fn act(policy: &Policy) {
+    memories(policy.codebook());
+    let mut session = policy.session();
+    let mut action = vec![0.0; policy.codebook().n_act()];
+    for scale in [0.0_f32, 1.0, 1e6] {
+        let state = vec![scale; policy.codebook().n_obs()];
+        if session.act(&state, &mut action).is_ok() {
+            let most = policy.envelope().l.max(1.0);
+            assert!(action.iter().all(|a| a.abs() <= most), "the action {action:?} beyond {most}");
+        }
+    }
+}
