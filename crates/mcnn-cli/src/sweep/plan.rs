@@ -151,6 +151,29 @@ pub struct Settings {
     pub first_seed: u64,
 }
 
+/// Settings that count nothing where all states are memories and are copied: first those of choosing memories, then those of
+/// a network.
+static IDLE: [&str; 15] = [
+    "fraction",
+    "count",
+    "epochs",
+    "l",
+    "activation",
+    "backbone",
+    "diffusion",
+    "bet",
+    "unet",
+    "hidden",
+    "steps",
+    "batch",
+    "lr",
+    "optimiser",
+    "distances",
+];
+
+/// How many of them are of choosing memories.
+const OF_CHOOSING: usize = 3;
+
 /// The most runs of one plan.
 const MOST: usize = 1_000_000;
 
@@ -366,38 +389,9 @@ impl Settings {
     pub fn idle(&self) -> &'static [&'static str] {
         match self.lambda {
             Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
-            Lambda::Value(0.0) if self.by == By::All => &[
-                "fraction",
-                "count",
-                "epochs",
-                "l",
-                "activation",
-                "backbone",
-                "diffusion",
-                "bet",
-                "unet",
-                "hidden",
-                "steps",
-                "batch",
-                "lr",
-                "optimiser",
-                "distances",
-            ],
-            Lambda::Value(0.0) => &[
-                "l",
-                "activation",
-                "backbone",
-                "diffusion",
-                "bet",
-                "unet",
-                "hidden",
-                "steps",
-                "batch",
-                "lr",
-                "optimiser",
-                "distances",
-            ],
-            _ if self.by == By::All => &["fraction", "count", "epochs"],
+            Lambda::Value(0.0) if self.by == By::All => &IDLE,
+            Lambda::Value(0.0) => &IDLE[OF_CHOOSING..],
+            _ if self.by == By::All => &IDLE[..OF_CHOOSING],
             _ => &[],
         }
     }

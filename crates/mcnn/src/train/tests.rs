@@ -123,6 +123,15 @@ pub(super) fn some_data() -> Demonstrations {
     Demonstrations::new(parts, ActionRange::Refuse).unwrap()
 }
 
+/// Sixty-four transitions without rhyme or reason, in two episodes: to be learned by heart.
+pub(super) fn sixty_four() -> Demonstrations {
+    let mut rng = Seed(4).rng();
+    let states: Vec<f32> = (0..64 * 3).map(|_| rng.normal() as f32).collect();
+    let actions: Vec<f32> = (0..64 * 2).map(|_| rng.between(-0.9, 0.9) as f32).collect();
+    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![32, 64] };
+    Demonstrations::new(parts, ActionRange::Refuse).unwrap()
+}
+
 pub(super) fn some_codebook(data: &Demonstrations) -> Codebook {
     learn(data, &LearnSettings { amount: Amount::Count(20), by: By::Random, ..Default::default() })
         .unwrap()

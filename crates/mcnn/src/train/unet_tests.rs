@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::{module::ParamId, optim::GradientsParams};
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, some_codebook, some_data, trained};
+use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, trained};
 use super::*;
 use crate::{
     backbone::{Architecture, Arrays, Draws, Optimiser, Predict, Sampler, Unet, UnetNet, UnetSettings},
@@ -152,11 +152,7 @@ fn quick() -> UnetSettings {
 
 #[test]
 fn sixty_four_transitions_are_learned_by_heart() {
-    let mut rng = Seed(4).rng();
-    let states: Vec<f32> = (0..64 * 3).map(|_| rng.normal() as f32).collect();
-    let actions: Vec<f32> = (0..64 * 2).map(|_| rng.between(-0.9, 0.9) as f32).collect();
-    let parts = Parts { n_obs: 3, n_act: 2, states, actions, rewards: None, ends: vec![32, 64] };
-    let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    let data = sixty_four();
     for lambda in [f32::INFINITY, 2.0] {
         let settings = TrainSettings {
             steps: 1500,
