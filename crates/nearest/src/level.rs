@@ -1,5 +1,9 @@
 //! Which instructions the searches are compiled for, chosen when the program runs: the only dispatch in the crate.
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::x86::{on_avx2, on_avx512, on_vnni};
+use crate::instructions::{Instructions, Plain};
+
 /// A set of vector instructions that this processor has. A value of it is the proof that it was found here.
 ///
 /// The answers do not depend on it, only the time does. A [`crate::Table`] takes the best; a test runs them all.
@@ -13,6 +17,8 @@ enum Kind {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
 }
 
 impl Level {
@@ -27,6 +33,9 @@ impl Level {
             }
             if is_x86_feature_detected!("avx512f") {
                 levels.push(Level(Kind::Avx512));
+                if is_x86_feature_detected!("avx512vnni") {
+                    levels.push(Level(Kind::Vnni));
+                }
             }
         }
         levels
@@ -37,18 +46,30 @@ impl Level {
         *Level::available().last().expect("the baseline is always there")
     }
 
+    /// Whether whole numbers of eight bits are multiplied by vectors here, so that a coarse copy pays.
+    pub(crate) fn is_coarse(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 | Kind::Vnni => true,
+            _ => false,
+        }
+    }
+
     /// Does the work with the instructions of this level.
     #[inline(always)]
     pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
         match self.0 {
-            Kind::Baseline => work.run(),
+            Kind::Baseline => work.run(Plain),
             // SAFETY: these functions are unsafe to call only where the processor lacks the instructions. `available`
-            // is the only place that makes an `Avx2` or an `Avx512`, and makes it only after detecting them.
+            // is the only place that makes any of these kinds, and makes it only after detecting them.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { on_avx2(work) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => unsafe { on_avx512(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Vnni => unsafe { on_vnni(work) },
         }
     }
 }
@@ -57,17 +78,5 @@ impl Level {
 /// `#[inline(always)]`: code is compiled for the instructions of the function that it is inlined into.
 pub(crate) trait Work {
     type Output;
-    fn run(self) -> Self::Output;
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn on_avx2<W: Work>(work: W) -> W::Output {
-    work.run()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn on_avx512<W: Work>(work: W) -> W::Output {
-    work.run()
+    fn run<I: Instructions>(self, instructions: I) -> Self::Output;
 }

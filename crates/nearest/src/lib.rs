@@ -20,6 +20,8 @@
 //! ```
 
 mod best;
+mod coarse;
+mod instructions;
 mod level;
 pub mod oracle;
 mod scan;

@@ -2,20 +2,30 @@
 
 use crate::Hit;
 use crate::best::Keep;
+use crate::coarse::Aim;
+use crate::instructions::Instructions;
 use crate::table::{Column, LANES, Table};
 use std::ops::Range;
 
 /// After how many dimensions the partial sums are compared with the bar.
 const STEP: usize = 8;
 
-/// Offers to `keep` every row of `blocks` that could be kept; returns how many columns were left unread.
+/// Offers to `keep` every row of `blocks` that could be kept; returns how many columns were left unread. `aim` is the query
+/// as the table's coarse copy sees it, where there is one.
 ///
 /// A block is left when all its partial sums are above the bar. That loses nothing: a square is never negative, and
 /// rounding is monotonic, so a sum never falls as dimensions are added. A NaN is never above the bar, and nothing is
 /// above a bar of NaN, so both stay in, and [`Keep::offer`] decides. A sum equal to the bar stays in too: it wins a
 /// tie by a lower index, since blocks may come in any order.
 #[inline(always)]
-pub(crate) fn scan<K: Keep>(table: &Table, q: &[f32], blocks: Range<usize>, keep: &mut K) -> usize {
+pub(crate) fn scan<K: Keep, I: Instructions>(
+    table: &Table,
+    q: &[f32],
+    aim: &mut Option<Aim>,
+    instructions: I,
+    blocks: Range<usize>,
+    keep: &mut K,
+) -> usize {
     let mut unread = 0;
     let mut first = blocks.start;
     while first < blocks.end {
@@ -25,10 +35,10 @@ pub(crate) fn scan<K: Keep>(table: &Table, q: &[f32], blocks: Range<usize>, keep
             None => unread += (end - first) * table.dim(),
             Some(bounds) => {
                 for b in first..end {
-                    if bounds[b % LANES] > keep.bar() {
+                    if bounds[b % LANES] > keep.bar() || is_far(table, aim, instructions, b, keep.bar()) {
                         unread += table.dim();
                     } else {
-                        unread += scan_block(table, q, b, keep);
+                        unread += scan_block(table, q, instructions, b, keep);
                     }
                 }
             }
@@ -36,6 +46,21 @@ pub(crate) fn scan<K: Keep>(table: &Table, q: &[f32], blocks: Range<usize>, keep
         first = end;
     }
     unread
+}
+
+/// Whether the coarse copy says that no row of a block is within the bar.
+#[inline(always)]
+fn is_far<I: Instructions>(
+    table: &Table,
+    aim: &mut Option<Aim>,
+    instructions: I,
+    b: usize,
+    bar: f32,
+) -> bool {
+    let (Some(aim), Some(coarse)) = (aim, table.coarse()) else { return false };
+    let limit = coarse.limit(b, bar, aim);
+    let (codes, norms) = coarse.block(b, aim);
+    !instructions.any_within(aim.codes(), codes, norms, limit)
 }
 
 /// For each block of a group, a number that the squared distance of none of its rows is below; none when all are above
@@ -61,8 +86,14 @@ fn box_bounds(table: &Table, q: &[f32], group: usize, bar: f32) -> Option<[f32; 
 
 /// Offers the rows of a block; returns how many of its columns were left unread.
 #[inline(always)]
-fn scan_block<K: Keep>(table: &Table, q: &[f32], b: usize, keep: &mut K) -> usize {
-    let sums = match block_sums(table.block(b), q, keep.bar()) {
+fn scan_block<K: Keep, I: Instructions>(
+    table: &Table,
+    q: &[f32],
+    instructions: I,
+    b: usize,
+    keep: &mut K,
+) -> usize {
+    let sums = match instructions.block_sums(table.block(b), q, keep.bar()) {
         Ok(sums) => sums,
         Err(unread) => return unread,
     };
@@ -78,8 +109,6 @@ fn scan_block<K: Keep>(table: &Table, q: &[f32], b: usize, keep: &mut K) -> usiz
     0
 }
 
-/// Apart from [`scan_block`], for the compiler: with the loop over lanes beside it, the sums were not kept in vectors.
-///
 /// The squared distances of a block's rows, or, when all are above the bar, how many columns it took not to read.
 #[inline(always)]
 pub(crate) fn block_sums(block: &[Column], q: &[f32], bar: f32) -> Result<[f32; LANES], usize> {

@@ -1,8 +1,9 @@
 //! The searches of a table: each sets up what to keep, and runs the scan at the table's level.
 
 use crate::best::{Keep, NONE, Sorted, Where, found};
+use crate::instructions::Instructions;
 use crate::level::Work;
-use crate::scan::{block_sums, scan};
+use crate::scan::scan;
 use crate::table::LANES;
 use crate::{Hit, Table};
 use std::ops::Range;
@@ -18,9 +19,11 @@ struct One<'a, K> {
 impl<K: Keep> Work for One<'_, K> {
     type Output = usize;
     #[inline(always)]
-    fn run(self) -> usize {
-        let after = scan(self.table, self.q, self.first..self.table.blocks(), self.keep);
-        after + scan(self.table, self.q, 0..self.first, self.keep)
+    fn run<I: Instructions>(self, instructions: I) -> usize {
+        let One { table, q, first, keep } = self;
+        let mut aim = table.coarse().and_then(|coarse| coarse.aim(q));
+        let after = scan(table, q, &mut aim, instructions, first..table.blocks(), keep);
+        after + scan(table, q, &mut aim, instructions, 0..first, keep)
     }
 }
 
@@ -34,10 +37,10 @@ struct Shrink<'a> {
 impl Work for Shrink<'_> {
     type Output = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Instructions>(self, instructions: I) {
         for (b, d2) in self.d2.chunks_mut(LANES).enumerate() {
             // No bar: nothing is above infinity, so every sum is whole.
-            if let Ok(sums) = block_sums(self.table.block(b), self.q, f32::INFINITY) {
+            if let Ok(sums) = instructions.block_sums(self.table.block(b), self.q, f32::INFINITY) {
                 d2.iter_mut().zip(sums).for_each(|(d, sum)| *d = d.min(sum));
             }
         }
@@ -160,8 +163,10 @@ impl Table {
     }
 }
 
-/// How many bytes of rows stay in the cache while the queries pass over them: most of them in the second level.
+/// How many bytes stay in the cache while queries pass over them: most of them in the second level.
 const TILE: usize = 256 << 10;
+/// Queries that pass over a tile before the next: as many as are kept as the coarse copy sees them.
+const BATCH: usize = 128;
 
 /// Many queries against the whole table, a tile of rows at a time.
 struct Many<'a> {
@@ -173,21 +178,30 @@ struct Many<'a> {
 impl Work for Many<'_> {
     type Output = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Instructions>(self, instructions: I) {
         let Many { table, queries, hits } = self;
         let dim = table.dim();
         let blocks = table.blocks();
-        let step = (TILE / (dim * LANES * size_of::<f32>())).max(1);
-        for first in (0..blocks).step_by(step) {
-            let tile: Range<usize> = first..blocks.min(first + step);
-            // Queries often come in the order of a path: the last one's best row is a good first bar for the next.
-            let mut last = NONE;
-            for (q, hit) in queries.chunks_exact(dim).zip(hits.iter_mut()) {
-                if last.index != NONE.index && last.index != hit.index {
-                    hit.offer(table.hit(q, last.index));
+        let step = match table.coarse() {
+            // The rows themselves are seldom read. Whole groups, for a group has its boxes in common.
+            Some(_) => (TILE / (dim * LANES)).next_multiple_of(LANES),
+            None => (TILE / (dim * LANES * size_of::<f32>())).max(1),
+        };
+        let mut aims = Vec::with_capacity(BATCH);
+        for (queries, hits) in queries.chunks(BATCH * dim).zip(hits.chunks_mut(BATCH)) {
+            aims.clear();
+            aims.extend(queries.chunks_exact(dim).map(|q| table.coarse().and_then(|coarse| coarse.aim(q))));
+            for first in (0..blocks).step_by(step) {
+                let tile: Range<usize> = first..blocks.min(first + step);
+                // Queries often come in the order of a path: the last one's best row is a good first bar for the next.
+                let mut last = NONE;
+                for ((q, aim), hit) in queries.chunks_exact(dim).zip(&mut aims).zip(hits.iter_mut()) {
+                    if last.index != NONE.index && last.index != hit.index {
+                        hit.offer(table.hit(q, last.index));
+                    }
+                    scan(table, q, aim, instructions, tile.clone(), hit);
+                    last = *hit;
                 }
-                scan(table, q, tile.clone(), hit);
-                last = *hit;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The rows, as they lie in memory.
 
 use crate::Level;
+use crate::coarse::Coarse;
 
 /// How many rows lie side by side in a block.
 pub(crate) const LANES: usize = 32;
@@ -15,6 +16,9 @@ pub(crate) struct Column(pub [f32; LANES]);
 /// Rows lie in blocks of 32, dimension after dimension, so a search goes through memory in order and treats 32 rows at
 /// a time. The last block is padded with rows that no search looks at. Rows keep their index until removed.
 ///
+/// Where the processor multiplies bytes by vectors, a copy of the rows at one byte a number lets a search pass over blocks
+/// without reading them, for a quarter more memory. It is made anew whenever the table has doubled.
+///
 /// A box around each block lets a search pass over blocks that are too far away. So rows that lie near each other in
 /// space are best kept near each other in the table, as the steps of an episode are. A box grows with every row that
 /// is put into its block and does not shrink when one leaves; a table made anew has tight ones.
@@ -23,6 +27,7 @@ pub struct Table {
     columns: Vec<Column>, // [blocks, dim] of 32 rows
     lows: Vec<Column>,    // [groups, dim] of 32 blocks: no row of the block is lower
     highs: Vec<Column>,   // [groups, dim] of 32 blocks: no row of the block is higher
+    coarse: Option<Coarse>,
     len: usize,
     dim: usize,
     level: Level,
@@ -35,7 +40,15 @@ impl Table {
     /// When `dim` is 0.
     pub fn new(dim: usize) -> Table {
         assert!(dim > 0, "a table needs rows of at least one number, got dim 0");
-        Table { columns: Vec::new(), lows: Vec::new(), highs: Vec::new(), len: 0, dim, level: Level::best() }
+        Table {
+            columns: Vec::new(),
+            lows: Vec::new(),
+            highs: Vec::new(),
+            coarse: None,
+            len: 0,
+            dim,
+            level: Level::best(),
+        }
     }
 
     /// A table of the rows of `rows`, `[n, dim]` row after row.
@@ -47,14 +60,16 @@ impl Table {
         assert!(rows.len().is_multiple_of(dim), "{} numbers do not make rows of {dim}", rows.len());
         table.columns.reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
         for row in rows.chunks_exact(dim) {
-            table.push(row);
+            table.add(row);
         }
+        table.renew();
         table
     }
 
     /// The same table, searched with the instructions of `level` instead of the best: for tests and measurements.
     pub fn at_level(mut self, level: Level) -> Table {
         self.level = level;
+        self.renew();
         self
     }
 
@@ -110,12 +125,32 @@ impl Table {
     /// # Panics
     /// When `row` is not of the table's width.
     pub fn push(&mut self, row: &[f32]) {
+        self.add(row);
+        match &mut self.coarse {
+            // The copy's scale is that of the rows it was made of. Made anew whenever the table has doubled, it costs each
+            // row a constant.
+            _ if self.len.is_power_of_two() => self.renew(),
+            Some(coarse) => coarse.set(self.len - 1, row),
+            None => {}
+        }
+    }
+
+    /// Adds a row to the columns.
+    fn add(&mut self, row: &[f32]) {
         self.check_width(row);
         if self.len.is_multiple_of(LANES) {
             self.open_block(self.len / LANES);
         }
         self.len += 1;
-        self.set(self.len - 1, row);
+        self.write(self.len - 1, row);
+    }
+
+    /// Makes the coarse copy anew.
+    fn renew(&mut self) {
+        self.coarse = None;
+        if self.level.is_coarse() {
+            self.coarse = Coarse::of(&self.columns, self.len, self.dim);
+        }
     }
 
     /// Replaces row `i`: a few writes for each dimension.
@@ -125,6 +160,13 @@ impl Table {
     pub fn set(&mut self, i: usize, row: &[f32]) {
         self.check_index(i);
         self.check_width(row);
+        self.write(i, row);
+        if let Some(coarse) = &mut self.coarse {
+            coarse.set(i, row);
+        }
+    }
+
+    fn write(&mut self, i: usize, row: &[f32]) {
         for (j, &x) in row.iter().enumerate() {
             self.put(i, j, x);
         }
@@ -141,6 +183,9 @@ impl Table {
             self.put(i, j, self.block(last / LANES)[j].0[last % LANES]);
         }
         self.len = last;
+        if let Some(coarse) = &mut self.coarse {
+            coarse.take(i, last);
+        }
     }
 
     /// Makes room for a block of rows, with a box that holds nothing. Removals may have left the room there.
@@ -164,6 +209,16 @@ impl Table {
         let (group, lane) = (block / LANES * self.dim + j, block % LANES);
         let (low, high) = (&mut self.lows[group].0[lane], &mut self.highs[group].0[lane]);
         (*low, *high) = (low.min(x), high.max(x));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn columns_for_tests(&self) -> &[Column] {
+        &self.columns
+    }
+
+    #[inline(always)]
+    pub(crate) fn coarse(&self) -> Option<&Coarse> {
+        self.coarse.as_ref()
     }
 
     /// How many blocks hold rows; the last may be part padding.

@@ -55,6 +55,41 @@ fn changes_equal_those_of_a_list_of_rows() {
     }
 }
 
+/// Scattered rows, each far from all others: a search that passes over the block of a row that changed misses it.
+#[test]
+fn a_changed_row_is_found_where_it_is() {
+    let mut numbers = Numbers(9);
+    for (dim, level) in
+        [7, 45].into_iter().flat_map(|dim| Level::available().into_iter().map(move |l| (dim, l)))
+    {
+        let mut list: Vec<Vec<f32>> = (0..900).map(|_| numbers.fine(dim)).collect();
+        let mut table = Table::from_rows(&list.concat(), dim).at_level(level);
+        for step in 0..1500 {
+            let i = numbers.below(list.len());
+            let mut row = numbers.fine(dim);
+            row[0] += (step % 3) as f32;
+            match step % 3 {
+                0 => {
+                    table.set(i, &row);
+                    list[i] = row;
+                }
+                1 => {
+                    table.push(&row);
+                    list.push(row);
+                }
+                _ => {
+                    table.swap_remove(i);
+                    list.swap_remove(i);
+                }
+            }
+            for i in [i.min(list.len() - 1), list.len() - 1] {
+                let hit = table.nearest(&list[i]).unwrap();
+                assert_eq!((hit.index, hit.d2), (i, 0.0), "step {step}, dim {dim}, {level:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_removed_row_is_never_found_again() {
     let mut table = Table::from_rows(&[5.0, 0.0, 9.0], 1);

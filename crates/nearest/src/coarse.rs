@@ -1,0 +1,378 @@
+//! A copy of the rows at one byte a number: a quarter of the memory, and distances in whole numbers. It never answers a
+//! question; it says of whole blocks that they cannot hold the answer, so that they need not be read.
+//!
+//! A row `c` is near its coarse row `m + s k`: `m` one number a dimension, `s` one number for all, `k` whole numbers from
+//! -127 to 127. How far it is from it is known, and so is how far the query `q` is from its own coarse point `m + s j`.
+//! Between the two coarse points lies `s sqrt(I)`, where `I`, the sum of `(j - k)^2`, is exact. By the triangle inequality
+//!
+//! ```text
+//! |q - c|  >=  s sqrt(I) - |q - (m + s j)| - |c - (m + s k)|
+//! ```
+//!
+//! and the distance as it is defined here, rounded at every operation, is no smaller than that by more than a known
+//! part. What is passed over is therefore certainly farther than the bar: the answers stay exact.
+//!
+//! What it buys, measured by `bench/recall.py`: see bench/README.md.
+
+use crate::table::{Column, LANES};
+
+/// Dimensions of a row that lie side by side.
+pub(crate) const QUAD: usize = 4;
+/// The most dimensions there is a coarse copy for. The products of a row then fit 32 bits, and a query's codes the stack.
+const WIDEST: usize = 1024;
+/// The fewest rows that a copy is made for: below, all rows lie in the nearest cache.
+const FEWEST: usize = 4 * LANES;
+/// The largest code.
+const MOST: f64 = 127.0;
+/// What makes a bound hold although it was itself computed with rounding, in 64 bits.
+const CARE: f64 = 1.0 + 1e-9;
+/// The same for what may be as small as nothing, in `s`.
+const LITTLE: f64 = 1e-9;
+
+/// Four dimensions of the rows of a block: `[row][dimension]`.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Codes(pub [i8; QUAD * LANES]);
+
+/// The coarse copy of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Coarse {
+    codes: Vec<Codes>,        // [blocks, quads]
+    norms: Vec<[i32; LANES]>, // [blocks]: of each row the sum of k^2 + 256 k
+    errors: Vec<f32>,         // [blocks]: no row is farther from its coarse row than this many `s`
+    middle: Vec<f32>,         // [dim]
+    scale: f64,
+    dim: usize,
+}
+
+/// A query as the coarse copy sees it.
+pub(crate) struct Aim {
+    codes: [u32; WIDEST / QUAD], // four j + 128 each, the first in the lowest byte
+    quads: usize,
+    norm: f64,  // sum of j^2
+    error: f64, // distance to its coarse point, in `s`
+    scale: f64,
+    shrink: f64, // what rounding can take from a squared distance, as a factor
+    bar: f32,    // of the last limit asked for
+    reach: f64,  // and how far, in `s`, a row within that bar can be, its own error left out
+}
+
+impl Coarse {
+    /// The copy of `rows` rows in blocks of columns; none where there are too few, they are too wide, or all are alike.
+    pub(crate) fn of(columns: &[Column], rows: usize, dim: usize) -> Option<Coarse> {
+        if rows < FEWEST || dim > WIDEST {
+            return None;
+        }
+        let (middle, most) = extent(columns, rows, dim)?;
+        let row = |i: usize, out: &mut [f32]| {
+            let block = &columns[i / LANES * dim..][..dim];
+            out.iter_mut().zip(block).for_each(|(x, column)| *x = column.0[i % LANES]);
+        };
+        let mut out = vec![0.0; dim];
+        // A smaller scale is finer, but cuts off what lies far out: the best for a sample of the rows.
+        let sample = (0..rows).step_by(rows.div_ceil(256));
+        let mut mean_error = |scale: f64| {
+            let errors = sample.clone().map(|i| {
+                row(i, &mut out);
+                error(&out, &middle, scale)
+            });
+            errors.sum::<f64>()
+        };
+        let scales = (0..8).map(|k| f64::from(most) / MOST / f64::from(1 << k));
+        let scale = scales.min_by(|&a, &b| mean_error(a).total_cmp(&mean_error(b)))?;
+        if scale <= f64::from(f32::MIN_POSITIVE) {
+            return None;
+        }
+        let mut copy =
+            Coarse { codes: Vec::new(), norms: Vec::new(), errors: Vec::new(), middle, scale, dim };
+        let mut out = vec![0.0; dim];
+        for i in 0..rows {
+            row(i, &mut out);
+            copy.set(i, &out);
+        }
+        Some(copy)
+    }
+
+    /// Writes row `i`, making room for it. The error of its block does not shrink.
+    pub(crate) fn set(&mut self, i: usize, row: &[f32]) {
+        let (block, lane) = (i / LANES, i % LANES);
+        let quads = self.dim.div_ceil(QUAD);
+        if block == self.norms.len() {
+            self.codes.resize((block + 1) * quads, Codes([0; QUAD * LANES]));
+            self.norms.push([FAR; LANES]);
+            self.errors.push(0.0);
+        }
+        let mut norm = 0;
+        let mut sum = 0.0;
+        let inverse = 1.0 / self.scale;
+        for (quad, (row, middle)) in row.chunks(QUAD).zip(self.middle.chunks(QUAD)).enumerate() {
+            let codes = &mut self.codes[block * quads + quad].0[lane * QUAD..][..row.len()];
+            for ((to, &x), &middle) in codes.iter_mut().zip(row).zip(middle) {
+                let (k, off) = code(x, middle, inverse);
+                *to = k as i8;
+                norm += k * k + 256 * k;
+                sum += off * off;
+            }
+        }
+        self.norms[block][lane] = norm;
+        self.errors[block] = self.errors[block].max(upwards(sum));
+    }
+
+    /// Row `last`, which is the last, takes the place of row `i`.
+    pub(crate) fn take(&mut self, i: usize, last: usize) {
+        let ((block, lane), (from, of)) = ((i / LANES, i % LANES), (last / LANES, last % LANES));
+        let quads = self.dim.div_ceil(QUAD);
+        for quad in 0..quads {
+            let codes = *self.codes[from * quads + quad].0[of * QUAD..].first_chunk::<QUAD>().expect("a row");
+            self.codes[block * quads + quad].0[lane * QUAD..][..QUAD].copy_from_slice(&codes);
+        }
+        self.norms[block][lane] = self.norms[from][of];
+        self.errors[block] = self.errors[block].max(self.errors[from]);
+        self.norms[from][of] = FAR;
+    }
+
+    /// Codes and norms of a block.
+    #[inline(always)]
+    pub(crate) fn block(&self, b: usize, aim: &Aim) -> (&[Codes], &[i32; LANES]) {
+        (&self.codes[b * aim.quads..(b + 1) * aim.quads], &self.norms[b])
+    }
+
+    /// The query as this copy sees it; none if it is not finite.
+    #[inline(always)]
+    pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
+        let mut codes = [0; WIDEST / QUAD];
+        let (mut norm, mut sum) = (0, 0.0);
+        let inverse = 1.0 / self.scale;
+        for ((to, q), middle) in codes.iter_mut().zip(q.chunks(QUAD)).zip(self.middle.chunks(QUAD)) {
+            // Beyond the last dimension the rows' codes are 0, and it does not matter what the query's are.
+            for ((place, &x), &middle) in q.iter().enumerate().zip(middle) {
+                let (j, off) = code(x, middle, inverse);
+                *to |= ((j + 128) as u32) << (8 * place);
+                norm += j * j;
+                sum += off * off;
+            }
+        }
+        let error = sum.sqrt() * CARE + LITTLE;
+        let shrink = 1.0 - (q.len() + 2) as f64 * f64::from(f32::EPSILON);
+        let quads = q.len().div_ceil(QUAD);
+        let aim = Aim {
+            codes,
+            quads,
+            norm: f64::from(norm),
+            error,
+            scale: self.scale,
+            shrink,
+            bar: f32::NAN,
+            reach: f64::INFINITY,
+        };
+        error.is_finite().then_some(aim)
+    }
+
+    /// A row of block `b` whose squared distance may be at most `bar` has a norm, less twice the product of its codes
+    /// with the query's, of at most this.
+    #[inline(always)]
+    pub(crate) fn limit(&self, b: usize, bar: f32, aim: &mut Aim) -> i32 {
+        if bar.to_bits() != aim.bar.to_bits() {
+            aim.bar = bar;
+            // Squares below the smallest numbers are lost whole, one a dimension.
+            let lost = f64::from(f32::MIN_POSITIVE);
+            aim.reach = ((f64::from(bar) + lost) / aim.shrink).sqrt() / aim.scale * CARE + aim.error;
+        }
+        let reach = aim.reach + f64::from(self.errors[b]);
+        let limit = reach * reach * CARE - aim.norm;
+        // Also where there is no bar yet, which is NaN.
+        if limit < f64::from(FAR) { limit as i32 } else { i32::MAX }
+    }
+}
+
+impl Aim {
+    /// Four codes a number.
+    #[inline(always)]
+    pub(crate) fn codes(&self) -> &[u32] {
+        &self.codes[..self.quads]
+    }
+}
+
+/// The norm of a row that is not there: above what any row can have, and small enough to be added to.
+const FAR: i32 = 1 << 30;
+
+/// The code of a number, and how far it is from the number, in `s`. What is no number has no code and is far from it.
+#[inline(always)]
+fn code(x: f32, middle: f32, inverse: f64) -> (i32, f64) {
+    // Adding this rounds to whole numbers, which compilers make vectors of where they would call a function to round.
+    const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
+    let place = (f64::from(x) - f64::from(middle)) * inverse;
+    let near = if place > -MOST { place } else { -MOST };
+    let near = if near < MOST { near } else { MOST };
+    let k = (near + ROUND) - ROUND;
+    (k as i32, place - k)
+}
+
+/// The distance of a row from its coarse row, in units of the table, for rows that are finite.
+fn error(row: &[f32], middle: &[f32], scale: f64) -> f64 {
+    let off = |(&x, &middle): (&f32, &f32)| code(x, middle, 1.0 / scale).1;
+    let sum: f64 =
+        row.iter().zip(middle).map(off).map(|off| if off.is_finite() { off * off } else { 0.0 }).sum();
+    sum.sqrt() * scale
+}
+
+/// A bound of an error from the sum of its squares, in 32 bits: rounded upwards. What is no number is infinite.
+fn upwards(sum: f64) -> f32 {
+    let bound = (sum.sqrt() * CARE + LITTLE) as f32;
+    if bound.is_nan() { f32::INFINITY } else { bound.next_up() }
+}
+
+/// The middle of what is finite in every dimension, and the largest distance from it; none if nothing is finite or all
+/// is alike.
+fn extent(columns: &[Column], rows: usize, dim: usize) -> Option<(Vec<f32>, f32)> {
+    let mut most = 0.0_f32;
+    let middle = (0..dim).map(|j| {
+        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+        for (b, column) in columns.iter().skip(j).step_by(dim).enumerate() {
+            for &x in column.0.iter().take(rows - (b * LANES).min(rows)).filter(|x| x.is_finite()) {
+                (low, high) = (low.min(x), high.max(x));
+            }
+        }
+        if low > high {
+            return 0.0;
+        }
+        most = most.max(high / 2.0 - low / 2.0);
+        low / 2.0 + high / 2.0
+    });
+    let middle = middle.collect();
+    (most > 0.0).then_some((middle, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Level, Table, distance2,
+        instructions::{Instructions, Plain},
+        level::Work,
+    };
+
+    /// A small generator (splitmix64).
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+
+        /// Near a normal number: of mean 0 and deviation 1.
+        fn normal(&mut self) -> f32 {
+            (0..12).map(|_| (self.next() >> 40) as f32 / (1 << 24) as f32).sum::<f32>() - 6.0
+        }
+    }
+
+    /// For every block, whether it is passed over at a bar.
+    struct PassedOver<'a>(&'a Coarse, &'a [f32], f32);
+
+    impl Work for PassedOver<'_> {
+        type Output = Option<Vec<bool>>;
+        #[inline(always)]
+        fn run<I: Instructions>(self, instructions: I) -> Self::Output {
+            let PassedOver(coarse, q, bar) = self;
+            let mut aim = coarse.aim(q)?;
+            let far = |b| {
+                let limit = coarse.limit(b, bar, &mut aim);
+                let (codes, norms) = coarse.block(b, &aim);
+                !instructions.any_within(aim.codes(), codes, norms, limit)
+            };
+            Some((0..coarse.norms.len()).map(far).collect())
+        }
+    }
+
+    /// Passes rows and queries of `draw` by, and gives the part of the blocks that was passed over at the distance of the
+    /// nearest row.
+    fn passed_over(dim: usize, mut draw: impl FnMut(&mut Numbers) -> f32) -> f64 {
+        let mut numbers = Numbers(dim as u64);
+        let n = 40 * LANES + 7;
+        let rows: Vec<f32> = (0..n * dim).map(|_| draw(&mut numbers)).collect();
+        let mut table = Table::from_rows(&rows, dim);
+        let coarse = Coarse::of(table.columns_for_tests(), n, dim);
+        let Some(coarse) = coarse else {
+            assert!(rows.iter().all(|x| x.abs() < 1e-35), "rows enough, and large enough");
+            return 0.0;
+        };
+        let (mut over, mut all) = (0u32, 0u32);
+        for k in 0..12 {
+            let q: Vec<f32> = match k % 4 {
+                0 => table.row(k * 31), // at no distance of a row
+                _ => (0..dim).map(|_| draw(&mut numbers)).collect(),
+            };
+            let mut d2: Vec<f32> = rows.chunks(dim).map(|row| distance2(&q, row)).collect();
+            d2.resize(41 * LANES, f32::NAN);
+            let mut sorted = d2.clone();
+            sorted.sort_by(f32::total_cmp);
+            for (place, bar) in [0, 1, n / 2].map(|place| (place, sorted[place])) {
+                let expected = PassedOver(&coarse, &q, bar).run(Plain);
+                for level in Level::available() {
+                    assert_eq!(level.run(PassedOver(&coarse, &q, bar)), expected, "{level:?}, dim {dim}");
+                }
+                let Some(passed) = expected else { continue };
+                for (block, passed) in d2.chunks(LANES).zip(&passed) {
+                    // A row at the bar's own distance may win by its index.
+                    assert!(!passed || block.iter().all(|d| *d > bar || d.is_nan()), "{bar}: {block:?}");
+                }
+                if place == 0 {
+                    over += passed.iter().map(|passed| u32::from(*passed)).sum::<u32>();
+                    all += passed.len() as u32;
+                }
+            }
+        }
+        // Searches that use it find what one without it finds.
+        for level in Level::available() {
+            table = table.at_level(level);
+            let q = table.row(17);
+            assert_eq!(
+                table.nearest(&q).map(|hit| hit.index),
+                crate::oracle::nearest(&rows, &q).map(|h| h.index)
+            );
+        }
+        f64::from(over) / f64::from(all)
+    }
+
+    #[test]
+    fn what_is_passed_over_is_far() {
+        for dim in [1, 2, 3, 4, 5, 8, 45, 130] {
+            let part = passed_over(dim, Numbers::normal);
+            // In few dimensions many rows have the codes of the nearest.
+            assert!(part > 0.7 || dim < 4, "{part} of the blocks are passed over in {dim} dimensions");
+            // One number in forty lies far out.
+            passed_over(dim, |numbers| if numbers.next() % 40 == 0 { 1e6 } else { 1.0 } * numbers.normal());
+            // Few values, so that distances tie.
+            passed_over(dim, |numbers| (numbers.next() % 3) as f32);
+            // A place where numbers are coarse, and sums of squares lose much.
+            passed_over(dim, |numbers| 1e5 + numbers.normal());
+            for size in [1e-42, 1e-22, 1e18, 1e38] {
+                passed_over(dim, |numbers| size * numbers.normal());
+            }
+            passed_over(dim, |numbers| match numbers.next() % 400 {
+                0 => f32::NAN,
+                1 => f32::INFINITY,
+                _ => numbers.normal(),
+            });
+        }
+        // Whole numbers that the codes meet, with sums of squares that 32 bits round.
+        passed_over(WIDEST, |numbers| {
+            let x = 120.0 + (numbers.next() % 8) as f32;
+            if numbers.next() % 2 == 0 { x } else { -x }
+        });
+    }
+
+    #[test]
+    fn there_is_no_copy_of_what_has_no_extent() {
+        let mut table = Table::from_rows(&[3.0; 2 * 300], 2);
+        assert!(Coarse::of(table.columns_for_tests(), 300, 2).is_none());
+        table.push(&[4.0, 3.0]);
+        assert!(Coarse::of(table.columns_for_tests(), 301, 2).is_some());
+        assert!(Coarse::of(table.columns_for_tests(), FEWEST - 1, 2).is_none());
+        let wide = Table::from_rows(&vec![0.5; 200 * (WIDEST + 1)], WIDEST + 1);
+        assert!(Coarse::of(wide.columns_for_tests(), 200, WIDEST + 1).is_none());
+    }
+}
