@@ -41,6 +41,7 @@ impl Count {
         let spec = Spec {
             name: "count".into(),
             n_obs: 2,
+            frame: None,
             n_act: 1,
             horizon: 6,
             reference: Some([5.0, 25.0]),

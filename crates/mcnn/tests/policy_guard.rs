@@ -148,8 +148,15 @@ impl Environment for Walk {
 
 #[test]
 fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
-    let spec =
-        Spec { name: "line".into(), n_obs: 1, n_act: 1, horizon: 5, reference: None, parts: Vec::new() };
+    let spec = Spec {
+        name: "line".into(),
+        n_obs: 1,
+        frame: None,
+        n_act: 1,
+        horizon: 5,
+        reference: None,
+        parts: Vec::new(),
+    };
     let (task, policy) = (Line(spec), policy());
     for (threads, lanes) in [(1, 1), (2, 3)] {
         let run = Run { episodes: 4, first_seed: 5, threads, lanes, trace: true };

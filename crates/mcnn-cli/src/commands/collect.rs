@@ -5,11 +5,11 @@ use std::{sync::atomic::Ordering, time::Instant};
 use mcnn::{
     Error, Result,
     act::Act,
-    data::{ActionRange, Demonstrations, Parts, Recording, write_hdf5, write_npz},
+    data::{ActionRange, Demonstrations, Footage, Parts, Recording, write_hdf5, write_npz},
     error::Kind,
-    eval::{Collected, Run, collect, stats::mean},
-    expert::{Noise, Noisy},
-    task::{Spec, drive},
+    eval::{Collected, Episode, Run, collect, demonstrate, stats::mean},
+    expert::{Advised, Noise, Noisy},
+    task::Spec,
 };
 use serde::Serialize;
 
@@ -56,29 +56,27 @@ pub struct Recorded {
 pub fn run(args: &CollectArgs) -> Result<Done> {
     check_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
-    let (act, own): (&dyn Act, _) = match &actor {
-        Some(actor) => (actor.act(), actor.std()),
-        None if args.episodes.task == "drive" => (&drive::Expert, None),
-        None => {
-            return Err(Error::new(Kind::Settings, "there is nobody to collect from")
-                .at("--expert")
-                .expected(
-                    "an expert's .npz or a policy from `mcnn train`; drive alone has an expert of its own",
-                ));
-        }
-    };
-    let noisy = Noisy::new(act, args.noise, own).map_err(|e| e.within("--noise"))?;
-    let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let own = Advised { n_act: task.spec().n_act };
+    let (act, std): (&dyn Act, _) = match &actor {
+        Some(actor) => (actor.act(), actor.std()),
+        None => (&own, None),
+    };
+    let noisy = Noisy::new(act, args.noise, std).map_err(|e| e.within("--noise"))?;
+    let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
     let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
     let run = Run { first_seed, ..args.episodes.rollouts.run()? };
     let flag = interrupted()?;
     let start = Instant::now();
     let tell = told("collecting", run.episodes);
-    let mut all = collect(act, task.as_ref(), &run, &|episode| {
+    let each = |episode: &Episode| {
         tell(episode);
         !flag.load(Ordering::Relaxed)
-    })?;
+    };
+    let mut all = match actor {
+        Some(_) => collect(act, task.as_ref(), &run, &each)?,
+        None => demonstrate(act, task.as_ref(), &run, &each)?,
+    };
     drop(tell);
     let first_failure = first_failure(&all.failed);
     if all.episodes.is_empty() {
@@ -93,17 +91,25 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
         rewards: Some(std::mem::take(&mut all.rewards)),
         ends: std::mem::take(&mut all.ends),
     };
+    let frames = std::mem::take(&mut all.frames);
     let mut report = report(args, &all, task.spec(), actor.as_ref(), first_seed);
-    report.steps = parts.n_steps();
+    report.steps = parts.actions.len() / parts.n_act;
     report.first_failure = first_failure;
     report.seconds = start.elapsed().as_secs_f64();
     let recording = recording(&report, all);
+    let (path, npz) = (&args.output.path, args.output.path.extension().is_some_and(|e| e == "npz"));
     // Checked, with its fingerprint, as whoever reads it will have it.
-    let data = Demonstrations::new(parts, ActionRange::Refuse)?;
-    report.fingerprint = data.fingerprint();
-    match args.output.path.extension() {
-        Some(ending) if ending == "npz" => write_npz(&args.output.path, &data)?,
-        _ => write_hdf5(&args.output.path, &data.into(), &recording)?,
+    match task.spec().frame {
+        Some(size) => {
+            let footage = Footage::new(parts, size, frames)?;
+            report.fingerprint = footage.fingerprint();
+            if npz { footage.write_npz(path)? } else { footage.write_hdf5(path, &recording)? }
+        }
+        None => {
+            let data = Demonstrations::new(parts, ActionRange::Refuse)?;
+            report.fingerprint = data.fingerprint();
+            if npz { write_npz(path, &data)? } else { write_hdf5(path, &data.into(), &recording)? }
+        }
     }
     let exit_code = if report.interrupted { 130 } else { 0 };
     let done = Done { exit_code, ..Done::new(&report, print::recorded(&report)) };

@@ -10,7 +10,8 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-const ROWS: usize = 4096; // of a chunk: about 1 MB of the widest tables
+const ROWS: usize = 4096; // of a chunk, at most, and
+const CHUNK: usize = 1 << 20; // bytes of it, about: rows of frames are long
 const LEVEL: u32 = 4; // of gzip, as h5py's own default
 
 /// What a recording holds besides the demonstrations themselves. Everything but `terminals` may be empty.
@@ -37,9 +38,22 @@ pub struct Recording {
 /// Parts that do not belong together, a table or a list of another length, and errors of the file system.
 pub fn write_hdf5(path: &Path, parts: &Parts, recording: &Recording) -> Result<()> {
     parts.check()?;
-    check(parts, recording)?;
+    write(path, Seen::Numbers(parts.n_obs, &parts.states), parts, recording)
+}
+
+/// What was seen at every step, row by row.
+pub(super) enum Seen<'a> {
+    /// Rows of so many numbers.
+    Numbers(usize, &'a [f32]),
+    /// Rows of so many bytes.
+    Bytes(usize, &'a [u8]),
+}
+
+/// Writes `seen` as the observations of `labels`, which have been checked; the states of these do not count.
+pub(super) fn write(path: &Path, seen: Seen, labels: &Parts, recording: &Recording) -> Result<()> {
+    check(labels, recording)?;
     atomic::write_through(path, |temporary| {
-        fill(temporary, parts, recording).map_err(|e| {
+        fill(temporary, &seen, labels, recording).map_err(|e| {
             Error::new(Kind::File, "writing failed")
                 .at(path.display().to_string())
                 .found(e.to_string())
@@ -49,7 +63,7 @@ pub fn write_hdf5(path: &Path, parts: &Parts, recording: &Recording) -> Result<(
 }
 
 fn check(parts: &Parts, recording: &Recording) -> Result<()> {
-    let (steps, episodes) = (parts.n_steps(), parts.ends.len());
+    let (steps, episodes) = (parts.actions.len() / parts.n_act, parts.ends.len());
     let lists = [("terminals", recording.terminals.len()), ("episodes", recording.episodes.len())];
     let tables = recording.infos.iter().map(|(name, width, rows)| (*name, rows.len(), steps * width));
     for (name, found, expected) in lists.map(|(name, n)| (name, n, episodes)).into_iter().chain(tables) {
@@ -63,11 +77,14 @@ fn check(parts: &Parts, recording: &Recording) -> Result<()> {
     Ok(())
 }
 
-fn fill(path: &Path, parts: &Parts, recording: &Recording) -> rust_hdf5::Result<()> {
+fn fill(path: &Path, seen: &Seen, parts: &Parts, recording: &Recording) -> rust_hdf5::Result<()> {
     let file = H5File::options().no_locking().create(path)?;
     let root = file.root_group();
-    let n = parts.n_steps();
-    put(&root, "observations", &[n, parts.n_obs], &parts.states)?;
+    let n = parts.actions.len() / parts.n_act;
+    match seen {
+        Seen::Numbers(width, rows) => put(&root, "observations", &[n, *width], rows)?,
+        Seen::Bytes(width, rows) => put(&root, "observations", &[n, *width], rows)?,
+    }
     put(&root, "actions", &[n, parts.n_act], &parts.actions)?;
     if let Some(rewards) = &parts.rewards {
         put(&root, "rewards", &[n], rewards)?;
@@ -102,6 +119,7 @@ fn fill(path: &Path, parts: &Parts, recording: &Recording) -> rust_hdf5::Result<
 /// One compressed dataset.
 fn put<T: H5Type>(group: &H5Group, name: &str, shape: &[usize], values: &[T]) -> rust_hdf5::Result<()> {
     let mut chunk = shape.to_vec();
-    chunk[0] = chunk[0].min(ROWS);
+    let row = size_of::<T>() * shape[1..].iter().product::<usize>();
+    chunk[0] = chunk[0].min(ROWS.min(CHUNK / row.max(1)).max(1));
     group.new_dataset::<T>().shape(shape).chunk(&chunk).shuffle_deflate(LEVEL).create(name)?.write_raw(values)
 }

@@ -2,6 +2,7 @@
 
 mod demonstrations;
 mod film;
+mod footage;
 mod hdf5;
 mod hdf5_write;
 mod inspect;
@@ -12,6 +13,7 @@ mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
 pub use film::{Film, Rows};
+pub use footage::Footage;
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};

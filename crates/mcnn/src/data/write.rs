@@ -31,7 +31,7 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
     };
     let states = floats(data.states());
     let mut bytes = Cursor::new(Vec::new());
-    fill(&mut bytes, &labels, data.n_obs(), &mut &states[..], None)
+    fill(&mut bytes, &labels, Array::states(&labels, data.n_obs()), &mut &states[..], None)
         .map_err(|e| Error::io("writing", path, &e))?;
     atomic::write(path, bytes.get_ref())
 }
@@ -51,11 +51,42 @@ pub fn write_npz_from(
     atomic::write_through(path, |temporary| {
         let written = File::create(temporary).and_then(|file| {
             let mut file = BufWriter::new(file);
-            fill(&mut file, labels, n_obs, states, Some(encoding))?;
+            fill(&mut file, labels, Array::states(labels, n_obs), states, Some(encoding))?;
             file.flush()
         });
         written.map_err(|e| Error::io("writing", path, &e))
     })
+}
+
+/// The same of frames, as an array of bytes, `frames` (`[steps, height, width, 3]`), in place of states.
+pub(super) fn write_frames(path: &Path, labels: &Parts, size: [usize; 2], frames: &[u8]) -> Result<()> {
+    let n = labels.actions.len() / labels.n_act;
+    let shape = format!("{n}, {}, {}, 3", size[0], size[1]);
+    atomic::write_through(path, |temporary| {
+        let written = File::create(temporary).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            let seen = Array { name: "frames", kind: "|u1", shape, length: frames.len() as u64 };
+            fill(&mut file, labels, seen, &mut &frames[..], None)?;
+            file.flush()
+        });
+        written.map_err(|e| Error::io("writing", path, &e))
+    })
+}
+
+/// The head of an array.
+struct Array {
+    name: &'static str,
+    kind: &'static str,
+    shape: String,
+    length: u64, // bytes
+}
+
+impl Array {
+    /// Of the states of these steps.
+    fn states(labels: &Parts, n_obs: usize) -> Self {
+        let n = labels.actions.len() / labels.n_act;
+        Self { name: "states", kind: "<f4", shape: format!("{n}, {n_obs}"), length: 4 * (n * n_obs) as u64 }
+    }
 }
 
 fn floats(values: &[f32]) -> Vec<u8> {
@@ -65,13 +96,13 @@ fn floats(values: &[f32]) -> Vec<u8> {
 fn fill(
     to: &mut (impl Write + Seek),
     labels: &Parts,
-    n_obs: usize,
-    states: &mut dyn Read,
+    seen: Array,
+    rows: &mut dyn Read,
     encoding: Option<&str>,
 ) -> std::io::Result<()> {
     let (n, episodes) = (labels.actions.len() / labels.n_act, labels.ends.len());
     let mut zip = ZipWriter::new(to);
-    let mut add = |name: &str, kind: &str, shape: String, length: u64, bytes: &mut dyn Read| {
+    let mut add = |Array { name, kind, shape, length }, bytes: &mut dyn Read| {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(DateTime::DEFAULT)
@@ -91,9 +122,9 @@ fn fill(
             _ => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
         }
     };
-    add("states", "<f4", format!("{n}, {n_obs}"), 4 * (n * n_obs) as u64, states)?;
-    let mut numbers = |name: &str, kind: &str, shape: String, bytes: Vec<u8>| {
-        add(name, kind, shape, bytes.len() as u64, &mut &bytes[..])
+    add(seen, rows)?;
+    let mut numbers = |name, kind, shape: String, bytes: Vec<u8>| {
+        add(Array { name, kind, shape, length: bytes.len() as u64 }, &mut &bytes[..])
     };
     numbers("actions", "<f4", format!("{n}, {}", labels.n_act), floats(&labels.actions))?;
     let ends = labels.ends.iter().flat_map(|&end| (end as i64).to_le_bytes());

@@ -1,13 +1,22 @@
 //! The steps of episodes, recorded as demonstrations are kept.
 
-use super::{Episode, Run, rollout::drive};
-use crate::{act::Act, error::Result, task::Task};
+use super::{
+    Episode, Run,
+    rollout::{Shown, drive},
+};
+use crate::{
+    act::Act,
+    error::Result,
+    task::{Spec, Task},
+};
 
 /// The steps of many episodes one after another, as demonstrations are kept.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
-    /// `[n_steps, n_obs]`: what was seen before each action.
+    /// `[n_steps, n_obs]`: what was seen before each action. Empty of a task whose observations are frames.
     pub states: Vec<f32>,
+    /// `[n_steps, height, width, 3]`: the frames, of a task whose observations they are ([`Spec::frame`]).
+    pub frames: Vec<u8>,
     /// `[n_steps, n_act]`: the actions as the task took them, in [-1, 1].
     pub actions: Vec<f32>,
     /// `[n_steps]`.
@@ -38,8 +47,32 @@ pub fn collect(
     run: &Run,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
+    gathered(act, task, run, Shown::Observations, each)
+}
+
+/// Records the episodes of a run as [`collect`] does, acted by the task's own expert ([`Task::start_advised`]): `act` is
+/// shown the expert's action (`[n_act]`) in place of an observation. `expert::Advised` takes it, with noise or without.
+///
+/// # Errors
+/// As [`collect`], and if the task has no expert of its own.
+pub fn demonstrate(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    each: &(dyn Fn(&Episode) -> bool + Sync),
+) -> Result<Collected> {
+    gathered(act, task, run, Shown::Advice, each)
+}
+
+fn gathered(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    shown: Shown,
+    each: &(dyn Fn(&Episode) -> bool + Sync),
+) -> Result<Collected> {
     let mut all = Collected::default();
-    for (episode, record) in drive(act, task, run, Some(Record::default()), each)? {
+    for (episode, record) in drive(act, task, run, shown, Some(Record::of(task.spec())), each)? {
         match record {
             Some(record) if episode.error.is_none() && episode.length > 0 => all.add(episode, record),
             _ => all.failed.push(episode),
@@ -52,6 +85,7 @@ impl Collected {
     fn add(&mut self, episode: Episode, record: Record) {
         let steps = record.rewards.len();
         self.states.extend(record.states);
+        self.frames.extend(record.frames);
         self.actions.extend(record.actions);
         self.rewards.extend(record.rewards);
         self.intended.extend(record.intended);
@@ -68,7 +102,9 @@ impl Collected {
 /// The steps of an episode on its way.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
+    framed: bool, // observations are frames, which take a quarter of the room as bytes
     states: Vec<f32>,
+    frames: Vec<u8>,
     actions: Vec<f32>,
     rewards: Vec<f32>,
     intended: Vec<f32>,
@@ -77,6 +113,10 @@ pub(super) struct Record {
 }
 
 impl Record {
+    fn of(spec: &Spec) -> Self {
+        Self { framed: spec.frame.is_some(), ..Self::default() }
+    }
+
     /// A state was reached, the first included.
     pub(super) fn arrived(&mut self, state: Option<(&[f64], &[f64])>) {
         if let Some((qpos, qvel)) = state {
@@ -87,7 +127,10 @@ impl Record {
 
     /// An action was taken in the state reached last.
     pub(super) fn acted(&mut self, state: &[f32], action: &[f32], intended: Option<&[f32]>, reward: f64) {
-        self.states.extend_from_slice(state);
+        match self.framed {
+            true => self.frames.extend(state.iter().map(|&x| x as u8)),
+            false => self.states.extend_from_slice(state),
+        }
         self.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
         self.intended.extend_from_slice(intended.unwrap_or(&[]));
         self.rewards.push(reward as f32);

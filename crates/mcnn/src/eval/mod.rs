@@ -4,7 +4,7 @@ mod collect;
 mod rollout;
 pub mod stats;
 
-pub use collect::{Collected, collect};
+pub use collect::{Collected, collect, demonstrate};
 pub use rollout::{Episode, Run, Trace, acting_seed, rollout};
 
 use crate::{

@@ -93,8 +93,16 @@ pub fn rollout(
         each(episode);
         true
     };
-    let done = drive(act, task, run, None, &each)?;
+    let done = drive(act, task, run, Shown::Observations, None, &each)?;
     Ok(done.into_iter().map(|(episode, _)| episode).collect())
+}
+
+/// What whoever acts is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Observations,
+    /// The action of the task's own expert.
+    Advice,
 }
 
 /// Runs episodes as [`rollout`] does, with their steps where `record` is given, until `each` answers false: those on
@@ -103,15 +111,16 @@ pub(super) fn drive(
     act: &dyn Act,
     task: &dyn Task,
     run: &Run,
+    shown: Shown,
     record: Option<Record>,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Vec<(Episode, Option<Record>)>> {
-    check(act, task, run.episodes)?;
+    check(act, task, run.episodes, shown)?;
     let threads = run.threads.clamp(1, run.episodes);
     let lanes = run.lanes.clamp(1, run.episodes.div_ceil(threads));
     let done = Mutex::new(Vec::new());
-    let work = Work { act, task, run, lanes, record, each, next: AtomicUsize::new(0), done };
-    let mut first = task.start_many(lanes)?; // a task that cannot start at all is one error, not one an episode
+    let work = Work { act, task, run, shown, lanes, record, each, next: AtomicUsize::new(0), done };
+    let mut first = work.start()?; // a task that cannot start at all is one error, not one an episode
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(|| work.start_and_drive());
@@ -128,6 +137,7 @@ struct Work<'a> {
     act: &'a dyn Act,
     task: &'a dyn Task,
     run: &'a Run,
+    shown: Shown,
     lanes: usize,
     record: Option<Record>,
     each: &'a (dyn Fn(&Episode) -> bool + Sync),
@@ -136,13 +146,24 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
+    fn start(&self) -> Result<Box<dyn Batch + 'a>> {
+        match self.shown {
+            Shown::Observations => self.task.start_many(self.lanes),
+            Shown::Advice => self.task.start_advised(self.lanes),
+        }
+    }
+
     fn take(&self) -> Option<Lane<'a>> {
         let i = self.next.fetch_add(1, Ordering::Relaxed);
         (i < self.run.episodes).then(|| self.lane(i))
     }
 
     fn lane(&self, i: usize) -> Lane<'a> {
-        Lane::new(self.act, self.task.spec(), self.run, i, self.record.clone())
+        let advice = match self.shown {
+            Shown::Observations => None,
+            Shown::Advice => Some(vec![0.0; self.task.spec().n_act]),
+        };
+        Lane { advice, ..Lane::new(self.act, self.task.spec(), self.run, i, self.record.clone()) }
     }
 
     /// A lane's episode is over.
@@ -157,7 +178,7 @@ impl<'a> Work<'a> {
 
     fn start_and_drive(&self) {
         while let Some(lane) = self.take() {
-            match self.task.start_many(self.lanes) {
+            match self.start() {
                 Ok(mut batch) => return self.drive(batch.as_mut(), Some(lane)),
                 Err(error) => self.end(lane, Some(error)),
             }
@@ -220,11 +241,12 @@ struct Lane<'a> {
     i: usize,
     spec: &'a Spec,
     acting: Box<dyn Acting + 'a>,
-    begun: bool,           // there is an observation to act on
-    observation: Vec<f32>, // [n_obs]
-    action: Vec<f32>,      // [n_act]
-    decision: Decision,    // that led to the action
-    episode: Episode,      // so far
+    begun: bool,              // there is an observation to act on
+    observation: Vec<f32>,    // [n_obs]
+    advice: Option<Vec<f32>>, // [n_act], where that is shown
+    action: Vec<f32>,         // [n_act]
+    decision: Decision,       // that led to the action
+    episode: Episode,         // so far
     trace: Trace,
     record: Option<Record>,
 }
@@ -237,6 +259,7 @@ impl<'a> Lane<'a> {
             acting: act.start(acting_seed(run.first_seed, i)),
             begun: false,
             observation: vec![0.0; spec.n_obs],
+            advice: None,
             action: vec![0.0; spec.n_act],
             decision: Decision::default(),
             episode: Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() },
@@ -251,7 +274,8 @@ impl<'a> Lane<'a> {
             return Ok(false);
         }
         let place = (self.spec, self.episode.seed, self.episode.length);
-        let (decision, micros) = decide(self.acting.as_mut(), &self.observation, &mut self.action, place)?;
+        let shown = self.advice.as_ref().unwrap_or(&self.observation);
+        let (decision, micros) = decide(self.acting.as_mut(), shown, &mut self.action, place)?;
         self.decision = decision;
         let episode = &mut self.episode;
         episode.latencies.push(micros);
@@ -282,6 +306,11 @@ impl<'a> Lane<'a> {
             record.arrived(batch.state(copy));
         }
         self.observation.copy_from_slice(observation);
+        if let Some(advice) = &mut self.advice
+            && !batch.advice(copy, advice)
+        {
+            advice.fill(f32::NAN); // nobody acts on that, should anybody be asked to
+        }
         self.trace.positions.extend(batch.position(copy));
         let Some(outcome) = outcome else {
             return self.spec.horizon == 0;
@@ -334,13 +363,14 @@ fn decide(
     Ok((decision, micros))
 }
 
-fn check(act: &dyn Act, task: &dyn Task, episodes: usize) -> Result<()> {
+fn check(act: &dyn Act, task: &dyn Task, episodes: usize, shown: Shown) -> Result<()> {
     let spec = task.spec();
-    if (act.n_obs(), act.n_act()) != (spec.n_obs, spec.n_act) {
+    let n_shown = if shown == Shown::Advice { spec.n_act } else { spec.n_obs };
+    if (act.n_obs(), act.n_act()) != (n_shown, spec.n_act) {
         let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
         return Err(Error::new(Kind::Mismatch, "the policy does not fit the task")
             .at(format!("task {}", spec.name))
-            .expected(widths(spec.n_obs, spec.n_act))
+            .expected(widths(n_shown, spec.n_act))
             .found(widths(act.n_obs(), act.n_act()))
             .next("use the task the demonstrations came from"));
     }

@@ -56,6 +56,7 @@ impl Adroit {
         Spec {
             name: self.name().into(),
             n_obs,
+            frame: None,
             n_act,
             horizon,
             reference: Some(reference),

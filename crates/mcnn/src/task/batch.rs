@@ -36,6 +36,12 @@ pub trait Batch {
         None
     }
 
+    /// Writes what the task's own expert would do in the state that a copy is in (`[n_act]`, each in [-1, 1]), and says
+    /// whether it could: in an episode, of copies that [`Task::start_advised`](super::Task::start_advised) started.
+    fn advice(&self, _copy: usize, _action: &mut [f32]) -> bool {
+        false
+    }
+
     /// Joint positions and velocities of a copy as its simulator has them now, where the task has them.
     fn state(&self, _copy: usize) -> Option<(&[f64], &[f64])> {
         None
@@ -91,6 +97,10 @@ impl Batch for Singles<'_> {
 
     fn position(&self, copy: usize) -> Option<[f32; 2]> {
         self.copies[copy].as_ref()?.position()
+    }
+
+    fn advice(&self, copy: usize, action: &mut [f32]) -> bool {
+        self.copies[copy].as_ref().is_some_and(|environment| environment.advice(action))
     }
 
     fn state(&self, copy: usize) -> Option<(&[f64], &[f64])> {

@@ -49,6 +49,7 @@ impl Gym {
         let spec = Spec {
             name: format!("gym:{id}"),
             n_obs: hello.n_obs,
+            frame: None,
             n_act: hello.n_act,
             horizon: hello.horizon.unwrap_or(HORIZON),
             reference: None,

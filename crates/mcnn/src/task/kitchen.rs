@@ -26,6 +26,7 @@ pub fn spec() -> Spec {
     Spec {
         name: "kitchen".into(),
         n_obs: 59,
+        frame: None,
         n_act: 9,
         horizon: 280,
         reference: Some([0.0, PARTS.len() as f64]),

@@ -15,8 +15,8 @@ pub use batch::{Ask, Batch, Reply};
 use crate::error::{Error, Kind, Result};
 use adroit::{Adroit, Rewards};
 
-/// The task of a name: `drive`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), `kitchen`, or
-/// `gym:ID` for anything `gymnasium.make(ID)` makes. All but `drive` run in Python; where that is prepared first, `progress` gets
+/// The task of a name: `drive`, `drive-pixels`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), `kitchen`, or
+/// `gym:ID` for anything `gymnasium.make(ID)` makes. All but the first two run in Python; where that is prepared first, `progress` gets
 /// a line for a person. `rewards` says whose rewards an Adroit task gives; the others have one kind.
 ///
 /// # Errors
@@ -24,6 +24,9 @@ use adroit::{Adroit, Rewards};
 pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Box<dyn Task>> {
     if name == "drive" {
         return Ok(Box::new(drive::Drive::new()));
+    }
+    if name == "drive-pixels" {
+        return Ok(Box::new(drive::DrivePixels::new()));
     }
     if let Some(adroit) = Adroit::ALL.into_iter().find(|task| task.name() == name) {
         let python = python::interpreter(progress)?;
@@ -38,7 +41,7 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
             Ok(Box::new(gym::Gym::new(id, &python)?))
         }
         _ => Err(Error::new(Kind::Settings, "there is no such task")
-            .expected("drive, door, hammer, pen, relocate, kitchen, or gym:ID for a Gymnasium environment")
+            .expected("drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID for a Gymnasium environment")
             .found(name)),
     }
 }
@@ -50,6 +53,9 @@ pub struct Spec {
     pub name: String,
     /// Numbers in an observation.
     pub n_obs: usize,
+    /// Height and width of the observation, where it is a frame: then it has height x width x 3 whole numbers from 0 to 255,
+    /// row by row from the top left, red, green, blue. `None` of a task whose observation is a state.
+    pub frame: Option<[usize; 2]>,
     /// Numbers in an action, each in [-1, 1].
     pub n_act: usize,
     /// Steps after which an episode is cut.
@@ -79,6 +85,18 @@ pub trait Task: Sync {
         Ok(Box::new(batch::Singles::new(n, Box::new(|| self.start()))?))
     }
 
+    /// As [`start_many`](Task::start_many), of copies that know what the task's own expert would do in the state they are
+    /// in ([`Batch::advice`]), which may cost them speed. It may go by what no observation shows.
+    ///
+    /// # Errors
+    /// If the task has no expert of its own, or the simulator cannot be started.
+    fn start_advised(&self, _n: usize) -> Result<Box<dyn Batch + '_>> {
+        Err(Error::new(Kind::Settings, "this task has no expert of its own")
+            .at(self.spec().name.clone())
+            .expected("an expert's .npz or a policy from `mcnn train`")
+            .next("--expert names one"))
+    }
+
     /// A fresh copy that can be asked for pictures ([`Environment::picture`]), which may cost it speed.
     ///
     /// # Errors
@@ -105,6 +123,12 @@ pub trait Environment {
     /// The position of whatever moves, for pictures: a point in the plane, where the task has one.
     fn position(&self) -> Option<[f32; 2]> {
         None
+    }
+
+    /// Writes what the task's own expert would do now (`[n_act]`, each in [-1, 1]), and says whether there is one:
+    /// asked of copies that [`Task::start_advised`] started.
+    fn advice(&self, _action: &mut [f32]) -> bool {
+        false
     }
 
     /// Joint positions and velocities as the simulator has them now, for recordings, where the task has them.
@@ -207,7 +231,7 @@ mod tests {
     fn an_unknown_task_lists_the_known_ones() {
         for name in ["dor", "gym:", ""] {
             let error = named(name, Rewards::D4rl, &|_| ()).err().expect("no such task").to_string();
-            let known = ["drive", "door", "hammer", "pen", "relocate", "kitchen", "gym:ID"];
+            let known = ["drive", "drive-pixels", "door", "hammer", "pen", "relocate", "kitchen", "gym:ID"];
             assert!(known.iter().all(|k| error.contains(k)) && error.contains(name), "{error}");
         }
     }

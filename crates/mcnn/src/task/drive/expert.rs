@@ -38,10 +38,15 @@ impl Acting for Expert {
         if observation.iter().any(|x| !x.is_finite()) {
             return Err(Error::new(Kind::Task, "the observation holds a value that is not finite"));
         }
-        for (a, wanted) in action.iter_mut().zip(pursue(&observation.map(f64::from))) {
-            *a = wanted as f32;
-        }
+        choose(observation, action);
         Ok(Decision::default())
+    }
+}
+
+/// Writes what the expert does where this is observed, all of it finite.
+pub(super) fn choose(observation: &[f32; N_OBS], action: &mut [f32]) {
+    for (a, wanted) in action.iter_mut().zip(pursue(&observation.map(f64::from))) {
+        *a = wanted as f32;
     }
 }
 

@@ -15,15 +15,21 @@
 //! Actions: steering (1 is full left), throttle (1 is full acceleration, -1 full brakes). The return is the progress
 //! along the centre line in metres. The episode ends off the road; it is a success when it reaches the horizon on the
 //! road, [`ENOUGH`] metres on.
+//!
+//! `drive-pixels` ([`DrivePixels`]) is the same with a frame for an observation.
 
 mod expert;
+mod frame;
 mod picture;
+mod pixels;
 mod road;
 
 pub use expert::Expert;
+pub use frame::SIDE;
+pub use pixels::DrivePixels;
 pub use road::{Drawing, HALF_WIDTH, Road, SHARPEST};
 
-use super::{Environment, Outcome, Picture, Spec, Task, check_action};
+use super::{Batch, Environment, Outcome, Picture, Spec, Task, check_action};
 use crate::{error::Result, seed::Seed};
 
 /// Numbers in an observation.
@@ -60,6 +66,7 @@ impl Drive {
         let spec = Spec {
             name: "drive".into(),
             n_obs: N_OBS,
+            frame: None,
             n_act: N_ACT,
             horizon: HORIZON,
             reference: Some(REFERENCE),
@@ -85,6 +92,10 @@ impl Task for Drive {
 
     fn start(&self) -> Result<Box<dyn Environment>> {
         Ok(Box::new(Car::new(0)))
+    }
+
+    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+        self.start_many(n)
     }
 }
 
@@ -150,16 +161,9 @@ impl Car {
         self.heading += self.speed * bend * dt - here * progress;
         self.along += progress;
     }
-}
 
-impl Environment for Car {
-    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
-        *self = Self::new(seed);
-        self.observe(observation);
-        Ok(())
-    }
-
-    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
+    /// Moves by a step with an action, `[N_ACT]`.
+    fn act(&mut self, action: &[f32]) -> Result<Outcome> {
         let mut usable = [0.0; N_ACT];
         check_action(action, &mut usable)?;
         let [steer, throttle] = usable;
@@ -172,14 +176,34 @@ impl Environment for Car {
             self.advance(f64::from(steer), f64::from(throttle), STEP / f64::from(PARTS));
         }
         self.steps += 1;
-        self.observe(observation);
         let off = self.offset.abs() > HALF_WIDTH;
         let there = !off && self.steps >= HORIZON && self.along - self.start >= ENOUGH;
         Ok(Outcome { reward: self.along - before, done: off, success: Some(there), goal: !off, parts: 0 })
     }
+}
+
+impl Environment for Car {
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        *self = Self::new(seed);
+        self.observe(observation);
+        Ok(())
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
+        let outcome = self.act(action)?;
+        self.observe(observation);
+        Ok(outcome)
+    }
 
     fn position(&self) -> Option<[f32; 2]> {
         Some(self.road.place(self.along, self.offset).map(|x| x as f32))
+    }
+
+    fn advice(&self, action: &mut [f32]) -> bool {
+        let mut observation = [0.0; N_OBS];
+        self.observe(&mut observation);
+        expert::choose(&observation, action);
+        true
     }
 
     /// The scene from above, around the car: 320 x 320 pixels, 7 to a metre.

@@ -113,6 +113,18 @@ impl Road {
         Drawing { centre: line(0.0), left: line(HALF_WIDTH), right: line(-HALF_WIDTH) }
     }
 
+    /// The road's mirror image in the first axis, driven the same way round its bends.
+    #[cfg(test)]
+    pub(super) fn mirrored(&self) -> Self {
+        let flip = |[x, y]: [f64; 2]| [x, -y];
+        let points = self.points.iter().map(|p| Point {
+            place: flip(p.place),
+            tangent: flip(p.tangent),
+            curvature: -p.curvature,
+        });
+        Self { length: self.length, points: points.collect() }
+    }
+
     fn between(&self, distance: f64) -> (&Point, &Point, f64) {
         let x = (distance / self.length).rem_euclid(1.0) * SAMPLES as f64;
         let i = (x as usize).min(SAMPLES - 1); // rem_euclid may round up to 1

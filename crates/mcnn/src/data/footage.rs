@@ -1,0 +1,90 @@
+//! Frames and what was done in them, in memory: bytes, a quarter of what the same numbers take as floats.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    ActionRange, Film, Parts, Recording,
+    hdf5_write::{self, Seen},
+    write,
+};
+use crate::error::{Error, Kind, Result};
+
+/// Episodes of frames and actions, checked once when they are made.
+#[derive(Debug, Clone)]
+pub struct Footage {
+    labels: Parts,
+    size: [usize; 2],
+    frames: Vec<u8>,
+}
+
+impl Footage {
+    /// `labels` is what was done: its states are not looked at. `frames` is `[n_steps, height, width, 3]`, of `size`
+    /// (height, width).
+    ///
+    /// # Errors
+    /// As [`Demonstrations::new`](super::Demonstrations::new), and frames that are more or fewer than the steps.
+    pub fn new(labels: Parts, size: [usize; 2], frames: Vec<u8>) -> Result<Self> {
+        let labels = Film::check(&labels, ActionRange::Refuse)?;
+        let expected = labels.actions.len() / labels.n_act * size[0] * size[1] * 3;
+        if frames.len() != expected || frames.is_empty() {
+            return Err(Error::new(Kind::Data, "frames and actions have different numbers of steps")
+                .at("frames")
+                .expected(format!("{expected} bytes, of frames of {} x {} x 3", size[0], size[1]))
+                .found(frames.len().to_string()));
+        }
+        Ok(Self { labels, size, frames })
+    }
+
+    /// What was done: the recording without its observations.
+    pub fn labels(&self) -> &Parts {
+        &self.labels
+    }
+
+    /// Height and width of a frame.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// All frames: `[n_steps, height, width, 3]`.
+    pub fn frames(&self) -> &[u8] {
+        &self.frames
+    }
+
+    /// Steps in all episodes together.
+    pub fn n_steps(&self) -> usize {
+        self.labels.actions.len() / self.labels.n_act
+    }
+
+    /// SHA-256 over widths, episode ends, frames and actions, as hexadecimal. Rewards do not count.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let widths = [self.size[0], self.size[1], self.labels.n_act, self.labels.ends.len()];
+        for n in widths.into_iter().chain(self.labels.ends.iter().copied()) {
+            hash.update((n as u64).to_le_bytes());
+        }
+        hash.update(&self.frames);
+        hash.update(self.labels.actions.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// Writes them as [`write_hdf5`](super::write_hdf5) writes states, with `observations` as D4RL's CARLA files have
+    /// frames: a row of height x width x 3 numbers a step. Here they are bytes.
+    ///
+    /// # Errors
+    /// As [`write_hdf5`](super::write_hdf5).
+    pub fn write_hdf5(&self, path: &Path, recording: &Recording) -> Result<()> {
+        let seen = Seen::Bytes(self.size[0] * self.size[1] * 3, &self.frames);
+        hdf5_write::write(path, seen, &self.labels, recording)
+    }
+
+    /// Writes them as an uncompressed `.npz`: `frames` (uint8, `[n_steps, height, width, 3]`), `actions` (float32),
+    /// `episode_ends` (int64), `rewards` (float32) where there are any. Equal footage gives equal bytes.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn write_npz(&self, path: &Path) -> Result<()> {
+        write::write_frames(path, &self.labels, self.size, &self.frames)
+    }
+}
