@@ -1,4 +1,4 @@
-//! Convolutions of batches of small images, in `f32`, on one thread.
+//! Convolutions of batches of small images, in `f32`, on one thread; and their gradients.
 //!
 //! A batch lies in memory as `[height, width, image, channel]`: all images' values of one pixel side by side. So what one
 //! pixel of the output takes from one pixel of the input is a product of two matrices that lie there already, `[image,
@@ -15,10 +15,12 @@
 //! assert_eq!((out[0], out[32]), (6.5, 0.0));
 //! ```
 
+mod back;
 mod level;
 pub mod oracle;
 mod tile;
 
+pub use back::{Back, Gradient};
 pub use level::Level;
 
 use tile::{Patch, Work};
@@ -50,6 +52,23 @@ impl Shape {
         };
         [along(0), along(1)]
     }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Tells each weight's two places: in panels `[to / WIDE, tap, from, WIDE]`, and in `[to, from, tap]`.
+    fn places(&self, mut each: impl FnMut(usize, usize)) {
+        let taps = self.taps();
+        for out in 0..self.to {
+            for c in 0..self.from {
+                for tap in 0..taps {
+                    let panel = (out / WIDE * taps + tap) * self.from + c;
+                    each(panel * WIDE + out % WIDE, (out * self.from + c) * taps + tap);
+                }
+            }
+        }
+    }
 }
 
 /// A convolution with its weights, laid out for the loops that use them.
@@ -73,14 +92,7 @@ impl Convolution {
         let taps = height * width;
         assert_eq!((weights.len(), bias.len()), (to * from * taps, to), "weights and bias of {shape:?}");
         let mut panels = vec![0.0; weights.len()];
-        for (out, of_out) in weights.chunks_exact(from * taps).enumerate() {
-            let panel = &mut panels[out / WIDE * taps * from * WIDE..];
-            for (c, of_channel) in of_out.chunks_exact(taps).enumerate() {
-                for (tap, &w) in of_channel.iter().enumerate() {
-                    panel[(tap * from + c) * WIDE + out % WIDE] = w;
-                }
-            }
-        }
+        shape.places(|panel, usual| panels[panel] = weights[usual]);
         Self { shape, panels, bias: bias.to_vec(), level: Level::best() }
     }
 
@@ -121,23 +133,42 @@ impl Convolution {
             let bias = &self.bias[channel..];
             for y in 0..height {
                 for x in 0..width {
-                    let patch = Patch::at(&self.shape, size, [y, x]);
-                    let first = (y * width + x) * n * self.shape.to + channel;
                     let work = Work {
-                        shape: &self.shape,
-                        patch,
-                        from,
-                        n,
-                        panels,
-                        panel_len,
+                        grid: Patch::at(&self.shape, size, [y, x]).grid(&self.shape, n),
+                        rows: n,
+                        deep: self.shape.from,
+                        left: from,
+                        left_row: self.shape.from,
+                        left_deep: 1,
+                        right: panels,
+                        right_deep: WIDE,
+                        second: (panels.len() > panel_len).then_some(panel_len),
                         bias,
                         add,
                         relu,
-                        first,
+                        first: (y * width + x) * n * self.shape.to + channel,
+                        out_row: self.shape.to,
                     };
                     self.level.run(&work, to);
                 }
             }
         }
+    }
+
+    /// The weights, `[to, from, kernel height, kernel width]`.
+    pub fn weights(&self) -> Vec<f32> {
+        let mut weights = vec![0.0; self.panels.len()];
+        self.shape.places(|panel, usual| weights[usual] = self.panels[panel]);
+        weights
+    }
+
+    /// The bias, `[to]`.
+    pub fn bias(&self) -> &[f32] {
+        &self.bias
+    }
+
+    /// The weights, in the order of [`Gradient::weights`], and the bias: to be changed.
+    pub fn numbers_mut(&mut self) -> [&mut [f32]; 2] {
+        [&mut self.panels, &mut self.bias]
     }
 }

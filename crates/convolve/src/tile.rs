@@ -1,4 +1,4 @@
-//! The loops: one output pixel of all images, a tile of some images by some channels at a time.
+//! The loops: products of matrices added up, a tile of some rows by some channels at a time.
 
 use crate::{Shape, WIDE};
 
@@ -23,40 +23,68 @@ impl Patch {
         let at = [0, 1].map(|i| (start(i) + first[i]).saturating_sub(shape.pad[i]));
         Self { first, count, pixel: at[0] * size[1] + at[1], row: size[1] }
     }
+
+    /// What is multiplied for a batch of `n`: each pixel under the kernel by the weights of its tap.
+    pub(crate) fn grid(&self, shape: &Shape, n: usize) -> Grid {
+        let [tap, pixel] = [shape.from * WIDE, n * shape.from];
+        Grid {
+            count: self.count,
+            left: self.pixel * pixel,
+            left_step: [self.row * pixel, pixel],
+            right: (self.first[0] * shape.kernel[1] + self.first[1]) * tap,
+            right_step: [shape.kernel[1] * tap, tap],
+            backwards: false,
+        }
+    }
 }
 
-/// One output pixel's work on one or two panels of output channels.
-pub(crate) struct Work<'a> {
-    pub shape: &'a Shape,
-    pub patch: Patch,
-    pub from: &'a [f32],
-    pub n: usize,
-    pub panels: &'a [f32], // [panels, kernel height, kernel width, from, WIDE]
-    pub panel_len: usize,
-    pub bias: &'a [f32], // from the first panel's first on
-    pub add: Option<&'a [f32]>,
-    pub relu: bool,
-    pub first: usize, // where the pixel's first image's first channel of the first panel lies in the output
+/// Pairs of a left and a right matrix, by where they begin: rows and columns of pairs at equal steps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grid {
+    pub count: [usize; 2],
+    pub left: usize,
+    pub left_step: [usize; 2],
+    pub right: usize,
+    pub right_step: [usize; 2],
+    /// Whether the left ones lie one before the other.
+    pub backwards: bool,
 }
 
-impl Work<'_> {
-    /// The runs of weights and inputs that are multiplied: for each pixel under the kernel, where the panel's weights
-    /// for it begin, and where its first image's channels lie.
+impl Grid {
     #[inline(always)]
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let (patch, from) = (self.patch, self.shape.from);
-        (0..patch.count[0]).flat_map(move |y| {
-            (0..patch.count[1]).map(move |x| {
-                let tap = (patch.first[0] + y) * self.shape.kernel[1] + patch.first[1] + x;
-                (tap * from * WIDE, (patch.pixel + y * patch.row + x) * self.n * from)
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (0..self.count[0]).flat_map(move |y| {
+            (0..self.count[1]).map(move |x| {
+                let along = y * self.left_step[0] + x * self.left_step[1];
+                let left = if self.backwards { self.left - along } else { self.left + along };
+                (left, self.right + y * self.right_step[0] + x * self.right_step[1])
             })
         })
     }
 }
 
-/// Defines how a level does a pixel's work: tiles of `$rows` images by [`WIDE`] channels in `$parts` parts of `$vectors`
-/// vectors. Sums stay in registers from the bias to the last product: a check of bounds in that loop would put them into memory,
-/// so there are pointers in it.
+/// The sum of a grid's products, `[rows, deep] x [deep, WIDE]` each, for one or two panels of [`WIDE`] channels. The numbers of
+/// a left matrix lie at `row * left_row + k * left_deep`, rows of a right one `right_deep` apart, those of the result `out_row`.
+pub(crate) struct Work<'a> {
+    pub grid: Grid,
+    pub rows: usize,
+    pub deep: usize, // 1 or more
+    pub left: &'a [f32],
+    pub left_row: usize,
+    pub left_deep: usize,
+    pub right: &'a [f32],
+    pub right_deep: usize,
+    /// The second panel, if there are two, lies so far behind the first.
+    pub second: Option<usize>,
+    pub bias: &'a [f32], // from the first panel's first on
+    pub add: Option<&'a [f32]>,
+    pub relu: bool,
+    pub first: usize, // where the first row of the first panel lies in the output
+    pub out_row: usize,
+}
+
+/// Defines how a level does it: tiles of `$rows` rows by [`WIDE`] channels in parts of `$vectors` vectors. Sums stay in registers
+/// from the bias to the last product: a check of bounds in that loop would put them into memory, so there are pointers in it.
 macro_rules! pixel {
     ($(#[$attribute:meta])* $name:ident, $lanes:literal, $vectors:literal, [$($rows:literal),+],
      $splat:expr, $load:expr, $read:expr, $fma:expr, $add:expr, $relu:expr, $store:expr) => {
@@ -68,32 +96,35 @@ macro_rules! pixel {
             #[inline]
             fn tile<const R: usize, const P: usize>(
                 work: &$crate::tile::Work,
-                image: usize,
+                row: usize,
                 part: usize,
                 to: &mut [f32],
             ) {
-                let from = work.shape.from;
+                let (deep, left_row, left_deep, right_deep) =
+                    (work.deep, work.left_row, work.left_deep, work.right_deep);
                 let at = |p: usize, v: usize| p * $crate::WIDE + part + v * $lanes; // in channels
                 let bias: [[_; $vectors]; P] =
                     std::array::from_fn(|p| std::array::from_fn(|v| $load(&work.bias[at(p, v)..])));
                 let mut sums = [bias; R];
-                for (weights, inputs) in work.runs() {
-                    let weights: [&[f32]; P] =
-                        std::array::from_fn(|p| &work.panels[p * work.panel_len + weights..][..from * $crate::WIDE]);
-                    let rows = &work.from[inputs + image * from..][..R * from];
-                    for k in 0..from {
-                        let weights: [[_; $vectors]; P] = std::array::from_fn(|p| {
-                            // SAFETY: `k` is below `from`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
+                for (left, right) in work.grid.pairs() {
+                    let right: [&[f32]; P] = std::array::from_fn(|p| {
+                        let panel = p * work.second.unwrap_or(0);
+                        &work.right[panel + right..][..(deep - 1) * right_deep + $crate::WIDE]
+                    });
+                    let left = &work.left[left + row * left_row..][..(R - 1) * left_row + (deep - 1) * left_deep + 1];
+                    for k in 0..deep {
+                        let right: [[_; $vectors]; P] = std::array::from_fn(|p| {
+                            // SAFETY: `k` is below `deep`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
                             std::array::from_fn(|v| unsafe {
-                                $read(weights[p].as_ptr().add(k * $crate::WIDE + part + v * $lanes))
+                                $read(right[p].as_ptr().add(k * right_deep + part + v * $lanes))
                             })
                         });
                         for r in 0..R {
-                            // SAFETY: `r` is below `R` and `k` below `from`: the slice has as many rows of as many numbers.
-                            let x = $splat(unsafe { *rows.as_ptr().add(r * from + k) });
+                            // SAFETY: `r` is below `R` and `k` below `deep`: the slice ends after the last of these numbers.
+                            let x = $splat(unsafe { *left.as_ptr().add(r * left_row + k * left_deep) });
                             for p in 0..P {
                                 for v in 0..$vectors {
-                                    sums[r][p][v] = $fma(x, weights[p][v], sums[r][p][v]);
+                                    sums[r][p][v] = $fma(x, right[p][v], sums[r][p][v]);
                                 }
                             }
                         }
@@ -102,7 +133,7 @@ macro_rules! pixel {
                 for (r, sums) in sums.iter().enumerate() {
                     for (p, sums) in sums.iter().enumerate() {
                         for (v, &sum) in sums.iter().enumerate() {
-                            let at = work.first + (image + r) * work.shape.to + at(p, v);
+                            let at = work.first + (row + r) * work.out_row + at(p, v);
                             let sum = match work.add {
                                 Some(add) => $add(sum, $load(&add[at..])),
                                 None => sum,
@@ -113,21 +144,21 @@ macro_rules! pixel {
                 }
             }
 
-            let mut image = 0;
-            if work.panels.len() > work.panel_len {
-                while image < work.n {
+            let mut row = 0;
+            if work.second.is_some() {
+                while row < work.rows {
                     for part in (0..$crate::WIDE).step_by(PART) {
-                        tile::<1, 2>(work, image, part, to);
+                        tile::<1, 2>(work, row, part, to);
                     }
-                    image += 1;
+                    row += 1;
                 }
             }
             $(
-                while work.n - image >= $rows {
+                while work.rows - row >= $rows {
                     for part in (0..$crate::WIDE).step_by(PART) {
-                        tile::<$rows, 1>(work, image, part, to);
+                        tile::<$rows, 1>(work, row, part, to);
                     }
-                    image += $rows;
+                    row += $rows;
                 }
             )+
         }

@@ -1,6 +1,9 @@
 //! The convolution against its oracle, on every level of the processor.
 
-use convolve::{Convolution, Level, Shape, WIDE, oracle::convolve};
+use convolve::{
+    Back, Convolution, Gradient, Level, Shape, WIDE,
+    oracle::{back, convolve},
+};
 
 /// Numbers that look random, between -1 and 1.
 fn numbers(n: usize, seed: u32) -> Vec<f32> {
@@ -10,6 +13,62 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
         (state >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
     (0..n).map(|_| next()).collect()
+}
+
+/// Fails where a number is farther from its oracle's than sums of `terms` products should be.
+fn near(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::fmt::Debug) {
+    assert_eq!(found.len(), expected.len(), "{what:?}");
+    for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(found) - expected).abs();
+        assert!(error <= 2e-6 * (terms as f64).sqrt(), "{what:?} at {i}: {found} is not {expected}");
+    }
+}
+
+/// The gradients of a convolution whose input has `WIDE` channels, or another number: then not that of the input.
+fn check_back(shape: Shape, size: [usize; 2], n: usize) {
+    let Shape { from, to, kernel, .. } = shape;
+    let [height, width] = shape.output(size);
+    let weights = numbers(to * from * kernel[0] * kernel[1], 1);
+    let (input, of) = (numbers(size[0] * size[1] * n * from, 3), numbers(height * width * n * to, 5));
+    let [to_weights, to_bias, to_input] = back(shape, &weights, &input, size, n, &of);
+    for level in Level::available() {
+        let what = (shape, size, n, level);
+        // Made of other weights, which it then follows.
+        let mut convolution = Convolution::new(shape, &numbers(weights.len(), 9), &vec![0.0; to]).on(level);
+        let way = from.is_multiple_of(WIDE).then(|| Back::new(&convolution));
+        convolution = Convolution::new(shape, &weights, &vec![0.0; to]).on(level);
+        assert_eq!(convolution.weights(), weights);
+        let mut gradient = Gradient::zeros(&shape);
+        gradient.weights.fill(f32::NAN);
+        convolution.gradient(&input, size, n, &of, &mut gradient);
+        // A convolution with these numbers shows them in the usual order.
+        convolution.numbers_mut()[0].copy_from_slice(&gradient.weights);
+        near(&convolution.weights(), &to_weights, height * width * n, &what);
+        near(&gradient.bias, &to_bias, height * width * n, &what);
+        if let Some(mut way) = way {
+            way.follow(&Convolution::new(shape, &weights, &vec![0.0; to]));
+            let mut found = vec![f32::NAN; input.len()];
+            way.run(&of, size, n, &mut found);
+            near(&found, &to_input, to * kernel[0] * kernel[1], &what);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_every_kind_of_layer() {
+    for (kernel, stride, pad) in [(1, 1, 0), (1, 2, 0), (2, 1, 0), (3, 1, 1), (3, 2, 1), (3, 3, 0), (5, 2, 2)] {
+        let shape = Shape { from: WIDE, to: WIDE, kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2] };
+        for size in [[1, 1], [2, 2], [3, 5], [6, 7]] {
+            check_back(shape, size, 3);
+        }
+    }
+    let shape = Shape { from: 2 * WIDE, to: 2 * WIDE, kernel: [3, 1], stride: [2, 1], pad: [1, 0] };
+    check_back(shape, [5, 4], 2);
+    check_back(Shape { from: 27, kernel: [1, 1], stride: [1, 1], pad: [0, 0], ..shape }, [3, 2], 16);
+    check_back(shape, [4, 4], 0);
+    for n in 1..=26 {
+        check_back(Shape { from: WIDE, to: WIDE, ..shape }, [2, 3], n);
+    }
 }
 
 fn check(shape: Shape, size: [usize; 2], n: usize) {
@@ -22,21 +81,11 @@ fn check(shape: Shape, size: [usize; 2], n: usize) {
         let convolution = Convolution::new(shape, &weights, &bias).on(level);
         let mut out = vec![f32::NAN; expected.len()];
         convolution.run(&input, size, n, None, false, &mut out);
-        let scale = ((from * kernel[0] * kernel[1]) as f64).sqrt();
-        for (i, (&found, &expected)) in out.iter().zip(&expected).enumerate() {
-            assert!(
-                (f64::from(found) - expected).abs() < 2e-6 * scale,
-                "{shape:?} {size:?} {n} {level:?} at {i}"
-            );
-        }
+        let (terms, what) = (from * kernel[0] * kernel[1], (shape, size, n, level));
+        near(&out, &expected, terms, &what);
         convolution.run(&input, size, n, Some(&add), true, &mut out);
-        for (i, (&found, &expected)) in out.iter().zip(&expected).enumerate() {
-            let expected = (expected + f64::from(add[i])).max(0.0);
-            assert!(
-                (f64::from(found) - expected).abs() < 2e-6 * scale,
-                "{shape:?} {size:?} {n} {level:?} at {i}"
-            );
-        }
+        let added = expected.iter().zip(&add).map(|(e, &a)| (e + f64::from(a)).max(0.0));
+        near(&out, &added.collect::<Vec<_>>(), terms, &what);
     }
 }
 
