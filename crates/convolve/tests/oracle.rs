@@ -56,7 +56,8 @@ fn check_back(shape: Shape, size: [usize; 2], n: usize) {
 
 #[test]
 fn gradients_of_every_kind_of_layer() {
-    for (kernel, stride, pad) in [(1, 1, 0), (1, 2, 0), (2, 1, 0), (3, 1, 1), (3, 2, 1), (3, 3, 0), (5, 2, 2)] {
+    for (kernel, stride, pad) in [(1, 1, 0), (1, 2, 0), (2, 1, 0), (3, 1, 1), (3, 2, 1), (3, 3, 0), (5, 2, 2)]
+    {
         let shape = Shape { from: WIDE, to: WIDE, kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2] };
         for size in [[1, 1], [2, 2], [3, 5], [6, 7]] {
             check_back(shape, size, 3);

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Verb::Inspect(args) => commands::inspect::run(&args),
         Verb::Make(args) => commands::make::run(&args),
         Verb::Embed(args) => commands::embed::run(&args),
+        Verb::Encoder(args) => commands::encoder::run(&args),
         Verb::Learn(args) => commands::learn::run(&args),
         Verb::Train(args) => commands::train::run(&args),
         Verb::Collect(args) => commands::collect::run(&args),

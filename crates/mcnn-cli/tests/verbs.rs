@@ -208,6 +208,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "inspect drive.npz",
         "make drive --episodes 2 -o made.npz",
         "embed frames.npz --weights random:0 --network resnet18 -o e.npz",
+        "encoder frames.npz --preset raw:8x8 --steps 2 -o encoder.safetensors",
         "learn drive.npz --count 9 -o n.safetensors",
         "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
         "eval p.safetensors --task drive --episodes 2",

@@ -3,18 +3,18 @@
 
 use std::time::Instant;
 
-use mcnn::vision::{ResNet, Weights, load};
+use mcnn::vision::{Weights, load};
 
 fn main() -> mcnn::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |k: usize| args[k].parse::<usize>().expect("a whole number");
     let weights: Weights = args[0].parse().expect("weights");
-    let (network, _) = load(&weights, ResNet::ResNet34, &mut |_, _| ())?;
+    let (network, _) = load(&weights, None, &mut |_, _| ())?;
     let bytes = std::fs::read(&args[1]).expect("the frames");
     let frames: Vec<f32> = bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
     let (n, size) = (number(2), [number(3), number(4)]);
     rayon::ThreadPoolBuilder::new().num_threads(number(5)).build_global().expect("threads");
-    let mut out = vec![0.0; n * network.resnet().width()];
+    let mut out = vec![0.0; n * network.width()];
     network.embed(&frames, size, &mut out); // makes the buffers
     let (start, mut best) = (Instant::now(), f64::INFINITY);
     while start.elapsed().as_secs_f64() < 2.0 {

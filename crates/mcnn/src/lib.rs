@@ -7,6 +7,7 @@ pub mod atomic;
 pub mod backbone;
 pub mod certify;
 pub mod data;
+pub mod encoder;
 pub mod envelope;
 pub mod error;
 pub mod eval;

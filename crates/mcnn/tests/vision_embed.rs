@@ -123,9 +123,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (network, found) = load(&Weights::Random(1), ResNet::ResNet18, &mut |_, _| ()).unwrap();
+        let (network, found) =
+            load(&Weights::Random(1), Some(ResNet::ResNet18.into()), &mut |_, _| ()).unwrap();
         let encoding =
-            Encoding { network: ResNet::ResNet18, weights: found.weights, preset: "raw".parse().unwrap() };
+            Encoding { network: network.design(), weights: found.weights, preset: "raw".parse().unwrap() };
         Self { network, encoding, folder: tempfile::tempdir().unwrap() }
     }
 

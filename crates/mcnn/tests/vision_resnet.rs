@@ -58,7 +58,7 @@ fn tensor(name: &str, shape: &[usize]) -> Vec<f32> {
 }
 
 fn network(resnet: ResNet) -> Network {
-    Network::new(resnet, |name, shape| Ok(tensor(name, shape))).unwrap()
+    Network::new(resnet.into(), |name, shape| Ok(tensor(name, shape))).unwrap()
 }
 
 #[test]

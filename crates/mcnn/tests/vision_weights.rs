@@ -16,13 +16,13 @@ fn folder() -> PathBuf {
 }
 
 fn embedding(network: &Network) -> Vec<f32> {
-    let mut out = vec![0.0; network.resnet().width()];
+    let mut out = vec![0.0; network.width()];
     network.embed(&[0.5; 8 * 8 * 3], [8, 8], &mut out);
     out
 }
 
 fn of(path: PathBuf, resnet: ResNet) -> mcnn::Result<(Network, mcnn::vision::Found)> {
-    load(&Weights::File(path), resnet, &mut |_, _| ())
+    load(&Weights::File(path), Some(resnet.into()), &mut |_, _| ())
 }
 
 /// Fails, and says all of this.
@@ -295,7 +295,8 @@ fn safetensors_give_the_same_network_as_pth() {
 
 #[test]
 fn random_weights_are_asked_for_by_name_and_follow_from_their_seed() {
-    let random = |text: &str| load(&text.parse().unwrap(), ResNet::ResNet18, &mut |_, _| ()).unwrap();
+    let random =
+        |text: &str| load(&text.parse().unwrap(), Some(ResNet::ResNet18.into()), &mut |_, _| ()).unwrap();
     let ((a, found), (b, _), (c, _)) = (random("random:7"), random("random:7"), random("random:8"));
     assert_eq!(embedding(&a), embedding(&b));
     assert_ne!(embedding(&a), embedding(&c));

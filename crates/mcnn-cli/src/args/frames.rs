@@ -3,27 +3,75 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcnn::vision::{self, Layout, Preset, Range, ResNet, SourceOptions, Weights};
+use mcnn::vision::{self, By, Design, Layout, Preset, Range, SourceOptions, Weights};
 
 use super::{Output, word};
 
 #[derive(Args, Debug)]
 pub struct EmbedArgs {
+    #[command(flatten)]
+    pub film: FilmArgs,
+    /// The network's weights: an encoder's file; a .pth of PyTorch or a .safetensors; imagenet (torchvision's, fetched once);
+    /// or random:SEED, an untrained network.
+    #[arg(long, value_name = "FILE|imagenet|random:SEED")]
+    pub weights: Weights,
+    /// The network: resnet18, resnet34, resnet50, or conv:HEIGHTxWIDTH:NUMBERS, the encoder's [default: what an encoder's
+    /// file says; else resnet34].
+    #[arg(long, value_parser = network)]
+    pub network: Option<Design>,
+    /// How frames are prepared: normalised (as ImageNet's networks are trained), raw (0 to 1, as the paper's authors did),
+    /// either with :HEIGHTxWIDTH to resize; or torchvision (to 256, the middle 224 x 224, normalised) [default: what an
+    /// encoder's file says; else normalised].
+    #[arg(long, value_parser = preset)]
+    pub preset: Option<Preset>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Args, Debug)]
+pub struct EncoderArgs {
+    #[command(flatten)]
+    pub film: FilmArgs,
+    /// What it learns from: action (the embedding of a frame foretells what was done) or reconstruction (it foretells the
+    /// frame at a quarter of its sides).
+    #[arg(long, default_value = "action", value_parser = by)]
+    pub by: By,
+    /// Gradient steps.
+    #[arg(long, default_value_t = 2000)]
+    pub steps: u64,
+    /// Frames of a step.
+    #[arg(long, default_value_t = 128)]
+    pub batch: usize,
+    /// Learning rate of the first step; it falls to 0 along a half cosine.
+    #[arg(long, default_value_t = 1e-3)]
+    pub lr: f64,
+    /// Numbers of an embedding.
+    #[arg(long, default_value_t = 64)]
+    pub width: usize,
+    /// Shift every frame at random by up to so many pixels, its edges repeated.
+    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
+    pub augment: usize,
+    /// Share of whole episodes held out, and measured on.
+    #[arg(long, default_value_t = 0.1)]
+    pub check_on: f64,
+    /// How frames are prepared: normalised, raw (0 to 1), either with :HEIGHTxWIDTH to resize, or torchvision. embed then
+    /// does the same.
+    #[arg(long, default_value = "normalised", value_parser = preset)]
+    pub preset: Preset,
+    /// Decides whatever is random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A recording of frames to be read.
+#[derive(Args, Debug)]
+pub struct FilmArgs {
     /// Frames with actions: D4RL's CARLA HDF5, an .npz with frames, a donkeycar tub, a log of Udacity's simulator, or a
     /// folder of pictures with a CSV.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
-    /// The network's weights: a .pth of PyTorch or a .safetensors; imagenet (torchvision's, fetched once); or random:SEED,
-    /// an untrained network.
-    #[arg(long, value_name = "FILE|imagenet|random:SEED")]
-    pub weights: Weights,
-    /// The network: resnet18, resnet34 or resnet50.
-    #[arg(long, default_value = "resnet34", value_parser = network)]
-    pub network: ResNet,
-    /// How frames are prepared: normalised (as ImageNet's networks are trained), raw (0 to 1, as the paper's authors did),
-    /// either with :HEIGHTxWIDTH to resize; or torchvision (to 256, the middle 224 x 224, normalised).
-    #[arg(long, default_value = "normalised", value_parser = preset)]
-    pub preset: Preset,
     /// Height and width of frames that lie flat in a row [default: they are square].
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size)]
     pub frame_size: Option<Size>,
@@ -42,15 +90,13 @@ pub struct EmbedArgs {
     /// Threads [default: as many as there are cores]. Results do not depend on it.
     #[arg(long)]
     pub threads: Option<usize>,
-    #[command(flatten)]
-    pub output: Output,
 }
 
 /// A height and a width.
 #[derive(Debug, Clone, Copy)]
 pub struct Size(pub [usize; 2]);
 
-impl EmbedArgs {
+impl FilmArgs {
     /// What the readers are told.
     pub fn source(&self) -> SourceOptions {
         SourceOptions {
@@ -62,8 +108,12 @@ impl EmbedArgs {
     }
 }
 
-fn network(text: &str) -> Result<ResNet, String> {
-    word(text, "resnet18, resnet34 or resnet50")
+fn network(text: &str) -> Result<Design, String> {
+    text.parse().map_err(|e: mcnn::Error| e.to_string())
+}
+
+fn by(text: &str) -> Result<By, String> {
+    word(text, "action or reconstruction")
 }
 
 fn preset(text: &str) -> Result<Preset, String> {

@@ -9,7 +9,7 @@ mod running;
 mod trust;
 mod unet;
 
-pub use frames::EmbedArgs;
+pub use frames::{EmbedArgs, EncoderArgs};
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
 pub use report::ReportArgs;
@@ -45,6 +45,8 @@ pub enum Verb {
     Make(MakeArgs),
     /// Turn recorded frames into demonstrations of embeddings.
     Embed(EmbedArgs),
+    /// Train a small network of recorded frames, for embed.
+    Encoder(EncoderArgs),
     /// Choose memories from demonstrations.
     Learn(LearnArgs),
     /// Train a policy that its memories hold.

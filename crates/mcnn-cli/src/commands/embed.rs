@@ -6,7 +6,7 @@ use mcnn::{
     Error, Result,
     data::{ActionRange, ReadOptions},
     error::Kind,
-    vision::{Encoding, Source, embed, load, part_of},
+    vision::{Encoding, Found, Preset, Source, embed, load, part_of},
 };
 use serde::Serialize;
 
@@ -50,17 +50,18 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
-    threads(args.threads)?;
-    let mut source = Source::open(&args.data, &args.source())?;
+    threads(args.film.threads)?;
+    let mut source = Source::open(&args.film.data, &args.film.source())?;
     let mut fetching = None;
     let (network, found) = load(&args.weights, args.network, &mut |done, total| {
         fetching.get_or_insert_with(|| Progress::new("fetching weights", 0, total)).at(done, "bytes");
     })?;
     drop(fetching);
-    let encoding = Encoding { network: args.network, weights: found.weights.clone(), preset: args.preset };
+    let encoding =
+        Encoding { network: network.design(), weights: found.weights.clone(), preset: preset(args, &found)? };
     let flag = interrupted()?;
     let (start, mut progress) = (Instant::now(), None);
-    let range = if args.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let range = if args.film.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     let total = source.n as u64;
     let mut reached = 0;
     let embedded = embed(&mut source, &network, &encoding, range, &args.output.path, &mut |done| {
@@ -69,7 +70,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         progress.at(done as u64, "frames");
         !flag.load(Ordering::Relaxed)
     })
-    .map_err(|e| e.within(args.data.display()))?;
+    .map_err(|e| e.within(args.film.data.display()))?;
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
     let interrupted = embedded.is_none();
@@ -84,7 +85,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         file: file.display().to_string(),
         frames: reached,
         episodes: source.labels.ends.len(),
-        n_obs: args.network.width(),
+        n_obs: network.width(),
         source: source.notes.clone(),
         encoding,
         weights_file: found.file.map(|file| file.display().to_string()),
@@ -103,8 +104,23 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::embedded(&report)) })
 }
 
+/// The preset: that of the encoder, or what was asked for.
+fn preset(args: &EmbedArgs, found: &Found) -> Result<Preset> {
+    let Some(encoder) = &found.encoder else { return Ok(args.preset.unwrap_or_default()) };
+    match args.preset {
+        Some(preset) if preset != encoder.preset => {
+            Err(Error::new(Kind::Mismatch, "another preset than the encoder was trained with")
+                .at("--preset")
+                .expected(encoder.preset.to_string())
+                .found(preset.to_string())
+                .next("leave --preset out: the encoder's file says which it is"))
+        }
+        _ => Ok(encoder.preset),
+    }
+}
+
 /// Gives rayon this many threads, where a number was asked for.
-fn threads(count: Option<usize>) -> Result<()> {
+pub fn threads(count: Option<usize>) -> Result<()> {
     let Some(count) = count else { return Ok(()) };
     let refused = |found: String| {
         Error::new(Kind::Settings, "threads out of range").at("--threads").expected("1 to 1024").found(found)

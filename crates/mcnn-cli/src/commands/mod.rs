@@ -5,6 +5,7 @@ pub mod collect;
 pub mod compare;
 pub mod demo;
 pub mod embed;
+pub mod encoder;
 pub mod eval;
 pub mod explain;
 pub mod inspect;

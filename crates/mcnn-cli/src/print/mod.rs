@@ -9,6 +9,7 @@ macro_rules! line {
 
 mod certify;
 mod data;
+mod encoder;
 mod memory;
 mod policy;
 mod report;
@@ -17,6 +18,7 @@ mod sweep;
 
 pub use certify::certified;
 pub use data::{embedded, inspection, learnt, made, recorded, replayed};
+pub use encoder::encoded;
 pub use memory::{edited, listed};
 pub use policy::{explained, trained};
 pub use report::reported;
@@ -34,6 +36,7 @@ pub fn tour() -> String {
   mcnn make drive --episodes 5 -o drive.npz             demonstrations of the built-in task
   mcnn inspect drive.npz                                what a file of demonstrations holds
   mcnn embed FRAMES --weights imagenet -o embedded.npz  demonstrations of embeddings, from recorded frames
+  mcnn encoder FRAMES -o encoder.safetensors            a small network for that, trained on the frames themselves
   mcnn learn drive.npz --fraction 0.1 -o m.safetensors  choose the memories
   mcnn train drive.npz m.safetensors -o p.safetensors   train a policy that they hold
   mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)

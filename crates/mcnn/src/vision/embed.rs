@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     frames::{Frames, Preset},
-    network::Network,
-    resnet::ResNet,
+    network::{Design, Network},
     source::Source,
 };
 use crate::{
@@ -30,7 +29,7 @@ const ROOM: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoding {
     /// The network.
-    pub network: ResNet,
+    pub network: Design,
     /// The SHA-256 of the file of weights, or `random:SEED`.
     pub weights: String,
     /// How frames were prepared.
@@ -76,7 +75,7 @@ pub fn embed(
 ) -> Result<Option<Embedded>> {
     let labels = Film::check(&source.labels, range)?;
     let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
-    let width = network.resnet().width();
+    let width = network.width();
     let part = Part::open(&part_of(output), &identity.to_string(), width)?;
     let resumed_from = part.done;
     let at = Cell::new(resumed_from); // the frame that is looked at
@@ -133,6 +132,14 @@ struct Work<'a> {
 impl Work<'_> {
     fn take(&mut self, frames: &Frames, which: std::ops::Range<usize>) -> Result<()> {
         let size = self.preset.output(frames.size);
+        if let Some(frame) = self.network.design().frame()
+            && size != frame
+        {
+            return Err(Error::new(Kind::Mismatch, "frames of another size than the encoder was trained on")
+                .expected(format!("{} x {} pixels", frame[0], frame[1]))
+                .found(format!("{} x {}", size[0], size[1]))
+                .next(format!("train one with --preset {}:{}x{}", self.preset, frame[0], frame[1])));
+        }
         let expected = *self.size.get_or_insert(size);
         if size != expected {
             return Err(Error::new(Kind::Mismatch, "frames of different sizes")
@@ -154,7 +161,7 @@ impl Work<'_> {
 
     fn flush(&mut self) -> Result<()> {
         let Some(size) = self.size else { return Ok(()) };
-        let width = self.network.resnet().width();
+        let width = self.network.width();
         self.out.resize(self.waiting.len() / self.numbers() * width, 0.0);
         self.network.embed(&self.waiting, size, &mut self.out);
         self.waiting.clear();

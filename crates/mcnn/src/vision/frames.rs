@@ -59,6 +59,13 @@ const MIDDLE: usize = 224;
 /// The most pixels of a side.
 const LARGEST: usize = 4096;
 
+impl Default for Preset {
+    /// `normalised`: what ImageNet's networks are trained with.
+    fn default() -> Self {
+        Self { size: Size::Own, normalise: true }
+    }
+}
+
 impl Preset {
     /// The size that frames of `size` come to.
     pub fn output(&self, size: [usize; 2]) -> [usize; 2] {

@@ -1,81 +1,137 @@
-//! A residual network as it runs: normalisation folded into the convolutions, frames through them in small groups.
+//! A network as it runs, whichever it is: frames through it in small groups, side by side.
 
-use std::sync::Mutex;
+use std::{fmt, str::FromStr, sync::Mutex};
 
-use convolve::{Convolution, Shape};
-
-use super::resnet::{Layer, ResNet};
+use super::{
+    conv::Conv,
+    encoder,
+    residual::{self, Residual, Seen},
+    resnet::ResNet,
+};
 use crate::error::Result;
 
-/// The constant that PyTorch's batch normalisation adds to a variance.
-const EPSILON: f64 = 1e-5;
 /// Images that go through the network together, at most: enough that weights are read seldom.
 const GROUP: usize = 32;
 /// Bytes that a thread's activations may take. Large frames go in smaller groups.
 const ROOM: usize = 64 << 20;
 
+/// Which network: what its weights are looked up by. As text, the name of a [`ResNet`] or that of a [`Conv`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Design {
+    /// One of the residual networks.
+    ResNet(ResNet),
+    /// A small network of one's own.
+    Conv(Conv),
+}
+
+impl Design {
+    /// Numbers of an embedding.
+    pub fn width(self) -> usize {
+        match self {
+            Self::ResNet(resnet) => resnet.width(),
+            Self::Conv(conv) => conv.width(),
+        }
+    }
+
+    /// Every tensor of the network that an embedding takes, with its shape.
+    pub fn tensors(self) -> Vec<(String, Vec<usize>)> {
+        match self {
+            Self::ResNet(resnet) => resnet.tensors(),
+            Self::Conv(conv) => conv.tensors(),
+        }
+    }
+
+    /// Height and width of the frames it takes, where it takes no others.
+    pub fn frame(self) -> Option<[usize; 2]> {
+        match self {
+            Self::ResNet(_) => None,
+            Self::Conv(conv) => Some(conv.frame()),
+        }
+    }
+}
+
+impl From<ResNet> for Design {
+    fn from(resnet: ResNet) -> Self {
+        Self::ResNet(resnet)
+    }
+}
+
+impl fmt::Display for Design {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ResNet(resnet) => resnet.fmt(f),
+            Self::Conv(conv) => conv.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Design {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match ResNet::ALL.into_iter().find(|resnet| resnet.name() == text) {
+            Some(resnet) => Ok(Self::ResNet(resnet)),
+            None => text.parse().map(Self::Conv),
+        }
+    }
+}
+
+impl serde::Serialize for Design {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Design {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(|e: crate::Error| serde::de::Error::custom(e.what()))
+    }
+}
+
 /// A network with its weights.
 #[derive(Debug)]
 pub struct Network {
-    resnet: ResNet,
-    stem: Convolution,
-    blocks: Vec<Convolved>,
+    layers: Layers,
     desks: Mutex<Vec<Desk>>,
 }
 
 #[derive(Debug)]
-struct Convolved {
-    name: String,
-    layers: Vec<Convolution>,
-    shortcut: Option<Convolution>,
+enum Layers {
+    Residual(Residual),
+    Encoder(encoder::Encoder),
 }
 
 /// A thread's activations, kept from one group to the next.
 #[derive(Debug, Default)]
 struct Desk {
-    rows: Vec<f32>,
-    strips: Vec<f32>,
-    here: Vec<f32>,
-    next: Vec<f32>,
-    other: Vec<f32>,
-    side: Vec<f32>,
+    residual: residual::Desk,
+    encoder: encoder::Desk,
 }
-
-/// What a layer gave, for tests: its name, height and width, images, and `[height, width, image, channel]`.
-pub type Seen<'a> = dyn FnMut(&str, [usize; 2], usize, &[f32]) + 'a;
 
 impl Network {
     /// The network of weights that `read` gives, by name and shape.
     ///
     /// # Errors
     /// Those of `read`.
-    pub fn new(resnet: ResNet, mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<Self> {
-        let (weights, bias) = folded(&resnet.stem(), &mut read)?;
-        let mut blocks = Vec::new();
-        for block in resnet.blocks() {
-            let mut build = |layer: &Layer| {
-                let (weights, bias) = folded(layer, &mut read)?;
-                let pad = [layer.kernel / 2; 2];
-                let (kernel, stride) = ([layer.kernel; 2], [layer.stride; 2]);
-                Ok(Convolution::new(
-                    Shape { from: layer.from, to: layer.to, kernel, stride, pad },
-                    &weights,
-                    &bias,
-                ))
-            };
-            blocks.push(Convolved {
-                layers: block.layers.iter().map(&mut build).collect::<Result<_>>()?,
-                shortcut: block.shortcut.as_ref().map(&mut build).transpose()?,
-                name: block.name,
-            });
-        }
-        let stem = strip_convolution(&resnet.stem(), &weights, &bias);
-        Ok(Self { resnet, stem, blocks, desks: Mutex::default() })
+    pub fn new(design: Design, read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<Self> {
+        let layers = match design {
+            Design::ResNet(resnet) => Layers::Residual(Residual::new(resnet, read)?),
+            Design::Conv(conv) => Layers::Encoder(encoder::Encoder::new(conv, read)?),
+        };
+        Ok(Self { layers, desks: Mutex::default() })
     }
 
     /// Which network it is.
-    pub fn resnet(&self) -> ResNet {
-        self.resnet
+    pub fn design(&self) -> Design {
+        match &self.layers {
+            Layers::Residual(net) => Design::ResNet(net.resnet()),
+            Layers::Encoder(net) => Design::Conv(net.conv()),
+        }
+    }
+
+    /// Numbers of an embedding.
+    pub fn width(&self) -> usize {
+        self.design().width()
     }
 
     /// Embeds frames of `size` (height, width): `frames` is `[n, height, width, 3]`, `to` is `[n, width of the network]`.
@@ -83,172 +139,33 @@ impl Network {
     /// the first call, calls with frames of the same size allocate nothing of the size of frames.
     ///
     /// # Panics
-    /// Where a slice has another length than that.
+    /// Where a slice has another length than that, or the network takes frames of another size.
     pub fn embed(&self, frames: &[f32], size: [usize; 2], to: &mut [f32]) {
         use rayon::prelude::*;
-        let (frame, width) = (size[0] * size[1] * 3, self.resnet.width());
+        let (frame, width) = (size[0] * size[1] * 3, self.width());
         let n = to.len() / width;
         assert_eq!((frames.len(), to.len()), (n * frame, n * width), "{n} frames of {size:?}");
-        let group = group(size).min(n.div_ceil(rayon::current_num_threads())).max(1);
+        let bytes = match &self.layers {
+            Layers::Residual(_) => Residual::bytes(size),
+            Layers::Encoder(net) => net.bytes(),
+        };
+        let group =
+            (ROOM / bytes.max(1)).clamp(1, GROUP).min(n.div_ceil(rayon::current_num_threads())).max(1);
         frames.par_chunks(group * frame).zip(to.par_chunks_mut(group * width)).for_each(|(frames, to)| {
             self.embed_watched(frames, size, to, &mut |_, _, _, _| ());
         });
     }
 
-    /// The same for one group on this thread, every block's output shown to `seen`.
+    /// The same for one group on this thread, what every block (of a residual network) or layer gave shown to `seen`.
+    ///
+    /// # Panics
+    /// As [`embed`](Self::embed).
     pub fn embed_watched(&self, frames: &[f32], size: [usize; 2], to: &mut [f32], seen: &mut Seen) {
         let mut desk = self.desks.lock().expect("no thread panics here").pop().unwrap_or_default();
-        desk.pass(self, frames, size, to, seen);
+        match &self.layers {
+            Layers::Residual(net) => desk.residual.pass(net, frames, size, to, seen),
+            Layers::Encoder(net) => desk.encoder.pass(net, frames, size, to, seen),
+        }
         self.desks.lock().expect("no thread panics here").push(desk);
     }
-}
-
-/// Frames in a group.
-fn group(size: [usize; 2]) -> usize {
-    // The strips, and the largest activation four times at worst.
-    let bytes = 4 * size[0] * size[1] * (21 / 2 + 3 * 64 / 4);
-    (ROOM / bytes.max(1)).clamp(1, GROUP)
-}
-
-/// A layer's weights and bias, with what its normalisation does to them: `w gamma / sqrt(var + eps)` and
-/// `beta - mean gamma / sqrt(var + eps)`.
-fn folded(
-    layer: &Layer,
-    read: &mut impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
-) -> Result<(Vec<f32>, Vec<f32>)> {
-    let [mut weights, gamma, beta, mean, variance] = {
-        let mut arrays = Vec::with_capacity(5);
-        for (name, shape) in layer.tensors() {
-            arrays.push(read(&name, &shape)?);
-        }
-        <[Vec<f32>; 5]>::try_from(arrays).expect("five tensors a layer")
-    };
-    let mut bias = Vec::with_capacity(layer.to);
-    for (i, weights) in weights.chunks_exact_mut(layer.from * layer.kernel * layer.kernel).enumerate() {
-        let scale = f64::from(gamma[i]) / (f64::from(variance[i]) + EPSILON).sqrt();
-        weights.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
-        bias.push((f64::from(beta[i]) - f64::from(mean[i]) * scale) as f32);
-    }
-    Ok((weights, bias))
-}
-
-/// What lies under a row of the first layer's kernel: seven columns of three channels.
-const STRIP: usize = 7 * 3;
-
-/// The first layer over strips, each of which is one pixel. A convolution of three channels would have nothing long to
-/// multiply.
-fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolution {
-    let (k, from) = (layer.kernel, layer.from);
-    let shape =
-        Shape { from: k * from, to: layer.to, kernel: [k, 1], stride: [layer.stride, 1], pad: [k / 2, 0] };
-    let mut turned = Vec::with_capacity(weights.len()); // [to, column, channel, row] of [to, channel, row, column]
-    for weights in weights.chunks_exact(from * k * k) {
-        for column in 0..k {
-            for channel in 0..from {
-                turned.extend((0..k).map(|row| weights[(channel * k + row) * k + column]));
-            }
-        }
-    }
-    Convolution::new(shape, &turned, bias)
-}
-
-impl Desk {
-    fn pass(&mut self, net: &Network, frames: &[f32], size: [usize; 2], to: &mut [f32], seen: &mut Seen) {
-        let n = frames.len() / (size[0] * size[1] * 3);
-        let size = self.strips(&net.resnet.stem(), frames, size, n);
-        let mut size = run(&net.stem, &self.strips, size, n, None, true, &mut self.next);
-        seen("conv1", size, n, &self.next);
-        size = pool(&self.next, size, n * net.stem.shape().to, &mut self.here);
-        seen("maxpool", size, n, &self.here);
-        for block in &net.blocks {
-            let mut out = size;
-            for (k, layer) in block.layers.iter().enumerate() {
-                let from = if k == 0 { &self.here } else { &self.next };
-                let last = k + 1 == block.layers.len();
-                let add = match &block.shortcut {
-                    _ if !last => None,
-                    Some(shortcut) => {
-                        run(shortcut, &self.here, size, n, None, false, &mut self.side);
-                        Some(&self.side[..])
-                    }
-                    None => Some(&self.here[..]),
-                };
-                out = run(layer, from, out, n, add, true, &mut self.other);
-                std::mem::swap(&mut self.next, &mut self.other);
-            }
-            std::mem::swap(&mut self.here, &mut self.next);
-            size = out;
-            seen(&block.name, size, n, &self.here);
-        }
-        average(&self.here, n * net.resnet.width(), to);
-    }
-
-    /// Fills the strips: `[height, output width, image, STRIP]` of frames `[image, height, width, channel]`.
-    fn strips(&mut self, stem: &Layer, frames: &[f32], [height, width]: [usize; 2], n: usize) -> [usize; 2] {
-        let (out, step) = (width.div_ceil(stem.stride), stem.stride * stem.from);
-        let (side, line) = (stem.kernel / 2 * stem.from, width * stem.from);
-        self.strips.resize(height * out * n * STRIP, 0.0);
-        // A row of every image, with zeros on both sides: there each strip lies as it is.
-        let padded = line + 2 * side + step;
-        self.rows.clear();
-        self.rows.resize(n * padded, 0.0);
-        let mut strips = self.strips.as_chunks_mut::<STRIP>().0.iter_mut();
-        for y in 0..height {
-            for (row, image) in self.rows.chunks_exact_mut(padded).zip(frames.chunks_exact(height * line)) {
-                row[side..][..line].copy_from_slice(&image[y * line..][..line]);
-            }
-            for x in 0..out {
-                for (row, strip) in self.rows.chunks_exact(padded).zip(&mut strips) {
-                    *strip = *row[x * step..].first_chunk().expect("zeros enough behind the row");
-                }
-            }
-        }
-        [height, out]
-    }
-}
-
-/// Runs a convolution into a buffer made as large as its output; gives the output's size.
-fn run(
-    layer: &Convolution,
-    from: &[f32],
-    size: [usize; 2],
-    n: usize,
-    add: Option<&[f32]>,
-    relu: bool,
-    to: &mut Vec<f32>,
-) -> [usize; 2] {
-    let out = layer.shape().output(size);
-    to.resize(out[0] * out[1] * n * layer.shape().to, 0.0);
-    layer.run(from, size, n, add, relu, to);
-    out
-}
-
-/// The largest of 3 x 3 pixels, at every second: `each` numbers a pixel.
-fn pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32>) -> [usize; 2] {
-    let out = [height.div_ceil(2), width.div_ceil(2)];
-    to.resize(out[0] * out[1] * each, 0.0);
-    for (i, to) in to.chunks_exact_mut(each).enumerate() {
-        let (y, x) = (i / out[1] * 2, i % out[1] * 2);
-        to.copy_from_slice(&from[(y * width + x) * each..][..each]);
-        for iy in y.saturating_sub(1)..(y + 2).min(height) {
-            for ix in x.saturating_sub(1)..(x + 2).min(width) {
-                let from = &from[(iy * width + ix) * each..][..each];
-                // NaN stays: nothing is above it.
-                to.iter_mut()
-                    .zip(from)
-                    .for_each(|(to, &v)| *to = if v > *to || v.is_nan() { v } else { *to });
-            }
-        }
-    }
-    out
-}
-
-/// The mean over all pixels: `to.len()` numbers a pixel.
-fn average(from: &[f32], each: usize, to: &mut [f32]) {
-    let pixels = from.len() / each;
-    to.fill(0.0);
-    for pixel in from.chunks_exact(each) {
-        to.iter_mut().zip(pixel).for_each(|(to, v)| *to += v);
-    }
-    to.iter_mut().for_each(|to| *to /= pixels as f32);
 }

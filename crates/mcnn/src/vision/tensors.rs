@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::pth;
+use super::{encoder_file::KEY, pth};
 use crate::error::{Error, Kind, Result};
 
 /// The most bytes of a header or pickle; ResNet-152's takes a tenth of a megabyte.
@@ -91,6 +91,7 @@ pub struct Tensors {
     path: PathBuf,
     file: File,
     places: BTreeMap<String, Place>,
+    text: Option<String>,
 }
 
 impl Tensors {
@@ -112,19 +113,26 @@ impl Tensors {
         let mut start = [0; 16];
         let n = file.by_ref().take(16).read(&mut start).map_err(io)?;
         let length = about.len();
-        let places = match &start[..n] {
-            start if start.starts_with(b"PK\x03\x04") => pth::places(&file, length),
+        let none = |places| (places, None);
+        let read = match &start[..n] {
+            start if start.starts_with(b"PK\x03\x04") => pth::places(&file, length).map(none),
             // A pickle of protocol 2 to 5 by itself.
             [0x80, 2..=5, ..] => Err(legacy()),
             [_, _, _, _, _, _, _, _, b'{', ..] => safetensors_places(&mut file, length),
             start => Err(other(start)),
         };
-        Ok(Self { path: path.to_owned(), file, places: places.map_err(named)? })
+        let (places, text) = read.map_err(named)?;
+        Ok(Self { path: path.to_owned(), file, places, text })
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What a file of ours says about itself.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// The names of the tensors and their shapes.
@@ -221,7 +229,8 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-fn safetensors_places(file: &mut File, length: u64) -> Result<BTreeMap<String, Place>> {
+/// Where the tensors of a `.safetensors` lie, and the text that ours have.
+fn safetensors_places(file: &mut File, length: u64) -> Result<(BTreeMap<String, Place>, Option<String>)> {
     let damaged = |found: String| {
         Error::new(Kind::File, "the .safetensors file is damaged or cut short")
             .found(found)
@@ -249,7 +258,8 @@ fn safetensors_places(file: &mut File, length: u64) -> Result<BTreeMap<String, P
         }
         places.insert(name, place);
     }
-    Ok(places)
+    let text = metadata.metadata().as_ref().and_then(|texts| texts.get(KEY)).cloned();
+    Ok((places, text))
 }
 
 /// The strides of rows that lie one after the other.

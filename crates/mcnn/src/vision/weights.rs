@@ -5,7 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{download, network::Network, resnet::ResNet, tensors::Tensors};
+use super::{
+    download,
+    encoder_file::EncoderInfo,
+    network::{Design, Network},
+    resnet::ResNet,
+    tensors::Tensors,
+};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -14,7 +20,7 @@ use crate::{
 /// Where weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weights {
-    /// A `.pth` of PyTorch or a `.safetensors`.
+    /// A `.pth` of PyTorch, a `.safetensors`, or an encoder of one's own.
     File(PathBuf),
     /// Those that torchvision publishes, trained on ImageNet: fetched once, then kept.
     ImageNet,
@@ -41,7 +47,7 @@ impl std::str::FromStr for Weights {
 }
 
 /// Which weights they are, and what their file held beside what was needed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Found {
     /// The SHA-256 of the file, or `random:SEED`.
     pub weights: String,
@@ -51,31 +57,52 @@ pub struct Found {
     pub prefix: String,
     /// Tensors that the network has no place for. The classifier (`fc`) is left out of an embedding and not counted.
     pub left_over: Vec<String>,
+    /// What the file of an encoder says about it.
+    pub encoder: Option<EncoderInfo>,
 }
 
-/// Makes the network of these weights.
+/// Makes the network of these weights. The file of an encoder says which network that is; of other weights it is ResNet-34
+/// where none is named.
 ///
 /// `progress` is told how many bytes of how many have been fetched, where they are.
 ///
 /// # Errors
-/// A file that cannot be read, or is of another network (it says which it looks like); weights that are not finite, or
-/// variances below zero; and those of [`download::fetch`].
+/// A file that cannot be read, or is of another network than the one named (it says which it looks like); weights that are
+/// not finite, or variances below zero; and those of [`download::fetch`].
 pub fn load(
     weights: &Weights,
-    resnet: ResNet,
+    network: Option<Design>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(Network, Found)> {
-    let file = match weights {
-        Weights::File(path) => path.clone(),
-        Weights::ImageNet => download::imagenet(resnet, progress)?,
-        Weights::Random(seed) => {
+    let design = network.unwrap_or(Design::ResNet(ResNet::ResNet34));
+    let file = match (weights, design) {
+        (Weights::File(path), _) => path.clone(),
+        (Weights::ImageNet, Design::ResNet(resnet)) => download::imagenet(resnet, progress)?,
+        (Weights::ImageNet, Design::Conv(conv)) => {
+            return Err(Error::new(Kind::Mismatch, "nobody publishes weights of the small network")
+                .found(format!("--weights imagenet, --network {conv}"))
+                .next("mcnn encoder trains them"));
+        }
+        (Weights::Random(seed), _) => {
             let found = Found { weights: format!("random:{seed}"), ..Found::default() };
-            return Ok((random(resnet, Seed(*seed)), found));
+            return Ok((random(design, Seed(*seed)), found));
         }
     };
     let mut tensors = Tensors::open(&file)?;
-    let found = fit(&tensors, resnet)?;
-    let network = Network::new(resnet, |name, shape| {
+    let encoder = EncoderInfo::of(&tensors)?;
+    let design = match (&encoder, network) {
+        (Some(encoder), Some(named)) if named != encoder.network => {
+            return Err(Error::new(Kind::Mismatch, "weights of another network")
+                .at(file.display().to_string())
+                .expected(named.to_string())
+                .found(format!("an encoder, {}", encoder.network))
+                .next("leave --network out: the file says which it is"));
+        }
+        (Some(encoder), _) => encoder.network,
+        (None, _) => design,
+    };
+    let found = fit(&tensors, design)?;
+    let network = Network::new(design, |name, shape| {
         let full = format!("{}{name}", found.prefix);
         let numbers = tensors.read(&full, shape)?;
         if name.ends_with("running_var") && numbers.iter().any(|&v| v < 0.0) {
@@ -85,19 +112,23 @@ pub fn load(
         }
         Ok(numbers)
     })?;
-    Ok((network, Found { weights: tensors.sha256()?, ..found }))
+    Ok((network, Found { weights: tensors.sha256()?, encoder, ..found }))
 }
 
-/// An untrained network: normal numbers by the rule of He et al. (2015), normalisation that changes nothing.
-fn random(resnet: ResNet, seed: Seed) -> Network {
-    let made = Network::new(resnet, |name, shape| {
+/// An untrained network: normal numbers by the rule of He et al. (2015), normalisation that changes nothing, biases of zero.
+fn random(design: Design, seed: Seed) -> Network {
+    let made = Network::new(design, |name, shape| {
         let count = shape.iter().product();
+        let normal = |std: f64| {
+            let mut rng = seed.fork("encoder").fork(name).rng();
+            (0..count).map(|_| (std * rng.normal()) as f32).collect()
+        };
         Ok(match shape {
-            &[to, _, height, width] => {
-                let std = (2.0 / (to * height * width) as f64).sqrt();
-                let mut rng = seed.fork("encoder").fork(name).rng();
-                (0..count).map(|_| (std * rng.normal()) as f32).collect()
+            &[to, _, height, width] if matches!(design, Design::ResNet(_)) => {
+                normal((2.0 / (to * height * width) as f64).sqrt())
             }
+            &[_, from, height, width] => normal((2.0 / (from * height * width) as f64).sqrt()),
+            &[_, from] => normal((1.0 / from as f64).sqrt()),
             _ if name.ends_with("running_var") || name.ends_with("weight") => vec![1.0; count],
             _ => vec![0.0; count],
         })
@@ -106,10 +137,10 @@ fn random(resnet: ResNet, seed: Seed) -> Network {
 }
 
 /// Whether the tensors are of this network; what stands before their names, and what is left over.
-fn fit(tensors: &Tensors, resnet: ResNet) -> Result<Found> {
+fn fit(tensors: &Tensors, design: Design) -> Result<Found> {
     let shapes: BTreeMap<&str, &[u64]> = tensors.shapes().collect();
     let prefix = prefix(&shapes).unwrap_or_default();
-    let wanted = resnet.tensors();
+    let wanted = design.tensors();
     let (mut missing, mut other) = (Vec::new(), Vec::new());
     for (name, shape) in &wanted {
         match shapes.get(format!("{prefix}{name}").as_str()) {
@@ -134,7 +165,7 @@ fn fit(tensors: &Tensors, resnet: ResNet) -> Result<Found> {
     let deeper = left_over.iter().any(|name| name[prefix.len().min(name.len())..].starts_with("layer"));
     if missing.is_empty() && other.is_empty() && !deeper {
         let file = Some(tensors.path().to_owned());
-        return Ok(Found { weights: String::new(), file, prefix, left_over });
+        return Ok(Found { file, prefix, left_over, ..Found::default() });
     }
     let mut found = format!("{} tensors of {}", shapes.len(), looks_like(&shapes, &prefix));
     for (what, list) in [("missing", &missing), ("left over", &left_over), ("of another shape", &other)] {
@@ -144,12 +175,17 @@ fn fit(tensors: &Tensors, resnet: ResNet) -> Result<Found> {
         }
     }
     let next = match ResNet::ALL.iter().find(|r| looks_like(&shapes, &prefix) == r.name()) {
-        Some(r) if *r != resnet => format!("--network {r}"),
+        Some(r) if Design::ResNet(*r) != design => format!("--network {r}"),
         _ => "name a file of weights that torchvision's models have".into(),
     };
     Err(Error::new(Kind::Mismatch, "weights of another network")
         .at(tensors.path().display().to_string())
-        .expected(format!("the {} tensors of {resnet}, as torchvision names them", wanted.len()))
+        .expected(match design {
+            Design::ResNet(_) => {
+                format!("the {} tensors of {design}, as torchvision names them", wanted.len())
+            }
+            Design::Conv(_) => format!("the {} tensors of {design}", wanted.len()),
+        })
         .found(found)
         .next(next))
 }

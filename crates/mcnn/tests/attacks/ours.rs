@@ -1,4 +1,4 @@
-//! Attacks on our own files: memories, policies of every backbone, and checkpoints.
+//! Attacks on our own files: memories, policies of every backbone, checkpoints, and encoders.
 
 use mcnn::{
     backbone::{Architecture, BetSettings, UnetSettings},
@@ -7,6 +7,7 @@ use mcnn::{
     memory::{Amount, By, Codebook, LearnSettings, learn},
     seed::Seed,
     train::{Lambda, Run, TrainSettings},
+    vision::{By as LearnsFrom, Conv, Design, EncoderInfo, Training, write_encoder},
 };
 use serde_json::{Value, json};
 
@@ -247,6 +248,42 @@ fn transformers() {
 #[test]
 fn unets() {
     fenced("ours::unets", |attacks| all(attacks, 3));
+}
+
+#[test]
+fn encoders() {
+    fenced("ours::encoders", |attacks| {
+        let conv = Conv::new([9, 8], 3).unwrap();
+        let training = Training {
+            by: LearnsFrom::Action,
+            steps: 1,
+            batch: 2,
+            lr: 0.1,
+            augment: 0,
+            check_on: 0.5,
+            seed: 0,
+            data: "none".into(),
+        };
+        let preset = "raw".parse().unwrap();
+        let info = EncoderInfo { network: Design::Conv(conv), preset, training };
+        let of = |(_, shape): (String, Vec<usize>)| vec![0.01; shape.into_iter().product()];
+        let arrays: Vec<Vec<f32>> = conv.tensors().into_iter().map(of).collect();
+        let folder = tempfile::tempdir().unwrap();
+        write_encoder(&folder.path().join("e"), conv, &info, &arrays).unwrap();
+        let bytes = std::fs::read(folder.path().join("e")).unwrap();
+        assert!(attacks.file("encoder", "good", &bytes));
+        settings_replaced(attacks, "encoder", &bytes);
+        tensors_replaced(attacks, "encoder", &bytes);
+        blind(attacks, "encoder", "damaged", &bytes, 1200);
+        for network in
+            ["resnet18", "conv:9x8:4", "conv:9x9:3", "conv:4096x4096:1024", "conv:8x", "conv:0x0:0"]
+        {
+            let text = with_text(&bytes, &serde_json::to_string(&json!(
+                { "kind": "encoder", "version": 1, "network": network, "preset": "raw", "training": info.training }
+            )).unwrap());
+            attacks.refused("encoder", network, &text);
+        }
+    });
 }
 
 /// Short JSON that takes much memory: each `{"":0}` is a map of its own.

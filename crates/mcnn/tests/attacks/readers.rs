@@ -12,6 +12,7 @@ use mcnn::{
     policy::Policy,
     seed::Seed,
     train::Run,
+    vision::{Weights, load},
 };
 
 /// Reads a file as what is named, and uses it.
@@ -46,6 +47,7 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
             }
             Ok(())
         }
+        "encoder" => encoder(path),
         other => panic!("no reader is called {other}"),
     }
 }
@@ -62,6 +64,15 @@ fn demonstrations(path: &Path) -> Result<()> {
     let data = read_demonstrations(path, &ReadOptions::default())?;
     assert_eq!(data.states().len(), data.n_steps() * data.n_obs());
     assert!(data.states().iter().all(|v| v.is_finite()) && data.actions().iter().all(|a| a.abs() <= 1.0));
+    Ok(())
+}
+
+fn encoder(path: &Path) -> Result<()> {
+    let (network, found) = load(&Weights::File(path.to_owned()), None, &mut |_, _| ())?;
+    let Some(info) = found.encoder else { return Ok(()) };
+    let [height, width] = info.network.frame().expect("an encoder takes frames of one size");
+    let mut out = vec![0.0; 2 * network.width()];
+    network.embed(&vec![0.5; 2 * height * width * 3], [height, width], &mut out);
     Ok(())
 }
 

@@ -1,0 +1,144 @@
+//! `mcnn encoder`.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use mcnn::{
+    Error, Result,
+    data::ActionRange,
+    encoder::{Check, EncoderSettings, Footage, Run},
+    seed::Seed,
+    train::Stepped,
+    vision::{By, Preset, Source, part_of},
+};
+use serde::Serialize;
+
+use super::{Done, check_output, embed::threads, interrupted};
+use crate::{args::EncoderArgs, losses::Losses, print, progress::Progress};
+
+/// What training came to.
+#[derive(Serialize)]
+pub struct Encoded {
+    /// The encoder, or what was saved of the interrupted run.
+    pub file: String,
+    /// As text, what `--network` takes.
+    pub network: String,
+    pub preset: Preset,
+    /// What was recognised in the source.
+    pub source: Vec<String>,
+    pub by: By,
+    /// Frames trained on.
+    pub frames: usize,
+    pub episodes: usize,
+    pub steps: u64,
+    pub batch: usize,
+    pub lr: f64,
+    pub augment: usize,
+    pub seed: u64,
+    /// Mean squared error on the training batches, over the last two-hundredth of the run; null where nothing was trained.
+    pub loss: Option<f64>,
+    /// On the episodes held out; null where none were, or the run was interrupted.
+    pub held_out: Option<Check>,
+    /// Dimensions of an embedding that do not vary over the frames trained on.
+    pub constant_dimensions: Vec<usize>,
+    /// Steps taken by an earlier, interrupted run.
+    pub resumed_from: u64,
+    pub interrupted: bool,
+    /// Of training alone.
+    pub seconds: f64,
+    pub steps_per_second: f64,
+    /// Fingerprint of the frames and actions.
+    pub data: String,
+    /// Fingerprint of the encoder: what `mcnn embed` names as its weights. Null where the run was interrupted.
+    pub fingerprint: Option<String>,
+}
+
+pub fn run(args: &EncoderArgs) -> Result<Done> {
+    check_output(&args.output)?;
+    let part = part_of(&args.output.path);
+    if args.output.force && part.exists() {
+        std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
+    }
+    threads(args.film.threads)?;
+    let flag = interrupted()?;
+    let go_on = || !flag.load(Ordering::Relaxed);
+    let mut source = Source::open(&args.film.data, &args.film.source())?;
+    let range = if args.film.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let mut reading = Progress::new("reading", 0, source.n as u64);
+    let footage = Footage::read(&mut source, args.preset, range, &mut |done| {
+        reading.at(done as u64, "frames");
+        go_on()
+    })
+    .map_err(|e| e.within(args.film.data.display()))?;
+    drop(reading);
+    let Some(footage) = footage else {
+        let report = serde_json::json!({ "interrupted": true });
+        return Ok(Done { exit_code: 130, ..Done::new(&report, "interrupted before training\n".into()) });
+    };
+    let (episodes, data) = (footage.ends.len(), footage.fingerprint());
+    let settings = EncoderSettings {
+        by: args.by,
+        steps: args.steps,
+        batch: args.batch,
+        lr: args.lr,
+        width: args.width,
+        augment: args.augment,
+        check_on: args.check_on,
+        seed: Seed(args.seed),
+    };
+    let mut run = Run::new(footage, settings)?;
+    if part.exists() {
+        run.resume(&part)?;
+    }
+    let resumed_from = run.steps_taken();
+    let (mut losses, mut loss, mut steps) = (Losses::new(args.steps), None, resumed_from);
+    let mut progress = Progress::new("training", resumed_from, args.steps);
+    let start = Instant::now();
+    while go_on()
+        && let Some(stepped) = run.step()
+    {
+        steps = stepped.step;
+        let stepped = Stepped { step: steps, loss: stepped.loss };
+        if let Some(mean) = losses.add(&stepped, steps == args.steps)? {
+            loss = Some(mean);
+            progress.at(steps, &format!("loss {mean:.5}"));
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    drop(progress);
+    let interrupted = steps < args.steps;
+    let (mut fingerprint, mut constant_dimensions) = (None, Vec::new());
+    if interrupted {
+        run.save(&part)?;
+    } else {
+        let (written, constant) = run.write(&args.output.path)?;
+        (fingerprint, constant_dimensions) = (Some(written), constant);
+        if part.exists() {
+            std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
+        }
+    }
+    let report = Encoded {
+        file: if interrupted { &part } else { &args.output.path }.display().to_string(),
+        network: run.network().to_string(),
+        preset: args.preset,
+        source: source.notes,
+        by: args.by,
+        frames: run.frames()[0],
+        episodes,
+        steps,
+        batch: args.batch,
+        lr: args.lr,
+        augment: args.augment,
+        seed: args.seed,
+        loss,
+        held_out: if interrupted { None } else { run.check() },
+        constant_dimensions,
+        resumed_from,
+        interrupted,
+        seconds,
+        steps_per_second: (steps - resumed_from) as f64 / seconds,
+        data,
+        fingerprint,
+    };
+    let exit_code = if interrupted { 130 } else { 0 };
+    Ok(Done { exit_code, ..Done::new(&report, print::encoded(&report)) })
+}

@@ -1,0 +1,124 @@
+//! Frames to train on, as bytes in memory, with what was done.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    data::{ActionRange, Film},
+    error::{Error, Kind, Result},
+    vision::{Frames, Preset, Size, Source},
+};
+
+/// A recording in memory: frames of one size, as bytes, and the actions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Footage {
+    /// How frames were brought to their size, and are yet to be normalised.
+    pub preset: Preset,
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Frames: `[n, height, width, 3]`, 0 to 255.
+    pub frames: Vec<u8>,
+    /// Numbers in an action.
+    pub n_act: usize,
+    /// Actions: `[n, n_act]`.
+    pub actions: Vec<f32>,
+    /// Where each episode ends (exclusive).
+    pub ends: Vec<usize>,
+}
+
+impl Footage {
+    /// Reads a recording. Frames that are no bytes are rounded to them. `watch` is told how many frames are read, and answers
+    /// false to stop: then the answer is `None`.
+    ///
+    /// # Errors
+    /// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, of different sizes, or more than fit
+    /// in memory.
+    pub fn read(
+        source: &mut Source,
+        preset: Preset,
+        range: ActionRange,
+        watch: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<Self>> {
+        let labels = Film::check(&source.labels, range)?;
+        let plain = Preset { normalise: false, ..preset };
+        let (mut size, mut frames, mut piece) = (None, Vec::<u8>::new(), Vec::new());
+        let (n, mut go_on) = (source.n, true);
+        source.play(0, &mut |found| {
+            for i in 0..found.len() {
+                piece.clear();
+                let this = plain.apply(&found, i..i + 1, &mut piece);
+                let first = *size.get_or_insert(this);
+                if this != first {
+                    return Err(Error::new(Kind::Mismatch, "frames of different sizes")
+                        .expected(format!("{} x {} pixels, as the frames before", first[0], first[1]))
+                        .found(format!("{} x {}", this[0], this[1]))
+                        .next("--preset normalised:HEIGHTxWIDTH brings them to one size"));
+                }
+                if frames.is_empty() {
+                    frames.try_reserve_exact(n.saturating_mul(piece.len())).map_err(|e| {
+                        Error::new(Kind::Data, "more frames than fit in memory")
+                            .found(format!("{n} frames of {} x {}: {e}", this[0], this[1]))
+                            .next("--preset normalised:48x48 makes them smaller")
+                    })?;
+                }
+                frames.extend(piece.iter().map(|v| (v * 255.0).round() as u8));
+            }
+            go_on = watch(frames.len() / piece.len().max(1));
+            Ok(go_on)
+        })?;
+        if !go_on {
+            return Ok(None);
+        }
+        let size = size.unwrap_or([0, 0]);
+        if frames.len() != n * size[0] * size[1] * 3 || frames.is_empty() {
+            return Err(Error::new(Kind::Data, "the recording ended early").expected(format!("{n} frames")));
+        }
+        let (n_act, actions, ends) = (labels.n_act, labels.actions, labels.ends);
+        Ok(Some(Self { preset, size, frames, n_act, actions, ends }))
+    }
+
+    /// How many frames.
+    pub fn len(&self) -> usize {
+        self.actions.len() / self.n_act.max(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// SHA-256 over sizes, episode ends, frames and actions, as hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let sizes = [self.size[0], self.size[1], self.n_act, self.ends.len()];
+        sizes.iter().chain(&self.ends).for_each(|&n| hash.update((n as u64).to_le_bytes()));
+        hash.update(&self.frames);
+        self.actions.iter().for_each(|v| hash.update(v.to_le_bytes()));
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    /// What each byte of each channel is for the network.
+    pub(super) fn levels(&self) -> [[f32; 256]; 3] {
+        let pixels = (0..256).flat_map(|v| [v as f32; 3]).collect();
+        let all = Frames { size: [1, 256], pixels, full: 255.0, bytes: true };
+        let mut out = Vec::new();
+        Preset { size: Size::Own, ..self.preset }.apply(&all, 0..1, &mut out);
+        std::array::from_fn(|c| std::array::from_fn(|v| out[3 * v + c]))
+    }
+
+    /// The rows of the episodes trained on and of those held out: a share of them, drawn; at least one of each where there
+    /// are two and any are asked for.
+    pub(super) fn split(&self, share: f64, seed: crate::seed::Seed) -> [Vec<usize>; 2] {
+        let n = self.ends.len();
+        let held = match share > 0.0 && n > 1 {
+            true => ((share * n as f64).round() as usize).clamp(1, n - 1),
+            false => 0,
+        };
+        let mut order = seed.rng().permutation(n);
+        let (held, kept) = order.split_at_mut(held);
+        [kept, held].map(|episodes| {
+            episodes.sort_unstable();
+            let start = |i: usize| if i == 0 { 0 } else { self.ends[i - 1] };
+            episodes.iter().flat_map(|&i| start(i)..self.ends[i]).collect()
+        })
+    }
+}

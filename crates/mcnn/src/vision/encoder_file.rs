@@ -1,0 +1,126 @@
+//! The file of a small network: its tensors by the names of [`Conv::tensors`], and one text that says what it is.
+
+use std::path::Path;
+
+use safetensors::{Dtype, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{Conv, Design, Preset, tensors::Tensors};
+use crate::{
+    atomic,
+    error::{Error, Kind, Result},
+};
+
+/// The one key of the metadata, as in all our files, and the version of this format.
+pub(super) const KEY: &str = "mcnn";
+const VERSION: u32 = 1;
+
+/// What a small network learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// What was done: the embedding of a frame foretells the action.
+    Action,
+    /// What was seen: the embedding of a frame foretells the frame at a quarter of its sides.
+    Reconstruction,
+}
+
+/// How a small network was trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// What it learned from.
+    pub by: By,
+    /// Steps taken.
+    pub steps: u64,
+    /// Frames of a step.
+    pub batch: usize,
+    /// The learning rate of the first step; it falls to 0 along a half cosine.
+    pub lr: f64,
+    /// Pixels by which frames were shifted, at most.
+    pub augment: usize,
+    /// The share of the episodes that was held out.
+    pub check_on: f64,
+    /// What decided whatever was random.
+    pub seed: u64,
+    /// Fingerprint of the frames and actions.
+    pub data: String,
+}
+
+/// What the file of a small network says of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncoderInfo {
+    /// The network.
+    pub network: Design,
+    /// How frames are prepared for it.
+    pub preset: Preset,
+    /// How it was trained.
+    pub training: Training,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header<T> {
+    kind: String,
+    version: u32,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+impl EncoderInfo {
+    /// What a file of weights says of itself; `None` where it is none of ours.
+    ///
+    /// # Errors
+    /// A file of ours that is no encoder, or is damaged.
+    pub(super) fn of(tensors: &Tensors) -> Result<Option<Self>> {
+        let Some(text) = tensors.text() else { return Ok(None) };
+        let at = || tensors.path().display().to_string();
+        let damaged = |e: serde_json::Error| {
+            Error::new(Kind::File, "an encoder whose description cannot be read")
+                .at(at())
+                .found(e.to_string())
+                .next("train it again, or use the version of mcnn that wrote it")
+        };
+        let header: Header<Nothing> = serde_json::from_str(text).map_err(damaged)?;
+        if (header.kind.as_str(), header.version) != ("encoder", VERSION) {
+            let short = |text: &str| text.chars().take(40).collect::<String>();
+            return Err(Error::new(Kind::Mismatch, "a file of mcnn that is no encoder")
+                .at(at())
+                .expected(format!("an encoder, version {VERSION}"))
+                .found(format!("{}, version {}", short(&header.kind), header.version))
+                .next("mcnn encoder makes one"));
+        }
+        let info = serde_json::from_str::<Header<Self>>(text).map_err(damaged)?.rest;
+        match info.network {
+            Design::Conv(conv) if info.preset.output(conv.frame()) == conv.frame() => Ok(Some(info)),
+            _ => Err(Error::new(Kind::File, "an encoder whose network and preset contradict each other")
+                .at(at())
+                .found(format!("{} and {}", info.network, info.preset))),
+        }
+    }
+}
+
+/// Writes a small network: of each tensor of `conv`, the numbers in their order there. Equal contents are equal bytes.
+/// Answers with the file's fingerprint.
+///
+/// # Errors
+/// Of the file system.
+///
+/// # Panics
+/// Where the arrays are not those of the network that `info` names.
+pub fn write_encoder(path: &Path, conv: Conv, info: &EncoderInfo, arrays: &[Vec<f32>]) -> Result<String> {
+    assert_eq!(info.network, Design::Conv(conv));
+    let tensors = conv.tensors();
+    assert_eq!(tensors.len(), arrays.len(), "the tensors of {conv}");
+    let bytes: Vec<Vec<u8>> =
+        arrays.iter().map(|array| array.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape), bytes)| {
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("as many numbers as the shape says"))
+    });
+    let header = Header { kind: "encoder".into(), version: VERSION, rest: info };
+    let text = serde_json::to_string(&header).expect("plain values");
+    let file = safetensors::serialize(views, Some([(KEY.to_owned(), text)].into())).expect("shapes fit");
+    atomic::write(path, &file)?;
+    Ok(super::fingerprint(&file))
+}

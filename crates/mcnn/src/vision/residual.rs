@@ -1,0 +1,233 @@
+//! A residual network as it runs: normalisation folded into the convolutions, frames through them in small groups.
+
+use convolve::{Convolution, Shape};
+
+use super::resnet::{Layer, ResNet};
+use crate::error::Result;
+
+/// The constant that PyTorch's batch normalisation adds to a variance.
+const EPSILON: f64 = 1e-5;
+
+/// A residual network with its weights.
+#[derive(Debug)]
+pub(super) struct Residual {
+    resnet: ResNet,
+    stem: Convolution,
+    blocks: Vec<Convolved>,
+}
+
+#[derive(Debug)]
+struct Convolved {
+    name: String,
+    layers: Vec<Convolution>,
+    shortcut: Option<Convolution>,
+}
+
+/// A thread's activations, kept from one group to the next.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    rows: Vec<f32>,
+    strips: Vec<f32>,
+    here: Vec<f32>,
+    next: Vec<f32>,
+    other: Vec<f32>,
+    side: Vec<f32>,
+}
+
+/// What a layer gave, for tests: its name, height and width, images, and `[height, width, image, channel]`.
+pub type Seen<'a> = dyn FnMut(&str, [usize; 2], usize, &[f32]) + 'a;
+
+impl Residual {
+    /// The network of weights that `read` gives, by name and shape.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) fn new(
+        resnet: ResNet,
+        mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let (weights, bias) = folded(&resnet.stem(), &mut read)?;
+        let mut blocks = Vec::new();
+        for block in resnet.blocks() {
+            let mut build = |layer: &Layer| {
+                let (weights, bias) = folded(layer, &mut read)?;
+                let pad = [layer.kernel / 2; 2];
+                let (kernel, stride) = ([layer.kernel; 2], [layer.stride; 2]);
+                Ok(Convolution::new(
+                    Shape { from: layer.from, to: layer.to, kernel, stride, pad },
+                    &weights,
+                    &bias,
+                ))
+            };
+            blocks.push(Convolved {
+                layers: block.layers.iter().map(&mut build).collect::<Result<_>>()?,
+                shortcut: block.shortcut.as_ref().map(&mut build).transpose()?,
+                name: block.name,
+            });
+        }
+        let stem = strip_convolution(&resnet.stem(), &weights, &bias);
+        Ok(Self { resnet, stem, blocks })
+    }
+
+    /// Which network it is.
+    pub(super) fn resnet(&self) -> ResNet {
+        self.resnet
+    }
+
+    /// Bytes of activations that a frame of `size` takes.
+    pub(super) fn bytes(size: [usize; 2]) -> usize {
+        // The strips, and the largest activation four times at worst.
+        4 * size[0] * size[1] * (21 / 2 + 3 * 64 / 4)
+    }
+}
+
+/// A layer's weights and bias, with what its normalisation does to them: `w gamma / sqrt(var + eps)` and
+/// `beta - mean gamma / sqrt(var + eps)`.
+fn folded(
+    layer: &Layer,
+    read: &mut impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let [mut weights, gamma, beta, mean, variance] = {
+        let mut arrays = Vec::with_capacity(5);
+        for (name, shape) in layer.tensors() {
+            arrays.push(read(&name, &shape)?);
+        }
+        <[Vec<f32>; 5]>::try_from(arrays).expect("five tensors a layer")
+    };
+    let mut bias = Vec::with_capacity(layer.to);
+    for (i, weights) in weights.chunks_exact_mut(layer.from * layer.kernel * layer.kernel).enumerate() {
+        let scale = f64::from(gamma[i]) / (f64::from(variance[i]) + EPSILON).sqrt();
+        weights.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+        bias.push((f64::from(beta[i]) - f64::from(mean[i]) * scale) as f32);
+    }
+    Ok((weights, bias))
+}
+
+/// What lies under a row of the first layer's kernel: seven columns of three channels.
+const STRIP: usize = 7 * 3;
+
+/// The first layer over strips, each of which is one pixel. A convolution of three channels would have nothing long to
+/// multiply.
+fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolution {
+    let (k, from) = (layer.kernel, layer.from);
+    let shape =
+        Shape { from: k * from, to: layer.to, kernel: [k, 1], stride: [layer.stride, 1], pad: [k / 2, 0] };
+    let mut turned = Vec::with_capacity(weights.len()); // [to, column, channel, row] of [to, channel, row, column]
+    for weights in weights.chunks_exact(from * k * k) {
+        for column in 0..k {
+            for channel in 0..from {
+                turned.extend((0..k).map(|row| weights[(channel * k + row) * k + column]));
+            }
+        }
+    }
+    Convolution::new(shape, &turned, bias)
+}
+
+impl Desk {
+    /// Embeds a group of frames.
+    pub(super) fn pass(
+        &mut self,
+        net: &Residual,
+        frames: &[f32],
+        size: [usize; 2],
+        to: &mut [f32],
+        seen: &mut Seen,
+    ) {
+        let n = frames.len() / (size[0] * size[1] * 3);
+        let size = self.strips(&net.resnet.stem(), frames, size, n);
+        let mut size = run(&net.stem, &self.strips, size, n, None, true, &mut self.next);
+        seen("conv1", size, n, &self.next);
+        size = pool(&self.next, size, n * net.stem.shape().to, &mut self.here);
+        seen("maxpool", size, n, &self.here);
+        for block in &net.blocks {
+            let mut out = size;
+            for (k, layer) in block.layers.iter().enumerate() {
+                let from = if k == 0 { &self.here } else { &self.next };
+                let last = k + 1 == block.layers.len();
+                let add = match &block.shortcut {
+                    _ if !last => None,
+                    Some(shortcut) => {
+                        run(shortcut, &self.here, size, n, None, false, &mut self.side);
+                        Some(&self.side[..])
+                    }
+                    None => Some(&self.here[..]),
+                };
+                out = run(layer, from, out, n, add, true, &mut self.other);
+                std::mem::swap(&mut self.next, &mut self.other);
+            }
+            std::mem::swap(&mut self.here, &mut self.next);
+            size = out;
+            seen(&block.name, size, n, &self.here);
+        }
+        average(&self.here, n * net.resnet.width(), to);
+    }
+
+    /// Fills the strips: `[height, output width, image, STRIP]` of frames `[image, height, width, channel]`.
+    fn strips(&mut self, stem: &Layer, frames: &[f32], [height, width]: [usize; 2], n: usize) -> [usize; 2] {
+        let (out, step) = (width.div_ceil(stem.stride), stem.stride * stem.from);
+        let (side, line) = (stem.kernel / 2 * stem.from, width * stem.from);
+        self.strips.resize(height * out * n * STRIP, 0.0);
+        // A row of every image, with zeros on both sides: there each strip lies as it is.
+        let padded = line + 2 * side + step;
+        self.rows.clear();
+        self.rows.resize(n * padded, 0.0);
+        let mut strips = self.strips.as_chunks_mut::<STRIP>().0.iter_mut();
+        for y in 0..height {
+            for (row, image) in self.rows.chunks_exact_mut(padded).zip(frames.chunks_exact(height * line)) {
+                row[side..][..line].copy_from_slice(&image[y * line..][..line]);
+            }
+            for x in 0..out {
+                for (row, strip) in self.rows.chunks_exact(padded).zip(&mut strips) {
+                    *strip = *row[x * step..].first_chunk().expect("zeros enough behind the row");
+                }
+            }
+        }
+        [height, out]
+    }
+}
+
+/// Runs a convolution into a buffer made as large as its output; gives the output's size.
+fn run(
+    layer: &Convolution,
+    from: &[f32],
+    size: [usize; 2],
+    n: usize,
+    add: Option<&[f32]>,
+    relu: bool,
+    to: &mut Vec<f32>,
+) -> [usize; 2] {
+    let out = layer.shape().output(size);
+    to.resize(out[0] * out[1] * n * layer.shape().to, 0.0);
+    layer.run(from, size, n, add, relu, to);
+    out
+}
+
+/// The largest of 3 x 3 pixels, at every second: `each` numbers a pixel.
+fn pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32>) -> [usize; 2] {
+    let out = [height.div_ceil(2), width.div_ceil(2)];
+    to.resize(out[0] * out[1] * each, 0.0);
+    for (i, to) in to.chunks_exact_mut(each).enumerate() {
+        let (y, x) = (i / out[1] * 2, i % out[1] * 2);
+        to.copy_from_slice(&from[(y * width + x) * each..][..each]);
+        for iy in y.saturating_sub(1)..(y + 2).min(height) {
+            for ix in x.saturating_sub(1)..(x + 2).min(width) {
+                let from = &from[(iy * width + ix) * each..][..each];
+                // NaN stays: nothing is above it.
+                to.iter_mut()
+                    .zip(from)
+                    .for_each(|(to, &v)| *to = if v > *to || v.is_nan() { v } else { *to });
+            }
+        }
+    }
+    out
+}
+
+/// The mean over all pixels: `to.len()` numbers a pixel.
+fn average(from: &[f32], each: usize, to: &mut [f32]) {
+    let pixels = from.len() / each;
+    to.fill(0.0);
+    for pixel in from.chunks_exact(each) {
+        to.iter_mut().zip(pixel).for_each(|(to, v)| *to += v);
+    }
+    to.iter_mut().for_each(|to| *to /= pixels as f32);
+}
