@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Explain(args) => commands::explain::run(&args),
         Verb::Report(args) => commands::report::run(&args),
         Verb::Certify(args) => commands::certify::run(&args),
+        Verb::Suggest(args) => commands::suggest::run(&args),
         Verb::Memory(args) => commands::memory::run(&args),
         Verb::Sweep(args) => commands::sweep::run(&args),
         Verb::Table(args) => commands::table::run(&args),

@@ -216,6 +216,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "explain p.safetensors --in drive.npz --at 0:5",
         "report p.safetensors --in drive.npz -o s.html",
         "certify p.safetensors --states drive.npz --horizon 9",
+        "suggest made.npz m.safetensors",
         "memory add p.safetensors drive.npz --steps 3..9",
         "memory drop p.safetensors --memories 0",
         "memory list p.safetensors",

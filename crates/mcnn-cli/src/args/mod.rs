@@ -17,7 +17,7 @@ pub use running::{
     COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
     Video,
 };
-pub use trust::{CertifyArgs, GuardArgs};
+pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
 
 use std::path::PathBuf;
 
@@ -65,6 +65,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// What memories promise, without the network.
     Certify(CertifyArgs),
+    /// Which demonstration to have next: the states that are farthest from the memories.
+    Suggest(SuggestArgs),
     /// Look at a trained policy's memories, and change them.
     Memory(MemoryArgs),
     /// Make every run of a plan: memories, training, evaluation.

@@ -51,6 +51,36 @@ pub struct CertifyArgs {
     pub force: bool,
 }
 
+#[derive(Args, Debug)]
+#[command(allow_missing_positional = true)]
+pub struct SuggestArgs {
+    /// Demonstrations to choose from, or states to be shown what to do in.
+    #[arg(value_name = "DATA", conflicts_with = "visited")]
+    pub data: Option<PathBuf>,
+    /// Memories, from `mcnn learn`; or a policy, from `mcnn train`.
+    #[arg(value_name = "MEMORIES", required = true)]
+    pub memories: PathBuf,
+    #[command(flatten)]
+    pub options: InputOptions,
+    /// How many suggestions, one for an episode at most.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: u32,
+    /// Each is a state in which to begin a demonstration that is not there yet; without it, an episode of DATA.
+    #[arg(long)]
+    pub begin: bool,
+    /// Look at the states that a policy visits in closed loop, instead of DATA; implies --begin, needs --task.
+    #[arg(long, requires = "task")]
+    pub visited: bool,
+    /// Of visited states: drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    #[arg(long, requires = "visited")]
+    pub task: Option<String>,
+    /// Of visited states: who visits them, a policy or an expert's .npz [default: MEMORIES, where it is a policy].
+    #[arg(long, value_name = "FILE", requires = "visited")]
+    pub policy: Option<PathBuf>,
+    #[command(flatten)]
+    pub rollouts: Rollouts,
+}
+
 /// A guard on the distance to the memories.
 #[derive(Args, Debug, Clone)]
 pub struct GuardArgs {

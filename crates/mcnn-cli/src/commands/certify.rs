@@ -3,22 +3,17 @@
 use mcnn::{
     Error, Result, atomic,
     certify::{Bound, Cover, Effort, cover, isolation, isolation_elsewhere, premise},
-    data::{ActionRange, Demonstrations, Parts},
+    data::Demonstrations,
     envelope::{Activation, Envelope},
     error::Kind,
-    eval::collect,
     file::{self, Holding},
     memory::{Amount, By, Codebook, Coverage, LearnSettings, learn},
     train::Lambda,
 };
 use serde::Serialize;
 
-use super::{
-    Done, check_picture,
-    eval::{first_failure, stem, told},
-    read,
-};
-use crate::{actor::Actor, args::CertifyArgs, plot, print, tasks};
+use super::{Done, check_picture, eval::stem, read, visited::visited};
+use crate::{actor::Actor, args::CertifyArgs, plot, print};
 
 /// What can be promised.
 #[derive(Serialize)]
@@ -148,7 +143,8 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         }
     }
     if args.visited {
-        let (visited, seeds) = visit(args)?;
+        let actor = Actor::read(&args.policy)?;
+        let (visited, seeds) = visited(actor.act(), args.task.as_deref(), &args.rollouts)?;
         let coverage = isolation(&codebook, &visited);
         let seed = seeds.get(coverage.isolated.episode as usize).copied();
         sets.push(Set { seed, ..plain("visited", &bound, &coverage, visited.n_steps()) });
@@ -251,37 +247,6 @@ fn set(
         }),
         ..plain(name, bound, &isolation(codebook, data), data.n_steps())
     }
-}
-
-/// The states that the policy visits, and the seeds of their episodes.
-fn visit(args: &CertifyArgs) -> Result<(Demonstrations, Vec<u64>)> {
-    let Some(task) = &args.task else {
-        return Err(Error::new(Kind::Settings, "visited states need a task")
-            .at("--visited")
-            .expected("--task"));
-    };
-    let actor = Actor::read(&args.policy)?;
-    let task = tasks::named(task, args.rollouts.reward)?;
-    let run = args.rollouts.run()?;
-    let told = told("running", run.episodes);
-    let collected = collect(actor.act(), task.as_ref(), &run, &|episode| {
-        told(episode);
-        true
-    })?;
-    if let Some(failure) = first_failure(&collected.failed) {
-        return Err(Error::new(Kind::Task, "an episode failed, so that not all visited states are known")
-            .found(failure));
-    }
-    let seeds = collected.episodes.iter().map(|e| e.seed).collect();
-    let parts = Parts {
-        n_obs: task.spec().n_obs,
-        n_act: task.spec().n_act,
-        states: collected.states,
-        actions: collected.actions,
-        rewards: None,
-        ends: collected.ends,
-    };
-    Ok((Demonstrations::new(parts, ActionRange::Clip)?, seeds))
 }
 
 /// Over every state between the smallest and the largest numbers of the listed ones.

@@ -14,9 +14,11 @@ pub mod make;
 pub mod memory;
 pub mod replay;
 pub mod report;
+pub mod suggest;
 pub mod sweep;
 pub mod table;
 pub mod train;
+mod visited;
 
 use std::{
     path::Path,

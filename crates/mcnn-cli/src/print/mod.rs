@@ -14,6 +14,7 @@ mod memory;
 mod policy;
 mod report;
 mod results;
+mod suggest;
 mod sweep;
 
 pub use certify::certified;
@@ -23,6 +24,7 @@ pub use memory::{edited, listed};
 pub use policy::{explained, trained};
 pub use report::reported;
 pub use results::{compared, demonstrated, evaluated};
+pub use suggest::suggested;
 pub use sweep::{swept, table};
 
 use mcnn::eval::stats::Rough;
@@ -45,6 +47,7 @@ pub fn tour() -> String {
   mcnn report p.safetensors --in drive.npz -o r.html    a page of its memories, distances and actions
   mcnn certify p.safetensors --states drive.npz --horizon 500
                                                         what the memories promise, without the network
+  mcnn suggest pool.npz m.safetensors                   which demonstration to have next
   mcnn memory add p.safetensors fix.npz                 correct it by a demonstration, without training
   mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
   mcnn replay more.hdf5 --episode 0 --video out.gif     see a recorded episode

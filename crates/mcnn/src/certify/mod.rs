@@ -4,14 +4,17 @@
 //! d_I is the distance of the most isolated state of a set from its nearest memory. Over listed states it is found by
 //! looking at each ([`isolation`]); over a whole box of states it is bounded from both sides ([`cover`]). The theorem
 //! supposes an expert that is itself in the function class; [`premise`] counts the demonstrated actions that are not.
+//! More memories lower d_I; [`suggest`] says which would lower it most.
 
 mod bound;
 mod cover;
 mod premise;
+mod suggest;
 
 pub use bound::Bound;
 pub use cover::{Cover, Effort, cover};
 pub use premise::{Premise, premise};
+pub use suggest::{Known, Suggestion, suggest};
 
 use crate::{
     data::Demonstrations,

@@ -237,3 +237,71 @@ fn the_premise_counts_the_actions_that_no_held_policy_takes() {
     let found = premise(&all, envelope, &data);
     assert_eq!((found.outside, found.farthest), (0, 0.0));
 }
+
+#[test]
+fn suggestions_are_those_of_a_naive_greedy_search() {
+    let pool = data(6, &[30, 70, 71, 110, 150, 190]);
+    let own = data(7, &[25]);
+    let book =
+        learn(&own, &LearnSettings { amount: Amount::Count(10), ..Default::default() }).unwrap().codebook;
+    let scaled = |s: &[f32]| {
+        let mut out = [0.0; 3];
+        book.parts().scale.apply(s, &mut out);
+        out
+    };
+    for known in [Known::Episode, Known::State] {
+        let found = suggest(&book, &pool, known, 100);
+        // All that is known, and the episodes that no longer count.
+        let mut states: Vec<[f32; 3]> = (0..book.len()).map(|m| scaled(book.state(m))).collect();
+        let mut settled = Vec::new();
+        let far = |states: &[[f32; 3]], i: usize| {
+            let row = scaled(pool.state(i));
+            states.iter().map(|s| nearest::distance2(&row, s)).fold(f32::INFINITY, f32::min).sqrt()
+        };
+        let first: Vec<f32> = (0..pool.n_steps()).map(|i| far(&states, i)).collect();
+        let mut sorted = first.clone();
+        sorted.sort_by(f32::total_cmp);
+        let median = sorted[(0.5 * (sorted.len() - 1) as f64).round() as usize];
+        let d_i = |states: &[[f32; 3]], settled: &[usize]| {
+            let open = (0..pool.n_steps()).filter(|&i| !settled.contains(&pool.episode_of(i)));
+            open.map(|i| (far(states, i), i))
+                .fold((0.0, usize::MAX), |best, x| if x.0 > best.0 { x } else { best })
+        };
+        assert_eq!(found.len(), 6, "each episode once");
+        for s in &found {
+            let (most, row) = d_i(&states, &settled);
+            assert_eq!((s.distance, s.row, s.at), (most, row, pool.step(row)));
+            assert_eq!(s.nearest.distance, first[row]);
+            let episode = pool.episode(pool.episode_of(row));
+            let from = pool.find(s.from).unwrap();
+            assert!(episode.contains(&from) && from <= row);
+            assert!(first[from] <= median || from == episode.start);
+            assert!((from + 1..=row).all(|j| first[j] > median));
+            match known {
+                Known::Episode => states.extend(episode.map(|i| scaled(pool.state(i)))),
+                Known::State => states.push(scaled(pool.state(row))),
+            }
+            settled.push(pool.episode_of(row));
+            assert_eq!(s.left, d_i(&states, &settled).0);
+        }
+        assert_eq!(suggest(&book, &pool, known, 2), found[..2], "a beginning of one order");
+    }
+    // What is known already is not suggested.
+    let all = learn(&own, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
+    assert_eq!(suggest(&all, &own, Known::Episode, 3), []);
+}
+
+#[test]
+fn an_episode_taken_lowers_d_i_as_a_codebook_with_it_says() {
+    let pool = data(8, &[30, 70, 110]);
+    let own = data(9, &[25]);
+    let book = learn(&own, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
+    let found = suggest(&book, &pool, Known::Episode, 3);
+    let mut steps = Vec::new();
+    for s in found {
+        steps.extend(pool.episode(pool.episode_of(s.row)));
+        let (more, _) = book.with(&pool, &steps).unwrap();
+        assert_eq!(isolation(&more, &pool).max, s.left);
+        assert!(s.left <= s.distance, "corollary 4.8");
+    }
+}

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use nearest::Table;
 
 use super::{
+    farthest::Farthest,
     gas::{Gas, GasSettings},
     kmeans::lloyd,
 };
@@ -201,15 +202,11 @@ fn farthest_points(pool: &Pool, mut rows: Vec<usize>, count: usize) -> Vec<usize
         return rows;
     }
     let hits = Table::from_rows(&gather(pool, &rows), pool.dim).nearest_many(pool.rows, threads());
-    let mut far: Vec<f32> = hits.iter().map(|h| h.d2).collect();
+    let mut left = Farthest::new(pool.table, hits.iter().map(|h| h.d2).collect());
     while rows.len() < count {
-        let (next, d2) =
-            far.iter().enumerate().fold((0, 0.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
-        if d2 == 0.0 {
-            break;
-        }
+        let Some((next, _)) = left.farthest() else { break };
         rows.push(next);
-        pool.table.shrink(pool.row(next), &mut far);
+        left.know(pool.row(next));
     }
     rows
 }

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# What suggested demonstrations are worth against random ones: docs/suggest.md. Each takes some minutes.
+#   bench/suggest.sh drive | visited
+#   bench/suggest.sh pen DATA.hdf5    needs python/get_mujoco.sh
+set -euo pipefail
+what=$1
+data=$(realpath -m "${2:-.}")
+cd "$(dirname "$0")/.."
+features=()
+[ "$what" = pen ] && features=(--features adroit)
+cargo build --locked --release -p mcnn-cli --example suggest "${features[@]}"
+suggest=${CARGO_TARGET_DIR:-target}/release/examples/suggest
+case $what in
+drive) "$suggest" drive 8 docs/suggest-drive.svg ;;
+pen) "$suggest" pen 5 docs/suggest-pen.svg "$data" ;;
+visited) "$suggest" visited 8 ;;
+*) echo "bench/suggest.sh drive | visited | pen DATA.hdf5" >&2; exit 2 ;;
+esac
