@@ -219,7 +219,10 @@ mod tests {
         assert!(ours.contains(&"gymnasium-robotics==1.4.2") && ours.contains(&"mujoco==3.17.0"));
         assert!(ours.iter().all(|line| line.contains("==") && !line.contains(' ')), "{ours:?}");
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
-            assert!(["# worker", "# film", "# tests", "# bench"].iter().any(|t| line.ends_with(t)), "{line}");
+            assert!(
+                ["# worker", "# film", "# tests", "# bench", "# browser"].iter().any(|t| line.ends_with(t)),
+                "{line}"
+            );
         }
     }
 

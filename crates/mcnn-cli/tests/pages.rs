@@ -1,0 +1,123 @@
+//! The pages in a browser: what a click shows, that nothing is fetched, that nothing is complained about.
+
+mod browser;
+mod common;
+
+use browser::{Page, chromium};
+use common::Bench;
+use serde_json::Value;
+
+/// A page that fetched itself alone, and about which nothing was said.
+fn quiet(page: &mut Page, file: &str) {
+    // What was still on its way is told before the answer.
+    page.value("new Promise(done => setTimeout(() => done(0), 100))");
+    assert_eq!(page.fetched.len(), 1, "{:?}", page.fetched);
+    assert!(page.fetched[0].starts_with("file://") && page.fetched[0].ends_with(file), "{:?}", page.fetched);
+    assert_eq!(page.complaints, Vec::<String>::new());
+}
+
+/// The step that the page shows, and the memory it names for it.
+fn shown(page: &mut Page) -> (u64, String) {
+    let (step, why) = (page.text("step-out"), page.text("why"));
+    let step = step.split(' ').nth(1).unwrap().parse().unwrap();
+    (step, why)
+}
+
+/// What the page must say of a step, from the numbers in it.
+fn named(step: &Value) -> String {
+    let memory = &step["memory"];
+    let source = &memory["source"];
+    format!(
+        "Nearest memory: {}, from step {}:{} of the demonstrations",
+        memory["memory"], source["episode"], source["step"]
+    )
+}
+
+#[test]
+fn a_click_on_the_report_shows_the_memory_of_that_step() {
+    let Some(chromium) = chromium("a_click_on_the_report_shows_the_memory_of_that_step") else { return };
+    let bench = Bench::with_policy();
+    bench.ok("report p.safetensors --in drive.npz --task drive --episodes 3 -o r.html");
+    let mut page = Page::open(&chromium, bench.folder.path(), &bench.path("r.html"));
+    let page = &mut page;
+    let numbers = page.value("JSON.parse(document.getElementById('data').textContent).episodes");
+    let steps = |episode: usize| numbers[episode]["steps"].as_array().unwrap();
+    assert_eq!(shown(page).0, 0);
+
+    // In a strip, where the axis says which step a place is.
+    for share in [0.25, 0.5, 0.9] {
+        let [left, top, width, height] = page.place("#distance");
+        let last = steps(0).len() as f64 - 1.0;
+        let (x, expected) = (left + 52.0 + (width - 64.0) * share, last * share);
+        page.click(x, top + height / 2.0);
+        let (step, why) = shown(page);
+        assert!((step as f64 - expected).abs() <= 2.0, "{step} is not {expected}");
+        assert!(why.starts_with(&named(&steps(0)[step as usize])), "{why}");
+        let row = page
+            .value("[...document.querySelectorAll('#dimensions tbody tr')].map(r => r.textContent).length");
+        assert_eq!(row, 2, "a row for each number of an action");
+    }
+
+    // In the map, on a point of the path: the point that marks the step moves there.
+    page.press("Home");
+    let at = |step: &str| {
+        format!(
+            "(() => {{ setStep({step}); const c = [...document.querySelectorAll('#map circle')].find(c => c.style.fill === 'var(--c1)'); c.scrollIntoView({{ block: 'center' }}); const b = c.getBoundingClientRect(); return [b.left + b.width / 2, b.top + b.height / 2]; }})()"
+        )
+    };
+    let point = page.value(&at("100"));
+    page.value("setStep(0)");
+    page.click(point[0].as_f64().unwrap(), point[1].as_f64().unwrap());
+    let (step, why) = shown(page);
+    assert!(why.starts_with(&named(&steps(0)[step as usize])), "{why}");
+    let path = &numbers[0]["path"];
+    let apart = |i: usize, j: usize| {
+        (0..2)
+            .map(|k| (path[i][k].as_f64().unwrap() - path[j][k].as_f64().unwrap()).abs())
+            .fold(0.0, f64::max)
+    };
+    assert!(apart(step as usize, 100) < 0.05, "step {step} is elsewhere");
+
+    // By keys, and in another episode: one visited in closed loop.
+    let before = shown(page).0;
+    page.press("ArrowRight");
+    assert_eq!(shown(page).0, before + 1);
+    page.press("End");
+    assert_eq!(shown(page).0, steps(0).len() as u64 - 1);
+    let visited = (0..numbers.as_array().unwrap().len()).find(|&k| numbers[k]["visited"] == true).unwrap();
+    page.value(&format!(
+        "(() => {{ const e = document.getElementById('episode'); e.value = {visited}; e.dispatchEvent(new Event('change')); }})()"
+    ));
+    assert_eq!(shown(page).0, 0);
+    page.press("ArrowRight");
+    let (step, why) = shown(page);
+    assert_eq!(step, 1);
+    assert!(why.starts_with(&named(&steps(visited)[1])), "{why}");
+    quiet(page, "r.html");
+}
+
+#[test]
+fn the_demos_page_opens_without_a_complaint() {
+    let Some(chromium) = chromium("the_demos_page_opens_without_a_complaint") else { return };
+    let bench = Bench::new();
+    bench.ok("demo --demonstrations 2 --steps 5 --episodes 2 -o d.html");
+    let mut page = Page::open(&chromium, bench.folder.path(), &bench.path("d.html"));
+    assert!(page.value("document.querySelectorAll('svg *, canvas').length").as_u64() > Some(10));
+    quiet(&mut page, "d.html");
+}
+
+#[test]
+fn a_page_that_fetches_or_fails_is_noticed() {
+    let Some(chromium) = chromium("a_page_that_fetches_or_fails_is_noticed") else { return };
+    let bench = Bench::new();
+    let open = |script: &str| {
+        std::fs::write(bench.path("x.html"), format!("<!doctype html><script>{script}</script>")).unwrap();
+        let mut page = Page::open(&chromium, bench.folder.path(), &bench.path("x.html"));
+        page.value("new Promise(done => setTimeout(() => done(0), 100))");
+        (page.fetched.len(), page.complaints.len())
+    };
+    assert_eq!(open("1"), (1, 0));
+    assert_eq!(open("throw new Error('x')"), (1, 1));
+    assert_eq!(open("console.log('x')"), (1, 1));
+    assert!(open("new Image().src = 'beside.png'").0 > 1);
+}
