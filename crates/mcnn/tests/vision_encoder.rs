@@ -117,7 +117,7 @@ fn other_files_are_refused() {
         fs::write(&path, bytes).unwrap();
         let network = network.map(|text| text.parse().unwrap());
         let message =
-            load(&Weights::File(path.clone()), network, &mut |_, _| ()).err().expect("refused").to_string();
+            load(&Weights::File(path.clone()), network, &mut |_, _| ()).expect_err("refused").to_string();
         for part in parts {
             assert!(message.contains(part), "{part:?} is not in\n{message}");
         }

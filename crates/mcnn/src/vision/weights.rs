@@ -123,12 +123,12 @@ fn random(design: Design, seed: Seed) -> Network {
             let mut rng = seed.fork("encoder").fork(name).rng();
             (0..count).map(|_| (std * rng.normal()) as f32).collect()
         };
-        Ok(match shape {
-            &[to, _, height, width] if matches!(design, Design::ResNet(_)) => {
+        Ok(match *shape {
+            [to, _, height, width] if matches!(design, Design::ResNet(_)) => {
                 normal((2.0 / (to * height * width) as f64).sqrt())
             }
-            &[_, from, height, width] => normal((2.0 / (from * height * width) as f64).sqrt()),
-            &[_, from] => normal((1.0 / from as f64).sqrt()),
+            [_, from, height, width] => normal((2.0 / (from * height * width) as f64).sqrt()),
+            [_, from] => normal((1.0 / from as f64).sqrt()),
             _ if name.ends_with("running_var") || name.ends_with("weight") => vec![1.0; count],
             _ => vec![0.0; count],
         })
