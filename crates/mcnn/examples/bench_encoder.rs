@@ -23,7 +23,7 @@ fn main() -> mcnn::Result<()> {
     };
     let settings = EncoderSettings { batch, steps: 1 << 40, augment: 0, ..EncoderSettings::default() };
     let mut run = Run::new(data, settings)?;
-    (0..3).for_each(|_| drop(run.step())); // makes the buffers
+    (0..3).for_each(|_| _ = run.step()); // makes the buffers
     let (start, mut times) = (Instant::now(), Vec::new());
     while start.elapsed().as_secs_f64() < 2.0 {
         let start = Instant::now();
