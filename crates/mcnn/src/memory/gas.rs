@@ -1,6 +1,8 @@
 //! Growing neural gas (Fritzke, "A growing neural gas network learns topologies", NeurIPS 1994): nodes that spread
 //! over the data, and edges between nodes that were nearest and second nearest to the same sample.
 
+use std::{cmp::Ordering, collections::BinaryHeap};
+
 use nearest::Table;
 
 use crate::seed::{Rng, Seed};
@@ -61,10 +63,38 @@ pub struct Gas {
     nodes: Vec<f32>,             // [n, dim], row by row: what moves
     table: Table,                // the same rows, laid out for searching
     errors: Vec<f64>,            // [n], to be multiplied by `worth`
+    ranks: BinaryHeap<Rank>,     // an entry for each error there is, and for some that were
     worth: f64,                  // the product of all decays so far: decaying every error costs one product
     links: Vec<Vec<(u32, u32)>>, // [n], (neighbour, age), kept on both sides
     samples: u64,
 }
+
+/// An error that a node had. The largest first, of equal ones that of the lowest node.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    error: f64,
+    node: usize,
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.error.total_cmp(&other.error).then(other.node.cmp(&self.node))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Rank {}
 
 impl Gas {
     /// A gas whose first nodes are distinct rows of the data, drawn at random. `rows`: `[n, dim]`.
@@ -79,6 +109,7 @@ impl Gas {
             nodes: Vec::with_capacity(settings.max * dim),
             table: Table::new(dim),
             errors: Vec::new(),
+            ranks: BinaryHeap::new(),
             worth: 1.0,
             links: Vec::new(),
             samples: 0,
@@ -108,7 +139,7 @@ impl Gas {
             return;
         };
         let winner = first.index;
-        self.errors[winner] += f64::from(first.d2.sqrt()) / self.worth;
+        self.set_error(winner, self.errors[winner] + f64::from(first.d2.sqrt()) / self.worth);
         self.move_towards(winner, x, self.settings.eps_b);
         for k in 0..self.links[winner].len() {
             let neighbour = self.links[winner][k].0 as usize;
@@ -127,6 +158,7 @@ impl Gas {
         if self.worth < 1e-200 {
             self.errors.iter_mut().for_each(|e| *e *= self.worth);
             self.worth = 1.0;
+            self.rank_anew();
         }
     }
 
@@ -164,7 +196,37 @@ impl Gas {
         self.nodes.extend_from_slice(node);
         self.table.push(node);
         self.errors.push(error);
+        self.ranks.push(Rank { error, node: self.errors.len() - 1 });
         self.links.push(Vec::new());
+    }
+
+    fn set_error(&mut self, i: usize, error: f64) {
+        self.errors[i] = error;
+        self.ranks.push(Rank { error, node: i });
+        if self.ranks.len() > 4 * self.len() + 64 {
+            self.rank_anew();
+        }
+    }
+
+    fn rank_anew(&mut self) {
+        self.ranks = (self.errors.iter().enumerate()).map(|(node, &error)| Rank { error, node }).collect();
+    }
+
+    /// The node of largest error among those with edges, the lowest of several.
+    fn worst(&mut self) -> Option<usize> {
+        let mut bare = Vec::new(); // few: who has an error was nearest once, and has an edge since
+        let found = loop {
+            let Some(&rank) = self.ranks.peek() else { break None };
+            if self.errors.get(rank.node) != Some(&rank.error) {
+                self.ranks.pop(); // it has another error by now
+            } else if self.links[rank.node].is_empty() {
+                bare.extend(self.ranks.pop());
+            } else {
+                break Some(rank.node);
+            }
+        };
+        self.ranks.extend(bare);
+        found
     }
 
     fn move_towards(&mut self, i: usize, x: &[f32], share: f32) {
@@ -222,6 +284,7 @@ impl Gas {
         self.errors.swap_remove(i);
         self.links.swap_remove(i);
         if i != last {
+            self.ranks.push(Rank { error: self.errors[i], node: i });
             for k in 0..self.links[i].len() {
                 let other = self.links[i][k].0 as usize;
                 for link in &mut self.links[other] {
@@ -235,23 +298,14 @@ impl Gas {
 
     /// Inserts a node half-way between the node of largest error and its neighbour of largest error.
     fn insert(&mut self) {
-        let largest = |candidates: &mut dyn Iterator<Item = usize>| {
-            candidates.fold(None, |best: Option<usize>, i| match best {
-                Some(b) if self.errors[b] >= self.errors[i] => best,
-                _ => Some(i),
-            })
-        };
-        let Some(q) = largest(&mut (0..self.len()).filter(|&i| !self.links[i].is_empty())) else {
-            return;
-        };
-        let mut neighbours: Vec<usize> = self.links[q].iter().map(|l| l.0 as usize).collect();
-        neighbours.sort_unstable();
-        let f = largest(&mut neighbours.into_iter()).expect("q has a neighbour");
+        let Some(q) = self.worst() else { return };
+        let before = |a: &usize, b: &usize| self.errors[*a].total_cmp(&self.errors[*b]).then(b.cmp(a));
+        let f = self.links[q].iter().map(|l| l.0 as usize).max_by(before).expect("q has a neighbour");
         let middle: Vec<f32> = (0..self.dim)
             .map(|k| 0.5 * (self.nodes[q * self.dim + k] + self.nodes[f * self.dim + k]))
             .collect();
-        self.errors[q] *= self.settings.alpha;
-        self.errors[f] *= self.settings.alpha;
+        self.set_error(q, self.errors[q] * self.settings.alpha);
+        self.set_error(f, self.errors[f] * self.settings.alpha);
         let r = self.len();
         self.push(&middle, self.errors[q]);
         self.unlink(q, f);
