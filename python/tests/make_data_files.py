@@ -225,7 +225,7 @@ def broken_npz(folder):
     of = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
     header("longer_than_told", ["more bytes"], of % "11, 3")
     header("shorter_than_told", ["fewer bytes"], of % "13, 3")
-    header("enormous", ["more than", "no file of this size"], of % "1099511627776, 3")
+    header("enormous", ["more memory than it is given", "no file of this size"], of % "1099511627776, 3")
     header("overflowing", ["no file of this size"], of % "9999999999999999999, 9999999999999999999")
     header("odd_shape", ["the header"], of % "-1, 3")
     header("nested", ["the header"], of.replace("(%s)", "[" * 30_000 + "]" * 30_000))

@@ -30,6 +30,15 @@ pub struct Point {
     pub success: [[Vec<f64>; 2]; 2],
 }
 
+impl Point {
+    /// What was measured last of a random selection is of the suggested one, too.
+    fn repeat(&mut self) {
+        let again = |values: &mut [Vec<f64>; 2]| values[1].push(values[0][values[0].len() - 1]);
+        again(&mut self.d_i);
+        self.score.iter_mut().chain(&mut self.success).for_each(again);
+    }
+}
+
 /// What differs between the tasks.
 struct Setting<'a> {
     task: &'a dyn Task,
@@ -81,6 +90,10 @@ fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
     for (&size, point) in SIZES.iter().zip(points) {
         more(s.pool, &mut suggested, size)?;
         for (arm, order) in [&random[..size], &suggested].into_iter().enumerate() {
+            if arm == 1 && order == &random[..size] {
+                point.repeat(); // the first episode is the same
+                continue;
+            }
             let data = s.pool.select(order);
             let whole = learn(&data, &all)?.codebook;
             let mut parts = whole.parts().clone();

@@ -10,7 +10,12 @@ use std::{
     time::Instant,
 };
 
-use mcnn::{Error, Result, data::Demonstrations, error::Kind, task::Task};
+use mcnn::{
+    Error, Result,
+    data::{Demonstrations, regular},
+    error::Kind,
+    task::Task,
+};
 use serde::Serialize;
 
 use super::{Done, check_folder, interrupted, read};
@@ -60,9 +65,12 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     check_folder(&args.path)?;
     let runs = plan::read(&args.plan)?;
     let data = data(args, &runs)?;
-    let task = tasks::named(&runs[0].task, runs[0].reward)?;
+    let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;
     fit(task.as_ref(), &runs, &data)?;
     let tell = |line: &str| eprintln!("{line}");
+    if args.path.exists() {
+        regular(&args.path)?;
+    }
     let (results, there) = if args.dry_run {
         let lines =
             File::open(&args.path).map(|file| results::read(&args.path, &file).map(|(lines, _)| lines));

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use mcnn::{Error, Result, atomic};
+use mcnn::{Error, Result, atomic, data::regular};
 use serde::Serialize;
 
 use super::{Done, check_picture};
@@ -30,6 +30,7 @@ pub fn run(args: &TableArgs) -> Result<Done> {
     if let Some(path) = &args.plot {
         check_picture(path, args.force)?;
     }
+    regular(&args.results)?;
     let file = File::open(&args.results).map_err(|e| Error::io("reading", &args.results, &e))?;
     let (lines, _) = results::read(&args.results, &file)?;
     let grid = grid::arrange(&lines, &args.rows).map_err(|e| e.within(args.results.display()))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use mcnn::{
     Error, Result,
     backbone::{Architecture, BetSettings, DiffusionSettings, Optimiser, UnetSettings},
+    data::regular,
     envelope::Activation,
     error::Kind,
     memory::{Amount, By, LearnSettings},
@@ -176,17 +177,30 @@ const OF_CHOOSING: usize = 3;
 
 /// The most runs of one plan.
 const MOST: usize = 1_000_000;
+/// The most bytes that the copies of its longer settings take.
+const LONGEST_COPIES: usize = 1 << 28;
+
+/// Bytes of a plan, at most; a thousand are usual.
+const LONGEST: u64 = 1 << 20;
 
 /// Reads a plan and lists its runs, each once.
 ///
 /// # Errors
 /// If the file cannot be read, or is not a plan: the place is the line and key.
 pub fn read(path: &Path) -> Result<Vec<Settings>> {
+    let length = regular(path)?;
+    if length > LONGEST {
+        return Err(Error::new(Kind::Settings, "this is not a plan")
+            .at(path.display().to_string())
+            .expected(format!("at most {LONGEST} bytes"))
+            .found(format!("{length} bytes"))
+            .next("docs/plan.toml is an example with every key"));
+    }
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, &e))?;
     let plan: Plan = toml::from_str(&text).map_err(|e| {
         let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        let shown = text.lines().nth(line - 1).unwrap_or_default().trim();
+        let shown: String = text.lines().nth(line - 1).unwrap_or_default().trim().chars().take(200).collect();
         Error::new(Kind::Settings, "this is not a plan")
             .at(format!("{}: line {line}: {shown}", path.display()))
             .found(e.message().to_string())
@@ -288,6 +302,17 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     let total = lists.iter().try_fold(1_usize, |product, (_, n)| product.checked_mul(*n));
     if total.is_none_or(|n| n > MOST) {
         return Err(Error::new(Kind::Settings, "too many runs").expected(format!("at most {MOST}")));
+    }
+    // Every run has a copy of what is long.
+    let longest = plan.data.iter().map(String::len).max().unwrap_or(0);
+    let lengths = 8 * (plan.ignore.0.len() + plan.hidden.as_ref().map_or(0, Vec::len));
+    let each = plan.task.len() + longest + lengths;
+    if total.is_none_or(|n| n.saturating_mul(each) > LONGEST_COPIES) {
+        return Err(Error::new(Kind::Settings, "too many runs with settings that are so long")
+            .expected(format!(
+                "runs times the bytes of task, data, ignore and hidden: at most {LONGEST_COPIES}"
+            ))
+            .found(format!("{} runs, {each} bytes", total.unwrap_or(usize::MAX))));
     }
     let refuse = |key: &str, expected: &str, found: String| {
         Err(Error::new(Kind::Settings, "a setting out of range").at(key).expected(expected).found(found))

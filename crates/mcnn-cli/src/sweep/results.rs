@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -51,24 +51,45 @@ impl Line {
     }
 }
 
+/// Bytes of a line, at most: a million episodes fit, the most that a plan can ask for.
+const LONGEST: u64 = 24 << 20;
+/// Brackets in a line, at most. Some tens are usual; each can take a hundred times its text's memory.
+const BRACKETS: usize = 10_000;
+
 /// Reads whole results; of runs that are there twice (tried again) the last. A half-written last line is left out,
-/// and the bytes up to there are given with the lines.
-pub fn read(path: &Path, mut file: &File) -> Result<(Vec<Line>, u64)> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|e| Error::io("reading", path, &e))?;
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+/// and the bytes up to there are given with the lines. Parsing a line takes at most about 1 GiB, the lines together a few times
+/// the size of the file.
+pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
+    let mut from = BufReader::new(file);
+    let mut whole = 0;
     let mut lines: Vec<Line> = Vec::new();
     let mut places = HashMap::new();
-    for (i, text) in bytes[..whole].split(|b| *b == b'\n').enumerate() {
+    let mut text = Vec::new();
+    for i in 1.. {
+        text.clear();
+        let taken = from.by_ref().take(LONGEST).read_until(b'\n', &mut text);
+        let length = taken.map_err(|e| Error::io("reading", path, &e))? as u64;
+        let refuse = |found: String| {
+            Error::new(Kind::File, "this is not a result of mcnn sweep")
+                .at(format!("{}: line {i}", path.display()))
+                .found(found)
+                .next("take the line out, or name another file")
+        };
+        if text.pop() != Some(b'\n') {
+            if length == LONGEST {
+                return Err(refuse(format!("more than {LONGEST} bytes")));
+            }
+            break;
+        }
+        whole += length;
         if text.is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_slice(text).map_err(|e| {
-            Error::new(Kind::File, "this is not a result of mcnn sweep")
-                .at(format!("{}: line {}", path.display(), i + 1))
-                .found(e.to_string())
-                .next("take the line out, or name another file")
-        })?;
+        let brackets = text.iter().filter(|b| b"[{".contains(b)).count();
+        if brackets > BRACKETS {
+            return Err(refuse(format!("{brackets} brackets")));
+        }
+        let line: Line = serde_json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
         match places.insert(line.key(), lines.len()) {
             Some(place) => {
                 places.insert(line.key(), place);
@@ -77,7 +98,7 @@ pub fn read(path: &Path, mut file: &File) -> Result<(Vec<Line>, u64)> {
             None => lines.push(line),
         }
     }
-    Ok((lines, whole as u64))
+    Ok((lines, whole))
 }
 
 /// The file of a sweep that runs: locked, so that two sweeps cannot write to it at once.

@@ -7,7 +7,10 @@ use std::{collections::HashSet, path::Path};
 
 use hdf5_reader::{ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions, dtype_element_size, group::Group};
 
-use super::{Parts, read::limit};
+use super::{
+    Parts,
+    read::{expanded, limit, too_large},
+};
 use crate::error::{Error, Kind, Result};
 
 /// Reads the parts of a file of `length` bytes. Errors name the key; the caller adds the file.
@@ -21,7 +24,7 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
 /// The same with the observations, of any rank from 2 on, left in the file.
 pub(super) fn film(path: &Path, length: u64) -> Result<(Parts, Dataset)> {
     let file = Flat::open(path, length)?;
-    let observations = match file.find("observations")? {
+    let observations = match file.within("observations", expanded(length))? {
         Some(frames) if frames.shape().len() > 1 => frames,
         _ => file.table("observations")?, // says what is wrong
     };
@@ -98,7 +101,7 @@ struct Flat {
 
 impl Flat {
     fn open(path: &Path, length: u64) -> Result<Self> {
-        let limit = usize::try_from(limit(length)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(expanded(length)).unwrap_or(usize::MAX);
         let options = OpenOptions {
             chunk_cache_bytes: 0, // every table is read once
             max_read_bytes: limit,
@@ -162,7 +165,13 @@ impl Flat {
         }
     }
 
+    /// A dataset that is to be held in memory, if it is there.
     fn find(&self, key: &str) -> Result<Option<Dataset>> {
+        self.within(key, limit(self.length))
+    }
+
+    /// A dataset of at most `limit` bytes, if it is there.
+    fn within(&self, key: &str, limit: u64) -> Result<Option<Dataset>> {
         if !self.datasets.iter().any(|name| name == key) {
             return Ok(None);
         }
@@ -176,13 +185,16 @@ impl Flat {
         });
         let size = dtype_element_size(dataset.dtype()).unwrap_or(usize::MAX) as u64;
         let bytes = dataset.shape().iter().fold(size, |n, &d| n.saturating_mul(d));
-        let limit = limit(self.length);
         if chunks > self.length || bytes > limit {
-            return Err(Error::new(Kind::File, "the HDF5 file promises more than it can hold")
+            let what = match bytes > expanded(self.length) || chunks > self.length {
+                true => "the HDF5 file promises more than it can hold",
+                false => "the HDF5 file expands to more memory than it is given",
+            };
+            return Err(Error::new(Kind::File, what)
                 .at(format!("/{key}"))
                 .expected(format!("at most {limit} bytes, in at most {} chunks", self.length))
                 .found(format!("{bytes} bytes in {chunks} chunks"))
-                .next("it is damaged: fetch it or write it again"));
+                .next(too_large(if chunks > self.length { u64::MAX } else { bytes }, self.length)));
         }
         Ok(Some(dataset))
     }

@@ -17,9 +17,8 @@ pub use footage::Footage;
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
-pub use read::{Format, ReadOptions, read, read_encoding, read_parts, read_simulator};
+pub use read::{Format, ReadOptions, read, read_encoding, read_parts, read_simulator, regular};
 pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};
 
 pub(crate) use npz::Arrays;
-pub(crate) use read::regular;

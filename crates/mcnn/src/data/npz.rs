@@ -12,7 +12,10 @@ use std::{
 
 use zip::ZipArchive;
 
-use super::{Parts, read::limit};
+use super::{
+    Parts,
+    read::{expanded, limit, too_large},
+};
 use crate::error::{Error, Kind, Result};
 
 /// Reads the parts of a file of `length` bytes. Errors name the array; the caller adds the file.
@@ -47,7 +50,7 @@ pub(super) fn film(
         return Err(other_type("integers").expected("bytes (uint8) or floats").within(name));
     }
     let bytes = head.shape.iter().try_fold(head.size as u64, |n, &d| n.checked_mul(d));
-    if bytes.is_none_or(|bytes| bytes > limit(length)) {
+    if bytes.is_none_or(|bytes| bytes > expanded(length)) {
         return Err(
             damaged(&format!("a shape {:?} that no file of this size holds", head.shape)).within(name)
         );
@@ -88,7 +91,8 @@ pub(crate) struct Arrays {
     zip: ZipArchive<BufReader<File>>,
     names: Vec<String>,
     wanted: &'static str,
-    limit: u64,
+    length: u64,
+    left: u64, // bytes that may still be held in memory
 }
 
 impl Arrays {
@@ -100,7 +104,7 @@ impl Arrays {
         let names = (zip.file_names_raw())
             .filter_map(|name| Some(std::str::from_utf8(name).ok()?.strip_suffix(".npy")?.to_string()))
             .collect();
-        Ok(Self { names, wanted, zip, limit: limit(length) })
+        Ok(Self { names, wanted, zip, length, left: limit(length) })
     }
 
     /// Rows, columns, and the floats row by row of an array of rank 2.
@@ -118,8 +122,10 @@ impl Arrays {
     }
 
     fn need(&mut self, name: &str) -> Result<Array> {
-        let limit = self.limit;
-        self.within(name, |file| Array::read(name, file, limit))
+        let (length, left) = (self.length, self.left);
+        let array = self.within(name, |file| Array::read(name, file, length, left))?;
+        self.left -= array.bytes.len() as u64;
+        Ok(array)
     }
 
     /// An array without its numbers.
@@ -185,15 +191,18 @@ impl Array {
         Self::parse(name, &String::from_utf8_lossy(&text))
     }
 
-    fn read(name: &str, from: &mut dyn Read, limit: u64) -> Result<Self> {
+    /// The whole array, of a file of `length` bytes, if it takes at most `left` bytes.
+    fn read(name: &str, from: &mut dyn Read, length: u64, left: u64) -> Result<Self> {
         let mut array = Self::head(name, from)?;
         let count = array.shape.iter().try_fold(array.size as u64, |n, &d| n.checked_mul(d));
-        let Some(count) = count.filter(|&n| n <= limit) else {
-            return Err(damaged(&format!("a shape {:?} of more than {limit} bytes", array.shape))
-                .next("no file of this size can hold it"));
+        let Some(count) = count.filter(|&n| n <= left) else {
+            return Err(Error::new(Kind::File, "the .npz expands to more memory than it is given")
+                .expected(format!("at most {left} bytes more in a file of {length}"))
+                .found(format!("a shape {:?}", array.shape))
+                .next(too_large(count.unwrap_or(u64::MAX), length)));
         };
         // One byte more than is due: to notice data that goes on, and to reach the end, where the checksum is tested.
-        let expected = count as usize; // at most `limit`, which is far below 2^63
+        let expected = count as usize; // at most `left`, which is far below 2^63
         from.take(count + 1).read_to_end(&mut array.bytes).map_err(|e| damaged(&e.to_string()))?;
         if array.bytes.len() != expected {
             let found = if array.bytes.len() > expected { "more" } else { "fewer" };

@@ -46,9 +46,10 @@ impl std::fmt::Display for Format {
 /// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the key it lacks
 /// may have held the ends. Episodes are never cut at a number of steps. 64-bit numbers become 32-bit ones.
 ///
-/// No array may need more memory than 1,032 times the size of the file, the most that deflate can expand it, plus
-/// 64 KiB; a header that asks for more is refused before anything is allocated. (An array may be held up to three times
-/// over while it is decoded.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
+/// No array may need more memory than 32 times the size of the file plus 64 MiB, though deflate can expand a file 1,032
+/// times: recorded numbers hardly compress to a third, and what is constant fits the 64 MiB (MCNN_EXPAND_MIB allows another
+/// number of MiB). A header that asks for more is refused before anything is allocated; in an `.npz` all arrays together have
+/// that limit. (An array may be held up to three times over while it is decoded.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
 /// crate `hdf5-reader`, which is Rust without a C library; tests damage files in many ways, but its limits are its own.
 ///
 /// # Errors
@@ -107,14 +108,35 @@ pub fn read_simulator(path: &Path) -> Result<Simulator> {
     }
 }
 
-/// The most bytes one array of a file of `length` bytes may take: no deflate stream expands further.
-pub(super) fn limit(length: u64) -> u64 {
+/// The most bytes that a file of `length` bytes expands to: no deflate stream goes further. Of what is read piece by piece.
+pub(super) fn expanded(length: u64) -> u64 {
     length.saturating_mul(1032).saturating_add(64 << 10)
+}
+
+/// The most bytes that are held in memory of one array of a file of `length` bytes.
+pub(super) fn limit(length: u64) -> u64 {
+    let named = std::env::var("MCNN_EXPAND_MIB").ok().and_then(|mib| mib.parse().ok());
+    allowed(length, named.unwrap_or(64))
+}
+
+fn allowed(length: u64, mib: u64) -> u64 {
+    length.saturating_mul(32).saturating_add(mib.saturating_mul(1 << 20)).min(expanded(length))
+}
+
+/// What to do about an array of more bytes than [`limit`].
+pub(super) fn too_large(bytes: u64, length: u64) -> &'static str {
+    match bytes <= expanded(length) {
+        true => "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it",
+        false => "no file of this size can hold it: it is damaged, fetch it or write it again",
+    }
 }
 
 /// The length of a regular file. Anything else is refused before it is opened: a pipe would wait for its writer, and a
 /// device may never end.
-pub(crate) fn regular(path: &Path) -> Result<u64> {
+///
+/// # Errors
+/// If it is not there, or anything else.
+pub fn regular(path: &Path) -> Result<u64> {
     let io = |e| Error::io("reading", path, &e);
     let about = std::fs::metadata(path).map_err(io)?;
     if about.is_dir() {
@@ -164,4 +186,18 @@ pub(super) fn recognise(path: &Path) -> Result<(Format, u64)> {
     };
     refuse("not a file of demonstrations")
         .map_err(|e| e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)").found(found).next(next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_file_may_expand_as_deflate_does_and_a_large_one_thirtyfold() {
+        assert_eq!(allowed(1000, 64), 1_032_000 + 65_536);
+        assert_eq!(allowed(10 << 20, 64), (320 + 64) << 20);
+        assert_eq!(allowed(10 << 20, 1024), (320 + 1024) << 20);
+        assert_eq!(allowed(10 << 20, u64::MAX), (10 << 20) * 1032 + 65_536);
+        assert_eq!(allowed(u64::MAX, 64), u64::MAX);
+    }
 }

@@ -2,8 +2,8 @@
 //! the metadata, so that equal contents are equal bytes. Reading runs no code and checks everything it reads.
 //!
 //! Only regular files are read. The text is of 4 MiB at most, and parsing it takes at most about 1 GiB; the arrays take a few
-//! times the size of the file. The one thing that is not looked into is the optimiser in a checkpoint, which is Burn's own
-//! format: its fingerprint guards it against damage, not against someone who writes both. Resume from your own checkpoints.
+//! times the size of the file. The optimiser in a checkpoint is Burn's own format: its fingerprint is checked here, and what is
+//! in it where a run goes on from it, against the network it is of ([`crate::train::Run::resume`]).
 
 mod bundle;
 mod holding;
@@ -146,8 +146,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     bundle.to_bytes(&text(&header))
 }
 
-/// A checkpoint from bytes. The optimiser's are only compared with their fingerprint: Burn parses them on resuming, and may
-/// panic over bytes that were made to deceive.
+/// A checkpoint from bytes. The optimiser's are only compared with their fingerprint here.
 ///
 /// # Errors
 /// If the bytes are not a checkpoint of ours, whole and consistent.

@@ -12,7 +12,7 @@ pub use settings::{Distances, Lambda, TrainSettings};
 
 use burn::{
     optim::ModuleOptimizer,
-    tensor::{Bytes, Device, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData},
 };
 
 use crate::{
@@ -184,13 +184,8 @@ impl Run {
             }
             *net = Net::new(&checkpoint.network, &run.device).expect("a network of those shapes");
             run.average = checkpoint.average;
-            run.optimiser = optimiser::of(&run.settings.optimiser, run.net.as_ref())
-                .from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser))
-                .map_err(|e| {
-                    Error::new(Kind::File, "the checkpoint's optimiser cannot be read")
-                        .found(e.to_string())
-                        .next("start anew with --force")
-                })?;
+            let settings = &run.settings.optimiser;
+            run.optimiser = optimiser::restored(settings, net, checkpoint.step, checkpoint.optimiser)?;
         }
         run.step = checkpoint.step;
         Ok(run)

@@ -1,13 +1,19 @@
 //! What moves the weights: Adam with decoupled weight decay, limits on gradients, and the course of the learning rate.
 
+use std::collections::BTreeMap;
+
 use burn::{
     module::{Module, ModuleVisitor, Param},
     optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer},
-    tensor::Tensor,
+    tensor::{Bytes, DType, Tensor},
 };
+use burn_pack::{Reader, Scalar};
 
 use super::TrainSettings;
-use crate::backbone::{Net, Optimiser};
+use crate::{
+    backbone::{Net, Optimiser},
+    error::{Error, Kind, Result},
+};
 
 /// The optimiser of some settings for a network (Burn's own epsilon is 1e-5, PyTorch's 1e-8).
 pub fn of(settings: &Optimiser, net: Option<&Net>) -> ModuleOptimizer {
@@ -25,6 +31,97 @@ pub fn of(settings: &Optimiser, net: Option<&Net>) -> ModuleOptimizer {
             None,
         ),
         _ => adam,
+    }
+}
+
+/// The optimiser of some settings for a network as its bytes, Burn's own record, have it after `step` steps.
+///
+/// Burn takes a record at its word and panics over one that does not fit. So it is compared first with the record of
+/// an optimiser that took one step on this very network: the same tensors of the same shapes, finite, and as many steps.
+///
+/// # Errors
+/// If the bytes are no such record.
+pub fn restored(settings: &Optimiser, net: &Net, step: u64, bytes: Vec<u8>) -> Result<ModuleOptimizer> {
+    let strange = |found: String| {
+        Error::new(Kind::File, "the checkpoint's optimiser cannot be read")
+            .found(found)
+            .next("start anew with --force")
+    };
+    let mut gradients = GradientsParams::new();
+    net.visit(&mut Zeros { gradients: &mut gradients });
+    let mut example = of(settings, Some(net));
+    let _ = example.step(0.0, net.clone(), gradients);
+    let example = example.into_bytes().map_err(|e| strange(e.to_string()))?;
+    let expected = Record::read(example).map_err(strange)?;
+    let bytes = Bytes::from_bytes_vec(bytes);
+    Record::read(bytes.clone()).and_then(|found| found.fits(&expected, step)).map_err(strange)?;
+    of(settings, Some(net)).from_bytes(bytes).map_err(|e| strange(e.to_string()))
+}
+
+/// What a record of Burn's holds, but for the numbers of its tensors.
+struct Record {
+    tensors: BTreeMap<String, (DType, Vec<usize>, Option<u64>)>,
+    scalars: BTreeMap<String, Scalar>,
+    paths: BTreeMap<String, String>,
+    finite: bool,
+}
+
+impl Record {
+    fn read(bytes: Bytes) -> std::result::Result<Self, String> {
+        let reader = Reader::from_bytes(bytes).map_err(|e| e.to_string())?;
+        let (scalars, paths) = (reader.scalars().clone(), reader.metadata().clone());
+        let (mut tensors, mut finite) = (BTreeMap::new(), true);
+        for tensor in reader.into_tensors().map_err(|e| e.to_string())? {
+            let (name, dtype, shape, id, bytes) = tensor.into_parts().map_err(|e| e.to_string())?;
+            let (floats, rest) = bytes.as_chunks();
+            finite &= rest.is_empty() && floats.iter().all(|b| f32::from_le_bytes(*b).is_finite());
+            tensors.insert(name, (dtype, shape.to_vec(), id));
+        }
+        Ok(Self { tensors, scalars, paths, finite })
+    }
+
+    /// Whether this is a record after `step` steps of what `example` is of after one.
+    fn fits(&self, example: &Self, step: u64) -> std::result::Result<(), String> {
+        if step == 0 {
+            return if self.tensors.is_empty() && self.scalars.is_empty() {
+                Ok(())
+            } else {
+                Err("numbers before the first step".into())
+            };
+        }
+        if let Some((name, _)) =
+            self.tensors.iter().find(|(name, tensor)| example.tensors.get(*name) != Some(tensor))
+        {
+            return Err(format!("a tensor {name:.60} that does not fit the network"));
+        }
+        let as_expected = |(name, value): &(&String, &Scalar)| match name.ends_with(".time") {
+            true => {
+                u64::try_from(**value).is_ok_and(|time| time == step) && example.scalars.contains_key(*name)
+            }
+            false => example.scalars.get(*name) == Some(value),
+        };
+        if let Some((name, _)) = self.scalars.iter().find(|scalar| !as_expected(scalar)) {
+            return Err(format!("a number {name:.60} that does not fit the network or its {step} steps"));
+        }
+        let whole = self.tensors.len() == example.tensors.len()
+            && self.scalars.len() == example.scalars.len()
+            && self.paths == example.paths;
+        match (whole, self.finite) {
+            (false, _) => Err("parts of it are missing".into()),
+            (_, false) => Err("numbers that are NaN or infinite".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gives every parameter a gradient of 0.
+struct Zeros<'a> {
+    gradients: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for Zeros<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.gradients.register(param.id, param.val().inner().zeros_like());
     }
 }
 

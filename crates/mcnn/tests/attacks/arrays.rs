@@ -233,5 +233,26 @@ fn bombs() {
         let mut arrays = good();
         arrays[0].1 = npy(&header("<f4", "False", "(2147483648, 3)"), &vec![0; 1 << 20]);
         attacks.refused("demonstrations", "24 GiB promised", &packed(&arrays, CompressionMethod::Deflated));
+
+        // As much as a file can truly hold, which is more than it is given.
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in good() {
+            writer.start_file(name, options).unwrap();
+            if name == "states.npy" {
+                writer.write_all(&npy(&header("<f4", "False", "(100000000, 3)"), &[])).unwrap();
+                std::io::copy(&mut std::io::repeat(0).take(1_200_000_000), &mut writer).unwrap();
+            } else {
+                writer.write_all(&bytes).unwrap();
+            }
+        }
+        let honest = writer.finish().unwrap().into_inner();
+        assert!(honest.len() < 16 << 20 && 1032 * honest.len() > 1_200_000_000, "{} bytes", honest.len());
+        attacks.refused("demonstrations", "1.2 GB of zeros, truly there", &honest);
+        // Constant numbers that a small file may well hold.
+        let mut arrays = good();
+        arrays[0].1 = npy(&header("<f4", "False", "(8, 1000000)"), &vec![0; 32_000_000]);
+        let constant = packed(&arrays, CompressionMethod::Deflated);
+        assert!(constant.len() < 100_000, "{} bytes", constant.len());
+        assert!(attacks.file("demonstrations", "32 MB of zeros", &constant));
     });
 }
