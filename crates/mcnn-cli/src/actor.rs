@@ -2,7 +2,9 @@
 
 use std::{io::Read as _, path::Path};
 
-use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy};
+use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy, task::Spec, vision::Encoder};
+
+use crate::{args::EncoderArgs, eyes};
 
 /// What a file holds that can act.
 pub enum Actor {
@@ -42,6 +44,14 @@ impl Actor {
         match self {
             Self::Policy(policy, _) => Some(policy),
             Self::Expert(_) => None,
+        }
+    }
+
+    /// What it sees a task with, if it needs anything for that.
+    pub fn encoder(&self, spec: &Spec, given: &EncoderArgs) -> Result<Option<Encoder>> {
+        match self {
+            Self::Policy(policy, _) => eyes::of(policy, spec, &given.weights),
+            Self::Expert(_) => Ok(None),
         }
     }
 

@@ -4,6 +4,7 @@
 mod actor;
 mod args;
 mod commands;
+mod eyes;
 mod film;
 mod guard;
 mod losses;

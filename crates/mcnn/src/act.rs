@@ -27,6 +27,11 @@ pub trait Acting {
     fn intended(&self) -> Option<&[f32]> {
         None
     }
+
+    /// What the last observation was made into before it was acted on; `None` where it was acted on as it was.
+    fn seen(&self) -> Option<Seen<'_>> {
+        None
+    }
 }
 
 // A borrowed actor acts as well as an owned one.
@@ -42,6 +47,15 @@ impl<A: Act + ?Sized> Act for &A {
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         (**self).start(seed)
     }
+}
+
+/// An observation as it was acted on, where that is not as it came: the embedding of a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen<'a> {
+    /// The state that was acted on.
+    pub embedding: &'a [f32],
+    /// Microseconds that making it took; they are part of what the action took.
+    pub micros: f32,
 }
 
 /// How an action came about, where whatever acts can say.

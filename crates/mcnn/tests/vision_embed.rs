@@ -125,8 +125,12 @@ impl Bench {
     fn new() -> Self {
         let (network, found) =
             load(&Weights::Random(1), Some(ResNet::ResNet18.into()), &mut |_, _| ()).unwrap();
-        let encoding =
-            Encoding { network: network.design(), weights: found.weights, preset: "raw".parse().unwrap() };
+        let encoding = Encoding {
+            network: network.design(),
+            weights: found.weights,
+            preset: "raw".parse().unwrap(),
+            size: None,
+        };
         Self { network, encoding, folder: tempfile::tempdir().unwrap() }
     }
 

@@ -92,6 +92,15 @@ pub struct FilmArgs {
     pub threads: Option<usize>,
 }
 
+/// What frames are seen with.
+#[derive(Args, Debug, Clone)]
+pub struct EncoderArgs {
+    /// The weights that embedded the frames a policy was made from, to act on frames: as of `mcnn embed`. Not needed where the
+    /// policy carries them, or they are random. Several, of several policies.
+    #[arg(long = "encoder", value_name = "FILE|imagenet|random:SEED")]
+    pub weights: Vec<Weights>,
+}
+
 /// A height and a width.
 #[derive(Debug, Clone, Copy)]
 pub struct Size(pub [usize; 2]);

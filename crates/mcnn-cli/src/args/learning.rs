@@ -9,6 +9,7 @@ use mcnn::{
     envelope::Activation,
     memory::{Amount, By},
     train::{Distances, Lambda},
+    vision::Weights,
 };
 
 use super::{Input, InputOptions, Output, bet::BetArgs, unet::UnetArgs, word};
@@ -150,6 +151,9 @@ pub struct TrainArgs {
     /// Decides whatever is random.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Put the encoder into the policy's file, so that it acts on frames by itself: the weights that embedded the data.
+    #[arg(long, value_name = "FILE|imagenet|random:SEED")]
+    pub encoder: Option<Weights>,
     /// Go on with an interrupted run.
     #[arg(long)]
     pub resume: bool,

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{Input, InputOptions, Rollouts};
+use super::{EncoderArgs, Input, InputOptions, Rollouts};
 
 #[derive(Args, Debug)]
 pub struct MemoryArgs {
@@ -73,11 +73,13 @@ pub struct ListArgs {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub options: InputOptions,
-    /// Count which memories act in closed loop: drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Count which memories act in closed loop: drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
     #[arg(long)]
     pub task: Option<String>,
     #[command(flatten)]
     pub rollouts: Rollouts,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
     /// How many to list.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub top: usize,

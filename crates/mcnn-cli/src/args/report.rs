@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{InputOptions, Output, Rollouts};
+use super::{EncoderArgs, InputOptions, Output, Rollouts};
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
@@ -16,11 +16,13 @@ pub struct ReportArgs {
     pub data: PathBuf,
     #[command(flatten)]
     pub options: InputOptions,
-    /// Look at the states visited in closed loop, too: drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Look at the states visited in closed loop, too: drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
     #[arg(long)]
     pub task: Option<String>,
     #[command(flatten)]
     pub rollouts: Rollouts,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
     /// Episodes to show step by step, of the data and of those run, counted from 0, with commas [default: the first 4].
     #[arg(long, value_delimiter = ',', value_name = "N")]
     pub show: Vec<usize>,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{expert::Noise, task::adroit::Rewards};
 
-use super::{GuardArgs, Output, word};
+use super::{EncoderArgs, GuardArgs, Output, word};
 
 /// Which episodes of which task.
 #[derive(Args, Debug)]
 pub struct Episodes {
-    /// drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
     #[arg(long)]
     pub task: String,
     #[command(flatten)]
@@ -81,6 +81,8 @@ pub struct EvalArgs {
     pub video: Video,
     #[command(flatten)]
     pub guard: GuardArgs,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
 }
 
 #[derive(Args, Debug)]
@@ -90,11 +92,14 @@ pub struct CompareArgs {
     pub policies: Vec<PathBuf>,
     #[command(flatten)]
     pub episodes: Episodes,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
 }
 
 #[derive(Args, Debug)]
 pub struct CollectArgs {
-    /// Who acts: an expert's .npz, or a policy from `mcnn train`. `drive` has a scripted expert of its own.
+    /// Who acts: an expert's .npz, or a policy from `mcnn train` [default: the task's own expert; drive and drive-pixels have
+    /// one].
     #[arg(long = "expert", visible_alias = "policy", value_name = "FILE")]
     pub actor: Option<PathBuf>,
     /// Noise on the actions: none, policy (the expert's own Gaussian), gaussian:STD, or correlated:STD[:KEPT].
@@ -102,6 +107,8 @@ pub struct CollectArgs {
     pub noise: Noise,
     #[command(flatten)]
     pub episodes: Episodes,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
     #[command(flatten)]
     pub output: Output,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::policy::Response;
 
-use super::{InputOptions, Rollouts, word};
+use super::{EncoderArgs, InputOptions, Rollouts, word};
 
 #[derive(Args, Debug)]
 pub struct CertifyArgs {
@@ -32,11 +32,13 @@ pub struct CertifyArgs {
     /// Look at the states that the policy visits in closed loop, too: needs --task, and the policy's network.
     #[arg(long, requires = "task")]
     pub visited: bool,
-    /// Of visited states: drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Of visited states: drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
     #[arg(long, requires = "visited")]
     pub task: Option<String>,
     #[command(flatten)]
     pub rollouts: Rollouts,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
     /// Exit with 1 if the bound over any of the listed states is above X.
     #[arg(long, value_name = "X")]
     pub at_most: Option<f64>,
@@ -79,6 +81,8 @@ pub struct SuggestArgs {
     pub policy: Option<PathBuf>,
     #[command(flatten)]
     pub rollouts: Rollouts,
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
 }
 
 /// A guard on the distance to the memories.

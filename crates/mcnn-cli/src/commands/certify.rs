@@ -144,7 +144,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     }
     if args.visited {
         let actor = Actor::read(&args.policy)?;
-        let (visited, seeds) = visited(actor.act(), args.task.as_deref(), &args.rollouts)?;
+        let (visited, seeds) = visited(&actor, args.task.as_deref(), &args.rollouts, &args.encoder)?;
         let coverage = isolation(&codebook, &visited);
         let seed = seeds.get(coverage.isolated.episode as usize).copied();
         sets.push(Set { seed, ..plain("visited", &bound, &coverage, visited.n_steps()) });

@@ -10,6 +10,7 @@ use mcnn::{
     eval::{Collected, Episode, Run, collect, demonstrate, stats::mean},
     expert::{Advised, Noise, Noisy},
     task::Spec,
+    vision::Sighted,
 };
 use serde::Serialize;
 
@@ -62,6 +63,12 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
         Some(actor) => (actor.act(), actor.std()),
         None => (&own, None),
     };
+    let encoder = match &actor {
+        Some(actor) => actor.encoder(task.spec(), &args.encoder)?,
+        None => None,
+    };
+    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, act)).transpose()?;
+    let act: &dyn Act = sighted.as_ref().map_or(act, |sighted| sighted);
     let noisy = Noisy::new(act, args.noise, std).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
     let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
@@ -143,8 +150,6 @@ fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor
 
 /// What goes into the file beside the demonstrations.
 fn recording(report: &Recorded, all: Collected) -> Recording {
-    let n_act = all.intended.len() / report.steps;
-    let tables = [("qpos", all.qpos), ("qvel", all.qvel), ("action_mean", (n_act, all.intended))];
     let notes = [
         ("task", report.task.clone()),
         ("actor", report.actor.clone()),
@@ -152,6 +157,13 @@ fn recording(report: &Recorded, all: Collected) -> Recording {
         ("noise", report.noise.clone()),
         ("writer", concat!("mcnn ", env!("CARGO_PKG_VERSION")).into()),
     ];
+    recorded(all, notes.to_vec())
+}
+
+/// What a file in D4RL's layout holds beside the demonstrations.
+pub fn recorded(all: Collected, notes: Vec<(&'static str, String)>) -> Recording {
+    let n_act = all.intended.len() / all.episodes.iter().map(|e| e.length).sum::<usize>().max(1);
+    let tables = [("qpos", all.qpos), ("qvel", all.qvel), ("action_mean", (n_act, all.intended))];
     Recording {
         terminals: all.episodes.iter().map(|e| e.terminal).collect(),
         infos: tables
@@ -160,6 +172,6 @@ fn recording(report: &Recorded, all: Collected) -> Recording {
             .map(|(n, (w, rows))| (n, w, rows))
             .collect(),
         episodes: all.episodes.iter().map(|e| (e.seed, e.success)).collect(),
-        notes: notes.to_vec(),
+        notes,
     }
 }

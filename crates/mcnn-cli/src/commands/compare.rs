@@ -2,8 +2,10 @@
 
 use mcnn::{
     Result,
+    act::Act,
     eval::{Comparison, compare},
     seed::Seed,
+    vision::Sighted,
 };
 use serde::Serialize;
 
@@ -30,7 +32,10 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let mut runs = Vec::new();
     for (actor, name) in actors.iter().zip(&files) {
-        runs.push((name.clone(), episodes(actor.act(), task.as_ref(), &args.episodes, name)?));
+        let encoder = actor.encoder(task.spec(), &args.encoder).map_err(|e| e.within(name))?;
+        let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, actor.act())).transpose()?;
+        let act: &dyn Act = sighted.as_ref().map_or(actor.act(), |sighted| sighted);
+        runs.push((name.clone(), episodes(act, task.as_ref(), &args.episodes, name)?));
     }
     let named: Vec<(&str, &[_])> = runs.iter().map(|(name, run)| (name.as_str(), run.as_slice())).collect();
     let differences = compare(&named, task.spec(), Seed(args.episodes.rollouts.seed()).fork("bootstrap"))?;

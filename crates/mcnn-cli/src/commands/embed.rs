@@ -57,8 +57,12 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         fetching.get_or_insert_with(|| Progress::new("fetching weights", 0, total)).at(done, "bytes");
     })?;
     drop(fetching);
-    let encoding =
-        Encoding { network: network.design(), weights: found.weights.clone(), preset: preset(args, &found)? };
+    let encoding = Encoding {
+        network: network.design(),
+        weights: found.weights.clone(),
+        preset: preset(args, &found)?,
+        size: source.size,
+    };
     let flag = interrupted()?;
     let (start, mut progress) = (Instant::now(), None);
     let range = if args.film.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };

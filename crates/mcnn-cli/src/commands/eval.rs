@@ -11,6 +11,7 @@ use mcnn::{
     eval::{Episode, Summary, rollout},
     seed::Seed,
     task::Task,
+    vision::Sighted,
 };
 use serde::Serialize;
 
@@ -50,8 +51,11 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let studio = args.video.video.as_deref().map(|path| film::check(path, &args.episodes)).transpose()?;
     let set = guard::set(&args.guard, actor.policy())?;
     let guarded = actor.policy().zip(set).map(|(policy, set)| policy.guarded(set.guard));
-    let act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
+    let act: &dyn Act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let encoder = actor.encoder(task.spec(), &args.encoder)?;
+    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, act)).transpose()?;
+    let act: &dyn Act = sighted.as_ref().map_or(act, |sighted| sighted);
     let run = episodes(act, task.as_ref(), &args.episodes, "running")?;
     let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.rollouts.seed());
     report.guard = set.map(|set| set.watched(&run));

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use mcnn::{
     Error, Result,
+    act::Act,
     error::Kind,
     eval::{Run, rollout},
     file,
     gauge::Gauge,
     memory::{Codebook, Disagreement},
     policy::Policy,
+    vision::Sighted,
 };
 use serde::Serialize;
 
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs},
-    print, tasks,
+    eyes, print, tasks,
     versions::{Version, Versions},
 };
 
@@ -205,8 +207,11 @@ fn list(args: &ListArgs) -> Result<Done> {
         }
         (None, Some(task)) => {
             let task = tasks::named(task, args.rollouts.reward)?;
+            let encoder = eyes::of(&policy, task.spec(), &args.encoder.weights)?;
+            let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, &policy)).transpose()?;
+            let act: &dyn Act = sighted.as_ref().map_or(&policy, |sighted| sighted);
             let run = Run { trace: true, ..args.rollouts.run()? };
-            let episodes = rollout(&policy, task.as_ref(), &run, &told("running", run.episodes))?;
+            let episodes = rollout(act, task.as_ref(), &run, &told("running", run.episodes))?;
             if let Some(failure) = first_failure(&episodes) {
                 return Err(Error::new(Kind::Task, "an episode failed").found(failure));
             }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use mcnn::{
-    Error, Result, atomic,
+    Error, Result,
+    act::Act,
+    atomic,
     data::{ActionRange, Demonstrations, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
@@ -12,6 +14,7 @@ use mcnn::{
     memory::Codebook,
     policy::Policy,
     train::Lambda,
+    vision::Sighted,
 };
 use serde::Serialize;
 
@@ -22,7 +25,7 @@ use super::{
 };
 use crate::{
     args::{Output, ReportArgs},
-    plot, print,
+    eyes, plot, print,
     report::{
         About, Page,
         coverage::coverage,
@@ -151,9 +154,12 @@ fn visit(
     notes: &mut Vec<String>,
 ) -> Result<(Demonstrations, Collected)> {
     let task = tasks::named(task, args.rollouts.reward)?;
+    let encoder = eyes::of(policy, task.spec(), &args.encoder.weights)?;
+    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, policy)).transpose()?;
+    let act: &dyn Act = sighted.as_ref().map_or(policy, |sighted| sighted);
     let run = Run { trace: true, ..args.rollouts.run()? };
     let told = told("running", run.episodes);
-    let mut all = collect(policy, task.as_ref(), &run, &|episode| {
+    let mut all = collect(act, task.as_ref(), &run, &|episode| {
         told(episode);
         true
     })?;
@@ -170,7 +176,7 @@ fn visit(
     let parts = Parts {
         n_obs: policy.codebook().n_obs(),
         n_act: policy.codebook().n_act(),
-        states: std::mem::take(&mut all.states),
+        states: all.acted_on(),
         actions: std::mem::take(&mut all.actions),
         rewards: None,
         ends: std::mem::take(&mut all.ends),

@@ -87,7 +87,7 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
         }
         None => {
             let actor = actor(args)?;
-            let (states, seeds) = visited(actor.act(), args.task.as_deref(), &args.rollouts)?;
+            let (states, seeds) = visited(&actor, args.task.as_deref(), &args.rollouts, &args.encoder)?;
             // Whoever visits them sees the world as the memories do.
             let encoding = actor.policy().and_then(|p| p.codebook().parts().encoding.clone());
             let states = states.with_encoding(encoding);

@@ -1,7 +1,10 @@
 //! `mcnn train`.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -15,11 +18,12 @@ use mcnn::{
     memory::Codebook,
     seed::Seed,
     train::{HeldOut, Lambda, Run, TrainSettings},
+    vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
 
 use super::{Done, all_cores, check_output, one_thread, read};
-use crate::{args::TrainArgs, losses::Losses, print, progress::Progress, run_folder::RunFolder};
+use crate::{args::TrainArgs, eyes, losses::Losses, print, progress::Progress, run_folder::RunFolder};
 
 /// What training came to.
 #[derive(Serialize)]
@@ -90,6 +94,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     one_thread()?;
     let data = all_cores(|| read(&args.input.data, args.input.options))??;
     let codebook = file::read_codebook(&args.memories)?;
+    let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
     let Recipe { lr, batch, optimiser } = args.optimiser.over(backbone.recipe());
     let settings = TrainSettings {
@@ -109,7 +114,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     };
     let run = all_cores(|| prepare(args, &data, codebook, settings, &folder))??;
     let flag = super::interrupted()?;
-    let report = train(args, run, folder, &flag)?;
+    let report = train(args, run, encoder, folder, &flag)?;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::trained(&report)) })
 }
@@ -132,7 +137,26 @@ fn prepare(
     Run::resume(data, codebook, settings, file::read_checkpoint(&folder.checkpoint())?)
 }
 
-fn train(args: &TrainArgs, mut run: Run, mut folder: RunFolder, interrupted: &AtomicBool) -> Result<Trained> {
+/// The encoder's tensors, if they are those that embedded the data.
+fn encoder(weights: &Weights, data: &Demonstrations) -> Result<Arc<Arrays>> {
+    let error = |e: Error| e.within("--encoder");
+    let Some(encoding) = data.encoding() else {
+        return Err(error(
+            Error::new(Kind::Mismatch, "the data's states are no embeddings")
+                .expected("demonstrations from `mcnn embed`")
+                .next("leave --encoder out"),
+        ));
+    };
+    eyes::read(weights, &Encoding::parse(encoding)?).map(Arc::new).map_err(error)
+}
+
+fn train(
+    args: &TrainArgs,
+    mut run: Run,
+    encoder: Option<Arc<Arrays>>,
+    mut folder: RunFolder,
+    interrupted: &AtomicBool,
+) -> Result<Trained> {
     let resumed_from = args.resume.then(|| run.steps_taken());
     folder.open(&run, args.resume)?;
     let (first, total) = (run.steps_taken(), run.settings().steps);
@@ -162,7 +186,8 @@ fn train(args: &TrainArgs, mut run: Run, mut folder: RunFolder, interrupted: &At
     if let Some(held_out) = &held_out {
         folder.log(run.steps_taken(), f64::NAN, seconds, Some(held_out.loss))?;
     }
-    let (policy, interrupted) = (run.policy(), interrupted.load(Ordering::Relaxed) && !run.done());
+    let (policy, interrupted) =
+        (run.policy().with_encoder(encoder), interrupted.load(Ordering::Relaxed) && !run.done());
     let (saved, fingerprint) = if interrupted {
         (folder.checkpoint(), None)
     } else {

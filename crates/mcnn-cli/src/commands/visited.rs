@@ -6,13 +6,23 @@ use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
     error::Kind,
     eval::collect,
+    vision::{Encoder, Sighted},
 };
 
 use super::eval::{first_failure, told};
-use crate::{args::Rollouts, tasks};
+use crate::{
+    actor::Actor,
+    args::{EncoderArgs, Rollouts},
+    tasks,
+};
 
 /// Those of the episodes asked for, and the seed of each.
-pub fn visited(act: &dyn Act, task: Option<&str>, rollouts: &Rollouts) -> Result<(Demonstrations, Vec<u64>)> {
+pub fn visited(
+    actor: &Actor,
+    task: Option<&str>,
+    rollouts: &Rollouts,
+    given: &EncoderArgs,
+) -> Result<(Demonstrations, Vec<u64>)> {
     let Some(task) = task else {
         return Err(Error::new(Kind::Settings, "visited states need a task")
             .at("--visited")
@@ -21,7 +31,10 @@ pub fn visited(act: &dyn Act, task: Option<&str>, rollouts: &Rollouts) -> Result
     let task = tasks::named(task, rollouts.reward)?;
     let run = rollouts.run()?;
     let told = told("running", run.episodes);
-    let collected = collect(act, task.as_ref(), &run, &|episode| {
+    let encoder = actor.encoder(task.spec(), given)?;
+    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, actor.act())).transpose()?;
+    let act: &dyn Act = sighted.as_ref().map_or(actor.act(), |sighted| sighted);
+    let mut collected = collect(act, task.as_ref(), &run, &|episode| {
         told(episode);
         true
     })?;
@@ -31,9 +44,9 @@ pub fn visited(act: &dyn Act, task: Option<&str>, rollouts: &Rollouts) -> Result
     }
     let seeds = collected.episodes.iter().map(|e| e.seed).collect();
     let parts = Parts {
-        n_obs: task.spec().n_obs,
+        n_obs: encoder.as_ref().map_or(task.spec().n_obs, Encoder::width),
         n_act: task.spec().n_act,
-        states: collected.states,
+        states: collected.acted_on(),
         actions: collected.actions,
         rewards: None,
         ends: collected.ends,

@@ -46,7 +46,10 @@ pub fn evaluated(e: &Evaluated) -> String {
     if let Some(guard) = &e.guard {
         watched(&mut out, guard, s.episodes - s.failed);
     }
-    line!(out, "  latency    {:.1} us an action (p99 {:.1})", s.latency_us.p50, s.latency_us.p99);
+    let without = s
+        .latency_without_encoder_us
+        .map_or(String::new(), |l| format!("; without the encoder {:.1} (p99 {:.1})", l.p50, l.p99));
+    line!(out, "  latency    {:.1} us an action (p99 {:.1}){without}", s.latency_us.p50, s.latency_us.p99);
     line!(out, "  interval   {} episodes would halve it", e.episodes_to_halve);
     filmed(&mut out, &e.film);
     failures(&mut out, e);

@@ -5,7 +5,7 @@ use super::{
     rollout::{Shown, drive},
 };
 use crate::{
-    act::Act,
+    act::{Act, Acting},
     error::Result,
     task::{Spec, Task},
 };
@@ -17,6 +17,8 @@ pub struct Collected {
     pub states: Vec<f32>,
     /// `[n_steps, height, width, 3]`: the frames, of a task whose observations they are ([`Spec::frame`]).
     pub frames: Vec<u8>,
+    /// `[n_steps, width]`: the embeddings that were acted on, of whoever acts on embeddings of frames; empty of all others.
+    pub embeddings: Vec<f32>,
     /// `[n_steps, n_act]`: the actions as the task took them, in [-1, 1].
     pub actions: Vec<f32>,
     /// `[n_steps]`.
@@ -82,10 +84,17 @@ fn gathered(
 }
 
 impl Collected {
+    /// Takes the states out that were acted on: the embeddings, where the observations were frames that were acted on as
+    /// these.
+    pub fn acted_on(&mut self) -> Vec<f32> {
+        std::mem::take(if self.embeddings.is_empty() { &mut self.states } else { &mut self.embeddings })
+    }
+
     fn add(&mut self, episode: Episode, record: Record) {
         let steps = record.rewards.len();
         self.states.extend(record.states);
         self.frames.extend(record.frames);
+        self.embeddings.extend(record.embeddings);
         self.actions.extend(record.actions);
         self.rewards.extend(record.rewards);
         self.intended.extend(record.intended);
@@ -105,6 +114,7 @@ pub(super) struct Record {
     framed: bool, // observations are frames, which take a quarter of the room as bytes
     states: Vec<f32>,
     frames: Vec<u8>,
+    embeddings: Vec<f32>,
     actions: Vec<f32>,
     rewards: Vec<f32>,
     intended: Vec<f32>,
@@ -126,13 +136,14 @@ impl Record {
     }
 
     /// An action was taken in the state reached last.
-    pub(super) fn acted(&mut self, state: &[f32], action: &[f32], intended: Option<&[f32]>, reward: f64) {
+    pub(super) fn acted(&mut self, state: &[f32], action: &[f32], acting: &dyn Acting, reward: f64) {
         match self.framed {
             true => self.frames.extend(state.iter().map(|&x| x as u8)),
             false => self.states.extend_from_slice(state),
         }
+        self.embeddings.extend_from_slice(acting.seen().map_or(&[], |seen| seen.embedding));
         self.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
-        self.intended.extend_from_slice(intended.unwrap_or(&[]));
+        self.intended.extend_from_slice(acting.intended().unwrap_or(&[]));
         self.rewards.push(reward as f32);
     }
 }

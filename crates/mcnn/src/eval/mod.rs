@@ -43,6 +43,8 @@ pub struct Summary {
     pub weight: Option<f64>,
     /// Time an action takes, in microseconds.
     pub latency_us: Latency,
+    /// The same without the encoder's part, of whoever acts on embeddings of frames.
+    pub latency_without_encoder_us: Option<Latency>,
     /// Episodes that an error ended.
     pub failed: usize,
 }
@@ -102,6 +104,8 @@ impl Summary {
         let whole: Vec<&Episode> = episodes.iter().filter(|e| e.error.is_none()).collect();
         let returns: Vec<f64> = whole.iter().map(|e| e.ret).collect();
         let latencies: Vec<f64> = whole.iter().flat_map(|e| &e.latencies).map(|&t| f64::from(t)).collect();
+        let encoding = whole.iter().flat_map(|e| &e.encoding).map(|&t| f64::from(t));
+        let encoded = whole.iter().any(|e| !e.encoding.is_empty());
         let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
         // An episode that was stopped before its first step has not heard of the task's rule, and is no success.
         let has_rule = whole.iter().any(|e| e.success.is_some());
@@ -121,10 +125,10 @@ impl Summary {
             goal_at_end: Share::new(ruled().map(|e| e.goal_at_end)),
             parts: (!spec.parts.is_empty()).then(|| Part::all(spec, &whole)),
             weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
-            latency_us: Latency {
-                p50: stats::quantile(&latencies, 0.5),
-                p99: stats::quantile(&latencies, 0.99),
-            },
+            latency_us: Latency::of(&latencies),
+            latency_without_encoder_us: encoded.then(|| {
+                Latency::of(&latencies.iter().zip(encoding).map(|(all, e)| all - e).collect::<Vec<_>>())
+            }),
             failed: episodes.len() - whole.len(),
         }
     }
@@ -157,6 +161,12 @@ impl Spread {
             iqm_high: to(self.iqm_high),
             rough: self.rough,
         }
+    }
+}
+
+impl Latency {
+    fn of(micros: &[f64]) -> Self {
+        Self { p50: stats::quantile(micros, 0.5), p99: stats::quantile(micros, 0.99) }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Episode {
     pub stopped: bool,
     /// Time each action took, in microseconds.
     pub latencies: Vec<f32>,
+    /// What of it went into making an embedding of the frame, action by action; empty where nothing did.
+    pub encoding: Vec<f32>,
     /// What ended the episode before its time, if anything did; the numbers are those up to there.
     pub error: Option<Error>,
     /// Every step, if asked for.
@@ -279,6 +281,7 @@ impl<'a> Lane<'a> {
         self.decision = decision;
         let episode = &mut self.episode;
         episode.latencies.push(micros);
+        episode.encoding.extend(self.acting.seen().map(|seen| seen.micros));
         if decision.beyond {
             episode.first_beyond.get_or_insert(episode.length);
         }
@@ -301,7 +304,7 @@ impl<'a> Lane<'a> {
         self.begun = true;
         if let Some(record) = &mut self.record {
             if let Some(outcome) = &outcome {
-                record.acted(&self.observation, &self.action, self.acting.intended(), outcome.reward);
+                record.acted(&self.observation, &self.action, self.acting.as_ref(), outcome.reward);
             }
             record.arrived(batch.state(copy));
         }
@@ -332,7 +335,9 @@ impl<'a> Lane<'a> {
         let decisions = &self.trace.decisions;
         let said = |part: fn(&Decision) -> Option<f32>| decisions.iter().filter_map(part).map(f64::from);
         let mut episode = self.episode;
-        episode.latencies.truncate(episode.length); // without that of an action which was never taken
+        // Without that of an action which was never taken.
+        episode.latencies.truncate(episode.length);
+        episode.encoding.truncate(episode.length);
         episode.error = error;
         episode.weight = average(said(|d| d.weight));
         episode.distance =

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::{
-    act::{Act, Acting, Decision},
+    act::{Act, Acting, Decision, Seen},
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
 };
@@ -146,6 +146,10 @@ impl Acting for Shaken<'_> {
 
     fn intended(&self) -> Option<&[f32]> {
         Some(&self.intended)
+    }
+
+    fn seen(&self) -> Option<Seen<'_>> {
+        self.inner.seen()
     }
 }
 

@@ -12,7 +12,7 @@ pub use holding::{Holding, holding_from_bytes, read_holding};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use crate::{
     atomic,
@@ -100,6 +100,9 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     if let Some(gauge) = policy.gauge() {
         put_gauge(gauge, &mut bundle);
     }
+    for (name, (shape, numbers)) in policy.encoder().into_iter().flat_map(|arrays| arrays.iter()) {
+        bundle.put(&format!("encoder.{name}"), shape.clone(), Array::F32(numbers.clone()));
+    }
     let header = Header::Policy {
         version: VERSION,
         codebook,
@@ -122,7 +125,13 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
             let codebook = take_codebook(codebook, &bundle)?;
             let backbone = take_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
             let gauge = take_gauge(&bundle)?;
-            Ok(Policy::new(codebook, envelope, backbone, neighbours)?.with_gauge(gauge).with_origin(origin))
+            let encoder = bundle.f32s("encoder.");
+            if !encoder.is_empty() && codebook.parts().encoding.is_none() {
+                return Err(broken("a policy on plain states that carries an encoder").at("encoder"));
+            }
+            let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
+            let policy = Policy::new(codebook, envelope, backbone, neighbours)?;
+            Ok(policy.with_gauge(gauge).with_encoder(encoder).with_origin(origin))
         }
         other => Err(wrong_kind("a policy", &other)),
     }

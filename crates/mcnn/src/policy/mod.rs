@@ -14,7 +14,7 @@ use std::{ops::Deref, sync::Arc};
 
 use crate::{
     act::{Act, Acting, Decision},
-    backbone::{self, Architecture},
+    backbone::{self, Architecture, Arrays},
     data::Step,
     envelope::{Envelope, Region},
     error::{Error, Kind, Result},
@@ -31,6 +31,7 @@ pub struct Policy {
     backbone: Backbone,
     neighbours: usize,
     gauge: Option<Gauge>,
+    encoder: Option<Arc<Arrays>>,
     origin: Origin,
 }
 
@@ -96,7 +97,15 @@ impl Policy {
                 .expected(format!("memories with {} actions each", backbone.span().horizon))
                 .found(codebook.horizon().to_string()));
         }
-        Ok(Self { codebook, envelope, backbone, neighbours, gauge: None, origin: Origin::default() })
+        Ok(Self {
+            codebook,
+            envelope,
+            backbone,
+            neighbours,
+            gauge: None,
+            encoder: None,
+            origin: Origin::default(),
+        })
     }
 
     /// The same policy with a note of how it was trained.
@@ -109,13 +118,25 @@ impl Policy {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_codebook(self, codebook: Codebook) -> Result<Self> {
-        let Self { envelope, backbone, neighbours, gauge, origin, .. } = self;
-        Ok(Self::new(codebook, envelope, backbone, neighbours)?.with_gauge(gauge).with_origin(origin))
+        let Self { envelope, backbone, neighbours, gauge, encoder, origin, .. } = self;
+        let policy = Self::new(codebook, envelope, backbone, neighbours)?;
+        Ok(policy.with_gauge(gauge).with_encoder(encoder).with_origin(origin))
     }
 
     /// The same policy with a calibration of its distances, or with none.
     pub fn with_gauge(self, gauge: Option<Gauge>) -> Self {
         Self { gauge, ..self }
+    }
+
+    /// The same policy carrying the weights of the encoder that embeds its frames, or none. Nothing here looks at them.
+    pub fn with_encoder(self, encoder: Option<Arc<Arrays>>) -> Self {
+        Self { encoder, ..self }
+    }
+
+    /// The weights of the encoder that it carries: every tensor by its name, of the network that its codebook's encoding
+    /// names. Acting on frames is `vision::Sighted`'s.
+    pub fn encoder(&self) -> Option<&Arc<Arrays>> {
+        self.encoder.as_ref()
     }
 
     /// How far is far, where that was calibrated.

@@ -34,6 +34,24 @@ pub struct Encoding {
     pub weights: String,
     /// How frames were prepared.
     pub preset: Preset,
+    /// Height and width of the frames as they were recorded, where all are of one size and that was known before they were
+    /// read. (Embeddings of before this was kept have none.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+}
+
+impl Encoding {
+    /// An encoding from its JSON, as it is kept with embeddings.
+    ///
+    /// # Errors
+    /// If the text is no encoding, or of a network that is not known here.
+    pub fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::new(Kind::File, "an encoding that cannot be read")
+                .expected("JSON with network, weights and preset, as `mcnn embed` writes it")
+                .found(format!("{} ({e})", text.chars().take(200).collect::<String>()))
+        })
+    }
 }
 
 /// What became of a recording.

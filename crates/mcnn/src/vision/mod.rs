@@ -12,6 +12,7 @@ mod pth;
 mod residual;
 mod resize;
 mod resnet;
+mod sight;
 mod source;
 mod tensors;
 mod weights;
@@ -25,9 +26,10 @@ pub use frames::{Frames, Preset, Size, size};
 pub use network::{Design, Network};
 pub use residual::Seen;
 pub use resnet::ResNet;
+pub use sight::{Arrays, Encoder, Look, Sighted};
 pub use source::{Layout, Range, Source, SourceOptions};
 pub use tensors::Tensors;
-pub use weights::{Found, Weights, load};
+pub use weights::{Found, Weights, load, tensors_of};
 
 /// Bytes as hexadecimal.
 fn hex(bytes: &[u8]) -> String {

@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::{
     download,
+    embed::Encoding,
     encoder_file::EncoderInfo,
     network::{Design, Network},
     resnet::ResNet,
+    sight::Arrays,
     tensors::Tensors,
 };
 use crate::{
@@ -77,12 +79,7 @@ pub fn load(
     let design = network.unwrap_or(Design::ResNet(ResNet::ResNet34));
     let file = match (weights, design) {
         (Weights::File(path), _) => path.clone(),
-        (Weights::ImageNet, Design::ResNet(resnet)) => download::imagenet(resnet, progress)?,
-        (Weights::ImageNet, Design::Conv(conv)) => {
-            return Err(Error::new(Kind::Mismatch, "nobody publishes weights of the small network")
-                .found(format!("--weights imagenet, --network {conv}"))
-                .next("mcnn encoder trains them"));
-        }
+        (Weights::ImageNet, design) => published(design, progress)?,
         (Weights::Random(seed), _) => {
             let found = Found { weights: format!("random:{seed}"), ..Found::default() };
             return Ok((random(design, Seed(*seed)), found));
@@ -115,25 +112,80 @@ pub fn load(
     Ok((network, Found { weights: tensors.sha256()?, encoder, ..found }))
 }
 
-/// An untrained network: normal numbers by the rule of He et al. (2015), normalisation that changes nothing, biases of zero.
+/// The file of weights that others publish for a network.
+fn published(design: Design, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+    match design {
+        Design::ResNet(resnet) => download::imagenet(resnet, progress),
+        Design::Conv(conv) => {
+            Err(Error::new(Kind::Mismatch, "nobody publishes weights of the small network")
+                .found(format!("--weights imagenet, --network {conv}"))
+                .next("mcnn encoder trains them"))
+        }
+    }
+}
+
+/// Every tensor of the encoder that an encoding names, by name, as [`Encoder::new`](super::Encoder::new) takes them.
+///
+/// # Errors
+/// Other weights than the encoding's; and as [`load`], but for numbers, which are looked at there.
+pub fn tensors_of(
+    weights: &Weights,
+    encoding: &Encoding,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Arrays> {
+    let network = encoding.network;
+    let refuse = |found: String| {
+        Err(Error::new(Kind::Mismatch, "other weights than those that embedded the data")
+            .expected(format!("{network}, weights {}", encoding.weights))
+            .found(found))
+    };
+    let file = match weights {
+        Weights::File(path) => path.clone(),
+        Weights::ImageNet => published(network, progress)?,
+        Weights::Random(seed) if encoding.weights == format!("random:{seed}") => {
+            let random = |(name, shape): (String, Vec<usize>)| {
+                let numbers = random_tensor(network, Seed(*seed), &name, &shape);
+                (name, (shape, numbers))
+            };
+            return Ok(network.tensors().into_iter().map(random).collect());
+        }
+        Weights::Random(seed) => return refuse(format!("random:{seed}")),
+    };
+    let mut tensors = Tensors::open(&file)?;
+    let sha256 = tensors.sha256()?;
+    if sha256 != encoding.weights {
+        return refuse(format!("{}, weights {sha256}", file.display()));
+    }
+    let prefix = fit(&tensors, network)?.prefix;
+    let mut read = |(name, shape): (String, Vec<usize>)| {
+        let numbers = tensors.read(&format!("{prefix}{name}"), &shape)?;
+        Ok((name, (shape, numbers)))
+    };
+    network.tensors().into_iter().map(&mut read).collect()
+}
+
+/// An untrained network.
 fn random(design: Design, seed: Seed) -> Network {
-    let made = Network::new(design, |name, shape| {
-        let count = shape.iter().product();
-        let normal = |std: f64| {
-            let mut rng = seed.fork("encoder").fork(name).rng();
-            (0..count).map(|_| (std * rng.normal()) as f32).collect()
-        };
-        Ok(match *shape {
-            [to, _, height, width] if matches!(design, Design::ResNet(_)) => {
-                normal((2.0 / (to * height * width) as f64).sqrt())
-            }
-            [_, from, height, width] => normal((2.0 / (from * height * width) as f64).sqrt()),
-            [_, from] => normal((1.0 / from as f64).sqrt()),
-            _ if name.ends_with("running_var") || name.ends_with("weight") => vec![1.0; count],
-            _ => vec![0.0; count],
-        })
-    });
+    let made = Network::new(design, |name, shape| Ok(random_tensor(design, seed, name, shape)));
     made.expect("random weights are always there")
+}
+
+/// Normal numbers by the rule of He et al. (2015), normalisation that changes nothing, biases of zero.
+fn random_tensor(design: Design, seed: Seed, name: &str, shape: &[usize]) -> Vec<f32> {
+    let count = shape.iter().product();
+    let normal = |std: f64| {
+        let mut rng = seed.fork("encoder").fork(name).rng();
+        (0..count).map(|_| (std * rng.normal()) as f32).collect()
+    };
+    match *shape {
+        [to, _, height, width] if matches!(design, Design::ResNet(_)) => {
+            normal((2.0 / (to * height * width) as f64).sqrt())
+        }
+        [_, from, height, width] => normal((2.0 / (from * height * width) as f64).sqrt()),
+        [_, from] => normal((1.0 / from as f64).sqrt()),
+        _ if name.ends_with("running_var") || name.ends_with("weight") => vec![1.0; count],
+        _ => vec![0.0; count],
+    }
 }
 
 /// Whether the tensors are of this network; what stands before their names, and what is left over.

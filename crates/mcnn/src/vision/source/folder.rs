@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let n = rows.len();
     let pictures = rows.into_iter().map(|row| row.picture).collect();
     let stamp = crate::vision::hex(&hash.finalize());
-    Ok(Source { labels, n, notes, stamp, frames: Box::new(Folder { pictures }) })
+    Ok(Source { labels, n, size: None, notes, stamp, frames: Box::new(Folder { pictures }) })
 }
 
 /// How many pictures of a folder no row names.

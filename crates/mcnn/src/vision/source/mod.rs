@@ -32,6 +32,8 @@ pub struct Source {
     pub labels: Parts,
     /// Frames.
     pub n: usize,
+    /// Height and width of all frames, where that is known before they are read: of one file, not of a folder.
+    pub size: Option<[usize; 2]>,
     /// What was recognised, in a few words for people each.
     pub notes: Vec<String>,
     /// A text that changes with the source: its sizes and times, not its every byte.

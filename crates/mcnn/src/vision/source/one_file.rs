@@ -108,7 +108,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let (n, labels) = (film.shape[0], film.labels.clone());
     let stamp = format!("{} {:?}", stamp(path)?, film.shape);
     let frames = Box::new(OneFile { film, path: path.to_owned(), size, layout, full });
-    Ok(Source { labels, n, notes, stamp, frames })
+    Ok(Source { labels, n, size: Some(size), notes, stamp, frames })
 }
 
 /// Height, width and order of frames of this shape.

@@ -1,0 +1,208 @@
+//! Acting on frames: an encoder embeds each, and whatever acts on embeddings acts on that.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use super::{
+    embed::Encoding,
+    frames::{Frames, Preset},
+    network::Network,
+};
+use crate::{
+    act::{Act, Acting, Decision, Seen},
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// The tensors of a network as a file of weights has them: name to shape and numbers.
+pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A network that embeds frames one at a time, to the same bits as [`embed`](super::embed()) does a recording of them.
+#[derive(Debug)]
+pub struct Encoder {
+    network: Network,
+    encoding: Encoding,
+    size: [usize; 2],
+}
+
+impl Encoder {
+    /// The encoder of an encoding, for frames of `size` (height, width) whose white is 255. `weights`: every tensor of
+    /// [`Encoding::network`] ([`tensors_of`](super::tensors_of) reads them).
+    ///
+    /// # Errors
+    /// Frames of another size than were embedded, where the encoding knows that; tensors that are missing, left over, of
+    /// another shape or not finite, and variances below zero.
+    pub fn new(encoding: Encoding, weights: &Arrays, size: [usize; 2]) -> Result<Self> {
+        if let Some(recorded) = encoding.size
+            && recorded != size
+        {
+            let text = |[height, width]: [usize; 2]| format!("frames of {height} x {width}");
+            return Err(Error::new(Kind::Mismatch, "the encoder embedded frames of another size")
+                .expected(text(recorded))
+                .found(text(size))
+                .next("embed a recording of the task's own frames, and learn from that"));
+        }
+        let wanted = encoding.network.tensors();
+        let wrong = |what: &str, name: &str| {
+            Error::new(Kind::File, what)
+                .at(format!("{}: {name}", encoding.network))
+                .next("name its weights again")
+        };
+        if let Some(name) = weights.keys().find(|name| wanted.iter().all(|(wanted, _)| wanted != *name)) {
+            return Err(wrong("a tensor that the encoder has no place for", name));
+        }
+        let network = Network::new(encoding.network, |name, shape| {
+            let (found, numbers) =
+                weights.get(name).ok_or_else(|| wrong("a tensor of the encoder is missing", name))?;
+            if found != shape || numbers.len() != shape.iter().product::<usize>() {
+                return Err(wrong("a tensor of another shape", name)
+                    .expected(format!("{shape:?}"))
+                    .found(format!("{found:?}, {} numbers", numbers.len())));
+            }
+            let low = if name.ends_with("running_var") { 0.0 } else { f32::NEG_INFINITY };
+            if numbers.iter().any(|v| !v.is_finite() || *v < low) {
+                return Err(wrong("weights that no encoder has: not finite, or a variance below zero", name));
+            }
+            Ok(numbers.clone())
+        })?;
+        Ok(Self { network, encoding, size })
+    }
+
+    /// What it embeds by.
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    /// Numbers of a frame: height x width x 3.
+    pub fn n_obs(&self) -> usize {
+        self.size[0] * self.size[1] * 3
+    }
+
+    /// Numbers of an embedding.
+    pub fn width(&self) -> usize {
+        self.encoding.network.width()
+    }
+
+    /// Somebody who looks at frames with it: the buffers that takes.
+    pub fn look(&self) -> Look<'_> {
+        Look {
+            encoder: self,
+            frame: Frames { size: self.size, pixels: vec![0.0; self.n_obs()], full: 255.0, bytes: true },
+            input: Vec::new(),
+            embedding: vec![0.0; self.width()],
+        }
+    }
+}
+
+/// An encoder at work, on one thread. From the second frame on nothing is allocated, unless the preset resizes.
+#[derive(Debug)]
+pub struct Look<'a> {
+    encoder: &'a Encoder,
+    frame: Frames,
+    input: Vec<f32>,     // the frame as the network takes it
+    embedding: Vec<f32>, // [width]
+}
+
+impl Look<'_> {
+    /// Embeds a frame: `[height, width, 3]`, numbers from 0 to 255.
+    ///
+    /// # Errors
+    /// A frame with other numbers, or of another length; an embedding that is not finite.
+    pub fn at(&mut self, frame: &[f32]) -> Result<&[f32]> {
+        if frame.len() != self.encoder.n_obs() {
+            return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
+                .expected(format!("{} x {} x 3 numbers", self.frame.size[0], self.frame.size[1]))
+                .found(frame.len().to_string()));
+        }
+        if let Some(bad) = frame.iter().find(|v| !(0.0..=255.0).contains(*v)) {
+            return Err(Error::new(Kind::Data, "a pixel outside its range")
+                .expected("0 to 255")
+                .found(bad.to_string()));
+        }
+        self.frame.pixels.copy_from_slice(frame);
+        self.embed()
+    }
+
+    /// The same of bytes.
+    ///
+    /// # Errors
+    /// As [`at`](Self::at).
+    pub fn at_bytes(&mut self, frame: &[u8]) -> Result<&[f32]> {
+        if frame.len() != self.encoder.n_obs() {
+            return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
+                .expected(self.encoder.n_obs().to_string())
+                .found(frame.len().to_string()));
+        }
+        self.frame.pixels.iter_mut().zip(frame).for_each(|(to, &v)| *to = f32::from(v));
+        self.embed()
+    }
+
+    fn embed(&mut self) -> Result<&[f32]> {
+        let Encoder { network, encoding, .. } = self.encoder;
+        let preset: Preset = encoding.preset;
+        self.input.clear();
+        let size = preset.apply(&self.frame, 0..1, &mut self.input);
+        network.embed_watched(&self.input, size, &mut self.embedding, &mut |_, _, _, _| ());
+        if self.embedding.iter().any(|v| !v.is_finite()) {
+            return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
+                .next("these weights do not suit these frames"));
+        }
+        Ok(&self.embedding)
+    }
+}
+
+/// Whatever acts on embeddings, acting on the frames themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Sighted<'a, A> {
+    encoder: &'a Encoder,
+    act: A,
+}
+
+impl<'a, A: Act> Sighted<'a, A> {
+    /// # Errors
+    /// If the encoder's embeddings are not as wide as the actor's observations.
+    pub fn new(encoder: &'a Encoder, act: A) -> Result<Self> {
+        if act.n_obs() != encoder.width() {
+            return Err(Error::new(Kind::Mismatch, "the encoder is not the actor's")
+                .expected(format!("embeddings of {} numbers", act.n_obs()))
+                .found(format!("{} of {}", encoder.width(), encoder.encoding.network)));
+        }
+        Ok(Self { encoder, act })
+    }
+}
+
+impl<A: Act> Act for Sighted<'_, A> {
+    fn n_obs(&self) -> usize {
+        self.encoder.n_obs()
+    }
+
+    fn n_act(&self) -> usize {
+        self.act.n_act()
+    }
+
+    fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
+        Box::new(Seeing { look: self.encoder.look(), micros: 0.0, inner: self.act.start(seed) })
+    }
+}
+
+struct Seeing<'a> {
+    look: Look<'a>,
+    micros: f32, // that the last frame took
+    inner: Box<dyn Acting + 'a>,
+}
+
+impl Acting for Seeing<'_> {
+    fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
+        let start = Instant::now();
+        let embedding = self.look.at(observation)?;
+        self.micros = start.elapsed().as_secs_f32() * 1e6;
+        self.inner.act(embedding, action)
+    }
+
+    fn intended(&self) -> Option<&[f32]> {
+        self.inner.intended()
+    }
+
+    fn seen(&self) -> Option<Seen<'_>> {
+        Some(Seen { embedding: &self.look.embedding, micros: self.micros })
+    }
+}
