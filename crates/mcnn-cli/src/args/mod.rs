@@ -115,8 +115,8 @@ pub struct InspectArgs {
 
 #[derive(Args, Debug)]
 pub struct MakeArgs {
-    /// The task: drive.
-    #[arg(value_parser = ["drive"])]
+    /// The task: drive, or drive-pixels, of which frames are recorded.
+    #[arg(value_parser = ["drive", "drive-pixels"])]
     pub task: String,
     /// Episodes.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]

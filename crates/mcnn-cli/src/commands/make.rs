@@ -2,21 +2,24 @@
 
 use mcnn::{
     Error, Result,
-    data::{ActionRange, Demonstrations, Parts, write_npz},
+    data::{ActionRange, Demonstrations, Footage, Parts, Recording, write_npz},
     error::Kind,
-    eval::{Run, collect},
-    expert::{Noise, Noisy},
-    task::drive::{Drive, Expert},
+    eval::{Collected, Run, demonstrate},
+    expert::{Advised, Noise, Noisy},
+    task::{
+        Spec, Task,
+        drive::{Drive, DrivePixels, SIDE},
+    },
 };
 use serde::Serialize;
 
-use super::{Done, check_output};
+use super::{Done, check_output, collect::recorded};
 use crate::{args::MakeArgs, print};
 
 /// What was made.
 #[derive(Serialize)]
 pub struct Made {
-    pub task: &'static str,
+    pub task: String,
     pub file: String,
     pub episodes: usize,
     pub steps: usize,
@@ -28,17 +31,29 @@ pub struct Made {
 
 pub fn run(args: &MakeArgs) -> Result<Done> {
     check_output(&args.output)?;
-    let (data, successes) = laps(args.episodes as usize, args.noise, args.seed)?;
-    write_npz(&args.output.path, &data)?;
+    let (path, episodes) = (&args.output.path, args.episodes as usize);
+    let (n, steps, successes, fingerprint) = if args.task == "drive" {
+        let (data, successes) = laps(episodes, args.noise, args.seed)?;
+        write_npz(path, &data)?;
+        (data.n_episodes(), data.n_steps(), successes, data.fingerprint())
+    } else {
+        let film = film(episodes, args.noise, args.seed)?;
+        match path.extension() {
+            Some(ending) if ending == "npz" => film.footage.write_npz(path)?,
+            _ => film.footage.write_hdf5(path, &film.recording)?,
+        }
+        let footage = &film.footage;
+        (footage.labels().ends.len(), footage.n_steps(), film.successes, footage.fingerprint())
+    };
     let report = Made {
-        task: "drive",
-        file: args.output.path.display().to_string(),
-        episodes: data.n_episodes(),
-        steps: data.n_steps(),
+        task: args.task.clone(),
+        file: path.display().to_string(),
+        episodes: n,
+        steps,
         successes,
         noise: args.noise,
         seed: args.seed,
-        fingerprint: data.fingerprint(),
+        fingerprint,
     };
     Ok(Done::new(&report, print::made(&report)))
 }
@@ -48,25 +63,53 @@ const CARRIED: f64 = 0.5;
 
 /// Episodes of `drive` by its expert, and how many of them succeeded.
 pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
+    let mut all = driven(&Drive::new(), episodes, noise, seed)?;
+    let parts = parts(Drive::new().spec(), &mut all);
+    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes(&all)))
+}
+
+/// Episodes of `drive-pixels`.
+pub struct Film {
+    pub footage: Footage,
+    pub recording: Recording,
+    pub successes: usize,
+}
+
+/// Episodes of `drive-pixels` by its expert: the same as of `drive`, in frames.
+pub fn film(episodes: usize, noise: f64, seed: u64) -> Result<Film> {
+    let task = DrivePixels::new();
+    let mut all = driven(&task, episodes, noise, seed)?;
+    let frames = std::mem::take(&mut all.frames);
+    let footage = Footage::new(parts(task.spec(), &mut all), [SIDE; 2], frames)?;
+    let successes = successes(&all);
+    let notes = vec![("task", task.spec().name.clone()), ("noise", noise.to_string())];
+    Ok(Film { footage, recording: recorded(all, notes), successes })
+}
+
+fn driven(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<Collected> {
     if !(0.0..=1.0).contains(&noise) {
         return Err(Error::new(Kind::Settings, "a noise out of range")
             .at("--noise")
             .expected("a deviation of 0 to 1, in units of the action")
             .found(noise.to_string()));
     }
-    let expert = Noisy::new(Expert, Noise::Correlated { std: noise, kept: CARRIED }, None)?;
-    let task = Drive::new();
+    let own = Advised { n_act: task.spec().n_act };
+    let expert = Noisy::new(own, Noise::Correlated { std: noise, kept: CARRIED }, None)?;
     let run = Run { episodes, first_seed: seed, threads: 1, lanes: 1, trace: false };
-    let all = collect(&expert, &task, &run, &|_| true)?;
-    let spec = mcnn::task::Task::spec(&task);
-    let parts = Parts {
+    demonstrate(&expert, task, &run, &|_| true)
+}
+
+fn parts(spec: &Spec, all: &mut Collected) -> Parts {
+    Parts {
         n_obs: spec.n_obs,
         n_act: spec.n_act,
-        states: all.states,
-        actions: all.actions,
-        rewards: Some(all.rewards),
-        ends: all.ends,
-    };
-    let successes = all.episodes.iter().filter(|e| e.success == Some(true)).count();
-    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes))
+        states: std::mem::take(&mut all.states),
+        actions: std::mem::take(&mut all.actions),
+        rewards: Some(std::mem::take(&mut all.rewards)),
+        ends: std::mem::take(&mut all.ends),
+    }
+}
+
+fn successes(all: &Collected) -> usize {
+    all.episodes.iter().filter(|e| e.success == Some(true)).count()
 }
