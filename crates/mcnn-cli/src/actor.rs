@@ -4,7 +4,7 @@ use std::{io::Read as _, path::Path};
 
 use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy, task::Spec, vision::Encoder};
 
-use crate::{args::EncoderArgs, eyes};
+use crate::{args::SightArgs, eyes};
 
 /// What a file holds that can act.
 pub enum Actor {
@@ -48,7 +48,7 @@ impl Actor {
     }
 
     /// What it sees a task with, if it needs anything for that.
-    pub fn encoder(&self, spec: &Spec, given: &EncoderArgs) -> Result<Option<Encoder>> {
+    pub fn encoder(&self, spec: &Spec, given: &SightArgs) -> Result<Option<Encoder>> {
         match self {
             Self::Policy(policy, _) => eyes::of(policy, spec, &given.weights),
             Self::Expert(_) => Ok(None),

@@ -17,8 +17,21 @@ use crate::progress::Progress;
 /// A policy that is not of this kind of task, frames of another size than it was made from, and weights that are missing or
 /// not those of its encoding.
 pub fn of(policy: &Policy, spec: &Spec, given: &[Weights]) -> Result<Option<Encoder>> {
+    let codebook = policy.codebook();
+    let carried = policy.encoder().map(AsRef::as_ref);
+    on(codebook.parts().encoding.as_deref(), codebook.n_obs(), carried, spec, given)
+}
+
+/// The same for policies on states of `n_obs` numbers, embedded as `encoding` says.
+pub fn on(
+    encoding: Option<&str>,
+    n_obs: usize,
+    carried: Option<&Arrays>,
+    spec: &Spec,
+    given: &[Weights],
+) -> Result<Option<Encoder>> {
     let error = |what: &str| Error::new(Kind::Mismatch, what).at(format!("task {}", spec.name));
-    let (size, encoding) = match (spec.frame, policy.codebook().parts().encoding.as_deref()) {
+    let (size, encoding) = match (spec.frame, encoding) {
         (None, None) if given.is_empty() => return Ok(None),
         (None, None) => {
             return Err(error("neither the task nor the policy has frames").next("leave --encoder out"));
@@ -26,7 +39,7 @@ pub fn of(policy: &Policy, spec: &Spec, given: &[Weights]) -> Result<Option<Enco
         (Some([height, width]), None) => {
             return Err(error("a policy on plain states in a task of frames")
                 .expected(format!("a policy on embeddings of frames of {height} x {width}"))
-                .found(format!("one on states of {} numbers", policy.codebook().n_obs()))
+                .found(format!("one on states of {} numbers", n_obs))
                 .next("record frames with `mcnn collect`, `mcnn embed` them, and learn from that"));
         }
         (None, Some(encoding)) => {
@@ -36,11 +49,11 @@ pub fn of(policy: &Policy, spec: &Spec, given: &[Weights]) -> Result<Option<Enco
         }
         (Some(size), Some(encoding)) => (size, Encoding::parse(encoding)?),
     };
-    let weights = weights(policy, &encoding, given)?;
+    let weights = weights(carried, &encoding, given)?;
     Encoder::new(encoding, &weights, size).map(Some)
 }
 
-fn weights(policy: &Policy, encoding: &Encoding, given: &[Weights]) -> Result<Arrays> {
+fn weights(carried: Option<&Arrays>, encoding: &Encoding, given: &[Weights]) -> Result<Arrays> {
     let mut refused = None;
     for weights in given {
         match read(weights, encoding) {
@@ -51,8 +64,8 @@ fn weights(policy: &Policy, encoding: &Encoding, given: &[Weights]) -> Result<Ar
     if let Some(error) = refused {
         return Err(error.within("--encoder"));
     }
-    if let Some(arrays) = policy.encoder() {
-        return Ok(Arrays::clone(arrays));
+    if let Some(arrays) = carried {
+        return Ok(arrays.clone());
     }
     match encoding.weights.parse() {
         Ok(random @ Weights::Random(_)) => read(&random, encoding),

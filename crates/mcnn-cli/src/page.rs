@@ -43,10 +43,23 @@ pub struct Drive {
     pub distance: Vec<Option<f32>>,
     /// Weight of the memory at every step.
     pub weight: Vec<Option<f32>>,
+    /// What its camera saw, in a task of frames.
+    pub view: Option<View>,
+}
+
+/// Frames below each other in one picture.
+#[derive(Serialize, Clone)]
+pub struct View {
+    /// The picture, as a `data:` URL.
+    pub sheet: String,
+    /// Steps from one frame to the next.
+    pub every: usize,
+    /// Frames.
+    pub count: usize,
 }
 
 impl Drive {
-    pub fn of(episode: &eval::Episode) -> Self {
+    pub fn of(episode: &eval::Episode, view: Option<View>) -> Self {
         let trace = episode.trace.clone().unwrap_or_default();
         Self {
             ret: episode.ret,
@@ -54,6 +67,7 @@ impl Drive {
             path: trace.positions,
             distance: trace.decisions.iter().map(|d| d.distance).collect(),
             weight: trace.decisions.iter().map(|d| d.weight).collect(),
+            view,
         }
     }
 }

@@ -3,11 +3,11 @@
 use mcnn::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
-    eval::{Episode, Run, Summary, collect, compare, rollout},
-    expert::{Noise, Noisy},
+    eval::{Episode, Run, Summary, collect, compare, demonstrate, rollout},
+    expert::{Advised, Noise, Noisy},
     seed::Seed,
     task::{
-        Environment, Outcome, Spec, Task,
+        Batch, Environment, Outcome, Spec, Task,
         drive::{Drive, Expert, HORIZON},
     },
 };
@@ -49,6 +49,76 @@ impl Count {
         };
         Self { spec, started: AtomicUsize::new(0) }
     }
+}
+
+/// The same with frames of 1 x 1 pixel, that hold the step, and an expert who knows the seed, which they do not show.
+struct Seen(Count);
+
+impl Task for Seen {
+    fn spec(&self) -> &Spec {
+        &self.0.spec
+    }
+
+    fn start(&self) -> Result<Box<dyn Environment>> {
+        Ok(Box::new(Hidden { inner: self.0.start()?, seed: 0, t: 0 }))
+    }
+
+    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+        self.start_many(n)
+    }
+}
+
+struct Hidden {
+    inner: Box<dyn Environment>,
+    seed: u64,
+    t: u8,
+}
+
+impl Environment for Hidden {
+    fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
+        (self.seed, self.t) = (seed, 0);
+        observation.fill(0.0);
+        self.inner.reset(seed, &mut [0.0; 2])
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome> {
+        self.t += 1;
+        observation.fill(f32::from(self.t));
+        self.inner.step(action, &mut [0.0; 2])
+    }
+
+    fn advice(&self, action: &mut [f32]) -> bool {
+        action[0] = (self.seed * 10 + u64::from(self.t)) as f32 / 1000.0;
+        true
+    }
+}
+
+#[test]
+fn a_tasks_own_expert_acts_on_what_no_frame_shows_whatever_the_lanes() {
+    let mut count = Count::new();
+    (count.spec.frame, count.spec.n_obs) = (Some([1, 1]), 3);
+    let task = Seen(count);
+    let with = |threads, lanes| {
+        let run = Run { episodes: 5, first_seed: 2, threads, lanes, trace: false };
+        let mut all = demonstrate(&Advised { n_act: 1 }, &task, &run, &|_| true).unwrap();
+        all.episodes.iter_mut().for_each(|e| e.latencies.clear());
+        all
+    };
+    let one = with(1, 1);
+    for (threads, lanes) in [(1, 3), (2, 2), (3, 1)] {
+        assert_eq!(with(threads, lanes), one);
+    }
+    assert!(one.states.is_empty());
+    let steps: Vec<(u64, u8)> =
+        one.episodes.iter().flat_map(|e| (0..e.length as u8).map(|t| (e.seed, t))).collect();
+    assert!(steps.len() > 10);
+    assert_eq!(one.frames, steps.iter().flat_map(|(_, t)| [*t; 3]).collect::<Vec<_>>());
+    let advised = steps.iter().map(|(seed, t)| (seed * 10 + u64::from(*t)) as f32 / 1000.0);
+    assert_eq!(one.actions, advised.collect::<Vec<_>>());
+
+    let run = Run { episodes: 1, first_seed: 2, threads: 1, lanes: 1, trace: false };
+    let error = demonstrate(&Advised { n_act: 1 }, &Count::new(), &run, &|_| true).unwrap_err().to_string();
+    assert!(error.contains("no expert of its own") && error.contains("count"), "{error}");
 }
 
 impl Task for Count {

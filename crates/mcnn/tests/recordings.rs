@@ -10,8 +10,8 @@ use std::{
 use mcnn::{
     act::Act as _,
     data::{
-        ActionRange, Demonstrations, Parts, ReadOptions, Recording, Simulator, read, read_simulator,
-        write_hdf5, write_npz,
+        ActionRange, Demonstrations, Film, Footage, Parts, ReadOptions, Recording, Rows, Simulator, read,
+        read_simulator, write_hdf5, write_npz,
     },
     expert::GaussianPolicy,
     seed::Seed,
@@ -198,4 +198,68 @@ fn broken_experts_are_refused_by_the_array_at_fault() {
     assert!(
         GaussianPolicy::read(&folder.path().join("none")).unwrap_err().to_string().contains("check the path")
     );
+}
+
+/// Frames of 4 x 6 pixels that are told apart, in two episodes.
+fn footage() -> Footage {
+    let frames = (0..30 * 72).map(|i| (i * 7 % 251) as u8).collect();
+    let parts = parts();
+    let labels = Parts {
+        actions: parts.actions[..60].to_vec(),
+        rewards: parts.rewards.map(|r| r[..30].to_vec()),
+        ends: vec![11, 30],
+        ..parts
+    };
+    Footage::new(labels, [4, 6], frames).unwrap()
+}
+
+#[test]
+fn footage_is_read_back_by_the_reader_of_films_from_both_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let [hdf5, npz, again] = ["f.hdf5", "f.npz", "again.npz"].map(|name| folder.path().join(name));
+    let footage = footage();
+    let recording = Recording { terminals: vec![true, false], ..Recording::default() };
+    footage.write_hdf5(&hdf5, &recording).unwrap();
+    footage.write_npz(&npz).unwrap();
+    footage.write_npz(&again).unwrap();
+    assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
+    for (path, shape) in [(&hdf5, vec![30, 72]), (&npz, vec![30, 4, 6, 3])] {
+        let mut film = Film::open(path).unwrap();
+        assert_eq!(film.shape, shape);
+        assert_eq!((&film.labels.actions, &film.labels.ends), (&footage.labels().actions, &vec![11, 30]));
+        assert_eq!(film.labels.rewards, footage.labels().rewards);
+        let mut frames = Vec::new();
+        film.play(0, &mut |_, rows| {
+            let Rows::Bytes(rows) = rows else { panic!("bytes were written") };
+            frames.extend(rows);
+            Ok(true)
+        })
+        .unwrap();
+        assert_eq!(frames, footage.frames());
+        // Whoever takes them for states hears what to do.
+        let message = read(path, &ReadOptions::default()).unwrap_err().to_string();
+        assert!(message.contains("mcnn embed"), "{message}");
+    }
+    let short = Footage::new(footage.labels().clone(), [4, 6], vec![0; 71]).unwrap_err().to_string();
+    assert!(short.contains("2160") && short.contains("71"), "{short}");
+}
+
+#[test]
+fn h5py_reads_footage_as_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.hdf5");
+    let recording = Recording { terminals: vec![true, false], ..Recording::default() };
+    footage().write_hdf5(&path, &recording).unwrap();
+    let script = r#"
+import sys, h5py, numpy as np
+with h5py.File(sys.argv[1]) as f:
+    o = f["observations"]
+    assert o.dtype == np.uint8 and o.shape == (30, 72) and o.compression == "gzip"
+    assert (o[()].ravel() == np.arange(30 * 72) * 7 % 251).all()
+    print(np.flatnonzero(f["terminals"][()]).tolist(), np.flatnonzero(f["timeouts"][()]).tolist())
+"#;
+    let Some(said) = python(script, &[&path]) else {
+        return skipped("h5py_reads_footage_as_bytes", "MCNN_TEST_PYTHON names no Python with h5py");
+    };
+    assert_eq!(said.trim(), "[10] [29]");
 }

@@ -94,9 +94,9 @@ pub struct FilmArgs {
 
 /// What frames are seen with.
 #[derive(Args, Debug, Clone)]
-pub struct EncoderArgs {
-    /// The weights that embedded the frames a policy was made from, to act on frames: as of `mcnn embed`. Not needed where the
-    /// policy carries them, or they are random. Several, of several policies.
+pub struct SightArgs {
+    /// To act on frames: the weights that embedded those the policy was made from, as of `mcnn embed`. Not needed where the policy
+    /// carries them, or they are random. Of several policies there may be several.
     #[arg(long = "encoder", value_name = "FILE|imagenet|random:SEED")]
     pub weights: Vec<Weights>,
 }

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{EncoderArgs, Input, InputOptions, Rollouts};
+use super::{Input, InputOptions, Rollouts, SightArgs};
 
 #[derive(Args, Debug)]
 pub struct MemoryArgs {
@@ -79,7 +79,7 @@ pub struct ListArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: EncoderArgs,
+    pub encoder: SightArgs,
     /// How many to list.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub top: usize,

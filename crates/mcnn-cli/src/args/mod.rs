@@ -9,7 +9,7 @@ mod running;
 mod trust;
 mod unet;
 
-pub use frames::{EmbedArgs, EncoderArgs};
+pub use frames::{EmbedArgs, EncoderArgs, SightArgs};
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
 pub use report::ReportArgs;
@@ -142,6 +142,12 @@ pub struct DemoArgs {
     /// Gradient steps of each network.
     #[arg(long, default_value_t = 10_000)]
     pub steps: u64,
+    /// Drive by frames: a small encoder is trained on the laps, and all methods act on its embeddings.
+    #[arg(long)]
+    pub pixels: bool,
+    /// With --pixels: gradient steps of the encoder.
+    #[arg(long, default_value_t = 2000, requires = "pixels")]
+    pub encoder_steps: u64,
     /// Episodes to compare on.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub episodes: u32,

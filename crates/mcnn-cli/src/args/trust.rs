@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::policy::Response;
 
-use super::{EncoderArgs, InputOptions, Rollouts, word};
+use super::{InputOptions, Rollouts, SightArgs, word};
 
 #[derive(Args, Debug)]
 pub struct CertifyArgs {
@@ -38,7 +38,7 @@ pub struct CertifyArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: EncoderArgs,
+    pub encoder: SightArgs,
     /// Exit with 1 if the bound over any of the listed states is above X.
     #[arg(long, value_name = "X")]
     pub at_most: Option<f64>,

@@ -3,21 +3,25 @@
 use std::{num::NonZero, path::Path, time::Instant};
 
 use mcnn::{
-    Result, atomic,
+    Result,
+    act::Act,
+    atomic,
     data::Demonstrations,
-    eval::{Comparison, Episode, Run as Rollout, Summary, compare, rollout},
+    eval::{Comparison, Episode, Run as Rollout, Summary, collect, compare, rollout},
     file,
     memory::{Amount, By, Codebook, LearnSettings, learn},
     policy::Policy,
     seed::Seed,
     task::{Task, drive},
     train::{Lambda, Run, TrainSettings},
+    vision::Sighted,
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, make::laps, one_thread};
+use super::{Done, check_folder, demo_frames::seen, make::laps, one_thread};
 use crate::{
     args::DemoArgs,
+    film::sheet,
     losses::Losses,
     page::{self, Road},
     print,
@@ -26,7 +30,9 @@ use crate::{
 /// What the demo came to.
 #[derive(Serialize)]
 pub struct Demonstrated {
-    pub task: &'static str,
+    pub task: String,
+    /// With --pixels: the encoder's file.
+    pub encoder: Option<String>,
     pub demonstrations: usize,
     /// Deviation of the noise on the expert's actions.
     pub noise: f64,
@@ -70,17 +76,22 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
     check_folder(&args.path)?;
     let tell = |line: &str| eprintln!("{line}");
-    tell(&format!("drive: {} laps by the scripted expert, noise {}", args.demonstrations, args.noise));
+    let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
+    let name = &task.spec().name;
+    tell(&format!("{name}: {} laps by the scripted expert, noise {}", args.demonstrations, args.noise));
     one_thread()?;
-    let (data, _) = laps(args.demonstrations as usize, args.noise, args.seed)?;
+    let seen = if args.pixels { Some(seen(args)?) } else { None };
+    let data = match &seen {
+        Some(seen) => &seen.data,
+        None => &laps(args.demonstrations as usize, args.noise, args.seed)?.0,
+    };
     tell(&format!(
         "learning memories from {} steps, training two networks for {} steps each",
         data.n_steps(),
         args.steps
     ));
-    let learners = learners(&data, args)?;
+    let learners = learners(data, args)?;
 
-    let task = drive::Drive::new();
     let how = Rollout {
         episodes: args.episodes as usize,
         first_seed: FIRST_SEED + args.seed * 100_000,
@@ -89,9 +100,15 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         trace: true,
     };
     let mut runs: Vec<(&str, Vec<Episode>)> = Vec::new();
+    let mut views = Vec::new();
     for learner in &learners {
         tell(&format!("driving {} episodes: {}", how.episodes, learner.name));
-        runs.push((learner.name, rollout(&learner.policy, &task, &how, &|_| ())?));
+        let sighted = seen.as_ref().map(|seen| Sighted::new(&seen.encoder, &learner.policy)).transpose()?;
+        let act: &dyn Act = sighted.as_ref().map_or(&learner.policy, |sighted| sighted);
+        runs.push((learner.name, rollout(act, task, &how, &|_| ())?));
+        if sighted.is_some() {
+            views.push(views_of(act, task, &how)?);
+        }
     }
     let bootstrap = Seed(args.seed).fork("bootstrap");
     let named: Vec<(&str, &[Episode])> = runs.iter().map(|(name, run)| (*name, run.as_slice())).collect();
@@ -99,7 +116,8 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let mut methods = Vec::new();
     for (learner, (_, run)) in learners.iter().zip(&runs) {
         let path = args.path.with_extension(format!("{}.safetensors", learner.stem));
-        let fingerprint = file::write_policy(&path, &learner.policy)?;
+        let arrays = seen.as_ref().map(|seen| seen.arrays.clone());
+        let fingerprint = file::write_policy(&path, &learner.policy.clone().with_encoder(arrays))?;
         let envelope = learner.policy.envelope();
         methods.push(Method {
             name: learner.name.into(),
@@ -109,7 +127,8 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         });
     }
     let mut demonstrated = Demonstrated {
-        task: "drive",
+        task: name.clone(),
+        encoder: seen.as_ref().map(|seen| seen.file.clone()),
         demonstrations: data.n_episodes(),
         noise: args.noise,
         steps_shown: data.n_steps(),
@@ -122,7 +141,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         seed: args.seed,
         seconds: start.elapsed().as_secs_f64(),
     };
-    write_page(&args.path, &demonstrated, &learners, &runs)?;
+    write_page(&args.path, &demonstrated, &learners, &runs, &views)?;
     demonstrated.seconds = start.elapsed().as_secs_f64();
     Ok(Done::new(&demonstrated, print::demonstrated(&demonstrated)))
 }
@@ -165,18 +184,42 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
 
 /// Episodes that the page can show.
 const SHOWN: usize = 8;
+/// Steps from one frame on the page to the next.
+const EVERY: usize = 10;
+
+/// What the camera saw in the episodes that the page shows: they are driven once more, with their frames kept.
+fn views_of(act: &dyn Act, task: &dyn Task, how: &Rollout) -> Result<Vec<View>> {
+    let run = Rollout { episodes: how.episodes.min(SHOWN), trace: false, ..*how };
+    let (all, size) = (collect(act, task, &run, &|_| true)?, task.spec().frame.unwrap_or_default());
+    let each = size[0] * size[1] * 3;
+    let starts = std::iter::once(0).chain(all.ends.iter().copied());
+    let view = |((start, &end), episode): ((usize, &usize), &Episode)| {
+        let sheet = sheet(&all.frames[start * each..end * each], size, EVERY)?;
+        Ok((episode.seed, page::View { sheet, every: EVERY, count: (end - start).div_ceil(EVERY) }))
+    };
+    starts.zip(&all.ends).zip(&all.episodes).map(view).collect()
+}
+
+/// An episode's seed, and what was seen in it.
+type View = (u64, page::View);
 
 fn write_page(
     path: &Path,
     demonstrated: &Demonstrated,
     learners: &[Learner],
     runs: &[(&str, Vec<Episode>)],
+    views: &[Vec<View>],
 ) -> Result<()> {
     let episodes = (0..SHOWN.min(demonstrated.episodes))
         .map(|i| {
             let seed = runs[0].1[i].seed;
             let drawing = drive::road(seed);
-            let drives = runs.iter().map(|(_, run)| page::Drive::of(&run[i])).collect();
+            let view = |m: usize| {
+                let found = views.get(m)?.iter().find(|(of, _)| *of == seed);
+                found.map(|(_, view)| view.clone())
+            };
+            let drive = |(m, (_, run)): (usize, &(&str, Vec<Episode>))| page::Drive::of(&run[i], view(m));
+            let drives = runs.iter().enumerate().map(drive).collect();
             page::Episode {
                 seed,
                 road: Road { centre: drawing.centre, left: drawing.left, right: drawing.right },

@@ -4,6 +4,7 @@ pub mod certify;
 pub mod collect;
 pub mod compare;
 pub mod demo;
+mod demo_frames;
 pub mod embed;
 pub mod encoder;
 pub mod eval;

@@ -1,7 +1,7 @@
 //! `mcnn sweep`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs::File,
     sync::{
         Mutex, PoisonError,
@@ -15,13 +15,14 @@ use mcnn::{
     data::{Demonstrations, regular},
     error::Kind,
     task::Task,
+    vision::Encoder,
 };
 use serde::Serialize;
 
 use super::{Done, check_folder, interrupted, read};
 use crate::{
     args::SweepArgs,
-    print,
+    eyes, print,
     progress::Progress,
     sweep::{
         one::{self, Shared},
@@ -66,7 +67,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     let runs = plan::read(&args.plan)?;
     let data = data(args, &runs)?;
     let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;
-    fit(task.as_ref(), &runs, &data)?;
+    let encoders = fit(args, task.as_ref(), &runs, &data)?;
     let tell = |line: &str| eprintln!("{line}");
     if args.path.exists() {
         regular(&args.path)?;
@@ -107,7 +108,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     if let Some(results) = &results {
         let stop = interrupted()?;
         let shared = Shared::new(task.as_ref(), &stop);
-        let (made, failed) = side_by_side(&shared, &todo, &data, results, args.threads)?;
+        let (made, failed) = side_by_side(&shared, &todo, (&data, &encoders), results, args.threads)?;
         report.made = made;
         report.left -= made;
         report.failed.extend(failed);
@@ -136,28 +137,39 @@ fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     Ok(all)
 }
 
-fn fit(task: &dyn Task, runs: &[Settings], data: &Data) -> Result<()> {
+/// What each file's policies see the task with.
+type Encoders = HashMap<String, Option<Encoder>>;
+
+fn fit(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Result<Encoders> {
     let spec = task.spec();
-    let mut seen = HashSet::new();
-    for run in runs.iter().filter(|run| seen.insert(&run.data)) {
+    let mut encoders = Encoders::new();
+    for run in runs {
+        if encoders.contains_key(&run.data) {
+            continue;
+        }
         let data = &data[&run.data].0;
-        if (data.n_obs(), data.n_act()) != (spec.n_obs, spec.n_act) {
+        let place = |e: Error| e.within(format!("data, {:?}", run.data));
+        let encoder =
+            eyes::on(data.encoding(), data.n_obs(), None, spec, &run.weights(&args.plan)?).map_err(place)?;
+        let n_obs = encoder.as_ref().map_or(spec.n_obs, Encoder::width);
+        if (data.n_obs(), data.n_act()) != (n_obs, spec.n_act) {
             let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
             return Err(Error::new(Kind::Mismatch, "the demonstrations do not fit the task")
                 .at(format!("task {:?}, data {:?}", spec.name, run.data))
-                .expected(widths(spec.n_obs, spec.n_act))
+                .expected(widths(n_obs, spec.n_act))
                 .found(widths(data.n_obs(), data.n_act()))
                 .next("name the task the demonstrations came from"));
         }
+        encoders.insert(run.data.clone(), encoder);
     }
-    Ok(())
+    Ok(encoders)
 }
 
 /// Makes runs, `threads` at once, and gives how many were made and which failed.
 fn side_by_side(
     shared: &Shared,
     todo: &[&Settings],
-    data: &Data,
+    (data, encoders): (&Data, &Encoders),
     results: &Results,
     threads: Option<usize>,
 ) -> Result<(usize, Vec<Failed>)> {
@@ -175,7 +187,9 @@ fn side_by_side(
         // A pool of one thread for each run: the numbers of a step do not depend on it, and runs do not wait in line.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(super::no_threads)?;
         while let Some(run) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(line) = pool.install(|| one::run(shared, &data[&run.data].0, run)) else {
+            let Some(line) =
+                pool.install(|| one::run(shared, (&data[&run.data].0, encoders[&run.data].as_ref()), run))
+            else {
                 return Ok(());
             };
             if let Err(error) = results.append(&line) {

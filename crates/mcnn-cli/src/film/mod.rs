@@ -3,9 +3,12 @@
 mod caption;
 mod gif;
 mod mp4;
+
+mod sheet;
 mod shoot;
 
 pub use caption::Caption;
+pub use sheet::sheet;
 pub use shoot::{Filmed, check};
 
 use std::path::Path;

@@ -11,16 +11,16 @@ use std::{
 
 use mcnn::{
     Error, Result,
-    act::{Act, Acting, Decision},
+    act::{Act, Acting, Decision, Seen},
     data::Demonstrations,
     error::Kind,
     eval::{Run as Rollout, rollout},
     file,
     memory::{Codebook, learn},
-    policy::Policy,
     seed::Seed,
     task::Task,
     train::{Lambda, Run},
+    vision::{Encoder, Sighted},
 };
 
 use super::{plan::Settings, results::Line};
@@ -53,8 +53,12 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Makes a run; none if it was stopped before its end. What goes wrong is in the line.
-pub fn run(shared: &Shared, data: &Demonstrations, settings: &Settings) -> Option<Line> {
+/// Makes a run, acting through an encoder where the data are embeddings; none if it was stopped before its end. What goes wrong is in the line.
+pub fn run(
+    shared: &Shared,
+    (data, encoder): (&Demonstrations, Option<&Encoder>),
+    settings: &Settings,
+) -> Option<Line> {
     let start = Instant::now();
     let mut line = Line {
         settings: settings.clone(),
@@ -73,14 +77,19 @@ pub fn run(shared: &Shared, data: &Demonstrations, settings: &Settings) -> Optio
         version: env!("CARGO_PKG_VERSION").into(),
         error: None,
     };
-    if let Err(error) = fill(shared, data, settings, &mut line) {
+    if let Err(error) = fill(shared, (data, encoder), settings, &mut line) {
         line.error = Some(error.to_string());
     }
     line.seconds = start.elapsed().as_secs_f64();
     (!shared.stopped()).then_some(line)
 }
 
-fn fill(shared: &Shared, data: &Demonstrations, settings: &Settings, line: &mut Line) -> Result<()> {
+fn fill(
+    shared: &Shared,
+    (data, encoder): (&Demonstrations, Option<&Encoder>),
+    settings: &Settings,
+    line: &mut Line,
+) -> Result<()> {
     let codebook = shared.memories(data, settings)?;
     line.memories = Some(file::fingerprint(&file::codebook_to_bytes(&codebook)));
     let mut run = Run::new(data, codebook, settings.train())?;
@@ -105,8 +114,11 @@ fn fill(shared: &Shared, data: &Demonstrations, settings: &Settings, line: &mut 
         lanes: 1,
         trace: false,
     };
-    let acting = Stoppable { policy: &policy, stop: shared.stop };
-    let episodes = rollout(&acting, shared.task, &how, &|_| ())?;
+    let episodes = {
+        let sighted = encoder.map(|encoder| Sighted::new(encoder, &policy)).transpose()?;
+        let act: &dyn Act = sighted.as_ref().map_or(&policy, |sighted| sighted);
+        rollout(&Stoppable { act, stop: shared.stop }, shared.task, &how, &|_| ())?
+    };
     let actor = Actor::Policy(Box::new(policy), print);
     let found = evaluated(&actor, shared.task, &episodes, settings.first_seed);
     line.returns.clone_from(&found.returns);
@@ -118,9 +130,9 @@ fn fill(shared: &Shared, data: &Demonstrations, settings: &Settings, line: &mut 
     }
 }
 
-/// A policy that fails once the sweep is stopped, so that no episode is waited for.
+/// An actor that fails once the sweep is stopped, so that no episode is waited for.
 struct Stoppable<'a> {
-    policy: &'a Policy,
+    act: &'a dyn Act,
     stop: &'a AtomicBool,
 }
 
@@ -131,15 +143,15 @@ struct Session<'a> {
 
 impl Act for Stoppable<'_> {
     fn n_obs(&self) -> usize {
-        self.policy.n_obs()
+        self.act.n_obs()
     }
 
     fn n_act(&self) -> usize {
-        self.policy.n_act()
+        self.act.n_act()
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(Session { inner: self.policy.start(seed), stop: self.stop })
+        Box::new(Session { inner: self.act.start(seed), stop: self.stop })
     }
 }
 
@@ -149,5 +161,9 @@ impl Acting for Session<'_> {
             return Err(Error::new(Kind::Task, "stopped"));
         }
         self.inner.act(observation, action)
+    }
+
+    fn seen(&self) -> Option<Seen<'_>> {
+        self.inner.seen()
     }
 }

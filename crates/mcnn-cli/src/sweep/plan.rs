@@ -12,6 +12,7 @@ use mcnn::{
     seed::Seed,
     task::adroit::Rewards,
     train::{Distances, Lambda, TrainSettings},
+    vision::Weights,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ struct Plan {
     clip_actions: bool,
     #[serde(default)]
     ignore: Dimensions,
+    #[serde(default)]
+    encoder: Vec<String>,
     epochs: Option<usize>,
     distances: Option<Distances>,
     neighbours: Option<usize>,
@@ -137,6 +140,10 @@ pub struct Settings {
     /// Dimensions of the state that count nothing.
     #[serde(default)]
     pub ignore: Dimensions,
+    /// Weights as the plan names them, for data that are embeddings: each run has the ones that embedded its data, which
+    /// decides nothing.
+    #[serde(skip)]
+    pub encoder: Vec<String>,
     pub epochs: usize,
     pub distances: Distances,
     pub neighbours: usize,
@@ -256,6 +263,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             reward: plan.reward,
                                             clip_actions: plan.clip_actions,
                                             ignore: plan.ignore.clone(),
+                                            encoder: plan.encoder.clone(),
                                             epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
                                             distances: plan.distances.unwrap_or(defaults.distances),
                                             neighbours: if copies { plan.neighbours.unwrap_or(1) } else { 1 },
@@ -429,6 +437,19 @@ impl Settings {
     /// The file of demonstrations, named from the folder of the plan.
     pub fn file(&self, plan: &Path) -> PathBuf {
         plan.parent().unwrap_or(Path::new("")).join(&self.data)
+    }
+
+    /// The weights that may have embedded the data, files named from the folder of the plan.
+    ///
+    /// # Errors
+    /// If one is none.
+    pub fn weights(&self, plan: &Path) -> Result<Vec<Weights>> {
+        let read = |text: &String| match text.parse() {
+            Ok(Weights::File(path)) => Ok(Weights::File(plan.parent().unwrap_or(Path::new("")).join(path))),
+            Ok(weights) => Ok(weights),
+            Err(found) => Err(Error::new(Kind::Settings, "no weights").at("encoder").found(found)),
+        };
+        self.encoder.iter().map(read).collect()
     }
 
     pub fn input(&self) -> InputOptions {

@@ -9,7 +9,7 @@ use hdf5_reader::{ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions, dtype_ele
 
 use super::{
     Parts,
-    read::{expanded, limit, too_large},
+    read::{FRAMES, expanded, limit, too_large},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -17,6 +17,9 @@ use crate::error::{Error, Kind, Result};
 pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
     let file = Flat::open(path, length)?;
     let observations = file.table("observations")?;
+    if matches!(observations.dtype(), Datatype::FixedPoint { size: 1, .. }) {
+        return Err(other_type("observations", "32-bit or 64-bit floats", observations.dtype()).next(FRAMES));
+    }
     let (states, labels) = rayon::join(|| floats(&observations), || labels(&file, observations.shape()[0]));
     Ok(Parts { n_obs: observations.shape()[1] as usize, states: states?, ..labels? })
 }

@@ -14,7 +14,7 @@ use zip::ZipArchive;
 
 use super::{
     Parts,
-    read::{expanded, limit, too_large},
+    read::{FRAMES, expanded, limit, too_large},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -28,6 +28,9 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
                 .next("remove one: they are two names of one array"));
         }
         (false, true) => "observations",
+        (false, false) if arrays.has("frames") => {
+            return Err(Error::new(Kind::Data, "frames, and no states").next(FRAMES));
+        }
         _ => "states",
     };
     let (n_steps, n_obs, states) = arrays.need(states)?.table()?;

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
+/// What whoever takes frames for states is told.
+pub(super) const FRAMES: &str = "frames become demonstrations by `mcnn embed`";
+
 /// How to read demonstrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadOptions {

@@ -1,0 +1,210 @@
+//! Acting on frames: an encoder sees as `embed` embeds, and what holds on embeddings holds through it.
+
+use std::sync::Arc;
+
+use mcnn::{
+    act::Act,
+    data::{ActionRange, Demonstrations, Footage, ReadOptions, read},
+    eval::{Collected, Run, collect, demonstrate},
+    expert::{Advised, Noise, Noisy},
+    file,
+    memory::{LearnSettings, learn},
+    policy::{Guard, Live, Policy, Response},
+    seed::Seed,
+    task::{Task as _, drive::DrivePixels},
+    train::{self, TrainSettings},
+    vision::{
+        Arrays, Conv, Design, Encoder, Encoding, ResNet, Sighted, Source, SourceOptions, Weights, embed,
+        load, tensors_of,
+    },
+};
+
+const SIZE: [usize; 2] = [48, 48];
+const FRAME: usize = 48 * 48 * 3;
+
+fn encoding(network: Design, preset: &str) -> Encoding {
+    let (weights, preset) = ("random:5".into(), preset.parse().unwrap());
+    Encoding { network, weights, preset, size: Some(SIZE) }
+}
+
+fn conv() -> Design {
+    Design::Conv(Conv::new(SIZE, 16).unwrap())
+}
+
+fn weights(encoding: &Encoding) -> Arrays {
+    tensors_of(&Weights::Random(5), encoding, &mut |_, _| ()).unwrap()
+}
+
+fn encoder(encoding: &Encoding) -> Encoder {
+    Encoder::new(encoding.clone(), &weights(encoding), SIZE).unwrap()
+}
+
+/// Some steps of `drive-pixels` by its expert.
+fn driven(episodes: usize) -> Footage {
+    let expert = Noisy::new(Advised { n_act: 2 }, Noise::Gaussian(0.3), None).unwrap();
+    let run = Run { episodes, first_seed: 3, threads: 1, lanes: 2, trace: false };
+    let all = demonstrate(&expert, &DrivePixels::new(), &run, &|_| true).unwrap();
+    let Collected { frames, actions, ends, .. } = all;
+    let labels = mcnn::data::Parts { n_act: 2, actions, ends, ..Default::default() };
+    Footage::new(labels, SIZE, frames).unwrap()
+}
+
+/// The footage as `embed` makes demonstrations of it.
+fn embedded(footage: &Footage, encoding: &Encoding) -> Demonstrations {
+    let folder = tempfile::tempdir().unwrap();
+    let [film, output] = ["film.npz", "embedded.npz"].map(|name| folder.path().join(name));
+    footage.write_npz(&film).unwrap();
+    let mut source = Source::open(&film, &SourceOptions::default()).unwrap();
+    assert_eq!(source.size, Some(SIZE));
+    let (network, _) = load(&Weights::Random(5), Some(encoding.network), &mut |_, _| ()).unwrap();
+    embed(&mut source, &network, encoding, ActionRange::Refuse, &output, &mut |_| true).unwrap().unwrap();
+    read(&output, &ReadOptions::default()).unwrap()
+}
+
+fn policy(data: &Demonstrations) -> Policy {
+    let memories = learn(data, &LearnSettings::default()).unwrap().codebook;
+    let settings = TrainSettings { hidden: vec![16], steps: 20, batch: 32, ..TrainSettings::default() };
+    let mut run = train::Run::new(data, memories, settings).unwrap();
+    while run.step().is_some() {}
+    run.policy()
+}
+
+#[test]
+fn an_encoder_gives_the_bits_that_embedding_the_recording_gives() {
+    let footage = driven(1);
+    for (network, preset) in [
+        (conv(), "normalised"),
+        (Design::ResNet(ResNet::ResNet18), "raw"),
+        (Design::ResNet(ResNet::ResNet18), "normalised:32x40"),
+    ] {
+        let encoding = encoding(network, preset);
+        let data = embedded(&footage, &encoding);
+        assert_eq!(Encoding::parse(data.encoding().unwrap()).unwrap(), encoding);
+        let encoder = encoder(&encoding);
+        let mut look = encoder.look();
+        for i in (0..footage.n_steps()).step_by(7) {
+            let bytes = &footage.frames()[i * FRAME..][..FRAME];
+            assert_eq!(look.at_bytes(bytes).unwrap(), data.state(i), "{network}, {preset}, frame {i}");
+            let numbers: Vec<f32> = bytes.iter().map(|&v| f32::from(v)).collect();
+            assert_eq!(look.at(&numbers).unwrap(), data.state(i));
+        }
+    }
+}
+
+#[test]
+fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
+    let footage = driven(3);
+    let encoding = encoding(conv(), "raw");
+    let data = embedded(&footage, &encoding);
+    let (policy, encoder) = (policy(&data), encoder(&encoding));
+    let guard =
+        Guard { response: Response::Hold, beyond: policy.gauge().unwrap().episodes()[0].distances[3] };
+    let (guarded, live) = (policy.guarded(guard), Live::new(policy.clone()));
+    let actors: [&dyn Act; 3] = [&policy, &guarded, &live];
+    let mut beyond = 0;
+    for (k, act) in actors.into_iter().enumerate() {
+        let sighted = Sighted::new(&encoder, act).unwrap();
+        assert_eq!((sighted.n_obs(), sighted.n_act()), (FRAME, 2));
+        let (mut seeing, mut plain) = (sighted.start(Seed(1)), act.start(Seed(1)));
+        for i in 0..data.n_steps() {
+            let frame: Vec<f32> =
+                footage.frames()[i * FRAME..][..FRAME].iter().map(|&v| f32::from(v)).collect();
+            let (mut ours, mut theirs) = ([0.0; 2], [0.0; 2]);
+            let decision = seeing.act(&frame, &mut ours).unwrap();
+            assert_eq!(decision, plain.act(data.state(i), &mut theirs).unwrap());
+            assert_eq!(ours, theirs);
+            assert_eq!(seeing.seen().unwrap().embedding, data.state(i));
+            beyond += usize::from(decision.beyond);
+            if k != 1 {
+                let region = policy.envelope().region(decision.distance.unwrap());
+                let memory = policy.codebook().action(decision.memory.unwrap());
+                for (a, m) in ours.into_iter().zip(memory) {
+                    assert!(region.hold(*m, -1.0) <= a && a <= region.hold(*m, 1.0), "frame {i}");
+                }
+            }
+        }
+    }
+    assert!(beyond > 0, "the guard has something to do");
+}
+
+#[test]
+fn rollouts_on_frames_give_the_embeddings_and_the_encoders_time_whatever_the_lanes() {
+    let encoding = encoding(conv(), "raw");
+    let data = embedded(&driven(2), &encoding);
+    let (policy, encoder) = (policy(&data), encoder(&encoding));
+    let sighted = Sighted::new(&encoder, &policy).unwrap();
+    let with = |threads, lanes| {
+        let run = Run { episodes: 3, first_seed: 50, threads, lanes, trace: false };
+        let mut all = collect(&sighted, &DrivePixels::new(), &run, &|_| true).unwrap();
+        for episode in &mut all.episodes {
+            assert_eq!(episode.encoding.len(), episode.length);
+            assert!(episode.encoding.iter().zip(&episode.latencies).all(|(e, all)| 0.0 < *e && e < all));
+            (episode.encoding, episode.latencies) = Default::default();
+        }
+        all
+    };
+    let mut one = with(1, 1);
+    assert_eq!(one, with(2, 2));
+    let steps = *one.ends.last().unwrap();
+    assert_eq!((one.states.len(), one.frames.len()), (0, steps * FRAME));
+    let first = encoder.look().at_bytes(&one.frames[..FRAME]).unwrap().to_vec();
+    let states = one.acted_on();
+    assert_eq!((states.len(), &states[..16]), (steps * 16, &first[..]));
+}
+
+#[test]
+fn a_policy_that_carries_its_encoder_is_the_same_bytes_again() {
+    let encoding = encoding(conv(), "raw");
+    let data = embedded(&driven(2), &encoding);
+    let weights = weights(&encoding);
+    let policy = policy(&data);
+    let plain = file::policy_to_bytes(&policy);
+    let policy = policy.with_encoder(Some(Arc::new(weights.clone())));
+    let bytes = file::policy_to_bytes(&policy);
+    assert!(bytes.len() > plain.len());
+    let again = file::policy_from_bytes(&bytes).unwrap();
+    assert_eq!(**again.encoder().unwrap(), weights);
+    assert_eq!(file::policy_to_bytes(&again), bytes);
+    // Other memories, the same encoder.
+    let codebook = again.codebook().clone();
+    assert_eq!(file::policy_to_bytes(&again.with_codebook(codebook).unwrap()), bytes);
+    assert_eq!(file::policy_to_bytes(&policy.with_encoder(None)), plain);
+}
+
+#[test]
+fn encoders_that_are_none_are_refused_with_what_is_wrong() {
+    let right = encoding(conv(), "raw");
+    let refused = |change: &dyn Fn(&mut Encoding, &mut Arrays)| {
+        let (mut encoding, mut weights) = (right.clone(), weights(&right));
+        change(&mut encoding, &mut weights);
+        Encoder::new(encoding, &weights, SIZE).unwrap_err().to_string()
+    };
+    let first = weights(&right).keys().next().unwrap().clone();
+    assert!(refused(&|_, w| drop(w.remove(&first))).contains(&first));
+    assert!(refused(&|_, w| drop(w.insert("fc.weight".into(), (vec![1], vec![0.0])))).contains("no place"));
+    assert!(refused(&|_, w| w.get_mut(&first).unwrap().0.push(1)).contains("another shape"));
+    assert!(refused(&|_, w| drop(w.get_mut(&first).unwrap().1.pop())).contains("another shape"));
+    assert!(refused(&|_, w| w.get_mut(&first).unwrap().1[0] = f32::NAN).contains("not finite"));
+    let other = refused(&|e, _| e.size = Some([96, 96]));
+    assert!(other.contains("96 x 96") && other.contains("48 x 48"), "{other}");
+    let other = tensors_of(&Weights::Random(6), &right, &mut |_, _| ()).unwrap_err().to_string();
+    assert!(other.contains("random:5") && other.contains("random:6"), "{other}");
+
+    let encoder = encoder(&right);
+    let mut look = encoder.look();
+    let mut frame = vec![0.0; FRAME];
+    assert!(look.at(&frame[1..]).unwrap_err().to_string().contains("48 x 48 x 3"));
+    frame[7] = 255.5;
+    assert!(look.at(&frame).unwrap_err().to_string().contains("255.5"));
+    frame[7] = f32::NAN;
+    assert!(look.at(&frame).unwrap_err().to_string().contains("NaN"));
+    let narrow = Sighted::new(&encoder, Advised { n_act: 2 }).unwrap_err().to_string();
+    assert!(narrow.contains("embeddings of 2 numbers") && narrow.contains("16"), "{narrow}");
+    assert!(Encoding::parse("{}").unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[test]
+fn the_task_itself_says_that_it_is_of_frames() {
+    let task = DrivePixels::new();
+    assert_eq!((task.spec().frame, task.spec().n_obs), (Some(SIZE), FRAME));
+}
