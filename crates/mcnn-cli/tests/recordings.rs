@@ -146,7 +146,7 @@ fn what_cannot_be_collected_filmed_or_replayed_is_refused_before_any_work() {
     bench.ok("collect --task drive --episodes 2 -o r.hdf5");
     std::fs::write(bench.path("broken.npz"), b"PK\x03\x04 and no more").unwrap();
     for (line, expected) in [
-        ("collect --task pen -o x.hdf5", vec!["nobody", "--expert"]),
+        ("collect --task pen -o x.hdf5", vec!["no expert of its own", "pen", "--expert"]),
         ("collect --task drive --noise policy -o x.hdf5", vec!["--noise", "noise of its own"]),
         ("collect --task drive --noise loud -o x.hdf5", vec!["gaussian:STD"]),
         ("collect --task drive -o r.hdf5", vec!["r.hdf5", "--force"]),

@@ -272,7 +272,7 @@ fn a_summary_has_the_keys_that_are_promised() {
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&json),
-        "episodes failed goal_at_end latency_us parts policy return score seeds success task weight"
+        "episodes failed goal_at_end latency_us latency_without_encoder_us parts policy return score seeds success task weight"
     );
     assert_eq!(keys(&json["return"]), "high iqm iqm_high iqm_low low mean rough");
     assert_eq!(keys(&json["score"]), "high iqm iqm_high iqm_low low mean rough");
