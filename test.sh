@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 export MCNN_HOME="$PWD/.mcnn"
 venv="$MCNN_HOME/test-venv"
-wanted=$(grep -E '# (worker|tests)$' python/requirements.txt | sed 's/ *#.*//' | sort -u)
+wanted=$(grep -E '^[^#].*# .*\b(worker|box2d|tests)\b' python/requirements.txt | sed 's/ *#.*//' | sort -u)
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
         echo "test.sh: needs python3, version 3.11 or newer; found $(python3 --version 2>&1)" >&2

@@ -9,7 +9,7 @@ if [ -z "$python" ]; then
     venv=.mcnn/bench-venv
     wanted=$(mktemp)
     trap 'rm -f "$wanted"' EXIT
-    grep -E '# (worker|bench)$' python/requirements.txt | sed 's/ *#.*//' | sort -u >"$wanted"
+    grep -E '^[^#].*# .*\b(worker|box2d|bench)\b' python/requirements.txt | sed 's/ *#.*//' | sort -u >"$wanted"
     # The lines it was made from lie beside it, so that a changed pin makes it anew.
     if ! cmp -s "$wanted" "$venv/wanted.txt"; then
         rm -rf "$venv"

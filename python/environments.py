@@ -1,4 +1,4 @@
-"""Gymnasium environments as the worker holds them. This file comes before poses.py and worker.py in one program."""
+"""Gymnasium environments as the worker holds them. This file comes first in its program, which worker.py describes."""
 
 import os
 import subprocess
@@ -73,19 +73,24 @@ def flat(value):
 
 def prepare():
     """Registers what is installed, once a process."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
         import gymnasium
+
+        register_racing()
         import gymnasium_robotics
 
         gymnasium.register_envs(gymnasium_robotics)
         repair_enums()
     except ImportError:
-        pass  # an interpreter of the user's own may do without
+        pass  # those for Box2D, or of the user's own, may do without
 
 
 class Copy:
     """One environment. `plan` has `id` and `options` (as gymnasium.make takes them), `key` (of a Dict observation that
-    alone is used, or None), `parts` (names to look for in info's `episode_task_completions`) and `pictures`."""
+    alone is used, or None), `parts` (names to look for in info's `episode_task_completions`), `pictures`, and `advice`:
+    whether the environment's own expert (its method `advice`) is asked in every state."""
 
     def __init__(self, plan):
         import gymnasium
@@ -95,9 +100,10 @@ class Copy:
         if plan["pictures"]:
             options["render_mode"] = "rgb_array"
         self.env = env = gymnasium.make(plan["id"], **options)
-        self.key, self.parts = plan["key"], plan["parts"]
+        self.key, self.parts, self.advised = plan["key"], plan["parts"], plan["advice"]
         self.fixtures = None  # the model's own, once `put` has moved them
         self.seen = env.observation_space if self.key is None else env.observation_space[self.key]
+        self.bytes = isinstance(self.seen, gymnasium.spaces.Box) and self.seen.dtype == numpy.uint8
         actions = env.action_space
         if not isinstance(actions, gymnasium.spaces.Box):
             raise TypeError(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
@@ -115,10 +121,26 @@ class Copy:
             "n_obs": width(self.seen),
             "n_act": int(numpy.prod(self.shape)),
             "horizon": self.env.spec.max_episode_steps if self.env.spec else None,
+            "bytes": self.bytes,
+            "frame": self.seen.shape[:2] if self.bytes and self.seen.shape[2:] == (3,) else None,
         }
 
     def pick(self, observation):
-        return flat(observation if self.key is None else observation[self.key])
+        """The numbers of an observation: uint8 where its space is of them, else float64."""
+        import numpy
+
+        picked = observation if self.key is None else observation[self.key]
+        if not self.bytes:
+            return flat(picked)
+        picked = numpy.asarray(picked)
+        if picked.dtype != numpy.uint8:
+            raise TypeError(f"an observation of {picked.dtype}, where the environment's space has uint8")
+        return picked.ravel()
+
+    def advice(self):
+        import numpy
+
+        return numpy.asarray(self.env.unwrapped.advice(), numpy.float64) if self.advised else numpy.empty(0)
 
     def done_parts(self, info):
         if not self.parts:
@@ -127,11 +149,11 @@ class Copy:
         return sum(1 << k for k, name in enumerate(self.parts) if name in completed)
 
     def reset(self, seed):
-        """Flags, parts, reward and observation, as in the worker's answer."""
+        """Flags, parts, reward, advice and observation, as in the worker's answer."""
         if self.fixtures is not None:
             restore(self)
         observation, info = self.env.reset(seed=seed)
-        return self.flags(info), self.done_parts(info), 0.0, self.pick(observation)
+        return self.flags(info), self.done_parts(info), 0.0, self.advice(), self.pick(observation)
 
     def step(self, action):
         """As `reset`. `action`: float64, each in [-1, 1]."""
@@ -140,7 +162,7 @@ class Copy:
             action = (self.middle + action * self.half).clip(self.low, self.high)
         observation, reward, terminated, truncated, info = self.env.step(action.astype(self.dtype))
         flags = self.flags(info) | bool(terminated) | bool(truncated) << 1
-        return flags, self.done_parts(info), float(reward), self.pick(observation)
+        return flags, self.done_parts(info), float(reward), self.advice(), self.pick(observation)
 
     @staticmethod
     def flags(info):

@@ -1,4 +1,4 @@
-"""Puts an environment where a recording had it. This file comes after environments.py and before worker.py."""
+"""Puts an environment where a recording had it. This file comes after environments.py."""
 
 import sys
 

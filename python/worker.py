@@ -1,9 +1,9 @@
 """Gymnasium environments behind a pipe: several copies of one environment, each in an episode of its own.
 
-The program is environments.py, poses.py and this file, one after the other. Its one argument is JSON: `id`, `options`,
-`key`, `parts` and `pictures` as environments.Copy has them, `limit` (seconds after which the client gives a step up)
-and `marks` (a file of eight bytes, in which the number of things begun so far is kept: if the process dies, the client
-sees there what it died of).
+The program is environments.py, poses.py, racing.py and this file, one after the other. Its one argument is JSON: `id`,
+`options`, `key`, `parts`, `pictures` and `advice` as environments.Copy has them, `limit` (seconds after which the client
+gives a step up) and `marks` (a file of eight bytes, in which the number of things begun so far is kept: if the process
+dies, the client sees there what it died of).
 
 Frames on the real stdin and stdout: a length (u32), then a tag (one byte) and its payload; all little-endian.
 In:  B any number of: copy (u32), then
@@ -14,11 +14,12 @@ In:  B any number of: copy (u32), then
      U copy (u32), lengths of qpos and of qvel (u32 each), qpos, qvel, the rest the observation (f64 each): put the
          copy where a recording had it
      The end of the input ends the worker.
-Out: H JSON {n_obs, n_act, horizon or null}, once, at the start, or in its place
+Out: H JSON {n_obs, n_act, horizon or null, bytes, frame: [height, width] or null}, once, at the start, or in its place
      N a reason (UTF-8): no pictures can be drawn on this machine
      then one of these for each thing asked, in the order asked, those of a frame together:
      O copy (u32), flags (u8: 1 terminated, 2 truncated, 4 success known, 8 success), parts completed so far (u32, bit
-         k for part k), reward (f64), observation (f64 each)
+         k for part k), reward (f64), from a worker started with `advice` the expert's action (f64 each), observation
+         (f64 each, or where H says `bytes`, u8 each)
      I copy (u32), width (u32), height (u32), RGB bytes row by row from the top
      E copy (u32), a traceback (UTF-8): this copy failed, the others are as they were
 A Dict observation becomes its values in the order of their sorted keys, nested ones in place, arrays row by row.
@@ -87,8 +88,10 @@ def receive(source):
     return body[:1], body[1:]
 
 
-def outcome(flags, parts, reward, observation):
-    return b"O", struct.pack("<BId", flags, parts, reward) + observation.astype("<f8", copy=False).tobytes()
+def outcome(flags, parts, reward, advice, observation):
+    head = struct.pack("<BId", flags, parts, reward) + advice.astype("<f8", copy=False).tobytes()
+    form = "u1" if observation.dtype == "u1" else "<f8"
+    return b"O", head + observation.astype(form, copy=False).tobytes()
 
 
 class Worker:
@@ -153,7 +156,7 @@ class Worker:
         copy, n_qpos, n_qvel = struct.unpack_from("<III", payload)
         numbers = numpy.frombuffer(payload, "<f8", offset=12).astype(numpy.float64)
         qpos, qvel, observation = numpy.split(numbers, [n_qpos, n_qpos + n_qvel])
-        return outcome(0, 0, 0.0, flat(put(self.copies[copy], observation, qpos, qvel)))
+        return outcome(0, 0, 0.0, numpy.empty(0), flat(put(self.copies[copy], observation, qpos, qvel)))
 
     def serve(self, source, out):
         self.watch.start()

@@ -93,6 +93,25 @@ class Fake(gymnasium.Env):
         return drawn.astype(float) if self.kind == "floats" else drawn
 
 
+class Bytes(gymnasium.Env):
+    """Observations of bytes: the seed and the step; of floats, against what its space says, where it is told to."""
+
+    def __init__(self, form, render_mode=None):
+        self.form = form
+        self.observation_space, self.action_space = Box(0, 255, (2,), numpy.uint8), Box(-1, 1, (1,))
+
+    def observe(self):
+        return numpy.array([self.start, self.t], self.form)
+
+    def reset(self, seed=None, options=None):
+        self.start, self.t = seed, 0
+        return self.observe(), {}
+
+    def step(self, action):
+        self.t += 1
+        return self.observe(), 1.0, False, False, {}
+
+
 class Slow(Fake):
     """Takes long to be made, from the second copy in a process on."""
 
@@ -109,4 +128,6 @@ ALWAYS = "plain prints raises nan nan-reward exits kills crashes complex text wi
 for kind in ALWAYS.split() + ["hangs", *(f"{k}/{n}" for k in "raises exits hangs nan wide".split() for n in "37")]:
     name = f"Fake-{kind}-v0".replace("/", "-on-")
     gymnasium.register(id=name, entry_point=Fake, kwargs={"kind": kind}, disable_env_checker=True)
+for name, form in (("bytes", "u1"), ("no-bytes", "f4")):
+    gymnasium.register(id=f"Fake-{name}-v0", entry_point=Bytes, kwargs={"form": form}, disable_env_checker=True)
 gymnasium.register(id="Fake-slow-v0", entry_point=Slow, kwargs={"kind": "plain"}, disable_env_checker=True)

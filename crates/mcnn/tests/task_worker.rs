@@ -177,6 +177,24 @@ fn pictures_are_those_that_the_environment_draws_and_only_known_scenes_can_be_pu
 }
 
 #[test]
+fn bytes_arrive_as_the_numbers_they_are_and_other_numbers_in_their_place_are_refused() {
+    let Some((_folder, python)) = with_fakes() else {
+        return;
+    };
+    let task = Gym::new("fake_environments:Fake-bytes-v0", &python).unwrap();
+    assert_eq!((task.spec().n_obs, task.spec().frame), (2, None), "two bytes are no picture");
+    let mut batch = task.start_many(2).unwrap();
+    let mut o = [0.0; 4];
+    batch.ask(&[(1, Ask::Reset(255)), (0, Ask::Reset(7))], &mut o);
+    assert_eq!(o, [255.0, 0.0, 7.0, 0.0]);
+    batch.ask(&[(0, Ask::Step(&[0.0])), (1, Ask::Step(&[0.0]))], &mut o);
+    assert_eq!(o, [7.0, 1.0, 255.0, 1.0]);
+    let task = Gym::new("fake_environments:Fake-no-bytes-v0", &python).unwrap();
+    let error = task.start().unwrap().reset(1, &mut o[..2]).unwrap_err().to_string();
+    assert!(error.contains("an observation of float32, where the environment's space has uint8"), "{error}");
+}
+
+#[test]
 fn spaces_that_are_not_boxes_are_refused_by_name() {
     let Some((_folder, python)) = with_fakes() else {
         return;

@@ -1,9 +1,9 @@
-//! Any Gymnasium environment as a task, the Adroit tasks by D4RL's rules, and kitchen.
+//! Any Gymnasium environment as a task, the Adroit tasks by D4RL's rules, kitchen and racing.
 
 use super::{
     Answer, Ask, Batch, Environment, Outcome, Picture, Recorded, Reply, Spec, Task,
     adroit::{Adroit, Rewards, Rules},
-    check_action, kitchen,
+    check_action, kitchen, no_expert, racing,
     worker::{Limits, Plan, Told, Worker},
 };
 use crate::error::{Error, Kind, Result};
@@ -28,6 +28,7 @@ struct Source {
     spec: Spec,
     plan: Plan,
     adroit: Option<(Adroit, Rewards)>,
+    expert: bool, // the environment has one
     python: PathBuf,
     limits: Option<Limits>, // else those of the environment variables
 }
@@ -49,7 +50,7 @@ impl Gym {
         let spec = Spec {
             name: format!("gym:{id}"),
             n_obs: hello.n_obs,
-            frame: None,
+            frame: hello.frame,
             n_act: hello.n_act,
             horizon: hello.horizon.unwrap_or(HORIZON),
             reference: None,
@@ -69,6 +70,13 @@ impl Gym {
         Self::of(kitchen::spec(), kitchen::plan(), None, python)
     }
 
+    /// CarRacing by the rules of [`racing`], under a Python interpreter that has Box2D and pygame too.
+    pub fn racing(python: &Path) -> Self {
+        let gym = Self::of(racing::spec(), racing::plan(), None, python);
+        let source = Source { expert: true, ..Source::clone(&gym.source) };
+        Self { source: Arc::new(source), ..gym }
+    }
+
     /// The same with time limits of the caller's, in place of [`Limits::from_environment`].
     pub fn within(self, limits: Limits) -> Self {
         let source = Source { limits: Some(limits), ..Source::clone(&self.source) };
@@ -76,25 +84,31 @@ impl Gym {
     }
 
     fn of(spec: Spec, plan: Plan, adroit: Option<(Adroit, Rewards)>, python: &Path) -> Self {
-        let source = Source { spec, plan, adroit, python: python.to_owned(), limits: None };
+        let source = Source { spec, plan, adroit, expert: false, python: python.to_owned(), limits: None };
         Self { source: Arc::new(source), first: Mutex::new(None) }
     }
 
-    fn copies(&self, n: usize, pictures: bool) -> Result<Copies> {
+    fn copies(&self, n: usize) -> Result<Copies> {
+        self.copies_of(n, self.source.plan.clone())
+    }
+
+    /// Copies for a plan that may differ from the source's in what is asked for beside observations.
+    fn copies_of(&self, n: usize, plan: Plan) -> Result<Copies> {
         let kept = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let worker = match kept.filter(|_| !pictures) {
+        let worker = match kept.filter(|_| plan == self.source.plan) {
             Some(worker) => worker,
-            None => self.source.worker(pictures)?,
+            None => self.source.worker(&plan)?,
         };
         let copy = || Copy {
             rules: self.source.adroit.map(|(task, rewards)| Rules::new(task, rewards)),
             running: false,
             success: None,
             action: vec![0.0; self.source.spec.n_act],
+            advice: Vec::new(),
         };
         Ok(Copies {
             source: Arc::clone(&self.source),
-            pictures,
+            plan,
             worker: Some(worker),
             copies: (0..n).map(|_| copy()).collect(),
         })
@@ -102,10 +116,9 @@ impl Gym {
 }
 
 impl Source {
-    fn worker(&self, pictures: bool) -> Result<Worker> {
-        let plan = Plan { pictures, ..self.plan.clone() };
+    fn worker(&self, plan: &Plan) -> Result<Worker> {
         let limits = self.limits.map_or_else(Limits::from_environment, Ok)?;
-        let worker = Worker::start(&self.python, &plan, limits)?;
+        let worker = Worker::start(&self.python, plan, limits)?;
         let hello = worker.hello();
         if (hello.n_obs, hello.n_act) != (self.spec.n_obs, self.spec.n_act) {
             let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
@@ -124,22 +137,29 @@ impl Task for Gym {
     }
 
     fn start(&self) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(self.copies(1, false)?))
+        Ok(Box::new(self.copies(1)?))
     }
 
     fn start_many(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
-        Ok(Box::new(self.copies(n.max(1), false)?))
+        Ok(Box::new(self.copies(n.max(1))?))
+    }
+
+    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+        if !self.source.expert {
+            return Err(no_expert(&self.source.spec));
+        }
+        Ok(Box::new(self.copies_of(n.max(1), Plan { advice: true, ..self.source.plan.clone() })?))
     }
 
     fn start_with_pictures(&self) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(self.copies(1, true)?))
+        Ok(Box::new(self.copies_of(1, Plan { pictures: true, ..self.source.plan.clone() })?))
     }
 }
 
 /// The copies in one process, which is started again for the first reset after it died.
 struct Copies {
     source: Arc<Source>,
-    pictures: bool,
+    plan: Plan,
     worker: Option<Worker>,
     copies: Vec<Copy>,
 }
@@ -150,6 +170,7 @@ struct Copy {
     running: bool,         // in an episode; false from a failure to the next reset
     success: Option<bool>, // so far
     action: Vec<f32>,      // [n_act], the one sent
+    advice: Vec<f32>,      // [n_act] for the state it is in, where asked for
 }
 
 impl Batch for Copies {
@@ -187,8 +208,10 @@ impl Batch for Copies {
             replies[k] = match answer {
                 None => Reply::Lost,
                 Some(Ok(told)) => {
-                    write(&told.0, observation);
-                    Reply::Good(copy.judge(matches!(ask, Ask::Step(_)), &told, &self.source.spec))
+                    write(&told.answer, observation);
+                    let outcome = copy.judge(matches!(ask, Ask::Step(_)), &told, &self.source.spec);
+                    copy.advice = told.advice;
+                    Reply::Good(outcome)
                 }
                 Some(Err(error)) => {
                     copy.running = false;
@@ -203,6 +226,15 @@ impl Batch for Copies {
         }
         replies
     }
+
+    fn advice(&self, copy: usize, action: &mut [f32]) -> bool {
+        let copy = &self.copies[copy];
+        if !copy.running || copy.advice.is_empty() {
+            return false;
+        }
+        action.copy_from_slice(&copy.advice);
+        true
+    }
 }
 
 impl Copies {
@@ -213,7 +245,7 @@ impl Copies {
         }
         let resets = || asks.iter().zip(0..).filter(|((_, ask), _)| matches!(ask, Ask::Reset(_)));
         resets().next()?;
-        match self.source.worker(self.pictures) {
+        match self.source.worker(&self.plan) {
             Ok(worker) => Some(worker),
             Err(error) => {
                 resets().for_each(|(_, k): (_, usize)| replies[k] = Reply::Failed(error.clone()));
@@ -256,7 +288,7 @@ impl Environment for Copies {
 
     fn put(&mut self, recorded: &Recorded, observation: &mut [f32]) -> Result<()> {
         let told = self.living()?.put(0, recorded)?;
-        write(&told.0, observation);
+        write(&told.answer, observation);
         self.copies[0].running = true;
         self.copies[0].judge(false, &told, &self.source.spec);
         Ok(())
@@ -265,7 +297,8 @@ impl Environment for Copies {
 
 impl Copy {
     /// What a step brought by the task's own rules; a reset starts them anew.
-    fn judge(&mut self, step: bool, (answer, parts): &Told, spec: &Spec) -> Option<Outcome> {
+    fn judge(&mut self, step: bool, told: &Told, spec: &Spec) -> Option<Outcome> {
+        let answer = &told.answer;
         if !step {
             self.success = answer.success;
             if let Some(rules) = &mut self.rules {
@@ -278,7 +311,7 @@ impl Copy {
         }
         let now = match spec.parts.len() {
             0 => answer.success,
-            n => Some(parts.count_ones() as usize == n),
+            n => Some(told.parts.count_ones() as usize == n),
         };
         if let Some(now) = now {
             self.success = Some(self.success.unwrap_or(false) || now);
@@ -288,7 +321,7 @@ impl Copy {
             done: answer.done,
             success: self.success,
             goal: now.unwrap_or(false),
-            parts: *parts,
+            parts: told.parts,
         })
     }
 }

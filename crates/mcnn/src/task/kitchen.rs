@@ -42,6 +42,6 @@ pub(super) fn plan() -> Plan {
         options: options.into_iter().collect(),
         key: Some("observation".into()),
         parts: spec().parts,
-        pictures: false,
+        ..Plan::default()
     }
 }

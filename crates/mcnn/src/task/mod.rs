@@ -7,6 +7,7 @@ pub mod gym;
 pub mod kitchen;
 mod marks;
 pub mod python;
+pub mod racing;
 mod watchdog;
 pub mod worker;
 
@@ -15,9 +16,10 @@ pub use batch::{Ask, Batch, Reply};
 use crate::error::{Error, Kind, Result};
 use adroit::{Adroit, Rewards};
 
-/// The task of a name: `drive`, `drive-pixels`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`), `kitchen`, or
-/// `gym:ID` for anything `gymnasium.make(ID)` makes. All but the first two run in Python; where that is prepared first, `progress` gets
-/// a line for a person. `rewards` says whose rewards an Adroit task gives; the others have one kind.
+/// The task of a name: `drive`, `drive-pixels`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`),
+/// `kitchen`, `carracing`, or `gym:ID` for anything `gymnasium.make(ID)` makes. All but the first two run in Python; where
+/// that is prepared first, `progress` gets a line for a person. `rewards` says whose rewards an Adroit task gives; the
+/// others have one kind.
 ///
 /// # Errors
 /// If there is no such task, Python cannot be had, or the environment of `gym:ID` cannot be made or used.
@@ -35,13 +37,19 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
     if name == "kitchen" {
         return Ok(Box::new(gym::Gym::kitchen(&python::interpreter(progress)?)));
     }
+    if name == "carracing" {
+        return Ok(Box::new(gym::Gym::racing(&python::interpreter_with_box2d(progress)?)));
+    }
     match name.strip_prefix("gym:") {
         Some(id) if !id.is_empty() => {
-            let python = python::interpreter(progress)?;
+            let python = match python::in_box2d(id) {
+                true => python::interpreter_with_box2d(progress)?,
+                false => python::interpreter(progress)?,
+            };
             Ok(Box::new(gym::Gym::new(id, &python)?))
         }
         _ => Err(Error::new(Kind::Settings, "there is no such task")
-            .expected("drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID for a Gymnasium environment")
+            .expected("drive, drive-pixels, door, hammer, pen, relocate, kitchen, carracing, or gym:ID for a Gymnasium environment")
             .found(name)),
     }
 }
@@ -91,10 +99,7 @@ pub trait Task: Sync {
     /// # Errors
     /// If the task has no expert of its own, or the simulator cannot be started.
     fn start_advised(&self, _n: usize) -> Result<Box<dyn Batch + '_>> {
-        Err(Error::new(Kind::Settings, "this task has no expert of its own")
-            .at(self.spec().name.clone())
-            .expected("an expert's .npz or a policy from `mcnn train`")
-            .next("--expert names one"))
+        Err(no_expert(self.spec()))
     }
 
     /// A fresh copy that can be asked for pictures ([`Environment::picture`]), which may cost it speed.
@@ -104,6 +109,13 @@ pub trait Task: Sync {
     fn start_with_pictures(&self) -> Result<Box<dyn Environment>> {
         self.start()
     }
+}
+
+fn no_expert(spec: &Spec) -> Error {
+    Error::new(Kind::Settings, "this task has no expert of its own")
+        .at(spec.name.clone())
+        .expected("an expert's .npz or a policy from `mcnn train`")
+        .next("--expert names one")
 }
 
 /// One running copy of a task.
@@ -231,7 +243,17 @@ mod tests {
     fn an_unknown_task_lists_the_known_ones() {
         for name in ["dor", "gym:", ""] {
             let error = named(name, Rewards::D4rl, &|_| ()).err().expect("no such task").to_string();
-            let known = ["drive", "drive-pixels", "door", "hammer", "pen", "relocate", "kitchen", "gym:ID"];
+            let known = [
+                "drive",
+                "drive-pixels",
+                "door",
+                "hammer",
+                "pen",
+                "relocate",
+                "kitchen",
+                "carracing",
+                "gym:ID",
+            ];
             assert!(known.iter().all(|k| error.contains(k)) && error.contains(name), "{error}");
         }
     }

@@ -23,9 +23,27 @@ const COMPLETE: &str = "complete"; // the file that says a virtual environment i
 /// # Errors
 /// If there is no Python, it lacks what is needed, or the packages cannot be installed.
 pub fn interpreter(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    of(Use::Worker, progress)
+}
+
+/// The interpreter for environments that Box2D simulates ([`in_box2d`]): likewise, in a virtual environment of its own
+/// (about 150 MB).
+///
+/// # Errors
+/// As [`interpreter`].
+pub fn interpreter_with_box2d(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    of(Use::Box2d, progress)
+}
+
+/// Whether an environment of Gymnasium is one that Box2D simulates.
+pub fn in_box2d(id: &str) -> bool {
+    ["CarRacing", "LunarLander", "BipedalWalker"].iter().any(|name| id.starts_with(name))
+}
+
+fn of(who: Use, progress: &dyn Fn(&str)) -> Result<PathBuf> {
     match env::var_os("MCNN_PYTHON").filter(|name| !name.is_empty()) {
-        Some(named) => own(Path::new(&named)),
-        None => prepared(&home()?, REQUIREMENTS, Use::Worker, progress),
+        Some(named) => own(Path::new(&named), who),
+        None => prepared(&home()?, REQUIREMENTS, who, progress),
     }
 }
 
@@ -61,6 +79,7 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Use {
     Worker,
+    Box2d,
     Film,
 }
 
@@ -68,14 +87,16 @@ impl Use {
     /// The tag of its lines.
     fn tag(self) -> &'static str {
         match self {
-            Self::Worker => "# worker",
-            Self::Film => "# film",
+            Self::Worker => "worker",
+            Self::Box2d => "box2d",
+            Self::Film => "film",
         }
     }
 
     fn what(self) -> &'static str {
         match self {
             Self::Worker => "the environments",
+            Self::Box2d => "the environments of Box2D",
             Self::Film => "films",
         }
     }
@@ -87,15 +108,21 @@ pub fn ready() -> bool {
     named || home().is_ok_and(|home| folder_of(&home, REQUIREMENTS, Use::Worker).join(COMPLETE).exists())
 }
 
-fn own(python: &Path) -> Result<PathBuf> {
+fn own(python: &Path, who: Use) -> Result<PathBuf> {
+    let (modules, packages) = match who {
+        Use::Box2d => ("gymnasium, Box2D, pygame", "gymnasium[box2d]"),
+        _ => ("gymnasium", "gymnasium"),
+    };
     let refused = |found: String| {
         Error::new(Kind::Task, "the Python that MCNN_PYTHON names cannot be used")
             .at(python.display().to_string())
-            .expected("an interpreter with the package gymnasium")
+            .expected(format!("an interpreter that can import {modules}"))
             .found(found)
-            .next("install gymnasium there, or unset MCNN_PYTHON to have one made")
+            .next(format!(
+                "install it there (python -m pip install '{packages}'), or unset MCNN_PYTHON to have one made"
+            ))
     };
-    let run = Command::new(python).args(["-c", "import gymnasium"]).output();
+    let run = Command::new(python).args(["-c", &format!("import {modules}")]).output();
     let run = run.map_err(|e| refused(e.to_string()))?;
     if run.status.success() {
         return Ok(python.to_owned());
@@ -106,8 +133,10 @@ fn own(python: &Path) -> Result<PathBuf> {
 
 /// The names and versions of the lines tagged for a use.
 fn wanted(requirements: &str, who: Use) -> Vec<&str> {
-    let tagged = requirements.lines().filter(|line| !line.starts_with('#'));
-    tagged.filter_map(|line| line.strip_suffix(who.tag()).map(str::trim)).collect()
+    let tagged = requirements.lines().filter_map(|line| line.split_once('#'));
+    let ours = tagged.filter(|(package, _)| !package.is_empty());
+    let ours = ours.filter(|(_, tags)| tags.split(',').any(|tag| tag.trim() == who.tag()));
+    ours.map(|(package, _)| package.trim()).collect()
 }
 
 /// Named after what it holds, so that other pins get another folder.
@@ -213,16 +242,19 @@ mod tests {
 
     #[test]
     fn only_the_lines_tagged_for_the_worker_are_installed_and_all_are_exact() {
-        let text = "# a # worker\nnumpy==1   # worker\npytest==2 # tests\ntorch==3 # bench\n";
+        let text =
+            "# worker\nnumpy==1   # worker, box2d\nb==1 # box2d\npytest==2 # tests\ntorch==3 # bench\n";
         assert_eq!(wanted(text, Use::Worker), ["numpy==1"]);
+        assert_eq!(wanted(text, Use::Box2d), ["numpy==1", "b==1"]);
         let ours = wanted(REQUIREMENTS, Use::Worker);
         assert!(ours.contains(&"gymnasium-robotics==1.4.2") && ours.contains(&"mujoco==3.17.0"));
         assert!(ours.iter().all(|line| line.contains("==") && !line.contains(' ')), "{ours:?}");
+        let box2d = wanted(REQUIREMENTS, Use::Box2d);
+        assert!(box2d.contains(&"gymnasium==1.4.0") && !box2d.iter().any(|line| line.starts_with("mujoco")));
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
-            assert!(
-                ["# worker", "# film", "# tests", "# bench", "# browser"].iter().any(|t| line.ends_with(t)),
-                "{line}"
-            );
+            let (_, tags) = line.split_once("# ").expect(line);
+            let known = ["worker", "box2d", "film", "tests", "bench", "browser"];
+            assert!(tags.split(", ").all(|tag| known.contains(&tag)), "{line}");
         }
     }
 
@@ -273,8 +305,10 @@ mod tests {
     #[test]
     fn an_interpreter_without_gymnasium_is_refused_by_name() {
         for wrong in ["/bin/false", "/nowhere/python"] {
-            let error = own(Path::new(wrong)).unwrap_err().to_string();
-            assert!(error.contains(wrong) && error.contains("gymnasium"), "{error}");
+            for (who, package) in [(Use::Worker, "'gymnasium'"), (Use::Box2d, "'gymnasium[box2d]'")] {
+                let error = own(Path::new(wrong), who).unwrap_err().to_string();
+                assert!(error.contains(wrong) && error.contains(package), "{error}");
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use std::{
 const SOURCE: &str = concat!(
     include_str!("../../../../python/environments.py"),
     include_str!("../../../../python/poses.py"),
+    include_str!("../../../../python/racing.py"),
     include_str!("../../../../python/worker.py"),
 );
 const LAST_LINES: usize = 20; // of stderr, kept for the report of a death
@@ -36,6 +37,8 @@ pub struct Plan {
     pub parts: Vec<String>,
     /// Whether it will be asked for pictures.
     pub pictures: bool,
+    /// Whether the environment's own expert is asked in every state; it must have a method `advice`.
+    pub advice: bool,
 }
 
 /// What an environment says about itself when its worker starts.
@@ -47,15 +50,28 @@ pub struct Hello {
     pub n_act: usize,
     /// Steps after which the environment itself cuts an episode, where it does.
     pub horizon: Option<usize>,
+    /// Whether observations are bytes, which is how they are sent then.
+    pub bytes: bool,
+    /// Height and width of an observation that is a picture of three bytes a pixel.
+    pub frame: Option<[usize; 2]>,
 }
 
-/// An answer of the simulator, and the plan's parts completed so far in the episode (bit k for part k).
-pub type Told = (Answer, u32);
+/// What a worker tells of a reset or a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The simulator's answer.
+    pub answer: Answer,
+    /// The plan's parts completed so far in the episode (bit k for part k).
+    pub parts: u32,
+    /// The expert's action, `[n_act]`, from a worker whose plan has `advice`; else empty.
+    pub advice: Vec<f32>,
+}
 
 /// A running worker. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Worker {
     name: String,
+    advised: bool,
     limits: Limits,
     child: Arc<Mutex<Child>>,
     id: u32,
@@ -112,6 +128,7 @@ impl Worker {
         let child = Arc::new(Mutex::new(child));
         let mut worker = Self {
             name: plan.id.clone(),
+            advised: plan.advice,
             limits,
             watchdog: Watchdog::new(&child, marks.again()?, limits.start.min(limits.step)),
             marks,
@@ -122,7 +139,7 @@ impl Worker {
             output: BufReader::new(output),
             stderr,
             drain,
-            hello: Hello { n_obs: 0, n_act: 0, horizon: None },
+            hello: Hello { n_obs: 0, n_act: 0, horizon: None, bytes: false, frame: None },
             copies: vec![Copy::default()],
             frame: Vec::new(),
         };
@@ -310,13 +327,18 @@ impl Worker {
         let Some((head, numbers)) = body.split_at_checked(10).filter(|(head, _)| head[0] == b'O') else {
             return Err(self.garbled(&format!("a frame of kind {}", body[0])));
         };
-        let mut numbers = numbers.chunks_exact(8).map(|bytes| {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(bytes);
-            f64::from_le_bytes(eight)
+        let advised = if self.advised { self.hello.n_act } else { 0 };
+        let split = numbers.split_first_chunk().and_then(|(reward, rest)| {
+            let (advice, observation) = rest.split_at_checked(8 * advised)?;
+            Some((f64::from_le_bytes(*reward), advice, observation))
         });
-        let reward = numbers.next().unwrap_or(f64::NAN);
-        let observation: Vec<f64> = numbers.collect();
+        let Some((reward, advice, observation)) = split else {
+            return Err(self.garbled(&format!("an answer of {} bytes", body.len())));
+        };
+        let observation = match self.hello.bytes {
+            true => observation.iter().map(|&byte| f64::from(byte)).collect(),
+            false => doubles(observation),
+        };
         if observation.len() != self.hello.n_obs {
             return Err(error("the observation changed its width")
                 .expected(format!("{} numbers", self.hello.n_obs))
@@ -334,7 +356,11 @@ impl Worker {
         }
         let (flags, parts) = (head[5], [head[6], head[7], head[8], head[9]]);
         let success = (flags & 4 != 0).then_some(flags & 8 != 0);
-        Ok((Answer { observation, reward, done: flags & 3 != 0, success }, u32::from_le_bytes(parts)))
+        Ok(Told {
+            answer: Answer { observation, reward, done: flags & 3 != 0, success },
+            parts: u32::from_le_bytes(parts),
+            advice: doubles(advice).into_iter().map(|a| a as f32).collect(),
+        })
     }
 
     /// An error of a copy in its episode, or of the start.
@@ -408,6 +434,10 @@ impl Drop for Worker {
 fn begin(frame: &mut Vec<u8>, tag: u8) {
     frame.clear();
     frame.extend([0, 0, 0, 0, tag]);
+}
+
+fn doubles(bytes: &[u8]) -> Vec<f64> {
+    bytes.as_chunks().0.iter().map(|&eight| f64::from_le_bytes(eight)).collect()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -32,6 +32,11 @@ pub fn interpreter() -> Option<PathBuf> {
     Some(python::interpreter(&|line| println!("{line}")).unwrap())
 }
 
+/// An interpreter for the environments of Box2D, or why there is none.
+pub fn interpreter_with_box2d() -> Option<PathBuf> {
+    interpreter().map(|_| python::interpreter_with_box2d(&|line| println!("{line}")).unwrap())
+}
+
 /// A script that runs the interpreter with the misbehaving environments on its path. Its folder must be kept.
 pub fn with_fakes() -> Option<(tempfile::TempDir, PathBuf)> {
     let python = interpreter()?;
