@@ -27,7 +27,7 @@ pub fn interpreter(progress: &dyn Fn(&str)) -> Result<PathBuf> {
 }
 
 /// The interpreter for environments that Box2D simulates ([`in_box2d`]): likewise, in a virtual environment of its own
-/// (about 150 MB).
+/// (about 150 MB from PyPI).
 ///
 /// # Errors
 /// As [`interpreter`].
