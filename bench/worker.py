@@ -1,4 +1,5 @@
-"""Steps a second of environments in worker processes, by lanes, against Gymnasium's vector environments.
+"""Steps a second of environments in worker processes, by lanes, against Gymnasium's vector environments; and what a frame
+costs on its way, as bytes and as float64.
 
 Run by bench/run.sh. All sides step the same environment with random actions on two processes (SyncVectorEnv: one), in
 alternating rounds. One line a side: median, lowest and highest steps a second, and the same of the ratios to
@@ -22,9 +23,31 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
 THREADS = 2
 
 
-def ours(env, lanes, episodes):
-    command = [f"{TARGET}/release/examples/bench_worker", sys.executable, env, THREADS, lanes, episodes]
-    out = subprocess.run(list(map(str, command)), check=True, capture_output=True)
+class Still(gym.Env):
+    """The same frame again and again, so that nothing but its way costs anything."""
+
+    def __init__(self, form):
+        low, high = (0, 255) if form == "u1" else (0.0, 255.0)
+        self.observation_space = gym.spaces.Box(low, high, (96, 96, 3), form)
+        self.action_space = gym.spaces.Box(-1.0, 1.0, (2,))
+        self.frame = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(form)
+
+    def reset(self, seed=None, options=None):
+        return self.frame, {}
+
+    def step(self, action):
+        return self.frame, 0.0, False, False, {}
+
+
+for form in ("u1", "f8"):
+    made = {"entry_point": Still, "kwargs": {"form": form}, "max_episode_steps": 200, "disable_env_checker": True}
+    gym.register(id=f"Still-{form}-v0", **made)
+
+
+def ours(env, lanes, episodes, threads=THREADS):
+    command = [f"{TARGET}/release/examples/bench_worker", sys.executable, env, threads, lanes, episodes]
+    path = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}  # where `worker:Still-...` is found
+    out = subprocess.run(list(map(str, command)), check=True, capture_output=True, env=path)
     return json.loads(out.stdout)
 
 
@@ -76,6 +99,15 @@ def main():
             f"| {name} | {statistics.median(rates):,.0f} | {range_of(rates, ',.0f')}"
             f" | {statistics.median(ratios):.1f} ({range_of(ratios, '.1f')}) |"
         )
+    print(f"\n## A frame of 96 x 96 x 3 from a worker, one thread and lane, {ROUNDS} alternating rounds\n")
+    print("| form | us a step, median | lowest to highest |\n|---|---|---|")
+    micros = {"u1": [], "f8": []}
+    for turn in range(ROUNDS):
+        for form in ("u1", "f8") if turn % 2 == 0 else ("f8", "u1"):
+            rate = ours(f"worker:Still-{form}-v0", 1, 100, threads=1)["steps_per_second"]
+            micros[form].append(1e6 / rate)
+    for form, times in micros.items():
+        print(f"| {form} | {statistics.median(times):.0f} | {min(times):.0f} to {max(times):.0f} |")
 
 
 if __name__ == "__main__":
