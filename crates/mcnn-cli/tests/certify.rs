@@ -180,7 +180,9 @@ fn a_picture_of_the_curve() {
     );
     assert!(bench.refused(line).contains("--force"));
     bench.ok(&format!("{line} --force"));
-    assert!(bench.refused(&line.replace("c.svg", "c.png")).contains(".svg"));
+    bench.ok(&line.replace("c.svg", "c.png"));
+    assert!(std::fs::read(bench.path("c.png")).unwrap().starts_with(b"\x89PNG"));
+    assert!(bench.refused(&line.replace("c.svg", "c.jpg")).contains(".png"));
 }
 
 #[test]

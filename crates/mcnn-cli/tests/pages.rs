@@ -106,6 +106,58 @@ fn the_demos_page_opens_without_a_complaint() {
     quiet(&mut page, "d.html");
 }
 
+/// Bytes of a text in base64.
+fn base64(text: &str) -> Vec<u8> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u32> = text.bytes().filter(|c| *c != b'=').map(|c| digit(c).into()).collect();
+    let bits = |group: &[u32]| (0..4).fold(0, |all, i| all << 6 | group.get(i).unwrap_or(&0));
+    digits.chunks(4).flat_map(|g| bits(g).to_be_bytes()[1..g.len()].to_vec()).collect()
+}
+
+/// The pictures as PNG are what a browser makes of the SVG.
+#[test]
+fn a_png_is_what_a_browser_draws_of_the_svg() {
+    let Some(chromium) = chromium("a_png_is_what_a_browser_draws_of_the_svg") else { return };
+    let bench = Bench::with_policy();
+    bench.ok("report p.safetensors --in drive.npz -o r.html --plots pictures");
+    bench.ok("certify p.safetensors --states drive.npz --horizon 9 --curve --plot pictures/curve.svg");
+    bench.ok("certify p.safetensors --states drive.npz --horizon 9 --curve --plot pictures/curve.png");
+    for name in ["codebook", "coverage", "episode", "curve"] {
+        let file = |ending: &str| bench.path(&format!("pictures/{name}.{ending}"));
+        let ours = lodepng::decode24_file(file("png")).unwrap();
+        let mut page = Page::open(&chromium, bench.folder.path(), &file("svg"));
+        let (width, height) = (ours.width, ours.height);
+        let clip =
+            serde_json::json!({ "x": 0, "y": 0, "width": width / 2, "height": height / 2, "scale": 2 });
+        let options = serde_json::json!({ "format": "png", "clip": clip, "captureBeyondViewport": true });
+        let shot = page.ask("Page.captureScreenshot", options)["data"].as_str().map(base64).unwrap();
+        let theirs = lodepng::decode24(shot).unwrap();
+        assert_eq!((theirs.width, theirs.height), (width, height), "{name}");
+        // What is coloured, by blocks of 16 pixels; letters are grey, and of another form.
+        let (mut coloured, mut differ) = (0, 0);
+        let mean = |picture: &lodepng::Bitmap<lodepng::RGB<u8>>, x: usize, y: usize| {
+            let all = (0..256).map(|i| picture.buffer[(y + i / 16) * width + x + i % 16]);
+            let colours = all.map(|p| [p.r, p.g, p.b].map(f64::from));
+            colours.fold([0.0; 2], |sum, [r, g, b]| [sum[0] + (r - g) / 256.0, sum[1] + (g - b) / 256.0])
+        };
+        for y in (0..height - 15).step_by(16) {
+            for x in (0..width - 15).step_by(16) {
+                let (a, b) = (mean(&ours, x, y), mean(&theirs, x, y));
+                coloured += usize::from(b.iter().any(|c| c.abs() > 5.0));
+                differ += usize::from((0..2).any(|k| (a[k] - b[k]).abs() > 8.0));
+            }
+        }
+        assert!(coloured > 100, "{name}: {coloured} coloured blocks");
+        assert!(differ * 50 < coloured, "{name}: {differ} blocks differ, of {coloured}");
+    }
+}
+
 #[test]
 fn a_page_that_fetches_or_fails_is_noticed() {
     let Some(chromium) = chromium("a_page_that_fetches_or_fails_is_noticed") else { return };

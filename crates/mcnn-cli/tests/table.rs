@@ -116,5 +116,5 @@ fn the_picture_shows_every_method_and_needs_nothing_else() {
     assert_eq!(picture.matches("<circle").count(), 6, "two methods, two columns and all of them");
     assert!(!picture.contains("NaN") && !picture.contains("inf\"") && !picture.contains("href"));
     assert!(bench.refused("table r.jsonl --plot r.svg").contains("--force"));
-    assert!(bench.refused("table r.jsonl --plot r.png").contains(".svg"));
+    assert!(bench.refused("table r.jsonl --plot r.jpg").contains(".svg"));
 }

@@ -28,7 +28,7 @@ pub struct ReportArgs {
     pub show: Vec<usize>,
     #[command(flatten)]
     pub output: Output,
-    /// Write the main pictures as SVG files into this folder, too.
+    /// Write the main pictures as SVG and as PNG into this folder, too.
     #[arg(long, value_name = "FOLDER")]
     pub plots: Option<PathBuf>,
 }

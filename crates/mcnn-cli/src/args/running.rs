@@ -195,7 +195,7 @@ pub struct TableArgs {
     /// The settings that make rows [default: all that vary].
     #[arg(long, value_delimiter = ',', value_name = "KEYS")]
     pub rows: Vec<String>,
-    /// Draw it: an SVG file to write.
+    /// Draw it: a file to write, .svg or .png.
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
     /// Overwrite the picture if it is there.

@@ -45,7 +45,7 @@ pub struct CertifyArgs {
     /// Show the bound and d_I against the number of memories, by gas, random and kcenter, chosen from the policy's data.
     #[arg(long)]
     pub curve: bool,
-    /// Draw the curve: an SVG file to write.
+    /// Draw the curve: a file to write, .svg or .png.
     #[arg(long, value_name = "FILE", requires = "curve")]
     pub plot: Option<PathBuf>,
     /// Overwrite the picture if it is there.

@@ -1,7 +1,7 @@
 //! `mcnn certify`.
 
 use mcnn::{
-    Error, Result, atomic,
+    Error, Result,
     certify::{Bound, Cover, Effort, cover, isolation, isolation_elsewhere, premise},
     data::Demonstrations,
     envelope::{Activation, Envelope},
@@ -154,7 +154,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     let ignore = codebook.parts().scale.ignored();
     let curve = args.curve.then(|| curve(own.as_ref(), ignore, &bound)).transpose()?;
     if let (Some(path), Some(curve)) = (&args.plot, &curve) {
-        atomic::write(path, plot::curve::svg(curve, args.horizon as f64).as_bytes())?;
+        plot::write(path, &plot::curve::svg(curve, args.horizon as f64))?;
     }
     let exceeded = args.at_most.map(|most| sets.iter().any(|s| s.promise.bound > most));
     let report = Certified {

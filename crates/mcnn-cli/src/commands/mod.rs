@@ -109,11 +109,10 @@ pub fn check_output(output: &Output) -> Result<()> {
 
 /// Refuses early a picture that could not be written at the end.
 pub fn check_picture(path: &Path, force: bool) -> Result<()> {
-    if path.extension().is_none_or(|e| e != "svg") {
-        return Err(Error::new(Kind::Settings, "pictures are written as SVG")
+    if path.extension().is_none_or(|e| e != "svg" && e != "png") {
+        return Err(Error::new(Kind::Settings, "pictures are written as SVG or PNG")
             .at(format!("--plot {}", path.display()))
-            .expected("a name that ends in .svg")
-            .next("browsers show SVG and save it as PNG; PNG here would need a font of its own"));
+            .expected("a name that ends in .svg or .png"));
     }
     check_output(&Output { path: path.to_path_buf(), force })
 }

@@ -72,7 +72,12 @@ pub struct Shown {
 const SHOWN: usize = 4;
 
 /// The pictures of `--plots`.
-const PLOTS: [&str; 3] = ["codebook.svg", "coverage.svg", "episode.svg"];
+const PLOTS: [&str; 3] = ["codebook", "coverage", "episode"];
+
+/// The files of a picture: for papers, and for whatever shows no SVG.
+fn files(folder: &Path, name: &str) -> [PathBuf; 2] {
+    ["svg", "png"].map(|ending| folder.join(format!("{name}.{ending}")))
+}
 
 pub fn run(args: &ReportArgs) -> Result<Done> {
     check(args)?;
@@ -139,8 +144,8 @@ fn check(args: &ReportArgs) -> Result<()> {
     check_output(&args.output)?;
     if let Some(folder) = &args.plots {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, &e))?;
-        for name in PLOTS {
-            check_output(&Output { path: folder.join(name), force: args.output.force })?;
+        for path in PLOTS.iter().flat_map(|name| files(folder, name)) {
+            check_output(&Output { path, force: args.output.force })?;
         }
     }
     Ok(())
@@ -297,9 +302,12 @@ fn pictures(args: &ReportArgs, page: &Page) -> Result<Vec<String>> {
         plot::report::coverage(&page.coverage, page.about.far),
         plot::report::episode(page.episodes.first(), page.about.far),
     ];
-    let paths: Vec<PathBuf> = PLOTS.iter().map(|name| folder.join(name)).collect();
-    for (path, picture) in paths.iter().zip(drawn) {
-        atomic::write(path, picture.as_bytes())?;
+    let mut paths = Vec::new();
+    for (name, picture) in PLOTS.iter().zip(drawn) {
+        for path in files(folder, name) {
+            plot::write(&path, &picture)?;
+            paths.push(path.display().to_string());
+        }
     }
-    Ok(paths.iter().map(|p| p.display().to_string()).collect())
+    Ok(paths)
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use mcnn::{Error, Result, atomic, data::regular};
+use mcnn::{Error, Result, data::regular};
 use serde::Serialize;
 
 use super::{Done, check_picture};
@@ -35,7 +35,7 @@ pub fn run(args: &TableArgs) -> Result<Done> {
     let (lines, _) = results::read(&args.results, &file)?;
     let grid = grid::arrange(&lines, &args.rows).map_err(|e| e.within(args.results.display()))?;
     if let Some(path) = &args.plot {
-        atomic::write(path, plot::table::svg(&grid).as_bytes())?;
+        plot::write(path, &plot::table::svg(&grid))?;
     }
     let report = Table {
         file: args.results.display().to_string(),

@@ -1,6 +1,8 @@
-//! Pictures in plain SVG, with the reader's own sans-serif font.
+//! Pictures in plain SVG, with the reader's own sans-serif font; as PNG too, drawn from that.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
+
+use mcnn::{Result, atomic};
 
 /// Okabe and Ito's colours, which the colour-blind can tell apart, then greys.
 const COLOURS: [&str; 8] =
@@ -18,8 +20,17 @@ macro_rules! put {
 }
 
 pub mod curve;
+mod png;
 pub mod report;
 pub mod table;
+
+/// Writes a picture: as PNG where the file's name ends so, else as SVG.
+pub fn write(path: &Path, svg: &str) -> Result<()> {
+    match path.extension().is_some_and(|e| e == "png") {
+        true => atomic::write(path, &png::png(svg)?),
+        false => atomic::write(path, svg.as_bytes()),
+    }
+}
 
 /// The beginning of a picture, with its title.
 fn begin(width: f64, height: f64, title: &str) -> String {
