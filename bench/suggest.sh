@@ -11,8 +11,8 @@ features=()
 cargo build --locked --release -p mcnn-cli --example suggest "${features[@]}"
 suggest=${CARGO_TARGET_DIR:-target}/release/examples/suggest
 case $what in
-drive) "$suggest" drive 8 docs/suggest-drive.svg ;;
-pen) "$suggest" pen 5 docs/suggest-pen.svg "$data" ;;
-visited) "$suggest" visited 8 ;;
+drive) "$suggest" drive 0..8 docs/suggest-drive.svg ;;
+pen) "$suggest" pen 0..5 docs/suggest-pen.svg "$data" ;;
+visited) "$suggest" visited 0..8 ;;
 *) echo "bench/suggest.sh drive | visited | pen DATA.hdf5" >&2; exit 2 ;;
 esac

@@ -4,6 +4,8 @@
 //!     suggest drive SEEDS PICTURE.svg             learning curves on the built-in task
 //!     suggest pen SEEDS PICTURE.svg DATA.hdf5     the same on Adroit's pen (--features adroit)
 //!     suggest visited SEEDS                       laps begun in states that a policy visits
+//!
+//! SEEDS is FROM..TO, the last not included.
 
 #[path = "suggest/curves.rs"]
 mod curves;
@@ -31,7 +33,10 @@ use mcnn::{
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let seeds = |text: &str| text.parse().expect("a number of seeds");
+    let seeds = |text: &str| {
+        let (from, to) = text.split_once("..").expect("seeds, FROM..TO");
+        from.parse().expect("a seed")..to.parse().expect("a seed")
+    };
     match args[..] {
         ["drive", n, picture] => curves::drive(seeds(n), picture.as_ref()),
         ["pen", n, picture, data] => curves::pen(seeds(n), picture.as_ref(), data.as_ref()),

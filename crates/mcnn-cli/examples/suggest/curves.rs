@@ -1,6 +1,6 @@
 //! Learning curves: episodes taken from a pool as suggested, against random ones.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use mcnn::{
     Result,
@@ -50,10 +50,10 @@ struct Setting<'a> {
     episodes: usize,
 }
 
-pub fn drive(seeds: u64, path: &Path) -> Result<()> {
+pub fn drive(seeds: Range<u64>, path: &Path) -> Result<()> {
     let unseen = laps(25, 900_000, 0.1)?;
     let mut points: Vec<Point> = SIZES.iter().map(|_| Point::default()).collect();
-    for seed in 0..seeds {
+    for seed in seeds {
         let pool = laps(POOL, 100_000 + 100 * seed, 0.1)?;
         let memories = LearnSettings { seed: Seed(seed), ..Default::default() };
         let setting = Setting { task: &Drive::new(), pool: &pool, unseen: &unseen, memories, episodes: 100 };
@@ -63,12 +63,12 @@ pub fn drive(seeds: u64, path: &Path) -> Result<()> {
 }
 
 #[cfg(feature = "adroit")]
-pub fn pen(seeds: u64, path: &Path, data: &Path) -> Result<()> {
+pub fn pen(seeds: Range<u64>, path: &Path, data: &Path) -> Result<()> {
     use mcnn::task::adroit::{Adroit, Rewards};
     let pool = mcnn::data::read(data, &Default::default())?;
     let task = adroit::Hand::new(Adroit::Pen, Rewards::D4rl)?;
     let mut points: Vec<Point> = SIZES.iter().map(|_| Point::default()).collect();
-    for seed in 0..seeds {
+    for seed in seeds {
         let memories = LearnSettings { by: By::All, smooth: 10, ..Default::default() };
         let setting = Setting { task: &task, pool: &pool, unseen: &pool, memories, episodes: 100 };
         curve(&setting, seed, &mut points)?;
@@ -77,7 +77,7 @@ pub fn pen(seeds: u64, path: &Path, data: &Path) -> Result<()> {
 }
 
 #[cfg(not(feature = "adroit"))]
-pub fn pen(_: u64, _: &Path, _: &Path) -> Result<()> {
+pub fn pen(_: Range<u64>, _: &Path, _: &Path) -> Result<()> {
     panic!("pen needs --features adroit");
 }
 

@@ -1,5 +1,7 @@
 //! Demonstrations begun where a policy's own visits suggest, added to its memories, against laps of random roads.
 
+use std::ops::Range;
+
 use mcnn::{
     Result,
     act::{Act, Acting, Decision},
@@ -21,10 +23,10 @@ const WAYS: [&str; 3] = ["random roads", "suggested roads", "from the suggested 
 const LOOKED_AT: u64 = 3000;
 const EVALUATED: u64 = 1000;
 
-pub fn visited(seeds: u64) -> Result<()> {
+pub fn visited(seeds: Range<u64>) -> Result<()> {
     let mut before = Vec::new();
     let mut after: [[Vec<f64>; WAYS.len()]; COUNTS.len()] = Default::default();
-    for seed in 0..seeds {
+    for seed in seeds {
         let data = laps(5, 100_000 + 100 * seed, 0.1)?;
         let settings = LearnSettings { seed: Seed(seed), ..Default::default() };
         let policy = train(&data, learn(&data, &settings)?.codebook, Lambda::Auto, seed)?;
