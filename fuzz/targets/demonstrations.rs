@@ -1,0 +1,26 @@
+//! Demonstrations: D4RL's HDF5 and `.npz`, told apart by their contents; and recordings of frames in either.
+#![no_main]
+
+mod common;
+
+use mcnn::data::{Film, ReadOptions, inspect, read, read_parts, read_simulator};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let path = common::file(bytes);
+    if let Ok((_, parts)) = read_parts(&path) {
+        parts.check().expect("what is read belongs together");
+        let _ = inspect(&path);
+    }
+    let _ = read_simulator(&path);
+    if let Ok(data) = read(&path, &ReadOptions::default()) {
+        assert!(data.states().iter().all(|v| v.is_finite()));
+        assert!(data.actions().iter().all(|a| a.abs() <= 1.0));
+    }
+    if let Ok(mut film) = Film::open(&path) {
+        let mut pieces = 0;
+        let _ = film.play(0, &mut |_, _| {
+            pieces += 1;
+            Ok(pieces < 4)
+        });
+    }
+});
