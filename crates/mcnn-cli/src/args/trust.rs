@@ -82,7 +82,7 @@ pub struct SuggestArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: EncoderArgs,
+    pub encoder: SightArgs,
 }
 
 /// A guard on the distance to the memories.

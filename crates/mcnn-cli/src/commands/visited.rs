@@ -12,7 +12,7 @@ use mcnn::{
 use super::eval::{first_failure, told};
 use crate::{
     actor::Actor,
-    args::{EncoderArgs, Rollouts},
+    args::{Rollouts, SightArgs},
     tasks,
 };
 
@@ -21,7 +21,7 @@ pub fn visited(
     actor: &Actor,
     task: Option<&str>,
     rollouts: &Rollouts,
-    given: &EncoderArgs,
+    given: &SightArgs,
 ) -> Result<(Demonstrations, Vec<u64>)> {
     let Some(task) = task else {
         return Err(Error::new(Kind::Settings, "visited states need a task")
