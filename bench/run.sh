@@ -23,6 +23,7 @@ fi
 "$python" bench/recall.py "$@"
 "$python" bench/policy.py "$@"
 "$python" bench/vision.py "$@"
+"$python" bench/encoder.py "$@"
 "$python" bench/worker.py "$@"
 python/get_mujoco.sh
 "$python" bench/simulators.py "$@"

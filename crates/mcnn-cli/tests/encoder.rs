@@ -8,7 +8,10 @@ use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 /// A recording of dark frames of 16 x 16 pixels with a bright column, whose place is the action, in five episodes.
 fn columns(bench: &Bench, name: &str, steps: usize) {
     let place = |i: usize| (i * 37) % 14 + 1;
-    let pixel = |i: usize, k: usize| if (k / 3 % 16).abs_diff(place(i)) < 2 { 0.9 } else { 0.1 };
+    let pixel = |i: usize, k: usize| match (k / 3 % 16).abs_diff(place(i)) {
+        0 | 1 => 0.9,
+        _ => 0.1 + i as f32 / 4000.0, // no two frames are the same
+    };
     let parts = Parts {
         n_obs: 768,
         n_act: 1,

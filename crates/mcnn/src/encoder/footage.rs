@@ -105,8 +105,9 @@ impl Footage {
         std::array::from_fn(|c| std::array::from_fn(|v| out[3 * v + c]))
     }
 
-    /// The rows of the episodes trained on and of those held out: a share of them, drawn; at least one of each where there
-    /// are two and any are asked for.
+    /// The rows of the episodes trained on and of those held out: the same episodes as
+    /// [`Demonstrations::split`](crate::data::Demonstrations::split) holds out, so that a policy trained on embeddings with the
+    /// encoder's seed is measured on frames that the encoder has not seen either.
     pub(super) fn split(&self, share: f64, seed: crate::seed::Seed) -> [Vec<usize>; 2] {
         let n = self.ends.len();
         let held = match share > 0.0 && n > 1 {

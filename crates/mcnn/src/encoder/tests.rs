@@ -278,6 +278,23 @@ fn a_run_that_was_saved_ends_on_the_same_bytes() {
 }
 
 #[test]
+fn what_is_held_out_is_what_training_a_policy_holds_out() {
+    use crate::data::{ActionRange, Demonstrations, Parts};
+    let ends: Vec<usize> = (1..=23).map(|k| k * k).collect();
+    let n = 23 * 23;
+    let data = Footage { ends: ends.clone(), ..footage(vec![0; n * 3], [1, 1], vec![0.0; n], 1) };
+    let states = (0..n).map(|i| i as f32).collect(); // a state is its own row
+    let parts = Parts { n_obs: 1, n_act: 1, states, actions: vec![0.0; n], rewards: None, ends };
+    let demonstrations = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    for (share, seed) in [(0.1, 0), (0.1, 1), (0.5, 0), (0.01, 3), (0.0, 0)] {
+        let [kept, held] = data.split(share, Seed(seed));
+        let (train, check) = demonstrations.split(share, Seed(seed));
+        let rows = |data: &Demonstrations| data.states().iter().map(|&v| v as usize).collect::<Vec<_>>();
+        assert_eq!((kept, held), (rows(&train), check.as_ref().map(rows).unwrap_or_default()));
+    }
+}
+
+#[test]
 fn settings_out_of_range_are_refused() {
     let refused = |side, change: fn(&mut EncoderSettings), part: &str| {
         let mut settings = settings(1);

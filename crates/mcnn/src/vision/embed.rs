@@ -117,7 +117,12 @@ pub fn embed(
         }
         Ok(true)
     });
-    played.map_err(|e| if e.kind() == Kind::Mismatch { e.at(source.name(at.get())) } else { e })?;
+    if let Err(e) = played {
+        if work.part.done == 0 {
+            let _ = work.part.remove(); // nothing to go on with; the first error is the one to tell
+        }
+        return Err(if e.kind() == Kind::Mismatch { e.at(source.name(at.get())) } else { e });
+    }
     if !go_on {
         return Ok(None);
     }

@@ -276,7 +276,7 @@ fn encoders() {
         tensors_replaced(attacks, "encoder", &bytes);
         blind(attacks, "encoder", "damaged", &bytes, 1200);
         for network in
-            ["resnet18", "conv:9x8:4", "conv:9x9:3", "conv:4096x4096:1024", "conv:8x", "conv:0x0:0"]
+            ["resnet18", "conv:9x8:4", "conv:24x8:3", "conv:4096x4096:1024", "conv:8x", "conv:0x0:0"]
         {
             let text = with_text(&bytes, &serde_json::to_string(&json!(
                 { "kind": "encoder", "version": 1, "network": network, "preset": "raw", "training": info.training }
