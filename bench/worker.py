@@ -70,7 +70,8 @@ def vector(kind, env, n, steps):
 
 
 def main():
-    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "mcnn", "--examples"], check=True)
+    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--examples"]
+    subprocess.run(command, check=True)
     env, horizon = "Pendulum-v1", 200
     lanes = [1, 4, 16]
     found, returns = {}, {}
