@@ -248,6 +248,8 @@ fn bombs() {
         let honest = writer.finish().unwrap().into_inner();
         assert!(honest.len() < 16 << 20 && 1032 * honest.len() > 1_200_000_000, "{} bytes", honest.len());
         attacks.refused("demonstrations", "1.2 GB of zeros, truly there", &honest);
+        let why = mcnn::data::read(&attacks.path("hostile"), &Default::default()).unwrap_err().to_string();
+        assert!(why.contains("MCNN_EXPAND_MIB"), "refused before it is read, not when memory is gone: {why}");
         // Constant numbers that a small file may well hold.
         let mut arrays = good();
         arrays[0].1 = npy(&header("<f4", "False", "(8, 1000000)"), &vec![0; 32_000_000]);
