@@ -7,10 +7,13 @@ use mcnn::vision::Tensors;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(mut tensors) = Tensors::open(&common::file(bytes)) else { return };
-    let all: Vec<(String, Vec<u64>)> = tensors.shapes().map(|(n, s)| (n.to_owned(), s.to_vec())).collect();
+    // A tensor may repeat one number for ever; networks ask for shapes of their own, of some millions of numbers at most.
+    let asked = |shape: &[u64]| shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d)).is_some_and(|n| n <= 1 << 20);
+    let shapes = tensors.shapes().filter(|(_, shape)| asked(shape));
+    let all: Vec<(String, Vec<usize>)> =
+        shapes.map(|(n, s)| (n.to_owned(), s.iter().map(|&n| n as usize).collect())).collect();
     for (name, shape) in all.iter().take(8) {
-        let shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
-        if let Ok(values) = tensors.read(name, &shape) {
+        if let Ok(values) = tensors.read(name, shape) {
             assert_eq!(values.len(), shape.iter().product::<usize>());
         }
     }
