@@ -2,6 +2,7 @@
 
 mod common;
 use common::Bench;
+use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 use serde_json::Value;
 
 fn n(value: &Value) -> f64 {
@@ -114,4 +115,26 @@ fn what_cannot_be_suggested_from() {
         let message = bench.refused(&format!("suggest {} m.safetensors", door.display()));
         assert!(message.contains("other widths") && message.contains("39"), "{message}");
     }
+}
+
+#[test]
+fn states_of_another_embedding_are_refused() {
+    let bench = Bench::new();
+    let parts = Parts {
+        n_obs: 12, // 2 x 2 pixels
+        n_act: 1,
+        states: (0..48).map(|i| i as f32 / 48.0).collect(),
+        actions: vec![0.0; 4],
+        rewards: None,
+        ends: vec![2, 4],
+    };
+    let frames = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
+    write_npz(&bench.path("frames.npz"), &frames).unwrap();
+    for seed in [0, 1] {
+        bench.ok(&format!("embed frames.npz --weights random:{seed} --network resnet18 -o {seed}.npz"));
+    }
+    bench.ok("learn 0.npz --count 1 -o m.safetensors");
+    assert_eq!(bench.json("suggest 0.npz m.safetensors")["suggestions"].as_array().unwrap().len(), 2);
+    let message = bench.refused("suggest 1.npz m.safetensors");
+    assert!(message.contains("embedded differently") && message.contains("1.npz"), "{message}");
 }
