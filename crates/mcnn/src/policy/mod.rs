@@ -371,7 +371,9 @@ fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Rec
     let near = codebook.recall_many(state, k);
     let unit = Envelope { lambda: 1.0, l: 1.0, activation: crate::envelope::Activation::Clamp };
     // Distances are taken from the nearest one's: the weights' ratios are the same and far away they do not vanish.
-    let weights: Vec<f32> = near.iter().map(|r| unit.region(r.distance - near[0].distance).pull).collect();
+    // (Two that are infinitely far are equally so.)
+    let further = |d: f32| if d == near[0].distance { 0.0 } else { d - near[0].distance };
+    let weights: Vec<f32> = near.iter().map(|r| unit.region(further(r.distance)).pull).collect();
     let total: f32 = weights.iter().sum();
     into.fill(0.0);
     for (r, w) in near.iter().zip(&weights) {
