@@ -232,8 +232,8 @@ fn frames_of_different_sizes_need_a_preset_that_brings_them_to_one() {
     for part in ["009.png", "different sizes", "8 x 8", "6 x 10", "--preset raw:HEIGHTxWIDTH"] {
         assert!(error.contains(part), "{part:?} is not in\n{error}");
     }
+    assert!(!part_of(&out).exists(), "nothing was embedded, and nothing is there to go on with");
     bench.encoding.preset = "raw:8x8".parse().unwrap();
-    fs::remove_file(part_of(&out)).unwrap();
     bench.embed(&data, &out, usize::MAX).unwrap().unwrap();
     assert_eq!(states(&out).n_steps(), 30);
 }
