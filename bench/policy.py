@@ -22,9 +22,8 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
 
 
 def build():
-    subprocess.run(
-        ["cargo", "build", "--release", "--quiet", "-p", "mcnn-cli", "-p", "mcnn", "--bins", "--examples"], check=True
-    )
+    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--bins", "--examples"]
+    subprocess.run(command, check=True)
 
 
 def ours(*args):
