@@ -201,7 +201,8 @@ pub fn demonstrated(d: &Demonstrated) -> String {
     let mut out = String::new();
     line!(
         out,
-        "drive: {} demonstrations, {} steps, {} memories; {} episodes each, seeds {} to {}, the same for all",
+        "{}: {} demonstrations, {} steps, {} memories; {} episodes each, seeds {} to {}, the same for all",
+        d.task,
         d.demonstrations,
         d.steps_shown,
         d.memories,
