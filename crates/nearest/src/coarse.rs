@@ -12,7 +12,8 @@
 //! and the distance as it is defined here, rounded at every operation, is no smaller than that by more than a known
 //! part. What is passed over is therefore certainly farther than the bar: the answers stay exact.
 //!
-//! What it buys, measured by `bench/recall.py`: see bench/README.md.
+//! What it buys, by `bench/recall.py` on rows without structure: one query on 100,000 x 45 in 218 us where it took 744, on
+//! 10,000 x 45 in 6.4 us where it took 27 (bench/README.md).
 
 use crate::table::{Column, LANES};
 

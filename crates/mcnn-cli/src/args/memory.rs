@@ -73,7 +73,7 @@ pub struct ListArgs {
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub options: InputOptions,
-    /// Count which memories act in closed loop: drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Count which memories act in closed loop in a task, named as for `mcnn eval`.
     #[arg(long)]
     pub task: Option<String>,
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub struct ReportArgs {
     pub data: PathBuf,
     #[command(flatten)]
     pub options: InputOptions,
-    /// Look at the states visited in closed loop, too: drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Look at the states visited in closed loop, too, in a task, named as for `mcnn eval`.
     #[arg(long)]
     pub task: Option<String>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use super::{GuardArgs, Output, SightArgs, word};
 /// Which episodes of which task.
 #[derive(Args, Debug)]
 pub struct Episodes {
-    /// drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// drive, drive-pixels, door, hammer, pen, relocate, kitchen, carracing, or gym:ID.
     #[arg(long)]
     pub task: String,
     #[command(flatten)]

@@ -32,7 +32,7 @@ pub struct CertifyArgs {
     /// Look at the states that the policy visits in closed loop, too: needs --task, and the policy's network.
     #[arg(long, requires = "task")]
     pub visited: bool,
-    /// Of visited states: drive, drive-pixels, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Of visited states: the task, named as for `mcnn eval`.
     #[arg(long, requires = "visited")]
     pub task: Option<String>,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub struct SuggestArgs {
     /// Look at the states that a policy visits in closed loop, instead of DATA; implies --begin, needs --task.
     #[arg(long, requires = "task")]
     pub visited: bool,
-    /// Of visited states: drive, door, hammer, pen, relocate, kitchen, or gym:ID.
+    /// Of visited states: the task, named as for `mcnn eval`.
     #[arg(long, requires = "visited")]
     pub task: Option<String>,
     /// Of visited states: who visits them, a policy or an expert's .npz [default: MEMORIES, where it is a policy].

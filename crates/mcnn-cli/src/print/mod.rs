@@ -54,7 +54,7 @@ pub fn tour() -> String {
   mcnn sweep plan.toml                                  every combination of settings, many seeds
   mcnn table results.jsonl --plot results.svg           what came of them, with intervals
 
-Tasks: drive (built in), door, hammer, pen, relocate, kitchen, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
+Tasks: drive and drive-pixels (built in), door, hammer, pen, relocate, kitchen, carracing, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
 "
     .into()
 }
