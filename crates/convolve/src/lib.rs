@@ -18,10 +18,12 @@
 mod back;
 mod level;
 pub mod oracle;
+mod product;
 mod tile;
 
 pub use back::{Back, Gradient};
 pub use level::Level;
+pub use product::{Matrix, Product};
 
 use tile::{Patch, Work};
 
@@ -144,6 +146,7 @@ impl Convolution {
                         right_deep: WIDE,
                         second: (panels.len() > panel_len).then_some(panel_len),
                         bias,
+                        onto: false,
                         add,
                         relu,
                         first: (y * width + x) * n * self.shape.to + channel,

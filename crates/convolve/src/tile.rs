@@ -77,6 +77,8 @@ pub(crate) struct Work<'a> {
     /// The second panel, if there are two, lies so far behind the first.
     pub second: Option<usize>,
     pub bias: &'a [f32], // from the first panel's first on
+    /// Whether the sums go on from what the output has, instead of from the bias.
+    pub onto: bool,
     pub add: Option<&'a [f32]>,
     pub relu: bool,
     pub first: usize, // where the first row of the first panel lies in the output
@@ -105,7 +107,14 @@ macro_rules! pixel {
                 let at = |p: usize, v: usize| p * $crate::WIDE + part + v * $lanes; // in channels
                 let bias: [[_; $vectors]; P] =
                     std::array::from_fn(|p| std::array::from_fn(|v| $load(&work.bias[at(p, v)..])));
-                let mut sums = [bias; R];
+                let mut sums: [[[_; $vectors]; P]; R] = std::array::from_fn(|r| {
+                    std::array::from_fn(|p| {
+                        std::array::from_fn(|v| match work.onto {
+                            true => $load(&to[work.first + (row + r) * work.out_row + at(p, v)..]),
+                            false => bias[p][v],
+                        })
+                    })
+                });
                 for (left, right) in work.grid.pairs() {
                     let right: [&[f32]; P] = std::array::from_fn(|p| {
                         let panel = p * work.second.unwrap_or(0);

@@ -1,0 +1,156 @@
+//! Products of matrices, by the loops of the convolutions.
+
+use crate::{
+    Level, WIDE,
+    tile::{Grid, Work},
+};
+
+/// Rows of the right matrix that are multiplied at a time: a panel of them stays in the first-level cache.
+const DEEP: usize = 256;
+
+/// A matrix, its numbers row by row; or, turned, column by column, as the transpose of a matrix lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    numbers: &'a [f32],
+    rows: usize,
+    columns: usize,
+    turned: bool,
+}
+
+impl<'a> Matrix<'a> {
+    /// Numbers row by row: `[rows, columns]`.
+    ///
+    /// # Panics
+    /// If they are not as many.
+    pub fn new(numbers: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
+        assert_eq!(numbers.len(), rows * columns, "numbers of a matrix of {rows} x {columns}");
+        Self { numbers, rows, columns, turned: false }
+    }
+
+    /// Its transpose.
+    pub fn turned(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, turned: !self.turned, ..self }
+    }
+}
+
+/// Multiplies matrices, on one thread, and keeps the room that it needs for it. Every number of a product adds up its terms in
+/// one order, whatever the other numbers.
+#[derive(Debug, Clone)]
+pub struct Product {
+    level: Level,
+    panel: Vec<f32>, // [DEEP, WIDE], of the right matrix
+    tail: Vec<f32>,  // [rows, WIDE], where the last columns of a product are not WIDE
+}
+
+impl Default for Product {
+    fn default() -> Self {
+        Self::on(Level::best())
+    }
+}
+
+impl Product {
+    /// On a level of the processor: for tests and measurements.
+    pub fn on(level: Level) -> Self {
+        Self { level, panel: Vec::new(), tail: Vec::new() }
+    }
+
+    /// `left right`, written to `out`, row by row.
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn set(&mut self, left: Matrix, right: Matrix, out: &mut [f32]) {
+        self.run(left, right, None, false, out);
+    }
+
+    /// `left right + bias`, a number of the bias for each column; if `relu`, what is below zero is cut off.
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn linear(&mut self, left: Matrix, right: Matrix, bias: &[f32], relu: bool, out: &mut [f32]) {
+        assert_eq!(bias.len(), right.columns, "a bias for every column");
+        self.run(left, right, Some(bias), relu, out);
+    }
+
+    fn run(&mut self, left: Matrix, right: Matrix, bias: Option<&[f32]>, relu: bool, out: &mut [f32]) {
+        let (rows, columns) = (left.rows, right.columns);
+        assert_eq!(left.columns, right.rows, "what is multiplied");
+        assert_eq!(out.len(), rows * columns, "numbers of a product of {rows} x {columns}");
+        let [left_row, left_deep] = if left.turned { [1, rows] } else { [left.columns, 1] };
+        if left.columns == 0 {
+            let row = |row: &mut [f32]| match bias {
+                Some(bias) => row.copy_from_slice(bias),
+                None => row.fill(0.0),
+            };
+            out.chunks_exact_mut(columns.max(1)).for_each(row);
+        }
+        for first in (0..columns).step_by(WIDE) {
+            let wide = WIDE.min(columns - first);
+            let mut start = [0.0; WIDE];
+            if let Some(bias) = bias {
+                start[..wide].copy_from_slice(&bias[first..first + wide]);
+            }
+            for done in (0..left.columns).step_by(DEEP) {
+                let deep = DEEP.min(left.columns - done);
+                pack(right, [done, first], [deep, wide], &mut self.panel);
+                let mut work = Work {
+                    grid: Grid {
+                        count: [1, 1],
+                        left: done * left_deep,
+                        left_step: [0; 2],
+                        right: 0,
+                        right_step: [0; 2],
+                        backwards: false,
+                    },
+                    rows,
+                    deep,
+                    left: left.numbers,
+                    left_row,
+                    left_deep,
+                    right: &self.panel,
+                    right_deep: WIDE,
+                    second: None,
+                    bias: &start,
+                    onto: done > 0,
+                    add: None,
+                    relu: relu && done + deep == left.columns,
+                    first,
+                    out_row: columns,
+                };
+                if wide == WIDE {
+                    self.level.run(&work, out);
+                } else {
+                    // The sums of one part wait in `tail` for the next.
+                    (work.first, work.out_row) = (0, WIDE);
+                    self.tail.resize(rows * WIDE, 0.0);
+                    self.level.run(&work, &mut self.tail[..rows * WIDE]);
+                    if done + deep == left.columns {
+                        let rows = out.chunks_exact_mut(columns).zip(self.tail.chunks_exact(WIDE));
+                        rows.for_each(|(out, tail)| {
+                            out[first..first + wide].copy_from_slice(&tail[..wide]);
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Lays the part of a matrix that begins at a row and a column out as a panel, [`WIDE`] numbers a row, zeros in what is left.
+fn pack(from: Matrix, [row, column]: [usize; 2], [deep, wide]: [usize; 2], panel: &mut Vec<f32>) {
+    panel.resize(deep * WIDE, 0.0);
+    if wide < WIDE {
+        panel.fill(0.0);
+    }
+    if from.turned {
+        // Number (k, c) lies at c * rows + k.
+        for (c, numbers) in from.numbers.chunks_exact(from.rows).skip(column).take(wide).enumerate() {
+            let to = panel[c..].iter_mut().step_by(WIDE);
+            to.zip(&numbers[row..row + deep]).for_each(|(to, x)| *to = *x);
+        }
+    } else {
+        let rows = from.numbers.chunks_exact(from.columns).skip(row);
+        for (to, numbers) in panel.chunks_exact_mut(WIDE).zip(rows) {
+            to[..wide].copy_from_slice(&numbers[column..column + wide]);
+        }
+    }
+}
