@@ -18,12 +18,12 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Numbers row by row: `[rows, columns]`.
+    /// Numbers row by row: `[rows, columns]`, 1 or more of each.
     ///
     /// # Panics
     /// If they are not as many.
     pub fn new(numbers: &'a [f32], [rows, columns]: [usize; 2]) -> Self {
-        assert_eq!(numbers.len(), rows * columns, "numbers of a matrix of {rows} x {columns}");
+        assert!(!numbers.is_empty() && numbers.len() == rows * columns, "a matrix of {rows} x {columns}");
         Self { numbers, rows, columns, turned: false }
     }
 
@@ -76,13 +76,6 @@ impl Product {
         assert_eq!(left.columns, right.rows, "what is multiplied");
         assert_eq!(out.len(), rows * columns, "numbers of a product of {rows} x {columns}");
         let [left_row, left_deep] = if left.turned { [1, rows] } else { [left.columns, 1] };
-        if left.columns == 0 {
-            let row = |row: &mut [f32]| match bias {
-                Some(bias) => row.copy_from_slice(bias),
-                None => row.fill(0.0),
-            };
-            out.chunks_exact_mut(columns.max(1)).for_each(row);
-        }
         for first in (0..columns).step_by(WIDE) {
             let wide = WIDE.min(columns - first);
             let mut start = [0.0; WIDE];

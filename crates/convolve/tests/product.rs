@@ -20,17 +20,9 @@ fn products_are_those_of_the_definition_however_the_matrices_lie() {
     let mut seed = 1;
     for level in Level::available() {
         let mut product = Product::on(level);
-        for [rows, deep, columns] in [
-            [1, 1, 1],
-            [13, 7, 24],
-            [12, 256, 32],
-            [5, 257, 33],
-            [33, 600, 40],
-            [128, 45, 256],
-            [2, 0, 3],
-            [0, 4, 3],
-            [4, 3, 0],
-        ] {
+        for [rows, deep, columns] in
+            [[1, 1, 1], [13, 7, 24], [12, 256, 32], [5, 257, 33], [33, 600, 40], [128, 45, 256]]
+        {
             let (left, right) = (numbers(rows * deep, &mut seed), numbers(deep * columns, &mut seed));
             let bias = numbers(columns, &mut seed);
             let (left_turned, right_turned) = (turned(&left, rows, deep), turned(&right, deep, columns));
