@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::plain::exponential;
+use super::{plain::exponential, product::vectors};
 
 /// Above this, n / (n + 2) is 1 in f32; and e^x squared is still far from overflow.
 const HIGH: f32 = 20.0;
@@ -12,7 +12,7 @@ const HIGH: f32 = 20.0;
 const LOW: f32 = -87.0;
 
 /// n / (n + 2), and what e^x and n were. NaN counts as large here, and stays NaN in the product with x.
-#[inline]
+#[inline(always)]
 fn gate(x: f32) -> (f32, f32, f32) {
     let x = if x < HIGH { x } else { HIGH };
     let e = exponential(if x > LOW { x } else { LOW });
@@ -22,7 +22,7 @@ fn gate(x: f32) -> (f32, f32, f32) {
 
 /// Applies Mish to numbers in place.
 pub fn mish(values: &mut [f32]) {
-    values.iter_mut().for_each(|x| *x *= gate(*x).0);
+    vectors(|| values.iter_mut().for_each(|x| *x *= gate(*x).0));
 }
 
 /// Applies Mish to numbers in place, and leaves its derivatives.
@@ -31,12 +31,14 @@ pub fn mish(values: &mut [f32]) {
 /// If there are not as many places for derivatives as numbers.
 pub fn mish_with_slope(values: &mut [f32], slopes: &mut [f32]) {
     assert_eq!(values.len(), slopes.len(), "a derivative for each number");
-    for (v, s) in values.iter_mut().zip(slopes) {
-        let (w, e, n) = gate(*v);
-        let x = if *v < HIGH { *v } else { HIGH };
-        *s = w + x * 4.0 * e * (e + 1.0) / ((n + 2.0) * (n + 2.0));
-        *v *= w;
-    }
+    vectors(|| {
+        for (v, s) in values.iter_mut().zip(slopes) {
+            let (w, e, n) = gate(*v);
+            let x = if *v < HIGH { *v } else { HIGH };
+            *s = w + x * 4.0 * e * (e + 1.0) / ((n + 2.0) * (n + 2.0));
+            *v *= w;
+        }
+    });
 }
 
 /// Mish of a batch, with its derivative computed in the same pass, so that the autodiff graph has one product where the

@@ -15,6 +15,7 @@ mod mish;
 mod mlp;
 mod net;
 mod plain;
+mod product;
 mod schedule;
 mod unet;
 

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     backbone::{
         Layers,
-        plain::{add_product, sum},
+        plain::sum,
+        product::{add_product, vectors},
     },
     seed::Rng,
 };
@@ -61,7 +62,7 @@ impl Bet {
         work: &mut Workspace,
         proposal: &mut Vec<f32>,
     ) {
-        self.look(observations, work);
+        vectors(|| self.look(observations, work));
         work.bucket = match self.settings.pick {
             Pick::Argmax => largest(work.chances.iter().copied()),
             Pick::Sample => draw(&work.chances, rng),
@@ -76,6 +77,7 @@ impl Bet {
     }
 
     /// Leaves the newest token, normed, and the buckets' probabilities.
+    #[inline(always)]
     fn look(&self, observations: &[f32], work: &mut Workspace) {
         let (width, n_obs) = (self.settings.width, self.n_obs());
         let n = observations.len() / n_obs;
@@ -116,6 +118,7 @@ impl Bet {
 }
 
 /// Attention of one query (`[width]`) to the first `n` keys, head by head: the values' mean by weight is added to `mixed`.
+#[inline(always)]
 fn attend(
     query: &[f32],
     keys: &[f32],
@@ -144,6 +147,7 @@ fn attend(
 }
 
 /// Layer normalisation of every token.
+#[inline(always)]
 fn normalise(tokens: &[f32], norm: &Norm, normed: &mut Vec<f32>) {
     let width = norm.scale.len();
     normed.clear();

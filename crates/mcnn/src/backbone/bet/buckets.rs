@@ -27,6 +27,7 @@ pub fn largest(values: impl Iterator<Item = f32>) -> usize {
 }
 
 /// Makes probabilities of logits, in place. Answers with the largest logit and the sum of e^(logit - largest).
+#[inline(always)]
 pub fn softmax(values: &mut [f32]) -> (f32, f32) {
     let high = values.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
     let mut total = 0.0;

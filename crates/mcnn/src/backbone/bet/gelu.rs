@@ -3,11 +3,11 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::backbone::plain::exponential;
+use crate::backbone::{plain::exponential, product::vectors};
 
 /// Phi(x) and its density. Phi of a negative number is `poly(t) e^(-x^2 / 2) / 2`, t = 1 / (1 + p |x| / sqrt 2), to 7.5e-8
 /// (Abramowitz and Stegun, 7.1.26): one exponential gives both.
-#[inline]
+#[inline(always)]
 fn normal(x: f32) -> (f32, f32) {
     let square = -0.5 * x * x;
     let e = exponential(if square > -87.0 { square } else { -87.0 });
@@ -22,7 +22,7 @@ fn normal(x: f32) -> (f32, f32) {
 
 /// Applies GELU to numbers in place.
 pub fn gelu(values: &mut [f32]) {
-    values.iter_mut().for_each(|x| *x *= normal(*x).0);
+    vectors(|| values.iter_mut().for_each(|x| *x *= normal(*x).0));
 }
 
 /// GELU of a batch, with its derivative computed in the same pass: `slope x + (value - slope at)` at `x = at` has the value
@@ -33,11 +33,13 @@ pub fn gelu_trained(x: Tensor<2>) -> Tensor<2> {
     let at = x.clone().detach().into_data();
     let at = at.as_slice::<f32>().expect("f32 activations");
     let (mut slope, mut rest) = (vec![0.0; at.len()], vec![0.0; at.len()]);
-    for ((at, slope), rest) in at.iter().zip(&mut slope).zip(&mut rest) {
-        let (below, density) = normal(*at);
-        *slope = below + at * density;
-        *rest = -at * at * density; // at below - slope at
-    }
+    vectors(|| {
+        for ((at, slope), rest) in at.iter().zip(&mut slope).zip(&mut rest) {
+            let (below, density) = normal(*at);
+            *slope = below + at * density;
+            *rest = -at * at * density; // at below - slope at
+        }
+    });
     let ready = |values| Tensor::from_data(TensorData::new(values, shape), &device);
     x * ready(slope) + ready(rest)
 }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Arrays, Episode, Layers, Level, Predict, Sampler, Schedule, denoise::sinusoids, mish::mish,
-    plain::add_product,
+    product::add_product,
 };
 use crate::{
     error::{Error, Kind, Result},

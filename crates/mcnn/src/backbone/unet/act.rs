@@ -6,7 +6,7 @@ use super::{
     plan::Block,
 };
 use crate::{
-    backbone::{Predict, denoise::sinusoids, mish::mish, plain::add_product},
+    backbone::{Predict, denoise::sinusoids, mish::mish, product::add_product},
     seed::Rng,
 };
 

@@ -14,7 +14,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::plain::add_product;
+use super::super::product::add_product;
 
 /// How output steps follow from input steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,163 @@
+//! Products of matrices for networks that act: some rows, none of them large. Compiled for every width of vectors that
+//! processors have; which one runs is found out when the program does.
+
+use std::array::from_fn;
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Adds `x W` to `out`, row by row: `x` is `[rows, inputs]`, `weight` `[inputs, outputs]`, `out` `[rows, outputs]` or longer,
+/// and `inputs` says how many. Every output adds its products in the order of the inputs, each rounded, so that all machines
+/// agree to the last bit.
+///
+/// # Panics
+/// If `out` is too short.
+pub fn add_product(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
+    let outputs = weight.len() / inputs;
+    Arch::new().dispatch(Product { x, inputs, weight, outputs, out: &mut out[..x.len() / inputs * outputs] });
+}
+
+struct Product<'a> {
+    x: &'a [f32],
+    inputs: usize,
+    weight: &'a [f32],
+    outputs: usize,
+    out: &'a mut [f32],
+}
+
+/// Rows that pass over the weights together: their sums and a row of weights fill the registers of AVX-512.
+const ROWS: usize = 5;
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Product { x, inputs, weight, outputs, out } = self;
+        let (mut rows, mut to) = (x.chunks_exact(ROWS * inputs), out.chunks_exact_mut(ROWS * outputs));
+        for (x, out) in rows.by_ref().zip(to.by_ref()) {
+            strip::<S, ROWS>(simd, x, inputs, weight, out);
+        }
+        let rest = rows.remainder().chunks_exact(inputs);
+        for (x, out) in rest.zip(to.into_remainder().chunks_exact_mut(outputs)) {
+            strip::<S, 1>(simd, x, inputs, weight, out);
+        }
+    }
+}
+
+/// All outputs of `R` rows, some vectors of them at a time.
+#[inline(always)]
+fn strip<S: Simd, const R: usize>(simd: S, x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
+    let (lanes, outputs) = (S::F32_LANES, out.len() / R);
+    let mut first = 0;
+    // A single row's sums are few: more of them, or the next would wait for the last.
+    while R == 1 && outputs - first >= 8 * lanes {
+        tile::<S, R, 8, false>(simd, x, inputs, weight, out, first);
+        first += 8 * lanes;
+    }
+    while outputs - first >= 4 * lanes {
+        tile::<S, R, 4, false>(simd, x, inputs, weight, out, first);
+        first += 4 * lanes;
+    }
+    let left = outputs - first;
+    match (left.div_ceil(lanes), left.is_multiple_of(lanes)) {
+        (0, _) => {}
+        (1, true) => tile::<S, R, 1, false>(simd, x, inputs, weight, out, first),
+        (1, false) => tile::<S, R, 1, true>(simd, x, inputs, weight, out, first),
+        (2, true) => tile::<S, R, 2, false>(simd, x, inputs, weight, out, first),
+        (2, false) => tile::<S, R, 2, true>(simd, x, inputs, weight, out, first),
+        (3, true) => tile::<S, R, 3, false>(simd, x, inputs, weight, out, first),
+        (3, false) => tile::<S, R, 3, true>(simd, x, inputs, weight, out, first),
+        (_, _) => tile::<S, R, 4, true>(simd, x, inputs, weight, out, first),
+    }
+}
+
+/// `V` vectors of outputs of `R` rows, from output `first` on; the last of them is part of one if `P`.
+#[inline(always)]
+fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
+    simd: S,
+    x: &[f32],
+    inputs: usize,
+    weight: &[f32],
+    out: &mut [f32],
+    first: usize,
+) {
+    let outputs = out.len() / R;
+    let wide = first..outputs.min(first + V * S::F32_LANES);
+    let rows: [&[f32]; R] = from_fn(|r| &x[r * inputs..][..inputs]);
+    let mut sums: [[S::f32s; V]; R] = from_fn(|r| load::<S, V, P>(simd, &out[r * outputs..][wide.clone()]));
+    for (i, weights) in weight.chunks_exact(outputs).enumerate() {
+        let weights = load::<S, V, P>(simd, &weights[wide.clone()]);
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let x = simd.splat_f32s(row[i]);
+            for (sum, weights) in sums.iter_mut().zip(weights) {
+                *sum = simd.add_f32s(*sum, simd.mul_f32s(x, weights));
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        for (k, &sum) in sums.iter().enumerate() {
+            let out = &mut out[r * outputs..][wide.clone()][k * S::F32_LANES..];
+            if P && k + 1 == V {
+                simd.partial_store_f32s(out, sum);
+            } else {
+                S::as_mut_simd_f32s(out).0[0] = sum;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const V: usize, const P: bool>(simd: S, from: &[f32]) -> [S::f32s; V] {
+    from_fn(|k| {
+        let from = &from[k * S::F32_LANES..];
+        if P && k + 1 == V { simd.partial_load_f32s(from) } else { S::as_simd_f32s(from).0[0] }
+    })
+}
+
+/// Does work compiled for the widest vectors of this processor, as far as it is inlined into it. Results do not depend on
+/// which: no two operations are fused.
+pub fn vectors<R>(work: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    /// The definition: products in order, each rounded.
+    fn plain(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
+        let outputs = weight.len() / inputs;
+        for (x, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(outputs)) {
+            for (i, x) in x.iter().enumerate() {
+                out.iter_mut().zip(&weight[i * outputs..]).for_each(|(o, w)| *o += x * w);
+            }
+        }
+    }
+
+    #[test]
+    fn products_equal_their_definition_bit_for_bit_at_any_width() {
+        let mut rng = Seed(3).rng();
+        let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
+        for rows in [0, 1, 2, 4, 5, 6, 10, 13] {
+            for inputs in [1, 3, 8, 45] {
+                for outputs in (1..=70).chain([120, 128, 200, 256]) {
+                    let (x, weight) = (draw(rows * inputs), draw(inputs * outputs));
+                    let start = draw((rows + 1) * outputs); // a row more than is added to
+                    let mut expected = start.clone();
+                    plain(&x, inputs, &weight, &mut expected);
+                    let what = format!("{rows} x {inputs} x {outputs}");
+                    let mut out = start.clone();
+                    add_product(&x, inputs, &weight, &mut out);
+                    assert!(out == expected, "{what}");
+                    // As on a processor without vectors.
+                    out.copy_from_slice(&start);
+                    let (whole, _) = out.split_at_mut(rows * outputs);
+                    let product = Product { x: &x, inputs, weight: &weight, outputs, out: whole };
+                    product.with_simd(pulp::Scalar::new());
+                    assert!(out == expected, "{what}, number by number");
+                }
+            }
+        }
+    }
+}
