@@ -16,6 +16,7 @@
 //! 10,000 x 45 in 6.4 us where it took 27 (bench/README.md).
 
 use crate::table::{Column, LANES};
+use std::ops::Range;
 
 /// Dimensions of a row that lie side by side.
 pub(crate) const QUAD: usize = 4;
@@ -132,10 +133,23 @@ impl Coarse {
         self.norms[from][of] = FAR;
     }
 
-    /// Codes and norms of a block.
+    /// Codes and norms of a run of blocks.
     #[inline(always)]
-    pub(crate) fn block(&self, b: usize, aim: &Aim) -> (&[Codes], &[i32; LANES]) {
-        (&self.codes[b * aim.quads..(b + 1) * aim.quads], &self.norms[b])
+    pub(crate) fn blocks(&self, blocks: Range<usize>) -> (&[Codes], &[[i32; LANES]]) {
+        let quads = self.dim.div_ceil(QUAD);
+        (&self.codes[blocks.start * quads..blocks.end * quads], &self.norms[blocks])
+    }
+
+    /// No row of block `b` is farther from its coarse row than this, in `s`.
+    #[inline(always)]
+    pub(crate) fn error(&self, b: usize) -> f32 {
+        self.errors[b]
+    }
+
+    /// The same of a run of blocks.
+    #[inline(always)]
+    pub(crate) fn error_of(&self, blocks: Range<usize>) -> f32 {
+        self.errors[blocks].iter().fold(0.0, |most, &error| if error > most { error } else { most })
     }
 
     /// The query as this copy sees it; none if it is not finite.
@@ -168,25 +182,25 @@ impl Coarse {
         };
         error.is_finite().then_some(aim)
     }
-
-    /// A row of block `b` whose squared distance may be at most `bar` has a norm, less twice the product of its codes
-    /// with the query's, of at most this.
-    #[inline(always)]
-    pub(crate) fn limit(&self, b: usize, bar: f32, aim: &mut Aim) -> i32 {
-        if bar.to_bits() != aim.bar.to_bits() {
-            aim.bar = bar;
-            // Squares below the smallest numbers are lost whole, one a dimension.
-            let lost = f64::from(f32::MIN_POSITIVE);
-            aim.reach = ((f64::from(bar) + lost) / aim.shrink).sqrt() / aim.scale * CARE + aim.error;
-        }
-        let reach = aim.reach + f64::from(self.errors[b]);
-        let limit = reach * reach * CARE - aim.norm;
-        // Also where there is no bar yet, which is NaN.
-        if limit < f64::from(FAR) { limit as i32 } else { i32::MAX }
-    }
 }
 
 impl Aim {
+    /// A row whose squared distance may be at most `bar`, and which is at most `error` from its coarse row, has a norm, less
+    /// twice the product of its codes with the query's, of at most this.
+    #[inline(always)]
+    pub(crate) fn limit(&mut self, error: f32, bar: f32) -> i32 {
+        if bar.to_bits() != self.bar.to_bits() {
+            self.bar = bar;
+            // Squares below the smallest numbers are lost whole, one a dimension.
+            let lost = f64::from(f32::MIN_POSITIVE);
+            self.reach = ((f64::from(bar) + lost) / self.shrink).sqrt() / self.scale * CARE + self.error;
+        }
+        let reach = self.reach + f64::from(error);
+        let limit = reach * reach * CARE - self.norm;
+        // Also where there is no bar yet, which is NaN.
+        if limit < f64::from(FAR) { limit as i32 } else { i32::MAX }
+    }
+
     /// Four codes a number.
     #[inline(always)]
     pub(crate) fn codes(&self) -> &[u32] {
@@ -280,9 +294,11 @@ mod tests {
             let PassedOver(coarse, q, bar) = self;
             let mut aim = coarse.aim(q)?;
             let far = |b| {
-                let limit = coarse.limit(b, bar, &mut aim);
-                let (codes, norms) = coarse.block(b, &aim);
-                !instructions.any_within(aim.codes(), codes, norms, limit)
+                let limit = aim.limit(coarse.error(b), bar);
+                let (codes, norms) = coarse.blocks(b..b + 1);
+                let mut least = [0];
+                instructions.least(aim.codes(), codes, norms, &mut least);
+                least[0] > limit
             };
             Some((0..coarse.norms.len()).map(far).collect())
         }

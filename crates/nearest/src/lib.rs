@@ -20,6 +20,7 @@
 //! ```
 
 mod best;
+mod boxes;
 mod coarse;
 mod instructions;
 mod level;

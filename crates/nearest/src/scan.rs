@@ -2,13 +2,13 @@
 
 use crate::Hit;
 use crate::best::Keep;
-use crate::coarse::Aim;
+use crate::coarse::{Aim, Coarse};
 use crate::instructions::Instructions;
 use crate::table::{Column, LANES, Table};
 use std::ops::Range;
 
 /// After how many dimensions the partial sums are compared with the bar.
-const STEP: usize = 8;
+pub(crate) const STEP: usize = 8;
 
 /// Offers to `keep` every row of `blocks` that could be kept; returns how many columns were left unread. `aim` is the query
 /// as the table's coarse copy sees it, where there is one.
@@ -31,7 +31,11 @@ pub(crate) fn scan<K: Keep, I: Instructions>(
     while first < blocks.end {
         let group = first / LANES;
         let end = blocks.end.min((group + 1) * LANES);
-        match box_bounds(table, q, group, keep.bar()) {
+        let bounds = match table.boxes() {
+            Some(boxes) => boxes.bounds(q, group, keep.bar()),
+            None => Some([0.0; LANES]),
+        };
+        match bounds {
             None => unread += (end - first) * table.dim(),
             Some(bounds) => {
                 for b in first..end {
@@ -48,6 +52,62 @@ pub(crate) fn scan<K: Keep, I: Instructions>(
     unread
 }
 
+/// How many blocks are looked at in the coarse copy before any is read.
+const CHUNK: usize = 256;
+
+/// Offers to `keep` every row of the table that could be kept; returns how many columns were left unread. Looks at the coarse
+/// copy of many blocks first, and reads first what is nearest there: what is near then leaves little else to be read.
+#[inline(always)]
+pub(crate) fn sift<K: Keep, I: Instructions>(
+    table: &Table,
+    coarse: &Coarse,
+    q: &[f32],
+    aim: &mut Aim,
+    instructions: I,
+    keep: &mut K,
+) -> usize {
+    let mut unread = table.columns();
+    let mut least = [0; CHUNK];
+    for first in (0..table.blocks()).step_by(CHUNK) {
+        let blocks = first..table.blocks().min(first + CHUNK);
+        let least = &mut least[..blocks.len()];
+        let (codes, norms) = coarse.blocks(blocks.clone());
+        instructions.least(aim.codes(), codes, norms, least);
+        let mut read = |b: usize, aim: &mut Aim, least: &mut i32| {
+            if *least != READ && *least <= aim.limit(coarse.error(b), keep.bar()) {
+                unread -= table.dim() - scan_block(table, q, instructions, b, keep);
+                *least = READ;
+            }
+            keep.bar()
+        };
+        // Two, for a search of the two nearest is satisfied by no fewer.
+        for _ in 0..2 {
+            let best = lowest(least);
+            read(first + best, aim, &mut least[best]);
+        }
+        // One limit for all, which is seldom met, before the block's own.
+        let loosest = coarse.error_of(blocks.clone());
+        let mut limit = i32::MAX;
+        for (b, least) in blocks.zip(least) {
+            if *least <= limit {
+                let bar = read(b, aim, least);
+                limit = aim.limit(loosest, bar);
+            }
+        }
+    }
+    unread
+}
+
+/// Stands where a block has been read, above what can be least in any.
+const READ: i32 = i32::MAX;
+
+/// The place of the lowest number, the first of several.
+#[inline(always)]
+fn lowest(numbers: &[i32]) -> usize {
+    let lowest = numbers.iter().fold(i32::MAX, |a, &b| a.min(b));
+    numbers.iter().position(|&x| x == lowest).unwrap_or(0)
+}
+
 /// Whether the coarse copy says that no row of a block is within the bar.
 #[inline(always)]
 fn is_far<I: Instructions>(
@@ -58,30 +118,11 @@ fn is_far<I: Instructions>(
     bar: f32,
 ) -> bool {
     let (Some(aim), Some(coarse)) = (aim, table.coarse()) else { return false };
-    let limit = coarse.limit(b, bar, aim);
-    let (codes, norms) = coarse.block(b, aim);
-    !instructions.any_within(aim.codes(), codes, norms, limit)
-}
-
-/// For each block of a group, a number that the squared distance of none of its rows is below; none when all are above
-/// the bar.
-///
-/// The bound is the squared distance to the block's box, taken by the same operations in the same order as that to a
-/// row. In each dimension the row is at least as far away as its box, and rounding is monotonic, so the bound holds
-/// for the rounded sums as they are: no margin is needed. Differences that are NaN count as 0.
-#[inline(always)]
-fn box_bounds(table: &Table, q: &[f32], group: usize, bar: f32) -> Option<[f32; LANES]> {
-    let (lows, highs) = table.boxes(group);
-    let mut sums = [0.0; LANES];
-    for ((lows, highs), q) in lows.chunks(STEP).zip(highs.chunks(STEP)).zip(q.chunks(STEP)) {
-        for ((low, high), &x) in lows.iter().zip(highs).zip(q) {
-            add_box_squares(&mut sums, x, low, high);
-        }
-        if all_above(&sums, bar) {
-            return None;
-        }
-    }
-    Some(sums)
+    let limit = aim.limit(coarse.error(b), bar);
+    let (codes, norms) = coarse.blocks(b..b + 1);
+    let mut least = [0];
+    instructions.least(aim.codes(), codes, norms, &mut least);
+    least[0] > limit
 }
 
 /// Offers the rows of a block; returns how many of its columns were left unread.
@@ -135,20 +176,8 @@ fn add_squares(sums: &mut [f32; LANES], x: f32, column: &Column) {
     }
 }
 
-/// One dimension of the distances of the boxes of a group.
 #[inline(always)]
-fn add_box_squares(sums: &mut [f32; LANES], x: f32, low: &Column, high: &Column) {
-    for ((sum, &low), &high) in sums.iter_mut().zip(&low.0).zip(&high.0) {
-        let (below, above) = (low - x, x - high);
-        // Plain comparisons, not `max`: they are one instruction each, and a NaN gives 0.
-        let t = if below > 0.0 { below } else { 0.0 };
-        let t = if above > t { above } else { t };
-        *sum += t * t;
-    }
-}
-
-#[inline(always)]
-fn all_above(sums: &[f32; LANES], bar: f32) -> bool {
+pub(crate) fn all_above(sums: &[f32; LANES], bar: f32) -> bool {
     let mut all = true;
     for &sum in sums {
         all &= sum > bar;

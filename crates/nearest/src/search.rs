@@ -3,7 +3,7 @@
 use crate::best::{Keep, NONE, Sorted, Where, found};
 use crate::instructions::Instructions;
 use crate::level::Work;
-use crate::scan::scan;
+use crate::scan::{scan, sift};
 use crate::table::LANES;
 use crate::{Hit, Table};
 use std::ops::Range;
@@ -22,6 +22,9 @@ impl<K: Keep> Work for One<'_, K> {
     fn run<I: Instructions>(self, instructions: I) -> usize {
         let One { table, q, first, keep } = self;
         let mut aim = table.coarse().and_then(|coarse| coarse.aim(q));
+        if let (None, Some(coarse), Some(aim)) = (table.boxes(), table.coarse(), &mut aim) {
+            return sift(table, coarse, q, aim, instructions, keep);
+        }
         let after = scan(table, q, &mut aim, instructions, first..table.blocks(), keep);
         after + scan(table, q, &mut aim, instructions, 0..first, keep)
     }
@@ -47,7 +50,36 @@ impl Work for Shrink<'_> {
     }
 }
 
+/// How many blocks are passed over by their boxes at a bar.
+struct BoxedOff<'a> {
+    table: &'a Table,
+    q: &'a [f32],
+    bar: f32,
+}
+
+impl Work for BoxedOff<'_> {
+    type Output = usize;
+    #[inline(always)]
+    fn run<I: Instructions>(self, _: I) -> usize {
+        let BoxedOff { table, q, bar } = self;
+        let Some(boxes) = table.boxes() else { return 0 };
+        let of = |first: usize| {
+            let blocks = LANES.min(table.blocks() - first);
+            match boxes.bounds(q, first / LANES, bar) {
+                None => blocks,
+                Some(bounds) => bounds[..blocks].iter().filter(|bound| **bound > bar).count(),
+            }
+        };
+        (0..table.blocks()).step_by(LANES).map(of).sum()
+    }
+}
+
 impl Table {
+    /// How many blocks are passed over by their boxes at a bar.
+    pub(crate) fn boxed_off(&self, q: &[f32], bar: f32) -> usize {
+        self.level().run(BoxedOff { table: self, q, bar })
+    }
+
     /// Lowers each row's entry of `d2` to its squared distance to `q`, where that is smaller: what farthest-point
     /// traversal does for every point it adds. `d2`: `[len]`.
     ///

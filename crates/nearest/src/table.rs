@@ -1,6 +1,7 @@
 //! The rows, as they lie in memory.
 
 use crate::Level;
+use crate::boxes::Boxes;
 use crate::coarse::Coarse;
 
 /// How many rows lie side by side in a block.
@@ -21,12 +22,12 @@ pub(crate) struct Column(pub [f32; LANES]);
 ///
 /// A box around each block lets a search pass over blocks that are too far away. So rows that lie near each other in
 /// space are best kept near each other in the table, as the steps of an episode are. A box grows with every row that
-/// is put into its block and does not shrink when one leaves; a table made anew has tight ones.
+/// is put into its block and does not shrink when one leaves; a table made anew has tight ones. Where they pass over
+/// next to nothing, as around rows in no order, there are none beside the copy.
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<Column>, // [blocks, dim] of 32 rows
-    lows: Vec<Column>,    // [groups, dim] of 32 blocks: no row of the block is lower
-    highs: Vec<Column>,   // [groups, dim] of 32 blocks: no row of the block is higher
+    boxes: Option<Boxes>, // there wherever there is no coarse copy
     coarse: Option<Coarse>,
     len: usize,
     dim: usize,
@@ -42,8 +43,7 @@ impl Table {
         assert!(dim > 0, "a table needs rows of at least one number, got dim 0");
         Table {
             columns: Vec::new(),
-            lows: Vec::new(),
-            highs: Vec::new(),
+            boxes: Some(Boxes::new(dim)),
             coarse: None,
             len: 0,
             dim,
@@ -145,12 +145,31 @@ impl Table {
         self.write(self.len - 1, row);
     }
 
-    /// Makes the coarse copy anew.
+    /// Makes the coarse copy anew, and the boxes where they pay.
     fn renew(&mut self) {
         self.coarse = None;
+        if self.boxes.is_none() {
+            self.boxes = Some(Boxes::of(&self.columns, self.len, self.dim));
+        }
         if self.level.is_coarse() {
             self.coarse = Coarse::of(&self.columns, self.len, self.dim);
         }
+        if self.coarse.is_some() && !self.boxes_pay() {
+            self.boxes = None;
+        }
+    }
+
+    /// Whether boxes pass over so many blocks that they take less time than they save. Those of 32 blocks are as many bytes
+    /// as the coarse copy of 8. Asked of a few rows, each looking for the nearest outside its block.
+    fn boxes_pay(&self) -> bool {
+        const ROWS: usize = 8;
+        let passed_over = |k: usize| {
+            let i = (2 * k + 1) * self.len / (2 * ROWS);
+            let q = self.row(i);
+            let near = self.nearest_where(&q, |j| j / LANES != i / LANES);
+            near.map_or(0, |near| self.boxed_off(&q, near.d2))
+        };
+        (0..ROWS).map(passed_over).sum::<usize>() * LANES > ROWS * self.blocks() * 8
     }
 
     /// Replaces row `i`: a few writes for each dimension.
@@ -167,8 +186,12 @@ impl Table {
     }
 
     fn write(&mut self, i: usize, row: &[f32]) {
-        for (j, &x) in row.iter().enumerate() {
-            self.put(i, j, x);
+        let (block, lane) = (i / LANES, i % LANES);
+        for (column, &x) in self.columns[block * self.dim..].iter_mut().zip(row) {
+            column.0[lane] = x;
+        }
+        if let Some(boxes) = &mut self.boxes {
+            row.iter().enumerate().for_each(|(j, &x)| boxes.widen(block, j, x));
         }
     }
 
@@ -179,8 +202,13 @@ impl Table {
     pub fn swap_remove(&mut self, i: usize) {
         self.check_index(i);
         let last = self.len - 1;
+        let (block, lane) = (i / LANES, i % LANES);
         for j in 0..self.dim {
-            self.put(i, j, self.block(last / LANES)[j].0[last % LANES]);
+            let x = self.block(last / LANES)[j].0[last % LANES];
+            self.columns[block * self.dim + j].0[lane] = x;
+            if let Some(boxes) = &mut self.boxes {
+                boxes.widen(block, j, x);
+            }
         }
         self.len = last;
         if let Some(coarse) = &mut self.coarse {
@@ -190,25 +218,10 @@ impl Table {
 
     /// Makes room for a block of rows, with a box that holds nothing. Removals may have left the room there.
     fn open_block(&mut self, block: usize) {
-        let (group, lane) = (block / LANES * self.dim, block % LANES);
         self.columns.resize((block + 1) * self.dim, Column([0.0; LANES]));
-        self.lows.resize(group + self.dim, Column([f32::INFINITY; LANES]));
-        self.highs.resize(group + self.dim, Column([f32::NEG_INFINITY; LANES]));
-        for j in group..group + self.dim {
-            self.lows[j].0[lane] = f32::INFINITY;
-            self.highs[j].0[lane] = f32::NEG_INFINITY;
+        if let Some(boxes) = &mut self.boxes {
+            boxes.open(block);
         }
-    }
-
-    /// Writes number `j` of row `i`, and widens the box of its block to hold it. A NaN widens nothing: a row whose
-    /// distance is NaN matters only while no number has been found, and then no block is passed over.
-    #[inline]
-    fn put(&mut self, i: usize, j: usize, x: f32) {
-        let (block, lane) = (i / LANES, i % LANES);
-        self.columns[block * self.dim + j].0[lane] = x;
-        let (group, lane) = (block / LANES * self.dim + j, block % LANES);
-        let (low, high) = (&mut self.lows[group].0[lane], &mut self.highs[group].0[lane]);
-        (*low, *high) = (low.min(x), high.max(x));
     }
 
     #[cfg(test)]
@@ -232,11 +245,10 @@ impl Table {
         &self.columns[b * self.dim..(b + 1) * self.dim]
     }
 
-    /// The lows and the highs of the boxes of blocks `32 g` to `32 g + 31`, a column for each dimension.
+    /// The boxes around its blocks, where it has any.
     #[inline(always)]
-    pub(crate) fn boxes(&self, g: usize) -> (&[Column], &[Column]) {
-        let group = g * self.dim..(g + 1) * self.dim;
-        (&self.lows[group.clone()], &self.highs[group])
+    pub(crate) fn boxes(&self) -> Option<&Boxes> {
+        self.boxes.as_ref()
     }
 
     #[inline]
@@ -247,5 +259,37 @@ impl Table {
     #[inline]
     pub(crate) fn check_index(&self, i: usize) {
         assert!(i < self.len, "no row {i} in a table of {} rows", self.len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_boxes_where_they_pay() {
+        let (n, dim) = (40 * LANES, 5);
+        for level in Level::available() {
+            let boxed = |row: &dyn Fn(usize) -> f32| {
+                let rows: Vec<f32> =
+                    (0..n * dim).map(|k| row(k / dim) + (k * 7919 % 101) as f32 / 1e3).collect();
+                let mut table = Table::from_rows(&rows, dim).at_level(level);
+                let boxed = table.boxes().is_some();
+                assert!(boxed || table.coarse().is_some());
+                // What changes later is found by boxes or without.
+                table.set(3, &vec![-9.0; dim]);
+                table.push(&vec![-8.0; dim]);
+                let found = [-9.0, -8.0].map(|x| table.nearest(&vec![x; dim]).map(|hit| hit.index));
+                assert_eq!(found, [Some(3), Some(n)]);
+                boxed
+            };
+            assert!(boxed(&|i| i as f32 / 8.0), "rows along a line");
+            assert_eq!(boxed(&|i| (i * 2731 % 1283) as f32 / 8.0), !level.is_coarse(), "rows in no order");
+            // A table that is made anew for more instructions has the boxes it was without.
+            let rows: Vec<f32> = (0..n * dim).map(|k| (k / dim * 2731 % 1283) as f32).collect();
+            let table = Table::from_rows(&rows, dim).at_level(level).at_level(Level::available()[0]);
+            assert!(table.boxes().is_some());
+            assert_eq!(table.nearest(&rows[77 * dim..78 * dim]).map(|hit| hit.index), Some(77));
+        }
     }
 }

@@ -78,6 +78,30 @@ fn every_search_equals_the_oracle() {
     }
 }
 
+/// So many rows that the coarse copy is looked at in several parts, the last of them short.
+#[test]
+fn large_tables_equal_the_oracle() {
+    let mut numbers = Numbers(8);
+    for (n, dim) in [(8192, 3), (8193, 6), (2 * 8192 + 33, 5)] {
+        for coarse in [true, false] {
+            let mut draw = |n: usize| if coarse { numbers.coarse(n) } else { numbers.fine(n) };
+            let (mut rows, queries) = (draw(n * dim), draw(4 * dim));
+            rows[n / 2 * dim] = f32::NAN;
+            rows[n / 3 * dim] = f32::INFINITY;
+            let last = queries[..dim].to_vec();
+            rows[(n - 1) * dim..].copy_from_slice(&last);
+            for level in Level::available() {
+                let table = Table::from_rows(&rows, dim).at_level(level);
+                for q in queries.chunks(dim) {
+                    check(&table, &rows, q, &mut numbers);
+                }
+                let expected = oracle::nearest_many(&rows, &queries, dim);
+                assert_same(&table.nearest_many(&queries, 2), &expected, "many in a large table");
+            }
+        }
+    }
+}
+
 /// Rows along a path that comes back to itself: blocks lie in small boxes, far from most queries, and whole groups of
 /// blocks are passed over; rows of far blocks tie.
 #[test]
