@@ -12,7 +12,22 @@ pub(crate) trait Instructions: Copy {
     /// Of each block, the least that the norm of a row comes to, less twice the product of its codes with `q`'s. `q` has
     /// four codes a number, as bytes without sign; `codes` one entry for each of these, block after block.
     fn least(self, q: &[u32], codes: &[Codes], norms: &[[i32; LANES]], least: &mut [i32]);
+
+    /// The same for several queries, `least` having a slice for each.
+    #[inline(always)]
+    fn least_of_each(
+        self,
+        queries: [&[u32]; TOGETHER],
+        codes: &[Codes],
+        norms: &[[i32; LANES]],
+        least: [&mut [i32]; TOGETHER],
+    ) {
+        queries.into_iter().zip(least).for_each(|(q, least)| self.least(q, codes, norms, least));
+    }
 }
+
+/// How many queries are multiplied with a block at a time, where there are many.
+pub(crate) const TOGETHER: usize = 8;
 
 /// The definition, for any processor: the oracle of the others.
 #[derive(Clone, Copy)]
@@ -42,7 +57,7 @@ impl Instructions for Plain {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
-    use super::{Codes, Column, Instructions, LANES, block_sums};
+    use super::{Codes, Column, Instructions, LANES, TOGETHER, block_sums};
     use crate::level::Work;
     use std::arch::x86_64::*;
 
@@ -154,6 +169,69 @@ pub(crate) mod x86 {
                 }
             }
         }
+
+        #[inline(always)]
+        fn least_of_each(
+            self,
+            queries: [&[u32]; TOGETHER],
+            codes: &[Codes],
+            norms: &[[i32; LANES]],
+            mut least: [&mut [i32]; TOGETHER],
+        ) {
+            let quads = queries[0].len();
+            assert!(queries.iter().all(|q| q.len() == quads), "queries of one width");
+            for (b, (codes, norms)) in codes.chunks_exact(quads).zip(norms).enumerate() {
+                // SAFETY: this value is made in `on_vnni` alone, which has the instructions; all are of one width.
+                unsafe {
+                    let of = lowest_of_each(codes, norms, queries);
+                    for (least, of) in least.as_chunks_mut::<4>().0.iter_mut().zip(of.as_chunks::<4>().0) {
+                        least
+                            .iter_mut()
+                            .zip(lowest_of_four(*of))
+                            .for_each(|(least, lowest)| least[b] = lowest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Of a block, for each query, what the norm of a row comes to, less twice the product of its codes with the query's: the
+    /// lower of every two rows.
+    ///
+    /// # Safety
+    /// The queries have as many codes as the block.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn lowest_of_each(
+        codes: &[Codes],
+        norms: &[i32; LANES],
+        queries: [&[u32]; TOGETHER],
+    ) -> [__m512i; TOGETHER] {
+        let mut sums = [[_mm512_setzero_si512(); 2]; TOGETHER];
+        for (quad, codes) in codes.iter().enumerate() {
+            let at = codes.0.as_ptr();
+            // SAFETY: the loads are of the halves of the codes, and the queries have as many as the caller says.
+            unsafe {
+                let halves = [_mm512_load_si512(at.cast()), _mm512_load_si512(at.add(64).cast())];
+                for (sums, q) in sums.iter_mut().zip(queries) {
+                    let q = _mm512_set1_epi32(*q.get_unchecked(quad) as i32);
+                    sums[0] = _mm512_dpbusd_epi32(sums[0], q, halves[0]);
+                    sums[1] = _mm512_dpbusd_epi32(sums[1], q, halves[1]);
+                }
+            }
+        }
+        sums.map(|sums| lower(norms, sums))
+    }
+
+    /// What norms come to, less twice some sums: the lower of every two.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn lower(norms: &[i32; LANES], sums: [__m512i; 2]) -> __m512i {
+        let at = norms.as_ptr();
+        // SAFETY: the loads are of the halves of 32 norms.
+        let norms = unsafe { [_mm512_loadu_si512(at.cast()), _mm512_loadu_si512(at.add(16).cast())] };
+        let of = |half: usize| _mm512_sub_epi32(norms[half], _mm512_slli_epi32(sums[half], 1));
+        _mm512_min_epi32(of(0), of(1))
     }
 
     /// Of blocks, codes and norms, what the norm of a row comes to, less twice the product of its codes with `q`'s: the
@@ -177,14 +255,7 @@ pub(crate) mod x86 {
                 sums[1] = _mm512_dpbusd_epi32(sums[1], q, halves[1]);
             }
         }
-        std::array::from_fn(|k| {
-            let norms = blocks[k].1.as_ptr();
-            // SAFETY: the loads are of the halves of 32 norms.
-            let norms =
-                unsafe { [_mm512_loadu_si512(norms.cast()), _mm512_loadu_si512(norms.add(16).cast())] };
-            let of = |half: usize| _mm512_sub_epi32(norms[half], _mm512_slli_epi32(sums[k][half], 1));
-            _mm512_min_epi32(of(0), of(1))
-        })
+        std::array::from_fn(|k| lower(blocks[k].1, sums[k]))
     }
 
     /// The least number of each of four vectors.

@@ -24,6 +24,7 @@ mod boxes;
 mod coarse;
 mod instructions;
 mod level;
+mod many;
 pub mod oracle;
 mod scan;
 mod search;

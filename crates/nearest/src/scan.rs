@@ -99,11 +99,11 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
 }
 
 /// Stands where a block has been read, above what can be least in any.
-const READ: i32 = i32::MAX;
+pub(crate) const READ: i32 = i32::MAX;
 
 /// The place of the lowest number, the first of several.
 #[inline(always)]
-fn lowest(numbers: &[i32]) -> usize {
+pub(crate) fn lowest(numbers: &[i32]) -> usize {
     let lowest = numbers.iter().fold(i32::MAX, |a, &b| a.min(b));
     numbers.iter().position(|&x| x == lowest).unwrap_or(0)
 }
@@ -127,7 +127,7 @@ fn is_far<I: Instructions>(
 
 /// Offers the rows of a block; returns how many of its columns were left unread.
 #[inline(always)]
-fn scan_block<K: Keep, I: Instructions>(
+pub(crate) fn scan_block<K: Keep, I: Instructions>(
     table: &Table,
     q: &[f32],
     instructions: I,

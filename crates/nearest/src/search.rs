@@ -3,10 +3,10 @@
 use crate::best::{Keep, NONE, Sorted, Where, found};
 use crate::instructions::Instructions;
 use crate::level::Work;
+use crate::many::Many;
 use crate::scan::{scan, sift};
 use crate::table::LANES;
 use crate::{Hit, Table};
-use std::ops::Range;
 
 /// One query against the whole table, from block `first` to the end and then from the beginning.
 struct One<'a, K> {
@@ -192,49 +192,5 @@ impl Table {
             }
         });
         hits
-    }
-}
-
-/// How many bytes stay in the cache while queries pass over them: most of them in the second level.
-const TILE: usize = 256 << 10;
-/// Queries that pass over a tile before the next: as many as are kept as the coarse copy sees them.
-const BATCH: usize = 128;
-
-/// Many queries against the whole table, a tile of rows at a time.
-struct Many<'a> {
-    table: &'a Table,
-    queries: &'a [f32],
-    hits: &'a mut [Hit],
-}
-
-impl Work for Many<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Instructions>(self, instructions: I) {
-        let Many { table, queries, hits } = self;
-        let dim = table.dim();
-        let blocks = table.blocks();
-        let step = match table.coarse() {
-            // The rows themselves are seldom read. Whole groups, for a group has its boxes in common.
-            Some(_) => (TILE / (dim * LANES)).next_multiple_of(LANES),
-            None => (TILE / (dim * LANES * size_of::<f32>())).max(1),
-        };
-        let mut aims = Vec::with_capacity(BATCH);
-        for (queries, hits) in queries.chunks(BATCH * dim).zip(hits.chunks_mut(BATCH)) {
-            aims.clear();
-            aims.extend(queries.chunks_exact(dim).map(|q| table.coarse().and_then(|coarse| coarse.aim(q))));
-            for first in (0..blocks).step_by(step) {
-                let tile: Range<usize> = first..blocks.min(first + step);
-                // Queries often come in the order of a path: the last one's best row is a good first bar for the next.
-                let mut last = NONE;
-                for ((q, aim), hit) in queries.chunks_exact(dim).zip(&mut aims).zip(hits.iter_mut()) {
-                    if last.index != NONE.index && last.index != hit.index {
-                        hit.offer(table.hit(q, last.index));
-                    }
-                    scan(table, q, aim, instructions, tile.clone(), hit);
-                    last = *hit;
-                }
-            }
-        }
     }
 }

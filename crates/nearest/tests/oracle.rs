@@ -95,8 +95,32 @@ fn large_tables_equal_the_oracle() {
                 for q in queries.chunks(dim) {
                     check(&table, &rows, q, &mut numbers);
                 }
-                let expected = oracle::nearest_many(&rows, &queries, dim);
-                assert_same(&table.nearest_many(&queries, 2), &expected, "many in a large table");
+            }
+        }
+    }
+}
+
+/// So many queries, and rows in no order, that the queries are taken in several parts, the last of them short.
+#[test]
+fn very_many_queries_equal_the_oracle() {
+    let mut numbers = Numbers(10);
+    for (n, dim, m) in [(16_417, 3, 300), (150, 9, 523), (1100, 45, 263)] {
+        for coarse in [true, false] {
+            let mut draw = |n: usize| if coarse { numbers.coarse(n) } else { numbers.fine(n) };
+            let (mut rows, mut queries) = (draw(n * dim), draw(m * dim));
+            duplicate(&mut rows, dim, &mut numbers);
+            rows[n / 2 * dim] = f32::NAN;
+            rows[n / 3 * dim] = f32::INFINITY;
+            queries[17 * dim] = f32::NAN;
+            queries[40 * dim] = f32::NEG_INFINITY;
+            rows[(n - 1) * dim..].copy_from_slice(&queries[(m - 1) * dim..]);
+            let expected = oracle::nearest_many(&rows, &queries, dim);
+            for level in Level::available() {
+                let table = Table::from_rows(&rows, dim).at_level(level);
+                for threads in [1, 2] {
+                    let what = format!("{m} queries, {n} x {dim}, {level:?}");
+                    assert_same(&table.nearest_many(&queries, threads), &expected, &what);
+                }
             }
         }
     }
