@@ -15,6 +15,9 @@
 //! What it buys, by `bench/recall.py` on rows without structure: one query on 100,000 x 45 in 218 us where it took 744, on
 //! 10,000 x 45 in 6.4 us where it took 27 (bench/README.md).
 
+use crate::Level;
+use crate::instructions::Instructions;
+use crate::level::Work;
 use crate::table::{Column, LANES};
 use std::ops::Range;
 
@@ -61,7 +64,7 @@ pub(crate) struct Aim {
 
 impl Coarse {
     /// The copy of `rows` rows in blocks of columns; none where there are too few, they are too wide, or all are alike.
-    pub(crate) fn of(columns: &[Column], rows: usize, dim: usize) -> Option<Coarse> {
+    pub(crate) fn of(columns: &[Column], rows: usize, dim: usize, level: Level) -> Option<Coarse> {
         if rows < FEWEST || dim > WIDEST {
             return None;
         }
@@ -90,34 +93,14 @@ impl Coarse {
         let mut out = vec![0.0; dim];
         for i in 0..rows {
             row(i, &mut out);
-            copy.set(i, &out);
+            copy.set(i, &out, level);
         }
         Some(copy)
     }
 
     /// Writes row `i`, making room for it. The error of its block does not shrink.
-    pub(crate) fn set(&mut self, i: usize, row: &[f32]) {
-        let (block, lane) = (i / LANES, i % LANES);
-        let quads = self.dim.div_ceil(QUAD);
-        if block == self.norms.len() {
-            self.codes.resize((block + 1) * quads, Codes([0; QUAD * LANES]));
-            self.norms.push([FAR; LANES]);
-            self.errors.push(0.0);
-        }
-        let mut norm = 0;
-        let mut sum = 0.0;
-        let inverse = 1.0 / self.scale;
-        for (quad, (row, middle)) in row.chunks(QUAD).zip(self.middle.chunks(QUAD)).enumerate() {
-            let codes = &mut self.codes[block * quads + quad].0[lane * QUAD..][..row.len()];
-            for ((to, &x), &middle) in codes.iter_mut().zip(row).zip(middle) {
-                let (k, off) = code(x, middle, inverse);
-                *to = k as i8;
-                norm += k * k + 256 * k;
-                sum += off * off;
-            }
-        }
-        self.norms[block][lane] = norm;
-        self.errors[block] = self.errors[block].max(upwards(sum));
+    pub(crate) fn set(&mut self, i: usize, row: &[f32], level: Level) {
+        level.run(Set { copy: self, i, row });
     }
 
     /// Row `last`, which is the last, takes the place of row `i`.
@@ -155,25 +138,19 @@ impl Coarse {
     /// The query as this copy sees it; none if it is not finite.
     #[inline(always)]
     pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
+        let coded = Coded::of(q, &self.middle, self.scale);
+        // Beyond the last dimension the rows' codes are 0, and it does not matter what the query's are.
         let mut codes = [0; WIDEST / QUAD];
-        let (mut norm, mut sum) = (0, 0.0);
-        let inverse = 1.0 / self.scale;
-        for ((to, q), middle) in codes.iter_mut().zip(q.chunks(QUAD)).zip(self.middle.chunks(QUAD)) {
-            // Beyond the last dimension the rows' codes are 0, and it does not matter what the query's are.
-            for ((place, &x), &middle) in q.iter().enumerate().zip(middle) {
-                let (j, off) = code(x, middle, inverse);
-                *to |= ((j + 128) as u32) << (8 * place);
-                norm += j * j;
-                sum += off * off;
-            }
+        for (to, codes) in codes.iter_mut().zip(coded.quads(q.len())) {
+            *to = u32::from_le_bytes(codes.map(|j| j as u8)) ^ 0x8080_8080;
         }
-        let error = sum.sqrt() * CARE + LITTLE;
+        let error = coded.off.sqrt() * CARE + LITTLE;
         let shrink = 1.0 - (q.len() + 2) as f64 * f64::from(f32::EPSILON);
         let quads = q.len().div_ceil(QUAD);
         let aim = Aim {
             codes,
             quads,
-            norm: f64::from(norm),
+            norm: f64::from(coded.squares),
             error,
             scale: self.scale,
             shrink,
@@ -214,13 +191,100 @@ const FAR: i32 = 1 << 30;
 /// The code of a number, and how far it is from the number, in `s`. What is no number has no code and is far from it.
 #[inline(always)]
 fn code(x: f32, middle: f32, inverse: f64) -> (i32, f64) {
-    // Adding this rounds to whole numbers, which compilers make vectors of where they would call a function to round.
+    // Adding this rounds to whole numbers, and leaves them in the lowest bits: instructions that every vector has.
     const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
     let place = (f64::from(x) - f64::from(middle)) * inverse;
     let near = if place > -MOST { place } else { -MOST };
     let near = if near < MOST { near } else { MOST };
-    let k = (near + ROUND) - ROUND;
-    (k as i32, place - k)
+    let rounded = near + ROUND;
+    (rounded.to_bits() as i32, place - (rounded - ROUND))
+}
+
+/// How many dimensions are coded together: the sums are taken in as many chains, for vectors to take them.
+const CHAINS: usize = 8;
+
+/// A point in codes.
+struct Coded {
+    codes: [i8; WIDEST],
+    squares: i32, // sum of k^2
+    sum: i32,     // sum of k
+    off: f64,     // sum of the squares of the distances to the codes, in `s`
+}
+
+impl Coded {
+    #[inline(always)]
+    fn of(point: &[f32], middle: &[f32], scale: f64) -> Coded {
+        let inverse = 1.0 / scale;
+        let mut codes = [0; WIDEST];
+        let mut sums = ([0; CHAINS], [0; CHAINS], [0.0; CHAINS]);
+        let ((points, last), (middles, middle)) = (point.as_chunks(), middle.as_chunks());
+        let (to, _) = codes.as_chunks_mut();
+        for ((point, middle), to) in points.iter().zip(middles).zip(to.iter_mut()) {
+            *to = Coded::some(point, middle, inverse, &mut sums);
+        }
+        if !last.is_empty() {
+            // Beyond the last dimension all is 0, and so are its code and its distance.
+            let mut rest = [[0.0; CHAINS]; 2];
+            rest[0][..last.len()].copy_from_slice(last);
+            rest[1][..last.len()].copy_from_slice(middle);
+            to[points.len()] = Coded::some(&rest[0], &rest[1], inverse, &mut sums);
+        }
+        let (squares, sum, off) = sums;
+        Coded { codes, squares: squares.iter().sum(), sum: sum.iter().sum(), off: off.iter().sum() }
+    }
+
+    /// Some of its codes, and what they add to the sums.
+    #[inline(always)]
+    fn some(
+        point: &[f32; CHAINS],
+        middle: &[f32; CHAINS],
+        inverse: f64,
+        sums: &mut ([i32; CHAINS], [i32; CHAINS], [f64; CHAINS]),
+    ) -> [i8; CHAINS] {
+        let mut codes = [0; CHAINS];
+        for l in 0..CHAINS {
+            let (k, off) = code(point[l], middle[l], inverse);
+            codes[l] = k as i8;
+            sums.0[l] += k * k;
+            sums.1[l] += k;
+            sums.2[l] += off * off;
+        }
+        codes
+    }
+
+    /// Its codes, four by four, those beyond the last dimension 0.
+    #[inline(always)]
+    fn quads(&self, dim: usize) -> &[[i8; QUAD]] {
+        &self.codes.as_chunks::<QUAD>().0[..dim.div_ceil(QUAD)]
+    }
+}
+
+/// The writing of row `i` of a copy.
+struct Set<'a> {
+    copy: &'a mut Coarse,
+    i: usize,
+    row: &'a [f32],
+}
+
+impl Work for Set<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Instructions>(self, _: I) {
+        let Set { copy, i, row } = self;
+        let (block, lane) = (i / LANES, i % LANES);
+        let quads = copy.dim.div_ceil(QUAD);
+        if block == copy.norms.len() {
+            copy.codes.resize((block + 1) * quads, Codes([0; QUAD * LANES]));
+            copy.norms.push([FAR; LANES]);
+            copy.errors.push(0.0);
+        }
+        let coded = Coded::of(row, &copy.middle, copy.scale);
+        for (to, codes) in copy.codes[block * quads..].iter_mut().zip(coded.quads(row.len())) {
+            to.0[lane * QUAD..][..QUAD].copy_from_slice(codes);
+        }
+        copy.norms[block][lane] = coded.squares + 256 * coded.sum;
+        copy.errors[block] = copy.errors[block].max(upwards(coded.off));
+    }
 }
 
 /// The distance of a row from its coarse row, in units of the table, for rows that are finite.
@@ -261,11 +325,7 @@ fn extent(columns: &[Column], rows: usize, dim: usize) -> Option<(Vec<f32>, f32)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Level, Table, distance2,
-        instructions::{Instructions, Plain},
-        level::Work,
-    };
+    use crate::{Table, distance2, instructions::Plain};
 
     /// A small generator (splitmix64).
     struct Numbers(u64);
@@ -311,7 +371,7 @@ mod tests {
         let n = 40 * LANES + 7;
         let rows: Vec<f32> = (0..n * dim).map(|_| draw(&mut numbers)).collect();
         let mut table = Table::from_rows(&rows, dim);
-        let coarse = Coarse::of(table.columns_for_tests(), n, dim);
+        let coarse = Coarse::of(table.columns_for_tests(), n, dim, Level::best());
         let Some(coarse) = coarse else {
             assert!(rows.iter().all(|x| x.abs() < 1e-35), "rows enough, and large enough");
             return 0.0;
@@ -385,11 +445,11 @@ mod tests {
     #[test]
     fn there_is_no_copy_of_what_has_no_extent() {
         let mut table = Table::from_rows(&[3.0; 2 * 300], 2);
-        assert!(Coarse::of(table.columns_for_tests(), 300, 2).is_none());
+        assert!(Coarse::of(table.columns_for_tests(), 300, 2, Level::best()).is_none());
         table.push(&[4.0, 3.0]);
-        assert!(Coarse::of(table.columns_for_tests(), 301, 2).is_some());
-        assert!(Coarse::of(table.columns_for_tests(), FEWEST - 1, 2).is_none());
+        assert!(Coarse::of(table.columns_for_tests(), 301, 2, Level::best()).is_some());
+        assert!(Coarse::of(table.columns_for_tests(), FEWEST - 1, 2, Level::best()).is_none());
         let wide = Table::from_rows(&vec![0.5; 200 * (WIDEST + 1)], WIDEST + 1);
-        assert!(Coarse::of(wide.columns_for_tests(), 200, WIDEST + 1).is_none());
+        assert!(Coarse::of(wide.columns_for_tests(), 200, WIDEST + 1, Level::best()).is_none());
     }
 }

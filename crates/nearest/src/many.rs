@@ -4,7 +4,7 @@ use crate::best::{Keep, NONE};
 use crate::coarse::{Aim, Coarse};
 use crate::instructions::{Instructions, TOGETHER};
 use crate::level::Work;
-use crate::scan::{READ, lowest, scan, scan_block};
+use crate::scan::{lowest, read, scan};
 use crate::table::LANES;
 use crate::{Hit, Table};
 use std::ops::Range;
@@ -101,11 +101,8 @@ fn sift<I: Instructions>(table: &Table, coarse: &Coarse, queries: &[f32], hits: 
                 near.sort_unstable();
                 for &(b, of) in &near {
                     let (aim, k) = &mut aims[of];
-                    let (hit, least) = (&mut hits[*k], &mut least[of * width + b]);
-                    if *least != READ && *least <= aim.limit(coarse.error(first + b), hit.bar()) {
-                        scan_block(table, &queries[*k * dim..][..dim], instructions, first + b, hit);
-                        *least = READ;
-                    }
+                    let (q, least) = (&queries[*k * dim..][..dim], &mut least[of * width + b]);
+                    read(table, coarse, q, aim, instructions, first + b, least, &mut hits[*k]);
                 }
                 near.clear();
                 if again {

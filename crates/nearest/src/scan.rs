@@ -73,33 +73,47 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
         let least = &mut least[..blocks.len()];
         let (codes, norms) = coarse.blocks(blocks.clone());
         instructions.least(aim.codes(), codes, norms, least);
-        let mut read = |b: usize, aim: &mut Aim, least: &mut i32| {
-            if *least != READ && *least <= aim.limit(coarse.error(b), keep.bar()) {
-                unread -= table.dim() - scan_block(table, q, instructions, b, keep);
-                *least = READ;
-            }
-            keep.bar()
-        };
         // Two, for a search of the two nearest is satisfied by no fewer.
         for _ in 0..2 {
             let best = lowest(least);
-            read(first + best, aim, &mut least[best]);
+            unread -= read(table, coarse, q, aim, instructions, first + best, &mut least[best], keep);
         }
         // One limit for all, which is seldom met, before the block's own.
         let loosest = coarse.error_of(blocks.clone());
-        let mut limit = i32::MAX;
+        let mut limit = aim.limit(loosest, keep.bar());
         for (b, least) in blocks.zip(least) {
             if *least <= limit {
-                let bar = read(b, aim, least);
-                limit = aim.limit(loosest, bar);
+                unread -= read(table, coarse, q, aim, instructions, b, least, keep);
+                limit = aim.limit(loosest, keep.bar());
             }
         }
     }
     unread
 }
 
+/// Offers the rows of a block, where the least number of its coarse copy leaves any that could be kept; returns how many of
+/// its columns were read. Marks the block as read.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "two callers, and nothing that belongs together")]
+pub(crate) fn read<K: Keep, I: Instructions>(
+    table: &Table,
+    coarse: &Coarse,
+    q: &[f32],
+    aim: &mut Aim,
+    instructions: I,
+    b: usize,
+    least: &mut i32,
+    keep: &mut K,
+) -> usize {
+    if *least == READ || *least > aim.limit(coarse.error(b), keep.bar()) {
+        return 0;
+    }
+    *least = READ;
+    table.dim() - scan_block(table, q, instructions, b, keep)
+}
+
 /// Stands where a block has been read, above what can be least in any.
-pub(crate) const READ: i32 = i32::MAX;
+const READ: i32 = i32::MAX;
 
 /// The place of the lowest number, the first of several.
 #[inline(always)]
@@ -127,7 +141,7 @@ fn is_far<I: Instructions>(
 
 /// Offers the rows of a block; returns how many of its columns were left unread.
 #[inline(always)]
-pub(crate) fn scan_block<K: Keep, I: Instructions>(
+fn scan_block<K: Keep, I: Instructions>(
     table: &Table,
     q: &[f32],
     instructions: I,

@@ -130,7 +130,7 @@ impl Table {
             // The copy's scale is that of the rows it was made of. Made anew whenever the table has doubled, it costs each
             // row a constant.
             _ if self.len.is_power_of_two() => self.renew(),
-            Some(coarse) => coarse.set(self.len - 1, row),
+            Some(coarse) => coarse.set(self.len - 1, row, self.level),
             None => {}
         }
     }
@@ -152,7 +152,7 @@ impl Table {
             self.boxes = Some(Boxes::of(&self.columns, self.len, self.dim));
         }
         if self.level.is_coarse() {
-            self.coarse = Coarse::of(&self.columns, self.len, self.dim);
+            self.coarse = Coarse::of(&self.columns, self.len, self.dim, self.level);
         }
         if self.coarse.is_some() && !self.boxes_pay() {
             self.boxes = None;
@@ -181,7 +181,7 @@ impl Table {
         self.check_width(row);
         self.write(i, row);
         if let Some(coarse) = &mut self.coarse {
-            coarse.set(i, row);
+            coarse.set(i, row, self.level);
         }
     }
 
