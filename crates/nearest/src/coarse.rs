@@ -54,12 +54,12 @@ pub(crate) struct Coarse {
 pub(crate) struct Aim {
     codes: [u32; WIDEST / QUAD], // four j + 128 each, the first in the lowest byte
     quads: usize,
-    norm: f64,  // sum of j^2
-    error: f64, // distance to its coarse point, in `s`
-    scale: f64,
-    shrink: f64, // what rounding can take from a squared distance, as a factor
-    bar: f32,    // of the last limit asked for
-    reach: f64,  // and how far, in `s`, a row within that bar can be, its own error left out
+    norm: f64,    // sum of j^2
+    error: f64,   // distance to its coarse point, in `s`
+    inverse: f64, // 1 / s
+    grow: f64,    // what makes up for what rounding can take from a squared distance, as a factor
+    bar: f32,     // of the last limit asked for
+    reach: f64,   // and how far, in `s`, a row within that bar can be, its own error left out
 }
 
 impl Coarse {
@@ -132,7 +132,8 @@ impl Coarse {
     /// The same of a run of blocks.
     #[inline(always)]
     pub(crate) fn error_of(&self, blocks: Range<usize>) -> f32 {
-        self.errors[blocks].iter().fold(0.0, |most, &error| if error > most { error } else { most })
+        // Numbers that are not negative are in the order of their bits, which vectors compare.
+        f32::from_bits(self.errors[blocks].iter().map(|error| error.to_bits()).fold(0, u32::max))
     }
 
     /// The query as this copy sees it; none if it is not finite.
@@ -152,8 +153,8 @@ impl Coarse {
             quads,
             norm: f64::from(coded.squares),
             error,
-            scale: self.scale,
-            shrink,
+            inverse: 1.0 / self.scale,
+            grow: 1.0 / shrink,
             bar: f32::NAN,
             reach: f64::INFINITY,
         };
@@ -170,7 +171,7 @@ impl Aim {
             self.bar = bar;
             // Squares below the smallest numbers are lost whole, one a dimension.
             let lost = f64::from(f32::MIN_POSITIVE);
-            self.reach = ((f64::from(bar) + lost) / self.shrink).sqrt() / self.scale * CARE + self.error;
+            self.reach = ((f64::from(bar) + lost) * self.grow).sqrt() * self.inverse * CARE + self.error;
         }
         let reach = self.reach + f64::from(error);
         let limit = reach * reach * CARE - self.norm;
@@ -224,10 +225,8 @@ impl Coded {
         }
         if !last.is_empty() {
             // Beyond the last dimension all is 0, and so are its code and its distance.
-            let mut rest = [[0.0; CHAINS]; 2];
-            rest[0][..last.len()].copy_from_slice(last);
-            rest[1][..last.len()].copy_from_slice(middle);
-            to[points.len()] = Coded::some(&rest[0], &rest[1], inverse, &mut sums);
+            let rest = |of: &[f32]| std::array::from_fn(|l| of.get(l).copied().unwrap_or(0.0));
+            to[points.len()] = Coded::some(&rest(last), &rest(middle), inverse, &mut sums);
         }
         let (squares, sum, off) = sums;
         Coded { codes, squares: squares.iter().sum(), sum: sum.iter().sum(), off: off.iter().sum() }
