@@ -139,19 +139,20 @@ impl Coarse {
     /// The query as this copy sees it; none if it is not finite.
     #[inline(always)]
     pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
-        let coded = Coded::of(q, &self.middle, self.scale);
+        let mut signed = [0; WIDEST];
+        let sums = Sums::of(q, &self.middle, 1.0 / self.scale, &mut signed);
         // Beyond the last dimension the rows' codes are 0, and it does not matter what the query's are.
         let mut codes = [0; WIDEST / QUAD];
-        for (to, codes) in codes.iter_mut().zip(coded.quads(q.len())) {
+        let quads = q.len().div_ceil(QUAD);
+        for (to, codes) in codes[..quads].iter_mut().zip(signed.as_chunks::<QUAD>().0) {
             *to = u32::from_le_bytes(codes.map(|j| j as u8)) ^ 0x8080_8080;
         }
-        let error = coded.off.sqrt() * CARE + LITTLE;
+        let error = sums.off.iter().sum::<f64>().sqrt() * CARE + LITTLE;
         let shrink = 1.0 - (q.len() + 2) as f64 * f64::from(f32::EPSILON);
-        let quads = q.len().div_ceil(QUAD);
         let aim = Aim {
             codes,
             quads,
-            norm: f64::from(coded.squares),
+            norm: f64::from(sums.squares.iter().sum::<i32>()),
             error,
             inverse: 1.0 / self.scale,
             grow: 1.0 / shrink,
@@ -204,57 +205,41 @@ fn code(x: f32, middle: f32, inverse: f64) -> (i32, f64) {
 /// How many dimensions are coded together: the sums are taken in as many chains, for vectors to take them.
 const CHAINS: usize = 8;
 
-/// A point in codes.
-struct Coded {
-    codes: [i8; WIDEST],
-    squares: i32, // sum of k^2
-    sum: i32,     // sum of k
-    off: f64,     // sum of the squares of the distances to the codes, in `s`
+/// What the codes of a point come to.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    squares: [i32; CHAINS], // of k^2
+    codes: [i32; CHAINS],   // of k
+    off: [f64; CHAINS],     // of the squares of the distances to the codes, in `s`
 }
 
-impl Coded {
+impl Sums {
+    /// Codes a point; `codes`, which is all 0, stays so beyond its last dimension.
     #[inline(always)]
-    fn of(point: &[f32], middle: &[f32], scale: f64) -> Coded {
-        let inverse = 1.0 / scale;
-        let mut codes = [0; WIDEST];
-        let mut sums = ([0; CHAINS], [0; CHAINS], [0.0; CHAINS]);
+    fn of(point: &[f32], middle: &[f32], inverse: f64, codes: &mut [i8; WIDEST]) -> Sums {
+        let mut sums = Sums::default();
         let ((points, last), (middles, middle)) = (point.as_chunks(), middle.as_chunks());
         let (to, _) = codes.as_chunks_mut();
         for ((point, middle), to) in points.iter().zip(middles).zip(to.iter_mut()) {
-            *to = Coded::some(point, middle, inverse, &mut sums);
+            sums.add(point, middle, inverse, to);
         }
         if !last.is_empty() {
-            // Beyond the last dimension all is 0, and so are its code and its distance.
+            // Where all is 0, so are the code and the distance.
             let rest = |of: &[f32]| std::array::from_fn(|l| of.get(l).copied().unwrap_or(0.0));
-            to[points.len()] = Coded::some(&rest(last), &rest(middle), inverse, &mut sums);
+            sums.add(&rest(last), &rest(middle), inverse, &mut to[points.len()]);
         }
-        let (squares, sum, off) = sums;
-        Coded { codes, squares: squares.iter().sum(), sum: sum.iter().sum(), off: off.iter().sum() }
+        sums
     }
 
-    /// Some of its codes, and what they add to the sums.
     #[inline(always)]
-    fn some(
-        point: &[f32; CHAINS],
-        middle: &[f32; CHAINS],
-        inverse: f64,
-        sums: &mut ([i32; CHAINS], [i32; CHAINS], [f64; CHAINS]),
-    ) -> [i8; CHAINS] {
-        let mut codes = [0; CHAINS];
+    fn add(&mut self, point: &[f32; CHAINS], middle: &[f32; CHAINS], inverse: f64, codes: &mut [i8; CHAINS]) {
         for l in 0..CHAINS {
             let (k, off) = code(point[l], middle[l], inverse);
             codes[l] = k as i8;
-            sums.0[l] += k * k;
-            sums.1[l] += k;
-            sums.2[l] += off * off;
+            self.squares[l] += k * k;
+            self.codes[l] += k;
+            self.off[l] += off * off;
         }
-        codes
-    }
-
-    /// Its codes, four by four, those beyond the last dimension 0.
-    #[inline(always)]
-    fn quads(&self, dim: usize) -> &[[i8; QUAD]] {
-        &self.codes.as_chunks::<QUAD>().0[..dim.div_ceil(QUAD)]
     }
 }
 
@@ -277,12 +262,13 @@ impl Work for Set<'_> {
             copy.norms.push([FAR; LANES]);
             copy.errors.push(0.0);
         }
-        let coded = Coded::of(row, &copy.middle, copy.scale);
-        for (to, codes) in copy.codes[block * quads..].iter_mut().zip(coded.quads(row.len())) {
+        let mut codes = [0; WIDEST];
+        let sums = Sums::of(row, &copy.middle, 1.0 / copy.scale, &mut codes);
+        for (to, codes) in copy.codes[block * quads..][..quads].iter_mut().zip(codes.as_chunks::<QUAD>().0) {
             to.0[lane * QUAD..][..QUAD].copy_from_slice(codes);
         }
-        copy.norms[block][lane] = coded.squares + 256 * coded.sum;
-        copy.errors[block] = copy.errors[block].max(upwards(coded.off));
+        copy.norms[block][lane] = sums.squares.iter().sum::<i32>() + 256 * sums.codes.iter().sum::<i32>();
+        copy.errors[block] = copy.errors[block].max(upwards(sums.off.iter().sum()));
     }
 }
 
