@@ -139,19 +139,15 @@ impl Coarse {
     /// The query as this copy sees it; none if it is not finite.
     #[inline(always)]
     pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
-        let mut signed = [0; WIDEST];
-        let sums = Sums::of(q, &self.middle, 1.0 / self.scale, &mut signed);
-        // Beyond the last dimension the rows' codes are 0, and it does not matter what the query's are.
         let mut codes = [0; WIDEST / QUAD];
-        let quads = q.len().div_ceil(QUAD);
-        for (to, codes) in codes[..quads].iter_mut().zip(signed.as_chunks::<QUAD>().0) {
-            *to = u32::from_le_bytes(codes.map(|j| j as u8)) ^ 0x8080_8080;
-        }
+        let sums = Sums::of(q, &self.middle, 1.0 / self.scale, |quad, of| {
+            codes[quad] = u32::from_le_bytes(of.map(|j| j as u8)) ^ 0x8080_8080;
+        });
         let error = sums.off.iter().sum::<f64>().sqrt() * CARE + LITTLE;
         let shrink = 1.0 - (q.len() + 2) as f64 * f64::from(f32::EPSILON);
         let aim = Aim {
             codes,
-            quads,
+            quads: q.len().div_ceil(QUAD),
             norm: f64::from(sums.squares.iter().sum::<i32>()),
             error,
             inverse: 1.0 / self.scale,
@@ -203,7 +199,7 @@ fn code(x: f32, middle: f32, inverse: f64) -> (i32, f64) {
 }
 
 /// How many dimensions are coded together: the sums are taken in as many chains, for vectors to take them.
-const CHAINS: usize = 8;
+const CHAINS: usize = 2 * QUAD;
 
 /// What the codes of a point come to.
 #[derive(Clone, Copy, Default)]
@@ -214,32 +210,31 @@ struct Sums {
 }
 
 impl Sums {
-    /// Codes a point; `codes`, which is all 0, stays so beyond its last dimension.
+    /// Codes a point, and hands its codes to `put` as they come, those beyond the last dimension 0. Not by way of memory: what
+    /// was written in small parts is slow to be read in large ones.
     #[inline(always)]
-    fn of(point: &[f32], middle: &[f32], inverse: f64, codes: &mut [i8; WIDEST]) -> Sums {
+    fn of(point: &[f32], middle: &[f32], inverse: f64, mut put: impl FnMut(usize, [i8; QUAD])) -> Sums {
         let mut sums = Sums::default();
-        let ((points, last), (middles, middle)) = (point.as_chunks(), middle.as_chunks());
-        let (to, _) = codes.as_chunks_mut();
-        for ((point, middle), to) in points.iter().zip(middles).zip(to.iter_mut()) {
-            sums.add(point, middle, inverse, to);
-        }
-        if !last.is_empty() {
-            // Where all is 0, so are the code and the distance.
-            let rest = |of: &[f32]| std::array::from_fn(|l| of.get(l).copied().unwrap_or(0.0));
-            sums.add(&rest(last), &rest(middle), inverse, &mut to[points.len()]);
+        for (place, (point, middle)) in point.chunks(CHAINS).zip(middle.chunks(CHAINS)).enumerate() {
+            // Where both are 0, so are the code and the distance.
+            let whole = |of: &[f32]| match of.first_chunk::<CHAINS>() {
+                Some(whole) => *whole,
+                None => std::array::from_fn(|l| of.get(l).copied().unwrap_or(0.0)),
+            };
+            let (point, middle) = (whole(point), whole(middle));
+            let mut codes = [0; CHAINS];
+            for l in 0..CHAINS {
+                let (k, off) = code(point[l], middle[l], inverse);
+                codes[l] = k as i8;
+                sums.squares[l] += k * k;
+                sums.codes[l] += k;
+                sums.off[l] += off * off;
+            }
+            for (quad, codes) in codes.as_chunks::<QUAD>().0.iter().enumerate() {
+                put(CHAINS / QUAD * place + quad, *codes);
+            }
         }
         sums
-    }
-
-    #[inline(always)]
-    fn add(&mut self, point: &[f32; CHAINS], middle: &[f32; CHAINS], inverse: f64, codes: &mut [i8; CHAINS]) {
-        for l in 0..CHAINS {
-            let (k, off) = code(point[l], middle[l], inverse);
-            codes[l] = k as i8;
-            self.squares[l] += k * k;
-            self.codes[l] += k;
-            self.off[l] += off * off;
-        }
     }
 }
 
@@ -262,11 +257,12 @@ impl Work for Set<'_> {
             copy.norms.push([FAR; LANES]);
             copy.errors.push(0.0);
         }
-        let mut codes = [0; WIDEST];
-        let sums = Sums::of(row, &copy.middle, 1.0 / copy.scale, &mut codes);
-        for (to, codes) in copy.codes[block * quads..][..quads].iter_mut().zip(codes.as_chunks::<QUAD>().0) {
-            to.0[lane * QUAD..][..QUAD].copy_from_slice(codes);
-        }
+        let block_codes = &mut copy.codes[block * quads..][..quads];
+        let sums = Sums::of(row, &copy.middle, 1.0 / copy.scale, |quad, of| {
+            if let Some(to) = block_codes.get_mut(quad) {
+                to.0[lane * QUAD..][..QUAD].copy_from_slice(&of);
+            }
+        });
         copy.norms[block][lane] = sums.squares.iter().sum::<i32>() + 256 * sums.codes.iter().sum::<i32>();
         copy.errors[block] = copy.errors[block].max(upwards(sums.off.iter().sum()));
     }
