@@ -42,10 +42,10 @@ pub(crate) struct Codes(pub [i8; QUAD * LANES]);
 /// The coarse copy of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Coarse {
-    codes: Vec<Codes>,        // [blocks, quads]
-    norms: Vec<[i32; LANES]>, // [blocks]: of each row the sum of k^2 + 256 k
-    errors: Vec<f32>,         // [blocks]: no row is farther from its coarse row than this many `s`
-    middle: Vec<f32>,         // [dim]
+    codes: Vec<Codes>,          // [blocks, quads]
+    norms: Vec<[i32; LANES]>,   // [blocks]: of each row the sum of k^2 + 256 k
+    errors: Vec<f32>,           // [blocks]: no row is farther from its coarse row than this many `s`
+    middle: Vec<[f32; CHAINS]>, // [dim], and 0 beyond
     scale: f64,
     dim: usize,
 }
@@ -69,6 +69,8 @@ impl Coarse {
             return None;
         }
         let (middle, most) = extent(columns, rows, dim)?;
+        let mut padded = vec![[0.0; CHAINS]; dim.div_ceil(CHAINS)];
+        padded.as_flattened_mut()[..dim].copy_from_slice(&middle);
         let row = |i: usize, out: &mut [f32]| {
             let block = &columns[i / LANES * dim..][..dim];
             out.iter_mut().zip(block).for_each(|(x, column)| *x = column.0[i % LANES]);
@@ -89,7 +91,7 @@ impl Coarse {
             return None;
         }
         let mut copy =
-            Coarse { codes: Vec::new(), norms: Vec::new(), errors: Vec::new(), middle, scale, dim };
+            Coarse { codes: Vec::new(), norms: Vec::new(), errors: Vec::new(), middle: padded, scale, dim };
         let mut out = vec![0.0; dim];
         for i in 0..rows {
             row(i, &mut out);
@@ -131,9 +133,8 @@ impl Coarse {
 
     /// The same of a run of blocks.
     #[inline(always)]
-    pub(crate) fn error_of(&self, blocks: Range<usize>) -> f32 {
-        // Numbers that are not negative are in the order of their bits, which vectors compare.
-        f32::from_bits(self.errors[blocks].iter().map(|error| error.to_bits()).fold(0, u32::max))
+    pub(crate) fn errors(&self, blocks: Range<usize>) -> &[f32] {
+        &self.errors[blocks]
     }
 
     /// The query as this copy sees it; none if it is not finite.
@@ -141,7 +142,8 @@ impl Coarse {
     pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
         let mut codes = [0; WIDEST / QUAD];
         let sums = Sums::of(q, &self.middle, 1.0 / self.scale, |quad, of| {
-            codes[quad] = u32::from_le_bytes(of.map(|j| j as u8)) ^ 0x8080_8080;
+            codes[quad] = u32::from_le_bytes(of[0]) ^ 0x8080_8080;
+            codes[quad + 1] = u32::from_le_bytes(of[1]) ^ 0x8080_8080;
         });
         let error = sums.off.iter().sum::<f64>().sqrt() * CARE + LITTLE;
         let shrink = 1.0 - (q.len() + 2) as f64 * f64::from(f32::EPSILON);
@@ -164,16 +166,33 @@ impl Aim {
     /// twice the product of its codes with the query's, of at most this.
     #[inline(always)]
     pub(crate) fn limit(&mut self, error: f32, bar: f32) -> i32 {
+        self.lower(bar);
+        let reach = self.reach + f64::from(error);
+        let limit = reach * reach * CARE - self.norm;
+        // Also where there is no bar yet, which is NaN.
+        if limit < f64::from(FAR) { limit as i32 } else { i32::MAX }
+    }
+
+    /// Whether blocks may hold a row whose squared distance is at most `bar`, by the least number of each and its error: all
+    /// that [`limit`](Aim::limit) leaves in, and next to nothing more.
+    #[inline(always)]
+    pub(crate) fn near(&mut self, bar: f32, least: &[i32], errors: &[f32], near: &mut [bool]) {
+        self.lower(bar);
+        for ((near, &least), &error) in near.iter_mut().zip(least).zip(errors) {
+            let reach = self.reach + f64::from(error);
+            let beyond = f64::from(least) + self.norm > reach * reach * (CARE * CARE);
+            *near = !beyond; // also where there is no bar yet
+        }
+    }
+
+    #[inline(always)]
+    fn lower(&mut self, bar: f32) {
         if bar.to_bits() != self.bar.to_bits() {
             self.bar = bar;
             // Squares below the smallest numbers are lost whole, one a dimension.
             let lost = f64::from(f32::MIN_POSITIVE);
             self.reach = ((f64::from(bar) + lost) * self.grow).sqrt() * self.inverse * CARE + self.error;
         }
-        let reach = self.reach + f64::from(error);
-        let limit = reach * reach * CARE - self.norm;
-        // Also where there is no bar yet, which is NaN.
-        if limit < f64::from(FAR) { limit as i32 } else { i32::MAX }
     }
 
     /// Four codes a number.
@@ -210,29 +229,32 @@ struct Sums {
 }
 
 impl Sums {
-    /// Codes a point, and hands its codes to `put` as they come, those beyond the last dimension 0. Not by way of memory: what
-    /// was written in small parts is slow to be read in large ones.
+    /// Codes a point, and hands its codes to `put` as they come, two quads in one number, those beyond the last dimension 0. Not
+    /// by way of memory: what was written in small parts is slow to be read in large ones.
     #[inline(always)]
-    fn of(point: &[f32], middle: &[f32], inverse: f64, mut put: impl FnMut(usize, [i8; QUAD])) -> Sums {
+    fn of(
+        point: &[f32],
+        middle: &[[f32; CHAINS]],
+        inverse: f64,
+        mut put: impl FnMut(usize, [[u8; QUAD]; 2]),
+    ) -> Sums {
         let mut sums = Sums::default();
-        for (place, (point, middle)) in point.chunks(CHAINS).zip(middle.chunks(CHAINS)).enumerate() {
-            // Where both are 0, so are the code and the distance.
-            let whole = |of: &[f32]| match of.first_chunk::<CHAINS>() {
+        for (place, (point, middle)) in point.chunks(CHAINS).zip(middle).enumerate() {
+            // Where the point and the middle are 0, so are the code and the distance.
+            let point = match point.first_chunk::<CHAINS>() {
                 Some(whole) => *whole,
-                None => std::array::from_fn(|l| of.get(l).copied().unwrap_or(0.0)),
+                None => std::array::from_fn(|l| point.get(l).copied().unwrap_or(0.0)),
             };
-            let (point, middle) = (whole(point), whole(middle));
             let mut codes = [0; CHAINS];
             for l in 0..CHAINS {
                 let (k, off) = code(point[l], middle[l], inverse);
-                codes[l] = k as i8;
+                codes[l] = k as u8;
                 sums.squares[l] += k * k;
                 sums.codes[l] += k;
                 sums.off[l] += off * off;
             }
-            for (quad, codes) in codes.as_chunks::<QUAD>().0.iter().enumerate() {
-                put(CHAINS / QUAD * place + quad, *codes);
-            }
+            let both = u64::from_le_bytes(codes);
+            put(2 * place, [(both as u32).to_le_bytes(), ((both >> 32) as u32).to_le_bytes()]);
         }
         sums
     }
@@ -259,8 +281,8 @@ impl Work for Set<'_> {
         }
         let block_codes = &mut copy.codes[block * quads..][..quads];
         let sums = Sums::of(row, &copy.middle, 1.0 / copy.scale, |quad, of| {
-            if let Some(to) = block_codes.get_mut(quad) {
-                to.0[lane * QUAD..][..QUAD].copy_from_slice(&of);
+            for (to, of) in block_codes[quad..].iter_mut().zip(of) {
+                to.0[lane * QUAD..][..QUAD].copy_from_slice(&of.map(|k| k as i8));
             }
         });
         copy.norms[block][lane] = sums.squares.iter().sum::<i32>() + 256 * sums.codes.iter().sum::<i32>();

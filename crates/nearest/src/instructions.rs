@@ -72,7 +72,7 @@ pub(crate) mod x86 {
         work.run(Avx512(()))
     }
 
-    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     pub(crate) fn on_vnni<W: Work>(work: W) -> W::Output {
         work.run(Vnni(()))
     }
@@ -147,7 +147,7 @@ pub(crate) mod x86 {
     struct Vnni(());
 
     impl Instructions for Vnni {
-        own_sums!("avx512f,avx512vnni");
+        own_sums!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 
         #[inline(always)]
         fn least(self, q: &[u32], codes: &[Codes], norms: &[[i32; LANES]], least: &mut [i32]) {
@@ -201,7 +201,7 @@ pub(crate) mod x86 {
     /// # Safety
     /// The queries have as many codes as the block.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     unsafe fn lowest_of_each(
         codes: &[Codes],
         norms: &[i32; LANES],
@@ -240,7 +240,7 @@ pub(crate) mod x86 {
     /// # Safety
     /// The blocks have as many codes as `q`.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     unsafe fn lowest<const N: usize>(blocks: [(&[Codes], &[i32; LANES]); N], q: &[u32]) -> [__m512i; N] {
         let mut sums = [[_mm512_setzero_si512(); 2]; N];
         for (quad, &q) in q.iter().enumerate() {

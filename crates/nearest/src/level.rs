@@ -33,7 +33,10 @@ impl Level {
             }
             if is_x86_feature_detected!("avx512f") {
                 levels.push(Level(Kind::Avx512));
-                if is_x86_feature_detected!("avx512vnni") {
+                let more = is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl");
+                if more && is_x86_feature_detected!("avx512vnni") {
                     levels.push(Level(Kind::Vnni));
                 }
             }

@@ -4,7 +4,7 @@ use crate::best::{Keep, NONE};
 use crate::coarse::{Aim, Coarse};
 use crate::instructions::{Instructions, TOGETHER};
 use crate::level::Work;
-use crate::scan::{lowest, read, scan};
+use crate::scan::{each_near, lowest, read, scan};
 use crate::table::LANES;
 use crate::{Hit, Table};
 use std::ops::Range;
@@ -76,6 +76,7 @@ fn sift<I: Instructions>(table: &Table, coarse: &Coarse, queries: &[f32], hits: 
     let mut least = vec![0; most * CHUNK.min(blocks)];
     let mut aims: Vec<(Aim, usize)> = Vec::with_capacity(most);
     let mut near: Vec<(usize, usize)> = Vec::new();
+    let mut within = [false; CHUNK];
     for (queries, hits) in queries.chunks(SIFTED * dim).zip(hits.chunks_mut(SIFTED)) {
         aims.clear();
         for (k, (q, hit)) in queries.chunks_exact(dim).zip(hits.iter_mut()).enumerate() {
@@ -95,7 +96,7 @@ fn sift<I: Instructions>(table: &Table, coarse: &Coarse, queries: &[f32], hits: 
             }
             near.clear();
             near.extend(least.chunks_exact(width).take(aims.len()).map(lowest).zip(0..));
-            let loosest = coarse.error_of(chunk);
+            let errors = coarse.errors(chunk);
             for again in [true, false] {
                 // In the order of the blocks, so that each is read from the cache by all but the first.
                 near.sort_unstable();
@@ -108,10 +109,9 @@ fn sift<I: Instructions>(table: &Table, coarse: &Coarse, queries: &[f32], hits: 
                 if again {
                     for (of, ((aim, k), least)) in aims.iter_mut().zip(least.chunks_exact(width)).enumerate()
                     {
-                        let limit = aim.limit(loosest, hits[*k].bar());
-                        near.extend(
-                            least.iter().enumerate().filter(|(_, l)| **l <= limit).map(|(b, _)| (b, of)),
-                        );
+                        let within = &mut within[..width];
+                        aim.near(hits[*k].bar(), least, errors, within);
+                        each_near(within, |b| near.push((b, of)));
                     }
                 }
             }

@@ -67,7 +67,7 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
     keep: &mut K,
 ) -> usize {
     let mut unread = table.columns();
-    let mut least = [0; CHUNK];
+    let (mut least, mut near) = ([0; CHUNK], [false; CHUNK]);
     for first in (0..table.blocks()).step_by(CHUNK) {
         let blocks = first..table.blocks().min(first + CHUNK);
         let least = &mut least[..blocks.len()];
@@ -78,17 +78,24 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
             let best = lowest(least);
             unread -= read(table, coarse, q, aim, instructions, first + best, &mut least[best], keep);
         }
-        // One limit for all, which is seldom met, before the block's own.
-        let loosest = coarse.error_of(blocks.clone());
-        let mut limit = aim.limit(loosest, keep.bar());
-        for (b, least) in blocks.zip(least) {
-            if *least <= limit {
-                unread -= read(table, coarse, q, aim, instructions, b, least, keep);
-                limit = aim.limit(loosest, keep.bar());
-            }
-        }
+        let near = &mut near[..blocks.len()];
+        aim.near(keep.bar(), least, coarse.errors(blocks), near);
+        each_near(near, |b| {
+            unread -= read(table, coarse, q, aim, instructions, first + b, &mut least[b], keep);
+        });
     }
     unread
+}
+
+/// Calls `then` with the place of each block that is near.
+#[inline(always)]
+pub(crate) fn each_near(near: &[bool], mut then: impl FnMut(usize)) {
+    for (k, some) in near.chunks(8).enumerate() {
+        // Nearly all are not.
+        if some.contains(&true) {
+            some.iter().enumerate().filter(|(_, near)| **near).for_each(|(l, _)| then(8 * k + l));
+        }
+    }
 }
 
 /// Offers the rows of a block, where the least number of its coarse copy leaves any that could be kept; returns how many of
@@ -158,8 +165,7 @@ fn scan_block<K: Keep, I: Instructions>(
         if d2 > keep.bar() {
             continue;
         }
-        let index = first + lane;
-        keep.offer(Hit { index, d2 });
+        keep.offer(Hit { index: first + lane, d2 });
     }
     0
 }
