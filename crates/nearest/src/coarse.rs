@@ -46,7 +46,7 @@ pub(crate) struct Coarse {
     norms: Vec<[i32; LANES]>,   // [blocks]: of each row the sum of k^2 + 256 k
     errors: Vec<f32>,           // [blocks]: no row is farther from its coarse row than this many `s`
     middle: Vec<[f32; CHAINS]>, // [dim], and 0 beyond
-    scale: f64,
+    inverse: f64,               // 1 / s
     dim: usize,
 }
 
@@ -68,7 +68,7 @@ impl Coarse {
         if rows < FEWEST || dim > WIDEST {
             return None;
         }
-        let (middle, most) = extent(columns, rows, dim)?;
+        let (middle, most) = level.run(Extent { columns, rows, dim })?;
         let mut padded = vec![[0.0; CHAINS]; dim.div_ceil(CHAINS)];
         padded.as_flattened_mut()[..dim].copy_from_slice(&middle);
         let row = |i: usize, out: &mut [f32]| {
@@ -90,8 +90,14 @@ impl Coarse {
         if scale <= f64::from(f32::MIN_POSITIVE) {
             return None;
         }
-        let mut copy =
-            Coarse { codes: Vec::new(), norms: Vec::new(), errors: Vec::new(), middle: padded, scale, dim };
+        let mut copy = Coarse {
+            codes: Vec::new(),
+            norms: Vec::new(),
+            errors: Vec::new(),
+            middle: padded,
+            inverse: 1.0 / scale,
+            dim,
+        };
         let mut out = vec![0.0; dim];
         for i in 0..rows {
             row(i, &mut out);
@@ -141,7 +147,7 @@ impl Coarse {
     #[inline(always)]
     pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
         let mut codes = [0; WIDEST / QUAD];
-        let sums = Sums::of(q, &self.middle, 1.0 / self.scale, |quad, of| {
+        let sums = Sums::of(q, &self.middle, self.inverse, |quad, of| {
             codes[quad] = u32::from_le_bytes(of[0]) ^ 0x8080_8080;
             codes[quad + 1] = u32::from_le_bytes(of[1]) ^ 0x8080_8080;
         });
@@ -152,7 +158,7 @@ impl Coarse {
             quads: q.len().div_ceil(QUAD),
             norm: f64::from(sums.squares.iter().sum::<i32>()),
             error,
-            inverse: 1.0 / self.scale,
+            inverse: self.inverse,
             grow: 1.0 / shrink,
             bar: f32::NAN,
             reach: f64::INFINITY,
@@ -280,12 +286,13 @@ impl Work for Set<'_> {
             copy.errors.push(0.0);
         }
         let block_codes = &mut copy.codes[block * quads..][..quads];
-        let sums = Sums::of(row, &copy.middle, 1.0 / copy.scale, |quad, of| {
+        let sums = Sums::of(row, &copy.middle, copy.inverse, |quad, of| {
             for (to, of) in block_codes[quad..].iter_mut().zip(of) {
                 to.0[lane * QUAD..][..QUAD].copy_from_slice(&of.map(|k| k as i8));
             }
         });
-        copy.norms[block][lane] = sums.squares.iter().sum::<i32>() + 256 * sums.codes.iter().sum::<i32>();
+        copy.norms[block][lane] =
+            sums.squares.iter().zip(sums.codes).map(|(square, k)| square + 256 * k).sum();
         copy.errors[block] = copy.errors[block].max(upwards(sums.off.iter().sum()));
     }
 }
@@ -306,23 +313,47 @@ fn upwards(sum: f64) -> f32 {
 
 /// The middle of what is finite in every dimension, and the largest distance from it; none if nothing is finite or all
 /// is alike.
-fn extent(columns: &[Column], rows: usize, dim: usize) -> Option<(Vec<f32>, f32)> {
-    let mut most = 0.0_f32;
-    let middle = (0..dim).map(|j| {
-        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-        for (b, column) in columns.iter().skip(j).step_by(dim).enumerate() {
-            for &x in column.0.iter().take(rows - (b * LANES).min(rows)).filter(|x| x.is_finite()) {
-                (low, high) = (low.min(x), high.max(x));
+struct Extent<'a> {
+    columns: &'a [Column],
+    rows: usize,
+    dim: usize,
+}
+
+impl Work for Extent<'_> {
+    type Output = Option<(Vec<f32>, f32)>;
+    #[inline(always)]
+    fn run<I: Instructions>(self, _: I) -> Self::Output {
+        let Extent { columns, rows, dim } = self;
+        let mut lows = vec![Column([f32::INFINITY; LANES]); dim];
+        let mut highs = vec![Column([f32::NEG_INFINITY; LANES]); dim];
+        let mut widen = |block: &[Column], lanes: usize| {
+            for ((column, low), high) in block.iter().zip(&mut lows).zip(&mut highs) {
+                for ((&x, low), high) in column.0.iter().zip(&mut low.0).zip(&mut high.0).take(lanes) {
+                    // What is no number is neither.
+                    *low = if x < *low && x > f32::NEG_INFINITY { x } else { *low };
+                    *high = if x > *high && x < f32::INFINITY { x } else { *high };
+                }
+            }
+        };
+        for (b, block) in columns.chunks_exact(dim).enumerate().take(rows.div_ceil(LANES)) {
+            match rows - b * LANES {
+                0..LANES => widen(block, rows - b * LANES),
+                _ => widen(block, LANES),
             }
         }
-        if low > high {
-            return 0.0;
-        }
-        most = most.max(high / 2.0 - low / 2.0);
-        low / 2.0 + high / 2.0
-    });
-    let middle = middle.collect();
-    (most > 0.0).then_some((middle, most))
+        let mut most = 0.0_f32;
+        let middle = lows.iter().zip(&highs).map(|(lows, highs)| {
+            let low = lows.0.iter().copied().fold(f32::INFINITY, f32::min);
+            let high = highs.0.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            if low > high {
+                return 0.0;
+            }
+            most = most.max(high / 2.0 - low / 2.0);
+            low / 2.0 + high / 2.0
+        });
+        let middle = middle.collect();
+        (most > 0.0).then_some((middle, most))
+    }
 }
 
 #[cfg(test)]
