@@ -75,16 +75,12 @@ impl Coarse {
             let block = &columns[i / LANES * dim..][..dim];
             out.iter_mut().zip(block).for_each(|(x, column)| *x = column.0[i % LANES]);
         };
-        let mut out = vec![0.0; dim];
         // A smaller scale is finer, but cuts off what lies far out: the best for a sample of the rows.
-        let sample = (0..rows).step_by(rows.div_ceil(256));
-        let mut mean_error = |scale: f64| {
-            let errors = sample.clone().map(|i| {
-                row(i, &mut out);
-                error(&out, &middle, scale)
-            });
-            errors.sum::<f64>()
-        };
+        let mut sample = vec![0.0; dim * rows.min(256)];
+        for (k, out) in sample.chunks_exact_mut(dim).enumerate() {
+            row(k * rows / rows.min(256), out);
+        }
+        let mean_error = |scale| level.run(Errors { rows: &sample, middle: &padded, dim, scale });
         let scales = (0..8).map(|k| f64::from(most) / MOST / f64::from(1 << k));
         let scale = scales.min_by(|&a, &b| mean_error(a).total_cmp(&mean_error(b)))?;
         if scale <= f64::from(f32::MIN_POSITIVE) {
@@ -297,12 +293,25 @@ impl Work for Set<'_> {
     }
 }
 
-/// The distance of a row from its coarse row, in units of the table, for rows that are finite.
-fn error(row: &[f32], middle: &[f32], scale: f64) -> f64 {
-    let off = |(&x, &middle): (&f32, &f32)| code(x, middle, 1.0 / scale).1;
-    let sum: f64 =
-        row.iter().zip(middle).map(off).map(|off| if off.is_finite() { off * off } else { 0.0 }).sum();
-    sum.sqrt() * scale
+/// The distances of rows from their coarse rows at a scale, added up, in units of the table: of those that are finite.
+struct Errors<'a> {
+    rows: &'a [f32],
+    middle: &'a [[f32; CHAINS]],
+    dim: usize,
+    scale: f64,
+}
+
+impl Work for Errors<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<I: Instructions>(self, _: I) -> f64 {
+        let mut sum = 0.0;
+        for row in self.rows.chunks_exact(self.dim) {
+            let off = Sums::of(row, self.middle, 1.0 / self.scale, |_, _| ()).off.iter().sum::<f64>();
+            sum += if off.is_finite() { off.sqrt() * self.scale } else { 0.0 };
+        }
+        sum
+    }
 }
 
 /// A bound of an error from the sum of its squares, in 32 bits: rounded upwards. What is no number is infinite.
