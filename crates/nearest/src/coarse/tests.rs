@@ -128,3 +128,20 @@ fn there_is_no_copy_of_what_has_no_extent() {
     let wide = Table::from_rows(&vec![0.5; 200 * (WIDEST + 1)], WIDEST + 1);
     assert!(Coarse::of(wide.columns_for_tests(), 200, WIDEST + 1, Level::best()).is_none());
 }
+
+#[test]
+fn what_is_not_finite_has_no_part_in_the_extent() {
+    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    // Of three dimensions the first has one odd number among -2 to 4, the second one number, the third odd ones alone.
+    for level in Level::available() {
+        for odd in odd {
+            let mut rows: Vec<f32> = (0..7).flat_map(|i| [i as f32 - 2.0, odd, odd]).collect();
+            rows[9] = odd;
+            rows[13] = 5.0;
+            let table = Table::from_rows(&rows, 3);
+            let columns = table.columns_for_tests();
+            let extent = level.run(Extent { columns, rows: 7, dim: 3 });
+            assert_eq!(extent, Some((vec![1.0, 5.0, 0.0], 3.0)), "{odd}, {level:?}");
+        }
+    }
+}
