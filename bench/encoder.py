@@ -1,7 +1,7 @@
 """A step of training the small encoder of frames: ours against PyTorch, in alternating rounds on the same threads.
 
 Run by bench/run.sh. The same network, batches drawn from frames kept as bytes, Adam; PyTorch runs eagerly in the faster of
-its two memory formats. A round is the best of two seconds of steps, since other work moves single ones.
+its two memory formats. A round is the best of a second of steps, since other work moves single ones.
 """
 
 import json
@@ -15,8 +15,11 @@ import time
 import torch
 from torch import nn
 
-ROUNDS = 3 if "--quick" in sys.argv else 7
-TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
+import table
+
+ROUNDS = 3 if "--quick" in sys.argv else 5
+TARGET = table.TARGET
+PRODUCTS = {48: 8.1e6, 96: 32.3e6}  # multiply-adds of a frame by its side, forward and back
 
 
 def network(side):
@@ -37,7 +40,7 @@ def torch_time(side, batch, threads, layout):
     net = network(side).to(memory_format=layout)
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     times, start = [], time.perf_counter()
-    while time.perf_counter() - start < 2.0 or len(times) < 8:
+    while time.perf_counter() - start < 1.0 or len(times) < 8:
         before = time.perf_counter()
         rows = torch.randint(n, (batch,))
         loss = nn.functional.mse_loss(net((frames[rows].float() / 255 - mean) / std), actions[rows])
@@ -50,8 +53,7 @@ def torch_time(side, batch, threads, layout):
 
 
 def main():
-    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--examples"]
-    subprocess.run(command, check=True)
+    table.build()
     print(f"| a step of training ({ROUNDS} alternating rounds, medians) | ours | PyTorch | ratio |\n|---|---|---|---|")
     for side, batch, threads in ((48, 128, 2), (48, 128, 1), (96, 128, 2)):
         mine, peers = [], {torch.contiguous_format: [], torch.channels_last: []}
@@ -61,8 +63,11 @@ def main():
             mine.append(json.loads(answer.stdout)["milliseconds"])
             for layout, peer in peers.items():
                 peer.append(torch_time(side, batch, threads, layout))
-        m, p = statistics.median(mine), min(map(statistics.median, peers.values()))
+        m, peer = statistics.median(mine), min(peers.values(), key=statistics.median)
+        p = statistics.median(peer)
         work = f"{batch} frames of {side} x {side}, {threads} thread{'s' * (threads > 1)}"
+        least = 1e3 * table.floor(batch * PRODUCTS[side], threads=threads)
+        table.row(f"encoder training step, {work}", mine, peer, "ms", least)
         print(f"| {work} | {m:.3g} ms | {p:.3g} ms | {p / m:.2f}x |", flush=True)
 
 

@@ -1,14 +1,31 @@
 #!/bin/sh
-# Runs the benchmarks: `bench/run.sh [--quick]`. Needs cargo and, unless MCNN_BENCH_PYTHON names an interpreter that
-# has the packages, python3 and a network for the first run.
+# Runs the benchmarks, prints one table of all and adds it to bench/record: `bench/run.sh [--quick] [--build] [--native] [NAME ...]`.
+#   --quick     small tables, fewer rounds
+#   --build     also how long the program takes to compile from nothing: minutes
+#   --native    also the same code compiled for this processor alone, against the choice at run time: everything is built again
+#   NAME        only those of: recall choose policy vision encoder worker simulators start scaling
+# Needs cargo and, unless MCNN_BENCH_PYTHON names an interpreter that has the packages, python3 and a network for the first run.
 set -eu
 cd "$(dirname "$0")/.."
 
+quick='' build='' native='' names=''
+for argument; do
+    case $argument in
+    --quick) quick=--quick ;;
+    --build) build=--build ;;
+    --native) native=--native ;;
+    -*) sed -n '2,7s/^# *//p' "$0" >&2 && exit 2 ;;
+    *) [ -f "bench/$argument.py" ] || { echo "no bench/$argument.py" >&2 && exit 2; } && names="$names $argument" ;;
+    esac
+done
+: "${names:=recall choose policy vision encoder worker simulators start scaling}"
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
 python=${MCNN_BENCH_PYTHON:-}
 if [ -z "$python" ]; then
     venv=.mcnn/bench-venv
-    wanted=$(mktemp)
-    trap 'rm -f "$wanted"' EXIT
+    wanted=$folder/wanted.txt
     grep -E '^[^#].*# .*\b(worker|box2d|bench)\b' python/requirements.txt | sed 's/ *#.*//' | sort -u >"$wanted"
     # The lines it was made from lie beside it, so that a changed pin makes it anew.
     if ! cmp -s "$wanted" "$venv/wanted.txt"; then
@@ -20,10 +37,20 @@ if [ -z "$python" ]; then
     python=$venv/bin/python
 fi
 
-"$python" bench/recall.py "$@"
-"$python" bench/policy.py "$@"
-"$python" bench/vision.py "$@"
-"$python" bench/encoder.py "$@"
-"$python" bench/worker.py "$@"
-python/get_mujoco.sh
-"$python" bench/simulators.py "$@"
+export MCNN_BENCH_ROWS="$folder/rows.jsonl"
+: >"$MCNN_BENCH_ROWS"
+failed=''
+for name in $names; do
+    # What one script cannot do, the others still can.
+    begun=$(date +%s)
+    if [ "$name" = simulators ] && ! python/get_mujoco.sh; then
+        failed="$failed $name"
+    else
+        "$python" "bench/$name.py" $quick || failed="$failed $name"
+    fi
+    echo "$name: $(($(date +%s) - begun)) s" >&2
+done
+[ -z "$build" ] || "$python" bench/start.py --build || failed="$failed build"
+[ -z "$native" ] || "$python" bench/native.py $quick || failed="$failed native"
+"$python" bench/table.py $quick "$MCNN_BENCH_ROWS"
+[ -z "$failed" ] || { echo "failed:$failed" >&2 && exit 1; }

@@ -1,6 +1,7 @@
-//! Timings for bench/policy.py: fixed-size gas, and one action at a time. Prints one line of JSON.
+//! Timings for bench/policy.py: fixed-size gas, training steps, and one action at a time. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` learns by the authors' form of the gas from rows of f32.
+//! `bench_policy step mlp|diffusion|bet|unet THREADS STEPS` trains the default network on random rows of 45 and 24 numbers.
 //! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet` acts along a random walk with the default network; the
 //! times of a U-Net are those of the steps in which it draws a chunk.
 
@@ -20,18 +21,64 @@ fn main() -> mcnn::Result<()> {
     match args[0].as_str() {
         "gas" => gas(&args[1], number(2), number(3)),
         "act" => {
-            let backbone = match args[5].as_str() {
-                "mlp" => Architecture::Mlp,
-                "diffusion" => Architecture::Diffusion(Default::default()),
-                "bet" => Architecture::Bet(Default::default()),
-                "unet" => Architecture::Unet(Default::default()),
-                other => panic!("mlp, diffusion, bet or unet, not {other:?}"),
-            };
-            act(number(1), number(2), number(3), number(4), backbone)?;
+            act(number(1), number(2), number(3), number(4), architecture(&args[5]))?;
         }
-        other => panic!("gas or act, not {other:?}"),
+        "step" => step(&args[1], number(2), number(3))?,
+        other => panic!("gas, act or step, not {other:?}"),
     }
     Ok(())
+}
+
+fn architecture(name: &str) -> Architecture {
+    match name {
+        "mlp" => Architecture::Mlp,
+        "diffusion" => Architecture::Diffusion(Default::default()),
+        "bet" => Architecture::Bet(Default::default()),
+        "unet" => Architecture::Unet(Default::default()),
+        other => panic!("mlp, diffusion, bet or unet, not {other:?}"),
+    }
+}
+
+/// The mean time of a training step, after a tenth of them to warm up, on threads of rayon's.
+fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
+    let backbone = architecture(name);
+    let mut rng = Seed(3).rng();
+    let n = 4000;
+    let states: Vec<f32> = (0..n * 45).map(|_| rng.normal() as f32).collect();
+    let actions = (0..n * 24).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+    let parts = Parts {
+        n_obs: 45,
+        n_act: 24,
+        states,
+        actions,
+        rewards: None,
+        ends: (1..=n / 200).map(|k| 200 * k).collect(),
+    };
+    let data = Demonstrations::new(parts, ActionRange::Refuse)?;
+    let book =
+        learn(&data, &LearnSettings { amount: Amount::Count(400), by: By::Random, ..Default::default() })?
+            .codebook;
+    let recipe = backbone.recipe();
+    let settings = TrainSettings {
+        backbone,
+        hidden: backbone.hidden(),
+        lambda: Lambda::Value(0.1),
+        steps: steps as u64,
+        batch: recipe.batch,
+        optimiser: recipe.optimiser,
+        check_on: 0.0,
+        ..Default::default()
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    pool.install(|| {
+        let mut run = Run::new(&data, book, settings)?;
+        let warm = steps / 10;
+        (0..warm).for_each(|_| drop(run.step()));
+        let start = Instant::now();
+        while run.step().is_some() {}
+        println!("{{\"ms\":{}}}", start.elapsed().as_secs_f64() * 1e3 / (steps - warm) as f64);
+        Ok(())
+    })
 }
 
 fn gas(path: &str, dim: usize, memories: usize) {
@@ -46,7 +93,17 @@ fn gas(path: &str, dim: usize, memories: usize) {
     let table = nearest::Table::from_rows(gas.nodes(), dim);
     let hits = table.nearest_many(&rows, 2);
     let distance = hits.iter().map(|h| f64::from(h.d2.sqrt())).sum::<f64>() / hits.len() as f64;
-    println!("{{\"seconds\":{seconds},\"nodes\":{},\"mean_distance\":{distance}}}", gas.len());
+    let (nodes, most) = (gas.len(), most_memory());
+    println!(
+        "{{\"seconds\":{seconds},\"nodes\":{nodes},\"mean_distance\":{distance},\"most_memory\":{most}}}"
+    );
+}
+
+/// The most kilobytes that this process had in memory, where the system tells; otherwise 0.
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn act(

@@ -28,6 +28,7 @@ mod many;
 pub mod oracle;
 mod scan;
 mod search;
+mod shrink;
 mod table;
 
 pub use level::Level;

@@ -5,6 +5,7 @@ use crate::instructions::Instructions;
 use crate::level::Work;
 use crate::many::Many;
 use crate::scan::{scan, sift};
+use crate::shrink::Shrink;
 use crate::table::LANES;
 use crate::{Hit, Table};
 
@@ -27,26 +28,6 @@ impl<K: Keep> Work for One<'_, K> {
         }
         let after = scan(table, q, &mut aim, instructions, first..table.blocks(), keep);
         after + scan(table, q, &mut aim, instructions, 0..first, keep)
-    }
-}
-
-/// Distances to a point that became one of many: each kept where it is smaller.
-struct Shrink<'a> {
-    table: &'a Table,
-    q: &'a [f32],
-    d2: &'a mut [f32],
-}
-
-impl Work for Shrink<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Instructions>(self, instructions: I) {
-        for (b, d2) in self.d2.chunks_mut(LANES).enumerate() {
-            // No bar: nothing is above infinity, so every sum is whole.
-            if let Ok(sums) = instructions.block_sums(self.table.block(b), self.q, f32::INFINITY) {
-                d2.iter_mut().zip(sums).for_each(|(d, sum)| *d = d.min(sum));
-            }
-        }
     }
 }
 

@@ -141,7 +141,9 @@ impl Demonstrations {
         let error = |what: &str| Error::new(Kind::Data, what);
         for (name, values, width) in [("states", &states, n_obs), ("actions", &actions, n_act)] {
             let bad = values.iter().filter(|v| !v.is_finite()).count();
-            if let Some(first) = values.iter().position(|v| !v.is_finite()) {
+            if bad > 0
+                && let Some(first) = values.iter().position(|v| !v.is_finite())
+            {
                 return Err(error("numbers that are NaN or infinite")
                     .at(format!("{name}, step {}, dimension {}", first / width, first % width))
                     .expected("finite numbers")
@@ -331,18 +333,25 @@ impl Demonstrations {
     /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: equal data, equal fingerprint, whatever
     /// the file's format. Rewards do not count: they train nothing.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for n in [self.n_obs, self.n_act, self.ends.len()].into_iter().chain(self.ends.iter().copied()) {
-            hash.update((n as u64).to_le_bytes());
-        }
-        for values in [&self.states, &self.actions] {
-            // In pieces: a buffer of bytes as large as the data would double its memory.
-            for piece in values.chunks(4096) {
-                hash.update(piece.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
-            }
-        }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        fingerprint([self.n_obs, self.n_act], &self.ends, [&self.states, &self.actions])
     }
+}
+
+/// The fingerprint of widths, episode ends, states and actions.
+pub(super) fn fingerprint(widths: [usize; 2], ends: &[usize], values: [&[f32]; 2]) -> String {
+    let mut hash = Sha256::new();
+    for n in widths.into_iter().chain([ends.len()]).chain(ends.iter().copied()) {
+        hash.update((n as u64).to_le_bytes());
+    }
+    const PIECE: usize = 4096;
+    // In pieces: a buffer of bytes as large as the data would double its memory.
+    let mut bytes = [0; 4 * PIECE];
+    for piece in values.into_iter().flat_map(|values| values.chunks(PIECE)) {
+        let to = bytes.as_chunks_mut::<4>().0;
+        to.iter_mut().zip(piece).for_each(|(to, v)| *to = v.to_le_bytes());
+        hash.update(&bytes[..4 * piece.len()]);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

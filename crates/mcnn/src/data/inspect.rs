@@ -3,7 +3,8 @@
 use std::{cmp::Ordering, ops::Range, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Format, Parts, Step, read_encoding, read_parts, scale::is_constant,
+    ActionRange, Demonstrations, Dimension, Format, Parts, Step, demonstrations::fingerprint,
+    dimension::dimensions, read_encoding, read_parts, scale::is_constant,
 };
 use crate::error::Result;
 
@@ -66,21 +67,6 @@ pub struct Lengths {
     pub max: usize,
 }
 
-/// One dimension over all steps, of the finite numbers.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Dimension {
-    /// The smallest number.
-    pub min: f32,
-    /// The largest number.
-    pub max: f32,
-    /// The mean.
-    pub mean: f64,
-    /// The population standard deviation.
-    pub std: f64,
-    /// How many numbers are NaN or infinite.
-    pub not_finite: usize,
-}
-
 /// Consecutive states of an episode that are the same, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Frozen {
@@ -123,8 +109,16 @@ impl Inspection {
     /// Shapes that do not belong together ([`Parts::check`]).
     pub fn of(format: Option<Format>, parts: Parts) -> Result<Self> {
         parts.check()?;
-        let states = dimensions(&parts.states, parts.n_obs);
-        let actions = dimensions(&parts.actions, parts.n_act);
+        let Parts { n_obs, n_act, .. } = parts;
+        let ((states, fingerprint), (actions, duplicates, frozen)) = rayon::join(
+            || {
+                rayon::join(
+                    || dimensions(&parts.states, n_obs),
+                    || fingerprint([n_obs, n_act], &parts.ends, [&parts.states, &parts.actions]),
+                )
+            },
+            || (dimensions(&parts.actions, n_act), duplicates(&parts), frozen(&parts)),
+        );
         let constant = |dimensions: &[Dimension]| {
             let still = |d: &Dimension| is_constant(d.mean, d.std);
             (0..dimensions.len()).filter(|&i| still(&dimensions[i])).collect()
@@ -154,15 +148,15 @@ impl Inspection {
             actions_at_limit: share(at_limit),
             actions_outside: share(outside),
             not_finite,
-            duplicates: duplicates(&parts),
-            frozen: frozen(&parts),
+            duplicates,
+            frozen,
             returns: returns(&parts),
             encoding: None,
             fingerprint: None,
             refused: None,
         };
         match Demonstrations::new(parts, ActionRange::Refuse) {
-            Ok(data) => inspection.fingerprint = Some(data.fingerprint()),
+            Ok(_) => inspection.fingerprint = Some(fingerprint),
             Err(e) => inspection.refused = Some(e.to_string()),
         }
         Ok(inspection)
@@ -184,33 +178,6 @@ fn lengths(parts: &Parts) -> Lengths {
         median: (lengths[(n - 1) / 2] + lengths[n / 2]) as f64 / 2.0,
         max: lengths[n - 1],
     }
-}
-
-fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
-    let nothing = Dimension { min: f32::NAN, max: f32::NAN, mean: 0.0, std: 0.0, not_finite: 0 };
-    let mut dimensions = vec![nothing; width];
-    let steps = values.len() / width;
-    for row in values.chunks_exact(width) {
-        for (d, &v) in dimensions.iter_mut().zip(row) {
-            if v.is_finite() {
-                // The minimum of NaN and a number is the number.
-                (d.min, d.max) = (d.min.min(v), d.max.max(v));
-                d.mean += f64::from(v);
-            } else {
-                d.not_finite += 1;
-            }
-        }
-    }
-    dimensions.iter_mut().for_each(|d| d.mean /= (steps - d.not_finite) as f64);
-    for row in values.chunks_exact(width) {
-        for (d, &v) in dimensions.iter_mut().zip(row) {
-            if v.is_finite() {
-                d.std += (f64::from(v) - d.mean).powi(2);
-            }
-        }
-    }
-    dimensions.iter_mut().for_each(|d| d.std = (d.std / (steps - d.not_finite) as f64).sqrt());
-    dimensions
 }
 
 /// The order of two rows by their bits, so that NaN equals itself.

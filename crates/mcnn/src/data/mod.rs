@@ -1,6 +1,7 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
 mod demonstrations;
+mod dimension;
 mod film;
 mod footage;
 mod hdf5;
@@ -12,11 +13,12 @@ mod scale;
 mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use dimension::Dimension;
 pub use film::{Film, Rows};
 pub use footage::Footage;
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
-pub use inspect::{AT_LIMIT, Dimension, Frozen, Inspection, Lengths, Returns, inspect};
+pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use read::{Format, ReadOptions, read, read_encoding, read_parts, read_simulator, regular};
 pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};

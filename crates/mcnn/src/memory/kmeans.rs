@@ -57,7 +57,7 @@ fn spread(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
 
 /// Lloyd's passes from given centres (`[count, dim]`), until no centre moves and at most `passes`. A centre that wins no row
 /// stays where it is.
-pub(super) fn lloyd(rows: &[f32], dim: usize, mut centres: Vec<f32>, passes: usize) -> Vec<f32> {
+pub fn lloyd(rows: &[f32], dim: usize, mut centres: Vec<f32>, passes: usize) -> Vec<f32> {
     for _ in 0..passes {
         let hits = Table::from_rows(&centres, dim).nearest_many(rows, threads());
         let mut sums = vec![0.0_f64; centres.len()];

@@ -18,6 +18,6 @@ pub use disagree::Disagreement;
 pub use edit::Added;
 pub use farthest::Farthest;
 pub use gas::{Gas, GasSettings};
-pub use kmeans::kmeans;
+pub use kmeans::{kmeans, lloyd};
 pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};
 pub use recall::{Recalled, Scaled, Walk, Walks};

@@ -1,0 +1,54 @@
+//! Timings for bench/choose.py: `bench_choose ROWS START DIM`, two files of raw little-endian `f32`, the rows and as many of them as
+//! there are to be centres. Then each line of standard input names a work, which is done once, and one line of JSON answers it:
+//!
+//! - `kmeans`: one pass of k-means from the start, and each row's nearest of the new centres: the seconds, the sum of the squared
+//!   distances and the numbers of the centres.
+//! - `kcentre`: farthest-point traversal from the first row of the start, to as many rows: the seconds, the rows, and the
+//!   squared distance of the farthest that is left.
+
+use std::{io::BufRead, num::NonZero, time::Instant};
+
+use mcnn::memory::{Farthest, lloyd};
+use nearest::Table;
+use serde_json::json;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [rows, start, dim] = &args[..] else { panic!("bench_choose ROWS START DIM") };
+    let (rows, start, dim) = (read(rows), read(start), dim.parse::<usize>().expect("a whole number"));
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    for line in std::io::stdin().lock().lines() {
+        let answer = match line.expect("a line").as_str() {
+            "kmeans" => {
+                let begun = Instant::now();
+                let centres = lloyd(&rows, dim, start.clone(), 1);
+                let hits = Table::from_rows(&centres, dim).nearest_many(&rows, threads);
+                let inertia = hits.iter().map(|hit| f64::from(hit.d2)).sum::<f64>();
+                let seconds = begun.elapsed().as_secs_f64();
+                let labels: Vec<usize> = hits.iter().map(|hit| hit.index).collect();
+                json!({ "seconds": seconds, "inertia": inertia, "labels": labels })
+            }
+            "kcentre" => {
+                let begun = Instant::now();
+                let table = Table::from_rows(&rows, dim);
+                let mut left = Farthest::new(&table, vec![f32::INFINITY; table.len()]);
+                let mut chosen = Vec::new();
+                left.know(&start[..dim]);
+                while chosen.len() + 1 < start.len() / dim {
+                    let (next, _) = left.farthest().expect("distinct rows");
+                    chosen.push(next);
+                    left.know(&rows[next * dim..][..dim]);
+                }
+                let seconds = begun.elapsed().as_secs_f64();
+                json!({ "seconds": seconds, "chosen": chosen, "left": left.farthest().map_or(0.0, |(_, d2)| d2) })
+            }
+            other => panic!("kmeans or kcentre, not {other:?}"),
+        };
+        println!("{answer}");
+    }
+}
+
+fn read(path: &str) -> Vec<f32> {
+    let bytes = std::fs::read(path).expect("the rows");
+    bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+}
