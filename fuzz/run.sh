@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes the readers with libFuzzer, each for some time; outside CI.
 #   fuzz/run.sh [SECONDS [TARGET...]]    60 seconds each, all targets, if not said
-# The first build takes some minutes, for Burn is built once more; what it makes is in fuzz/target. What an input did that
+# What the build makes is in fuzz/target. What an input did that
 # it may not - a panic, more than 2 GB, more than 60 s - stops its target and is kept in fuzz/target/found: repair the reader,
 # and put the input, or what makes it, among the attacks of the tests (crates/mcnn/tests/attacks).
 # corpus/ has a few honest files to start from; what was found to lead elsewhere is kept in fuzz/target/corpus and used again.

@@ -1,4 +1,4 @@
-//! The optimiser's record in a checkpoint, with a fingerprint that fits it: the bytes are the record, the rest is whole.
+//! What the optimiser in a checkpoint goes by: the bytes are its numbers, half of them means and half squares, the rest is whole.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
     file,
     memory::{Amount, Codebook, LearnSettings, learn},
-    train::{Checkpoint, Run, TrainSettings},
+    train::{Checkpoint, Moments, Run, TrainSettings},
 };
 
 static WHOLE: LazyLock<(Demonstrations, Codebook, TrainSettings, Checkpoint)> = LazyLock::new(|| {
@@ -20,16 +20,21 @@ static WHOLE: LazyLock<(Demonstrations, Codebook, TrainSettings, Checkpoint)> = 
     let settings = TrainSettings { hidden: vec![4], batch: 8, steps: 5, ..Default::default() };
     let mut run = Run::new(&data, book.clone(), settings.clone()).unwrap();
     run.step();
-    let checkpoint = run.checkpoint().unwrap().unwrap();
+    let checkpoint = run.checkpoint().unwrap();
     if let Some(path) = std::env::var_os("MCNN_FUZZ_SEED") {
-        std::fs::write(path, &checkpoint.optimiser).unwrap();
+        let Moments { mean, square } = &checkpoint.moments;
+        let bytes: Vec<u8> = mean.iter().chain(square).flat_map(|m| m.to_le_bytes()).collect();
+        std::fs::write(path, bytes).unwrap();
     }
     (data, book, settings, checkpoint)
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (data, book, settings, good) = &*WHOLE;
-    let checkpoint = Checkpoint { optimiser: bytes.to_vec(), ..good.clone() };
+    let numbers: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let (mean, square) = numbers.split_at(numbers.len() / 2);
+    let moments = Moments { mean: mean.to_vec(), square: square.to_vec() };
+    let checkpoint = Checkpoint { moments, ..good.clone() };
     let read = file::checkpoint_from_bytes(&file::checkpoint_to_bytes(&checkpoint)).unwrap();
     if let Ok(mut run) = Run::resume(data, book.clone(), settings.clone(), read) {
         run.step().expect("a run that goes on takes a step");

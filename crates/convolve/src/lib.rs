@@ -18,11 +18,13 @@
 mod back;
 mod level;
 pub mod oracle;
+mod panels;
 mod product;
 mod tile;
 
 pub use back::{Back, Gradient};
 pub use level::Level;
+pub use panels::Panels;
 pub use product::{Matrix, Product};
 
 use tile::{Patch, Work};

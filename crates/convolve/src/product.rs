@@ -1,5 +1,7 @@
 //! Products of matrices, by the loops of the convolutions.
 
+use std::array::from_fn;
+
 use crate::{
     Level, WIDE,
     tile::{Grid, Work},
@@ -8,12 +10,15 @@ use crate::{
 /// Rows of the right matrix that are multiplied at a time: a panel of them stays in the first-level cache.
 const DEEP: usize = 256;
 
+/// Numbers in a column of what is turned at a time.
+const SIDE: usize = 4;
+
 /// A matrix, its numbers row by row; or, turned, column by column, as the transpose of a matrix lies.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
-    numbers: &'a [f32],
-    rows: usize,
-    columns: usize,
+    pub(crate) numbers: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
     turned: bool,
 }
 
@@ -31,15 +36,20 @@ impl<'a> Matrix<'a> {
     pub fn turned(self) -> Self {
         Self { rows: self.columns, columns: self.rows, turned: !self.turned, ..self }
     }
+
+    /// How far apart rows and columns lie.
+    pub(crate) fn steps(&self) -> [usize; 2] {
+        if self.turned { [1, self.rows] } else { [self.columns, 1] }
+    }
 }
 
 /// Multiplies matrices, on one thread, and keeps the room that it needs for it. Every number of a product adds up its terms in
 /// one order, whatever the other numbers.
 #[derive(Debug, Clone)]
 pub struct Product {
-    level: Level,
-    panel: Vec<f32>, // [DEEP, WIDE], of the right matrix
-    tail: Vec<f32>,  // [rows, WIDE], where the last columns of a product are not WIDE
+    pub(crate) level: Level,
+    pub(crate) panel: Vec<f32>, // [DEEP, WIDE], of the right matrix
+    pub(crate) tail: Vec<f32>,  // [rows, WIDE], where the last columns of a product are not WIDE
 }
 
 impl Default for Product {
@@ -59,7 +69,15 @@ impl Product {
     /// # Panics
     /// If the sizes do not fit.
     pub fn set(&mut self, left: Matrix, right: Matrix, out: &mut [f32]) {
-        self.run(left, right, None, false, out);
+        self.run(left, right, None, [false; 2], out);
+    }
+
+    /// `left right`, added to `out`, row by row.
+    ///
+    /// # Panics
+    /// If the sizes do not fit.
+    pub fn add(&mut self, left: Matrix, right: Matrix, out: &mut [f32]) {
+        self.run(left, right, None, [true, false], out);
     }
 
     /// `left right + bias`, a number of the bias for each column; if `relu`, what is below zero is cut off.
@@ -68,14 +86,21 @@ impl Product {
     /// If the sizes do not fit.
     pub fn linear(&mut self, left: Matrix, right: Matrix, bias: &[f32], relu: bool, out: &mut [f32]) {
         assert_eq!(bias.len(), right.columns, "a bias for every column");
-        self.run(left, right, Some(bias), relu, out);
+        self.run(left, right, Some(bias), [false, relu], out);
     }
 
-    fn run(&mut self, left: Matrix, right: Matrix, bias: Option<&[f32]>, relu: bool, out: &mut [f32]) {
+    fn run(
+        &mut self,
+        left: Matrix,
+        right: Matrix,
+        bias: Option<&[f32]>,
+        [onto, relu]: [bool; 2],
+        out: &mut [f32],
+    ) {
         let (rows, columns) = (left.rows, right.columns);
         assert_eq!(left.columns, right.rows, "what is multiplied");
         assert_eq!(out.len(), rows * columns, "numbers of a product of {rows} x {columns}");
-        let [left_row, left_deep] = if left.turned { [1, rows] } else { [left.columns, 1] };
+        let [left_row, left_deep] = left.steps();
         for first in (0..columns).step_by(WIDE) {
             let wide = WIDE.min(columns - first);
             let mut start = [0.0; WIDE];
@@ -86,14 +111,7 @@ impl Product {
                 let deep = DEEP.min(left.columns - done);
                 pack(right, [done, first], [deep, wide], &mut self.panel);
                 let mut work = Work {
-                    grid: Grid {
-                        count: [1, 1],
-                        left: done * left_deep,
-                        left_step: [0; 2],
-                        right: 0,
-                        right_step: [0; 2],
-                        backwards: false,
-                    },
+                    grid: Grid::one(done * left_deep),
                     rows,
                     deep,
                     left: left.numbers,
@@ -103,7 +121,7 @@ impl Product {
                     right_deep: WIDE,
                     second: None,
                     bias: &start,
-                    onto: done > 0,
+                    onto: onto || done > 0,
                     add: None,
                     relu: relu && done + deep == left.columns,
                     first,
@@ -115,6 +133,12 @@ impl Product {
                     // The sums of one part wait in `tail` for the next.
                     (work.first, work.out_row) = (0, WIDE);
                     self.tail.resize(rows * WIDE, 0.0);
+                    if onto && done == 0 {
+                        for (tail, out) in self.tail.chunks_exact_mut(WIDE).zip(out.chunks_exact(columns)) {
+                            tail[..wide].copy_from_slice(&out[first..first + wide]);
+                            tail[wide..].fill(0.0);
+                        }
+                    }
                     self.level.run(&work, &mut self.tail[..rows * WIDE]);
                     if done + deep == left.columns {
                         let rows = out.chunks_exact_mut(columns).zip(self.tail.chunks_exact(WIDE));
@@ -136,9 +160,26 @@ fn pack(from: Matrix, [row, column]: [usize; 2], [deep, wide]: [usize; 2], panel
     }
     if from.turned {
         // Number (k, c) lies at c * rows + k.
-        for (c, numbers) in from.numbers.chunks_exact(from.rows).skip(column).take(wide).enumerate() {
-            let to = panel[c..].iter_mut().step_by(WIDE);
-            to.zip(&numbers[row..row + deep]).for_each(|(to, x)| *to = *x);
+        let column = |c: usize| &from.numbers[(column + c) * from.rows + row..][..deep];
+        let whole = wide - wide % SIDE;
+        for c in (0..whole).step_by(SIDE) {
+            let mut columns: [_; SIDE] = from_fn(|i| column(c + i).chunks_exact(SIDE));
+            let mut squares = panel.chunks_exact_mut(SIDE * WIDE);
+            for square in squares.by_ref().take(deep / SIDE) {
+                let numbers: [&[f32; SIDE]; SIDE] = columns
+                    .each_mut()
+                    .map(|c| c.next().and_then(|c| c.first_chunk()).expect("whole squares"));
+                for (k, to) in square.chunks_exact_mut(WIDE).enumerate() {
+                    to[c..c + SIDE].copy_from_slice(&numbers.map(|column| column[k]));
+                }
+            }
+            for (i, column) in columns.iter().enumerate() {
+                let rest = panel.chunks_exact_mut(WIDE).skip(deep - deep % SIDE);
+                rest.zip(column.remainder()).for_each(|(to, x)| to[c + i] = *x);
+            }
+        }
+        for c in whole..wide {
+            panel.chunks_exact_mut(WIDE).zip(column(c)).for_each(|(to, x)| to[c] = *x);
         }
     } else {
         let rows = from.numbers.chunks_exact(from.columns).skip(row);

@@ -51,15 +51,16 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
+    /// A single pair, whose left matrix begins there and whose right one at 0.
+    pub(crate) fn one(left: usize) -> Self {
+        Self { count: [1; 2], left, left_step: [0; 2], right: 0, right_step: [0; 2], backwards: false }
+    }
+
     #[inline(always)]
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (0..self.count[0]).flat_map(move |y| {
-            (0..self.count[1]).map(move |x| {
-                let along = y * self.left_step[0] + x * self.left_step[1];
-                let left = if self.backwards { self.left - along } else { self.left + along };
-                (left, self.right + y * self.right_step[0] + x * self.right_step[1])
-            })
-        })
+    pub(crate) fn pair(&self, y: usize, x: usize) -> (usize, usize) {
+        let along = y * self.left_step[0] + x * self.left_step[1];
+        let left = if self.backwards { self.left - along } else { self.left + along };
+        (left, self.right + y * self.right_step[0] + x * self.right_step[1])
     }
 }
 
@@ -115,25 +116,30 @@ macro_rules! pixel {
                         })
                     })
                 });
-                for (left, right) in work.grid.pairs() {
-                    let right: [&[f32]; P] = std::array::from_fn(|p| {
-                        let panel = p * work.second.unwrap_or(0);
-                        &work.right[panel + right..][..(deep - 1) * right_deep + $crate::WIDE]
-                    });
-                    let left = &work.left[left + row * left_row..][..(R - 1) * left_row + (deep - 1) * left_deep + 1];
-                    for k in 0..deep {
-                        let right: [[_; $vectors]; P] = std::array::from_fn(|p| {
-                            // SAFETY: `k` is below `deep`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
-                            std::array::from_fn(|v| unsafe {
-                                $read(right[p].as_ptr().add(k * right_deep + part + v * $lanes))
-                            })
-                        });
-                        for r in 0..R {
-                            // SAFETY: `r` is below `R` and `k` below `deep`: the slice ends after the last of these numbers.
-                            let x = $splat(unsafe { *left.as_ptr().add(r * left_row + k * left_deep) });
-                            for p in 0..P {
-                                for v in 0..$vectors {
-                                    sums[r][p][v] = $fma(x, right[p][v], sums[r][p][v]);
+                // Plain loops around the innermost one: a call that is not inlined takes the sums out of their registers.
+                for y in 0..work.grid.count[0] {
+                    for x in 0..work.grid.count[1] {
+                        let (left, right) = work.grid.pair(y, x);
+                        let mut panels = [work.right; P];
+                        for (p, panel) in panels.iter_mut().enumerate() {
+                            let first = p * work.second.unwrap_or(0) + right;
+                            *panel = &panel[first..][..(deep - 1) * right_deep + $crate::WIDE];
+                        }
+                        let left = &work.left[left + row * left_row..][..(R - 1) * left_row + (deep - 1) * left_deep + 1];
+                        for k in 0..deep {
+                            let right: [[_; $vectors]; P] = std::array::from_fn(|p| {
+                                // SAFETY: `k` is below `deep`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
+                                std::array::from_fn(|v| unsafe {
+                                    $read(panels[p].as_ptr().add(k * right_deep + part + v * $lanes))
+                                })
+                            });
+                            for r in 0..R {
+                                // SAFETY: `r` is below `R` and `k` below `deep`: the slice ends after the last of these numbers.
+                                let x = $splat(unsafe { *left.as_ptr().add(r * left_row + k * left_deep) });
+                                for p in 0..P {
+                                    for v in 0..$vectors {
+                                        sums[r][p][v] = $fma(x, right[p][v], sums[r][p][v]);
+                                    }
                                 }
                             }
                         }

@@ -1,6 +1,6 @@
 //! Products of matrices against their definition.
 
-use convolve::{Level, Matrix, Product};
+use convolve::{Level, Matrix, Panels, Product, WIDE};
 
 /// Numbers that look random, in [-1, 1).
 fn numbers(n: usize, seed: &mut u64) -> Vec<f32> {
@@ -21,7 +21,7 @@ fn products_are_those_of_the_definition_however_the_matrices_lie() {
     for level in Level::available() {
         let mut product = Product::on(level);
         for [rows, deep, columns] in
-            [[1, 1, 1], [13, 7, 24], [12, 256, 32], [5, 257, 33], [33, 600, 40], [128, 45, 256]]
+            [[1, 1, 1], [13, 7, 24], [12, 256, 32], [5, 257, 33], [9, 30, 31], [33, 600, 40], [128, 45, 256]]
         {
             let (left, right) = (numbers(rows * deep, &mut seed), numbers(deep * columns, &mut seed));
             let bias = numbers(columns, &mut seed);
@@ -41,6 +41,11 @@ fn products_are_those_of_the_definition_however_the_matrices_lie() {
                         let expected = exact(i / columns, i % columns);
                         assert!((f64::from(*found) - expected).abs() < 1e-4, "{what}: {found} {expected}");
                     }
+                    let before = out.clone();
+                    product.add(left, right, &mut out);
+                    for (found, before) in out.iter().zip(&before) {
+                        assert!((found - 2.0 * before).abs() < 1e-4, "{what}: {found}, twice {before}");
+                    }
                     for relu in [false, true] {
                         product.linear(left, right, &bias, relu, &mut out);
                         for (i, found) in out.iter().enumerate() {
@@ -53,6 +58,49 @@ fn products_are_those_of_the_definition_however_the_matrices_lie() {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Columns in panels, of a matrix that lies row by row.
+fn in_panels(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let panel = |p: usize| matrix.chunks_exact(columns).flat_map(move |row| &row[p * WIDE..(p + 1) * WIDE]);
+    (0..columns / WIDE).flat_map(panel).copied().collect()
+}
+
+#[test]
+fn products_of_panels_are_those_of_the_definition() {
+    let mut seed = 2;
+    for level in Level::available() {
+        let mut product = Product::on(level);
+        for [rows, deep, samples] in [[1, 1, 32], [13, 7, 64], [24, 300, 96], [33, 31, 320], [120, 64, 288]] {
+            let (weight, x) = (numbers(rows * deep, &mut seed), numbers(deep * samples, &mut seed));
+            let mut expected = vec![0.0; rows * samples];
+            let [weights, xs] = [Matrix::new(&weight, [rows, deep]), Matrix::new(&x, [deep, samples])];
+            Product::on(level).set(weights, xs, &mut expected);
+            let (x, expected) = (in_panels(&x, samples), in_panels(&expected, samples));
+            let weight_turned = turned(&weight, rows, deep);
+            for left in [weights, Matrix::new(&weight_turned, [deep, rows]).turned()] {
+                let mut out = vec![f32::NAN; rows * samples];
+                for times in [1.0, 2.0] {
+                    product.panels(left, Panels::new(&x, deep), times > 1.0, &mut out);
+                    for (found, expected) in out.iter().zip(&expected) {
+                        assert!(
+                            (found - times * expected).abs() < 1e-4,
+                            "{rows} x {deep}: {found} {expected}"
+                        );
+                    }
+                }
+            }
+            let y = numbers(rows * samples, &mut seed);
+            let mut expected = vec![0.0; deep * rows];
+            let [xs, ys] = [xs, Matrix::new(&y, [rows, samples])];
+            Product::on(level).set(xs, ys.turned(), &mut expected);
+            let mut out = vec![f32::NAN; deep * rows];
+            product.outer(Panels::new(&x, deep), Panels::new(&in_panels(&y, samples), rows), &mut out);
+            for (found, expected) in out.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-4, "{deep} x {rows}: {found} {expected}");
             }
         }
     }

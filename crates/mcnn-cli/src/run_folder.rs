@@ -105,7 +105,7 @@ impl RunFolder {
 
     /// Saves what a run needs to go on later.
     pub fn save(&self, run: &Run) -> Result<()> {
-        match run.checkpoint()? {
+        match run.checkpoint() {
             Some(checkpoint) => file::write_checkpoint(&self.checkpoint(), &checkpoint),
             None => Ok(()),
         }

@@ -140,6 +140,10 @@ pub struct TrainArgs {
     /// Gradient steps.
     #[arg(long, default_value_t = 20_000)]
     pub steps: u64,
+    /// Threads of a step [default: as many as help, 2 or, of bet and unet, 4, where there are as many cores]. What is learned
+    /// does not depend on it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// Rows in a batch; of bet, windows [default: 256; bet: 64].
     #[arg(long)]
     pub batch: Option<usize>,

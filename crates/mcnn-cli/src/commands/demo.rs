@@ -18,7 +18,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, demo_frames::seen, make::laps, one_thread};
+use super::{Done, check_folder, demo_frames::seen, make::laps, on_threads};
 use crate::{
     args::DemoArgs,
     film::sheet,
@@ -79,7 +79,6 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
     let name = &task.spec().name;
     tell(&format!("{name}: {} laps by the scripted expert, noise {}", args.demonstrations, args.noise));
-    one_thread()?;
     let seen = if args.pixels { Some(seen(args)?) } else { None };
     let data = match &seen {
         Some(seen) => &seen.data,
@@ -158,15 +157,17 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let (some, all) = (memories(By::Gas, 10)?, memories(By::All, 1)?);
     let settings =
         |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
-    let train = |codebook: Codebook, settings: TrainSettings| -> Result<_> {
-        let mut run = Run::new(data, codebook, settings)?;
-        let (mut window, mut losses) = (Losses::new(args.steps), Vec::new());
-        while let Some(stepped) = run.step() {
-            losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
-        }
-        Ok((run.policy(), losses))
+    let train = |codebook: Codebook, settings: TrainSettings| {
+        on_threads(1, || {
+            let mut run = Run::new(data, codebook, settings)?;
+            let (mut window, mut losses) = (Losses::new(args.steps), Vec::new());
+            while let Some(stepped) = run.step() {
+                losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
+            }
+            Ok((run.policy(), losses))
+        })?
     };
-    // The two networks side by side; the two that copy have nothing to train.
+    // The two networks side by side, a thread each; the two that copy have nothing to train.
     let (mcnn, plain) = std::thread::scope(|scope| {
         let plain = scope.spawn(|| train(some.clone(), settings(Lambda::Value(f32::INFINITY))));
         (train(some.clone(), settings(Lambda::Auto)), plain.join().expect("training does not panic"))

@@ -12,7 +12,7 @@ use mcnn::{
     },
 };
 
-use super::{all_cores, make::film};
+use super::make::film;
 use crate::{args::DemoArgs, progress::Progress};
 
 /// Laps as an encoder sees them.
@@ -32,9 +32,9 @@ pub fn seen(args: &DemoArgs) -> Result<Seen> {
     film.footage.write_hdf5(&laps, &film.recording)?;
     let size = film.footage.size();
     eprintln!("training an encoder on {} frames, {} steps", film.footage.n_steps(), args.encoder_steps);
-    all_cores(|| train(args, &laps, &weights))??;
+    train(args, &laps, &weights)?;
     let weights_from = Weights::File(weights.clone());
-    let encoding = all_cores(|| embedding(&laps, &weights_from, &embedded))??;
+    let encoding = embedding(&laps, &weights_from, &embedded)?;
     let arrays = tensors_of(&weights_from, &encoding, &mut |_, _| ())?;
     Ok(Seen {
         data: mcnn::data::read(&embedded, &ReadOptions::default())?,

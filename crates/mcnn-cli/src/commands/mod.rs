@@ -65,15 +65,14 @@ pub fn read(path: &Path, options: InputOptions) -> Result<Demonstrations> {
     mcnn::data::read(path, &ReadOptions { range, drop_last: options.d4rl_drop_last })
 }
 
-/// From here on rayon has one thread: a training step is fastest on one, and two runs side by side need no more.
-pub fn one_thread() -> Result<()> {
-    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().map_err(no_threads)
+/// Cores of this machine.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Some work on all cores all the same.
-pub fn all_cores<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Ok(rayon::ThreadPoolBuilder::new().num_threads(cores).build().map_err(no_threads)?.install(work))
+/// Some work on so many threads of rayon's.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(no_threads)?.install(work))
 }
 
 fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {

@@ -22,7 +22,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, all_cores, check_output, one_thread, read};
+use super::{Done, check_output, cores, on_threads, read};
 use crate::{args::TrainArgs, eyes, losses::Losses, print, progress::Progress, run_folder::RunFolder};
 
 /// What training came to.
@@ -91,8 +91,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
             .next("--resume goes on with it, --force starts anew"));
         }
     }
-    one_thread()?;
-    let data = all_cores(|| read(&args.input.data, args.input.options))??;
+    let data = read(&args.input.data, args.input.options)?;
     let codebook = file::read_codebook(&args.memories)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
@@ -112,9 +111,10 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         check_on: args.check_on,
         seed: Seed(args.seed),
     };
-    let run = all_cores(|| prepare(args, &data, codebook, settings, &folder))??;
+    let run = prepare(args, &data, codebook, settings, &folder)?;
     let flag = super::interrupted()?;
-    let report = train(args, run, encoder, folder, &flag)?;
+    let threads = args.threads.map_or(backbone.parts().min(cores()), usize::from);
+    let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::trained(&report)) })
 }

@@ -1,7 +1,6 @@
 //! What networks that take noise off actions share in training: what is drawn, the actions with noise on them, and what
 //! the network's output says of the clean ones.
 
-use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::schedule::Level;
@@ -35,42 +34,57 @@ impl Draws {
         }
     }
 
-    /// A number for each number of noise: that of its row's diffusion step.
-    fn by_row(&self, levels: &[Level], of: impl Fn(&Level) -> f32) -> Vec<f32> {
+    /// Some numbers in rows as long as those of noise are, each with the level of its row.
+    fn rows<'a>(
+        &'a self,
+        numbers: &'a mut [f32],
+        levels: &'a [Level],
+    ) -> impl Iterator<Item = (&'a mut [f32], &'a Level)> {
         let width = self.noise.len() / self.steps.len();
-        self.steps.iter().flat_map(|&t| std::iter::repeat_n(of(&levels[t]), width)).collect()
+        numbers.chunks_exact_mut(width).zip(self.steps.iter().map(|&t| &levels[t]))
     }
 
-    /// Actions (`[batch, width]`) with their noise on them. `levels`: all of them, the first one first.
-    pub fn noisy(&self, actions: &[f32], levels: &[Level]) -> Vec<f32> {
-        let (keep, add) = (self.by_row(levels, |l| l.action), self.by_row(levels, |l| l.noise));
-        actions
-            .iter()
-            .zip(&self.noise)
-            .zip(keep.iter().zip(&add))
-            .map(|((a, e), (keep, add))| keep * a + add * e)
-            .collect()
+    /// Actions (`[batch, width]`) with their noise on them, left in `noisy`. `levels`: all of them, the first one first.
+    pub fn noisy(&self, actions: &[f32], levels: &[Level], noisy: &mut Vec<f32>) {
+        noisy.clear();
+        noisy.extend_from_slice(actions);
+        let width = self.noise.len() / self.steps.len();
+        for ((row, level), noise) in self.rows(noisy, levels).zip(self.noise.chunks_exact(width)) {
+            row.iter_mut().zip(noise).for_each(|(a, e)| *a = level.action * *a + level.noise * e);
+        }
     }
 
-    /// What a network's output, of any number of columns, says of the clean actions, and what their squared errors count.
+    /// Replaces a network's output by what it says of the clean actions, and answers with what their squared errors count.
     ///
     /// Where noise is predicted, a row's error is weighted by abar_t / (1 - abar_t): that makes the squared error of the
     /// clean action the squared error of the noise it implies, which is the loss of Ho et al. wherever nothing is held.
     pub fn clean(
         &self,
-        output: Tensor<2>,
-        noisy: Vec<f32>,
+        output: &mut [f32],
+        noisy: &[f32],
         predict: Predict,
         levels: &[Level],
-    ) -> (Tensor<2>, Option<Tensor<2>>) {
+    ) -> Option<Vec<f32>> {
         if predict == Predict::Action {
-            return (output, None);
+            return None;
         }
-        let (device, shape): (Device, [usize; 2]) = (output.device(), output.dims());
-        let data = |values| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
-        let by_row = |of: fn(&Level) -> f32| data(self.by_row(levels, of));
-        let proposal = (data(noisy) - output * by_row(|l| l.noise)) / by_row(|l| l.action);
-        (proposal, Some(by_row(|l| (l.action / l.noise).powi(2))))
+        let width = self.noise.len() / self.steps.len();
+        let mut weights = vec![0.0; output.len()];
+        for ((row, level), noisy) in self.rows(output, levels).zip(noisy.chunks_exact(width)) {
+            row.iter_mut().zip(noisy).for_each(|(g, x)| *g = (x - level.noise * *g) / level.action);
+        }
+        self.rows(&mut weights, levels)
+            .for_each(|(row, level)| row.fill((level.action / level.noise).powi(2)));
+        Some(weights)
+    }
+
+    /// The way back of [`clean`](Self::clean): slopes by the clean actions become those by the output.
+    pub fn clean_back(&self, slopes: &mut [f32], predict: Predict, levels: &[Level]) {
+        if predict == Predict::Noise {
+            for (row, level) in self.rows(slopes, levels) {
+                row.iter_mut().for_each(|d| *d *= -level.noise / level.action);
+            }
+        }
     }
 }
 

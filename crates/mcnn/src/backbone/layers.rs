@@ -1,12 +1,6 @@
-//! The numbers of a chain of linear layers, `y = x W + b` each, that networks are made of; and the same as Burn's layers.
+//! The numbers of a chain of linear layers, `y = x W + b` each, that networks are made of.
 
 use std::collections::BTreeMap;
-
-use burn::{
-    module::{Param, ParamId},
-    nn::Linear,
-    tensor::{Device, Tensor, TensorData},
-};
 
 use crate::{
     error::{Error, Kind, Result},
@@ -79,18 +73,6 @@ impl Layers {
         (&self.weights[0], &self.biases[0])
     }
 
-    /// Moves every number towards that of `other`, of which a share `1 - kept` is taken.
-    ///
-    /// # Panics
-    /// If the other layers have other widths.
-    pub fn blend(&mut self, other: &Self, kept: f32) {
-        assert_eq!(self.widths, other.widths, "layers of other widths");
-        let mine = self.weights.iter_mut().chain(&mut self.biases);
-        for (mine, others) in mine.zip(other.weights.iter().chain(&other.biases)) {
-            mine.iter_mut().zip(others).for_each(|(a, b)| *a = kept * *a + (1.0 - kept) * b);
-        }
-    }
-
     /// Puts the layers among arrays, as `{prefix}{k}.weight` and `{prefix}{k}.bias`.
     pub fn put(&self, prefix: &str, arrays: &mut Arrays) {
         for (k, (weight, bias)) in self.iter().enumerate() {
@@ -126,49 +108,6 @@ impl Layers {
             Error::new(Kind::File, "a network whose layers are not whole").at(format!("{prefix}0"))
         })
     }
-
-    /// Burn's layers with these numbers, on a device. Parameters are numbered in order from `first`, so that an
-    /// optimiser's state finds them again after a restart.
-    pub fn to_burn(&self, first: u64, device: &Device) -> Vec<Linear> {
-        let ready = |values: &[f32]| TensorData::new(values.to_vec(), [values.len()]);
-        self.iter()
-            .zip(self.widths.windows(2))
-            .enumerate()
-            .map(|(k, ((weight, bias), shape))| {
-                let id = |which| ParamId::from(first + 2 * k as u64 + which);
-                let weight = TensorData::new(weight.to_vec(), [shape[0], shape[1]]);
-                Linear {
-                    weight: Param::initialized(id(0), Tensor::from_data(weight, device).require_grad()),
-                    bias: Some(Param::initialized(
-                        id(1),
-                        Tensor::from_data(ready(bias), device).require_grad(),
-                    )),
-                }
-            })
-            .collect()
-    }
-
-    /// The numbers of Burn's layers as they are now.
-    ///
-    /// # Panics
-    /// If the layers are not a chain, or one has no bias.
-    pub fn of_burn(layers: &[Linear]) -> Self {
-        let read = |data: TensorData| data.try_into_vec::<f32>().expect("f32 parameters");
-        let mut widths = vec![];
-        let layers = layers
-            .iter()
-            .map(|layer| {
-                let [inputs, outputs] = layer.weight.val().dims();
-                if widths.is_empty() {
-                    widths.push(inputs);
-                }
-                widths.push(outputs);
-                let bias = layer.bias.as_ref().expect("every layer has a bias");
-                (read(layer.weight.val().into_data()), read(bias.val().into_data()))
-            })
-            .collect();
-        Self::new(widths, layers).expect("a network's own layers fit")
-    }
 }
 
 #[cfg(test)]
@@ -184,25 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn layers_come_back_from_arrays_and_from_burn_and_those_that_do_not_fit_are_refused() {
+    fn layers_come_back_from_arrays_and_those_that_do_not_fit_are_refused() {
         let layers = Layers::random(&[3, 5, 2], Seed(2));
         let mut arrays = Arrays::new();
         layers.put("a.", &mut arrays);
         assert_eq!(Layers::take("a.", &arrays).unwrap(), layers);
-        assert_eq!(Layers::of_burn(&layers.to_burn(1, &Device::flex().autodiff())), layers);
         assert!(Layers::take("b.", &arrays).unwrap_err().to_string().contains("not whole"));
         arrays.get_mut("a.1.weight").unwrap().0 = vec![2, 5];
         assert!(Layers::take("a.", &arrays).unwrap_err().to_string().contains("a.1.weight"));
         arrays.remove("a.1.weight");
         arrays.get_mut("a.0.bias").unwrap().1.pop();
         assert!(Layers::take("a.", &arrays).unwrap_err().to_string().contains("not whole"));
-    }
-
-    #[test]
-    fn blending_takes_the_stated_share() {
-        let (mut a, b) = (Layers::random(&[2, 2], Seed(3)), Layers::random(&[2, 2], Seed(4)));
-        let expected = 0.75 * a.weights[0][1] + 0.25 * b.weights[0][1];
-        a.blend(&b, 0.75);
-        assert!((a.weights[0][1] - expected).abs() < 1e-7);
     }
 }

@@ -1,15 +1,14 @@
 //! Multi-layer perceptron with ReLU: `h = relu(x W + b)` for every hidden layer, `g = h W + b` at the end.
 //!
-//! It stands here twice. [`MlpNet`] is the definition that is trained (Burn, autodiff, any device); [`Mlp`] holds the
-//! same numbers for acting one observation at a time, without a tensor library. A test holds them to each other.
+//! It stands here twice: [`Mlp`] acts, one observation at a time; [`MlpNet`] is trained, a batch at a time. Tests hold both to
+//! the definition in a library of tensors and its automatic gradients.
 
-use burn::{
-    module::Module,
-    nn::Linear,
-    tensor::{Device, Tensor, activation::relu},
+use std::ops::Range;
+
+use super::{
+    Batch, Hold, Layers,
+    chain::{Bend, Chain, ChainRoom},
 };
-
-use super::Layers;
 use crate::seed::Seed;
 
 /// The numbers of a multi-layer perceptron, for acting: observation, hidden layers, action.
@@ -71,45 +70,61 @@ impl Mlp {
 }
 
 /// The perceptron as it is trained.
-#[derive(Module, Debug)]
-pub struct MlpNet {
-    layers: Vec<Linear>,
-}
+#[derive(Debug, Clone)]
+pub struct MlpNet(Chain);
 
 impl MlpNet {
-    /// The network with the numbers of `mlp`, on a device.
-    pub fn new(mlp: &Mlp, device: &Device) -> Self {
-        Self { layers: mlp.0.to_burn(1, device) }
+    /// The network of a perceptron, and its numbers.
+    pub fn new(mlp: &Mlp) -> (Self, Vec<f32>) {
+        let mut numbers = Vec::new();
+        let chain = Chain::new(&mlp.0, Bend::Relu, &mut numbers);
+        (Self(chain), numbers)
     }
 
-    /// Proposals for a batch: `[batch, n_obs]` to `[batch, n_act]`.
-    pub fn forward(&self, observations: Tensor<2>) -> Tensor<2> {
-        let (last, hidden) = self.layers.split_last().expect("at least one layer");
-        last.forward(hidden.iter().fold(observations, |x, layer| relu(layer.forward(x))))
+    /// The perceptron of given numbers.
+    pub fn numbers(&self, numbers: &[f32]) -> Mlp {
+        Mlp(self.0.layers(numbers))
     }
 
-    /// The numbers as they are now.
-    pub fn numbers(&self) -> Mlp {
-        Mlp(Layers::of_burn(&self.layers))
+    /// As [`Net::train`](super::Net::train) has it.
+    pub fn train(
+        &self,
+        numbers: &[f32],
+        batch: &Batch,
+        hold: Hold,
+        gradient: &mut [f32],
+        room: &mut ChainRoom,
+    ) -> f64 {
+        room.values.resize_with(1, Vec::new);
+        room.values[0].clear();
+        room.values[0].extend_from_slice(batch.observations);
+        self.0.forward(numbers, room);
+        let proposals = room.values.last().expect("an output");
+        room.delta.resize(proposals.len(), 0.0);
+        let loss = hold(proposals, None, &mut room.delta);
+        self.0.back(numbers, room, gradient);
+        loss
+    }
+
+    /// As [`Net::decaying`](super::Net::decaying) has it.
+    pub fn decaying(&self) -> Vec<Range<usize>> {
+        self.0.weights()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-
     use super::*;
+    use crate::backbone::oracle;
 
     #[test]
-    fn acting_and_training_networks_agree() {
+    fn acting_is_the_definition() {
         let mlp = Mlp::random(&[7, 33, 20, 3], Seed(5));
-        let device = Device::flex().autodiff();
-        let net = MlpNet::new(&mlp, &device);
-        assert_eq!(net.numbers(), mlp);
+        let (net, numbers) = MlpNet::new(&mlp);
+        assert_eq!(net.numbers(&numbers), mlp);
         let mut rng = Seed(6).rng();
         let x: Vec<f32> = (0..5 * 7).map(|_| rng.normal() as f32).collect();
-        let batch = net.forward(Tensor::from_data(TensorData::new(x.clone(), [5, 7]), &device));
-        let batch = batch.into_data().try_into_vec::<f32>().unwrap();
+        let batch = oracle::values(oracle::mlp(&oracle::Linears::new(&mlp.0), oracle::rows(&x, 7)));
         let mut buffers = Default::default();
         for (x, expected) in x.chunks(7).zip(batch.chunks(3)) {
             for (a, b) in mlp.propose(x, &mut buffers).iter().zip(expected) {

@@ -2,11 +2,12 @@
 //! whatever it proposes is held by the same envelope, on its first day.
 //!
 //! A backbone is a file (or folder) here that has it twice: as plain numbers that act ([`Mlp`], [`Diffusion`], [`Bet`],
-//! [`Unet`]) and as Burn's module that is trained ([`MlpNet`], [`DiffusionNet`], [`BetNet`], [`UnetNet`]). This file and
+//! [`Unet`]) and as what is trained, a batch at a time ([`MlpNet`], [`DiffusionNet`], [`BetNet`], [`UnetNet`]). This file and
 //! `net.rs` are all that the other rooms see of them: an [`Architecture`] says which and how, a [`Backbone`] acts in an
 //! [`Episode`], a [`Net`] is trained. Another one is another file, and an arm in each `match` of those two.
 
 mod bet;
+mod chain;
 mod denoise;
 mod diffusion;
 mod episode;
@@ -14,6 +15,8 @@ mod layers;
 mod mish;
 mod mlp;
 mod net;
+#[cfg(test)]
+mod oracle;
 mod plain;
 mod product;
 mod schedule;
@@ -25,9 +28,11 @@ pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
-pub use net::{Batch, Net, Optimiser, Proposed, Recipe};
+pub use net::{Batch, Hold, Net, Optimiser, Recipe, Room};
+pub(crate) use plain::exponential;
+pub(crate) use product::vectors;
 pub use schedule::{Level, Sampler, Schedule};
-pub use unet::{Tape, Unet, UnetNet, UnetSettings};
+pub use unet::{Unet, UnetNet, UnetSettings};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +86,15 @@ impl Architecture {
             Architecture::Mlp | Architecture::Bet(_) => None,
             Architecture::Diffusion(settings) => (settings.ema > 0.0).then(|| settings.kept(step)),
             Architecture::Unet(settings) => (settings.ema > 0.0).then(|| settings.kept(step)),
+        }
+    }
+
+    /// Parts that a batch is cut into in training, one a thread where there are as many threads. The sums are those of the parts'
+    /// sums, so it does not depend on the threads.
+    pub fn parts(&self) -> usize {
+        match self {
+            Architecture::Mlp | Architecture::Diffusion(_) => 2,
+            Architecture::Bet(_) | Architecture::Unet(_) => 4,
         }
     }
 
@@ -224,21 +238,6 @@ impl Backbone {
             }
         }
         episode.seen = seen;
-    }
-
-    /// Moves the weights towards those of another network of the same kind, of which a share `1 - kept` is taken.
-    ///
-    /// # Panics
-    /// If the other is of another kind or has other widths, or the kind is one of which no running mean is kept
-    /// ([`Architecture::kept`]).
-    pub fn blend(&mut self, other: &Self, kept: f32) {
-        match (self, other) {
-            (Backbone::Nothing, Backbone::Nothing) => {}
-            (Backbone::Mlp(mine), Backbone::Mlp(other)) => mine.0.blend(&other.0, kept),
-            (Backbone::Diffusion(mine), Backbone::Diffusion(other)) => mine.blend(other, kept),
-            (Backbone::Unet(mine), Backbone::Unet(other)) => mine.blend(other, kept),
-            _ => panic!("networks of different kinds, or of one without a running mean"),
-        }
     }
 
     /// Its arrays by name, none for nothing.

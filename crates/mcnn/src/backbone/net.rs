@@ -1,13 +1,13 @@
-//! Backbones as they are trained: what a batch is, what a network answers it with, and what moves its weights.
+//! Backbones as they are trained: what a batch is, and how a network goes from it to the slopes of a loss by its numbers.
 
-use burn::{
-    module::{Module, ModuleVisitor, Param, ParamGroup},
-    optim::GradientsParams,
-    tensor::{Device, Tensor},
-};
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Backbone, BetNet, DiffusionNet, MlpNet, Tape, UnetNet};
+use super::chain::ChainRoom;
+use super::{
+    Backbone, BetNet, DiffusionNet, MlpNet, UnetNet, bet::BetRoom, diffusion::DiffusionRoom, unet::UnetRoom,
+};
 use crate::seed::Seed;
 
 /// How a backbone is trained where nothing else is asked for.
@@ -49,116 +49,135 @@ impl Default for Optimiser {
     }
 }
 
-/// Rows to propose for: of each, `window` observations, and `places` demonstrated actions
+/// Rows to propose for: a batch, or a part of one. Of each row, `window` observations, and `places` demonstrated actions
 /// ([`Span::places`](super::Span::places)).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    /// The observations, standardised: `[batch * window, n_obs]`, those of a row together, oldest first.
-    pub observations: Tensor<2>,
-    /// The demonstrated actions: `[batch, places, n_act]`.
+    /// The observations, standardised: `[rows * window, n_obs]`, those of a row together, oldest first.
+    pub observations: &'a [f32],
+    /// The demonstrated actions: `[rows, places, n_act]`.
     pub actions: &'a [f32],
-    /// Which places were demonstrated: `[batch, places]`. The others lie beyond the end of an episode, whose last action
+    /// Which places were demonstrated: `[rows, places]`. The others lie beyond the end of an episode, whose last action
     /// (and observation) stands there; they count nothing.
     pub real: &'a [bool],
+    /// How many places were demonstrated in the whole batch that these rows are a part of: losses are means over them.
+    pub count: usize,
 }
 
-/// What a network in training proposes for a batch.
-#[derive(Debug)]
-pub struct Proposed {
-    /// Proposals, before they are held: `[batch * places, n_act]`.
-    pub proposal: Tensor<2>,
-    /// What the squared errors of the held proposals count, `[batch * places, n_act]`; 1 each where there are none.
-    pub weights: Option<Tensor<2>>,
-    /// A loss of the network's own, which is added to the mean of those.
-    pub own: Option<Tensor<1>>,
-    /// The way from the proposals back to the weights, where the network goes it itself rather than leave it to autodiff.
-    pub tape: Option<Tape>,
+/// What becomes of proposals. It is told some, `[rows * places, n_act]`, and what their squared errors count (the same shape;
+/// 1 each where there are none); it writes the slopes of the loss by the proposals, and answers with the loss.
+pub type Hold<'a> = &'a mut dyn FnMut(&[f32], Option<&[f32]>, &mut [f32]) -> f64;
+
+/// A backbone as it is trained: its numbers in one array, and what they make.
+#[derive(Debug, Clone)]
+pub struct Net {
+    kind: Kind,
+    numbers: Vec<f32>,
 }
 
-/// A backbone as it is trained.
-#[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a run has one, and it lies in no array")]
-pub enum Net {
-    /// A multi-layer perceptron.
+#[derive(Debug, Clone)]
+enum Kind {
     Mlp(MlpNet),
-    /// Denoising diffusion.
     Diffusion(DiffusionNet),
-    /// A behaviour transformer.
     Bet(BetNet),
-    /// Denoising diffusion over a chunk, by a U-Net.
     Unet(UnetNet),
 }
 
-impl Net {
-    /// The network with the numbers of `backbone`, on a device; `None` for nothing. Its parameters are numbered in an order
-    /// of their own, so that an optimiser's state finds them again after a restart.
-    pub fn new(backbone: &Backbone, device: &Device) -> Option<Self> {
-        match backbone {
-            Backbone::Nothing => None,
-            Backbone::Mlp(mlp) => Some(Net::Mlp(MlpNet::new(mlp, device))),
-            Backbone::Diffusion(diffusion) => Some(Net::Diffusion(DiffusionNet::new(diffusion, device))),
-            Backbone::Bet(bet) => Some(Net::Bet(BetNet::new(bet, device))),
-            Backbone::Unet(unet) => Some(Net::Unet(UnetNet::new(unet, device))),
-        }
-    }
-
-    /// The numbers as they are now.
-    pub fn numbers(&self) -> Backbone {
-        match self {
-            Net::Mlp(net) => Backbone::Mlp(net.numbers()),
-            Net::Diffusion(net) => Backbone::Diffusion(net.numbers()),
-            Net::Bet(net) => Backbone::Bet(net.numbers()),
-            Net::Unet(net) => Backbone::Unet(net.numbers()),
-        }
-    }
-
-    /// Proposals for a batch, to be trained towards its actions. `seed` decides whatever is random in them.
-    pub fn propose(&self, batch: Batch, seed: Seed) -> Proposed {
-        match self {
-            Net::Mlp(net) => {
-                let proposal = net.forward(batch.observations);
-                Proposed { proposal, weights: None, own: None, tape: None }
-            }
-            Net::Diffusion(net) => {
-                let Batch { observations, actions, .. } = batch;
-                let draws = net.draw(observations.dims()[0], actions.len(), seed);
-                net.propose(observations, actions, &draws)
-            }
-            Net::Bet(net) => net.propose(batch.observations, batch.actions, batch.real, seed),
-            Net::Unet(net) => {
-                let draws = net.draw(batch.actions.len(), seed);
-                net.propose(batch, &draws)
-            }
-        }
-    }
-
-    /// The gradients of a loss. `tape`: what the proposals it was taken of came with.
-    pub fn gradients(&self, loss: &Tensor<1>, tape: Option<Tape>) -> GradientsParams {
-        match tape {
-            None => GradientsParams::from_grads(loss.backward(), self),
-            Some(tape) => tape.back(&loss.backward()),
-        }
-    }
-
-    /// The parameters that weight decay is for: the weights of layers, not their biases; of a U-Net all of them, as in the
-    /// field.
-    pub fn decaying(&self) -> ParamGroup {
-        if let Net::Unet(net) = self {
-            return ParamGroup::from_ids(vec![net.id()]);
-        }
-        let mut weights = Weights(Vec::new());
-        self.visit(&mut weights);
-        ParamGroup::from_ids(weights.0)
-    }
+/// Room for what a step computes on the way, used again by the next.
+#[derive(Debug, Default)]
+pub struct Room {
+    chain: ChainRoom,
+    diffusion: DiffusionRoom,
+    bet: BetRoom,
+    unet: UnetRoom,
 }
 
-/// Collects the parameters of two or more dimensions.
-struct Weights(Vec<burn::module::ParamId>);
+impl Net {
+    /// The network of a backbone; `None` for nothing.
+    pub fn new(backbone: &Backbone) -> Option<Self> {
+        let (kind, numbers) = match backbone {
+            Backbone::Nothing => return None,
+            Backbone::Mlp(mlp) => {
+                let (net, numbers) = MlpNet::new(mlp);
+                (Kind::Mlp(net), numbers)
+            }
+            Backbone::Diffusion(diffusion) => {
+                let (net, numbers) = DiffusionNet::new(diffusion);
+                (Kind::Diffusion(net), numbers)
+            }
+            Backbone::Bet(bet) => {
+                let (net, numbers) = BetNet::new(bet);
+                (Kind::Bet(net), numbers)
+            }
+            Backbone::Unet(unet) => {
+                let (net, numbers) = UnetNet::new(unet);
+                (Kind::Unet(net), numbers)
+            }
+        };
+        Some(Self { kind, numbers })
+    }
 
-impl ModuleVisitor for Weights {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if D > 1 {
-            self.0.push(param.id);
+    /// The backbone as it is now.
+    pub fn backbone(&self) -> Backbone {
+        self.with(&self.numbers)
+    }
+
+    /// The backbone that it would be with other numbers.
+    ///
+    /// # Panics
+    /// If they are not as many.
+    pub fn with(&self, numbers: &[f32]) -> Backbone {
+        assert_eq!(numbers.len(), self.numbers.len(), "a network's numbers");
+        match &self.kind {
+            Kind::Mlp(net) => Backbone::Mlp(net.numbers(numbers)),
+            Kind::Diffusion(net) => Backbone::Diffusion(net.numbers(numbers)),
+            Kind::Bet(net) => Backbone::Bet(net.numbers(numbers)),
+            Kind::Unet(net) => Backbone::Unet(net.numbers(numbers)),
         }
+    }
+
+    /// The numbers that are trained.
+    pub fn numbers(&self) -> &[f32] {
+        &self.numbers
+    }
+
+    /// The numbers that are trained, to be changed.
+    pub fn numbers_mut(&mut self) -> &mut [f32] {
+        &mut self.numbers
+    }
+
+    /// Proposals for a batch, held, and the way back: sets the gradient of the loss by the numbers, and answers with the loss,
+    /// the network's own included. `seed` decides whatever is random.
+    ///
+    /// # Panics
+    /// If the gradient has another length than the numbers.
+    pub fn train(&self, batch: &Batch, seed: Seed, hold: Hold, gradient: &mut [f32], room: &mut Room) -> f64 {
+        assert_eq!(gradient.len(), self.numbers.len(), "a gradient for every number");
+        let numbers = &self.numbers[..];
+        match &self.kind {
+            Kind::Mlp(net) => net.train(numbers, batch, hold, gradient, &mut room.chain),
+            Kind::Diffusion(net) => {
+                let draws = net.draw(batch, seed);
+                net.train(numbers, batch, &draws, hold, gradient, &mut room.diffusion)
+            }
+            Kind::Bet(net) => net.train(numbers, batch, seed, hold, gradient, &mut room.bet),
+            Kind::Unet(net) => {
+                let draws = net.draw(batch, seed);
+                net.train(numbers, batch, &draws, hold, gradient, &mut room.unet)
+            }
+        }
+    }
+
+    /// Where the numbers lie that weight decay is for: the weights of layers, not their biases; of a U-Net all of them, as in
+    /// the field. In order.
+    pub fn decaying(&self) -> Vec<Range<usize>> {
+        let mut places = match &self.kind {
+            Kind::Mlp(net) => net.decaying(),
+            Kind::Diffusion(net) => net.decaying(),
+            Kind::Bet(net) => net.decaying(),
+            Kind::Unet(_) => std::iter::once(0..self.numbers.len()).collect(),
+        };
+        places.sort_by_key(|place| place.start);
+        places
     }
 }

@@ -120,6 +120,34 @@ pub fn vectors<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
 }
 
+/// Defines functions that are compiled for every width of vectors, as [`vectors`] does it with closures; but however large they
+/// are, they are never left out of line, where they would be compiled for the narrowest. All references have the one lifetime.
+macro_rules! widest {
+    ($($(#[$doc:meta])* $vis:vis fn $name:ident<$a:lifetime>($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block)+) => {$(
+        $(#[$doc])*
+        $vis fn $name<$a>($($arg: $type),*) $(-> $out)? {
+            struct Work<$a> {
+                $($arg: $type),*
+            }
+
+            impl<$a> pulp::WithSimd for Work<$a> {
+                type Output = widest!(@out $($out)?);
+
+                #[inline(always)]
+                fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
+                    let Self { $($arg),* } = self;
+                    $body
+                }
+            }
+
+            pulp::Arch::new().dispatch(Work { $($arg),* })
+        }
+    )+};
+    (@out) => { () };
+    (@out $out:ty) => { $out };
+}
+pub(super) use widest;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use safetensors::{Dtype, SafeTensors, View};
+use sha2::{Digest, Sha256};
 
 use super::broken;
 use crate::error::Result;
@@ -12,7 +13,6 @@ use crate::error::Result;
 pub enum Array {
     F32(Vec<f32>),
     U32(Vec<u32>),
-    U8(Vec<u8>),
 }
 
 /// Arrays by name, each with its shape.
@@ -59,12 +59,11 @@ impl Bundle {
         }
     }
 
-    /// The bytes of an array of bytes.
-    pub fn u8(&self, name: &str) -> Result<Vec<u8>> {
-        match self.0.get(name) {
-            Some((_, Array::U8(values))) => Ok(values.clone()),
-            other => Err(unfit(name, "U8", other)),
-        }
+    /// The fingerprint of all numbers, in the order of the arrays' names.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        self.0.iter().for_each(|(_, (shape, array))| digest.update(Entry(shape, array).data()));
+        digest.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     pub fn to_bytes(&self, text: &str) -> Vec<u8> {
@@ -99,7 +98,6 @@ impl Bundle {
             let array = match view.dtype() {
                 Dtype::F32 => Array::F32(words().map(f32::from_le_bytes).collect()),
                 Dtype::U32 => Array::U32(words().map(u32::from_le_bytes).collect()),
-                Dtype::U8 => Array::U8(view.data().to_vec()),
                 other => {
                     return Err(broken("an array of unknown type").at(name).found(format!("{other:?}")));
                 }
@@ -115,7 +113,6 @@ fn unfit(name: &str, expected: &str, found: Option<&(Vec<usize>, Array)>) -> cra
         None => "nothing of that name".to_string(),
         Some((shape, Array::F32(_))) => format!("F32 of shape {shape:?}"),
         Some((shape, Array::U32(_))) => format!("U32 of shape {shape:?}"),
-        Some((shape, Array::U8(_))) => format!("U8 of shape {shape:?}"),
     };
     broken("an array that is missing or of another shape").at(name).expected(expected).found(found)
 }
@@ -127,7 +124,6 @@ impl View for Entry<'_> {
         match self.1 {
             Array::F32(_) => Dtype::F32,
             Array::U32(_) => Dtype::U32,
-            Array::U8(_) => Dtype::U8,
         }
     }
 
@@ -139,7 +135,6 @@ impl View for Entry<'_> {
         match self.1 {
             Array::F32(v) => Cow::Owned(v.iter().flat_map(|x| x.to_le_bytes()).collect()),
             Array::U32(v) => Cow::Owned(v.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Array::U8(v) => Cow::Borrowed(v),
         }
     }
 
@@ -147,7 +142,6 @@ impl View for Entry<'_> {
         match self.1 {
             Array::F32(v) => 4 * v.len(),
             Array::U32(v) => 4 * v.len(),
-            Array::U8(v) => v.len(),
         }
     }
 }

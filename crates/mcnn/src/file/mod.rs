@@ -2,8 +2,8 @@
 //! the metadata, so that equal contents are equal bytes. Reading runs no code and checks everything it reads.
 //!
 //! Only regular files are read. The text is of 4 MiB at most, and parsing it takes at most about 1 GiB; the arrays take a few
-//! times the size of the file. The optimiser in a checkpoint is Burn's own format: its fingerprint is checked here, and what is
-//! in it where a run goes on from it, against the network it is of ([`crate::train::Run::resume`]).
+//! times the size of the file. What an optimiser goes by is compared with the network it is of where a run goes on from it
+//! ([`crate::train::Run::resume`]).
 
 mod bundle;
 mod holding;
@@ -23,7 +23,7 @@ use crate::{
     gauge::{Calibrated, Gauge},
     memory::{Codebook, CodebookParts},
     policy::{Origin, Policy},
-    train::{Checkpoint, TrainSettings},
+    train::{Checkpoint, Moments, TrainSettings},
 };
 use bundle::{Array, Bundle};
 
@@ -50,7 +50,7 @@ enum Header {
         step: u64,
         settings: TrainSettings,
         data: String,
-        optimiser: String,
+        numbers: String, // the fingerprint of all arrays
     },
 }
 
@@ -144,33 +144,41 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     if let Some(average) = &checkpoint.average {
         put_network("average", average, &mut bundle);
     }
-    bundle.put("optimiser", vec![checkpoint.optimiser.len()], Array::U8(checkpoint.optimiser.clone()));
+    let Moments { mean, square } = &checkpoint.moments;
+    for (name, values) in [("moments.mean", mean), ("moments.square", square)] {
+        bundle.put(name, vec![values.len()], Array::F32(values.clone()));
+    }
     let header = Header::Checkpoint {
         version: VERSION,
         step: checkpoint.step,
         settings: checkpoint.settings.clone(),
         data: checkpoint.data.clone(),
-        optimiser: fingerprint(&checkpoint.optimiser),
+        numbers: bundle.fingerprint(),
     };
     bundle.to_bytes(&text(&header))
 }
 
-/// A checkpoint from bytes. The optimiser's are only compared with their fingerprint here.
+/// A checkpoint from bytes.
 ///
 /// # Errors
 /// If the bytes are not a checkpoint of ours, whole and consistent.
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Checkpoint { step, settings, data, optimiser: expected, .. } => {
+        Header::Checkpoint { step, settings, data, numbers, .. } => {
+            // A number that was damaged is as good a number as any.
+            if bundle.fingerprint() != numbers {
+                return Err(broken("numbers that are not those that were written"));
+            }
             let network = take_network("network", settings.backbone, &bundle)?
                 .ok_or_else(|| broken("a checkpoint without a network"))?;
             let average = take_network("average", settings.backbone, &bundle)?;
-            let optimiser = bundle.u8("optimiser")?;
-            if fingerprint(&optimiser) != expected {
-                return Err(broken("the optimiser's bytes are not those that were written"));
+            let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
+            let moments = Moments { mean: mean?.1, square: square?.1 };
+            if let Some(fault) = moments.fault(moments.mean.len(), step) {
+                return Err(broken(fault).at("moments"));
             }
-            Ok(Checkpoint { step, settings, data, network, average, optimiser })
+            Ok(Checkpoint { step, settings, data, network, average, moments })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }

@@ -1,17 +1,12 @@
 //! Training of the behaviour transformer: against PyTorch, and what it can learn.
 
-use std::collections::BTreeMap;
-
-use burn::{
-    module::{Module as _, ModuleVisitor, Param},
-    optim::GradientsParams,
-};
 use serde::Deserialize;
 
 use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, trained};
 use super::*;
+use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, BetSettings, Optimiser, Pick},
+    backbone::{Architecture, Arrays, BetNet, BetSettings, Optimiser, Pick},
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -30,37 +25,11 @@ struct Torch {
     bet: BetSettings,
     windows: Vec<usize>,
     start: Arrays,
-    logits: Vec<f32>,
     proposal: Vec<f32>,
     gradients: Arrays,
     losses: Vec<f32>,
     norms: Vec<f64>,
     end: Arrays,
-}
-
-/// Gradients by the names that the parameters' arrays have.
-struct ByName<'a> {
-    gradients: &'a GradientsParams,
-    found: BTreeMap<String, Vec<f32>>,
-    path: Vec<String>,
-}
-
-impl ModuleVisitor for ByName<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.into());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = self.gradients.get::<D>(param.id).expect("every parameter has a gradient");
-        let values = gradient.into_data().try_into_vec::<f32>().unwrap();
-        let name = self.path.join(".").replace("norms.0", "norm1").replace("norms.1", "norm2");
-        let name = name.replace("gamma", "scale").replace("beta", "shift");
-        self.found.insert(name, values);
-    }
 }
 
 #[test]
@@ -89,35 +58,34 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     };
     let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
     let start = Backbone::from_arrays(Architecture::Bet(torch.bet), &torch.start).unwrap();
-    run.net = Net::new(&start, &run.device);
-    run.optimiser = optimiser::of(&run.settings.optimiser, run.net.as_ref());
-
-    let net = run.net.clone().unwrap();
-    let rows = run.rows.gather(&run.codebook, &(0..7).collect::<Vec<_>>());
+    run.start_from(&start);
+    let Backbone::Bet(bet) = &start else { panic!("a behaviour transformer") };
+    let (net, numbers) = BetNet::new(bet);
+    let which: Vec<usize> = (0..7).collect();
+    let (mut rows, count) = (Gathered::default(), run.rows.count(&which));
+    run.rows.gather(&run.codebook, &which, &mut rows);
     let wanted: Vec<f32> =
         torch.windows.iter().flat_map(|&i| &torch.actions[2 * i..2 * i + 2]).copied().collect();
     assert_eq!(rows.targets, wanted, "the same windows");
-    let Net::Bet(bet) = &net else { panic!("a behaviour transformer") };
-    let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
-    close(&values(bet.logits(run.batch(&rows).observations)), &torch.logits, 2e-5, "logit");
-    let proposed = net.propose(run.batch(&rows), Seed(0));
-    close(&values(proposed.proposal.clone()), &torch.proposal, 2e-5, "proposal");
-
-    let loss = run.held_loss(proposed, &rows).0;
-    let gradients = GradientsParams::from_grads(loss.backward(), &net);
-    let mut by_name = ByName { gradients: &gradients, found: BTreeMap::new(), path: Vec::new() };
-    bet.visit(&mut by_name);
-    assert!(by_name.found.keys().eq(torch.gradients.keys()), "{:?}", by_name.found.keys());
+    let (holding, mut proposals, mut gradient) = (run.holding(count), Vec::new(), vec![0.0; numbers.len()]);
+    let mut hold = |found: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
+        proposals.extend_from_slice(found);
+        holding.loss(&rows, found, weights, slopes)
+    };
+    net.train(&numbers, &rows.batch(count), Seed(0), &mut hold, &mut gradient, &mut Default::default());
+    close(&proposals, &torch.proposal, 2e-5, "proposal");
+    let gradients = Backbone::Bet(net.numbers(&gradient)).arrays();
     for (name, (_, expected)) in &torch.gradients {
         // The offsets' errors count a thousandfold, and gradients are as large.
         close(
-            &by_name.found[name].iter().map(|g| g / 10.0).collect::<Vec<_>>(),
+            &gradients[name].1.iter().map(|g| g / 10.0).collect::<Vec<_>>(),
             &expected.iter().map(|g| g / 10.0).collect::<Vec<_>>(),
             5e-5,
             name,
         );
     }
-    let norm = by_name.found.values().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+    assert_eq!(gradients.len(), torch.gradients.len() + 1, "all but the centres");
+    let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
     assert!((norm - torch.norms[0]).abs() < 1e-4 * norm, "{norm}: PyTorch has {}", torch.norms[0]);
 
     let losses: Vec<f32> = std::iter::from_fn(|| run.step()).map(|s| s.loss).collect();
@@ -264,7 +232,7 @@ fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
         run
     };
     let (unbroken, broken) = (run(30), run(13));
-    let checkpoint = broken.checkpoint().unwrap().unwrap();
+    let checkpoint = broken.checkpoint().unwrap();
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(30), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert!(resumed.policy().backbone() == unbroken.policy().backbone());
@@ -285,7 +253,7 @@ fn every_step_drops_numbers_of_its_own() {
         let settings = with(BetSettings { dropout, ..small() }, Lambda::Value(f32::INFINITY));
         let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
         run.step = step; // of one slope of the clamp
-        run.loss(run.net.as_ref().unwrap(), &[0, 1, 2]).0.into_scalar::<f32>()
+        run.loss_and_gradient(&[0, 1, 2]).0
     };
     assert_eq!(loss(0.1, 0), loss(0.1, 0));
     assert_ne!(loss(0.1, 0), loss(0.1, 1));

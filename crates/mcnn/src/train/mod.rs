@@ -3,28 +3,29 @@
 //! a [`Run`] is stepped, and each step returns what happened.
 
 mod held_out;
+mod hold;
 mod optimiser;
 mod rows;
 mod settings;
 
 pub use held_out::{Bin, HeldOut};
+pub use optimiser::Moments;
 pub use settings::{Distances, Lambda, TrainSettings};
 
-use burn::{
-    optim::ModuleOptimizer,
-    tensor::{Device, Tensor, TensorData},
-};
+use rayon::prelude::*;
 
 use crate::{
-    backbone::{Batch, Net, Proposed, Tape},
+    backbone::{Net, Room},
     data::Demonstrations,
-    envelope::{Activation, Envelope},
+    envelope::Envelope,
     error::{Error, Kind, Result},
     gauge::Gauge,
     memory::{Codebook, kmeans},
     policy::{Backbone, Origin, Policy},
     seed::Seed,
 };
+use hold::Holding;
+use optimiser::Adam;
 use rows::{Gathered, Order, Rows};
 
 /// A training run: stepped by its caller, and at any step a policy.
@@ -37,11 +38,24 @@ pub struct Run {
     held_out: Option<Demonstrations>,
     gauge: Option<Gauge>, // of all episodes: no network has a part in a distance
     order: Order,
-    net: Option<Net>, // none while lambda is 0: no proposal counts, so there is nothing to train
-    average: Option<Backbone>, // the running mean of the network's weights, where one is kept: it acts
-    optimiser: ModuleOptimizer,
-    device: Device,
+    learner: Option<Learner>, // none while lambda is 0: no proposal counts, so there is nothing to train
     step: u64,
+}
+
+/// The network, and what moves it.
+struct Learner {
+    net: Net,
+    adam: Adam,
+    average: Option<Vec<f32>>, // the running mean of its numbers, where one is kept: it acts
+    parts: Vec<Part>,
+}
+
+/// What is computed for a part of a batch.
+#[derive(Default)]
+struct Part {
+    rows: Gathered,
+    room: Room,
+    gradient: Vec<f32>,
 }
 
 /// What a step brought.
@@ -67,8 +81,8 @@ pub struct Checkpoint {
     pub network: Backbone,
     /// The running mean of its weights, where one is kept.
     pub average: Option<Backbone>,
-    /// The optimiser's state, in Burn's record format.
-    pub optimiser: Vec<u8>,
+    /// What the optimiser goes by.
+    pub moments: Moments,
 }
 
 impl Run {
@@ -102,7 +116,6 @@ impl Run {
                 .found(format!("{all} shorter ones"))
                 .next("choose a shorter window or horizon, or another backbone"));
         }
-        let device = Device::flex().autodiff();
         let start = if lambda == 0.0 {
             Backbone::Nothing
         } else {
@@ -110,27 +123,15 @@ impl Run {
             let centres = centres(&train, settings.backbone.buckets(), settings.seed.fork("buckets"))?;
             settings.backbone.random(n_obs, &settings.hidden, n_act, &centres, settings.seed.fork("network"))
         };
-        let net = Net::new(&start, &device);
-        let average = (net.is_some() && settings.backbone.kept(1).is_some()).then_some(start);
+        let learner = Net::new(&start).map(|net| {
+            let average = settings.backbone.kept(1).map(|_| net.numbers().to_vec());
+            let moments = Moments::zeros(net.numbers().len());
+            Learner::new(net, moments, average, settings.backbone.parts())
+        });
         let order = Order::new(rows.n, settings.seed.fork("order"));
-        let optimiser = optimiser::of(&settings.optimiser, net.as_ref());
         let gauge = Gauge::leave_one_out(&codebook, data);
         let data = data.fingerprint();
-        Ok(Self {
-            settings,
-            envelope,
-            codebook,
-            data,
-            rows,
-            held_out,
-            gauge,
-            order,
-            net,
-            average,
-            optimiser,
-            device,
-            step: 0,
-        })
+        Ok(Self { settings, envelope, codebook, data, rows, held_out, gauge, order, learner, step: 0 })
     }
 
     /// Prepares a run that goes on from a checkpoint, to the very bytes it would have reached unbroken.
@@ -165,11 +166,13 @@ impl Run {
                 format!("{} steps", checkpoint.step),
             );
         }
-        if let Some(net) = &mut run.net {
+        if let Some(learner) = &mut run.learner {
             let shapes = |backbone: &Backbone| -> Vec<(String, Vec<usize>)> {
                 backbone.arrays().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
             };
-            let mine = shapes(&net.numbers());
+            let mine = shapes(&learner.net.backbone());
+            let numbers =
+                |backbone: &Backbone| Net::new(backbone).map_or(Vec::new(), |net| net.numbers().to_vec());
             for found in [Some(&checkpoint.network), checkpoint.average.as_ref()].into_iter().flatten() {
                 if shapes(found) != mine {
                     return refuse(
@@ -179,13 +182,16 @@ impl Run {
                     );
                 }
             }
-            if checkpoint.average.is_some() != run.average.is_some() {
+            if checkpoint.average.is_some() != learner.average.is_some() {
                 return refuse("the interrupted run is not whole", "a running mean".into(), "none".into());
             }
-            *net = Net::new(&checkpoint.network, &run.device).expect("a network of those shapes");
-            run.average = checkpoint.average;
-            let settings = &run.settings.optimiser;
-            run.optimiser = optimiser::restored(settings, net, checkpoint.step, checkpoint.optimiser)?;
+            let net = Net::new(&checkpoint.network).expect("a network of those shapes");
+            if let Some(fault) = checkpoint.moments.fault(net.numbers().len(), checkpoint.step) {
+                let expected = "what the optimiser of this network goes by".into();
+                return refuse("the interrupted run is not whole", expected, fault.into());
+            }
+            let average = checkpoint.average.as_ref().map(numbers);
+            *learner = Learner::new(net, checkpoint.moments, average, run.settings.backbone.parts());
         }
         run.step = checkpoint.step;
         Ok(run)
@@ -193,78 +199,57 @@ impl Run {
 
     /// Takes one gradient step. Once [`done`](Self::done) it takes no more and answers `None`.
     ///
-    /// The step is taken on rayon's pool of the calling thread. Its numbers do not depend on the threads there; at the
-    /// sizes of the method one is fastest (256 x 256: 1.5 ms a step on one thread, 2.0 on two).
+    /// The step is taken on rayon's pool of the calling thread, which is best one of the pool's own. Its numbers do not
+    /// depend on the threads there: a batch is cut into the same parts on any number of them.
     pub fn step(&mut self) -> Option<Stepped> {
         if self.done() {
             return None;
         }
-        let net = self.net.take()?;
+        let mut learner = self.learner.take()?;
         let which = self.order.batch(self.step, self.settings.batch);
-        let (loss, tape) = self.loss(&net, &which);
-        let net = self.descend(net, &loss, tape);
-        if let (Some(average), Some(kept)) = (&mut self.average, self.settings.backbone.kept(self.step)) {
-            average.blend(&net.numbers(), kept as f32);
-        }
-        self.net = Some(net);
-        Some(Stepped { step: self.step, loss: loss.into_scalar::<f32>() })
-    }
-
-    /// Takes the step downhill from a loss.
-    fn descend(&mut self, net: Net, loss: &Tensor<1>, tape: Option<Tape>) -> Net {
-        let gradients = net.gradients(loss, tape);
-        let gradients = optimiser::clipped(gradients, &net, self.settings.optimiser.clip);
-        let net = self.optimiser.step(optimiser::rate(&self.settings, self.step), net, gradients);
+        let loss = self.gradients(&mut learner, &which);
+        let Learner { net, adam, average, parts } = &mut learner;
+        let average = average.as_deref_mut().zip(self.settings.backbone.kept(self.step + 1));
+        let used = which.len().div_ceil(which.len().div_ceil(parts.len()));
+        let gradients = parts[..used].iter_mut().map(|part| &mut part.gradient[..]).collect();
+        adam.step(&self.settings, self.step, net, gradients, average);
+        self.learner = Some(learner);
         self.step += 1;
-        net
+        Some(Stepped { step: self.step, loss: loss as f32 })
     }
 
-    /// The loss on some samples, and the way back from their proposals where the network has one of its own.
-    fn loss(&self, net: &Net, which: &[usize]) -> (Tensor<1>, Option<Tape>) {
-        let rows = self.rows.gather(&self.codebook, which);
+    /// The loss on some samples, and its gradients by parts, left with the learner.
+    fn gradients(&self, learner: &mut Learner, which: &[usize]) -> f64 {
+        let (net, count) = (&learner.net, self.rows.count(which));
         let seed = self.settings.seed.fork("proposals").nth(self.step);
-        self.held_loss(net.propose(self.batch(&rows), seed), &rows)
-    }
-
-    /// What a network is asked of some samples.
-    fn batch<'a>(&self, rows: &'a Gathered) -> Batch<'a> {
-        let observations = self.tensor(&rows.observations, self.codebook.n_obs());
-        Batch { observations, actions: &rows.targets, real: &rows.real }
-    }
-
-    /// The loss of given proposals: the mean squared error of what is held of them, over the places that were demonstrated,
-    /// and the network's own.
-    fn held_loss(&self, proposed: Proposed, rows: &Gathered) -> (Tensor<1>, Option<Tape>) {
-        let Proposed { proposal, weights, own, tape } = proposed;
-        let n_act = self.codebook.n_act();
-        let activated = activate(proposal, self.settings.activation, slope(self.step));
-        let action = self.tensor(&rows.anchors, n_act) + self.tensor(&rows.radii, 1) * activated;
-        let mut squares = (action - self.tensor(&rows.targets, n_act)).square();
-        if let Some(weights) = weights {
-            squares = squares * weights;
-        }
-        let real = rows.real.iter().filter(|real| **real).count();
-        let held = if real == rows.real.len() {
-            squares.mean()
+        let cut = which.chunks(which.len().div_ceil(learner.parts.len()));
+        let parts = learner.parts.iter_mut().zip(cut).enumerate();
+        let train = |(k, (part, which)): (usize, (&mut Part, &[usize]))| {
+            let Part { rows, room, gradient } = part;
+            self.rows.gather(&self.codebook, which, rows);
+            let holding = self.holding(count);
+            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
+                holding.loss(rows, proposals, weights, slopes)
+            };
+            net.train(&rows.batch(count), seed.nth(k as u64), &mut hold, gradient, room)
+        };
+        let losses: Vec<f64> = if rayon::current_num_threads() > 1 {
+            parts.collect::<Vec<_>>().into_par_iter().map(train).collect()
         } else {
-            let counts: Vec<f32> = rows.real.iter().map(|real| f32::from(u8::from(*real))).collect();
-            (squares * self.tensor(&counts, 1)).sum() / (real * n_act) as f32
+            parts.map(train).collect()
         };
-        let loss = match own {
-            Some(own) => held + own,
-            None => held,
-        };
-        (loss, tape)
+        losses.into_iter().sum()
     }
 
-    /// Rows of numbers as a tensor.
-    fn tensor(&self, values: &[f32], width: usize) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(values.to_vec(), [values.len() / width, width]), &self.device)
+    /// How proposals are held in the step to come, of a batch with `count` demonstrated places.
+    fn holding(&self, count: usize) -> Holding {
+        let activation = self.settings.activation;
+        Holding { activation, outside: slope(self.step), n_act: self.codebook.n_act(), count }
     }
 
     /// Whether all steps have been taken (at once, where lambda is 0 and there is nothing to train).
     pub fn done(&self) -> bool {
-        self.net.is_none() || self.step >= self.settings.steps
+        self.learner.is_none() || self.step >= self.settings.steps
     }
 
     /// Steps taken.
@@ -295,10 +280,10 @@ impl Run {
 
     /// The policy as it is now.
     pub fn policy(&self) -> Policy {
-        let backbone = match (&self.average, &self.net) {
-            (Some(average), _) => average.clone(),
-            (None, Some(net)) => net.numbers(),
-            (None, None) => Backbone::Nothing,
+        let backbone = match &self.learner {
+            Some(Learner { net, average: Some(average), .. }) => net.with(average),
+            Some(Learner { net, .. }) => net.backbone(),
+            None => Backbone::Nothing,
         };
         let origin = Origin {
             steps: self.step,
@@ -324,22 +309,23 @@ impl Run {
     }
 
     /// What is needed to go on later; `None` where there is nothing to train.
-    ///
-    /// # Errors
-    /// If the optimiser's state cannot be written down.
-    pub fn checkpoint(&self) -> Result<Option<Checkpoint>> {
-        let Some(net) = &self.net else { return Ok(None) };
-        let optimiser = self.optimiser.into_bytes().map_err(|e| {
-            Error::new(Kind::File, "the optimiser's state cannot be written down").found(e.to_string())
-        })?;
-        Ok(Some(Checkpoint {
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
+        let Learner { net, adam, average, .. } = self.learner.as_ref()?;
+        Some(Checkpoint {
             step: self.step,
             settings: self.settings.clone(),
             data: self.data.clone(),
-            network: net.numbers(),
-            average: self.average.clone(),
-            optimiser: optimiser.to_vec(),
-        }))
+            network: net.backbone(),
+            average: average.as_ref().map(|average| net.with(average)),
+            moments: adam.moments.clone(),
+        })
+    }
+}
+
+impl Learner {
+    fn new(net: Net, moments: Moments, average: Option<Vec<f32>>, parts: usize) -> Self {
+        let part = |_| Part { gradient: vec![0.0; net.numbers().len()], ..Part::default() };
+        Self { parts: (0..parts).map(part).collect(), adam: Adam::new(&net, moments), net, average }
     }
 }
 
@@ -355,17 +341,6 @@ fn centres(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32
             .found(buckets.to_string())
             .next("ask for fewer buckets, or choose another backbone")
     })
-}
-
-/// sigma on a batch. The clamp has slope `slope` outside [-1, 1]: clamp(u) + slope (u - clamp(u)).
-fn activate(u: Tensor<2>, activation: Activation, slope: f32) -> Tensor<2> {
-    match activation {
-        Activation::Tanh => u.tanh(),
-        Activation::Clamp => {
-            let inside = u.clone().clamp(-1.0, 1.0);
-            if slope == 0.0 { inside } else { inside.clone() + (u - inside) * slope }
-        }
-    }
 }
 
 /// The slope of the clamp outside [-1, 1] at a step: the authors anneal it from 0.99 to 0 in ten stages of ten steps,

@@ -1,128 +1,209 @@
 //! What moves the weights: Adam with decoupled weight decay, limits on gradients, and the course of the learning rate.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Bytes, DType, Tensor},
-};
-use burn_pack::{Reader, Scalar};
+use rayon::prelude::*;
 
 use super::TrainSettings;
-use crate::{
-    backbone::{Net, Optimiser},
-    error::{Error, Kind, Result},
-};
+use crate::backbone::{Net, Optimiser, vectors};
 
-/// The optimiser of some settings for a network (Burn's own epsilon is 1e-5, PyTorch's 1e-8).
-pub fn of(settings: &Optimiser, net: Option<&Net>) -> ModuleOptimizer {
-    let [beta_1, beta_2] = settings.betas.map(|beta| beta as f32);
-    let adam = AdamConfig::new().with_epsilon(1e-8).with_beta_1(beta_1).with_beta_2(beta_2).init();
-    match net {
-        Some(net) if settings.weight_decay > 0.0 => adam.with_group(
-            net.decaying(),
-            AdamWConfig::new()
-                .with_epsilon(1e-8)
-                .with_beta_1(beta_1)
-                .with_beta_2(beta_2)
-                .with_weight_decay(settings.weight_decay as f32)
-                .build(),
-            None,
-        ),
-        _ => adam,
+/// PyTorch's.
+const EPSILON: f32 = 1e-8;
+
+/// Numbers of a network that one thread takes at a time: few enough for a cache.
+const PIECE: usize = 1 << 13;
+
+/// Running means of gradients and of their squares, for every number of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    /// Of gradients.
+    pub mean: Vec<f32>,
+    /// Of their squares.
+    pub square: Vec<f32>,
+}
+
+impl Moments {
+    /// Before the first step.
+    pub fn zeros(n: usize) -> Self {
+        Self { mean: vec![0.0; n], square: vec![0.0; n] }
+    }
+
+    /// What is wrong with them as those of `n` numbers after `step` steps, if anything is.
+    pub fn fault(&self, n: usize, step: u64) -> Option<&'static str> {
+        let Self { mean, square } = self;
+        if [mean.len(), square.len()] != [n, n] {
+            Some("moments of another network")
+        } else if mean.iter().chain(square).any(|m| !m.is_finite()) || square.iter().any(|s| *s < 0.0) {
+            Some("moments that are no means of gradients and squares")
+        } else if step == 0 && mean.iter().chain(square).any(|m| *m != 0.0) {
+            Some("moments of before the first step that are not 0")
+        } else {
+            None
+        }
     }
 }
 
-/// The optimiser of some settings for a network as its bytes, Burn's own record, have it after `step` steps.
-///
-/// Burn takes a record at its word and panics over one that does not fit. So it is compared first with the record of
-/// an optimiser that took one step on this very network: the same tensors of the same shapes, finite, and as many steps.
-///
-/// # Errors
-/// If the bytes are no such record.
-pub fn restored(settings: &Optimiser, net: &Net, step: u64, bytes: Vec<u8>) -> Result<ModuleOptimizer> {
-    let strange = |found: String| {
-        Error::new(Kind::File, "the checkpoint's optimiser cannot be read")
-            .found(found)
-            .next("start anew with --force")
-    };
-    let mut gradients = GradientsParams::new();
-    net.visit(&mut Zeros { gradients: &mut gradients });
-    let mut example = of(settings, Some(net));
-    let _ = example.step(0.0, net.clone(), gradients);
-    let example = example.into_bytes().map_err(|e| strange(e.to_string()))?;
-    let expected = Record::read(example).map_err(strange)?;
-    let bytes = Bytes::from_bytes_vec(bytes);
-    Record::read(bytes.clone()).and_then(|found| found.fits(&expected, step)).map_err(strange)?;
-    of(settings, Some(net)).from_bytes(bytes).map_err(|e| strange(e.to_string()))
+/// Adam (Kingma and Ba, 2015) with decoupled weight decay (Loshchilov and Hutter, 2019), in pieces that any number of threads
+/// may share.
+#[derive(Debug)]
+pub struct Adam {
+    pub moments: Moments,
+    pieces: Vec<Piece>, // one after the other, all numbers
 }
 
-/// What a record of Burn's holds, but for the numbers of its tensors.
-struct Record {
-    tensors: BTreeMap<String, (DType, Vec<usize>, Option<u64>)>,
-    scalars: BTreeMap<String, Scalar>,
-    paths: BTreeMap<String, String>,
-    finite: bool,
+/// Numbers that lie side by side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Piece {
+    len: usize,
+    decays: bool,
 }
 
-impl Record {
-    fn read(bytes: Bytes) -> std::result::Result<Self, String> {
-        let reader = Reader::from_bytes(bytes).map_err(|e| e.to_string())?;
-        let (scalars, paths) = (reader.scalars().clone(), reader.metadata().clone());
-        let (mut tensors, mut finite) = (BTreeMap::new(), true);
-        for tensor in reader.into_tensors().map_err(|e| e.to_string())? {
-            let (name, dtype, shape, id, bytes) = tensor.into_parts().map_err(|e| e.to_string())?;
-            let (floats, rest) = bytes.as_chunks();
-            finite &= rest.is_empty() && floats.iter().all(|b| f32::from_le_bytes(*b).is_finite());
-            tensors.insert(name, (dtype, shape.to_vec(), id));
-        }
-        Ok(Self { tensors, scalars, paths, finite })
+/// What a step does to every number.
+struct Step {
+    betas: [f32; 2],
+    rate: f32, // the learning rate over 1 - beta_1^t
+    root: f32, // 1 over the root of 1 - beta_2^t
+    kept: f32, // of a number that decays
+    average: f32,
+}
+
+/// The parts of all arrays that belong to a piece.
+struct Slices<'a> {
+    piece: Piece,
+    numbers: &'a mut [f32],
+    mean: &'a mut [f32],
+    square: &'a mut [f32],
+    average: &'a mut [f32],
+    gradients: Vec<&'a mut [f32]>,
+}
+
+impl Adam {
+    /// For a network, from given moments.
+    pub fn new(net: &Net, moments: Moments) -> Self {
+        Self { moments, pieces: pieces(net.numbers().len(), &net.decaying()) }
     }
 
-    /// Whether this is a record after `step` steps of what `example` is of after one.
-    fn fits(&self, example: &Self, step: u64) -> std::result::Result<(), String> {
-        if step == 0 {
-            return if self.tensors.is_empty() && self.scalars.is_empty() {
-                Ok(())
-            } else {
-                Err("numbers before the first step".into())
-            };
-        }
-        if let Some((name, _)) =
-            self.tensors.iter().find(|(name, tensor)| example.tensors.get(*name) != Some(tensor))
-        {
-            return Err(format!("a tensor {name:.60} that does not fit the network"));
-        }
-        let as_expected = |(name, value): &(&String, &Scalar)| match name.ends_with(".time") {
-            true => {
-                u64::try_from(**value).is_ok_and(|time| time == step) && example.scalars.contains_key(*name)
-            }
-            false => example.scalars.get(*name) == Some(value),
+    /// Takes a step, the one after `step` others, against the sum of some gradients, which is left in the first of them; and
+    /// moves the running mean of the numbers, where one is kept, after them: it keeps a share of itself.
+    pub fn step(
+        &mut self,
+        settings: &TrainSettings,
+        step: u64,
+        net: &mut Net,
+        gradients: Vec<&mut [f32]>,
+        average: Option<(&mut [f32], f64)>,
+    ) {
+        let Optimiser { betas, weight_decay, clip, .. } = settings.optimiser;
+        let [first, second] = betas.map(|beta| 1.0 - beta.powf((step + 1) as f64));
+        let lr = rate(settings, step);
+        let (average, share) = match average {
+            Some((average, share)) => (average, share),
+            None => (&mut [][..], 0.0),
         };
-        if let Some((name, _)) = self.scalars.iter().find(|scalar| !as_expected(scalar)) {
-            return Err(format!("a number {name:.60} that does not fit the network or its {step} steps"));
+        let of_step = Step {
+            betas: betas.map(|beta| beta as f32),
+            rate: (lr / first) as f32,
+            root: (1.0 / second.sqrt()) as f32,
+            kept: (1.0 - lr * weight_decay) as f32,
+            average: share as f32,
+        };
+        let mut slices = self.slices(net.numbers_mut(), gradients, average);
+        if clip == 0.0 {
+            each(&mut slices, |slices| {
+                slices.add_up();
+                slices.step(&of_step, 1.0);
+            });
+            return;
         }
-        let whole = self.tensors.len() == example.tensors.len()
-            && self.scalars.len() == example.scalars.len()
-            && self.paths == example.paths;
-        match (whole, self.finite) {
-            (false, _) => Err("parts of it are missing".into()),
-            (_, false) => Err("numbers that are NaN or infinite".into()),
-            _ => Ok(()),
-        }
+        each(&mut slices, |slices| slices.add_up());
+        // Piece by piece, so that the sum is the same on any number of threads.
+        let norm = slices.iter().map(Slices::squares).sum::<f64>().sqrt();
+        // As PyTorch's `clip_grad_norm_` does, 1e-6 is added to the norm.
+        let factor = (clip / (norm + 1e-6)).min(1.0) as f32;
+        each(&mut slices, |slices| slices.step(&of_step, factor));
+    }
+
+    fn slices<'a>(
+        &'a mut self,
+        mut numbers: &'a mut [f32],
+        mut gradients: Vec<&'a mut [f32]>,
+        mut average: &'a mut [f32],
+    ) -> Vec<Slices<'a>> {
+        let (mut mean, mut square) = (&mut self.moments.mean[..], &mut self.moments.square[..]);
+        let averaged = !average.is_empty();
+        self.pieces
+            .iter()
+            .map(|&piece| {
+                let n = piece.len;
+                Slices {
+                    piece,
+                    numbers: numbers.split_off_mut(..n).expect("a piece"),
+                    mean: mean.split_off_mut(..n).expect("a piece"),
+                    square: square.split_off_mut(..n).expect("a piece"),
+                    average: average.split_off_mut(..if averaged { n } else { 0 }).expect("a piece"),
+                    gradients: gradients.iter_mut().map(|g| g.split_off_mut(..n).expect("a piece")).collect(),
+                }
+            })
+            .collect()
     }
 }
 
-/// Gives every parameter a gradient of 0.
-struct Zeros<'a> {
-    gradients: &'a mut GradientsParams,
+/// Does something with every piece, on the threads of rayon's pool if it has several.
+fn each(slices: &mut [Slices], act: impl Fn(&mut Slices) + Sync + Send) {
+    if rayon::current_num_threads() > 1 {
+        slices.par_iter_mut().for_each(act);
+    } else {
+        slices.iter_mut().for_each(act);
+    }
 }
 
-impl ModuleVisitor for Zeros<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.gradients.register(param.id, param.val().inner().zeros_like());
+impl Slices<'_> {
+    /// Adds the other gradients to the first.
+    fn add_up(&mut self) {
+        let (sum, others) = self.gradients.split_first_mut().expect("one gradient or more");
+        for other in others {
+            vectors(|| sum.iter_mut().zip(&**other).for_each(|(s, g)| *s += g));
+        }
     }
+
+    fn squares(&self) -> f64 {
+        self.gradients[0].iter().map(|g| f64::from(*g).powi(2)).sum()
+    }
+
+    fn step(&mut self, step: &Step, factor: f32) {
+        let Step { betas: [first, second], rate, root, .. } = *step;
+        let kept = if self.piece.decays { step.kept } else { 1.0 };
+        let numbers = self.numbers.iter_mut().zip(&*self.gradients[0]);
+        let moments = self.mean.iter_mut().zip(self.square.iter_mut());
+        vectors(|| {
+            for ((w, g), (m, v)) in numbers.zip(moments) {
+                let g = factor * g;
+                *m = first * *m + (1.0 - first) * g;
+                *v = second * *v + (1.0 - second) * g * g;
+                *w = kept * *w - rate * *m / (root * v.sqrt() + EPSILON);
+            }
+        });
+        let share = step.average;
+        let averages = self.average.iter_mut().zip(&*self.numbers);
+        vectors(|| averages.for_each(|(a, w)| *a = share * *a + (1.0 - share) * w));
+    }
+}
+
+/// Cuts `n` numbers, of which some ranges decay, into pieces.
+fn pieces(n: usize, decaying: &[Range<usize>]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut add = |len: usize, decays: bool| {
+        let whole = (0..len).step_by(PIECE).map(|at| Piece { len: PIECE.min(len - at), decays });
+        pieces.extend(whole);
+    };
+    let mut end = 0;
+    for range in decaying {
+        add(range.start - end, false);
+        add(range.len(), true);
+        end = range.end;
+    }
+    add(n - end, false);
+    pieces
 }
 
 /// The learning rate of a step, counted from 0: it rises in a straight line over the steps of warm-up, and where it is to,
@@ -140,50 +221,21 @@ pub fn rate(settings: &TrainSettings, step: u64) -> f64 {
     settings.lr * share
 }
 
-/// Gradients, shortened to norm `most` together where they are longer; as they are where `most` is 0. As PyTorch's
-/// `clip_grad_norm_` does, 1e-6 is added to the norm.
-pub fn clipped(mut gradients: GradientsParams, net: &Net, most: f64) -> GradientsParams {
-    if most == 0.0 {
-        return gradients;
-    }
-    let mut squares = Squares { gradients: &gradients, sum: 0.0 };
-    net.visit(&mut squares);
-    let factor = most / (squares.sum.sqrt() + 1e-6);
-    if factor < 1.0 {
-        net.visit(&mut Shorten { gradients: &mut gradients, factor: factor as f32 });
-    }
-    gradients
-}
-
-struct Squares<'a> {
-    gradients: &'a GradientsParams,
-    sum: f64,
-}
-
-impl ModuleVisitor for Squares<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sum += f64::from(gradient.square().sum().into_scalar::<f32>());
-        }
-    }
-}
-
-struct Shorten<'a> {
-    gradients: &'a mut GradientsParams,
-    factor: f32,
-}
-
-impl ModuleVisitor for Shorten<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient * self.factor);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_all_numbers_and_decay_where_they_are_to() {
+        let ranges = [2..3, 10..PIECE + 11, 2 * PIECE..2 * PIECE + 5];
+        let decays: Vec<bool> = pieces(3 * PIECE, &ranges)
+            .into_iter()
+            .inspect(|piece| assert!(piece.len <= PIECE))
+            .flat_map(|piece| std::iter::repeat_n(piece.decays, piece.len))
+            .collect();
+        let expected = (0..3 * PIECE).map(|k| ranges.iter().any(|range| range.contains(&k)));
+        assert!(decays.into_iter().eq(expected));
+    }
 
     #[test]
     fn the_learning_rate_rises_and_falls_as_stated() {

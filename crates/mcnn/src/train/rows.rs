@@ -2,7 +2,7 @@
 
 use super::Distances;
 use crate::{
-    backbone::Span,
+    backbone::{Batch, Span},
     data::Demonstrations,
     envelope::{Envelope, Region},
     memory::Codebook,
@@ -34,13 +34,21 @@ struct Sample {
     episode: usize,
 }
 
-/// A batch of rows.
+/// A batch of rows, or a part of one.
+#[derive(Debug, Default)]
 pub struct Gathered {
     pub observations: Vec<f32>, // [batch, window, n_obs]
     pub targets: Vec<f32>,      // [batch, places, n_act]
     pub anchors: Vec<f32>,      // [batch, places, n_act]
     pub radii: Vec<f32>,        // [batch, places]
     pub real: Vec<bool>,        // [batch, places]: not beyond the end of the episode
+}
+
+impl Gathered {
+    /// The same as the batch, or a part of a batch with `count` demonstrated places, that a network is trained on.
+    pub fn batch(&self, count: usize) -> Batch<'_> {
+        Batch { observations: &self.observations, actions: &self.targets, real: &self.real, count }
+    }
 }
 
 impl Rows {
@@ -96,17 +104,22 @@ impl Rows {
         [starts.zip(&self.ends).filter(|(start, end)| *end - start < least).count(), self.ends.len()]
     }
 
-    /// Some samples, one after the other. `codebook`: the memories the rows were made with.
-    pub fn gather(&self, codebook: &Codebook, which: &[usize]) -> Gathered {
+    /// The places of some samples that were demonstrated.
+    pub fn count(&self, which: &[usize]) -> usize {
+        let places = self.span.places();
+        let real = |&i: &usize| places.min(self.ends[self.samples[i].episode] - self.samples[i].step);
+        which.iter().map(real).sum()
+    }
+
+    /// Puts some samples into a batch, one after the other, in place of those that were in it. `codebook`: the memories the
+    /// rows were made with.
+    pub fn gather(&self, codebook: &Codebook, which: &[usize], batch: &mut Gathered) {
         let Span { window, every, .. } = self.span;
-        let rows = which.len() * self.span.places();
-        let mut batch = Gathered {
-            observations: Vec::with_capacity(which.len() * window * self.n_obs),
-            targets: Vec::with_capacity(rows * self.n_act),
-            anchors: Vec::with_capacity(rows * self.n_act),
-            radii: Vec::with_capacity(rows),
-            real: Vec::with_capacity(rows),
-        };
+        batch.observations.clear();
+        for values in [&mut batch.targets, &mut batch.anchors, &mut batch.radii] {
+            values.clear();
+        }
+        batch.real.clear();
         for &i in which {
             let Sample { step, episode } = self.samples[i];
             let start = if episode == 0 { 0 } else { self.ends[episode - 1] };
@@ -130,7 +143,6 @@ impl Rows {
                 batch.real.push(step + k <= last);
             }
         }
-        batch
     }
 }
 
@@ -190,7 +202,9 @@ mod tests {
         let scale = book.parts().scale.clone();
         let batches = (0..rows.n)
             .map(|i| {
-                let mut batch = rows.gather(&book, &[i]);
+                let mut batch = Gathered::default();
+                rows.gather(&book, &[i], &mut batch);
+                assert_eq!(rows.count(&[i]), batch.real.iter().filter(|real| **real).count());
                 let back = |v: &f32| ((v * scale.std[0] + scale.mean[0]) / 10.0).round();
                 batch.observations = batch.observations.iter().map(back).collect(); // the steps' numbers again
                 batch.targets.iter_mut().for_each(|a| *a = (*a * 10.0).round());

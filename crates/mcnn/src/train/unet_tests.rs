@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::{module::ParamId, optim::GradientsParams};
 use serde::Deserialize;
 
 use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, trained};
 use super::*;
+use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, Draws, Optimiser, Predict, Sampler, Unet, UnetNet, UnetSettings},
+    backbone::{Architecture, Arrays, Draws, Optimiser, Predict, Sampler, UnetNet, UnetSettings},
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -91,45 +91,47 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
         let start = Backbone::from_arrays(Architecture::Unet(unet), &torch.start).unwrap();
         let Backbone::Unet(start) = start else { panic!("a U-Net") };
-        let rows = run.rows.gather(&run.codebook, &(0..12).collect::<Vec<_>>());
-        let mut net = Net::Unet(UnetNet::new(&start, &run.device));
-        let mut losses = Vec::new();
+        run.start_from(&Backbone::Unet(start.clone()));
+        let mut rows = Gathered::default();
+        run.rows.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), &mut rows);
+        let count = run.rows.count(&(0..12).collect::<Vec<_>>());
+        let (net, mut numbers) = UnetNet::new(&start);
+        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
         for k in 0..expected.losses.len() {
             let draws = Draws {
                 steps: torch.steps[k % torch.steps.len()].clone(),
                 noise: torch.noise[k % torch.noise.len()].clone(),
             };
-            let Net::Unet(now) = &net else { panic!("a U-Net") };
-            let proposed = now.propose(run.batch(&rows), &draws);
+            let (holding, mut output) = (run.holding(count), Vec::new());
+            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
+                output.extend_from_slice(proposals);
+                holding.loss(&rows, proposals, weights, slopes)
+            };
+            let batch = rows.batch(count);
+            let loss = net.train(&numbers, &batch, &draws, &mut hold, &mut gradient, &mut Default::default());
             if k == 0 && expected.predict == Predict::Action {
-                let output = proposed.proposal.clone().into_data().try_into_vec::<f32>().unwrap();
                 close(&output, &expected.output, 2e-5, "output");
             }
-            let (loss, tape) = run.held_loss(proposed, &rows);
             if k == 0 {
-                let (loss, tape) = run.held_loss(now.propose(run.batch(&rows), &draws), &rows);
-                let found = gradient(&net.gradients(&loss, tape), &start);
+                let found = start.named(&gradient);
                 assert_eq!(found.len(), expected.gradients.len());
                 let largest = expected.gradients.values().flatten().fold(0.0_f32, |m, g| m.max(g.abs()));
                 for (name, expected) in &expected.gradients {
                     close(&found[name].1, expected, 1e-5 * largest.max(1.0), name);
                 }
             }
-            net = run.descend(net, &loss, tape);
-            losses.push(loss.into_scalar::<f32>());
+            let Learner { net, adam, .. } = run.learner.as_mut().unwrap();
+            adam.step(&run.settings, k as u64, net, vec![&mut gradient], None);
+            numbers.copy_from_slice(net.numbers());
+            run.step += 1;
+            losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-3, "loss at step");
-        let end = net.numbers().arrays();
+        let end = Backbone::Unet(net.numbers(&numbers)).arrays();
         for (name, expected) in &expected.end {
             close(&end[name].1, expected, 2e-3, name);
         }
     }
-}
-
-/// The gradients of a U-Net by the names of its arrays.
-fn gradient(gradients: &GradientsParams, unet: &Unet) -> Arrays {
-    let numbers = gradients.get::<1>(ParamId::from(1)).unwrap();
-    unet.named(&numbers.into_data().try_into_vec::<f32>().unwrap())
 }
 
 fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
@@ -242,12 +244,12 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
         run
     };
     let (unbroken, broken) = (run(20), run(9));
-    let checkpoint = broken.checkpoint().unwrap().unwrap();
+    let checkpoint = broken.checkpoint().unwrap();
     assert_ne!(Some(&checkpoint.network), checkpoint.average.as_ref(), "the mean is not the weights");
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(20), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
-    let network = |run: &Run| run.checkpoint().unwrap().unwrap().network;
+    let network = |run: &Run| run.checkpoint().unwrap().network;
     assert!(network(&resumed) == network(&unbroken));
     assert_eq!(resumed.held_out(), unbroken.held_out());
     // The learning rate falls towards the last step, so that another number of steps is another run.
@@ -266,7 +268,7 @@ fn the_running_mean_is_that_of_its_formula() {
     for step in 1..=12 {
         run.step().unwrap();
         let kept = if step <= 2 { 0.0 } else { (1.0 - f64::from(step - 1).powf(-0.75)).min(0.7) };
-        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().unwrap().network);
+        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().network);
         assert!((mean - bias(run.policy().backbone())).abs() < 1e-6, "step {step}");
     }
 }
@@ -282,18 +284,19 @@ fn what_lies_beyond_an_episodes_end_counts_nothing() {
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
     let run = Run::new(&data, codebook_of(&data, &[0, 5]), with(quick(), Lambda::Value(0.5))).unwrap();
     assert_eq!(run.short_episodes(), [1, 2]);
-    let rows = run.rows.gather(&run.codebook, &[1, 4]);
+    let mut rows = Gathered::default();
+    run.rows.gather(&run.codebook, &[1, 4], &mut rows);
     let real: Vec<f32> = rows.real.iter().map(|real| f32::from(u8::from(*real))).collect();
     assert_eq!(real[..8], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(real[8..], [1.0; 8]);
     assert_eq!(rows.targets[..8], [&[data.action(1)[0]][..], &[data.action(2)[0]; 7]].concat());
-    let Some(Net::Unet(net)) = &run.net else { panic!("a U-Net") };
-    let draws = net.draw(rows.targets.len(), Seed(1));
+    let holding = run.holding(run.rows.count(&[1, 4]));
     let loss = |beyond: f32| {
-        let mut proposed = net.propose(run.batch(&rows), &draws);
-        let mask = run.tensor(&real, 1);
-        proposed.proposal = proposed.proposal * mask.clone() + (1.0 - mask) * beyond;
-        run.held_loss(proposed, &rows).0.into_scalar::<f32>()
+        let of = |real: &bool| if *real { 0.3 } else { beyond };
+        let proposals: Vec<f32> = rows.real.iter().map(of).collect();
+        let mut slopes = vec![f32::NAN; 16];
+        let loss = holding.loss(&rows, &proposals, None, &mut slopes);
+        (loss, slopes)
     };
     assert_eq!(loss(0.0), loss(0.9));
 }

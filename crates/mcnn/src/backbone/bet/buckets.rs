@@ -1,26 +1,34 @@
 //! Buckets of actions: which one an action is in, and the loss of a guess at it.
 
-use crate::backbone::plain::exponential;
+use crate::backbone::{plain::exponential, product::widest};
 
 /// For each action the nearest centre; of two that are equally near, the first. `actions`: `[n, n_act]`, `centres`:
 /// `[buckets, n_act]`.
 pub fn nearest(actions: &[f32], centres: &[f32], n_act: usize) -> Vec<usize> {
-    let buckets = centres.len() / n_act;
     // By dimension, so that one dimension of an action meets those of all centres side by side.
     let by_dimension: Vec<f32> =
         (0..n_act).flat_map(|k| centres.iter().skip(k).step_by(n_act)).copied().collect();
-    let mut squares = vec![0.0_f32; buckets];
-    let of = |action: &[f32]| {
-        squares.fill(0.0);
-        for (a, centres) in action.iter().zip(by_dimension.chunks_exact(buckets)) {
-            squares.iter_mut().zip(centres).for_each(|(s, c)| *s += (a - c) * (a - c));
+    search(actions, n_act, &by_dimension)
+}
+
+widest! {
+    fn search<'a>(actions: &'a [f32], n_act: usize, by_dimension: &'a [f32]) -> Vec<usize> {
+        let buckets = by_dimension.len() / n_act;
+        let mut squares = vec![0.0_f32; buckets];
+        let mut found = Vec::with_capacity(actions.len() / n_act);
+        for action in actions.chunks_exact(n_act) {
+            squares.fill(0.0);
+            for (a, centres) in action.iter().zip(by_dimension.chunks_exact(buckets)) {
+                squares.iter_mut().zip(centres).for_each(|(s, c)| *s += (a - c) * (a - c));
+            }
+            found.push(largest(squares.iter().map(|s| -s)));
         }
-        largest(squares.iter().map(|s| -s))
-    };
-    actions.chunks_exact(n_act).map(of).collect()
+        found
+    }
 }
 
 /// The place of the largest number, the first of several; 0 where none is one.
+#[inline(always)]
 pub fn largest(values: impl Iterator<Item = f32>) -> usize {
     let pick = |best: (usize, f32), (k, v)| if v > best.1 { (k, v) } else { best };
     values.enumerate().fold((0, f32::NEG_INFINITY), pick).0
@@ -40,31 +48,35 @@ pub fn softmax(values: &mut [f32]) -> (f32, f32) {
     (high, total)
 }
 
-/// The focal loss (Lin et al., 2017), `-(1 - p)^gamma log p` with p the probability of the true bucket, its mean over the
-/// rows that count; and its derivative with respect to each logit. `logits`: `[n, buckets]`; `buckets`, `real`: `[n]`.
-/// With gamma 0 it is the cross-entropy; above, what is right already counts less.
-pub fn focal(logits: &[f32], buckets: &[usize], real: &[bool], gamma: f32) -> (f32, Vec<f32>) {
-    let k = logits.len() / buckets.len();
-    let share = 1.0 / real.iter().filter(|r| **r).count().max(1) as f32;
-    let (mut loss, mut slopes) = (0.0_f64, logits.to_vec());
-    for ((row, &bucket), &real) in slopes.chunks_exact_mut(k).zip(buckets).zip(real) {
-        if !real {
-            row.fill(0.0);
-            continue;
+/// The focal loss (Lin et al., 2017), `-(1 - p)^gamma log p` with p the probability of the true bucket: its sum over the rows
+/// that count, through `count`, which is how many do in the whole batch. Its derivatives take the logits' place. `logits`: `[n,
+/// buckets]`; `buckets`, `real`: `[n]`. With gamma 0 it is the cross-entropy; above, what is right already counts less.
+pub fn focal(logits: &mut [f32], buckets: &[usize], real: &[bool], gamma: f32, count: usize) -> f64 {
+    focal_rows(logits, buckets, real, gamma, 1.0 / count as f32)
+}
+
+widest! {
+    fn focal_rows<'a>(logits: &'a mut [f32], buckets: &'a [usize], real: &'a [bool], gamma: f32, share: f32) -> f64 {
+        let (k, mut loss) = (logits.len() / buckets.len(), 0.0_f64);
+        for ((row, &bucket), &real) in logits.chunks_exact_mut(k).zip(buckets).zip(real) {
+            if !real {
+                row.fill(0.0);
+                continue;
+            }
+            let logit = row[bucket];
+            let (high, total) = softmax(row);
+            let (p, log_p) = (row[bucket], logit - high - total.ln());
+            // Of the others, added up: 1 - p would lose what is left of it where p is close to 1.
+            let others = row[..bucket].iter().chain(&row[bucket + 1..]).sum::<f32>();
+            let scale = others.powf(gamma);
+            loss -= f64::from(scale * log_p * share);
+            let of_scale = if others > 0.0 { gamma * others.powf(gamma - 1.0) * p * log_p } else { 0.0 };
+            let slope = (of_scale - scale) * share; // with respect to log p, whose own is [this is the bucket] - probability
+            row.iter_mut().for_each(|q| *q *= -slope);
+            row[bucket] += slope;
         }
-        let logit = row[bucket];
-        let (high, total) = softmax(row);
-        let (p, log_p) = (row[bucket], logit - high - total.ln());
-        // Of the others, added up: 1 - p would lose what is left of it where p is close to 1.
-        let others = row[..bucket].iter().chain(&row[bucket + 1..]).sum::<f32>();
-        let scale = others.powf(gamma);
-        loss -= f64::from(scale * log_p * share);
-        let of_scale = if others > 0.0 { gamma * others.powf(gamma - 1.0) * p * log_p } else { 0.0 };
-        let slope = (of_scale - scale) * share; // with respect to log p, whose own is [this is the bucket] - probability
-        row.iter_mut().for_each(|q| *q *= -slope);
-        row[bucket] += slope;
+        loss
     }
-    (loss as f32, slopes)
 }
 
 #[cfg(test)]
@@ -107,10 +119,11 @@ mod tests {
                 };
                 (row(0) + row(1) + row(3)) / 3.0
             };
-            let (loss, slopes) = focal(&logits, &buckets, &real, gamma as f32);
+            let mut slopes = logits.clone();
+            let loss = focal(&mut slopes, &buckets, &real, gamma as f32, 3);
             let exact: Vec<f64> = logits.iter().map(|&v| f64::from(v)).collect();
             let expected = definition(&exact);
-            assert!((f64::from(loss) - expected).abs() < 1e-5 * expected, "{gamma}: {loss} {expected}");
+            assert!((loss - expected).abs() < 1e-5 * expected, "{gamma}: {loss} {expected}");
             for k in 0..logits.len() {
                 let moved = |by: f64| {
                     let mut moved = exact.clone();
@@ -127,7 +140,8 @@ mod tests {
         }
         // What is sure and right has no slope, however gamma is.
         for gamma in [0.0, 0.5, 2.0] {
-            let (loss, slopes) = focal(&[200.0, 0.0], &[0], &[true], gamma);
+            let mut slopes = [200.0, 0.0];
+            let loss = focal(&mut slopes, &[0], &[true], gamma, 1);
             assert!(loss.abs() < 1e-6 && slopes.iter().all(|s| s.abs() < 1e-6), "{gamma}: {loss} {slopes:?}");
         }
     }

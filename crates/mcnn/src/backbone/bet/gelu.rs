@@ -1,9 +1,12 @@
 //! GELU (Hendrycks and Gimpel, 2016), `x Phi(x)` with Phi the normal distribution: the same plain numbers act and are
 //! trained.
 
-use burn::tensor::{Tensor, TensorData};
+use convolve::WIDE;
 
-use crate::backbone::{plain::exponential, product::vectors};
+use crate::backbone::{
+    plain::exponential,
+    product::{vectors, widest},
+};
 
 /// Phi(x) and its density. Phi of a negative number is `poly(t) e^(-x^2 / 2) / 2`, t = 1 / (1 + p |x| / sqrt 2), to 7.5e-8
 /// (Abramowitz and Stegun, 7.1.26): one exponential gives both.
@@ -25,29 +28,24 @@ pub fn gelu(values: &mut [f32]) {
     vectors(|| values.iter_mut().for_each(|x| *x *= normal(*x).0));
 }
 
-/// GELU of a batch, with its derivative computed in the same pass: `slope x + (value - slope at)` at `x = at` has the value
-/// and the gradient of GELU, and the autodiff graph has a product and a sum. (Burn calls the platform's functions number by
-/// number, forwards and again backwards, which took a quarter of a training step.)
-pub fn gelu_trained(x: Tensor<2>) -> Tensor<2> {
-    let (device, shape) = (x.device(), x.dims());
-    let at = x.clone().detach().into_data();
-    let at = at.as_slice::<f32>().expect("f32 activations");
-    let (mut slope, mut rest) = (vec![0.0; at.len()], vec![0.0; at.len()]);
-    vectors(|| {
-        for ((at, slope), rest) in at.iter().zip(&mut slope).zip(&mut rest) {
-            let (below, density) = normal(*at);
-            *slope = below + at * density;
-            *rest = -at * at * density; // at below - slope at
+widest! {
+    /// GELU of rows of numbers, to each of which a bias is added first, written to `out`; its derivatives take the numbers'
+    /// place. Both lie in panels of a row for each bias.
+    pub fn gelu_slopes<'a>(values: &'a mut [f32], biases: &'a [f32], out: &'a mut [f32]) {
+        let values = values.as_chunks_mut::<WIDE>().0.iter_mut().zip(out.as_chunks_mut::<WIDE>().0);
+        for ((values, out), bias) in values.zip(biases.iter().cycle()) {
+            for (x, out) in values.iter_mut().zip(out) {
+                let at = *x + bias;
+                let (below, density) = normal(at);
+                *out = at * below;
+                *x = below + at * density;
+            }
         }
-    });
-    let ready = |values| Tensor::from_data(TensorData::new(values, shape), &device);
-    x * ready(slope) + ready(rest)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     /// Phi by the power series of its integral around 0, in f64: good to 1e-12 for |x| up to 5.
@@ -79,18 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn the_trained_form_has_the_value_and_the_gradient() {
-        let device = Device::flex().autodiff();
-        let points: Vec<f32> = (-60..60).map(|i| i as f32 / 12.0).collect();
-        let x = Tensor::<2>::from_data(TensorData::new(points.clone(), [12, 10]), &device).require_grad();
-        let y = gelu_trained(x.clone());
-        let values = y.clone().into_data().try_into_vec::<f32>().unwrap();
-        let gradient = x.grad(&y.sum().backward()).unwrap().into_data().try_into_vec::<f32>().unwrap();
-        for ((x, value), slope) in points.iter().zip(values).zip(gradient) {
-            let x = f64::from(*x);
+    fn the_slopes_are_those_of_the_definition() {
+        let points: Vec<f32> = (-60..36).map(|i| i as f32 / 12.0).collect();
+        let (mut slopes, mut values) = (points.clone(), vec![0.0; points.len()]);
+        gelu_slopes(&mut slopes, &[0.25, -0.5, 1.0], &mut values);
+        for (k, (slope, value)) in slopes.iter().zip(values).enumerate() {
+            let x = f64::from(points[k]) + [0.25, -0.5, 1.0][k / WIDE];
             assert!((f64::from(value) - x * phi(x)).abs() < 1e-6, "{x}: {value}");
             let expected = ((x + 1e-4) * phi(x + 1e-4) - (x - 1e-4) * phi(x - 1e-4)) / 2e-4;
-            assert!((f64::from(slope) - expected).abs() < 1e-6, "{x}: {slope} {expected}");
+            assert!((f64::from(*slope) - expected).abs() < 1e-6, "{x}: {slope} {expected}");
         }
     }
 }

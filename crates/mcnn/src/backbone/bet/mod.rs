@@ -12,12 +12,20 @@
 //! trained at once, each to its own action; because none sees what is after it, a window that has just begun is one too.
 
 mod act;
+mod attend;
 mod buckets;
 mod gelu;
+mod heads;
+mod layout;
 mod net;
+mod norm;
+#[cfg(test)]
+mod oracle;
+mod passes;
+mod shape;
 
 pub use act::{Chosen, Workspace};
-pub use net::BetNet;
+pub use net::{BetNet, BetRoom};
 
 use serde::{Deserialize, Serialize};
 
@@ -310,5 +318,7 @@ fn norm(source: &mut impl Source, name: &str, width: usize) -> Result<Norm> {
     Ok(Norm { scale: array("scale")?, shift: array("shift")? })
 }
 
+#[cfg(test)]
+mod net_tests;
 #[cfg(test)]
 mod tests;

@@ -1,278 +1,259 @@
-//! The behaviour transformer as it is trained: all places of a window at once.
+//! The behaviour transformer as it is trained: all places of a window at once, forward and back, in plain numbers on one thread.
 
-use burn::{
-    module::{Module, Param, ParamId},
-    nn::{LayerNorm, LayerNormConfig, Linear},
-    tensor::{Device, Int, Tensor, TensorData, activation::softmax},
-};
+use std::ops::Range;
+
+use convolve::{Product, WIDE};
 
 use super::{
-    Bet, BetSettings, Block, Norm, Offsets,
-    buckets::{focal, nearest},
-    gelu::gelu_trained,
+    Bet, BetSettings,
+    attend::{AttendRoom, attend, attend_back},
+    gelu::gelu_slopes,
+    heads::{Heads, Work},
+    layout::{Layout, NormPlaces},
+    norm::{Standard, Sums},
+    passes,
+    shape::{Dropout, Shape},
 };
 use crate::{
-    backbone::{Layers, Proposed},
-    seed::{Rng, Seed},
+    backbone::{Batch, Hold},
+    seed::Seed,
 };
 
-/// The network as it is trained.
-#[derive(Module, Debug)]
+/// The network as it is trained; its numbers lie outside, one after the other.
+#[derive(Debug, Clone)]
 pub struct BetNet {
-    embed: Linear,
-    positions: Param<Tensor<1>>, // of one dimension, as all that weight decay is not for
-    blocks: Vec<BlockNet>,
-    norm: LayerNorm,
-    pub(super) logits: Linear,
-    pub(super) offsets: OffsetsNet,
-    #[module(skip)]
     settings: BetSettings,
-    #[module(skip)]
-    centres: Vec<f32>,
+    centres: Vec<f32>, // [buckets, n_act]
+    layout: Layout,
 }
 
-#[derive(Module, Debug)]
-struct BlockNet {
-    norms: Vec<LayerNorm>,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    mix: Linear,
-    up: Linear,
-    down: Linear,
+/// Buffers that are used again from step to step: fresh ones would cost page faults. Numbers of tokens lie in panels.
+#[derive(Debug, Default)]
+pub struct BetRoom {
+    product: Product,
+    dropout: Dropout,
+    observations: Vec<f32>, // n_obs
+    tokens: Vec<f32>,       // width; on the way back their slopes
+    normed: Vec<f32>,       // width
+    more: Vec<f32>,         // width
+    said: Vec<f32>,         // width: slopes of what perceptrons say
+    seen: Vec<f32>,         // [3, tokens]: slopes
+    wide: Vec<f32>,         // 4 * width, of one panel
+    blocks: Vec<BlockRoom>,
+    last: Standard,
+    sums: [Sums; 2],
+    attend: AttendRoom,
+    heads: Heads,
 }
 
-#[derive(Module, Debug)]
-pub(super) struct OffsetsNet {
-    weight: Param<Tensor<3>>,
-    bias: Param<Tensor<1>>,
-}
-
-/// Numbers its parameters in the order in which it is asked for them.
-struct Numbered<'a> {
-    next: u64,
-    device: &'a Device,
-}
-
-impl Numbered<'_> {
-    fn id(&mut self) -> ParamId {
-        self.next += 1;
-        ParamId::from(self.next)
-    }
-
-    fn array<const D: usize>(&mut self, values: &[f32], shape: [usize; D]) -> Param<Tensor<D>> {
-        let data = TensorData::new(values.to_vec(), shape);
-        Param::initialized(self.id(), Tensor::from_data(data, self.device).require_grad())
-    }
-
-    fn linear(&mut self, layer: &Layers) -> Linear {
-        let (weight, bias) = layer.one();
-        Linear { weight: self.array(weight, layer.ends()), bias: Some(self.array(bias, [bias.len()])) }
-    }
-
-    fn norm(&mut self, norm: &Norm) -> LayerNorm {
-        let width = norm.scale.len();
-        let mut layer = LayerNormConfig::new(width).init(self.device);
-        layer.gamma = self.array(&norm.scale, [width]);
-        layer.beta = Some(self.array(&norm.shift, [width]));
-        layer
-    }
-}
-
-/// Sets a share of numbers to 0 and makes the others larger by as much, so that their mean stays. Drawn from a seed, not
-/// from Burn's own generator, so that a resumed run draws what an unbroken one does.
-pub(super) struct Dropout {
-    rng: Rng,
-    below: u16, // of 65536, what is dropped
-}
-
-impl Dropout {
-    /// A share, 0 up to but not 1, rounded to 1 / 65536.
-    pub fn new(share: f64, seed: Seed) -> Self {
-        Self { rng: seed.rng(), below: (share * 65536.0).round().min(65535.0) as u16 }
-    }
-
-    /// Drops of some numbers what there is to drop.
-    pub fn apply<const D: usize>(&mut self, x: Tensor<D>) -> Tensor<D> {
-        if self.below == 0 {
-            return x;
-        }
-        let kept = 1.0 / (1.0 - f32::from(self.below) / 65536.0);
-        let shape = x.dims();
-        let n = shape.iter().product();
-        let mut mask = Vec::with_capacity(n + 3);
-        while mask.len() < n {
-            let bits = self.rng.bits();
-            mask.extend(
-                [0, 16, 32, 48].map(|at| if ((bits >> at) as u16) < self.below { 0.0 } else { kept }),
-            );
-        }
-        mask.truncate(n);
-        let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
-        x * mask
-    }
+/// What a block keeps for the way back.
+#[derive(Debug, Default)]
+struct BlockRoom {
+    norms: [Standard; 2],
+    seen: Vec<f32>,    // [3, tokens], width: queries, keys and values
+    chances: Vec<f32>, // see `Shape`
+    mixed: Vec<f32>,   // width
+    slopes: Vec<f32>,  // 4 * width: of GELU
+    wide: Vec<f32>,    // 4 * width
 }
 
 impl BetNet {
-    /// The network with the numbers of `bet`, on a device.
-    pub fn new(bet: &Bet, device: &Device) -> Self {
-        let settings = bet.settings;
-        let mut new = Numbered { next: 0, device };
-        let embed = new.linear(&bet.embed);
-        let positions = new.array(&bet.positions, [bet.positions.len()]);
-        let blocks = bet.blocks.iter().map(|block| BlockNet::new(block, &mut new)).collect();
-        let norm = new.norm(&bet.norm);
-        let logits = new.linear(&bet.logits);
-        let Offsets { weights, biases } = &bet.offsets;
-        let shape = [settings.buckets, settings.width, bet.n_act()];
-        let offsets =
-            OffsetsNet { weight: new.array(weights, shape), bias: new.array(biases, [biases.len()]) };
-        Self { embed, positions, blocks, norm, logits, offsets, settings, centres: bet.centres.clone() }
+    /// A network as it is trained, and its numbers.
+    pub fn new(bet: &Bet) -> (Self, Vec<f32>) {
+        let (layout, numbers) = Layout::of(bet);
+        (Self { settings: bet.settings, centres: bet.centres.clone(), layout }, numbers)
     }
 
-    /// The numbers as they are now.
-    pub fn numbers(&self) -> Bet {
-        Bet {
-            settings: self.settings,
-            centres: self.centres.clone(),
-            embed: numbers(&self.embed),
-            positions: values(self.positions.val()),
-            blocks: self.blocks.iter().map(BlockNet::numbers).collect(),
-            norm: norm_numbers(&self.norm),
-            logits: numbers(&self.logits),
-            offsets: Offsets {
-                weights: values(self.offsets.weight.val()),
-                biases: values(self.offsets.bias.val()),
-            },
-        }
+    /// The network as it acts.
+    ///
+    /// # Panics
+    /// If there are too few numbers.
+    pub fn numbers(&self, flat: &[f32]) -> Bet {
+        self.layout.read(flat, self.settings, &self.centres)
     }
 
-    /// Logits (`[batch * window, buckets]`) for observations (`[batch * window, n_obs]`, a window's oldest first), without
-    /// dropout.
-    #[cfg(test)]
-    pub fn logits(&self, observations: Tensor<2>) -> Tensor<2> {
-        self.logits.forward(self.tokens(observations, &mut Dropout::new(0.0, Seed(0))))
+    /// Where the numbers lie that weight decay is for: weights of layers.
+    pub fn decaying(&self) -> Vec<Range<usize>> {
+        self.layout.weights.clone()
     }
 
-    /// The tokens that the heads are for (`[batch * window, width]`), from observations (`[batch * window, n_obs]`, a
-    /// window's oldest first).
-    pub(super) fn tokens(&self, observations: Tensor<2>, dropout: &mut Dropout) -> Tensor<2> {
-        let BetSettings { window, width, heads, .. } = self.settings;
-        let rows = observations.dims()[0];
-        let tokens = self.embed.forward(observations).reshape([rows / window, window, width])
-            + self.positions.val().reshape([1, window, width]);
-        let mut tokens = dropout.apply(tokens.reshape([rows, width]));
-        // What comes after a place has so low a score that its weight is 0.
-        let after = (0..window * window).map(|i| if i % window > i / window { -1e9 } else { 0.0 }).collect();
-        let after = TensorData::new::<f32, _>(after, [1, 1, window, window]);
-        let after = Tensor::<4>::from_data(after, &tokens.device());
-        for block in &self.blocks {
-            let mixed = block.attend(block.norms[0].forward(tokens.clone()), heads, &after, dropout);
-            tokens = tokens + dropout.apply(mixed);
-            let wide = gelu_trained(block.up.forward(block.norms[1].forward(tokens.clone())));
-            tokens = tokens + dropout.apply(block.down.forward(wide));
-        }
-        self.norm.forward(tokens)
+    /// The loss of a batch, or of a part of one: what `hold` answers to proposals, and the focal loss of buckets, its sum over
+    /// these rows through the batch's count. A proposal is the centre of the true bucket and its offset. Sets `gradient`, as many
+    /// numbers as the network has. `seed` decides what is dropped.
+    ///
+    /// # Panics
+    /// If the batch or the numbers do not fit the network.
+    pub fn train(
+        &self,
+        numbers: &[f32],
+        batch: &Batch,
+        seed: Seed,
+        hold: Hold,
+        gradient: &mut [f32],
+        room: &mut BetRoom,
+    ) -> f64 {
+        assert_eq!([numbers.len(), gradient.len()], [self.layout.count; 2], "numbers of the network");
+        let (window, n_obs) = (self.settings.window, self.layout.embed.ends[0]);
+        let shape = Shape::new(&self.settings, batch.real.len() / window);
+        let places = shape.rows * window;
+        let sizes = [batch.real.len(), batch.observations.len(), batch.actions.len() * self.settings.buckets];
+        assert_eq!(sizes, [places, places * n_obs, places * self.centres.len()], "a batch of whole windows");
+        room.fit(&shape, n_obs);
+        room.dropout.draw(self.settings.dropout, seed, &shape);
+        room.turn(&shape, batch.observations, n_obs);
+        self.forward(&shape, numbers, room);
+        let Self { settings, centres, layout } = self;
+        let work = Work { layout, settings, centres, numbers, shape };
+        let BetRoom { normed, more, product, heads, .. } = room;
+        let loss = heads.run(&work, batch, normed, product, hold, [more, gradient]);
+        self.back(&shape, numbers, gradient, room);
+        loss
     }
 
-    /// Proposals towards actions (`[batch * window, n_act]`, row by row), before they are held: the centre of the true
-    /// bucket and its offset. The buckets' own loss is the focal loss over the places that are `real` (`[batch * window]`).
-    pub fn propose(&self, observations: Tensor<2>, actions: &[f32], real: &[bool], seed: Seed) -> Proposed {
-        let (rows, k) = (real.len(), self.settings.buckets);
-        let n_act = actions.len() / rows;
-        let device = observations.device();
-        let data =
-            |values: Vec<f32>, width| Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &device);
-        let buckets = nearest(actions, &self.centres, n_act);
-        let tokens = self.tokens(observations, &mut Dropout::new(self.settings.dropout, seed));
-        let logits = self.logits.forward(tokens.clone());
-        // The loss is computed with its slopes: its value and gradient are those of slope (logits - at) + loss.
-        let at = logits.clone().detach();
-        let (loss, slopes) = focal(&values(at.clone()), &buckets, real, self.settings.gamma);
-        let own = ((logits - at) * data(slopes, k)).sum() + loss;
-        let centres =
-            buckets.iter().flat_map(|bucket| &self.centres[bucket * n_act..][..n_act]).copied().collect();
-        let proposal = self.offsets.forward(tokens, &buckets) + data(centres, n_act);
-        let weights = Tensor::full([rows, n_act], self.settings.offset_weight, &device);
-        Proposed { proposal, weights: Some(weights), own: Some(own), tape: None }
-    }
-}
-
-impl OffsetsNet {
-    /// The offset of one bucket for each token: `[rows, width]` to `[rows, n_act]`. Tokens of a bucket go side by side into
-    /// chunks, and a chunk is multiplied by the weights of its bucket: all offsets of all tokens would be as many times more
-    /// as there are buckets, and count nothing.
-    pub(super) fn forward(&self, tokens: Tensor<2>, buckets: &[usize]) -> Tensor<2> {
-        const CHUNK: usize = 16;
-        let ([k, width, n_act], device) = (self.weight.val().dims(), tokens.device());
-        let mut chunks = Vec::new(); // the bucket of each
-        let mut members = Vec::new(); // [chunks, CHUNK]: the token at each place; any, where there is room left
-        let mut next = vec![0; k]; // of each bucket: the place for its next token; a whole number of chunks where it has none
-        let mut places = Vec::with_capacity(buckets.len());
-        for (row, &bucket) in buckets.iter().enumerate() {
-            if next[bucket] % CHUNK == 0 {
-                next[bucket] = chunks.len() * CHUNK;
-                chunks.push(bucket);
-                members.resize(chunks.len() * CHUNK, row);
+    /// From observations to what the heads are for, in `normed`.
+    fn forward(&self, shape: &Shape, numbers: &[f32], room: &mut BetRoom) {
+        let BetRoom { product, dropout, observations, tokens, normed, more, blocks, last, .. } = room;
+        let (layout, of) = (&self.layout, |place: &Range<usize>| &numbers[place.clone()]);
+        let norm =
+            |norm: &mut Standard, places: &NormPlaces, panel: usize, tokens: &[f32], out: &mut [f32]| {
+                norm.set(panel, tokens, of(&places.scale), of(&places.shift), out);
+            };
+        layout.embed.forward(numbers, product, observations, false, tokens);
+        let (bias, positions) = (of(&layout.embed.bias), of(&layout.positions));
+        passes::place(shape, tokens, bias, positions, dropout.tokens(shape));
+        let panels = (0..shape.tokens() / WIDE).map(|panel| (panel, shape.panel(panel)));
+        for (k, (places, kept)) in layout.blocks.iter().zip(blocks).enumerate() {
+            let [drop_chances, drop_mixed, drop_said] = dropout.block(shape, k);
+            let BlockRoom { norms, seen, chances, mixed, slopes, wide } = kept;
+            for (panel, own) in panels.clone() {
+                let normed = &mut normed[own.clone()];
+                norm(&mut norms[0], &places.norms[0], panel, &tokens[own.clone()], normed);
+                for (layer, out) in places.sees.iter().zip(seen.chunks_exact_mut(shape.numbers())) {
+                    let out = &mut out[own.clone()];
+                    passes::start(out, of(&layer.bias));
+                    layer.forward(numbers, product, normed, true, out);
+                }
             }
-            members[next[bucket]] = row;
-            places.push(next[bucket]);
-            next[bucket] += 1;
+            attend(shape, seen, drop_chances, chances, mixed, &mut room.attend);
+            for (panel, own) in panels.clone() {
+                let (tokens, normed, more) =
+                    (&mut tokens[own.clone()], &mut normed[own.clone()], &mut more[own.clone()]);
+                places.mix.forward(numbers, product, &mixed[own.clone()], false, more);
+                passes::add(tokens, more, of(&places.mix.bias), drop_mixed.of_range(own.clone()));
+                norm(&mut norms[1], &places.norms[1], panel, tokens, normed);
+                let all = 4 * own.start..4 * own.end;
+                let (slopes, wide) = (&mut slopes[all.clone()], &mut wide[all]);
+                places.up.forward(numbers, product, normed, false, slopes);
+                gelu_slopes(slopes, of(&places.up.bias), wide);
+                places.down.forward(numbers, product, wide, false, more);
+                passes::add(tokens, more, of(&places.down.bias), drop_said.of_range(own));
+            }
         }
-        let numbers = |values: &[usize]| {
-            let values = values.iter().map(|&v| v as i64).collect::<Vec<_>>();
-            let n = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [n]), &device)
-        };
-        let inputs = tokens.select(0, numbers(&members)).reshape([chunks.len(), CHUNK, width]);
-        let products = inputs.matmul(self.weight.val().select(0, numbers(&chunks)));
-        let biases = self.bias.val().reshape([k, n_act]).select(0, numbers(buckets));
-        products.reshape([members.len(), n_act]).select(0, numbers(&places)) + biases
-    }
-}
-
-impl BlockNet {
-    fn new(block: &Block, new: &mut Numbered) -> Self {
-        let norms = block.norms.iter().map(|norm| new.norm(norm)).collect();
-        let [query, key, value, mix, up, down] = block.layers().map(|(_, layer)| new.linear(layer));
-        Self { norms, query, key, value, mix, up, down }
-    }
-
-    fn numbers(&self) -> Block {
-        Block {
-            norms: [norm_numbers(&self.norms[0]), norm_numbers(&self.norms[1])],
-            query: numbers(&self.query),
-            key: numbers(&self.key),
-            value: numbers(&self.value),
-            mix: numbers(&self.mix),
-            up: numbers(&self.up),
-            down: numbers(&self.down),
+        for (panel, own) in panels {
+            norm(last, &layout.norm, panel, &tokens[own.clone()], &mut normed[own]);
         }
     }
 
-    /// Attention of every place to itself and those before it: `[batch * window, width]` to the same.
-    fn attend(&self, tokens: Tensor<2>, heads: usize, after: &Tensor<4>, dropout: &mut Dropout) -> Tensor<2> {
-        let ([rows, width], window) = (tokens.dims(), after.dims()[3]);
-        let size = width / heads;
-        let by_head = |layer: &Linear| {
-            layer.forward(tokens.clone()).reshape([rows / window, window, heads, size]).swap_dims(1, 2)
+    /// From the slopes of what the heads were for, in `more`, to the gradient of all that was before them.
+    fn back(&self, shape: &Shape, numbers: &[f32], gradient: &mut [f32], room: &mut BetRoom) {
+        let BetRoom { product, dropout, observations, tokens, normed, more, said, seen, wide, .. } = room;
+        let (layout, width) = (&self.layout, shape.width);
+        let panels = (0..shape.tokens() / WIDE).map(|panel| (panel, shape.panel(panel)));
+        let write = |sums: &Sums, places: &NormPlaces, gradient: &mut [f32]| {
+            let NormPlaces { scale, shift } = places.clone();
+            let [scales, shifts] = gradient.get_disjoint_mut([scale, shift]).expect("arrays of their own");
+            sums.write(scales, shifts);
         };
-        let scale = 1.0 / (size as f32).sqrt();
-        let scores = by_head(&self.query).matmul(by_head(&self.key).transpose()) * scale + after.clone();
-        let mixed = dropout.apply(softmax(scores, 3)).matmul(by_head(&self.value));
-        self.mix.forward(mixed.swap_dims(1, 2).reshape([rows, width]))
+        tokens.fill(0.0);
+        room.sums[0].clear(width);
+        for (panel, own) in panels.clone() {
+            let (scale, tokens) = (&numbers[layout.norm.scale.clone()], &mut tokens[own.clone()]);
+            room.last.back(panel, &more[own], scale, tokens, &mut room.sums[0]);
+        }
+        write(&room.sums[0], &layout.norm, gradient);
+        for (k, (places, kept)) in layout.blocks.iter().zip(&mut room.blocks).enumerate().rev() {
+            let [drop_chances, drop_mixed, drop_said] = dropout.block(shape, k);
+            let [first, second] = places
+                .norms
+                .each_ref()
+                .map(|norm| [&numbers[norm.scale.clone()], &numbers[norm.shift.clone()]]);
+            room.sums.iter_mut().for_each(|sums| sums.clear(width));
+            let BlockRoom { norms, seen: saw, chances, mixed, slopes, wide: widened } = kept;
+            for (panel, own) in panels.clone() {
+                let tokens = &mut tokens[own.clone()];
+                let (said, more) = (&mut said[own.clone()], &mut more[own.clone()]);
+                passes::drop(tokens, drop_said.of_range(own.clone()), said);
+                let slopes = &mut slopes[4 * own.start..4 * own.end];
+                places.down.back(numbers, product, said, false, wide);
+                passes::multiply(slopes, wide);
+                places.up.back(numbers, product, slopes, false, more);
+                norms[1].back(panel, more, second[0], tokens, &mut room.sums[1]);
+                norms[1].scaled(panel, second[0], second[1], &mut normed[own.clone()]);
+                passes::drop(tokens, drop_mixed.of_range(own), more);
+            }
+            places.down.learn(product, widened, said, gradient);
+            places.up.learn(product, normed, slopes, gradient);
+            places.mix.learn(product, mixed, more, gradient);
+            let of_mixed = &mut *said;
+            places.mix.back(numbers, product, more, false, of_mixed);
+            attend_back(shape, saw, chances, drop_chances, of_mixed, seen, &mut room.attend);
+            for (panel, own) in panels.clone() {
+                let more = &mut more[own.clone()];
+                for (which, layer) in places.sees.iter().enumerate() {
+                    let slopes = &seen[which * shape.numbers()..][own.clone()];
+                    layer.back(numbers, product, slopes, which > 0, more);
+                }
+                norms[0].back(panel, more, first[0], &mut tokens[own.clone()], &mut room.sums[0]);
+                norms[0].scaled(panel, first[0], first[1], &mut normed[own]);
+            }
+            for (layer, slopes) in places.sees.iter().zip(seen.chunks_exact(shape.numbers())) {
+                layer.learn(product, normed, slopes, gradient);
+            }
+            for (sums, norm) in room.sums.iter().zip(&places.norms) {
+                write(sums, norm, gradient);
+            }
+        }
+        passes::drop(tokens, dropout.tokens(shape), more);
+        layout.embed.learn(product, observations, more, gradient);
+        passes::place_back(shape, more, &mut gradient[layout.positions.clone()]);
     }
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().expect("f32 parameters")
-}
+impl BetRoom {
+    /// Makes the buffers as large as a batch needs them. What is in them does not matter, but in `observations`.
+    fn fit(&mut self, shape: &Shape, n_obs: usize) {
+        let (numbers, panels) = (shape.numbers(), shape.tokens() / WIDE);
+        let Self { observations, tokens, normed, more, said, seen, wide, .. } = self;
+        observations.clear();
+        for (buffer, count) in [
+            (observations, n_obs * shape.tokens()),
+            (tokens, numbers),
+            (normed, numbers),
+            (more, numbers),
+            (said, numbers),
+            (seen, 3 * numbers),
+            (wide, 4 * shape.width * WIDE),
+        ] {
+            buffer.resize(count, 0.0);
+        }
+        self.last.fit(panels, shape.width);
+        self.blocks.resize_with(shape.blocks, BlockRoom::default);
+        for BlockRoom { norms, seen, chances, mixed, slopes, wide } in &mut self.blocks {
+            norms.iter_mut().for_each(|norm| norm.fit(panels, shape.width));
+            let counts = [3 * numbers, shape.chances(), numbers, 4 * numbers, 4 * numbers];
+            for (buffer, count) in [seen, chances, mixed, slopes, wide].into_iter().zip(counts) {
+                buffer.resize(count, 0.0);
+            }
+        }
+    }
 
-fn numbers(layer: &Linear) -> Layers {
-    Layers::of_burn(std::slice::from_ref(layer))
-}
-
-fn norm_numbers(norm: &LayerNorm) -> Norm {
-    let shift = norm.beta.as_ref().expect("every norm has a shift");
-    Norm { scale: values(norm.gamma.val()), shift: values(shift.val()) }
+    /// Lays observations out as tokens lie.
+    fn turn(&mut self, shape: &Shape, observations: &[f32], n_obs: usize) {
+        let of = Shape { width: n_obs, ..*shape };
+        for (member, observation) in observations.chunks_exact(n_obs).enumerate() {
+            let token = shape.token(member / shape.window, member % shape.window);
+            let to = self.observations[of.at(token, 0)..].iter_mut().step_by(WIDE);
+            to.zip(observation).for_each(|(to, x)| *to = *x);
+        }
+    }
 }

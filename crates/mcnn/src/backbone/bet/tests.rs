@@ -1,6 +1,11 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{act::draw, net::Dropout, *};
+use super::{
+    act::draw,
+    oracle::BurnBet,
+    shape::{Dropout, Shape},
+    *,
+};
 use crate::seed::Rng;
 
 const N_OBS: usize = 5;
@@ -32,8 +37,8 @@ fn trained(bet: &Bet, observations: &[f32]) -> [Vec<f32>; 2] {
     let device = Device::flex().autodiff();
     let shape = [observations.len() / N_OBS, N_OBS];
     let observations = Tensor::from_data(TensorData::new(observations.to_vec(), shape), &device);
-    let (net, buckets) = (BetNet::new(bet, &device), bet.settings.buckets);
-    let tokens = net.tokens(observations, &mut Dropout::new(0.0, Seed(0)));
+    let (net, buckets) = (BurnBet::new(bet, &device), bet.settings.buckets);
+    let tokens = net.tokens(observations, 0.0, Seed(0));
     let offsets =
         (0..buckets).map(|bucket| net.offsets.forward(tokens.clone(), &vec![bucket; shape[0]])).collect();
     [net.logits.forward(tokens), Tensor::cat(offsets, 1)]
@@ -50,8 +55,9 @@ fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) ->
 fn every_place_of_a_trained_window_is_what_acts_once_it_is_the_newest() {
     for layers in [1, 3] {
         let settings = BetSettings { layers, pick: Pick::Argmax, ..small() };
-        let (bet, device) = (some(settings, 1), Device::flex().autodiff());
-        assert_eq!(BetNet::new(&bet, &device).numbers(), bet);
+        let bet = some(settings, 1);
+        let (net, numbers) = BetNet::new(&bet);
+        assert_eq!(net.numbers(&numbers), bet);
         let (window, buckets) = (settings.window, settings.buckets);
         let observations = normal(3 * window * N_OBS, &mut Seed(2).rng());
         let [logits, offsets] = trained(&bet, &observations);
@@ -137,7 +143,7 @@ fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
 #[test]
 fn offsets_are_those_of_each_tokens_bucket_however_many_share_it() {
     let (bet, device) = (some(small(), 14), Device::flex().autodiff());
-    let net = BetNet::new(&bet, &device);
+    let net = BurnBet::new(&bet, &device);
     let mut rng = Seed(15).rng();
     for rows in [1, 4, 40, 200] {
         for most in [1, 2, 6] {
@@ -178,10 +184,14 @@ fn buffers_grow_once() {
 
 #[test]
 fn dropout_drops_its_share_keeps_the_mean_and_follows_from_the_seed() {
-    let device = Device::flex().autodiff();
+    let shape = Shape::new(&small(), 300);
     let apply = |share: f64, seed: u64| {
-        let ones = Tensor::<2>::ones([301, 333], &device);
-        Dropout::new(share, Seed(seed)).apply(ones).into_data().try_into_vec::<f32>().unwrap()
+        let mut dropout = Dropout::default();
+        dropout.draw(share, Seed(seed), &shape);
+        let masks = [vec![dropout.tokens(&shape)], (0..3).flat_map(|k| dropout.block(&shape, k)).collect()];
+        let all =
+            masks.concat().into_iter().flat_map(|mask| mask.drawn.iter().map(move |&m| mask.of(m, 1.0)));
+        all.collect::<Vec<_>>()
     };
     for share in [0.1, 0.5] {
         let kept = apply(share, 1);

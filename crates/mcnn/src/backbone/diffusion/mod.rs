@@ -12,7 +12,7 @@
 
 mod net;
 
-pub use net::DiffusionNet;
+pub use net::{DiffusionNet, DiffusionRoom};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ impl DiffusionSettings {
 }
 
 /// Widths of the part that the time goes through.
-const TIME: [usize; 3] = [16, 32, 16];
+pub(super) const TIME: [usize; 3] = [16, 32, 16];
 
 /// The numbers of a diffusion backbone, for acting.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,20 +125,13 @@ impl Diffusion {
                 .found(format!("{:?} and {:?}", time.widths(), body.widths())));
         }
         let levels = settings.schedule.levels(settings.steps, settings.sampler);
-        let mut diffusion = Self { settings, time, body, levels, starts: Vec::new() };
-        diffusion.prepare();
-        Ok(diffusion)
-    }
-
-    /// Computes what depends on the weights and the step alone.
-    fn prepare(&mut self) {
-        let n_act = self.n_act();
-        let (weight, bias) = self.body.iter().next().expect("at least one layer");
-        let rows = &weight[n_act * bias.len()..][..TIME[2] * bias.len()];
+        // What the first layer adds up that depends on the weights and the step alone.
+        let (weight, bias) = body.iter().next().expect("at least one layer");
+        let rows = &weight[last * bias.len()..][..TIME[2] * bias.len()];
         let start = |t: usize| {
             let mut values = vec![0.0; TIME[0]];
             sinusoids(t, &mut values);
-            for (k, (weight, bias)) in self.time.iter().enumerate() {
+            for (k, (weight, bias)) in time.iter().enumerate() {
                 let mut next = bias.to_vec();
                 add_product(&values, values.len(), weight, &mut next);
                 if k == 0 {
@@ -150,7 +143,8 @@ impl Diffusion {
             add_product(&values, values.len(), rows, &mut start);
             start
         };
-        self.starts = (0..self.settings.steps).map(start).collect();
+        let starts = (0..settings.steps).map(start).collect();
+        Ok(Self { settings, time, body, levels, starts })
     }
 
     /// The settings.
@@ -171,16 +165,6 @@ impl Diffusion {
     /// Width of an action.
     pub fn n_act(&self) -> usize {
         self.body.ends()[1]
-    }
-
-    /// Moves the weights towards those of another network, of which a share `1 - kept` is taken.
-    ///
-    /// # Panics
-    /// If the other network has other widths.
-    pub fn blend(&mut self, other: &Self, kept: f32) {
-        self.time.blend(&other.time, kept);
-        self.body.blend(&other.body, kept);
-        self.prepare();
     }
 
     pub(super) fn put(&self, arrays: &mut Arrays) {

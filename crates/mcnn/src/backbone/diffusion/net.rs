@@ -1,79 +1,122 @@
 //! The diffusion network as it is trained: one random step of noise a row.
 
-use burn::{
-    module::Module,
-    nn::Linear,
-    tensor::{Device, Tensor, TensorData},
-};
+use std::ops::Range;
+
+use convolve::{Matrix, Product};
 
 use super::{Diffusion, DiffusionSettings, TIME, sinusoids};
 use crate::{
-    backbone::{Draws, Layers, Level, Proposed, mish::mish_trained},
+    backbone::{
+        Batch, Draws, Hold, Level,
+        chain::{Bend, Chain, ChainRoom},
+    },
     seed::Seed,
 };
 
 /// The network as it is trained.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub struct DiffusionNet {
-    body: Vec<Linear>,
-    time: Vec<Linear>,
-    #[module(skip)]
     settings: DiffusionSettings,
-    #[module(skip)]
     levels: Vec<Level>,
+    waves: Vec<f32>, // [steps, TIME[0]]
+    body: Chain,
+    time: Chain,
+    widths: [usize; 2], // of the first layer that is shown the time: n_act before it, outputs
+}
+
+/// Room for a step.
+#[derive(Debug, Default)]
+pub struct DiffusionRoom {
+    body: ChainRoom,
+    time: ChainRoom,
+    noisy: Vec<f32>,
+    of_time: Vec<f32>, // slopes by what each row was shown of the time, [rows, TIME[2]]
+    product: Product,
 }
 
 impl DiffusionNet {
-    /// The network with the numbers of `diffusion`, on a device.
-    pub fn new(diffusion: &Diffusion, device: &Device) -> Self {
+    /// The network of a backbone, and its numbers.
+    pub fn new(diffusion: &Diffusion) -> (Self, Vec<f32>) {
         let [time, body] = diffusion.layers();
-        let after = 1 + 2 * (body.widths().len() - 1) as u64;
-        Self {
-            body: body.to_burn(1, device),
-            time: time.to_burn(after, device),
-            settings: diffusion.settings,
+        let mut numbers = Vec::new();
+        let settings = diffusion.settings;
+        let mut waves = vec![0.0; settings.steps * TIME[0]];
+        waves.chunks_exact_mut(TIME[0]).enumerate().for_each(|(t, waves)| sinusoids(t, waves));
+        let net = Self {
+            settings,
             levels: diffusion.levels.clone(),
-        }
+            waves,
+            body: Chain::new(body, Bend::Mish, &mut numbers),
+            time: Chain::new(time, Bend::Mish, &mut numbers),
+            widths: [diffusion.n_act(), body.widths()[1]],
+        };
+        (net, numbers)
     }
 
-    /// The numbers as they are now.
-    pub fn numbers(&self) -> Diffusion {
-        Diffusion::new(self.settings, Layers::of_burn(&self.time), Layers::of_burn(&self.body))
+    /// The backbone of given numbers.
+    pub fn numbers(&self, numbers: &[f32]) -> Diffusion {
+        Diffusion::new(self.settings, self.time.layers(numbers), self.body.layers(numbers))
             .expect("a network's own layers fit")
     }
 
-    /// What is random in training on a batch of that many rows and numbers of actions.
-    pub fn draw(&self, batch: usize, actions: usize, seed: Seed) -> Draws {
-        Draws::new(batch, actions / batch, self.settings.steps, &mut seed.rng())
+    /// What is random in training on a batch.
+    pub fn draw(&self, batch: &Batch, seed: Seed) -> Draws {
+        let rows = batch.real.len();
+        Draws::new(rows, batch.actions.len() / rows, self.settings.steps, &mut seed.rng())
     }
 
-    /// The network's output for noisy actions (`[batch, n_act]`), a diffusion step each (counted from 0), and
-    /// observations (`[batch, n_obs]`).
-    pub fn forward(&self, noisy: Tensor<2>, steps: &[usize], observations: Tensor<2>) -> Tensor<2> {
-        let device = noisy.device();
-        let data = |values, shape| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
-        // The time's layers are computed once a diffusion step, then handed to the rows by a product with ones and zeros.
-        let n = self.settings.steps;
-        let mut waves = vec![0.0; n * TIME[0]];
-        waves.chunks_exact_mut(TIME[0]).enumerate().for_each(|(t, waves)| sinusoids(t, waves));
-        let times = self.time[1].forward(mish_trained(self.time[0].forward(data(waves, [n, TIME[0]]))));
-        let mut which = vec![0.0; steps.len() * n];
-        steps.iter().enumerate().for_each(|(row, t)| which[row * n + t] = 1.0);
-        let times = data(which, [steps.len(), n]).matmul(times);
-        let (last, hidden) = self.body.split_last().expect("at least one layer");
-        let input = Tensor::cat(vec![noisy, times, observations], 1);
-        last.forward(hidden.iter().fold(input, |x, layer| mish_trained(layer.forward(x))))
+    /// As [`Net::train`](crate::backbone::Net::train) has it, of given draws: predictions of clean actions from actions with
+    /// noise on them.
+    pub fn train(
+        &self,
+        numbers: &[f32],
+        batch: &Batch,
+        draws: &Draws,
+        hold: Hold,
+        gradient: &mut [f32],
+        room: &mut DiffusionRoom,
+    ) -> f64 {
+        let DiffusionRoom { body, time, noisy, of_time, product } = room;
+        let (rows, [n_act, first]) = (draws.steps.len(), self.widths);
+        // The time's layers are computed once a diffusion step, then handed to the rows.
+        time.values.resize_with(1, Vec::new);
+        time.values[0].clear();
+        time.values[0].extend_from_slice(&self.waves);
+        self.time.forward(numbers, time);
+        let times = time.values.last().expect("an output");
+        draws.noisy(batch.actions, &self.levels, noisy);
+        body.values.resize_with(1, Vec::new);
+        let input = &mut body.values[0];
+        input.clear();
+        let observations = batch.observations.chunks_exact(batch.observations.len() / rows);
+        for ((noisy, &t), observation) in noisy.chunks_exact(n_act).zip(&draws.steps).zip(observations) {
+            input.extend_from_slice(noisy);
+            input.extend_from_slice(&times[t * TIME[2]..][..TIME[2]]);
+            input.extend_from_slice(observation);
+        }
+        self.body.forward(numbers, body);
+        let output = body.values.last_mut().expect("an output");
+        let weights = draws.clean(output, noisy, self.settings.predict, &self.levels);
+        body.delta.resize(output.len(), 0.0);
+        let loss = hold(output, weights.as_deref(), &mut body.delta);
+        draws.clean_back(&mut body.delta, self.settings.predict, &self.levels);
+        self.body.back(numbers, body, gradient);
+
+        of_time.resize(rows * TIME[2], 0.0);
+        let weight = &numbers[self.body.weight(0)][n_act * first..][..TIME[2] * first];
+        let delta = Matrix::new(&body.delta, [rows, first]);
+        product.set(delta, Matrix::new(weight, [TIME[2], first]).turned(), of_time);
+        time.delta.clear();
+        time.delta.resize(self.settings.steps * TIME[2], 0.0);
+        for (of_row, &t) in of_time.chunks_exact(TIME[2]).zip(&draws.steps) {
+            time.delta[t * TIME[2]..].iter_mut().zip(of_row).for_each(|(sum, d)| *sum += d);
+        }
+        self.time.back(numbers, time, gradient);
+        loss
     }
 
-    /// Predictions of clean actions from actions with noise on them (`actions`: `[batch, n_act]`, row by row), before
-    /// they are held.
-    pub fn propose(&self, observations: Tensor<2>, actions: &[f32], draws: &Draws) -> Proposed {
-        let device = observations.device();
-        let (batch, n_act) = (draws.steps.len(), actions.len() / draws.steps.len());
-        let noisy = draws.noisy(actions, &self.levels);
-        let input = Tensor::from_data(TensorData::new(noisy.clone(), [batch, n_act]), &device);
-        let output = self.forward(input, &draws.steps, observations);
-        let (proposal, weights) = draws.clean(output, noisy, self.settings.predict, &self.levels);
-        Proposed { proposal, weights, own: None, tape: None }
+    /// As [`Net::decaying`](crate::backbone::Net::decaying) has it.
+    pub fn decaying(&self) -> Vec<Range<usize>> {
+        [self.body.weights(), self.time.weights()].concat()
     }
 }

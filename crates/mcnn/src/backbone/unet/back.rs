@@ -1,38 +1,27 @@
 //! From the gradient of the proposals to that of the weights.
 
-use burn::{
-    optim::GradientsParams,
-    tensor::{Device, Gradients, Tensor, TensorData},
-};
+use convolve::Product;
 
 use super::{
     Part, Plan,
-    conv::{Conv, values},
-    net::{Kept, KeptBlock, KeptResidual, Tape, add},
-    norm::{Room, film_back},
+    conv::Conv,
+    net::{Kept, KeptBlock, KeptResidual, Tape, UnetRoom, add},
+    norm::film_back,
     plan::Block,
 };
 
 impl Tape {
-    /// The gradient of the weights, from that of the proposals' loss.
-    ///
-    /// # Panics
-    /// If the loss does not depend on the proposals.
-    pub fn back(self, loss: &Gradients) -> GradientsParams {
-        let gradient = self.leaf.grad(loss).expect("a loss of the proposals");
-        let numbers = self.numbers_back(values(gradient));
-        let mut all = GradientsParams::new();
-        let shape = [numbers.len()];
-        all.register(self.id, Tensor::<1>::from_data(TensorData::new(numbers, shape), &Device::flex()));
-        all
-    }
-
-    fn numbers_back(&self, output: Vec<f32>) -> Vec<f32> {
-        let (plan, numbers) = (&*self.plan, &self.numbers[..]);
+    /// Adds the gradient of the weights to `gradient`, from that of the network's output.
+    pub fn back(
+        &self,
+        plan: &Plan,
+        numbers: &[f32],
+        output: Vec<f32>,
+        gradient: &mut [f32],
+        room: &mut UnetRoom,
+    ) {
         let batch = self.film.len() / plan.film.outputs;
-        let mut gradient = vec![0.0; numbers.len()];
         let mut film_gradient = vec![0.0; self.film.len()];
-        let mut room = Room::default();
         // Of each value, what is known of its gradient so far.
         let mut of_value: Vec<Option<Vec<f32>>> = vec![None; plan.parts.len() + 1];
         of_value[plan.parts.len()] = Some(output);
@@ -41,15 +30,14 @@ impl Tape {
             let wanted = k > 0; // nobody asks for that of the noisy chunk
             let dx = match (part, kept) {
                 (Part::Conv(conv), Kept::Conv(windows)) => {
-                    convolved_back(conv, numbers, windows, dy, &mut gradient, wanted)
+                    convolved_back(conv, numbers, windows, &dy, gradient, wanted, &mut room.product)
                 }
                 (Part::Block(block), Kept::Block(kept)) => {
-                    block_back(block, numbers, kept, dy, &mut gradient, &mut room, wanted)
+                    block_back(block, numbers, kept, dy, gradient, room, wanted)
                 }
                 (Part::Residual(of), Kept::Residual(kept)) => {
                     let KeptResidual { first, between, second, around } = &**kept;
-                    let dz =
-                        block_back(&of.second, numbers, second, dy.clone(), &mut gradient, &mut room, true);
+                    let dz = block_back(&of.second, numbers, second, dy.clone(), gradient, room, true);
                     let mut dz = dz.expect("asked for");
                     let (width, row) = (2 * of.second.conv.inputs, dz.len() / batch);
                     for (((dz, y), f), df) in dz
@@ -60,10 +48,10 @@ impl Tape {
                     {
                         film_back(&f[of.film..][..width], y, dz, &mut df[of.film..][..width]);
                     }
-                    let dx = block_back(&of.first, numbers, first, dz, &mut gradient, &mut room, wanted);
+                    let dx = block_back(&of.first, numbers, first, dz, gradient, room, wanted);
                     let around = match (&of.around, around) {
                         (Some(conv), Some(windows)) => {
-                            convolved_back(conv, numbers, windows, dy, &mut gradient, wanted)
+                            convolved_back(conv, numbers, windows, &dy, gradient, wanted, &mut room.product)
                         }
                         _ => Some(dy),
                     };
@@ -88,31 +76,32 @@ impl Tape {
                 grow(&mut of_value[k], dx);
             }
         }
-        let condition = &self.condition;
-        let back = convolved_back(&plan.film, numbers, condition, film_gradient, &mut gradient, true);
+        let product = &mut room.product;
+        let back =
+            convolved_back(&plan.film, numbers, &self.condition, &film_gradient, gradient, true, product);
         let mut condition = back.expect("asked for");
         multiply(&mut condition, &self.slopes[1]);
         let (time, _) = parted(&condition, plan.film.inputs, plan.widths[0]);
         let [first, second] = &self.time;
-        let hidden = convolved_back(&plan.time[1], numbers, second, time, &mut gradient, true);
+        let hidden = convolved_back(&plan.time[1], numbers, second, &time, gradient, true, product);
         let mut hidden = hidden.expect("asked for");
         multiply(&mut hidden, &self.slopes[0]);
-        convolved_back(&plan.time[0], numbers, first, hidden, &mut gradient, false);
-        gradient
+        convolved_back(&plan.time[0], numbers, first, &hidden, gradient, false, product);
     }
 }
 
 fn convolved_back(
     conv: &Conv,
     numbers: &[f32],
-    windows: &Tensor<2>,
-    dy: Vec<f32>,
+    windows: &[f32],
+    dy: &[f32],
     gradient: &mut [f32],
     wanted: bool,
+    product: &mut Product,
 ) -> Option<Vec<f32>> {
     let bias = &mut gradient[conv.bias..][..conv.outputs];
     dy.chunks_exact(conv.outputs).for_each(|dy| add(bias, dy));
-    conv.back(numbers, windows.clone(), dy, gradient, wanted)
+    conv.back(numbers, windows, dy, gradient, wanted, product)
 }
 
 fn block_back(
@@ -121,7 +110,7 @@ fn block_back(
     kept: &KeptBlock,
     mut dy: Vec<f32>,
     gradient: &mut [f32],
-    room: &mut Room,
+    room: &mut UnetRoom,
     wanted: bool,
 ) -> Option<Vec<f32>> {
     let row = conv.time * norm.channels;
@@ -131,9 +120,9 @@ fn block_back(
         .zip(kept.slope.chunks_exact(row))
         .zip(kept.inverse.chunks_exact(norm.channels))
     {
-        norm.back(numbers, (x, slope, inverse), dy, gradient, room);
+        norm.back(numbers, (x, slope, inverse), dy, gradient, &mut room.channels);
     }
-    conv.back(numbers, kept.windows.clone(), dy, gradient, wanted)
+    conv.back(numbers, &kept.windows, &dy, gradient, wanted, &mut room.product)
 }
 
 fn plan_width(plan: &Plan, value: usize) -> usize {

@@ -12,9 +12,9 @@
 //! cut into tiles, a tile's window of inputs is a row, and the kernel is written out as a banded matrix from window to
 //! tile. Large tiles multiply by more zeros, small ones copy every input into more windows.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use convolve::{Matrix, Product};
 
-use super::super::product::add_product;
+use super::super::product::{add_product, vectors};
 
 /// How output steps follow from input steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Conv {
 
     /// The convolution of a batch (`x`: `[batch, time, inputs]`), without the biases, and the windows it was made from,
     /// which [`back`](Self::back) asks for.
-    pub fn batch(&self, numbers: &[f32], x: &[f32], device: &Device) -> (Vec<f32>, Tensor<2>) {
+    pub fn batch(&self, numbers: &[f32], x: &[f32], product: &mut Product) -> (Vec<f32>, Vec<f32>) {
         let tiles = self.tiles();
         let batch = x.len() / (self.time * self.inputs);
         let windows = if tiles.count == 1 {
@@ -194,9 +194,16 @@ impl Conv {
             }
             windows
         };
-        let windows = matrix(windows, batch * tiles.count, device);
-        let banded = matrix(self.banded(numbers, tiles), tiles.inputs * self.inputs, device);
-        (values(windows.clone().matmul(banded)), windows)
+        let [rows, deep, wide] = self.sizes(tiles, batch);
+        let banded = self.banded(numbers, tiles);
+        let mut y = vec![0.0; rows * wide];
+        product.set(Matrix::new(&windows, [rows, deep]), Matrix::new(&banded, [deep, wide]), &mut y);
+        (y, windows)
+    }
+
+    /// Windows of a batch, the numbers of one, and those of the tile that it makes.
+    fn sizes(&self, tiles: Tiles, batch: usize) -> [usize; 3] {
+        [batch * tiles.count, tiles.inputs * self.inputs, tiles.outputs * self.outputs]
     }
 
     /// The way back: from the gradient of the outputs (`dy`: `[batch, time_out, outputs]`), adds that of the weights to
@@ -205,34 +212,39 @@ impl Conv {
     pub fn back(
         &self,
         numbers: &[f32],
-        windows: Tensor<2>,
-        dy: Vec<f32>,
+        windows: &[f32],
+        dy: &[f32],
         gradient: &mut [f32],
         inputs_too: bool,
+        product: &mut Product,
     ) -> Option<Vec<f32>> {
-        let (tiles, device) = (self.tiles(), windows.device());
+        let tiles = self.tiles();
         let (c, o) = (self.inputs, self.outputs);
-        let rows = windows.dims()[0];
-        let dy = matrix(dy, rows, &device);
-        let banded = values(windows.transpose().matmul(dy.clone()));
-        let wide = tiles.outputs * o;
-        for (i, j, k) in self.joined(tiles) {
-            let weight = &mut gradient[self.weight + k * c * o..][..c * o];
-            for (row, to) in weight.chunks_exact_mut(o).enumerate() {
-                let from = &banded[(i * c + row) * wide + j * o..][..o];
-                to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+        let batch = dy.len() / (self.time_out() * o);
+        let [rows, deep, wide] = self.sizes(tiles, batch);
+        let mut banded = vec![0.0; deep * wide];
+        let dy = Matrix::new(dy, [rows, wide]);
+        product.set(Matrix::new(windows, [rows, deep]).turned(), dy, &mut banded);
+        vectors(|| {
+            for (i, j, k) in self.joined(tiles) {
+                let weight = &mut gradient[self.weight + k * c * o..][..c * o];
+                for (row, to) in weight.chunks_exact_mut(o).enumerate() {
+                    let from = &banded[(i * c + row) * wide + j * o..][..o];
+                    to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+                }
             }
-        }
+        });
         if !inputs_too {
             return None;
         }
-        let banded = matrix(self.banded(numbers, tiles), tiles.inputs * c, &device);
-        let windows = values(dy.matmul(banded.transpose()));
+        let banded = self.banded(numbers, tiles);
+        let mut windows = vec![0.0; rows * deep];
+        product.set(dy, Matrix::new(&banded, [deep, wide]).turned(), &mut windows);
         if tiles.count == 1 {
             return Some(windows);
         }
-        let (width, copies) = (tiles.count * tiles.inputs * c, self.copies(tiles));
-        let mut dx = vec![0.0; rows / tiles.count * self.time * c];
+        let (width, copies) = (tiles.count * deep, self.copies(tiles));
+        let mut dx = vec![0.0; batch * self.time * c];
         for (row, dx) in windows.chunks_exact(width).zip(dx.chunks_exact_mut(self.time * c)) {
             for (at, inputs) in &copies {
                 let from = &row[*at..][..inputs.len()];
@@ -241,15 +253,4 @@ impl Conv {
         }
         Some(dx)
     }
-}
-
-/// Numbers as a matrix of that many rows.
-pub fn matrix(values: Vec<f32>, rows: usize, device: &Device) -> Tensor<2> {
-    let shape = [rows, values.len() / rows];
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-/// The numbers of a matrix.
-pub fn values(matrix: Tensor<2>) -> Vec<f32> {
-    matrix.into_data().try_into_vec::<f32>().expect("f32 numbers")
 }

@@ -1,6 +1,6 @@
 //! The convolutions against their definitions.
 
-use burn::tensor::Device;
+use convolve::Product;
 
 use super::conv::{Conv, Kind};
 use crate::seed::Seed;
@@ -52,7 +52,7 @@ fn slow(conv: &Conv, numbers: &[f32], x: &[f32]) -> Vec<f64> {
 
 #[test]
 fn one_and_a_batch_are_the_definition_and_the_way_back_is_its_transpose() {
-    let (mut rng, device) = (Seed(1).rng(), Device::flex());
+    let (mut rng, mut product) = (Seed(1).rng(), Product::default());
     let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
     let mut cuts = std::collections::BTreeSet::new();
     for conv in all() {
@@ -60,7 +60,7 @@ fn one_and_a_batch_are_the_definition_and_the_way_back_is_its_transpose() {
         let numbers = draw(conv.bias + conv.outputs);
         let (size, out) = (conv.time * conv.inputs, conv.time_out() * conv.outputs);
         let (x, dy, dx) = (draw(3 * size), draw(3 * out), draw(3 * size));
-        let (y, windows) = conv.batch(&numbers, &x, &device);
+        let (y, windows) = conv.batch(&numbers, &x, &mut product);
         let mut one = Vec::new();
         for (x, y) in x.chunks(size).zip(y.chunks(out)) {
             conv.one(&numbers, x, &mut one);
@@ -72,14 +72,14 @@ fn one_and_a_batch_are_the_definition_and_the_way_back_is_its_transpose() {
         // <dy, conv dx> = <back dy, dx>, and the same for the weights.
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
         let mut gradient = vec![0.0; numbers.len()];
-        let back = conv.back(&numbers, windows, dy.clone(), &mut gradient, true).unwrap();
+        let back = conv.back(&numbers, &windows, &dy, &mut gradient, true, &mut product).unwrap();
         let tolerance =
             |a: f64, b: f64| assert!((a - b).abs() < 1e-3 * a.abs().max(30.0), "{conv:?}: {a} {b}");
-        tolerance(dot(&dy, &conv.batch(&numbers, &dx, &device).0), dot(&back, &dx));
+        tolerance(dot(&dy, &conv.batch(&numbers, &dx, &mut product).0), dot(&back, &dx));
         let other = draw(numbers.len());
         let weights = conv.weight..conv.weight + conv.weights();
         tolerance(
-            dot(&dy, &conv.batch(&other, &x, &device).0),
+            dot(&dy, &conv.batch(&other, &x, &mut product).0),
             dot(&gradient[weights.clone()], &other[weights]),
         );
         let tiles = conv.tiles();

@@ -31,7 +31,7 @@ mod plan;
 mod settings;
 
 pub use act::Scratch;
-pub use net::{Tape, UnetNet};
+pub use net::{UnetNet, UnetRoom};
 pub use settings::UnetSettings;
 
 use std::sync::Arc;
@@ -100,15 +100,6 @@ impl Unet {
     /// Channels of the levels, finest first.
     pub fn widths(&self) -> &[usize] {
         &self.plan.widths
-    }
-
-    /// Moves the weights towards those of another network, of which a share `1 - kept` is taken.
-    ///
-    /// # Panics
-    /// If the other network has other widths.
-    pub fn blend(&mut self, other: &Self, kept: f32) {
-        assert_eq!(self.plan, other.plan, "networks of other widths");
-        self.numbers.iter_mut().zip(&other.numbers).for_each(|(a, b)| *a = kept * *a + (1.0 - kept) * b);
     }
 
     pub(super) fn put(&self, arrays: &mut Arrays) {

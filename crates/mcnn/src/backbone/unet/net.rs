@@ -1,58 +1,52 @@
-//! The U-Net as it is trained, forward and back written out.
-//!
-//! Burn's autodiff sees the proposals as a leaf, and the weights as one array. From the gradient of the proposals the
-//! [`Tape`] finds that of the weights, with the products of matrices done by Burn and all else in single passes over the
-//! numbers: half the time of a graph of tensor operations. PyTorch's gradients hold it to account in a test.
+//! The U-Net as it is trained, forward and back written out: products of matrices, and all else in single passes over the
+//! numbers. PyTorch's gradients hold it to account in a test.
 
 use std::sync::Arc;
 
-use burn::{
-    module::{Module, Param, ParamId},
-    tensor::{Device, Tensor, TensorData},
-};
+use convolve::Product;
 
 use super::{
     Part, Plan, Unet, UnetSettings,
     act::join,
-    conv::{Conv, values},
-    norm::{Norm, Room, film},
+    conv::Conv,
+    norm::{self, Norm, film},
     plan::Block,
 };
 use crate::{
-    backbone::{Batch, Draws, Level, Proposed, denoise::sinusoids, mish::mish_with_slope},
+    backbone::{Batch, Draws, Hold, Level, denoise::sinusoids, mish::mish_with_slope, product::vectors},
     seed::Seed,
 };
 
 /// The network as it is trained.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 pub struct UnetNet {
-    numbers: Param<Tensor<1>>,
-    #[module(skip)]
     settings: UnetSettings,
-    #[module(skip)]
     plan: Arc<Plan>,
-    #[module(skip)]
     levels: Vec<Level>,
+}
+
+/// Room for a step.
+#[derive(Debug, Default)]
+pub struct UnetRoom {
+    pub(super) product: Product,
+    pub(super) channels: norm::Room,
+    noisy: Vec<f32>,
 }
 
 /// What a forward pass leaves for the way back.
 #[derive(Debug)]
-pub struct Tape {
-    pub(super) id: ParamId,
-    pub(super) plan: Arc<Plan>,
-    pub(super) numbers: Vec<f32>,
-    pub(super) leaf: Tensor<2>, // the network's output, as the loss goes on from it
-    pub(super) parts: Vec<Kept>,
-    pub(super) time: [Tensor<2>; 2],  // what went into the time's layers
-    pub(super) slopes: [Vec<f32>; 2], // of Mish after the time's first layer, and of the condition
-    pub(super) condition: Tensor<2>,  // after Mish
-    pub(super) film: Vec<f32>,        // [batch, film]
+pub(super) struct Tape {
+    pub parts: Vec<Kept>,
+    pub time: [Vec<f32>; 2],   // what went into the time's layers
+    pub slopes: [Vec<f32>; 2], // of Mish after the time's first layer, and of the condition
+    pub condition: Vec<f32>,   // after Mish
+    pub film: Vec<f32>,        // [batch, film]
 }
 
 /// What a block leaves for the way back.
 #[derive(Debug)]
 pub(super) struct KeptBlock {
-    pub(super) windows: Tensor<2>,
+    pub(super) windows: Vec<f32>,
     pub(super) x: Vec<f32>, // normalised
     pub(super) slope: Vec<f32>,
     pub(super) inverse: Vec<f32>, // [batch, channels]
@@ -60,7 +54,7 @@ pub(super) struct KeptBlock {
 
 #[derive(Debug)]
 pub(super) enum Kept {
-    Conv(Tensor<2>),
+    Conv(Vec<f32>),
     Block(KeptBlock),
     Residual(Box<KeptResidual>),
 }
@@ -71,90 +65,88 @@ pub(super) struct KeptResidual {
     /// What the first block made, before it is scaled and shifted.
     pub(super) between: Vec<f32>,
     pub(super) second: KeptBlock,
-    pub(super) around: Option<Tensor<2>>,
+    pub(super) around: Option<Vec<f32>>,
 }
 
 impl UnetNet {
-    /// The network with the numbers of `unet`, on a device.
-    pub fn new(unet: &Unet, device: &Device) -> Self {
-        let data = TensorData::new(unet.numbers.clone(), [unet.numbers.len()]);
-        let numbers = Tensor::from_data(data, device).require_grad();
+    /// The network of a backbone, and its numbers.
+    pub fn new(unet: &Unet) -> (Self, Vec<f32>) {
         let settings = unet.settings;
-        Self {
-            numbers: Param::initialized(ParamId::from(1), numbers),
-            settings,
-            plan: unet.plan.clone(),
-            levels: settings.schedule.levels(settings.steps, settings.sampler),
-        }
+        let levels = settings.schedule.levels(settings.steps, settings.sampler);
+        (Self { settings, plan: unet.plan.clone(), levels }, unet.numbers.clone())
     }
 
-    /// The numbers as they are now.
-    pub fn numbers(&self) -> Unet {
-        Unet::of(self.settings, self.plan.clone(), self.plain())
+    /// The backbone of given numbers.
+    pub fn numbers(&self, numbers: &[f32]) -> Unet {
+        Unet::of(self.settings, self.plan.clone(), numbers.to_vec())
     }
 
-    /// Which parameter its numbers are.
-    pub fn id(&self) -> ParamId {
-        self.numbers.id
-    }
-
-    fn plain(&self) -> Vec<f32> {
-        self.numbers.val().into_data().try_into_vec::<f32>().expect("f32 parameters")
-    }
-
-    /// What is random in training on a batch of that many numbers of actions.
-    pub fn draw(&self, actions: usize, seed: Seed) -> Draws {
+    /// What is random in training on a batch.
+    pub fn draw(&self, batch: &Batch, seed: Seed) -> Draws {
         let width = self.settings.horizon * self.plan.n_act;
-        Draws::new(actions / width, width, self.settings.steps, &mut seed.rng())
+        Draws::new(batch.actions.len() / width, width, self.settings.steps, &mut seed.rng())
     }
 
-    /// Predictions of clean chunks from chunks with noise on them, before they are held. A place beyond the end of an
-    /// episode has the last action, with noise on it, as any other has its own.
-    pub fn propose(&self, batch: Batch, draws: &Draws) -> Proposed {
-        let Batch { observations, actions, .. } = batch;
-        let device = observations.device();
-        let noisy = draws.noisy(actions, &self.levels);
-        let (output, tape) = self.forward(noisy.clone(), &draws.steps, values(observations), &device);
-        let (proposal, weights) = draws.clean(output, noisy, self.settings.predict, &self.levels);
-        Proposed { proposal, weights, own: None, tape: Some(tape) }
+    /// As [`Net::train`](crate::backbone::Net::train) has it, of given draws: predictions of clean chunks from chunks with
+    /// noise on them. A place beyond the end of an episode has the last action, with noise on it, as any other has its own.
+    pub fn train(
+        &self,
+        numbers: &[f32],
+        batch: &Batch,
+        draws: &Draws,
+        hold: Hold,
+        gradient: &mut [f32],
+        room: &mut UnetRoom,
+    ) -> f64 {
+        let mut noisy = std::mem::take(&mut room.noisy);
+        draws.noisy(batch.actions, &self.levels, &mut noisy);
+        let (mut output, tape) = self.forward(numbers, &noisy, &draws.steps, batch.observations, room);
+        let weights = draws.clean(&mut output, &noisy, self.settings.predict, &self.levels);
+        let mut slopes = vec![0.0; output.len()];
+        let loss = hold(&output, weights.as_deref(), &mut slopes);
+        draws.clean_back(&mut slopes, self.settings.predict, &self.levels);
+        gradient.fill(0.0);
+        tape.back(&self.plan, numbers, slopes, gradient, room);
+        room.noisy = noisy;
+        loss
     }
 
     /// The network's output, `[batch * horizon, n_act]`, for noisy chunks, a diffusion step each (counted from 0) and windows
-    /// of observations. It is a leaf of the graph: the tape knows the way from there to the weights.
-    pub fn forward(
+    /// of observations.
+    pub(super) fn forward(
         &self,
-        noisy: Vec<f32>,
+        numbers: &[f32],
+        noisy: &[f32],
         steps: &[usize],
-        observations: Vec<f32>,
-        device: &Device,
-    ) -> (Tensor<2>, Tape) {
-        let (plan, numbers, cpu) = (&*self.plan, self.plain(), Device::flex());
+        observations: &[f32],
+        room: &mut UnetRoom,
+    ) -> (Vec<f32>, Tape) {
+        let plan = &*self.plan;
         let (batch, waves) = (steps.len(), plan.widths[0]);
 
         let mut wave = vec![0.0; batch * waves];
         wave.chunks_exact_mut(waves).zip(steps).for_each(|(wave, &t)| sinusoids(t, wave));
-        let (mut hidden, first) = convolved(&plan.time[0], &numbers, &wave, &cpu);
+        let (mut hidden, first) = convolved(&plan.time[0], numbers, &wave, &mut room.product);
         let mut hidden_slope = vec![0.0; hidden.len()];
         mish_with_slope(&mut hidden, &mut hidden_slope);
-        let (time, second) = convolved(&plan.time[1], &numbers, &hidden, &cpu);
+        let (time, second) = convolved(&plan.time[1], numbers, &hidden, &mut room.product);
         let mut condition = Vec::new();
-        join(&time, &observations, batch, &mut condition);
+        join(&time, observations, batch, &mut condition);
         let mut slope = vec![0.0; condition.len()];
         mish_with_slope(&mut condition, &mut slope);
-        let (film_all, condition) = convolved(&plan.film, &numbers, &condition, &cpu);
+        let (film_all, condition) = convolved(&plan.film, numbers, &condition, &mut room.product);
 
-        let mut room = Room::default();
-        let mut made = vec![noisy];
+        let mut made = vec![noisy.to_vec()];
         let mut parts = Vec::with_capacity(plan.parts.len());
         for part in &plan.parts {
             let x = made.last().expect("value 0");
             let (y, kept) = match part {
                 Part::Conv(conv) => {
-                    let (y, windows) = convolved(conv, &numbers, x, &cpu);
+                    let (y, windows) = convolved(conv, numbers, x, &mut room.product);
                     (y, Kept::Conv(windows))
                 }
                 Part::Block(block) => {
-                    let (y, kept) = block_forward(block, &numbers, x, &mut room, &cpu);
+                    let (y, kept) = block_forward(block, numbers, x, room);
                     (y, Kept::Block(kept))
                 }
                 Part::Residual(of) => {
@@ -166,13 +158,14 @@ impl UnetNet {
                             &joined
                         }
                     };
-                    let (between, first) = block_forward(&of.first, &numbers, x, &mut room, &cpu);
+                    let (between, first) = block_forward(&of.first, numbers, x, room);
                     let mut scaled = between.clone();
                     let (rows, row) = (film_all.chunks_exact(plan.film.outputs), scaled.len() / batch);
                     let width = 2 * of.second.conv.inputs;
                     rows.zip(scaled.chunks_exact_mut(row)).for_each(|(f, y)| film(&f[of.film..][..width], y));
-                    let (mut y, second) = block_forward(&of.second, &numbers, &scaled, &mut room, &cpu);
-                    let around = of.around.as_ref().map(|conv| convolved(conv, &numbers, x, &cpu));
+                    let (mut y, second) = block_forward(&of.second, numbers, &scaled, room);
+                    let around =
+                        of.around.as_ref().map(|conv| convolved(conv, numbers, x, &mut room.product));
                     add(&mut y, around.as_ref().map_or(x, |(around, _)| around));
                     let around = around.map(|(_, windows)| windows);
                     (y, Kept::Residual(Box::new(KeptResidual { first, between, second, around })))
@@ -182,26 +175,14 @@ impl UnetNet {
             parts.push(kept);
         }
         let output = made.pop().expect("an end");
-        let shape = [batch * self.settings.horizon, plan.n_act];
-        let leaf = Tensor::<2>::from_data(TensorData::new(output, shape), device).require_grad();
-        let tape = Tape {
-            id: self.numbers.id,
-            plan: self.plan.clone(),
-            numbers,
-            leaf: leaf.clone(),
-            parts,
-            time: [first, second],
-            slopes: [hidden_slope, slope],
-            condition,
-            film: film_all,
-        };
-        (leaf, tape)
+        let slopes = [hidden_slope, slope];
+        (output, Tape { parts, time: [first, second], slopes, condition, film: film_all })
     }
 }
 
 /// A convolution of a batch with its biases.
-fn convolved(conv: &Conv, numbers: &[f32], x: &[f32], device: &Device) -> (Vec<f32>, Tensor<2>) {
-    let (mut y, windows) = conv.batch(numbers, x, device);
+fn convolved(conv: &Conv, numbers: &[f32], x: &[f32], product: &mut Product) -> (Vec<f32>, Vec<f32>) {
+    let (mut y, windows) = conv.batch(numbers, x, product);
     let bias = &numbers[conv.bias..][..conv.outputs];
     y.chunks_exact_mut(conv.outputs).for_each(|y| add(y, bias));
     (y, windows)
@@ -211,10 +192,9 @@ fn block_forward(
     Block { conv, norm }: &Block,
     numbers: &[f32],
     x: &[f32],
-    room: &mut Room,
-    device: &Device,
+    room: &mut UnetRoom,
 ) -> (Vec<f32>, KeptBlock) {
-    let (mut h, windows) = conv.batch(numbers, x, device);
+    let (mut h, windows) = conv.batch(numbers, x, &mut room.product);
     let Norm { channels, .. } = *norm;
     let row = conv.time * channels;
     let (mut y, mut slope) = (vec![0.0; h.len()], vec![0.0; h.len()]);
@@ -225,12 +205,12 @@ fn block_forward(
         .zip(slope.chunks_exact_mut(row))
         .zip(inverse.chunks_exact_mut(channels))
     {
-        norm.forward(numbers, h, (y, slope, inverse), room);
+        norm.forward(numbers, h, (y, slope, inverse), &mut room.channels);
     }
     (y, KeptBlock { windows, x: h, slope, inverse })
 }
 
 /// Adds numbers to as many others, one to one.
 pub(super) fn add(to: &mut [f32], from: &[f32]) {
-    to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+    vectors(|| to.iter_mut().zip(from).for_each(|(a, b)| *a += b));
 }

@@ -1,6 +1,4 @@
-use burn::tensor::Device;
-
-use super::{conv::values, *};
+use super::*;
 use crate::{
     backbone::{Episode, Predict, Sampler, Schedule},
     seed::Rng,
@@ -33,8 +31,8 @@ fn draw(rng: &mut Rng, n: usize) -> Vec<f32> {
 /// A proposal by the network as it is trained, step by step, with the sampler written out in f64.
 fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f32) -> Vec<f32> {
     let UnetSettings { steps, sample_steps, schedule, predict, sampler, horizon, .. } = *unet.settings();
-    let device = Device::flex().autodiff();
-    let net = UnetNet::new(unet, &device);
+    let (net, numbers) = UnetNet::new(unet);
+    let mut room = UnetRoom::default();
     let mut rng = seed.rng();
     let betas = schedule.betas(steps);
     let abar = |t: usize| betas[..t].iter().map(|b| 1.0 - b).product::<f64>(); // of steps counted from 1
@@ -44,8 +42,8 @@ fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f3
     let mut x: Vec<f64> = (0..horizon * unet.n_act()).map(|_| rng.normal()).collect();
     for pair in times.windows(2).rev() {
         let (before, now) = (abar(pair[0]), abar(pair[1]));
-        let noisy = x.iter().map(|&x| x as f32).collect();
-        let output = values(net.forward(noisy, &[pair[1] - 1], window.to_vec(), &device).0);
+        let noisy: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+        let (output, _) = net.forward(&numbers, &noisy, &[pair[1] - 1], window, &mut room);
         let clean: Vec<f64> = output
             .iter()
             .zip(&x)
@@ -80,7 +78,8 @@ fn acting_and_training_networks_agree_through_every_sampler() {
     for settings in all_settings() {
         for widths in [&[6, 8, 10][..], &[12]] {
             let unet = Unet::random(5, widths, 3, settings, Seed(3));
-            assert_eq!(UnetNet::new(&unet, &Device::flex().autodiff()).numbers(), unet);
+            let (net, numbers) = UnetNet::new(&unet);
+            assert_eq!(net.numbers(&numbers), unet);
             let hold = |k: usize, g: f32| 0.01 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
             for seed in 0..2 {
                 let window = draw(&mut rng, 2 * 5);
