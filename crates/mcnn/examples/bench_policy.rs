@@ -73,7 +73,9 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
     pool.install(|| {
         let mut run = Run::new(&data, book, settings)?;
         let warm = steps / 10;
-        (0..warm).for_each(|_| drop(run.step()));
+        for _ in 0..warm {
+            run.step();
+        }
         let start = Instant::now();
         while run.step().is_some() {}
         println!("{{\"ms\":{}}}", start.elapsed().as_secs_f64() * 1e3 / (steps - warm) as f64);

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::{
     Batch, Hold, Layers,
     chain::{Bend, Chain, ChainRoom},
+    product::add_product,
 };
 use crate::seed::Seed;
 
@@ -54,13 +55,7 @@ impl Mlp {
             std::mem::swap(input, output);
             output.clear();
             output.extend_from_slice(bias);
-            // Row by row of the weights: every output adds its products in the order of the inputs, whatever the
-            // vector width, so that all machines agree.
-            for (x, row) in input.iter().zip(weight.chunks_exact(output.len())) {
-                if *x != 0.0 {
-                    output.iter_mut().zip(row).for_each(|(o, w)| *o += x * w);
-                }
-            }
+            add_product(input, input.len(), weight, output);
             if k + 2 < self.widths().len() {
                 output.iter_mut().for_each(|o| *o = o.max(0.0));
             }

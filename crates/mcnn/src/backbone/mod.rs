@@ -30,7 +30,7 @@ pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
 pub use net::{Batch, Hold, Net, Optimiser, Recipe, Room};
 pub(crate) use plain::exponential;
-pub(crate) use product::vectors;
+pub(crate) use product::{vectors, widest};
 pub use schedule::{Level, Sampler, Schedule};
 pub use unet::{Unet, UnetNet, UnetSettings};
 

@@ -146,7 +146,7 @@ macro_rules! widest {
     (@out) => { () };
     (@out $out:ty) => { $out };
 }
-pub(super) use widest;
+pub(crate) use widest;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use super::rows::Gathered;
 use crate::{
-    backbone::{exponential, vectors},
+    backbone::{exponential, widest},
     envelope::Activation,
 };
 
@@ -27,16 +27,10 @@ impl Holding {
         weights: Option<&[f32]>,
         slopes: &mut [f32],
     ) -> f64 {
-        vectors(|| match self.activation {
-            Activation::Tanh => self.sums(rows, proposals, weights, slopes, |u| {
-                let s = tanh(u);
-                (s, 1.0 - s * s)
-            }),
-            Activation::Clamp => self.sums(rows, proposals, weights, slopes, |u| {
-                let s = u.clamp(-1.0, 1.0);
-                (s + self.outside * (u - s), if s == u { 1.0 } else { self.outside })
-            }),
-        })
+        match self.activation {
+            Activation::Tanh => by_tanh(self, rows, proposals, weights, slopes),
+            Activation::Clamp => by_clamp(self, rows, proposals, weights, slopes),
+        }
     }
 
     #[inline(always)]
@@ -82,6 +76,34 @@ impl Holding {
             total += f64::from(sum);
         }
         total / (self.count * n) as f64
+    }
+}
+
+widest! {
+    fn by_tanh<'a>(
+        holding: &'a Holding,
+        rows: &'a Gathered,
+        proposals: &'a [f32],
+        weights: Option<&'a [f32]>,
+        slopes: &'a mut [f32],
+    ) -> f64 {
+        holding.sums(rows, proposals, weights, slopes, |u| {
+            let s = tanh(u);
+            (s, 1.0 - s * s)
+        })
+    }
+
+    fn by_clamp<'a>(
+        holding: &'a Holding,
+        rows: &'a Gathered,
+        proposals: &'a [f32],
+        weights: Option<&'a [f32]>,
+        slopes: &'a mut [f32],
+    ) -> f64 {
+        holding.sums(rows, proposals, weights, slopes, |u| {
+            let s = u.clamp(-1.0, 1.0);
+            (s + holding.outside * (u - s), if s == u { 1.0 } else { holding.outside })
+        })
     }
 }
 

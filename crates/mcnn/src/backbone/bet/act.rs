@@ -13,7 +13,7 @@ use crate::{
     backbone::{
         Layers,
         plain::sum,
-        product::{add_product, vectors},
+        product::{add_product, widest},
     },
     seed::Rng,
 };
@@ -62,7 +62,7 @@ impl Bet {
         work: &mut Workspace,
         proposal: &mut Vec<f32>,
     ) {
-        vectors(|| self.look(observations, work));
+        look(self, observations, work);
         work.bucket = match self.settings.pick {
             Pick::Argmax => largest(work.chances.iter().copied()),
             Pick::Sample => draw(&work.chances, rng),
@@ -114,6 +114,13 @@ impl Bet {
         normalise(&tokens[(n - 1) * width..], &self.norm, normed);
         linear(normed, &self.logits, chances);
         softmax(chances);
+    }
+}
+
+widest! {
+    /// See [`Bet::look`].
+    fn look<'a>(bet: &'a Bet, observations: &'a [f32], work: &'a mut Workspace) {
+        bet.look(observations, work)
     }
 }
 
