@@ -1,4 +1,4 @@
-//! Convolutions of batches of small images, in `f32`, on one thread; and their gradients.
+//! Products of matrices ([`Product`]), and convolutions of batches of small images and their gradients, in `f32`, on one thread.
 //!
 //! A batch lies in memory as `[height, width, image, channel]`: all images' values of one pixel side by side. So what one
 //! pixel of the output takes from one pixel of the input is a product of two matrices that lie there already, `[image,
