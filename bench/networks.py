@@ -5,6 +5,14 @@ import time
 import torch
 
 
+def milliseconds(steps, warm, count):
+    """Of a step: `steps` takes so many of them. The first ones warm up."""
+    steps(warm)
+    start = time.perf_counter()
+    steps(count)
+    return (time.perf_counter() - start) / count * 1e3
+
+
 def torch_step(threads):
     torch.set_num_threads(threads)
     n = 2500
@@ -22,10 +30,7 @@ def torch_step(threads):
             optimiser.step()
             loss.item()
 
-    steps(50)
-    start = time.perf_counter()
-    steps(500)
-    return (time.perf_counter() - start) / 500 * 1e3
+    return milliseconds(steps, 50, 500)
 
 
 class Diffusion(torch.nn.Module):
@@ -68,10 +73,7 @@ def torch_diffusion_step(threads):
             torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 
-    steps(50)
-    start = time.perf_counter()
-    steps(300)
-    return (time.perf_counter() - start) / 300 * 1e3
+    return milliseconds(steps, 50, 300)
 
 
 class Block(torch.nn.Module):
@@ -135,10 +137,7 @@ def torch_bet_step(threads):
             optimiser.step()
             loss.item()
 
-    steps(5)
-    start = time.perf_counter()
-    steps(25)
-    return (time.perf_counter() - start) / 25 * 1e3
+    return milliseconds(steps, 5, 25)
 
 
 def mlp_proposal():

@@ -1,10 +1,11 @@
 """The U-Net over chunks of actions (Chi et al., 2023) in PyTorch eager: what bench/policy.py compares with."""
 
 import math
-import time
 
 import torch
 from torch import nn
+
+import networks
 
 WIDTHS, OBS, ACT, HORIZON, STEPS = [32, 64, 128], 45, 24, 16, 100
 f = torch.cos((torch.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -82,10 +83,7 @@ def step(threads):
             torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 
-    steps(3)
-    start = time.perf_counter()
-    steps(13)
-    return (time.perf_counter() - start) / 13 * 1e3
+    return networks.milliseconds(steps, 3, 13)
 
 
 def proposal():

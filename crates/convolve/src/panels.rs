@@ -2,6 +2,7 @@
 
 use crate::{
     Matrix, Product, WIDE,
+    product::write,
     tile::{Grid, Work},
 };
 
@@ -87,7 +88,7 @@ impl Product {
                 for (panel, to) in panels.zip(self.panel.as_chunks_mut::<{ WIDE * WIDE }>().0) {
                     turn(&panel[first * WIDE..(first + wide) * WIDE], to);
                 }
-                let mut work = Work {
+                let work = Work {
                     grid: Grid {
                         count: [1, some],
                         left_step: [0, rows * WIDE],
@@ -109,18 +110,7 @@ impl Product {
                     first,
                     out_row: columns,
                 };
-                if wide == WIDE {
-                    self.level.run(&work, out);
-                } else {
-                    // The sums of one part wait in `tail` for the next.
-                    (work.first, work.out_row) = (0, WIDE);
-                    self.tail.resize(rows * WIDE, 0.0);
-                    self.level.run(&work, &mut self.tail[..rows * WIDE]);
-                    if done + some == count {
-                        let rows = out.chunks_exact_mut(columns).zip(self.tail.chunks_exact(WIDE));
-                        rows.for_each(|(out, tail)| out[first..].copy_from_slice(&tail[..wide]));
-                    }
-                }
+                write(self.level, work, [wide, done], done + some == count, &mut self.tail, out);
             }
         }
     }

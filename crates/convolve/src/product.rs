@@ -110,7 +110,7 @@ impl Product {
             for done in (0..left.columns).step_by(DEEP) {
                 let deep = DEEP.min(left.columns - done);
                 pack(right, [done, first], [deep, wide], &mut self.panel);
-                let mut work = Work {
+                let work = Work {
                     grid: Grid::one(done * left_deep),
                     rows,
                     deep,
@@ -127,27 +127,38 @@ impl Product {
                     first,
                     out_row: columns,
                 };
-                if wide == WIDE {
-                    self.level.run(&work, out);
-                } else {
-                    // The sums of one part wait in `tail` for the next.
-                    (work.first, work.out_row) = (0, WIDE);
-                    self.tail.resize(rows * WIDE, 0.0);
-                    if onto && done == 0 {
-                        for (tail, out) in self.tail.chunks_exact_mut(WIDE).zip(out.chunks_exact(columns)) {
-                            tail[..wide].copy_from_slice(&out[first..first + wide]);
-                            tail[wide..].fill(0.0);
-                        }
-                    }
-                    self.level.run(&work, &mut self.tail[..rows * WIDE]);
-                    if done + deep == left.columns {
-                        let rows = out.chunks_exact_mut(columns).zip(self.tail.chunks_exact(WIDE));
-                        rows.for_each(|(out, tail)| {
-                            out[first..first + wide].copy_from_slice(&tail[..wide]);
-                        });
-                    }
-                }
+                let last = done + deep == left.columns;
+                write(self.level, work, [wide, done], last, &mut self.tail, out);
             }
+        }
+    }
+}
+
+/// Does a product's work on some columns, [`WIDE`] of them or less, of which `done` rows of the right matrix were multiplied
+/// before, and no more are to come if it is the last. Of less columns the sums of one part wait in `tail` for the next.
+pub(crate) fn write(
+    level: Level,
+    work: Work,
+    [wide, done]: [usize; 2],
+    last: bool,
+    tail: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    if wide == WIDE {
+        return level.run(&work, out);
+    }
+    let (first, columns) = (work.first, work.out_row);
+    tail.resize(work.rows * WIDE, 0.0);
+    if work.onto && done == 0 {
+        for (tail, out) in tail.chunks_exact_mut(WIDE).zip(out.chunks_exact(columns)) {
+            tail[..wide].copy_from_slice(&out[first..first + wide]);
+            tail[wide..].fill(0.0);
+        }
+    }
+    level.run(&Work { first: 0, out_row: WIDE, ..work }, tail);
+    if last {
+        for (out, tail) in out.chunks_exact_mut(columns).zip(tail.chunks_exact(WIDE)) {
+            out[first..first + wide].copy_from_slice(&tail[..wide]);
         }
     }
 }

@@ -27,10 +27,7 @@ impl Holding {
         weights: Option<&[f32]>,
         slopes: &mut [f32],
     ) -> f64 {
-        match self.activation {
-            Activation::Tanh => by_tanh(self, rows, proposals, weights, slopes),
-            Activation::Clamp => by_clamp(self, rows, proposals, weights, slopes),
-        }
+        held(self, rows, proposals, weights, slopes)
     }
 
     #[inline(always)]
@@ -44,7 +41,7 @@ impl Holding {
     ) -> f64 {
         let n = self.n_act;
         let share = 1.0 / (self.count * n) as f32;
-        let mut total = 0.0;
+        let (ones, mut total) = (vec![1.0; n], 0.0);
         let held = rows.anchors.chunks_exact(n).zip(rows.targets.chunks_exact(n)).zip(&rows.radii);
         let places = proposals.chunks_exact(n).zip(slopes.chunks_exact_mut(n)).zip(held).zip(&rows.real);
         for (k, (((proposals, slopes), ((anchors, targets), radius)), real)) in places.enumerate() {
@@ -52,26 +49,14 @@ impl Holding {
                 slopes.fill(0.0);
                 continue;
             }
+            let weights = weights.map_or(&ones[..], |weights| &weights[k * n..][..n]);
             let mut sum = 0.0;
-            let numbers = proposals.iter().zip(anchors).zip(targets);
-            match weights {
-                None => {
-                    for (d, ((u, anchor), target)) in slopes.iter_mut().zip(numbers) {
-                        let (s, slope) = sigma(*u);
-                        let error = anchor + radius * s - target;
-                        sum += error * error;
-                        *d = 2.0 * share * radius * error * slope;
-                    }
-                }
-                Some(weights) => {
-                    let weights = &weights[k * n..][..n];
-                    for ((d, ((u, anchor), target)), weight) in slopes.iter_mut().zip(numbers).zip(weights) {
-                        let (s, slope) = sigma(*u);
-                        let error = anchor + radius * s - target;
-                        sum += weight * error * error;
-                        *d = 2.0 * share * weight * radius * error * slope;
-                    }
-                }
+            let numbers = proposals.iter().zip(anchors).zip(targets).zip(weights);
+            for (d, (((u, anchor), target), weight)) in slopes.iter_mut().zip(numbers) {
+                let (s, slope) = sigma(*u);
+                let error = anchor + radius * s - target;
+                sum += weight * error * error;
+                *d = 2.0 * share * weight * radius * error * slope;
             }
             total += f64::from(sum);
         }
@@ -80,30 +65,24 @@ impl Holding {
 }
 
 widest! {
-    fn by_tanh<'a>(
+    fn held<'a>(
         holding: &'a Holding,
         rows: &'a Gathered,
         proposals: &'a [f32],
         weights: Option<&'a [f32]>,
         slopes: &'a mut [f32],
     ) -> f64 {
-        holding.sums(rows, proposals, weights, slopes, |u| {
-            let s = tanh(u);
-            (s, 1.0 - s * s)
-        })
-    }
-
-    fn by_clamp<'a>(
-        holding: &'a Holding,
-        rows: &'a Gathered,
-        proposals: &'a [f32],
-        weights: Option<&'a [f32]>,
-        slopes: &'a mut [f32],
-    ) -> f64 {
-        holding.sums(rows, proposals, weights, slopes, |u| {
-            let s = u.clamp(-1.0, 1.0);
-            (s + holding.outside * (u - s), if s == u { 1.0 } else { holding.outside })
-        })
+        let outside = holding.outside;
+        match holding.activation {
+            Activation::Tanh => holding.sums(rows, proposals, weights, slopes, |u| {
+                let s = tanh(u);
+                (s, 1.0 - s * s)
+            }),
+            Activation::Clamp => holding.sums(rows, proposals, weights, slopes, |u| {
+                let s = u.clamp(-1.0, 1.0);
+                (s + outside * (u - s), if s == u { 1.0 } else { outside })
+            }),
+        }
     }
 }
 

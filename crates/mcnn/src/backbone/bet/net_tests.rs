@@ -216,33 +216,3 @@ fn numbers_come_back_and_decay_is_for_weights_of_layers() {
     expected = sorted(expected);
     assert_eq!(sorted(decaying), expected);
 }
-
-/// How long a step takes: `cargo test --release --workspace --lib bet::net_tests::speed -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    for rows in [64, 32, 16] {
-        let case = Case::new(BetSettings::default(), rows, 45, 24);
-        let (net, numbers) = BetNet::new(&case.bet);
-        let (mut gradient, mut room) = (vec![0.0; numbers.len()], BetRoom::default());
-        let batch = Batch {
-            observations: &case.observations,
-            actions: &case.actions,
-            real: &case.real,
-            count: case.count(),
-        };
-        let mut times: Vec<f64> = (0..60)
-            .map(|step| {
-                let start = std::time::Instant::now();
-                let hold = &mut |proposals: &[f32], _: Option<&[f32]>, slopes: &mut [f32]| {
-                    slopes.copy_from_slice(proposals);
-                    0.0
-                };
-                net.train(&numbers, &batch, Seed(step), hold, &mut gradient, &mut room);
-                start.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        times.sort_by(f64::total_cmp);
-        println!("{rows} rows: median {:.2} ms, least {:.2}", times[30], times[0]);
-    }
-}
