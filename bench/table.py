@@ -37,11 +37,11 @@ def load():
 
 @functools.cache
 def machine():
-    """Multiply-adds and bytes a second of one core, measured once in a run (crates/convolve/examples/bench_peak.rs)."""
+    """Multiply-adds and bytes a second of one core, measured once in a run (crates/kernels/examples/bench_peak.rs)."""
     kept = pathlib.Path(f"{ROWS}.machine") if ROWS else None
     if kept and kept.exists():
         return json.loads(kept.read_text())
-    cargo = ["cargo", "run", "--locked", "--release", "--quiet", "-p", "convolve", "--example", "bench_peak"]
+    cargo = ["cargo", "run", "--locked", "--release", "--quiet", "-p", "kernels", "--example", "bench_peak"]
     found = [json.loads(subprocess.run(cargo, check=True, capture_output=True).stdout) for _ in range(3)]
     best = {name: max(one[name] for one in found) for name in found[0]}  # what other work took away is no limit
     if kept:

@@ -97,7 +97,7 @@ fn a_room_uses_only_the_rooms_named_in_its_row() {
             rooms.get(&room).unwrap_or_else(|| panic!("{} is in no room of ARCHITECTURE.md", path.display()));
         let code = without_comments(&code);
         let mut uses = named(&code);
-        for kernels in ["nearest", "convolve"] {
+        for kernels in ["nearest", "kernels"] {
             if code.contains(&format!("{kernels}::")) {
                 uses.insert(kernels.into());
             }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use convolve::{Shape, oracle::convolve};
+use kernels::{Shape, oracle::convolve};
 use mcnn::vision::{By, Conv, Design, EncoderInfo, Encoding, Training, Weights, load, write_encoder};
 
 fn numbers(n: usize, seed: u64) -> Vec<f32> {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use convolve::{Matrix, Product};
+use kernels::{Matrix, Product};
 
 use super::{Layers, mish::mish_with_slope, product::vectors};
 

@@ -1,6 +1,6 @@
 //! Adam (Kingma and Ba, 2015), with PyTorch's constants.
 
-use convolve::{Convolution, Gradient};
+use kernels::{Convolution, Gradient};
 
 const BETAS: [f32; 2] = [0.9, 0.999];
 const EPSILON: f32 = 1e-8;

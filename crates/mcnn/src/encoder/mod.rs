@@ -18,7 +18,7 @@ pub use footage::Footage;
 
 use std::{path::Path, sync::Mutex};
 
-use convolve::Gradient;
+use kernels::Gradient;
 use rayon::prelude::*;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The network in training, with the head that foretells: forward and back for one group of frames.
 
-use convolve::{Back, Convolution, Gradient, Shape, WIDE};
+use kernels::{Back, Convolution, Gradient, Shape, WIDE};
 
 use super::footage::Footage;
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use convolve::Convolution;
+use kernels::Convolution;
 
 use super::*;
 use crate::vision::{Preset, Weights, load, turned};

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use convolve::{Shape, WIDE};
+use kernels::{Shape, WIDE};
 
 use super::frames;
 use crate::error::{Error, Kind, Result};

@@ -1,6 +1,6 @@
 //! The small network as it runs.
 
-use convolve::{Convolution, WIDE};
+use kernels::{Convolution, WIDE};
 
 use super::{conv::Conv, residual::Seen};
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! A residual network as it runs: normalisation folded into the convolutions, frames through them in small groups.
 
-use convolve::{Convolution, Shape};
+use kernels::{Convolution, Shape};
 
 use super::resnet::{Layer, ResNet};
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! Attention of every place of a window to itself and those before it, forward and back, a head and a group of rows at a time.
 
-use convolve::WIDE;
+use kernels::WIDE;
 
 use super::shape::{LANES, Mask, Shape};
 use crate::backbone::{plain::exponential, product::widest};

@@ -1,7 +1,7 @@
 //! GELU (Hendrycks and Gimpel, 2016), `x Phi(x)` with Phi the normal distribution: the same plain numbers act and are
 //! trained.
 
-use convolve::WIDE;
+use kernels::WIDE;
 
 use crate::backbone::{
     plain::exponential,

@@ -1,6 +1,6 @@
 //! The heads of the transformer in training: logits of buckets, and the offset of the true one.
 
-use convolve::{Matrix, Product, WIDE};
+use kernels::{Matrix, Product, WIDE};
 
 use super::{
     BetSettings,

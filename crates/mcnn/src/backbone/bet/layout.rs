@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use convolve::{Matrix, Panels, Product};
+use kernels::{Matrix, Panels, Product};
 
 use super::{Arrays, Bet, BetSettings, Source, passes};
 use crate::error::{Error, Kind, Result};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use convolve::{Product, WIDE};
+use kernels::{Product, WIDE};
 
 use super::{
     Bet, BetSettings,

@@ -1,6 +1,6 @@
 //! Layer normalisation of tokens in panels, forward and back.
 
-use convolve::WIDE;
+use kernels::WIDE;
 use pulp::{Arch, Simd, WithSimd};
 
 /// One number of every token of a panel.

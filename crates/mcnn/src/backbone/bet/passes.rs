@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use convolve::WIDE;
+use kernels::WIDE;
 
 use super::shape::{LANES, Mask, Shape};
 use crate::backbone::product::widest;

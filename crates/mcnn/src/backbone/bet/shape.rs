@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use convolve::WIDE;
+use kernels::WIDE;
 
 use super::BetSettings;
 use crate::seed::Seed;
@@ -10,7 +10,7 @@ use crate::seed::Seed;
 /// Rows that attention goes through side by side.
 pub(super) const LANES: usize = 16;
 
-/// Tokens lie in panels ([`Panels`](convolve::Panels)): `[panels, numbers of a token, WIDE]`. In a group are [`LANES`] rows, side by
+/// Tokens lie in panels ([`Panels`](kernels::Panels)): `[panels, numbers of a token, WIDE]`. In a group are [`LANES`] rows, side by
 /// side, and their tokens lie one place of the window after the other; rows and tokens without a meaning are added until groups
 /// and panels are whole. Weights of attention lie as `[heads, groups, pairs, LANES]`; a pair is a place and one that it sees,
 /// `(place, seen)` in the order (0, 0), (1, 0), (1, 1), (2, 0) and so on.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use convolve::{Matrix, Product};
+use kernels::{Matrix, Product};
 
 use super::{Diffusion, DiffusionSettings, TIME, sinusoids};
 use crate::{

@@ -1,6 +1,6 @@
 //! From the gradient of the proposals to that of the weights.
 
-use convolve::Product;
+use kernels::Product;
 
 use super::{
     Part, Plan,

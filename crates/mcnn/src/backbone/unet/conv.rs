@@ -12,7 +12,7 @@
 //! cut into tiles, a tile's window of inputs is a row, and the kernel is written out as a banded matrix from window to
 //! tile. Large tiles multiply by more zeros, small ones copy every input into more windows.
 
-use convolve::{Matrix, Product};
+use kernels::{Matrix, Product};
 
 use super::super::product::{add_product, vectors};
 

@@ -1,6 +1,6 @@
 //! The convolutions against their definitions.
 
-use convolve::Product;
+use kernels::Product;
 
 use super::conv::{Conv, Kind};
 use crate::seed::Seed;

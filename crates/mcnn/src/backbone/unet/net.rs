@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use convolve::Product;
+use kernels::Product;
 
 use super::{
     Part, Plan, Unet, UnetSettings,

@@ -1,6 +1,6 @@
 //! Products of matrices against their definition.
 
-use convolve::{Level, Matrix, Panels, Product, WIDE};
+use kernels::{Level, Matrix, Panels, Product, WIDE};
 
 /// Numbers that look random, in [-1, 1).
 fn numbers(n: usize, seed: &mut u64) -> Vec<f32> {

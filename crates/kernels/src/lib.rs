@@ -7,7 +7,7 @@
 //! 3 x 3 pixels, and more on smaller ones.
 //!
 //! ```
-//! use convolve::{Convolution, Shape};
+//! use kernels::{Convolution, Shape};
 //! let shape = Shape { from: 1, to: 32, kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
 //! let double = Convolution::new(shape, &[2.0; 32], &[0.5; 32]);
 //! let mut out = [0.0; 64];

@@ -1,6 +1,6 @@
 //! The convolution against its oracle, on every level of the processor.
 
-use convolve::{
+use kernels::{
     Back, Convolution, Gradient, Level, Shape, WIDE,
     oracle::{back, convolve},
 };

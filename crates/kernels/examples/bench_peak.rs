@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use convolve::{Level, Matrix, Product};
+use kernels::{Level, Matrix, Product};
 
 fn main() {
     let (lanes, fused) = widest();
