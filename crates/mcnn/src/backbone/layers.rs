@@ -64,15 +64,6 @@ impl Layers {
         self.weights.iter().map(Vec::as_slice).zip(self.biases.iter().map(Vec::as_slice))
     }
 
-    /// The weights and biases of the one layer there is.
-    ///
-    /// # Panics
-    /// If there are more.
-    pub fn one(&self) -> (&[f32], &[f32]) {
-        assert_eq!(self.weights.len(), 1, "one layer");
-        (&self.weights[0], &self.biases[0])
-    }
-
     /// Puts the layers among arrays, as `{prefix}{k}.weight` and `{prefix}{k}.bias`.
     pub fn put(&self, prefix: &str, arrays: &mut Arrays) {
         for (k, (weight, bias)) in self.iter().enumerate() {

@@ -20,6 +20,7 @@ mod oracle;
 mod plain;
 mod product;
 mod schedule;
+mod strips;
 mod unet;
 
 pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};

@@ -5,13 +5,12 @@
 //! anew. Of the last block only what the newest observation needs is, and of the offsets only those of the chosen bucket.
 
 use super::{
-    Bet, Norm, Pick,
+    Bet, Layer, Norm, Pick,
     buckets::{largest, softmax},
     gelu::gelu,
 };
 use crate::{
     backbone::{
-        Layers,
         plain::sum,
         product::{add_product, widest},
     },
@@ -168,20 +167,19 @@ fn normalise(tokens: &[f32], norm: &Norm, normed: &mut Vec<f32>) {
 }
 
 /// `x W + b`, row by row.
-fn linear(x: &[f32], layer: &Layers, out: &mut Vec<f32>) {
-    let [inputs, outputs] = layer.ends();
+fn linear(x: &[f32], layer: &Layer, out: &mut Vec<f32>) {
+    let [inputs, outputs] = layer.weight.ends();
     out.clear();
     out.resize(x.len() / inputs * outputs, 0.0);
     add_linear(x, layer, out);
 }
 
 /// Adds `x W + b`, row by row.
-fn add_linear(x: &[f32], layer: &Layers, out: &mut [f32]) {
-    let (weight, bias) = layer.one();
-    for row in out.chunks_exact_mut(bias.len()) {
-        row.iter_mut().zip(bias).for_each(|(o, b)| *o += b);
+fn add_linear(x: &[f32], layer: &Layer, out: &mut [f32]) {
+    for row in out.chunks_exact_mut(layer.bias.len()) {
+        row.iter_mut().zip(&layer.bias).for_each(|(o, b)| *o += b);
     }
-    add_product(x, layer.ends()[0], weight, out);
+    layer.weight.add_product(x, out);
 }
 
 /// A place drawn by its probability; where rounding leaves none, or a probability is no number, the likeliest.

@@ -29,7 +29,7 @@ pub use net::{BetNet, BetRoom};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrays, Layers, Optimiser, Recipe, Span};
+use super::{Arrays, Optimiser, Recipe, Span, strips::Strips};
 use crate::{
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
@@ -129,11 +129,11 @@ impl BetSettings {
 pub struct Bet {
     settings: BetSettings,
     centres: Vec<f32>,   // [buckets, n_act]
-    embed: Layers,       // n_obs to width
+    embed: Layer,        // n_obs to width
     positions: Vec<f32>, // [window, width]
     blocks: Vec<Block>,  // [layers]
     norm: Norm,
-    logits: Layers, // width to buckets
+    logits: Layer, // width to buckets
     offsets: Offsets,
 }
 
@@ -144,16 +144,23 @@ struct Offsets {
     biases: Vec<f32>,  // [buckets, n_act]
 }
 
-/// A block; all layers are one layer each.
+/// A block.
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
     norms: [Norm; 2], // before attention, before the perceptron
-    query: Layers,    // width to width
-    key: Layers,
-    value: Layers,
-    mix: Layers,
-    up: Layers,   // width to 4 * width
-    down: Layers, // 4 * width to width
+    query: Layer,     // width to width
+    key: Layer,
+    value: Layer,
+    mix: Layer,
+    up: Layer,   // width to 4 * width
+    down: Layer, // 4 * width to width
+}
+
+/// `x W + b`.
+#[derive(Debug, Clone, PartialEq)]
+struct Layer {
+    weight: Strips,
+    bias: Vec<f32>,
 }
 
 /// Layer normalisation: `(x - mean) / sqrt(variance + 1e-5) * scale + shift` of a token.
@@ -247,7 +254,7 @@ impl Bet {
 
     /// Width of an observation.
     pub fn n_obs(&self) -> usize {
-        self.embed.ends()[0]
+        self.embed.weight.ends()[0]
     }
 
     /// Width of an action.
@@ -271,9 +278,8 @@ impl Bet {
         let ends = [("embed", &self.embed), ("logits", &self.logits)];
         for (name, layer) in ends.map(|(name, layer)| (name.to_string(), layer)).into_iter().chain(of_blocks)
         {
-            let (weight, bias) = layer.one();
-            put(&format!("{name}.weight"), &layer.ends(), weight);
-            put(&format!("{name}.bias"), &[bias.len()], bias);
+            put(&format!("{name}.weight"), &layer.weight.ends(), &layer.weight.rows());
+            put(&format!("{name}.bias"), &[layer.bias.len()], &layer.bias);
         }
         let norms = blocks.flat_map(|(k, b)| {
             [(format!("blocks.{k}.norm1"), &b.norms[0]), (format!("blocks.{k}.norm2"), &b.norms[1])]
@@ -301,16 +307,16 @@ impl Bet {
 }
 
 impl Block {
-    fn layers(&self) -> [(&'static str, &Layers); 6] {
+    fn layers(&self) -> [(&'static str, &Layer); 6] {
         let Self { query, key, value, mix, up, down, .. } = self;
         [("query", query), ("key", key), ("value", value), ("mix", mix), ("up", up), ("down", down)]
     }
 }
 
-fn linear(source: &mut impl Source, name: &str, inputs: usize, outputs: usize) -> Result<Layers> {
+fn linear(source: &mut impl Source, name: &str, inputs: usize, outputs: usize) -> Result<Layer> {
     let weight = source.array(&format!("{name}.weight"), &[inputs, outputs])?;
     let bias = source.array(&format!("{name}.bias"), &[outputs])?;
-    Ok(Layers::new(vec![inputs, outputs], vec![(weight, bias)]).expect("numbers of that shape"))
+    Ok(Layer { weight: Strips::of(&weight, inputs), bias })
 }
 
 fn norm(source: &mut impl Source, name: &str, width: usize) -> Result<Norm> {

@@ -10,11 +10,11 @@ use burn::{
 };
 
 use super::{
-    Bet, BetSettings, Block, Norm, Offsets,
+    Bet, BetSettings, Block, Layer, Norm, Offsets,
     buckets::{focal, nearest},
     shape::{Dropout, Mask, Shape},
 };
-use crate::{backbone::Layers, seed::Seed};
+use crate::seed::Seed;
 
 /// What a network proposes for a batch.
 pub(super) struct Proposed {
@@ -75,9 +75,12 @@ impl Numbered<'_> {
         Param::initialized(self.id(), Tensor::from_data(data, self.device).require_grad())
     }
 
-    fn linear(&mut self, layer: &Layers) -> Linear {
-        let (weight, bias) = layer.one();
-        Linear { weight: self.array(weight, layer.ends()), bias: Some(self.array(bias, [bias.len()])) }
+    fn linear(&mut self, layer: &Layer) -> Linear {
+        let (weight, bias) = (&layer.weight, &layer.bias);
+        Linear {
+            weight: self.array(&weight.rows(), weight.ends()),
+            bias: Some(self.array(bias, [bias.len()])),
+        }
     }
 
     fn norm(&mut self, norm: &Norm) -> LayerNorm {
