@@ -54,7 +54,7 @@ def main():
         torch.save(net.state_dict(), weights)
         net.fc = torch.nn.Identity()
         net.eval()
-        for n, size, threads in ((64, 48, 2), (64, 48, 1), (1, 48, 1), (8, 224, 2)):
+        for n, size, threads in ((64, 48, 2), (64, 48, 1), (1, 48, 1), (8, 224, 2), (1, 224, 1)):
             frames = torch.randn(n, 3, size, size)
             frames.permute(0, 2, 3, 1).contiguous().numpy().tofile(raw)
             arguments = [weights, raw, n, size, size, threads, out]

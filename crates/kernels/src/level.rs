@@ -87,7 +87,8 @@ pixel!(
     fma,
     |a: [f32; LANES], b: [f32; LANES]| std::array::from_fn::<f32, LANES, _>(|i| a[i] + b[i]),
     relu,
-    |to: &mut [f32], a: [f32; LANES]| to[..LANES].copy_from_slice(&a)
+    |to: &mut [f32], a: [f32; LANES]| to[..LANES].copy_from_slice(&a),
+    |_| ()
 );
 
 #[cfg(target_arch = "x86_64")]
@@ -128,6 +129,13 @@ mod x86 {
         unsafe { _mm512_storeu_ps(to.as_mut_ptr(), a) }
     }
 
+    /// Asks for what will be read soon. Any address will do: nothing is read for it.
+    #[inline(always)]
+    fn fetch(from: *const f32) {
+        // SAFETY: a hint, which never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
     // The larger of zero and a number: of two, the second where one is NaN.
     pixel!(
         #[target_feature(enable = "avx2,fma")]
@@ -141,7 +149,8 @@ mod x86 {
         _mm256_fmadd_ps,
         _mm256_add_ps,
         |a| _mm256_max_ps(_mm256_setzero_ps(), a),
-        store8
+        store8,
+        fetch
     );
 
     pixel!(
@@ -149,13 +158,14 @@ mod x86 {
         avx512,
         16,
         2,
-        [12, 8, 4, 1],
+        [12, 8, 6, 4, 2, 1],
         _mm512_set1_ps,
         load16,
         _mm512_loadu_ps,
         _mm512_fmadd_ps,
         _mm512_add_ps,
         |a| _mm512_max_ps(_mm512_setzero_ps(), a),
-        store16
+        store16,
+        fetch
     );
 }

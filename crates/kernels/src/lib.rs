@@ -2,9 +2,10 @@
 //!
 //! A batch lies in memory as `[height, width, image, channel]`: all images' values of one pixel side by side. So what one
 //! pixel of the output takes from one pixel of the input is a product of two matrices that lie there already, `[image,
-//! channel] x [channel, output channel]`, and a convolution is some of these products added up. Nothing is copied before
-//! it, and what the padding would contribute is not computed: with 3 x 3 kernels that is a third of the work on images of
-//! 3 x 3 pixels, and more on smaller ones.
+//! channel] x [channel, output channel]`, and a convolution is some of these products added up. Pixels side by side are rows
+//! of one product, so that few images, or one, fill it too. Nothing is copied before it, and what the padding would
+//! contribute is not computed: with 3 x 3 kernels that is a third of the work on images of 3 x 3 pixels, and more on smaller
+//! ones.
 //!
 //! ```
 //! use kernels::{Convolution, Shape};
@@ -26,6 +27,8 @@ pub use back::{Back, Gradient};
 pub use level::Level;
 pub use panels::Panels;
 pub use product::{Matrix, Product};
+
+use std::ops::Range;
 
 use tile::{Patch, Work};
 
@@ -55,6 +58,22 @@ impl Shape {
             room.div_ceil(self.stride[i])
         };
         [along(0), along(1)]
+    }
+
+    /// A row of output pixels in runs that are computed together: those whose whole kernel's width lies inside the input, where
+    /// what they take lies at equal steps, and each of the others by itself.
+    fn runs(&self, from: usize, to: usize, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let [stride, pad] = [self.stride[1], self.pad[1]];
+        let end = (from + pad + stride).saturating_sub(self.kernel[1]) / stride;
+        let mut inside = pad.div_ceil(stride)..end.min(to);
+        // Of several images, those of one pixel lie side by side, and the next pixel's only if it is the next.
+        if inside.is_empty() || (n > 1 && stride > 1) {
+            inside = 0..0;
+        }
+        let alone = |x: Range<usize>| x.map(|x| x..x + 1);
+        alone(0..inside.start)
+            .chain(Some(inside.clone()).filter(|run| !run.is_empty()))
+            .chain(alone(inside.end..to))
     }
 
     fn taps(&self) -> usize {
@@ -129,32 +148,35 @@ impl Convolution {
         assert_eq!(to.len(), height * width * n * self.shape.to, "output of {:?}", self.shape);
         assert!(add.is_none_or(|add| add.len() == to.len()), "what is added, of {:?}", self.shape);
         let panel_len = self.panels.len() / (self.shape.to / WIDE);
-        // A single image's sums are few: two panels at once, or the next sum would wait for the last.
-        let together = if n == 1 { 2 } else { 1 };
+        // A single pixel's sums are few: two panels at once, or the next sum would wait for the last.
+        let group = if n == 1 { 2 } else { 1 };
         // A panel's weights stay in the cache while all pixels pass.
-        for (p, panels) in self.panels.chunks(together * panel_len).enumerate() {
-            let channel = p * together * WIDE;
-            let bias = &self.bias[channel..];
+        for (p, panels) in self.panels.chunks(group * panel_len).enumerate() {
             for y in 0..height {
-                for x in 0..width {
-                    let work = Work {
-                        grid: Patch::at(&self.shape, size, [y, x]).grid(&self.shape, n),
-                        rows: n,
-                        deep: self.shape.from,
-                        left: from,
-                        left_row: self.shape.from,
-                        left_deep: 1,
-                        right: panels,
-                        right_deep: WIDE,
-                        second: (panels.len() > panel_len).then_some(panel_len),
-                        bias,
-                        onto: false,
-                        add,
-                        relu,
-                        first: (y * width + x) * n * self.shape.to + channel,
-                        out_row: self.shape.to,
-                    };
-                    self.level.run(&work, to);
+                for x in self.shape.runs(size[1], width, n) {
+                    let rows = n * x.len();
+                    let together = if rows == 1 { panels.len() } else { panel_len };
+                    for (q, panels) in panels.chunks(together).enumerate() {
+                        let channel = (p * group + q) * WIDE;
+                        let work = Work {
+                            grid: Patch::at(&self.shape, size, [y, x.start]).grid(&self.shape, n),
+                            rows,
+                            deep: self.shape.from,
+                            left: from,
+                            left_row: self.shape.from * if n == 1 { self.shape.stride[1] } else { 1 },
+                            left_deep: 1,
+                            right: panels,
+                            right_deep: WIDE,
+                            second: (panels.len() > panel_len).then_some(panel_len),
+                            bias: &self.bias[channel..],
+                            onto: false,
+                            add,
+                            relu,
+                            first: (y * width + x.start) * n * self.shape.to + channel,
+                            out_row: self.shape.to,
+                        };
+                        self.level.run(&work, to);
+                    }
                 }
             }
         }

@@ -90,10 +90,11 @@ pub(crate) struct Work<'a> {
 /// from the bias to the last product: a check of bounds in that loop would put them into memory, so there are pointers in it.
 macro_rules! pixel {
     ($(#[$attribute:meta])* $name:ident, $lanes:literal, $vectors:literal, [$($rows:literal),+],
-     $splat:expr, $load:expr, $read:expr, $fma:expr, $add:expr, $relu:expr, $store:expr) => {
+     $splat:expr, $load:expr, $read:expr, $fma:expr, $add:expr, $relu:expr, $store:expr, $fetch:expr) => {
         $(#[$attribute])*
         pub(crate) fn $name(work: &$crate::tile::Work, to: &mut [f32]) {
             const PART: usize = $lanes * $vectors; // output channels of a tile
+            const AHEAD: usize = 16; // rows of weights
 
             $(#[$attribute])*
             #[inline]
@@ -126,6 +127,10 @@ macro_rules! pixel {
                             *panel = &panel[first..][..(deep - 1) * right_deep + $crate::WIDE];
                         }
                         let left = &work.left[left + row * left_row..][..(R - 1) * left_row + (deep - 1) * left_deep + 1];
+                        // Of every three rows one pointer, that goes on with `k`: the other two are one and two distances of rows
+                        // from it, which a load adds by itself. Twelve pointers, or sums of addresses, would take the places of
+                        // multiply-adds.
+                        let mut at: [*const f32; 4] = std::array::from_fn(|r| left.as_ptr().wrapping_add(3 * r * left_row));
                         for k in 0..deep {
                             let right: [[_; $vectors]; P] = std::array::from_fn(|p| {
                                 // SAFETY: `k` is below `deep`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
@@ -133,15 +138,22 @@ macro_rules! pixel {
                                     $read(panels[p].as_ptr().add(k * right_deep + part + v * $lanes))
                                 })
                             });
+                            // The rows of weights that are multiplied next but some: they lie in the second-level cache.
+                            for panel in panels {
+                                for v in 0..$vectors {
+                                    $fetch(panel.as_ptr().wrapping_add((k + AHEAD) * right_deep + part + v * $lanes));
+                                }
+                            }
                             for r in 0..R {
                                 // SAFETY: `r` is below `R` and `k` below `deep`: the slice ends after the last of these numbers.
-                                let x = $splat(unsafe { *left.as_ptr().add(r * left_row + k * left_deep) });
+                                let x = $splat(unsafe { *at[r / 3].add(r % 3 * left_row) });
                                 for p in 0..P {
                                     for v in 0..$vectors {
                                         sums[r][p][v] = $fma(x, right[p][v], sums[r][p][v]);
                                     }
                                 }
                             }
+                            at = at.map(|at| at.wrapping_add(left_deep));
                         }
                     }
                 }

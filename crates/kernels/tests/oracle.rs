@@ -94,7 +94,9 @@ fn check(shape: Shape, size: [usize; 2], n: usize) {
 fn every_kind_of_layer_of_a_residual_network() {
     for (kernel, stride, pad) in [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3)] {
         let shape = Shape { from: 5, to: 2 * WIDE, kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2] };
-        for size in [[1, 1], [2, 2], [3, 5], [8, 7]] {
+        // One image, too, whose pixels are computed together at any stride, and rows longer than a tile.
+        for size in [[1, 1], [2, 2], [3, 5], [8, 7], [3, 40]] {
+            check(shape, size, 1);
             check(shape, size, 3);
         }
     }
