@@ -12,16 +12,32 @@ use pulp::{Arch, Simd, WithSimd};
 /// # Panics
 /// If `out` is too short.
 pub fn add_product(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
-    let outputs = weight.len() / inputs;
-    Arch::new().dispatch(Product { x, inputs, weight, outputs, out: &mut out[..x.len() / inputs * outputs] });
+    let (rows, outputs) = (x.len() / inputs, weight.len() / inputs);
+    add_product_apart(rows, (x, inputs), (weight, inputs), (out, outputs));
+}
+
+/// The same of rows that lie apart: those of `x` and of `out` begin at steps, which are given with them, and `inputs` with the
+/// weights.
+///
+/// # Panics
+/// If `x` or `out` is too short.
+pub fn add_product_apart(
+    rows: usize,
+    (x, x_step): (&[f32], usize),
+    (weight, inputs): (&[f32], usize),
+    (out, out_step): (&mut [f32], usize),
+) {
+    Arch::new().dispatch(Product { rows, x, x_step, inputs, weight, out, out_step });
 }
 
 struct Product<'a> {
+    rows: usize,
     x: &'a [f32],
+    x_step: usize,
     inputs: usize,
     weight: &'a [f32],
-    outputs: usize,
     out: &'a mut [f32],
+    out_step: usize,
 }
 
 /// Rows that pass over the weights together: their sums and a row of weights fill the registers of AVX-512.
@@ -31,60 +47,62 @@ impl WithSimd for Product<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Product { x, inputs, weight, outputs, out } = self;
-        let (mut rows, mut to) = (x.chunks_exact(ROWS * inputs), out.chunks_exact_mut(ROWS * outputs));
-        for (x, out) in rows.by_ref().zip(to.by_ref()) {
-            strip::<S, ROWS>(simd, x, inputs, weight, out);
-        }
-        let rest = rows.remainder().chunks_exact(inputs);
-        for (x, out) in rest.zip(to.into_remainder().chunks_exact_mut(outputs)) {
-            strip::<S, 1>(simd, x, inputs, weight, out);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut row = 0;
+        while row < self.rows {
+            row += match self.rows - row {
+                ROWS.. => strip::<S, ROWS>(simd, &mut self, row),
+                4 => strip::<S, 4>(simd, &mut self, row),
+                3 => strip::<S, 3>(simd, &mut self, row),
+                2 => strip::<S, 2>(simd, &mut self, row),
+                _ => strip::<S, 1>(simd, &mut self, row),
+            };
         }
     }
 }
 
-/// All outputs of `R` rows, some vectors of them at a time.
+/// All outputs of `R` rows from one on, some vectors of them at a time.
 #[inline(always)]
-fn strip<S: Simd, const R: usize>(simd: S, x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
-    let (lanes, outputs) = (S::F32_LANES, out.len() / R);
+fn strip<S: Simd, const R: usize>(simd: S, product: &mut Product, row: usize) -> usize {
+    let (lanes, outputs) = (S::F32_LANES, product.weight.len() / product.inputs);
     let mut first = 0;
     // A single row's sums are few: more of them, or the next would wait for the last.
     while R == 1 && outputs - first >= 8 * lanes {
-        tile::<S, R, 8, false>(simd, x, inputs, weight, out, first);
+        tile::<S, R, 8, false>(simd, product, row, first);
         first += 8 * lanes;
     }
     while outputs - first >= 4 * lanes {
-        tile::<S, R, 4, false>(simd, x, inputs, weight, out, first);
+        tile::<S, R, 4, false>(simd, product, row, first);
         first += 4 * lanes;
     }
     let left = outputs - first;
     match (left.div_ceil(lanes), left.is_multiple_of(lanes)) {
         (0, _) => {}
-        (1, true) => tile::<S, R, 1, false>(simd, x, inputs, weight, out, first),
-        (1, false) => tile::<S, R, 1, true>(simd, x, inputs, weight, out, first),
-        (2, true) => tile::<S, R, 2, false>(simd, x, inputs, weight, out, first),
-        (2, false) => tile::<S, R, 2, true>(simd, x, inputs, weight, out, first),
-        (3, true) => tile::<S, R, 3, false>(simd, x, inputs, weight, out, first),
-        (3, false) => tile::<S, R, 3, true>(simd, x, inputs, weight, out, first),
-        (_, _) => tile::<S, R, 4, true>(simd, x, inputs, weight, out, first),
+        (1, true) => tile::<S, R, 1, false>(simd, product, row, first),
+        (1, false) => tile::<S, R, 1, true>(simd, product, row, first),
+        (2, true) => tile::<S, R, 2, false>(simd, product, row, first),
+        (2, false) => tile::<S, R, 2, true>(simd, product, row, first),
+        (3, true) => tile::<S, R, 3, false>(simd, product, row, first),
+        (3, false) => tile::<S, R, 3, true>(simd, product, row, first),
+        (_, _) => tile::<S, R, 4, true>(simd, product, row, first),
     }
+    R
 }
 
 /// `V` vectors of outputs of `R` rows, from output `first` on; the last of them is part of one if `P`.
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
     simd: S,
-    x: &[f32],
-    inputs: usize,
-    weight: &[f32],
-    out: &mut [f32],
+    product: &mut Product,
+    row: usize,
     first: usize,
 ) {
-    let outputs = out.len() / R;
+    let Product { x, x_step, inputs, weight, ref mut out, out_step, .. } = *product;
+    let outputs = weight.len() / inputs;
     let wide = first..outputs.min(first + V * S::F32_LANES);
-    let rows: [&[f32]; R] = from_fn(|r| &x[r * inputs..][..inputs]);
-    let mut sums: [[S::f32s; V]; R] = from_fn(|r| load::<S, V, P>(simd, &out[r * outputs..][wide.clone()]));
+    let rows: [&[f32]; R] = from_fn(|r| &x[(row + r) * x_step..][..inputs]);
+    let mut sums: [[S::f32s; V]; R] =
+        from_fn(|r| load::<S, V, P>(simd, &out[(row + r) * out_step..][wide.clone()]));
     for (i, weights) in weight.chunks_exact(outputs).enumerate() {
         let weights = load::<S, V, P>(simd, &weights[wide.clone()]);
         for (sums, row) in sums.iter_mut().zip(rows) {
@@ -96,7 +114,7 @@ fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
     }
     for (r, sums) in sums.iter().enumerate() {
         for (k, &sum) in sums.iter().enumerate() {
-            let out = &mut out[r * outputs..][wide.clone()][k * S::F32_LANES..];
+            let out = &mut out[(row + r) * out_step..][wide.clone()][k * S::F32_LANES..];
             if P && k + 1 == V {
                 simd.partial_store_f32s(out, sum);
             } else {
@@ -180,10 +198,22 @@ mod tests {
                     assert!(out == expected, "{what}");
                     // As on a processor without vectors.
                     out.copy_from_slice(&start);
-                    let (whole, _) = out.split_at_mut(rows * outputs);
-                    let product = Product { x: &x, inputs, weight: &weight, outputs, out: whole };
+                    let (x_step, out_step) = (inputs, outputs);
+                    let product =
+                        Product { rows, x: &x, x_step, inputs, weight: &weight, out: &mut out, out_step };
                     product.with_simd(pulp::Scalar::new());
                     assert!(out == expected, "{what}, number by number");
+                    // Every second row of as many again, into every third.
+                    let spread = |of: &[f32], wide: usize, step: usize| {
+                        let mut apart = vec![7.0; of.len() * step];
+                        let rows = apart.chunks_exact_mut(step * wide).zip(of.chunks_exact(wide));
+                        rows.for_each(|(to, of)| to[..wide].copy_from_slice(of));
+                        apart
+                    };
+                    let (x, mut out) = (spread(&x, inputs, 2), spread(&start, outputs, 3));
+                    let to = (&mut out[..], 3 * outputs);
+                    add_product_apart(rows, (&x, 2 * inputs), (&weight, inputs), to);
+                    assert!(out == spread(&expected, outputs, 3), "{what}, apart");
                 }
             }
         }

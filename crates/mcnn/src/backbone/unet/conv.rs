@@ -14,7 +14,7 @@
 
 use kernels::{Matrix, Product};
 
-use super::super::product::{add_product, vectors};
+use super::super::product::{add_product_apart, vectors};
 
 /// How output steps follow from input steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,27 +82,23 @@ impl Conv {
         let (weight, bias) = self.parts(numbers);
         y.clear();
         (0..self.time_out()).for_each(|_| y.extend_from_slice(bias));
-        // Tap by tap, so that a tap's weights are read from afar once for all steps; where steps that follow one another go
-        // to steps that do, in one product.
-        let taps = weight.chunks_exact(size).enumerate();
-        match self.kind {
-            Kind::Same => taps.for_each(|(k, tap)| {
-                let (ahead, behind) =
-                    (k.saturating_sub(self.kernel / 2), (self.kernel / 2).saturating_sub(k));
-                if ahead.max(behind) < self.time {
-                    let x = &x[ahead * self.inputs..x.len() - behind * self.inputs];
-                    add_product(x, self.inputs, tap, &mut y[behind * n..]);
-                }
-            }),
-            Kind::Halve | Kind::Double => taps.for_each(|(k, tap)| {
-                for (j, y) in y.chunks_exact_mut(n).enumerate() {
-                    for (i, x) in x.chunks_exact(self.inputs).enumerate() {
-                        if self.tap(i as isize, j as isize) == Some(k) {
-                            add_product(x, self.inputs, tap, y);
-                        }
-                    }
-                }
-            }),
+        // Tap by tap, in one product for all steps that it joins: they come, and go, at equal distances.
+        let half = self.kernel / 2;
+        for (k, tap) in weight.chunks_exact(size).enumerate() {
+            // The first input and output that it joins, and how far it is to the next.
+            let ([i, j], [x_step, y_step]) = match (self.kind, k) {
+                (Kind::Same, _) => ([k.saturating_sub(half), half.saturating_sub(k)], [1, 1]),
+                (Kind::Halve, 0) => ([1, 1], [2, 1]),
+                (Kind::Halve, _) => ([k - 1, 0], [2, 1]),
+                (Kind::Double, 0) => ([1, 1], [1, 2]),
+                (Kind::Double, _) => ([0, k - 1], [1, 2]),
+            };
+            let of = |all: usize, first: usize, step: usize| all.saturating_sub(first).div_ceil(step);
+            let rows = of(self.time, i, x_step).min(of(self.time_out(), j, y_step));
+            if rows > 0 {
+                let x = (&x[i * self.inputs..], x_step * self.inputs);
+                add_product_apart(rows, x, (tap, self.inputs), (&mut y[j * n..], y_step * n));
+            }
         }
     }
 
