@@ -14,7 +14,7 @@
 
 use kernels::{Matrix, Product};
 
-use super::super::product::{add_product_apart, vectors};
+use super::super::product::{add_product_apart, widest};
 
 /// How output steps follow from input steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,15 +221,7 @@ impl Conv {
         let mut banded = vec![0.0; deep * wide];
         let dy = Matrix::new(dy, [rows, wide]);
         product.set(Matrix::new(windows, [rows, deep]).turned(), dy, &mut banded);
-        vectors(|| {
-            for (i, j, k) in self.joined(tiles) {
-                let weight = &mut gradient[self.weight + k * c * o..][..c * o];
-                for (row, to) in weight.chunks_exact_mut(o).enumerate() {
-                    let from = &banded[(i * c + row) * wide + j * o..][..o];
-                    to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
-                }
-            }
-        });
+        add_banded(self, tiles, &banded, &mut gradient[self.weight..][..self.weights()]);
         if !inputs_too {
             return None;
         }
@@ -248,5 +240,20 @@ impl Conv {
             }
         }
         Some(dx)
+    }
+}
+
+widest! {
+    /// Adds the gradient of a banded kernel to that of the weights it was made of.
+    fn add_banded<'a>(conv: &'a Conv, tiles: Tiles, banded: &'a [f32], gradient: &'a mut [f32]) {
+        let (c, o) = (conv.inputs, conv.outputs);
+        let wide = tiles.outputs * o;
+        for (i, j, k) in conv.joined(tiles) {
+            let weight = &mut gradient[k * c * o..][..c * o];
+            for (row, to) in weight.chunks_exact_mut(o).enumerate() {
+                let from = &banded[(i * c + row) * wide + j * o..][..o];
+                to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+            }
+        }
     }
 }
