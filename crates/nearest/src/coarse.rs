@@ -120,6 +120,12 @@ impl Coarse {
         self.norms[from][of] = FAR;
     }
 
+    /// How many bytes its codes are.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&self.codes[..])
+    }
+
     /// Codes and norms of a run of blocks.
     #[inline(always)]
     pub(crate) fn blocks(&self, blocks: Range<usize>) -> (&[Codes], &[[i32; LANES]]) {

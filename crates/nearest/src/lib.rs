@@ -26,6 +26,7 @@ mod instructions;
 mod level;
 mod many;
 pub mod oracle;
+mod order;
 mod scan;
 mod search;
 mod shrink;

@@ -4,6 +4,7 @@ use crate::Hit;
 use crate::best::Keep;
 use crate::coarse::{Aim, Coarse};
 use crate::instructions::Instructions;
+use crate::order::Way;
 use crate::table::{Column, LANES, Table};
 use std::ops::Range;
 
@@ -54,6 +55,8 @@ pub(crate) fn scan<K: Keep, I: Instructions>(
 
 /// How many blocks are looked at in the coarse copy before any is read.
 const CHUNK: usize = 256;
+/// How many blocks are gone through forwards all the same on the way back.
+const RUN: usize = 8;
 
 /// Offers to `keep` every row of the table that could be kept; returns how many columns were left unread. Looks at the coarse
 /// copy of many blocks first, and reads first what is nearest there: what is near then leaves little else to be read.
@@ -68,11 +71,13 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
 ) -> usize {
     let mut unread = table.columns();
     let (mut least, mut near) = ([0; CHUNK], [false; CHUNK]);
-    for first in (0..table.blocks()).step_by(CHUNK) {
-        let blocks = first..table.blocks().min(first + CHUNK);
-        let least = &mut least[..blocks.len()];
-        let (codes, norms) = coarse.blocks(blocks.clone());
-        instructions.least(aim.codes(), codes, norms, least);
+    let way = Way::next(coarse.bytes());
+    for blocks in way.runs(0..table.blocks(), CHUNK) {
+        let (first, least) = (blocks.start, &mut least[..blocks.len()]);
+        for run in way.runs(blocks.clone(), if way == Way::Forwards { CHUNK } else { RUN }) {
+            let (codes, norms) = coarse.blocks(run.clone());
+            instructions.least(aim.codes(), codes, norms, &mut least[run.start - first..run.end - first]);
+        }
         // Two, for a search of the two nearest is satisfied by no fewer.
         for _ in 0..2 {
             let best = lowest(least);

@@ -82,11 +82,12 @@ fn every_search_equals_the_oracle() {
     }
 }
 
-/// So many rows that the coarse copy is looked at in several parts, the last of them short.
+/// So many rows that the coarse copy is looked at in several parts, the last of them short; that of the wide ones is gone
+/// through forwards and backwards in turn.
 #[test]
 fn large_tables_equal_the_oracle() {
     let mut numbers = Numbers(8);
-    for (n, dim) in [(8192, 3), (8193, 6), (2 * 8192 + 33, 5)] {
+    for (n, dim) in [(8192, 3), (8193, 6), (2 * 8192 + 33, 5), (8192 + 33, 150)] {
         for coarse in [true, false] {
             let mut draw = |n: usize| if coarse { numbers.coarse(n) } else { numbers.fine(n) };
             let (mut rows, queries) = (draw(n * dim), draw(4 * dim));
