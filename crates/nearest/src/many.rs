@@ -55,7 +55,7 @@ fn pass<I: Instructions>(table: &Table, queries: &[f32], hits: &mut [Hit], instr
                 if last.index != NONE.index && last.index != hit.index {
                     hit.offer(table.hit(q, last.index));
                 }
-                scan(table, q, aim, instructions, tile.clone(), hit);
+                scan(table, q, aim, instructions, tile.clone(), None, hit);
                 last = *hit;
             }
         }
@@ -83,7 +83,7 @@ fn sift<I: Instructions>(table: &Table, coarse: &Coarse, queries: &[f32], hits: 
             match coarse.aim(q) {
                 Some(aim) => aims.push((aim, k)),
                 None => {
-                    scan(table, q, &mut None, instructions, 0..blocks, hit);
+                    scan(table, q, &mut None, instructions, 0..blocks, None, hit);
                 }
             }
         }

@@ -11,8 +11,9 @@ use std::ops::Range;
 /// After how many dimensions the partial sums are compared with the bar.
 pub(crate) const STEP: usize = 8;
 
-/// Offers to `keep` every row of `blocks` that could be kept; returns how many columns were left unread. `aim` is the query
-/// as the table's coarse copy sees it, where there is one.
+/// Offers to `keep` every row of `blocks` that could be kept, but for the block `done`, whose rows it was offered before;
+/// returns how many columns were left unread, those of `done` among them. `aim` is the query as the table's coarse copy sees
+/// it, where there is one.
 ///
 /// A block is left when all its partial sums are above the bar. That loses nothing: a square is never negative, and
 /// rounding is monotonic, so a sum never falls as dimensions are added. A NaN is never above the bar, and nothing is
@@ -25,32 +26,56 @@ pub(crate) fn scan<K: Keep, I: Instructions>(
     aim: &mut Option<Aim>,
     instructions: I,
     blocks: Range<usize>,
+    done: Option<usize>,
     keep: &mut K,
 ) -> usize {
-    let mut unread = 0;
+    let mut unread = blocks.len() * table.dim();
     let mut first = blocks.start;
     while first < blocks.end {
-        let group = first / LANES;
-        let end = blocks.end.min((group + 1) * LANES);
+        let end = blocks.end.min((first / LANES + 1) * LANES);
         let bounds = match table.boxes() {
-            Some(boxes) => boxes.bounds(q, group, keep.bar()),
+            Some(boxes) => boxes.bounds(q, first / LANES, keep.bar()),
             None => Some([0.0; LANES]),
         };
-        match bounds {
-            None => unread += (end - first) * table.dim(),
-            Some(bounds) => {
-                for b in first..end {
-                    if bounds[b % LANES] > keep.bar() || is_far(table, aim, instructions, b, keep.bar()) {
-                        unread += table.dim();
-                    } else {
-                        unread += scan_block(table, q, instructions, b, keep);
-                    }
+        if let Some(bounds) = bounds {
+            let (bounds, bar) = (&bounds[first % LANES..][..end - first], keep.bar());
+            let mut near = [false; LANES];
+            near.iter_mut().zip(bounds).for_each(|(near, &bound)| *near = may_be_within(bound, bar));
+            if let Some(done) = done
+                && (first..end).contains(&done)
+            {
+                near[done - first] = false;
+            }
+            // While nothing is kept, the block that may be nearest comes first: it leaves less of the others.
+            if bar.is_nan() {
+                let lead = lowest_bound(bounds);
+                if std::mem::take(&mut near[lead]) {
+                    unread -= table.dim() - scan_block(table, q, instructions, first + lead, keep);
                 }
             }
+            each_near(&near, |k| {
+                let bar = keep.bar();
+                if may_be_within(bounds[k], bar) && !is_far(table, aim, instructions, first + k, bar) {
+                    unread -= table.dim() - scan_block(table, q, instructions, first + k, keep);
+                }
+            });
         }
         first = end;
     }
     unread
+}
+
+/// Whether rows that are not below a bound may be within a bar. One that is NaN is no bar yet.
+#[inline(always)]
+fn may_be_within(bound: f32, bar: f32) -> bool {
+    bar.is_nan() || bound <= bar
+}
+
+/// The place of the lowest bound, the first of several.
+#[inline(always)]
+fn lowest_bound(bounds: &[f32]) -> usize {
+    let lowest = bounds.iter().fold(f32::INFINITY, |a, &b| if b < a { b } else { a });
+    bounds.iter().position(|&x| x == lowest).unwrap_or(0)
 }
 
 /// How many blocks are looked at in the coarse copy before any is read.
@@ -58,8 +83,9 @@ const CHUNK: usize = 256;
 /// How many blocks are gone through forwards all the same on the way back.
 const RUN: usize = 8;
 
-/// Offers to `keep` every row of the table that could be kept; returns how many columns were left unread. Looks at the coarse
-/// copy of many blocks first, and reads first what is nearest there: what is near then leaves little else to be read.
+/// Offers to `keep` every row of the table that could be kept, but for the block `done`, whose rows it was offered before;
+/// returns how many columns were left unread, those of `done` among them. Looks at the coarse copy of many blocks first, and
+/// reads first what is nearest there: what is near then leaves little else to be read.
 #[inline(always)]
 pub(crate) fn sift<K: Keep, I: Instructions>(
     table: &Table,
@@ -67,6 +93,7 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
     q: &[f32],
     aim: &mut Aim,
     instructions: I,
+    done: Option<usize>,
     keep: &mut K,
 ) -> usize {
     let mut unread = table.columns();
@@ -77,6 +104,11 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
         for run in way.runs(blocks.clone(), if way == Way::Forwards { CHUNK } else { RUN }) {
             let (codes, norms) = coarse.blocks(run.clone());
             instructions.least(aim.codes(), codes, norms, &mut least[run.start - first..run.end - first]);
+        }
+        if let Some(done) = done
+            && blocks.contains(&done)
+        {
+            least[done - first] = READ;
         }
         // Two, for a search of the two nearest is satisfied by no fewer.
         for _ in 0..2 {
@@ -153,7 +185,7 @@ fn is_far<I: Instructions>(
 
 /// Offers the rows of a block; returns how many of its columns were left unread.
 #[inline(always)]
-fn scan_block<K: Keep, I: Instructions>(
+pub(crate) fn scan_block<K: Keep, I: Instructions>(
     table: &Table,
     q: &[f32],
     instructions: I,

@@ -4,16 +4,16 @@ use crate::best::{Keep, NONE, Sorted, Where, found};
 use crate::instructions::Instructions;
 use crate::level::Work;
 use crate::many::Many;
-use crate::scan::{scan, sift};
+use crate::scan::{scan, scan_block, sift};
 use crate::shrink::Shrink;
 use crate::table::LANES;
 use crate::{Hit, Table};
 
-/// One query against the whole table, from block `first` to the end and then from the beginning.
+/// One query against the whole table, the block of a guess of its nearest row first.
 struct One<'a, K> {
     table: &'a Table,
     q: &'a [f32],
-    first: usize,
+    guess: Option<usize>,
     keep: &'a mut K,
 }
 
@@ -21,13 +21,17 @@ impl<K: Keep> Work for One<'_, K> {
     type Output = usize;
     #[inline(always)]
     fn run<I: Instructions>(self, instructions: I) -> usize {
-        let One { table, q, first, keep } = self;
-        let mut aim = table.coarse().and_then(|coarse| coarse.aim(q));
-        if let (None, Some(coarse), Some(aim)) = (table.boxes(), table.coarse(), &mut aim) {
-            return sift(table, coarse, q, aim, instructions, keep);
+        let One { table, q, guess, keep } = self;
+        let done = guess.map(|guess| guess / LANES);
+        if let Some(done) = done {
+            scan_block(table, q, instructions, done, keep);
         }
-        let after = scan(table, q, &mut aim, instructions, first..table.blocks(), keep);
-        after + scan(table, q, &mut aim, instructions, 0..first, keep)
+        let mut aim = table.coarse().and_then(|coarse| coarse.aim(q));
+        let unread = match (table.boxes(), table.coarse(), &mut aim) {
+            (None, Some(coarse), Some(aim)) => sift(table, coarse, q, aim, instructions, done, keep),
+            _ => scan(table, q, &mut aim, instructions, 0..table.blocks(), done, keep),
+        };
+        unread - done.map_or(0, |_| table.dim())
     }
 }
 
@@ -78,7 +82,7 @@ impl Table {
     /// When `q` is not of the table's width.
     pub fn nearest(&self, q: &[f32]) -> Option<Hit> {
         let mut best = NONE;
-        self.search(q, 0, &mut best);
+        self.search(q, None, &mut best);
         found(best)
     }
 
@@ -89,8 +93,9 @@ impl Table {
     /// # Panics
     /// When `q` is not of the table's width, or there is no row `guess`.
     pub fn nearest_from(&self, q: &[f32], guess: usize) -> (Hit, usize) {
-        let mut best = self.hit(q, guess);
-        let unread = self.search(q, guess / LANES, &mut best);
+        self.check_index(guess);
+        let mut best = NONE;
+        let unread = self.search(q, Some(guess), &mut best);
         (best, unread)
     }
 
@@ -100,7 +105,7 @@ impl Table {
     /// When `q` is not of the table's width.
     pub fn two_nearest(&self, q: &[f32]) -> (Option<Hit>, Option<Hit>) {
         let mut best = [NONE; 2];
-        self.search(q, 0, &mut best);
+        self.search(q, None, &mut best);
         (found(best[0]), found(best[1]))
     }
 
@@ -113,7 +118,7 @@ impl Table {
         self.check_width(q);
         hits.clear();
         if k > 0 {
-            self.search(q, 0, &mut Sorted { hits, k });
+            self.search(q, None, &mut Sorted { hits, k });
         }
     }
 
@@ -124,7 +129,7 @@ impl Table {
     /// When `q` is not of the table's width.
     pub fn nearest_where(&self, q: &[f32], keep: impl Fn(usize) -> bool) -> Option<Hit> {
         let mut best = Where { best: NONE, keep };
-        self.search(q, 0, &mut best);
+        self.search(q, None, &mut best);
         found(best.best)
     }
 
@@ -143,9 +148,9 @@ impl Table {
         Hit { index: i, d2 }
     }
 
-    fn search<K: Keep>(&self, q: &[f32], first: usize, keep: &mut K) -> usize {
+    fn search<K: Keep>(&self, q: &[f32], guess: Option<usize>, keep: &mut K) -> usize {
         self.check_width(q);
-        self.level().run(One { table: self, q, first, keep })
+        self.level().run(One { table: self, q, guess, keep })
     }
 
     /// The nearest row to each query of `queries`, `[m, dim]` query after query, found by `threads` threads (0 counts
