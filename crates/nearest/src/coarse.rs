@@ -19,6 +19,7 @@ use crate::Level;
 use crate::instructions::Instructions;
 use crate::level::Work;
 use crate::table::{Column, LANES};
+use coding::Grid;
 use std::ops::Range;
 
 /// Dimensions of a row that lie side by side.
@@ -27,12 +28,8 @@ pub(crate) const QUAD: usize = 4;
 const WIDEST: usize = 1024;
 /// The fewest rows that a copy is made for: below, all rows lie in the nearest cache.
 const FEWEST: usize = 4 * LANES;
-/// The largest code.
-const MOST: f64 = 127.0;
 /// What makes a bound hold although it was itself computed with rounding, in 64 bits.
 const CARE: f64 = 1.0 + 1e-9;
-/// The same for what may be as small as nothing, in `s`.
-const LITTLE: f64 = 1e-9;
 
 /// Four dimensions of the rows of a block: `[row][dimension]`.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +39,10 @@ pub(crate) struct Codes(pub [i8; QUAD * LANES]);
 /// The coarse copy of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Coarse {
-    codes: Vec<Codes>,          // [blocks, quads]
-    norms: Vec<[i32; LANES]>,   // [blocks]: of each row the sum of k^2 + 256 k
-    errors: Vec<f32>,           // [blocks]: no row is farther from its coarse row than this many `s`
-    middle: Vec<[f32; CHAINS]>, // [dim], and 0 beyond
-    inverse: f64,               // 1 / s
+    codes: Vec<Codes>,        // [blocks, quads]
+    norms: Vec<[i32; LANES]>, // [blocks]: of each row the sum of k^2 + 256 k
+    errors: Vec<f32>,         // [blocks]: no row is farther from its coarse row than this many `s`
+    grid: Grid,
     dim: usize,
 }
 
@@ -68,35 +64,12 @@ impl Coarse {
         if rows < FEWEST || dim > WIDEST {
             return None;
         }
-        let (middle, most) = level.run(Extent { columns, rows, dim })?;
-        let mut padded = vec![[0.0; CHAINS]; dim.div_ceil(CHAINS)];
-        padded.as_flattened_mut()[..dim].copy_from_slice(&middle);
-        let row = |i: usize, out: &mut [f32]| {
-            let block = &columns[i / LANES * dim..][..dim];
-            out.iter_mut().zip(block).for_each(|(x, column)| *x = column.0[i % LANES]);
-        };
-        // A smaller scale is finer, but cuts off what lies far out: the best for a sample of the rows.
-        let mut sample = vec![0.0; dim * rows.min(256)];
-        for (k, out) in sample.chunks_exact_mut(dim).enumerate() {
-            row(k * rows / rows.min(256), out);
-        }
-        let mean_error = |scale| level.run(Errors { rows: &sample, middle: &padded, dim, scale });
-        let scales = (0..8).map(|k| f64::from(most) / MOST / f64::from(1 << k));
-        let scale = scales.min_by(|&a, &b| mean_error(a).total_cmp(&mean_error(b)))?;
-        if scale <= f64::from(f32::MIN_POSITIVE) {
-            return None;
-        }
-        let mut copy = Coarse {
-            codes: Vec::new(),
-            norms: Vec::new(),
-            errors: Vec::new(),
-            middle: padded,
-            inverse: 1.0 / scale,
-            dim,
-        };
+        let grid = Grid::of(columns, rows, dim, level)?;
+        let mut copy = Coarse { codes: Vec::new(), norms: Vec::new(), errors: Vec::new(), grid, dim };
         let mut out = vec![0.0; dim];
         for i in 0..rows {
-            row(i, &mut out);
+            let block = &columns[i / LANES * dim..];
+            out.iter_mut().zip(block).for_each(|(x, column)| *x = column.0[i % LANES]);
             copy.set(i, &out, level);
         }
         Some(copy)
@@ -149,23 +122,22 @@ impl Coarse {
     #[inline(always)]
     pub(crate) fn aim(&self, q: &[f32]) -> Option<Aim> {
         let mut codes = [0; WIDEST / QUAD];
-        let sums = Sums::of(q, &self.middle, self.inverse, |quad, of| {
-            codes[quad] = u32::from_le_bytes(of[0]) ^ 0x8080_8080;
-            codes[quad + 1] = u32::from_le_bytes(of[1]) ^ 0x8080_8080;
+        let coded = self.grid.code(q, |quad, of| {
+            let of = of.map(|of| u32::from_le_bytes(of) ^ 0x8080_8080);
+            codes[quad..quad + 4].copy_from_slice(&of);
         });
-        let error = sums.off.iter().sum::<f64>().sqrt() * CARE + LITTLE;
         let shrink = 1.0 - (q.len() + 2) as f64 * f64::from(f32::EPSILON);
         let aim = Aim {
             codes,
             quads: q.len().div_ceil(QUAD),
-            norm: f64::from(sums.squares.iter().sum::<i32>()),
-            error,
-            inverse: self.inverse,
+            norm: f64::from(coded.squares),
+            error: coded.error,
+            inverse: self.grid.inverse(),
             grow: 1.0 / shrink,
             bar: f32::NAN,
             reach: f64::INFINITY,
         };
-        error.is_finite().then_some(aim)
+        coded.error.is_finite().then_some(aim)
     }
 }
 
@@ -213,61 +185,6 @@ impl Aim {
 /// The norm of a row that is not there: above what any row can have, and small enough to be added to.
 const FAR: i32 = 1 << 30;
 
-/// The code of a number, and how far it is from the number, in `s`. What is no number has no code and is far from it.
-#[inline(always)]
-fn code(x: f32, middle: f32, inverse: f64) -> (i32, f64) {
-    // Adding this rounds to whole numbers, and leaves them in the lowest bits: instructions that every vector has.
-    const ROUND: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
-    let place = (f64::from(x) - f64::from(middle)) * inverse;
-    let near = if place > -MOST { place } else { -MOST };
-    let near = if near < MOST { near } else { MOST };
-    let rounded = near + ROUND;
-    (rounded.to_bits() as i32, place - (rounded - ROUND))
-}
-
-/// How many dimensions are coded together: the sums are taken in as many chains, for vectors to take them.
-const CHAINS: usize = 2 * QUAD;
-
-/// What the codes of a point come to.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    squares: [i32; CHAINS], // of k^2
-    codes: [i32; CHAINS],   // of k
-    off: [f64; CHAINS],     // of the squares of the distances to the codes, in `s`
-}
-
-impl Sums {
-    /// Codes a point, and hands its codes to `put` as they come, two quads in one number, those beyond the last dimension 0. Not
-    /// by way of memory: what was written in small parts is slow to be read in large ones.
-    #[inline(always)]
-    fn of(
-        point: &[f32],
-        middle: &[[f32; CHAINS]],
-        inverse: f64,
-        mut put: impl FnMut(usize, [[u8; QUAD]; 2]),
-    ) -> Sums {
-        let mut sums = Sums::default();
-        for (place, (point, middle)) in point.chunks(CHAINS).zip(middle).enumerate() {
-            // Where the point and the middle are 0, so are the code and the distance.
-            let point = match point.first_chunk::<CHAINS>() {
-                Some(whole) => *whole,
-                None => std::array::from_fn(|l| point.get(l).copied().unwrap_or(0.0)),
-            };
-            let mut codes = [0; CHAINS];
-            for l in 0..CHAINS {
-                let (k, off) = code(point[l], middle[l], inverse);
-                codes[l] = k as u8;
-                sums.squares[l] += k * k;
-                sums.codes[l] += k;
-                sums.off[l] += off * off;
-            }
-            let both = u64::from_le_bytes(codes);
-            put(2 * place, [(both as u32).to_le_bytes(), ((both >> 32) as u32).to_le_bytes()]);
-        }
-        sums
-    }
-}
-
 /// The writing of row `i` of a copy.
 struct Set<'a> {
     copy: &'a mut Coarse,
@@ -288,88 +205,22 @@ impl Work for Set<'_> {
             copy.errors.push(0.0);
         }
         let block_codes = &mut copy.codes[block * quads..][..quads];
-        let sums = Sums::of(row, &copy.middle, copy.inverse, |quad, of| {
+        let coded = copy.grid.code(row, |quad, of| {
             for (to, of) in block_codes[quad..].iter_mut().zip(of) {
                 to.0[lane * QUAD..][..QUAD].copy_from_slice(&of.map(|k| k as i8));
             }
         });
-        copy.norms[block][lane] =
-            sums.squares.iter().zip(sums.codes).map(|(square, k)| square + 256 * k).sum();
-        copy.errors[block] = copy.errors[block].max(upwards(sums.off.iter().sum()));
+        copy.norms[block][lane] = coded.squares + 256 * coded.codes;
+        copy.errors[block] = copy.errors[block].max(upwards(coded.error));
     }
 }
 
-/// The distances of rows from their coarse rows at a scale, added up, in units of the table: of those that are finite.
-struct Errors<'a> {
-    rows: &'a [f32],
-    middle: &'a [[f32; CHAINS]],
-    dim: usize,
-    scale: f64,
-}
-
-impl Work for Errors<'_> {
-    type Output = f64;
-    #[inline(always)]
-    fn run<I: Instructions>(self, _: I) -> f64 {
-        let mut sum = 0.0;
-        for row in self.rows.chunks_exact(self.dim) {
-            let off = Sums::of(row, self.middle, 1.0 / self.scale, |_, _| ()).off.iter().sum::<f64>();
-            sum += if off.is_finite() { off.sqrt() * self.scale } else { 0.0 };
-        }
-        sum
-    }
-}
-
-/// A bound of an error from the sum of its squares, in 32 bits: rounded upwards. What is no number is infinite.
-fn upwards(sum: f64) -> f32 {
-    let bound = (sum.sqrt() * CARE + LITTLE) as f32;
+/// The bound of an error in 32 bits: rounded upwards. What is no number is infinite.
+fn upwards(error: f64) -> f32 {
+    let bound = error as f32;
     if bound.is_nan() { f32::INFINITY } else { bound.next_up() }
 }
 
-/// The middle of what is finite in every dimension, and the largest distance from it; none if nothing is finite or all
-/// is alike.
-struct Extent<'a> {
-    columns: &'a [Column],
-    rows: usize,
-    dim: usize,
-}
-
-impl Work for Extent<'_> {
-    type Output = Option<(Vec<f32>, f32)>;
-    #[inline(always)]
-    fn run<I: Instructions>(self, _: I) -> Self::Output {
-        let Extent { columns, rows, dim } = self;
-        let mut lows = vec![Column([f32::INFINITY; LANES]); dim];
-        let mut highs = vec![Column([f32::NEG_INFINITY; LANES]); dim];
-        let mut widen = |block: &[Column], lanes: usize| {
-            for ((column, low), high) in block.iter().zip(&mut lows).zip(&mut highs) {
-                for ((&x, low), high) in column.0.iter().zip(&mut low.0).zip(&mut high.0).take(lanes) {
-                    // What is no number is neither.
-                    *low = if x < *low && x > f32::NEG_INFINITY { x } else { *low };
-                    *high = if x > *high && x < f32::INFINITY { x } else { *high };
-                }
-            }
-        };
-        for (b, block) in columns.chunks_exact(dim).enumerate().take(rows.div_ceil(LANES)) {
-            match rows - b * LANES {
-                0..LANES => widen(block, rows - b * LANES),
-                _ => widen(block, LANES),
-            }
-        }
-        let mut most = 0.0_f32;
-        let middle = lows.iter().zip(&highs).map(|(lows, highs)| {
-            let low = lows.0.iter().copied().fold(f32::INFINITY, f32::min);
-            let high = highs.0.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            if low > high {
-                return 0.0;
-            }
-            most = most.max(high / 2.0 - low / 2.0);
-            low / 2.0 + high / 2.0
-        });
-        let middle = middle.collect();
-        (most > 0.0).then_some((middle, most))
-    }
-}
-
+mod coding;
 #[cfg(test)]
 mod tests;

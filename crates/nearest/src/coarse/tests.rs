@@ -1,13 +1,14 @@
 //! What the coarse copy passes over is far, on every level.
 
+use super::coding::Extent;
 use super::*;
 use crate::{Table, distance2, instructions::Plain};
 
 /// A small generator (splitmix64).
-struct Numbers(u64);
+pub(super) struct Numbers(pub u64);
 
 impl Numbers {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -15,7 +16,7 @@ impl Numbers {
     }
 
     /// Near a normal number: of mean 0 and deviation 1.
-    fn normal(&mut self) -> f32 {
+    pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| (self.next() >> 40) as f32 / (1 << 24) as f32).sum::<f32>() - 6.0
     }
 }
