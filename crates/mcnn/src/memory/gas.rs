@@ -142,10 +142,10 @@ impl Gas {
         self.set_error(winner, self.errors[winner] + f64::from(first.d2.sqrt()) / self.worth);
         self.move_towards(winner, x, self.settings.eps_b);
         for k in 0..self.links[winner].len() {
-            let neighbour = self.links[winner][k].0 as usize;
-            self.move_towards(neighbour, x, self.settings.eps_n);
-            let age = self.links[winner][k].1 + 1;
-            self.set_age(winner, neighbour, age);
+            let (neighbour, age) = self.links[winner][k];
+            self.move_towards(neighbour as usize, x, self.settings.eps_n);
+            self.links[winner][k].1 = age + 1;
+            self.set_age_of(neighbour as usize, winner as u32, age + 1);
         }
         if let Some(second) = second {
             self.set_age(winner, second.index, 0);
@@ -239,11 +239,15 @@ impl Gas {
 
     /// Sets the age of an edge on both sides, making the edge where there is none.
     fn set_age(&mut self, a: usize, b: usize, age: u32) {
-        for (from, to) in [(a, b as u32), (b, a as u32)] {
-            match self.links[from].iter_mut().find(|(other, _)| *other == to) {
-                Some(link) => link.1 = age,
-                None => self.links[from].push((to, age)),
-            }
+        self.set_age_of(a, b as u32, age);
+        self.set_age_of(b, a as u32, age);
+    }
+
+    /// The same on the side of `from` alone.
+    fn set_age_of(&mut self, from: usize, to: u32, age: u32) {
+        match self.links[from].iter_mut().find(|(other, _)| *other == to) {
+            Some(link) => link.1 = age,
+            None => self.links[from].push((to, age)),
         }
     }
 
