@@ -98,7 +98,11 @@ pub(crate) fn sift<K: Keep, I: Instructions>(
 ) -> usize {
     let mut unread = table.columns();
     let (mut least, mut near) = ([0; CHUNK], [false; CHUNK]);
-    let way = Way::next(coarse.bytes());
+    // With a guess it is told how much was left unread, which must not depend on what was searched before.
+    let way = match done {
+        Some(_) => Way::Forwards,
+        None => Way::next(coarse.bytes()),
+    };
     for blocks in way.runs(0..table.blocks(), CHUNK) {
         let (first, least) = (blocks.start, &mut least[..blocks.len()]);
         for run in way.runs(blocks.clone(), if way == Way::Forwards { CHUNK } else { RUN }) {

@@ -134,3 +134,16 @@ fn mistakes_panic_with_the_numbers() {
     let widths = panic_of(|| nearest::distance2(&[0.0], &[0.0; 2]));
     assert!(widths.contains("one point has 1 dimensions, the other 2"), "{widths}");
 }
+
+/// In a table that is gone through forwards and backwards in turn.
+#[test]
+fn what_a_guess_leaves_unread_does_not_depend_on_what_was_searched_before() {
+    let (mut numbers, n, dim) = (Numbers(12), 9000, 150);
+    let table = Table::from_rows(&numbers.fine(n * dim), dim);
+    for q in numbers.fine(8 * dim).chunks(dim) {
+        let first = table.nearest_from(q, 4500);
+        assert_eq!(table.nearest_from(q, 4500), first);
+        table.nearest(q);
+        assert_eq!(table.nearest_from(q, 4500), first);
+    }
+}
