@@ -126,8 +126,14 @@ impl Gas {
     /// Trains on every row once an epoch, in an order drawn anew from the seed.
     pub fn train(&mut self, rows: &[f32], seed: Seed) {
         for epoch in 0..self.settings.epochs {
-            for i in seed.nth(epoch as u64).rng().permutation(rows.len() / self.dim) {
-                self.sample(&rows[i * self.dim..][..self.dim]);
+            let order = seed.nth(epoch as u64).rng().permutation(rows.len() / self.dim);
+            let dim = self.dim;
+            let row = |i: usize| &rows[i * dim..][..dim];
+            for (k, &i) in order.iter().enumerate() {
+                if let Some(&next) = order.get(k + 1) {
+                    nearest::expect(row(next));
+                }
+                self.sample(row(i));
             }
         }
     }
