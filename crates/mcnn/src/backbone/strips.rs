@@ -149,9 +149,9 @@ fn tile<S: Simd, const V: usize, const R: usize, const N: usize>(
             edge.0[..out.len()].copy_from_slice(out);
         }
     }
-    let mut sums: [[[S::f32s; V]; N]; R] = from_fn(|r| from_fn(|n| vectors::<S, V>(&edge[r][n])));
+    let mut sums: [[[S::f32s; V]; N]; R] = from_fn(|r| from_fn(|n| loaded::<S, V>(&edge[r][n])));
     for i in 0..inputs {
-        let weights: [[S::f32s; V]; N] = from_fn(|n| vectors::<S, V>(&strips[n][i]));
+        let weights: [[S::f32s; V]; N] = from_fn(|n| loaded::<S, V>(&strips[n][i]));
         for (sums, row) in sums.iter_mut().zip(rows) {
             let x = simd.splat_f32s(row[i]);
             for (sum, &weight) in sums.as_flattened_mut().iter_mut().zip(weights.as_flattened()) {
@@ -169,7 +169,7 @@ fn tile<S: Simd, const V: usize, const R: usize, const N: usize>(
 }
 
 #[inline(always)]
-fn vectors<S: Simd, const V: usize>(of: &Weights) -> [S::f32s; V] {
+fn loaded<S: Simd, const V: usize>(of: &Weights) -> [S::f32s; V] {
     let vectors = S::as_simd_f32s(&of.0).0;
     from_fn(|k| vectors[k])
 }
