@@ -60,7 +60,7 @@ impl Hit {
 /// Asks the memory for a row that will be wanted soon, such as the next query of many in no order: while another is searched for
 /// it comes nearer. Where the processor takes no such hint, nothing happens.
 #[inline]
-pub fn expect(row: &[f32]) {
+pub fn prefetch(row: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     for line in row.chunks(16) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

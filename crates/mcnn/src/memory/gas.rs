@@ -131,7 +131,7 @@ impl Gas {
             let row = |i: usize| &rows[i * dim..][..dim];
             for (k, &i) in order.iter().enumerate() {
                 if let Some(&next) = order.get(k + 1) {
-                    nearest::expect(row(next));
+                    nearest::prefetch(row(next));
                 }
                 self.sample(row(i));
             }
