@@ -127,10 +127,10 @@ macro_rules! pixel {
                             *panel = &panel[first..][..(deep - 1) * right_deep + $crate::WIDE];
                         }
                         let left = &work.left[left + row * left_row..][..(R - 1) * left_row + (deep - 1) * left_deep + 1];
-                        // Of every three rows one pointer, that goes on with `k`: the other two are one and two distances of rows
-                        // from it, which a load adds by itself. Twelve pointers, or sums of addresses, would take the places of
-                        // multiply-adds.
-                        let mut at: [*const f32; 4] = std::array::from_fn(|r| left.as_ptr().wrapping_add(3 * r * left_row));
+                        // Of every three rows (there are at most twelve) one pointer that goes on with `k`, and from it one and two
+                        // distances of rows, which a load can add by itself: fewer sums of addresses between the multiply-adds. With 32
+                        // channels a tenth faster, with 64 little. Pointers of rows that are not there are never read.
+                        let mut rows: [*const f32; 4] = std::array::from_fn(|r| left.as_ptr().wrapping_add(3 * r * left_row));
                         for k in 0..deep {
                             let right: [[_; $vectors]; P] = std::array::from_fn(|p| {
                                 // SAFETY: `k` is below `deep`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
@@ -138,7 +138,8 @@ macro_rules! pixel {
                                     $read(panels[p].as_ptr().add(k * right_deep + part + v * $lanes))
                                 })
                             });
-                            // The rows of weights that are multiplied next but some: they lie in the second-level cache.
+                            // Weights that are wanted some rows later are asked for now: they lie in the second-level cache.
+                            // With 4 and 8 images a convolution was 5 to 8 % faster so.
                             for panel in panels {
                                 for v in 0..$vectors {
                                     $fetch(panel.as_ptr().wrapping_add((k + AHEAD) * right_deep + part + v * $lanes));
@@ -146,14 +147,14 @@ macro_rules! pixel {
                             }
                             for r in 0..R {
                                 // SAFETY: `r` is below `R` and `k` below `deep`: the slice ends after the last of these numbers.
-                                let x = $splat(unsafe { *at[r / 3].add(r % 3 * left_row) });
+                                let x = $splat(unsafe { *rows[r / 3].add(r % 3 * left_row) });
                                 for p in 0..P {
                                     for v in 0..$vectors {
                                         sums[r][p][v] = $fma(x, right[p][v], sums[r][p][v]);
                                     }
                                 }
                             }
-                            at = at.map(|at| at.wrapping_add(left_deep));
+                            rows = rows.map(|row| row.wrapping_add(left_deep));
                         }
                     }
                 }
