@@ -1,7 +1,7 @@
 """Choosing memories: k-means against scikit-learn, farthest-point traversal against NumPy, in alternating rounds.
 
-k-means is one pass from the same start and then the nearest centre of every row, which is what `KMeans(max_iter=1)` does:
-both look for the nearest centres twice and take means once. scikit-learn has no farthest-point traversal; it is restated here
+k-means is one pass from the same start and then the nearest center of every row, which is what `KMeans(max_iter=1)` does:
+both look for the nearest centers twice and take means once. scikit-learn has no farthest-point traversal; it is restated here
 in two ways, by differences and by one product of matrices and norms, and each round counts the faster.
 """
 
@@ -125,11 +125,11 @@ def bench(folder, make, n, dim, count, threads):
     if threads == 1:
         few = ROUNDS if n * count < 1e7 else min(ROUNDS, 3)
         mine, peer, answer, (_, farthest) = alternate(
-            lambda: ours.round("kcentre"), lambda: numpy_traversal(rows, start[0], count, threads), few
+            lambda: ours.round("kcenter"), lambda: numpy_traversal(rows, start[0], count, threads), few
         )
         error = f"largest distance left {np.sqrt(answer['left']) / np.sqrt(farthest) - 1:+.0e} of the peer's"
         floor = table.floor(3 * n * dim * count)
-        say(f"k-centre, {name}; NumPy, restated", mine, peer, floor, error)
+        say(f"k-center, {name}; NumPy, restated", mine, peer, floor, error)
     ours.close()
 
 

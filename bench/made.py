@@ -9,7 +9,7 @@ def scattered(rng, n, m, dim):
 
 
 def paths(rng, n, m, dim, steps=200, inner=10):
-    """Episodes of a smooth motion of 10 inner dimensions seen through `dim` sensors with 2 % noise, standardised.
+    """Episodes of a smooth motion of 10 inner dimensions seen through `dim` sensors with 2 % noise, standardized.
 
     The queries are further episodes of the same motion, step after step.
     """

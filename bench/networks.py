@@ -19,15 +19,15 @@ def torch_step(threads):
     x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
     linear = torch.nn.Linear
     net = torch.nn.Sequential(linear(45, 256), torch.nn.ReLU(), linear(256, 256), torch.nn.ReLU(), linear(256, 24))
-    optimiser = torch.optim.Adam(net.parameters(), lr=3e-4)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
 
     def steps(count):
         for _ in range(count):
             i = torch.randint(n, (256,))
             loss = ((c[i] + r[i] * net(x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             loss.item()
 
     return milliseconds(steps, 50, 500)
@@ -58,7 +58,7 @@ def torch_diffusion_step(threads):
     n = 2500
     x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
     net = Diffusion()
-    optimiser = torch.optim.Adam(net.parameters(), lr=3e-4)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
     mean = [p.detach().clone() for p in net.parameters()]
 
     def steps(count):
@@ -67,9 +67,9 @@ def torch_diffusion_step(threads):
             keep = net.abar[t][:, None]
             noisy = keep.sqrt() * a[i] + (1 - keep).sqrt() * torch.randn(256, 24)
             loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 
@@ -100,14 +100,14 @@ class Block(torch.nn.Module):
 
 
 class Transformer(torch.nn.Module):
-    """The authors' behaviour transformer, as the papers describe it: six blocks of 120 over ten observations, 64 buckets."""
+    """The authors' behavior transformer, as the papers describe it: six blocks of 120 over ten observations, 64 buckets."""
 
     def __init__(self):
         super().__init__()
         self.embed, self.positions = torch.nn.Linear(45, 120), torch.nn.Parameter(torch.zeros(10, 120))
         self.drop, self.blocks = torch.nn.Dropout(0.1), torch.nn.Sequential(*[Block() for _ in range(6)])
         self.norm, self.head = torch.nn.LayerNorm(120), torch.nn.Linear(120, 64 + 64 * 24)
-        self.register_buffer("centres", torch.rand(64, 24) * 2 - 1)
+        self.register_buffer("centers", torch.rand(64, 24) * 2 - 1)
 
     def forward(self, x):
         tokens = self.norm(self.blocks(self.drop(self.embed(x) + self.positions)))
@@ -119,22 +119,22 @@ def torch_bet_step(threads):
     n, rows = 2500, torch.arange(640)
     x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
     net = Transformer()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=5.5e-5, weight_decay=2e-4, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=5.5e-5, weight_decay=2e-4, betas=(0.9, 0.95))
 
     def steps(count):
         for _ in range(count):
             i = torch.randint(n - 10, (64, 1)) + torch.arange(10)
             logits, offsets = (out.flatten(0, 1) for out in net(x[i]))
             i = i.flatten()
-            bucket = torch.cdist(a[i], net.centres).argmin(1)
+            bucket = torch.cdist(a[i], net.centers).argmin(1)
             log_p = logits.log_softmax(1)[rows, bucket]
-            proposal = net.centres[bucket] + offsets.view(640, 64, 24)[rows, bucket]
+            proposal = net.centers[bucket] + offsets.view(640, 64, 24)[rows, bucket]
             loss = ((c[i] + r[i] * proposal.clamp(-1, 1) - a[i]) ** 2).mean()
             loss = 1000 * loss - ((1 - log_p.exp()) ** 2 * log_p).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
+            optimizer.step()
             loss.item()
 
     return milliseconds(steps, 5, 25)
@@ -154,7 +154,7 @@ def bet_proposal():
         window[0, -1] = x
         logits, offsets = net(window)
         bucket = torch.multinomial(logits[0, -1].softmax(0), 1)
-        return hold(net.centres[bucket] + offsets[0, -1].view(64, 24)[bucket])
+        return hold(net.centers[bucket] + offsets[0, -1].view(64, 24)[bucket])
 
     return propose
 

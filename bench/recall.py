@@ -1,4 +1,4 @@
-"""Exact nearest-neighbour search: crates/nearest against FAISS IndexFlatL2, one thread each, in alternating rounds.
+"""Exact nearest-neighbor search: crates/nearest against FAISS IndexFlatL2, one thread each, in alternating rounds.
 
 Each work is done by both in every round, ours first in one round and second in the next; the table shows medians over
 the rounds. Every answer of ours is checked: the same row as the peer's, or one that is as near in float64.

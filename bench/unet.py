@@ -68,7 +68,7 @@ def step(threads):
     x, a = torch.randn(n, 2 * OBS), torch.rand(n, HORIZON, ACT) * 2 - 1
     c, r = torch.rand(n, HORIZON, ACT) - 0.5, torch.rand(n, 1, 1)
     net = Unet()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
     mean = [p.detach().clone() for p in net.parameters()]
 
     def steps(count):
@@ -77,9 +77,9 @@ def step(threads):
             keep = ABAR[t][:, None, None]
             noisy = keep.sqrt() * a[i] + (1 - keep).sqrt() * torch.randn(256, HORIZON, ACT)
             loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 

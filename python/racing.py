@@ -125,7 +125,7 @@ def make_racing(**options):
 
 
 class Polygons:
-    """Coloured polygons, by their first corner."""
+    """Colored polygons, by their first corner."""
 
     def __init__(self, polygons):
         import numpy

@@ -1,4 +1,4 @@
-//! What the optimiser in a checkpoint goes by: the bytes are its numbers, half of them means and half squares, the rest is whole.
+//! What the optimizer in a checkpoint goes by: the bytes are its numbers, half of them means and half squares, the rest is whole.
 #![no_main]
 
 use std::sync::LazyLock;

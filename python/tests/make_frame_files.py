@@ -72,7 +72,7 @@ expect("flat_planes.hdf5", tinted, options={"layout": "chw"})
 hdf5("flat_tinted.hdf5", tinted.reshape(N, -1))
 expect("flat_tinted.hdf5", tinted)
 broken["flat_planes.hdf5"] = ["each channel lay by itself", "--layout chw"]
-# Grey rows, bright above and dark below: in either order some neighbours are alike.
+# Gray rows, bright above and dark below: in either order some neighbors are alike.
 sky = np.broadcast_to((200 - 20 * np.arange(H, dtype=np.uint8))[None, :, None, None], (N, H, W, 3))
 hdf5("sky.hdf5", sky.reshape(N, -1))
 expect("sky.hdf5", sky)
@@ -92,8 +92,8 @@ hdf5("outside.hdf5", np.where(np.arange(N)[:, None] == 25, -0.1, unit.reshape(N,
 broken["outside.hdf5"] = ["frame 25", "0 to 1", "-0.1"]
 hdf5("nan.hdf5", np.where(np.arange(N)[:, None] == 3, np.nan, unit.reshape(N, -1)).astype(np.float32))
 broken["nan.hdf5"] = ["frame 3", "NaN"]
-npz("grey.npz", frames=frames[..., 0])
-broken["grey.npz"] = ["not colour frames", "[30, 8, 8]"]
+npz("gray.npz", frames=frames[..., 0])
+broken["gray.npz"] = ["not color frames", "[30, 8, 8]"]
 npz("whole.npz", frames=frames.astype(np.int64))
 broken["whole.npz"] = ["integers", "frames"]
 npz("short.npz", frames=frames[:-1])
@@ -120,10 +120,10 @@ large = np.stack([picture(40, 56, i / 3) for i in range(N)])
 listed("jpegs", "jpg", images=large, quality=95, subsampling=0)
 decoded = np.stack([np.asarray(Image.open(folder / "jpegs" / f"{i:03}.jpg")) for i in range(N)])
 expect("jpegs", decoded, near=3)
-# Decoders spread colours of half resolution differently.
-listed("half_colours", "jpg", images=large)
-decoded = np.stack([np.asarray(Image.open(folder / "half_colours" / f"{i:03}.jpg")) for i in range(N)])
-expect("half_colours", decoded, near=12)
+# Decoders spread colors of half resolution differently.
+listed("half_colors", "jpg", images=large)
+decoded = np.stack([np.asarray(Image.open(folder / "half_colors" / f"{i:03}.jpg")) for i in range(N)])
+expect("half_colors", decoded, near=12)
 to = listed("gone", "png")
 (to / "004.png").unlink()
 broken["gone"] = ["004.png", "1 of 30 rows"]

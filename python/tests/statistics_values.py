@@ -58,7 +58,7 @@ def profile(tasks, taus):
 
 
 def holm(p):
-    """By the closure principle: the least favourable of all families a comparison is in, each by Bonferroni."""
+    """By the closure principle: the least favorable of all families a comparison is in, each by Bonferroni."""
     n = len(p)
     corrected = []
     for i in range(n):
@@ -164,7 +164,7 @@ def table(folder):
     rng = numpy.random.default_rng(7)
     first = {"task": "door", "data": "human.hdf5", "by": "gas", "fraction": 0.1, "count": None, "smooth": 1,
              "lambda": "auto", "l": 1.0, "activation": "clamp", "backbone": "mlp", "seed": 0, "reward": "d4rl",
-             "clip_actions": False, "epochs": 10, "distances": "loo", "neighbours": 1, "hidden": [8], "steps": 10,
+             "clip_actions": False, "epochs": 10, "distances": "loo", "neighbors": 1, "hidden": [8], "steps": 10,
              "batch": 4, "lr": 0.0003, "check_on": 0.1, "episodes": 6, "first_seed": 1000}
     references = {"door": [-56.5, 2880.5], "pen": [96.25, 3076.75]}
     lines, expected = [], {}

@@ -1,4 +1,4 @@
-"""The behaviour transformer under the envelope: its outputs, first gradients and a training trajectory, by PyTorch alone.
+"""The behavior transformer under the envelope: its outputs, first gradients and a training trajectory, by PyTorch alone.
 
 Prints the JSON kept in crates/mcnn/src/train/torch_bet.json. The transformer is PyTorch's own encoder layer with the norm
 first and a causal mask; the losses are written from the equations of the papers (Shafiullah et al., 2022; Lin et al., 2017;
@@ -20,7 +20,7 @@ N = ENDS[-1]
 states = torch.randn(N, OBS) * torch.tensor([1.0, 20.0, 0.1]) + torch.tensor([0.0, 5.0, -3.0])
 actions = (torch.randn(N, ACT) * 0.6).clamp(-1, 1)
 memories = [1, 4, 7, 10]  # rows that are memories
-centres = torch.tensor([[0.5, 0.4], [-0.6, 0.1], [0.2, -0.7]])
+centers = torch.tensor([[0.5, 0.4], [-0.6, 0.1], [0.2, -0.7]])
 scaled = (states - states.mean(0)) / states.std(0, unbiased=False)
 
 # Windows wholly inside an episode; of an episode that is shorter one, its last step repeated, which does not count.
@@ -60,7 +60,7 @@ def squash(u, slope):
 def loss_of(net, k):
     logits, offsets = net(scaled[windows])
     target = actions[windows].flatten(0, 1)
-    bucket = torch.cdist(target.double(), centres.double()).argmin(1)
+    bucket = torch.cdist(target.double(), centers.double()).argmin(1)
     log_p = logits.log_softmax(1).gather(1, bucket[:, None])[:, 0]
     focal = (-((1 - log_p.exp()) ** GAMMA) * log_p)[real].mean()
     offset = offsets.view(-1, BUCKETS, ACT)[torch.arange(len(bucket)), bucket]
@@ -68,8 +68,8 @@ def loss_of(net, k):
     pull = torch.exp(-LAMBDA * d)[windows].flatten(0, 1)
     remembered = actions[memories][nearest[:, 0]][windows].flatten(0, 1)
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
-    held = remembered * pull + (1 - pull) * squash(centres[bucket] + offset, slope)
-    return logits, centres[bucket] + offset, focal + WEIGHT * ((held - target)[real] ** 2).mean()
+    held = remembered * pull + (1 - pull) * squash(centers[bucket] + offset, slope)
+    return logits, centers[bucket] + offset, focal + WEIGHT * ((held - target)[real] ** 2).mean()
 
 
 def arrays(net, of=lambda p: p):
@@ -108,17 +108,17 @@ def run():
         {"params": [p for name, p in named if decays(name)], "weight_decay": DECAY},
         {"params": [p for name, p in named if not decays(name)], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.95))
     losses, norms = [], []
     for k in range(STEPS):
         logits, proposal, loss = loss_of(net, k)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         if k == 0:
             first = {"logits": logits.flatten().tolist(), "proposal": proposal.flatten().tolist()}
             first["gradients"] = arrays(net, lambda p: p.grad.clone())
         norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP).item())
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return first | {"losses": losses, "norms": norms, "end": arrays(net)}
 
@@ -135,7 +135,7 @@ def rounded(value):
 
 
 start = arrays(START)
-start["centres"] = [list(centres.shape), centres.flatten().tolist()]
+start["centers"] = [list(centers.shape), centers.flatten().tolist()]
 values = {
     "torch": torch.__version__,
     "states": states.flatten().tolist(),

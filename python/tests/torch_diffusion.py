@@ -77,15 +77,15 @@ START = Network()
 
 def run(activation, predict):
     net = copy.deepcopy(START)
-    optimiser = torch.optim.Adam(net.parameters(), lr=LR)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR)
     losses = []
     for k in range(STEPS):
         output, loss = loss_of(net, k, activation, predict)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         if k == 0:
             first, gradients = output.flatten().tolist(), parts(net, lambda p: p.grad)
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return {
         "activation": activation,

@@ -45,14 +45,14 @@ def run(activation):
         net[-1].bias.mul_(6)  # far enough out that some outputs leave [-1, 1]
     numbers = lambda: [[p.weight.T.flatten().tolist(), p.bias.tolist()] for p in net if isinstance(p, torch.nn.Linear)]
     start = numbers()
-    optimiser = torch.optim.Adam(net.parameters(), lr=LR)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR)
     losses = []
     for step in range(STEPS):
         slope = max(0.0, 0.99 * (1 - (step // 10) / 10))
         loss = ((held(net, scaled, slope, activation) - actions) ** 2).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     probes = torch.randn(6, OBS) * 2
     with torch.no_grad():

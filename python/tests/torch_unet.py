@@ -175,19 +175,19 @@ with torch.no_grad():
 
 def run(activation, predict):
     net = copy.deepcopy(START)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=LR, betas=BETAS, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=LR, betas=BETAS, weight_decay=DECAY)
     course = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
+        optimizer,
         lambda k: k / WARM_UP if k < WARM_UP else 0.5 * (1 + math.cos(math.pi * (k - WARM_UP) / (STEPS - WARM_UP))),
     )
     losses = []
     for k in range(STEPS):
         output, loss = loss_of(net, k, activation, predict)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         if k == 0:
             first, gradients = output.flatten().tolist(), arrays(net, lambda p: p.grad)
-        optimiser.step()
+        optimizer.step()
         course.step()
         losses.append(loss.item())
     return {

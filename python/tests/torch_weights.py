@@ -43,8 +43,8 @@ numbers = {k: [list(v.shape), v.detach().float().flatten().tolist()] for k, v in
 (folder / "small.json").write_text(json.dumps(numbers))
 
 resnet18 = torchvision.models.resnet18().state_dict()
-optimiser = {"state": {0: {"step": 3, "mean": torch.zeros(2)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}]}
-checkpoint = {"epoch": 3, "best": 0.5, "state_dict": thin(resnet18, "module."), "optimizer": optimiser}
+optimizer = {"state": {0: {"step": 3, "mean": torch.zeros(2)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}]}
+checkpoint = {"epoch": 3, "best": 0.5, "state_dict": thin(resnet18, "module."), "optimizer": optimizer}
 checkpoint["state_dict"]["module.head.weight"] = torch.ones(2)
 torch.save(checkpoint, folder / "checkpoint.pth")
 for name in ("resnet34", "resnet101", "vgg11", "vit_b_16"):

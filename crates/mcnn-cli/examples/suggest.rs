@@ -68,7 +68,7 @@ fn train(data: &Demonstrations, book: Codebook, lambda: Lambda, seed: u64) -> Re
     Ok(run.policy())
 }
 
-/// Of an evaluation: the mean normalised score (0 is random, 100 the expert), and the share of successes in per cent.
+/// Of an evaluation: the mean normalized score (0 is random, 100 the expert), and the share of successes in per cent.
 fn score(act: &dyn Act, task: &dyn Task, first_seed: u64, episodes: usize) -> Result<[f64; 2]> {
     let run = Run { episodes, first_seed, threads: 2, lanes: 1, trace: false };
     let all = rollout(act, task, &run, &|_| ())?;

@@ -23,10 +23,10 @@ pub struct Episode {
     pub drives: Vec<Drive>,
 }
 
-/// A closed road as polygons, in metres.
+/// A closed road as polygons, in meters.
 #[derive(Serialize)]
 pub struct Road {
-    pub centre: Vec<[f32; 2]>,
+    pub center: Vec<[f32; 2]>,
     pub left: Vec<[f32; 2]>,
     pub right: Vec<[f32; 2]>,
 }
@@ -37,9 +37,9 @@ pub struct Drive {
     #[serde(rename = "return")]
     pub ret: f64,
     pub success: Option<bool>,
-    /// Positions in metres, one more than steps.
+    /// Positions in meters, one more than steps.
     pub path: Vec<[f32; 2]>,
-    /// Standardised distance to the nearest memory at every step.
+    /// Standardized distance to the nearest memory at every step.
     pub distance: Vec<Option<f32>>,
     /// Weight of the memory at every step.
     pub weight: Vec<Option<f32>>,

@@ -62,7 +62,7 @@ fn settings_out_of_range() {
         ("train drive.npz m.safetensors --batch 0 -o x.safetensors", "--batch"),
         ("train drive.npz m.safetensors --hidden 0 -o x.safetensors", "--hidden"),
         ("train drive.npz m.safetensors --lr nan -o x.safetensors", "--lr"),
-        ("train drive.npz m.safetensors --neighbours 5 -o x.safetensors", "--neighbours"),
+        ("train drive.npz m.safetensors --neighbors 5 -o x.safetensors", "--neighbors"),
         ("make drive --noise 7 -o x.npz", "--noise"),
         ("eval p.safetensors --task drive --threads 0", "--threads"),
         ("eval p.safetensors --task drive --lanes 0", "--lanes"),

@@ -1,4 +1,4 @@
-//! The behaviour transformer through every verb, as the perceptron goes through them.
+//! The behavior transformer through every verb, as the perceptron goes through them.
 
 mod common;
 use common::Bench;
@@ -19,9 +19,9 @@ fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
         "layers": 2, "heads": 2, "width": 16, "window": 4, "buckets": 8, "dropout": 0.1, "gamma": 2.0,
         "offset_weight": 1000.0, "pick": "sample"}});
     assert_eq!(settings["backbone"], expected);
-    let (lr, optimiser) = (&settings["lr"], &settings["optimiser"]);
-    assert_eq!((lr.as_f64(), &optimiser["betas"]), (Some(5.5e-5), &serde_json::json!([0.9, 0.95])));
-    assert_eq!((optimiser["weight_decay"].as_f64(), optimiser["clip"].as_f64()), (Some(2e-4), Some(1.0)));
+    let (lr, optimizer) = (&settings["lr"], &settings["optimizer"]);
+    assert_eq!((lr.as_f64(), &optimizer["betas"]), (Some(5.5e-5), &serde_json::json!([0.9, 0.95])));
+    assert_eq!((optimizer["weight_decay"].as_f64(), optimizer["clip"].as_f64()), (Some(2e-4), Some(1.0)));
 
     let twin = bench.json(&format!("{TRAIN} --steps 60 --lambda inf --pick argmax -o twin.safetensors"));
     assert_eq!(twin["name"], "BeT-BC, clamp");

@@ -124,7 +124,7 @@ fn it_says_vacuous_and_what_would_not_be_and_what_holds_for_which_states() {
     );
     let text = bench.ok("certify m.safetensors --states drive.npz --horizon 400 --lambda 0");
     assert!(
-        text.contains("the one expert in the class is the nearest neighbour") && !text.contains("vacuous"),
+        text.contains("the one expert in the class is the nearest neighbor") && !text.contains("vacuous"),
         "{text}"
     );
     bench.ok("learn drive.npz --by all -o all.safetensors");
@@ -189,7 +189,7 @@ fn a_picture_of_the_curve() {
 fn what_cannot_be_certified() {
     let bench = Bench::with_policy();
     bench.ok("learn drive.npz --by all -o all.safetensors");
-    bench.ok("train drive.npz all.safetensors --lambda 0 --neighbours 5 -o vinn.safetensors");
+    bench.ok("train drive.npz all.safetensors --lambda 0 --neighbors 5 -o vinn.safetensors");
     bench.ok("make drive --episodes 2 --seed 50 -o other.npz");
     std::fs::write(bench.path("empty.npz"), b"").unwrap();
     let states = "--states drive.npz --horizon 9";

@@ -39,7 +39,7 @@ fn embedded_frames_are_demonstrations_that_know_what_embedded_them() {
     bench.ok("explain p.safetensors --in a.npz --at 1:7");
 
     bench.ok("embed frames.npz --weights random:1 --network resnet18 --preset raw -o b.npz");
-    bench.ok("embed frames.npz --weights random:0 --network resnet18 --preset normalised -o c.npz");
+    bench.ok("embed frames.npz --weights random:0 --network resnet18 --preset normalized -o c.npz");
     for other in ["b.npz", "c.npz"] {
         for line in [
             format!("train {other} m.safetensors -o q.safetensors --steps 5"),
@@ -55,7 +55,7 @@ fn embedded_frames_are_demonstrations_that_know_what_embedded_them() {
     assert_eq!(one["fingerprint"], embedded["fingerprint"]);
     let text = bench.ok("embed frames.npz --weights random:0 --network resnet18 -o d.npz --force");
     for part in
-        ["300 steps of 2 episodes", "floats from 0 to 1, 8 x 8 pixels", "untrained: random:0", "normalised"]
+        ["300 steps of 2 episodes", "floats from 0 to 1, 8 x 8 pixels", "untrained: random:0", "normalized"]
     {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

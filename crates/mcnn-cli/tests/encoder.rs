@@ -86,7 +86,7 @@ fn what_does_not_fit_is_refused() {
     // Frames of another size than it was trained on.
     columns(&bench, "one.npz", 5);
     let message = bench.refused("embed one.npz --frame-size 8x32 --weights e.safetensors -o x.npz");
-    assert!(message.contains("16 x 16 pixels") && message.contains("normalised:16x16"), "{message}");
+    assert!(message.contains("16 x 16 pixels") && message.contains("normalized:16x16"), "{message}");
 }
 
 #[cfg(unix)]

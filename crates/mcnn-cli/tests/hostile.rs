@@ -98,7 +98,7 @@ steps = 3
 episodes = 2
 seed = [0, 1]
 ignore = "3"
-optimiser = { betas = [0.9, 0.99], weight_decay = 0, clip = 1, warm_up = 0, cosine = false }
+optimizer = { betas = [0.9, 0.99], weight_decay = 0, clip = 1, warm_up = 0, cosine = false }
 "#;
 
 /// All values that a value holds, by JSON pointer.

@@ -139,22 +139,22 @@ fn a_png_is_what_a_browser_draws_of_the_svg() {
         let shot = page.ask("Page.captureScreenshot", options)["data"].as_str().map(base64).unwrap();
         let theirs = lodepng::decode24(shot).unwrap();
         assert_eq!((theirs.width, theirs.height), (width, height), "{name}");
-        // What is coloured, by blocks of 16 pixels; letters are grey, and of another form.
-        let (mut coloured, mut differ) = (0, 0);
+        // What is colored, by blocks of 16 pixels; letters are gray, and of another form.
+        let (mut colored, mut differ) = (0, 0);
         let mean = |picture: &lodepng::Bitmap<lodepng::RGB<u8>>, x: usize, y: usize| {
             let all = (0..256).map(|i| picture.buffer[(y + i / 16) * width + x + i % 16]);
-            let colours = all.map(|p| [p.r, p.g, p.b].map(f64::from));
-            colours.fold([0.0; 2], |sum, [r, g, b]| [sum[0] + (r - g) / 256.0, sum[1] + (g - b) / 256.0])
+            let colors = all.map(|p| [p.r, p.g, p.b].map(f64::from));
+            colors.fold([0.0; 2], |sum, [r, g, b]| [sum[0] + (r - g) / 256.0, sum[1] + (g - b) / 256.0])
         };
         for y in (0..height - 15).step_by(16) {
             for x in (0..width - 15).step_by(16) {
                 let (a, b) = (mean(&ours, x, y), mean(&theirs, x, y));
-                coloured += usize::from(b.iter().any(|c| c.abs() > 5.0));
+                colored += usize::from(b.iter().any(|c| c.abs() > 5.0));
                 differ += usize::from((0..2).any(|k| (a[k] - b[k]).abs() > 8.0));
             }
         }
-        assert!(coloured > 100, "{name}: {coloured} coloured blocks");
-        assert!(differ * 50 < coloured, "{name}: {differ} blocks differ, of {coloured}");
+        assert!(colored > 100, "{name}: {colored} colored blocks");
+        assert!(differ * 50 < colored, "{name}: {differ} blocks differ, of {colored}");
     }
 }
 

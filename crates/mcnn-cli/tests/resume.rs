@@ -78,7 +78,7 @@ fn a_damaged_checkpoint_is_refused() {
     let bench = Bench::with_policy();
     let path = bench.path("p.run/checkpoint.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();
-    let at = bytes.len() - 40; // in the optimiser's state
+    let at = bytes.len() - 40; // in the optimizer's state
     bytes[at] ^= 0xff;
     std::fs::write(&path, &bytes).unwrap();
     let line = "train drive.npz m.safetensors -o p.safetensors --resume --hidden 16 --steps 80 --batch 32";

@@ -96,8 +96,8 @@ fn rows_are_those_asked_for_and_never_mix_methods() {
     assert_eq!(label("table r.jsonl --rows l,lambda"), "l 1, lambda inf");
     let message = bench.refused("table r.jsonl --rows l");
     assert!(message.contains("mix") && message.contains("lambda"), "{message}");
-    let message = bench.refused("table r.jsonl --rows colour");
-    assert!(message.contains("colour") && message.contains("lambda"), "{message}");
+    let message = bench.refused("table r.jsonl --rows color");
+    assert!(message.contains("color") && message.contains("lambda"), "{message}");
     std::fs::write(bench.path("none.jsonl"), "").unwrap();
     assert!(bench.refused("table none.jsonl").contains("no results"));
     assert!(bench.refused("table nowhere.jsonl").contains("nowhere.jsonl"));

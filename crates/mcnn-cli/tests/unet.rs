@@ -25,7 +25,7 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
     assert_eq!(settings["backbone"], expected);
     let recipe = serde_json::json!({
         "betas": [0.95, 0.999], "weight_decay": 1e-6, "warm_up": 500, "cosine": true, "clip": 0.0});
-    assert_eq!((&settings["lr"], &settings["optimiser"]), (&serde_json::json!(1e-4), &recipe));
+    assert_eq!((&settings["lr"], &settings["optimizer"]), (&serde_json::json!(1e-4), &recipe));
 
     let twin = bench.json(&format!("{TRAIN} --steps 60 --lambda inf --sampler ddpm -o twin.safetensors"));
     assert_eq!(twin["name"], "Diffusion-BC (U-Net), clamp");

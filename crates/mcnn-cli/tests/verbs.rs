@@ -96,7 +96,7 @@ fn the_baselines_come_out_of_the_same_verbs() {
     bench.ok("learn drive.npz --by all -o all.safetensors");
     for (name, options) in [
         ("1-NN", "--lambda 0"),
-        ("VINN (k = 10)", "--lambda 0 --neighbours 10"),
+        ("VINN (k = 10)", "--lambda 0 --neighbors 10"),
         ("cloning, clamp", "--lambda inf"),
         ("cloning, tanh", "--lambda inf --activation tanh"),
     ] {

@@ -1,9 +1,9 @@
 //! Timings for bench/choose.py: `bench_choose ROWS START DIM`, two files of raw little-endian `f32`, the rows and as many of them as
-//! there are to be centres. Then each line of standard input names a work, which is done once, and one line of JSON answers it:
+//! there are to be centers. Then each line of standard input names a work, which is done once, and one line of JSON answers it:
 //!
-//! - `kmeans`: one pass of k-means from the start, and each row's nearest of the new centres: the seconds, the sum of the squared
-//!   distances and the numbers of the centres.
-//! - `kcentre`: farthest-point traversal from the first row of the start, to as many rows: the seconds, the rows, and the
+//! - `kmeans`: one pass of k-means from the start, and each row's nearest of the new centers: the seconds, the sum of the squared
+//!   distances and the numbers of the centers.
+//! - `kcenter`: farthest-point traversal from the first row of the start, to as many rows: the seconds, the rows, and the
 //!   squared distance of the farthest that is left.
 
 use std::{io::BufRead, num::NonZero, time::Instant};
@@ -21,14 +21,14 @@ fn main() {
         let answer = match line.expect("a line").as_str() {
             "kmeans" => {
                 let begun = Instant::now();
-                let centres = lloyd(&rows, dim, start.clone(), 1);
-                let hits = Table::from_rows(&centres, dim).nearest_many(&rows, threads);
+                let centers = lloyd(&rows, dim, start.clone(), 1);
+                let hits = Table::from_rows(&centers, dim).nearest_many(&rows, threads);
                 let inertia = hits.iter().map(|hit| f64::from(hit.d2)).sum::<f64>();
                 let seconds = begun.elapsed().as_secs_f64();
                 let labels: Vec<usize> = hits.iter().map(|hit| hit.index).collect();
                 json!({ "seconds": seconds, "inertia": inertia, "labels": labels })
             }
-            "kcentre" => {
+            "kcenter" => {
                 let begun = Instant::now();
                 let table = Table::from_rows(&rows, dim);
                 let mut left = Farthest::new(&table, vec![f32::INFINITY; table.len()]);
@@ -42,7 +42,7 @@ fn main() {
                 let seconds = begun.elapsed().as_secs_f64();
                 json!({ "seconds": seconds, "chosen": chosen, "left": left.farthest().map_or(0.0, |(_, d2)| d2) })
             }
-            other => panic!("kmeans or kcentre, not {other:?}"),
+            other => panic!("kmeans or kcenter, not {other:?}"),
         };
         println!("{answer}");
     }

@@ -65,7 +65,7 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
         lambda: Lambda::Value(0.1),
         steps: steps as u64,
         batch: recipe.batch,
-        optimiser: recipe.optimiser,
+        optimizer: recipe.optimizer,
         check_on: 0.0,
         ..Default::default()
     };
@@ -116,7 +116,7 @@ fn act(
     backbone: Architecture,
 ) -> mcnn::Result<()> {
     let mut rng = Seed(3).rng();
-    // As many states as memories, in episodes of 200 steps of a random walk: neighbours in time are near.
+    // As many states as memories, in episodes of 200 steps of a random walk: neighbors in time are near.
     let mut at = vec![0.0_f64; n_obs];
     let mut walk = |rng: &mut mcnn::seed::Rng, i: usize| -> Vec<f32> {
         if i.is_multiple_of(200) {

@@ -53,7 +53,7 @@ fn head(first: &str, methods: &[&str]) {
     println!("\n| {first} | {} |\n|---|{}", methods.join(" | "), "---|".repeat(methods.len()));
 }
 
-/// Percentile, expanded percentile (Hesterberg, 2015) and studentised bootstrap of a mean.
+/// Percentile, expanded percentile (Hesterberg, 2015) and studentized bootstrap of a mean.
 fn bootstraps(values: &[f64], expanded: f64, rng: &mut Rng) -> [[f64; 2]; 3] {
     let (n, middle) = (values.len() as f64, mean(values));
     let error = |sum: f64, squares: f64| ((squares / n - (sum / n).powi(2)).max(0.0) / (n - 1.0)).sqrt();
@@ -85,7 +85,7 @@ fn expanded(n: usize) -> f64 {
 }
 
 fn means() {
-    head("mean of n values", &["Student's (in use)", "percentile", "expanded percentile", "studentised"]);
+    head("mean of n values", &["Student's (in use)", "percentile", "expanded percentile", "studentized"]);
     for n in [10, 20, 100, 500] {
         for ((name, law), truth) in LAWS.into_iter().zip(MEANS) {
             let q = expanded(n);

@@ -1,5 +1,5 @@
 //! What a correction of a trained policy's memories is worth on `drive`, and how well wrong memories are found by their
-//! neighbours. docs/memories.md says how it is measured and what came of it.
+//! neighbors. docs/memories.md says how it is measured and what came of it.
 //!
 //!     live_memories [DATA...]     real demonstrations to look for wrong steps in, too
 
@@ -68,7 +68,7 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// What is added: its name, and from how far before to how far after the place, in metres.
+/// What is added: its name, and from how far before to how far after the place, in meters.
 const CHANGES: [(&str, [f64; 2]); 3] =
     [("60 m", [40.0, 20.0]), ("140 m", [100.0, 40.0]), ("the lap", [f64::INFINITY; 2])];
 

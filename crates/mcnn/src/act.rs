@@ -61,7 +61,7 @@ pub struct Seen<'a> {
 /// How an action came about, where whatever acts can say.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Decision {
-    /// Standardised distance to the nearest memory.
+    /// Standardized distance to the nearest memory.
     pub distance: Option<f32>,
     /// Weight of the memory in the action, in [0, 1].
     pub weight: Option<f32>,

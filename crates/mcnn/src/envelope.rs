@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! pull    w = exp(-lambda d)          the weight of the memory
-//! anchor  c = w a'                    the centre of the box
+//! anchor  c = w a'                    the center of the box
 //! radius  r = L (1 - w)               its half-width
 //! action  f = c + r sigma(g)          sigma onto [-1, 1]
 //! ```
@@ -38,7 +38,7 @@ impl Activation {
 /// The two knobs of the function class and its squashing.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Envelope {
-    /// lambda >= 0, per unit of standardised distance: how fast a memory loses its weight. 0 is nearest neighbour
+    /// lambda >= 0, per unit of standardized distance: how fast a memory loses its weight. 0 is nearest neighbor
     /// everywhere, infinity is the plain network everywhere (a memory's own state included).
     #[serde(with = "lambda_as_text")]
     pub lambda: f32,
@@ -69,7 +69,7 @@ impl Envelope {
         }
     }
 
-    /// The region at distance `d >= 0` (standardised units) from the nearest memory.
+    /// The region at distance `d >= 0` (standardized units) from the nearest memory.
     pub fn region(&self, d: f32) -> Region {
         // The two limits are taken in lambda first: 0 * inf and inf * 0 have no value of their own.
         let (pull, rest) = if self.lambda == 0.0 {
@@ -104,7 +104,7 @@ impl Envelope {
 }
 
 impl Region {
-    /// c = w a', the centre of the box in a dimension where the memory's action is `remembered`.
+    /// c = w a', the center of the box in a dimension where the memory's action is `remembered`.
     pub fn anchor(&self, remembered: f32) -> f32 {
         self.pull * remembered
     }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_of_lambda_are_nearest_neighbour_and_the_plain_network() {
+    fn the_limits_of_lambda_are_nearest_neighbor_and_the_plain_network() {
         for d in awkward() {
             let copy = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp }.region(d);
             assert_eq!(copy.hold(0.3, -1.0), 0.3);

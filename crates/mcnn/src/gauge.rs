@@ -51,7 +51,7 @@ pub enum Beyond {
 /// A distance beyond which a state is far, and how often a state (an episode) of the calibrated kind would be.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Threshold {
-    /// Standardised distance.
+    /// Standardized distance.
     pub distance: f32,
     /// The chance is at most this: that a random state of a new episode is farther, or that a new episode ever is.
     pub chance: f64,

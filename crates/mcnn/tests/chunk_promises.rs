@@ -113,8 +113,8 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
                 assert_eq!(remembered, book.action_after(memory, ahead));
                 let pull = (-f64::from(lambda) * distance).exp();
                 for (f, a) in action.iter().zip(remembered) {
-                    let (centre, radius) = (pull * f64::from(*a), f64::from(l) * (1.0 - pull));
-                    assert!((f64::from(*f) - centre).abs() <= radius + 1e-5, "{f}: {centre} {radius}");
+                    let (center, radius) = (pull * f64::from(*a), f64::from(l) * (1.0 - pull));
+                    assert!((f64::from(*f) - center).abs() <= radius + 1e-5, "{f}: {center} {radius}");
                     let [low, high] = held.region.bounds(*a);
                     assert!(low <= *f && *f <= high, "{settings:?}: {f} {low} {high}");
                     touched[usize::from(*f == low || *f == high)] += 1;
@@ -210,12 +210,12 @@ fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none(
 }
 
 #[test]
-fn memories_that_do_not_go_as_far_and_several_neighbours_are_refused() {
+fn memories_that_do_not_go_as_far_and_several_neighbors_are_refused() {
     let settings = UnetSettings::default();
     let data = data(Seed(5));
     let envelope = Envelope { lambda: 0.1, l: 1.0, activation: Activation::Clamp };
-    let refused = |horizon, neighbours| {
-        let made = Policy::new(book(&data, horizon), envelope, wild(settings, Seed(5)), neighbours);
+    let refused = |horizon, neighbors| {
+        let made = Policy::new(book(&data, horizon), envelope, wild(settings, Seed(5)), neighbors);
         made.err().unwrap().to_string()
     };
     assert!(refused(15, 1).contains("memories with 16 actions each"));

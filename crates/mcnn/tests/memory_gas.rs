@@ -20,7 +20,7 @@ fn distance2(a: &[f32], b: &[f32]) -> f32 {
 }
 
 impl Plain {
-    fn neighbours(&self, i: usize) -> Vec<usize> {
+    fn neighbors(&self, i: usize) -> Vec<usize> {
         let mut all: Vec<usize> = self
             .edges
             .iter()
@@ -44,10 +44,10 @@ impl Plain {
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         order.sort_by(|&a, &b| distance2(x, &self.nodes[a]).total_cmp(&distance2(x, &self.nodes[b])));
         let (n1, n2) = (order[0], order[1]);
-        // 2. The winner's error; 3. it and its neighbours move.
+        // 2. The winner's error; 3. it and its neighbors move.
         self.errors[n1] += f64::from(distance2(x, &self.nodes[n1]).sqrt());
         for (i, eps) in std::iter::once((n1, self.settings.eps_b))
-            .chain(self.neighbours(n1).into_iter().map(|n| (n, self.settings.eps_n)))
+            .chain(self.neighbors(n1).into_iter().map(|n| (n, self.settings.eps_n)))
         {
             for (n, x) in self.nodes[i].iter_mut().zip(x) {
                 *n += eps * (x - *n);
@@ -64,7 +64,7 @@ impl Plain {
         let touched: Vec<usize> =
             self.edges.iter().filter(|e| e.2 > max_age).flat_map(|e| [e.0, e.1]).collect();
         self.edges.retain(|e| e.2 <= max_age);
-        let mut bare: Vec<usize> = touched.into_iter().filter(|&i| self.neighbours(i).is_empty()).collect();
+        let mut bare: Vec<usize> = touched.into_iter().filter(|&i| self.neighbors(i).is_empty()).collect();
         bare.sort();
         bare.dedup();
         for i in bare.into_iter().rev() {
@@ -78,13 +78,13 @@ impl Plain {
             }
             self.removed += 1;
         }
-        // 7. Every so often a node is born between the worst and its worst neighbour.
+        // 7. Every so often a node is born between the worst and its worst neighbor.
         if self.samples.is_multiple_of(self.settings.insert_every) && self.nodes.len() < self.settings.max {
             let worst = |of: Vec<usize>| {
                 of.into_iter().rev().max_by(|&a, &b| self.errors[a].total_cmp(&self.errors[b])).unwrap()
             };
-            let q = worst((0..self.nodes.len()).filter(|&i| !self.neighbours(i).is_empty()).collect());
-            let f = worst(self.neighbours(q));
+            let q = worst((0..self.nodes.len()).filter(|&i| !self.neighbors(i).is_empty()).collect());
+            let f = worst(self.neighbors(q));
             let r = self.nodes.len();
             self.nodes.push(self.nodes[q].iter().zip(&self.nodes[f]).map(|(a, b)| 0.5 * (a + b)).collect());
             self.edges.retain(|e| (e.0, e.1) != (q.min(f), q.max(f)));
@@ -105,8 +105,8 @@ fn samples(n: usize, seed: u64) -> Vec<f32> {
     (0..n)
         .flat_map(|i| {
             let (t, which) = (rng.uniform() * 6.0, i % 3);
-            let centre = which as f64 * 5.0;
-            [centre + t.cos(), t.sin(), 0.1 * rng.normal()].map(|v| v as f32)
+            let center = which as f64 * 5.0;
+            [center + t.cos(), t.sin(), 0.1 * rng.normal()].map(|v| v as f32)
         })
         .collect()
 }

@@ -37,7 +37,7 @@ fn settings(by: By, count: usize) -> LearnSettings {
     LearnSettings { amount: Amount::Count(count), by, epochs: 3, seed: Seed(4), ..Default::default() }
 }
 
-/// Standardised distances by definition, in f64.
+/// Standardized distances by definition, in f64.
 fn plain_distance(data: &Demonstrations, a: &[f32], b: &[f32]) -> f64 {
     let n = data.n_steps() as f64;
     (0..data.n_obs())

@@ -63,7 +63,7 @@ fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
     all
 }
 
-/// Behaviour transformers whose heads are as much too large.
+/// Behavior transformers whose heads are as much too large.
 fn wild_bets(seed: u64) -> Vec<Backbone> {
     let mut all = Vec::new();
     for pick in [Pick::Sample, Pick::Argmax] {
@@ -71,9 +71,9 @@ fn wild_bets(seed: u64) -> Vec<Backbone> {
             let bet =
                 BetSettings { layers: 2, heads: 2, width: 8, window, buckets: 4, pick, ..Default::default() };
             let mut rng = Seed(seed).rng();
-            let centres: Vec<f32> = (0..4 * ACT).map(|_| rng.between(-1.0, 1.0) as f32).collect();
+            let centers: Vec<f32> = (0..4 * ACT).map(|_| rng.between(-1.0, 1.0) as f32).collect();
             let architecture = Architecture::Bet(bet);
-            let mut arrays = architecture.random(OBS, &[], ACT, &centres, Seed(seed)).arrays();
+            let mut arrays = architecture.random(OBS, &[], ACT, &centers, Seed(seed)).arrays();
             for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| name.ends_with("weight")) {
                 let by = if name.starts_with("offsets") { 40.0 } else { 5.0 };
                 values.iter_mut().for_each(|v| *v *= by);
@@ -242,7 +242,7 @@ fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
     let envelope = Envelope { lambda: 0.2, l: 1.0, activation: Activation::Clamp };
     for backbone in wild_bets(6) {
         let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
-        let Backbone::Bet(bet) = policy.backbone() else { panic!("a behaviour transformer") };
+        let Backbone::Bet(bet) = policy.backbone() else { panic!("a behavior transformer") };
         let explained = policy.explain(&policy.codebook().parts().scale.mean.repeat(3)).unwrap();
         let buckets = explained.buckets.unwrap();
         assert_eq!((buckets.of, buckets.likeliest.len()), (4, 4));
@@ -251,7 +251,7 @@ fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
         assert!((total - 1.0).abs() < 1e-5, "{total}");
         assert!(buckets.likeliest.contains(&buckets.chosen));
         for bucket in &buckets.likeliest {
-            assert_eq!(bucket.centre, bet.centres()[bucket.bucket * ACT..][..ACT]);
+            assert_eq!(bucket.center, bet.centers()[bucket.bucket * ACT..][..ACT]);
         }
         if bet.settings().pick == Pick::Argmax {
             assert_eq!(buckets.chosen, buckets.likeliest[0]);
@@ -307,7 +307,7 @@ fn observations_that_are_not_numbers_are_refused() {
 }
 
 #[test]
-fn vinn_is_the_mean_of_its_neighbours_actions_weighted_by_the_exponential_of_their_distance() {
+fn vinn_is_the_mean_of_its_neighbors_actions_weighted_by_the_exponential_of_their_distance() {
     for seed in 0..4 {
         let book = codebook(&mut Seed(seed).rng());
         let envelope = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp };

@@ -209,9 +209,9 @@ fn a_run_goes_on_only_with_what_it_was_started_with() {
     let (data, out) = (bench.out("data.npz"), bench.out("out.npz"));
     many(&data, 600);
     bench.embed(&data, &out, 1).unwrap();
-    bench.encoding.preset = "normalised".parse().unwrap();
+    bench.encoding.preset = "normalized".parse().unwrap();
     let error = bench.embed(&data, &out, usize::MAX).unwrap_err().to_string();
-    for part in ["out.npz.part", "something else", "raw", "normalised", "--force"] {
+    for part in ["out.npz.part", "something else", "raw", "normalized", "--force"] {
         assert!(error.contains(part), "{part:?} is not in\n{error}");
     }
     bench.encoding.preset = "raw".parse().unwrap();

@@ -37,7 +37,7 @@ fn bytes(size: [usize; 2], pixels: &[f32]) -> Frames {
 #[test]
 fn bytes_are_resized_to_the_bytes_of_pil_and_floats_to_the_floats_of_torchvision() {
     for case in values().resized {
-        let preset = Preset { size: Size::Exact(case.to), normalise: false };
+        let preset = Preset { size: Size::Exact(case.to), normalize: false };
         let mut out = vec![9.0];
         assert_eq!(preset.apply(&bytes(case.size, &case.frame), 0..1, &mut out), case.to);
         let found: Vec<f32> = out[1..].iter().map(|v| v * 255.0).collect();
@@ -86,7 +86,7 @@ fn torchvisions_preset_is_torchvisions() {
 }
 
 #[test]
-fn at_their_own_size_frames_are_scaled_and_normalised_and_nothing_else() {
+fn at_their_own_size_frames_are_scaled_and_normalized_and_nothing_else() {
     let frames = bytes([1, 2], &[0.0, 51.0, 255.0, 255.0, 0.0, 102.0]);
     let with = |text: &str| {
         let mut out = Vec::new();
@@ -95,15 +95,15 @@ fn at_their_own_size_frames_are_scaled_and_normalised_and_nothing_else() {
     };
     assert_eq!(with("raw"), [0.0, 0.2, 1.0, 1.0, 0.0, 0.4]);
     assert_eq!(with("raw:1x2"), with("raw"));
-    let normalised = with("normalised");
+    let normalized = with("normalized");
     for (at, expected) in [(0, -0.485 / 0.229), (1, (0.2 - 0.456) / 0.224), (2, (1.0 - 0.406) / 0.225)] {
-        assert!((normalised[at] - expected).abs() < 1e-6, "{normalised:?}");
+        assert!((normalized[at] - expected).abs() < 1e-6, "{normalized:?}");
     }
 }
 
 #[test]
 fn presets_are_text() {
-    for text in ["raw", "normalised", "raw:48x64", "normalised:1x4096", "torchvision"] {
+    for text in ["raw", "normalized", "raw:48x64", "normalized:1x4096", "torchvision"] {
         assert_eq!(text.parse::<Preset>().unwrap().to_string(), text);
     }
     for text in ["", "raws", "raw:", "raw:48", "raw:0x4", "raw:5000x4", "torchvision:4x4", "raw:4x4x4"] {

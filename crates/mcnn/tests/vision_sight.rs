@@ -73,9 +73,9 @@ fn policy(data: &Demonstrations) -> Policy {
 fn an_encoder_gives_the_bits_that_embedding_the_recording_gives() {
     let footage = driven(1);
     for (network, preset) in [
-        (conv(), "normalised"),
+        (conv(), "normalized"),
         (Design::ResNet(ResNet::ResNet18), "raw"),
-        (Design::ResNet(ResNet::ResNet18), "normalised:32x40"),
+        (Design::ResNet(ResNet::ResNet18), "normalized:32x40"),
     ] {
         let encoding = encoding(network, preset);
         let data = embedded(&footage, &encoding);

@@ -127,7 +127,7 @@ pub(crate) mod x86 {
                     }
                     let mut lowest = _mm256_set1_epi32(i32::MAX);
                     for (sums, norms) in sums.as_chunks::<2>().0.iter().zip(norms.as_chunks::<8>().0) {
-                        // Adds neighbours within halves: rows 0, 1, 4, 5, 2, 3, 6, 7.
+                        // Adds neighbors within halves: rows 0, 1, 4, 5, 2, 3, 6, 7.
                         let sum =
                             _mm256_permute4x64_epi64(_mm256_hadd_epi32(sums[0], sums[1]), 0b11_01_10_00);
                         let norm = _mm256_loadu_si256(norms.as_ptr().cast());

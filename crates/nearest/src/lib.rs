@@ -1,4 +1,4 @@
-//! Exact Euclidean nearest-neighbour search over a table of `f32` rows.
+//! Exact Euclidean nearest-neighbor search over a table of `f32` rows.
 //!
 //! Everything here answers one question, *which row is nearest*, and answers it exactly:
 //!

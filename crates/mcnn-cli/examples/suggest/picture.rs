@@ -24,7 +24,7 @@ pub fn svg(task: &str, sizes: &[usize], points: &[Point], methods: &[&str; 2], a
     panel(&mut out, 60.0, "d_I", sizes, &all(&|p| &p.d_i));
     for (m, method) in methods.iter().enumerate() {
         let left = 60.0 + (m + 1) as f64 * (PANEL[0] + 60.0);
-        panel(&mut out, left, &format!("{method}, normalised score"), sizes, &all(&|p| &p.score[m]));
+        panel(&mut out, left, &format!("{method}, normalized score"), sizes, &all(&|p| &p.score[m]));
     }
     for (arm, name) in arms.iter().enumerate() {
         let (x, y) = (60.0 + 110.0 * arm as f64, TOP + PANEL[1] + 52.0);
@@ -64,7 +64,7 @@ fn panel(out: &mut String, left: f64, title: &str, sizes: &[usize], values: &[[V
         let (x, y) = (at(n), TOP + PANEL[1] + 16.0);
         let _ = writeln!(out, r#"<text x="{x:.1}" y="{y}" text-anchor="middle" font-size="11">{n}</text>"#);
     }
-    for (arm, colour) in COLOURS.iter().enumerate() {
+    for (arm, color) in COLOURS.iter().enumerate() {
         let line: Vec<String> = sizes
             .iter()
             .zip(&means)
@@ -72,14 +72,14 @@ fn panel(out: &mut String, left: f64, title: &str, sizes: &[usize], values: &[[V
             .collect();
         let _ = writeln!(
             out,
-            r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
+            r#"<polyline points="{}" fill="none" stroke="{color}" stroke-width="2"/>"#,
             line.join(" ")
         );
         for (&n, m) in sizes.iter().zip(&means).filter(|(_, m)| m[arm].low.is_finite()) {
             let x = at(n) + 3.0 * arm as f64;
             let _ = writeln!(
                 out,
-                r#"<line x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}" stroke="{colour}"/>"#,
+                r#"<line x1="{x:.1}" x2="{x:.1}" y1="{:.1}" y2="{:.1}" stroke="{color}"/>"#,
                 up(m[arm].low),
                 up(m[arm].high)
             );

@@ -5,7 +5,7 @@ use mcnn::backbone::{BetSettings, Pick};
 
 use super::word;
 
-/// Settings of a behaviour transformer, where they are not the authors'.
+/// Settings of a behavior transformer, where they are not the authors'.
 #[derive(Args, Debug)]
 pub struct BetArgs {
     /// Bet: blocks of the transformer [default: 6].

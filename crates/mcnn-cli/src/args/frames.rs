@@ -19,9 +19,9 @@ pub struct EmbedArgs {
     /// file says; else resnet34].
     #[arg(long, value_parser = network)]
     pub network: Option<Design>,
-    /// How frames are prepared: normalised (as ImageNet's networks are trained), raw (0 to 1, as the paper's authors did),
-    /// either with :HEIGHTxWIDTH to resize; or torchvision (to 256, the middle 224 x 224, normalised) [default: what an
-    /// encoder's file says; else normalised].
+    /// How frames are prepared: normalized (as ImageNet's networks are trained), raw (0 to 1, as the paper's authors did),
+    /// either with :HEIGHTxWIDTH to resize; or torchvision (to 256, the middle 224 x 224, normalized) [default: what an
+    /// encoder's file says; else normalized].
     #[arg(long, value_parser = preset)]
     pub preset: Option<Preset>,
     #[command(flatten)]
@@ -54,9 +54,9 @@ pub struct EncoderArgs {
     /// Share of whole episodes held out, and measured on.
     #[arg(long, default_value_t = 0.1)]
     pub check_on: f64,
-    /// How frames are prepared: normalised, raw (0 to 1), either with :HEIGHTxWIDTH to resize, or torchvision. embed then
+    /// How frames are prepared: normalized, raw (0 to 1), either with :HEIGHTxWIDTH to resize, or torchvision. embed then
     /// does the same.
-    #[arg(long, default_value = "normalised", value_parser = preset)]
+    #[arg(long, default_value = "normalized", value_parser = preset)]
     pub preset: Preset,
     /// Decides whatever is random.
     #[arg(long, default_value_t = 0)]

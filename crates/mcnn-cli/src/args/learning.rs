@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mcnn::{
-    backbone::{Architecture, DiffusionSettings, Optimiser, Predict, Recipe, Sampler, Schedule},
+    backbone::{Architecture, DiffusionSettings, Optimizer, Predict, Recipe, Sampler, Schedule},
     data::Step,
     envelope::Activation,
     memory::{Amount, By},
@@ -110,7 +110,7 @@ pub struct TrainArgs {
     /// Memories, from `mcnn learn` on the same data.
     #[arg(value_name = "MEMORIES")]
     pub memories: PathBuf,
-    /// The network: mlp, diffusion, bet (a behaviour transformer) or unet (diffusion over a chunk of actions).
+    /// The network: mlp, diffusion, bet (a behavior transformer) or unet (diffusion over a chunk of actions).
     #[arg(long, default_value = "mlp", value_parser = Architecture::NAMES)]
     pub backbone: String,
     #[command(flatten)]
@@ -136,7 +136,7 @@ pub struct TrainArgs {
     pub distances: Distances,
     /// With --lambda 0: average the actions of the K nearest memories (VINN).
     #[arg(long, default_value_t = 1, value_name = "K")]
-    pub neighbours: usize,
+    pub neighbors: usize,
     /// Gradient steps.
     #[arg(long, default_value_t = 20_000)]
     pub steps: u64,
@@ -148,7 +148,7 @@ pub struct TrainArgs {
     #[arg(long)]
     pub batch: Option<usize>,
     #[command(flatten)]
-    pub optimiser: OptimiserArgs,
+    pub optimizer: OptimiserArgs,
     /// Share of whole episodes held out, and measured on.
     #[arg(long, default_value_t = 0.1)]
     pub check_on: f64,
@@ -191,16 +191,16 @@ pub struct OptimiserArgs {
 
 impl OptimiserArgs {
     /// A backbone's recipe, with what was given in its stead.
-    pub fn over(&self, Recipe { lr, batch, optimiser }: Recipe) -> Recipe {
+    pub fn over(&self, Recipe { lr, batch, optimizer }: Recipe) -> Recipe {
         Recipe {
             lr: self.lr.unwrap_or(lr),
             batch,
-            optimiser: Optimiser {
-                betas: self.betas.unwrap_or(optimiser.betas),
-                weight_decay: self.weight_decay.unwrap_or(optimiser.weight_decay),
-                warm_up: self.warm_up.unwrap_or(optimiser.warm_up),
-                cosine: self.cosine.unwrap_or(optimiser.cosine),
-                clip: self.clip.unwrap_or(optimiser.clip),
+            optimizer: Optimizer {
+                betas: self.betas.unwrap_or(optimizer.betas),
+                weight_decay: self.weight_decay.unwrap_or(optimizer.weight_decay),
+                warm_up: self.warm_up.unwrap_or(optimizer.warm_up),
+                cosine: self.cosine.unwrap_or(optimizer.cosine),
+                clip: self.clip.unwrap_or(optimizer.clip),
             },
         }
     }

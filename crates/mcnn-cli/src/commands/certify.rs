@@ -183,11 +183,11 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
 
 /// A policy's own envelope, or the one given for memories.
 fn envelope(args: &CertifyArgs, holding: &Holding) -> Result<Envelope> {
-    if holding.neighbours > 1 {
+    if holding.neighbors > 1 {
         return Err(Error::new(Kind::Settings, "the theorem is of policies held by their nearest memory")
             .at(args.policy.display().to_string())
-            .expected("--neighbours 1")
-            .found(holding.neighbours.to_string()));
+            .expected("--neighbors 1")
+            .found(holding.neighbors.to_string()));
     }
     match (holding.envelope, args.lambda) {
         (Some(_), Some(_)) => Err(Error::new(Kind::Settings, "a policy has a lambda and an L of its own")

@@ -174,7 +174,7 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     });
     let learner = |name, stem, (policy, losses)| Learner { name, stem, policy, losses };
     let copying = settings(Lambda::Value(0.0));
-    let vinn = TrainSettings { neighbours: 10.min(all.len()), ..copying.clone() };
+    let vinn = TrainSettings { neighbors: 10.min(all.len()), ..copying.clone() };
     Ok(vec![
         learner("MCNN", "mcnn", mcnn?),
         learner("plain cloning", "cloning", plain?),
@@ -223,7 +223,7 @@ fn write_page(
             let drives = runs.iter().enumerate().map(drive).collect();
             page::Episode {
                 seed,
-                road: Road { centre: drawing.centre, left: drawing.left, right: drawing.right },
+                road: Road { center: drawing.center, left: drawing.left, right: drawing.right },
                 drives,
             }
         })

@@ -46,7 +46,7 @@ pub fn seen(args: &DemoArgs) -> Result<Seen> {
 
 /// How frames are prepared: as `mcnn encoder` has it by default.
 fn preset() -> Result<Preset> {
-    "normalised".parse()
+    "normalized".parse()
 }
 
 fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {

@@ -22,7 +22,7 @@ pub struct Embedding {
     pub episodes: usize,
     /// Numbers of an embedding.
     pub n_obs: usize,
-    /// What was recognised in the source.
+    /// What was recognized in the source.
     pub source: Vec<String>,
     pub encoding: Encoding,
     /// The file of weights; null for random ones.

@@ -23,7 +23,7 @@ pub struct Encoded {
     /// As text, what `--network` takes.
     pub network: String,
     pub preset: Preset,
-    /// What was recognised in the source.
+    /// What was recognized in the source.
     pub source: Vec<String>,
     pub by: By,
     /// Frames trained on.

@@ -287,7 +287,7 @@ fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About>
         n_obs: codebook.n_obs(),
         n_act: codebook.n_act(),
         smooth: codebook.parts().smooth,
-        neighbours: policy.neighbours(),
+        neighbors: policy.neighbors(),
         steps: policy.origin().steps,
         edits: policy.origin().edits.clone(),
         task: args.task.clone(),

@@ -95,7 +95,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let codebook = file::read_codebook(&args.memories)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
-    let Recipe { lr, batch, optimiser } = args.optimiser.over(backbone.recipe());
+    let Recipe { lr, batch, optimizer } = args.optimizer.over(backbone.recipe());
     let settings = TrainSettings {
         backbone,
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.hidden()),
@@ -103,11 +103,11 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         lambda: args.lambda,
         l: args.l,
         distances: args.distances,
-        neighbours: args.neighbours,
+        neighbors: args.neighbors,
         steps: args.steps,
         batch: args.batch.unwrap_or(batch),
         lr,
-        optimiser,
+        optimizer,
         check_on: args.check_on,
         seed: Seed(args.seed),
     };

@@ -8,7 +8,7 @@ use mcnn::task::Picture;
 pub struct Caption {
     /// The step, counted from 0.
     pub step: usize,
-    /// Standardised distance to the nearest memory.
+    /// Standardized distance to the nearest memory.
     pub distance: Option<f32>,
     /// Weight of the memory in the action.
     pub weight: Option<f32>,
@@ -71,9 +71,9 @@ impl Strip {
         let shown = &self.curve[self.curve.len().saturating_sub(columns)..];
         for (x, (distance, weight)) in shown.iter().enumerate() {
             let high = ((distance / largest).clamp(0.0, 1.0) * rows as f32).round() as usize;
-            let colour = if *weight >= 0.5 { NEAR } else { FAR };
+            let color = if *weight >= 0.5 { NEAR } else { FAR };
             for y in 0..=high {
-                page.dot(MARGIN + x, low - y, colour);
+                page.dot(MARGIN + x, low - y, color);
             }
         }
     }
@@ -94,10 +94,10 @@ struct Page {
 }
 
 impl Page {
-    fn dot(&mut self, x: usize, y: usize, colour: [u8; 3]) {
+    fn dot(&mut self, x: usize, y: usize, color: [u8; 3]) {
         if x < self.width && y < self.height {
             let at = 3 * (y * self.width + x);
-            self.rgb[at..at + 3].copy_from_slice(&colour);
+            self.rgb[at..at + 3].copy_from_slice(&color);
         }
     }
 
@@ -118,14 +118,14 @@ impl Page {
 mod tests {
     use super::*;
 
-    fn grey(width: usize, height: usize) -> Picture {
+    fn gray(width: usize, height: usize) -> Picture {
         Picture { width, height, rgb: vec![128; 3 * width * height] }
     }
 
     #[test]
     fn the_band_is_below_the_picture_and_the_size_is_even() {
         let caption = Caption { step: 3, ..Caption::default() };
-        let page = Strip::default().below(&grey(101, 51), &caption);
+        let page = Strip::default().below(&gray(101, 51), &caption);
         assert_eq!((page.width, page.height), (102, 136));
         assert_eq!(page.rgb.len(), 3 * 102 * 136);
         for (y, row) in page.rgb.chunks_exact(3 * 102).enumerate() {
@@ -141,9 +141,9 @@ mod tests {
         for (distance, weight) in [(2.0, 0.1), (1.0, 0.9), (0.0, 1.0)] {
             strip.note(&Caption { distance: Some(distance), weight: Some(weight), ..Caption::default() });
         }
-        let page = strip.below(&grey(60, 10), &Caption::default());
-        let high = |x: usize, colour: [u8; 3]| {
-            (10..page.height).filter(|y| page.rgb[3 * (y * page.width + x)..][..3] == colour).count()
+        let page = strip.below(&gray(60, 10), &Caption::default());
+        let high = |x: usize, color: [u8; 3]| {
+            (10..page.height).filter(|y| page.rgb[3 * (y * page.width + x)..][..3] == color).count()
         };
         assert_eq!(high(MARGIN, FAR), CURVE.len());
         assert_eq!((high(MARGIN + 1, NEAR), high(MARGIN + 1, FAR)), (CURVE.len().div_ceil(2) + 1, 0));
@@ -153,14 +153,14 @@ mod tests {
         (0..500).for_each(|_| {
             strip.note(&Caption { distance: Some(0.0), weight: Some(1.0), ..Caption::default() })
         });
-        let page = strip.below(&grey(60, 10), &Caption::default());
+        let page = strip.below(&gray(60, 10), &Caption::default());
         assert_eq!(page.rgb.chunks_exact(3).filter(|p| **p == FAR).count(), 0);
     }
 
     #[test]
     fn letters_that_are_not_there_and_lines_too_long_do_no_harm() {
         let caption = Caption { note: "ü∞ ".repeat(100), ..Caption::default() };
-        Strip::default().below(&grey(8, 8), &caption);
-        Strip::default().below(&grey(1, 1), &caption);
+        Strip::default().below(&gray(8, 8), &caption);
+        Strip::default().below(&gray(1, 1), &caption);
     }
 }

@@ -1,4 +1,4 @@
-//! GIF: each frame with its own 256 colours.
+//! GIF: each frame with its own 256 colors.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use mcnn::{Error, Result, atomic, error::Kind, task::Picture};
 
 use super::{FPS, Frames};
 
-const SPEED: i32 = 10; // of choosing the colours: 1 is best, 30 fastest
+const SPEED: i32 = 10; // of choosing the colors: 1 is best, 30 fastest
 
 pub struct Gif {
     path: PathBuf,

@@ -3,7 +3,7 @@
 use ::gif::{Encoder, Frame};
 use mcnn::{Error, Result, error::Kind};
 
-const SPEED: i32 = 10; // of choosing the colours: 1 is best, 30 fastest
+const SPEED: i32 = 10; // of choosing the colors: 1 is best, 30 fastest
 
 /// Every `every`-th of some frames (`[n, height, width, 3]`, of `size`) below each other: a `data:` URL of a GIF.
 pub fn sheet(frames: &[u8], size: [usize; 2], every: usize) -> Result<String> {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use mcnn::{Result, atomic};
 
-/// Okabe and Ito's colours, which the colour-blind can tell apart, then greys.
+/// Okabe and Ito's colors, which the color-blind can tell apart, then greys.
 const COLOURS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444", "#999999"];
 const PANEL: f64 = 260.0; // width

@@ -74,7 +74,7 @@ impl<'a> Tag<'a> {
         self.get(key).and_then(|v| v.parse().ok()).unwrap_or(0.0)
     }
 
-    /// A colour such as #0072b2 or #222, and how much of it.
+    /// A color such as #0072b2 or #222, and how much of it.
     fn ink(&self, key: &str) -> Ink {
         let hex = self.get(key).and_then(|v| v.strip_prefix('#')).unwrap_or("222");
         let digit = |i: usize| hex.get(i..=i).and_then(|d| u8::from_str_radix(d, 16).ok()).unwrap_or(0);
@@ -114,7 +114,7 @@ impl Page {
         Self { width, height, rgb: vec![255; 3 * width * height] }
     }
 
-    /// Colours what is inside, between left, top, right and bottom, by the share of each pixel.
+    /// Colors what is inside, between left, top, right and bottom, by the share of each pixel.
     fn fill(&mut self, [left, top, right, bottom]: [f64; 4], ink: Ink, inside: impl Fn(f64, f64) -> bool) {
         let pixels = |from: f64, to: f64, most: usize| {
             ((from * SCALE).floor().max(0.0) as usize).min(most)

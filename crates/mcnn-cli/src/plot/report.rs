@@ -54,11 +54,11 @@ impl Axes {
         self.top + (1.0 - (v - self.y[0]) / (self.y[1] - self.y[0])) * self.height
     }
 
-    fn line(&self, out: &mut String, points: impl Iterator<Item = [f64; 2]>, colour: &str, more: &str) {
+    fn line(&self, out: &mut String, points: impl Iterator<Item = [f64; 2]>, color: &str, more: &str) {
         let points: Vec<String> =
             points.map(|[x, y]| format!("{:.1},{:.1}", self.across(x), self.up(y))).collect();
         let points = points.join(" ");
-        put!(out, r#"<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6" {more}/>"#);
+        put!(out, r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6" {more}/>"#);
     }
 }
 
@@ -85,8 +85,8 @@ pub fn codebook(map: &Map, episode: Option<&Episode>) -> String {
     let most = map.uses.iter().copied().max().unwrap_or(0).max(1);
     for (&at, &uses) in map.at.iter().zip(&map.uses) {
         let ((x, y), r) = (place(at), 1.5 + 5.0 * (f64::from(uses) / f64::from(most)).sqrt());
-        let colour = COLOURS[0];
-        put!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{colour}" fill-opacity="0.6"/>"#);
+        let color = COLOURS[0];
+        put!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{color}" fill-opacity="0.6"/>"#);
     }
     axes.line(&mut out, path.iter().map(|p| p.map(f64::from)), COLOURS[1], "");
     out + "</svg>\n"

@@ -21,10 +21,10 @@ pub fn svg(grid: &Grid) -> String {
     let mut out = begin(width, height, &title);
     for (i, m) in grid.methods.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
-        let (x, colour) = (left - 26.0, COLOURS[i % COLOURS.len()]);
+        let (x, color) = (left - 26.0, COLOURS[i % COLOURS.len()]);
         put!(
             out,
-            r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{colour}"/>"#,
+            r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{color}"/>"#,
             left - 20.0,
             y - 4.0
         );
@@ -54,7 +54,7 @@ fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Mea
     let at = |v: f64| left + (v - low) / (high - low) * PANEL;
     frame(out, left, rows, title, &ticks.iter().map(|t| (at(*t), text(*t))).collect::<Vec<_>>());
     for (i, m) in found.iter().enumerate() {
-        let (y, colour) = (TOP + (i as f64 + 0.5) * ROW, COLOURS[i % COLOURS.len()]);
+        let (y, color) = (TOP + (i as f64 + 0.5) * ROW, COLOURS[i % COLOURS.len()]);
         let Some(m) = m else {
             put!(out, r##"<text x="{left:.1}" y="{:.1}" fill="#888">no runs</text>"##, y + 4.5);
             continue;
@@ -64,12 +64,12 @@ fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Mea
             let dash = if m.rough.is_some() { r#" stroke-dasharray="5 3""# } else { "" };
             put!(
                 out,
-                r#"<line x1="{:.1}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}" stroke="{colour}" stroke-width="3"{dash}/>"#,
+                r#"<line x1="{:.1}" x2="{:.1}" y1="{y:.1}" y2="{y:.1}" stroke="{color}" stroke-width="3"{dash}/>"#,
                 at(m.low),
                 at(m.high)
             );
         }
-        put!(out, r#"<circle cx="{:.1}" cy="{y:.1}" r="5" fill="{colour}"/>"#, at(m.mean));
+        put!(out, r#"<circle cx="{:.1}" cy="{y:.1}" r="5" fill="{color}"/>"#, at(m.mean));
     }
 }
 
@@ -92,18 +92,18 @@ fn curves(out: &mut String, left: f64, rows: f64, grid: &Grid) {
         );
     }
     for (i, profile) in all() {
-        let colour = COLOURS[i % COLOURS.len()];
+        let color = COLOURS[i % COLOURS.len()];
         let point = |tau: f64, share: f64| format!("{:.1},{:.1}", at(tau), up(share));
         if profile.iter().all(|p| p.share.low.is_finite()) {
             let there = profile.iter().map(|p| point(p.tau, p.share.high));
             let back = profile.iter().rev().map(|p| point(p.tau, p.share.low));
             let points: Vec<String> = there.chain(back).collect();
-            put!(out, r#"<polygon points="{}" fill="{colour}" fill-opacity="0.12"/>"#, points.join(" "));
+            put!(out, r#"<polygon points="{}" fill="{color}" fill-opacity="0.12"/>"#, points.join(" "));
         }
         let points: Vec<String> = profile.iter().map(|p| point(p.tau, p.share.mean)).collect();
         put!(
             out,
-            r#"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2"/>"#,
+            r#"<polyline points="{}" fill="none" stroke="{color}" stroke-width="2"/>"#,
             points.join(" ")
         );
     }

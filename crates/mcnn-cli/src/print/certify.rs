@@ -24,7 +24,7 @@ pub fn certified(c: &Certified) -> String {
     match (c.lambda, c.informative_below) {
         (Lambda::Value(0.0), _) => line!(
             out,
-            "               lambda 0: the bound is 0, for the one expert in the class is the nearest neighbour itself"
+            "               lambda 0: the bound is 0, for the one expert in the class is the nearest neighbor itself"
         ),
         (Lambda::Value(f32::INFINITY), Some(0.0)) => {
             line!(

@@ -205,7 +205,7 @@ pub fn learnt(l: &Learnt) -> String {
     );
     line!(
         out,
-        "  coverage   standardised distance from a state to its nearest memory: median {:.3}, 95 % {:.3}, largest {:.3} (episode:step {})",
+        "  coverage   standardized distance from a state to its nearest memory: median {:.3}, 95 % {:.3}, largest {:.3} (episode:step {})",
         l.coverage.median,
         l.coverage.p95,
         l.coverage.max,

@@ -96,7 +96,7 @@ fn lambda(t: &Trained) -> String {
         (Lambda::Value(0.0), _) => "0: the memory decides alone, everywhere".into(),
         (Lambda::Value(f32::INFINITY), _) => "inf: the memories count nothing".into(),
         (value, Some(half)) => {
-            format!("{value}{how}: a memory counts half at a standardised distance of {half:.3}")
+            format!("{value}{how}: a memory counts half at a standardized distance of {half:.3}")
         }
         (value, None) => value.to_string(),
     }
@@ -108,7 +108,7 @@ pub fn explained(e: &Explained) -> String {
     let own = if e.is_memory { ": this very state" } else { "" };
     line!(
         out,
-        "  memory     {} (episode:step {}) at standardised distance {:.4}{own}",
+        "  memory     {} (episode:step {}) at standardized distance {:.4}{own}",
         x.memory.memory,
         x.memory.source,
         x.memory.distance
@@ -119,11 +119,11 @@ pub fn explained(e: &Explained) -> String {
     if x.smooth > 1 {
         line!(out, "  smoothed   a memory's action is the mean over its {} nearest training steps", x.smooth);
     }
-    if x.neighbours > 1 {
+    if x.neighbors > 1 {
         line!(
             out,
-            "  neighbours the remembered action is the mean over the {} nearest memories, weighted by exp(-distance)",
-            x.neighbours
+            "  neighbors the remembered action is the mean over the {} nearest memories, weighted by exp(-distance)",
+            x.neighbors
         );
     }
     let half = e.half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));

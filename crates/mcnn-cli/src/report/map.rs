@@ -16,7 +16,7 @@ const EDGES: usize = 20_000;
 pub struct Map {
     /// The memories' numbers.
     pub memories: Vec<usize>,
-    /// Places in the plane, in standardised units.
+    /// Places in the plane, in standardized units.
     pub at: Vec<[f32; 2]>,
     /// The demonstrated steps they come from.
     pub sources: Vec<[u32; 2]>,
@@ -32,7 +32,7 @@ pub struct Map {
     pub shares: [f64; 2],
 }
 
-/// The plane of a codebook's standardised memories.
+/// The plane of a codebook's standardized memories.
 pub fn plane(codebook: &Codebook) -> Plane {
     let mut scaled = codebook.scaled_buffer();
     let mut all = Vec::with_capacity(codebook.len() * codebook.n_obs());

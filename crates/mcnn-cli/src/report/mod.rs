@@ -41,7 +41,7 @@ pub struct About {
     pub n_obs: usize,
     pub n_act: usize,
     pub smooth: usize,
-    pub neighbours: usize,
+    pub neighbors: usize,
     pub steps: u64,
     pub edits: Vec<String>,
     pub task: Option<String>,

@@ -19,12 +19,12 @@ impl Plane {
             mean.iter_mut().zip(row).for_each(|(m, &x)| *m += f64::from(x) / count);
         }
         let mut covariance = vec![0.0; n * n];
-        let mut centred = vec![0.0; n];
+        let mut centered = vec![0.0; n];
         for row in points.chunks_exact(n) {
-            centred.iter_mut().zip(row).zip(&mean).for_each(|((c, &x), m)| *c = f64::from(x) - m);
+            centered.iter_mut().zip(row).zip(&mean).for_each(|((c, &x), m)| *c = f64::from(x) - m);
             for i in 0..n {
                 for j in i..n {
-                    covariance[i * n + j] += centred[i] * centred[j] / count;
+                    covariance[i * n + j] += centered[i] * centered[j] / count;
                 }
             }
         }

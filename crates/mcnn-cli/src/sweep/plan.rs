@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
-    backbone::{Architecture, BetSettings, DiffusionSettings, Optimiser, UnetSettings},
+    backbone::{Architecture, BetSettings, DiffusionSettings, Optimizer, UnetSettings},
     data::regular,
     envelope::Activation,
     error::Kind,
@@ -55,12 +55,12 @@ struct Plan {
     encoder: Vec<String>,
     epochs: Option<usize>,
     distances: Option<Distances>,
-    neighbours: Option<usize>,
+    neighbors: Option<usize>,
     hidden: Option<Vec<usize>>,
     steps: Option<u64>,
     batch: Option<usize>,
     lr: Option<f64>,
-    optimiser: Option<Optimiser>,
+    optimizer: Option<Optimizer>,
     check_on: Option<f64>,
     episodes: Option<usize>,
     first_seed: Option<u64>,
@@ -93,7 +93,7 @@ pub enum Backbone {
     Mlp,
     /// Denoising diffusion, with the plan's settings for it.
     Diffusion,
-    /// A behaviour transformer, with the plan's settings for it.
+    /// A behavior transformer, with the plan's settings for it.
     Bet,
     /// A U-Net over chunks of actions, with the plan's settings for it.
     Unet,
@@ -128,7 +128,7 @@ pub struct Settings {
     /// Of a diffusion backbone.
     #[serde(default)]
     pub diffusion: Option<DiffusionSettings>,
-    /// Of a behaviour transformer.
+    /// Of a behavior transformer.
     #[serde(default)]
     pub bet: Option<BetSettings>,
     /// Of a U-Net.
@@ -146,14 +146,14 @@ pub struct Settings {
     pub encoder: Vec<String>,
     pub epochs: usize,
     pub distances: Distances,
-    pub neighbours: usize,
+    pub neighbors: usize,
     pub hidden: Vec<usize>,
     pub steps: u64,
     pub batch: usize,
     pub lr: f64,
     /// (Results of before there was a choice have Adam.)
     #[serde(default)]
-    pub optimiser: Optimiser,
+    pub optimizer: Optimizer,
     pub check_on: f64,
     pub episodes: usize,
     pub first_seed: u64,
@@ -175,7 +175,7 @@ static IDLE: [&str; 15] = [
     "steps",
     "batch",
     "lr",
-    "optimiser",
+    "optimizer",
     "distances",
 ];
 
@@ -266,12 +266,12 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             encoder: plan.encoder.clone(),
                                             epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
                                             distances: plan.distances.unwrap_or(defaults.distances),
-                                            neighbours: if copies { plan.neighbours.unwrap_or(1) } else { 1 },
+                                            neighbors: if copies { plan.neighbors.unwrap_or(1) } else { 1 },
                                             hidden: Vec::new(),
                                             steps: plan.steps.unwrap_or(defaults.steps),
                                             batch: 0,
                                             lr: 0.0,
-                                            optimiser: Optimiser::ADAM,
+                                            optimizer: Optimizer::ADAM,
                                             check_on: plan.check_on.unwrap_or(defaults.check_on),
                                             episodes: plan.episodes.unwrap_or(100),
                                             first_seed: plan.first_seed.unwrap_or(1000),
@@ -409,8 +409,8 @@ impl Settings {
         let unet = (self.backbone == Backbone::Unet).then_some(plan.unet);
         let recipe = architecture.recipe();
         let (lr, batch) = (plan.lr.unwrap_or(recipe.lr), plan.batch.unwrap_or(recipe.batch));
-        let optimiser = plan.optimiser.unwrap_or(recipe.optimiser);
-        Self { hidden, diffusion, bet, unet, lr, batch, optimiser, ..self }
+        let optimizer = plan.optimizer.unwrap_or(recipe.optimizer);
+        Self { hidden, diffusion, bet, unet, lr, batch, optimizer, ..self }
     }
 
     /// Whether nothing in this run is random: all states are copied from, and none held out.
@@ -482,11 +482,11 @@ impl Settings {
             lambda: self.lambda,
             l: self.l,
             distances: self.distances,
-            neighbours: self.neighbours,
+            neighbors: self.neighbors,
             steps: self.steps,
             batch: self.batch,
             lr: self.lr,
-            optimiser: self.optimiser,
+            optimizer: self.optimizer,
             check_on: self.check_on,
             seed: Seed(self.seed),
         }

@@ -29,7 +29,7 @@ pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Span};
 pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
-pub use net::{Batch, Hold, Net, Optimiser, Recipe, Room};
+pub use net::{Batch, Hold, Net, Optimizer, Recipe, Room};
 pub(crate) use plain::exponential;
 pub(crate) use product::{vectors, widest};
 pub use schedule::{Level, Sampler, Schedule};
@@ -48,7 +48,7 @@ pub enum Architecture {
     Mlp,
     /// Denoising diffusion.
     Diffusion(DiffusionSettings),
-    /// A behaviour transformer.
+    /// A behavior transformer.
     Bet(BetSettings),
     /// Denoising diffusion over a chunk of actions, by a U-Net.
     Unet(UnetSettings),
@@ -59,7 +59,7 @@ impl Architecture {
     pub const NAMES: [&str; 4] = ["mlp", "diffusion", "bet", "unet"];
 
     /// Widths of the hidden layers where none are asked for: the authors', but of a U-Net, whose 256, 512 and 1024 are for a
-    /// GPU. A behaviour transformer has settings instead.
+    /// GPU. A behavior transformer has settings instead.
     pub fn hidden(&self) -> Vec<usize> {
         match self {
             Architecture::Mlp => vec![256; 2],
@@ -120,23 +120,23 @@ impl Architecture {
     pub fn recipe(&self) -> Recipe {
         match self {
             Architecture::Mlp | Architecture::Diffusion(_) => {
-                Recipe { lr: 3e-4, batch: 256, optimiser: Optimiser::ADAM }
+                Recipe { lr: 3e-4, batch: 256, optimizer: Optimizer::ADAM }
             }
             Architecture::Bet(_) => BetSettings::RECIPE,
             Architecture::Unet(_) => UnetSettings::RECIPE,
         }
     }
 
-    /// A network of random weights. `centres`: of the [`buckets`](Self::buckets), `[buckets, n_act]`.
+    /// A network of random weights. `centers`: of the [`buckets`](Self::buckets), `[buckets, n_act]`.
     ///
     /// # Panics
-    /// If a width is 0, a setting out of range, or there are not that many centres.
+    /// If a width is 0, a setting out of range, or there are not that many centers.
     pub fn random(
         &self,
         n_obs: usize,
         hidden: &[usize],
         n_act: usize,
-        centres: &[f32],
+        centers: &[f32],
         seed: Seed,
     ) -> Backbone {
         match self {
@@ -144,7 +144,7 @@ impl Architecture {
             Architecture::Diffusion(settings) => {
                 Backbone::Diffusion(Diffusion::random(n_obs, hidden, n_act, *settings, seed))
             }
-            Architecture::Bet(settings) => Backbone::Bet(Bet::random(n_obs, n_act, *settings, centres, seed)),
+            Architecture::Bet(settings) => Backbone::Bet(Bet::random(n_obs, n_act, *settings, centers, seed)),
             Architecture::Unet(settings) => {
                 Backbone::Unet(Unet::random(n_obs, hidden, n_act, *settings, seed))
             }
@@ -162,13 +162,13 @@ fn owned(fault: Option<(&'static str, &'static str, String)>) -> Option<(&'stati
 pub enum Backbone {
     /// Nothing: for lambda = 0, where no proposal counts.
     Nothing,
-    /// A multi-layer perceptron on the standardised state.
+    /// A multi-layer perceptron on the standardized state.
     Mlp(Mlp),
-    /// Denoising diffusion, from the standardised state.
+    /// Denoising diffusion, from the standardized state.
     Diffusion(Diffusion),
-    /// A behaviour transformer, from the last standardised states.
+    /// A behavior transformer, from the last standardized states.
     Bet(Bet),
-    /// A U-Net, from the newest standardised states.
+    /// A U-Net, from the newest standardized states.
     Unet(Unet),
 }
 
@@ -209,7 +209,7 @@ impl Backbone {
         self.architecture().map_or(Span::ONE, |architecture| architecture.span())
     }
 
-    /// Takes note of the newest observation of an episode (`[n_obs]`, standardised). Every observation is shown, whether
+    /// Takes note of the newest observation of an episode (`[n_obs]`, standardized). Every observation is shown, whether
     /// or not a proposal is wanted for it.
     pub fn see(&self, observation: &[f32], episode: &mut Episode) {
         episode.see(observation, self.span().window);

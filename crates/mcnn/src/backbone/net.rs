@@ -18,13 +18,13 @@ pub struct Recipe {
     /// Rows in a batch.
     pub batch: usize,
     /// The rest of what moves the weights.
-    pub optimiser: Optimiser,
+    pub optimizer: Optimizer,
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) and the course of its learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Optimiser {
+pub struct Optimizer {
     /// Decay of the running means of gradients and of their squares, each in [0, 1).
     pub betas: [f64; 2],
     /// Share of the weights that decay taken off a step, times the learning rate; 0 for none.
@@ -37,13 +37,13 @@ pub struct Optimiser {
     pub clip: f64,
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Adam with PyTorch's defaults.
-    pub const ADAM: Optimiser =
-        Optimiser { betas: [0.9, 0.999], weight_decay: 0.0, warm_up: 0, cosine: false, clip: 0.0 };
+    pub const ADAM: Optimizer =
+        Optimizer { betas: [0.9, 0.999], weight_decay: 0.0, warm_up: 0, cosine: false, clip: 0.0 };
 }
 
-impl Default for Optimiser {
+impl Default for Optimizer {
     fn default() -> Self {
         Self::ADAM
     }
@@ -53,7 +53,7 @@ impl Default for Optimiser {
 /// ([`Span::places`](super::Span::places)).
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    /// The observations, standardised: `[rows * window, n_obs]`, those of a row together, oldest first.
+    /// The observations, standardized: `[rows * window, n_obs]`, those of a row together, oldest first.
     pub observations: &'a [f32],
     /// The demonstrated actions: `[rows, places, n_act]`.
     pub actions: &'a [f32],

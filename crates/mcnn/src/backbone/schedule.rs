@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// Variance preserving (Song et al., 2021; discretised as by Xiao et al., 2022): beta_t = 1 - exp(-b / T - (B - b)
+    /// Variance preserving (Song et al., 2021; discretized as by Xiao et al., 2022): beta_t = 1 - exp(-b / T - (B - b)
     /// (2t - 1) / (2 T^2)) with b = 0.1, B = 10. All but 0.6 % of the variance is noise at t = T, for every T.
     Vp,
     /// Evenly from 1e-4 to 0.02 (Ho et al., 2020), made for T = 1000: with few steps most of an action is left at t = T,

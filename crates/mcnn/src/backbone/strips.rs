@@ -2,7 +2,7 @@
 //!
 //! Row by row, a few outputs at a time, every product passes over all of the weights with gaps between what it reads, and as often
 //! as it has groups of outputs: what the cache does not hold then comes in bursts, and products wait. In strips, each weight is
-//! read once for ten rows, in the order of memory, while the sums of those rows are computed. The behaviour transformer (10 rows,
+//! read once for ten rows, in the order of memory, while the sums of those rows are computed. The behavior transformer (10 rows,
 //! 4.2 MB of weights) acts in 0.8 of the time so.
 
 use std::array::from_fn;

@@ -42,7 +42,7 @@ impl Bound {
         Ok(Self { envelope, horizon: horizon as f64, actions: actions as f64 })
     }
 
-    /// The bound for states at distances up to `d` (standardised units): in [0, H].
+    /// The bound for states at distances up to `d` (standardized units): in [0, H].
     pub fn at(&self, d: f32) -> f64 {
         self.raw(d).min(self.horizon)
     }

@@ -116,8 +116,8 @@ impl Search {
         let ends = || low.iter().zip(&high);
         let corner =
             ends().zip(memory).map(|((l, h), m)| if (l - m).abs() > (h - m).abs() { *l } else { *h });
-        let centre = ends().map(|(l, h)| (l + 0.5 * (h - l)).clamp(*l, *h));
-        for state in [corner.collect::<Vec<f32>>(), centre.collect()] {
+        let center = ends().map(|(l, h)| (l + 0.5 * (h - l)).clamp(*l, *h));
+        for state in [corner.collect::<Vec<f32>>(), center.collect()] {
             let nearest = near.iter().map(|&m| nearest::distance2(&state, &self.memories[m as usize]));
             self.lower = self.lower.max(nearest.fold(f32::INFINITY, f32::min));
         }

@@ -37,7 +37,7 @@ pub struct Suggestion {
 }
 
 /// Up to `count` suggestions, each the most isolated state after all before it are followed; one for an episode at most.
-/// Fewer where nothing farther than 0 is left. Distances are in the codebook's standardised units.
+/// Fewer where nothing farther than 0 is left. Distances are in the codebook's standardized units.
 ///
 /// # Panics
 /// If the widths differ.

@@ -220,8 +220,8 @@ fn the_premise_counts_the_actions_that_no_held_policy_takes() {
         let w = (-0.4 * f64::from(near.distance)).exp();
         let excess = (0..2)
             .map(|k| {
-                let centre = w * f64::from(book.action(near.memory)[k]);
-                (f64::from(data.action(i)[k]) - centre).abs() - 0.8 * (1.0 - w)
+                let center = w * f64::from(book.action(near.memory)[k]);
+                (f64::from(data.action(i)[k]) - center).abs() - 0.8 * (1.0 - w)
             })
             .fold(0.0, f64::max);
         outside += usize::from(excess > 1e-6);

@@ -13,7 +13,7 @@ use zip::ZipArchive;
 
 use super::{
     Demonstrations, Parts, hdf5, npz,
-    read::{Format, recognise},
+    read::{Format, recognize},
 };
 use crate::error::{Error, Result};
 
@@ -54,7 +54,7 @@ impl Film {
     /// # Errors
     /// As [`read`](super::read()), of everything but the frames' numbers.
     pub fn open(path: &Path) -> Result<Self> {
-        let (format, length) = recognise(path)?;
+        let (format, length) = recognize(path)?;
         let film = match format {
             Format::D4rl => hdf5::film(path, length).map(|(labels, frames)| {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();

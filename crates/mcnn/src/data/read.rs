@@ -1,4 +1,4 @@
-//! From a path to demonstrations: the format is recognised by the file's first bytes, never by its name.
+//! From a path to demonstrations: the format is recognized by the file's first bytes, never by its name.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -80,7 +80,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
 /// # Errors
 /// As [`read`], but for the numbers themselves.
 pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
-    let (format, length) = recognise(path)?;
+    let (format, length) = recognize(path)?;
     let parts = match format {
         Format::D4rl => hdf5::read(path, length),
         Format::Npz => npz::read(path, length),
@@ -94,7 +94,7 @@ pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
 /// # Errors
 /// As [`read`], of that array.
 pub fn read_encoding(path: &Path) -> Result<Option<String>> {
-    match recognise(path)? {
+    match recognize(path)? {
         (Format::Npz, length) => npz::encoding(path, length).map_err(|e| e.within(path.display())),
         (Format::D4rl, _) => Ok(None),
     }
@@ -105,7 +105,7 @@ pub fn read_encoding(path: &Path) -> Result<Option<String>> {
 /// # Errors
 /// As [`read`], of the keys concerned.
 pub fn read_simulator(path: &Path) -> Result<Simulator> {
-    match recognise(path)? {
+    match recognize(path)? {
         (Format::D4rl, length) => hdf5::simulator(path, length).map_err(|e| e.within(path.display())),
         (Format::Npz, _) => Ok(Simulator::default()),
     }
@@ -154,7 +154,7 @@ pub fn regular(path: &Path) -> Result<u64> {
 }
 
 /// The format of a file, by its first bytes, and its length.
-pub(super) fn recognise(path: &Path) -> Result<(Format, u64)> {
+pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let io = |e| Error::io("reading", path, &e);
     let refuse = |what: &str| Err(Error::new(Kind::File, what).at(path.display().to_string()));
     let length = regular(path)?;

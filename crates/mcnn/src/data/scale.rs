@@ -1,8 +1,8 @@
-//! The scale of the states: what makes a distance over metres, radians and newtons mean something.
+//! The scale of the states: what makes a distance over meters, radians and newtons mean something.
 
 use super::Demonstrations;
 
-/// Standardisation, a mean and a standard deviation for each dimension of the state: x becomes (x - mean) / std.
+/// Standardization, a mean and a standard deviation for each dimension of the state: x becomes (x - mean) / std.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scale {
     /// Mean over all steps: `[n_obs]`.
@@ -77,7 +77,7 @@ impl Scale {
         }
     }
 
-    /// The dimensions that do not vary in the demonstrations, and so are centred but not scaled.
+    /// The dimensions that do not vary in the demonstrations, and so are centered but not scaled.
     pub fn constant(&self) -> Vec<usize> {
         (0..self.n_obs()).filter(|&i| self.std[i] == 0.0).collect()
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_dimension_is_centred_and_divided_by_one() {
+    fn a_constant_dimension_is_centered_and_divided_by_one() {
         let still = [5.0; 4];
         let rounding = [1000.0, 1_000.000_06, 1000.0, 1_000.000_06];
         let small = [0.0, 1e-7, 0.0, 1e-7]; // small, but it varies

@@ -11,7 +11,7 @@ use crate::{
 /// A recording in memory: frames of one size, as bytes, and the actions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Footage {
-    /// How frames were brought to their size, and are yet to be normalised.
+    /// How frames were brought to their size, and are yet to be normalized.
     pub preset: Preset,
     /// Height and width.
     pub size: [usize; 2],
@@ -39,7 +39,7 @@ impl Footage {
         watch: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<Self>> {
         let labels = Film::check(&source.labels, range)?;
-        let plain = Preset { normalise: false, ..preset };
+        let plain = Preset { normalize: false, ..preset };
         let (mut size, mut frames, mut piece) = (None, Vec::<u8>::new(), Vec::new());
         let (n, mut go_on) = (source.n, true);
         source.play(0, &mut |found| {
@@ -51,13 +51,13 @@ impl Footage {
                     return Err(Error::new(Kind::Mismatch, "frames of different sizes")
                         .expected(format!("{} x {} pixels, as the frames before", first[0], first[1]))
                         .found(format!("{} x {}", this[0], this[1]))
-                        .next("--preset normalised:HEIGHTxWIDTH brings them to one size"));
+                        .next("--preset normalized:HEIGHTxWIDTH brings them to one size"));
                 }
                 if frames.is_empty() {
                     frames.try_reserve_exact(n.saturating_mul(piece.len())).map_err(|e| {
                         Error::new(Kind::Data, "more frames than fit in memory")
                             .found(format!("{n} frames of {} x {}: {e}", this[0], this[1]))
-                            .next("--preset normalised:48x48 makes them smaller")
+                            .next("--preset normalized:48x48 makes them smaller")
                     })?;
                 }
                 frames.extend(piece.iter().map(|v| (v * 255.0).round() as u8));

@@ -46,7 +46,7 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
 
 fn footage(frames: Vec<u8>, size: [usize; 2], actions: Vec<f32>, n_act: usize) -> Footage {
     let n = actions.len() / n_act;
-    let preset = Preset { size: crate::vision::Size::Own, normalise: true };
+    let preset = Preset { size: crate::vision::Size::Own, normalize: true };
     Footage { preset, size, frames, n_act, actions, ends: vec![n / 2, n] }
 }
 

@@ -22,7 +22,7 @@ pub enum Noise {
     Correlated {
         /// Standard deviation, in units of the action.
         std: f64,
-        /// Correlation of neighbouring steps, in [0, 1).
+        /// Correlation of neighboring steps, in [0, 1).
         kept: f64,
     },
 }

@@ -20,7 +20,7 @@ pub struct Holding {
     /// The envelope, of a policy.
     pub envelope: Option<Envelope>,
     /// Memories whose actions are averaged; 1 is the method.
-    pub neighbours: usize,
+    pub neighbors: usize,
     /// How the policy was trained.
     pub origin: Origin,
 }
@@ -29,7 +29,7 @@ pub struct Holding {
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Header {
     Memories { codebook: CodebookHeader },
-    Policy { codebook: CodebookHeader, envelope: Envelope, neighbours: usize, origin: Origin },
+    Policy { codebook: CodebookHeader, envelope: Envelope, neighbors: usize, origin: Origin },
     Checkpoint {},
 }
 
@@ -45,15 +45,15 @@ pub fn holding_from_bytes(bytes: &[u8]) -> Result<Holding> {
         Header::Memories { codebook } => Ok(Holding {
             codebook: take_codebook(codebook, &bundle)?,
             envelope: None,
-            neighbours: 1,
+            neighbors: 1,
             origin: Origin::default(),
         }),
-        Header::Policy { codebook, envelope, neighbours, origin } => {
+        Header::Policy { codebook, envelope, neighbors, origin } => {
             if let Some(fault) = envelope.fault() {
                 return Err(broken(fault).at("envelope"));
             }
             let codebook = take_codebook(codebook, &bundle)?;
-            Ok(Holding { codebook, envelope: Some(envelope), neighbours, origin })
+            Ok(Holding { codebook, envelope: Some(envelope), neighbors, origin })
         }
         Header::Checkpoint {} => Err(Error::new(Kind::File, "a file of another kind")
             .expected("a policy, or memories")

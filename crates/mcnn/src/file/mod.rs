@@ -2,7 +2,7 @@
 //! the metadata, so that equal contents are equal bytes. Reading runs no code and checks everything it reads.
 //!
 //! Only regular files are read. The text is of 4 MiB at most, and parsing it takes at most about 1 GiB; the arrays take a few
-//! times the size of the file. What an optimiser goes by is compared with the network it is of where a run goes on from it
+//! times the size of the file. What an optimizer goes by is compared with the network it is of where a run goes on from it
 //! ([`crate::train::Run::resume`]).
 
 mod bundle;
@@ -39,7 +39,7 @@ enum Header {
         version: u32,
         codebook: CodebookHeader,
         envelope: Envelope,
-        neighbours: usize,
+        neighbors: usize,
         // Of a network, where there is one. (Files of before there was a choice have a perceptron.)
         #[serde(default)]
         backbone: Architecture,
@@ -107,7 +107,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         version: VERSION,
         codebook,
         envelope: policy.envelope(),
-        neighbours: policy.neighbours(),
+        neighbors: policy.neighbors(),
         backbone: policy.backbone().architecture().unwrap_or_default(),
         origin: policy.origin().clone(),
     };
@@ -121,7 +121,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
 pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Policy { codebook, envelope, neighbours, backbone, origin, .. } => {
+        Header::Policy { codebook, envelope, neighbors, backbone, origin, .. } => {
             let codebook = take_codebook(codebook, &bundle)?;
             let backbone = take_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
             let gauge = take_gauge(&bundle)?;
@@ -130,7 +130,7 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
                 return Err(broken("a policy on plain states that carries an encoder").at("encoder"));
             }
             let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
-            let policy = Policy::new(codebook, envelope, backbone, neighbours)?;
+            let policy = Policy::new(codebook, envelope, backbone, neighbors)?;
             Ok(policy.with_gauge(gauge).with_encoder(encoder).with_origin(origin))
         }
         other => Err(wrong_kind("a policy", &other)),

@@ -68,7 +68,7 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
         let run = run_of(backbone, lambda);
         let policy = run.policy();
         let back = policy_from_bytes(&policy_to_bytes(&policy)).unwrap();
-        assert_eq!((back.envelope(), back.neighbours()), (policy.envelope(), policy.neighbours()));
+        assert_eq!((back.envelope(), back.neighbors()), (policy.envelope(), policy.neighbors()));
         assert_eq!((back.backbone(), back.origin()), (policy.backbone(), policy.origin()));
         let (mut was, mut is) = (policy.session(), back.session());
         let mut rng = Seed(9).rng();
@@ -183,7 +183,7 @@ fn what_holds_a_policy_is_read_without_its_network() {
     let bytes = policy_to_bytes(&policy);
     let held = holding_from_bytes(&bytes).unwrap();
     assert_eq!(held.codebook.parts(), policy.codebook().parts());
-    assert_eq!((held.envelope, held.neighbours), (Some(policy.envelope()), policy.neighbours()));
+    assert_eq!((held.envelope, held.neighbors), (Some(policy.envelope()), policy.neighbors()));
     assert_eq!(&held.origin, policy.origin());
     let book = holding_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
     assert_eq!((book.codebook.parts(), book.envelope), (codebook().parts(), None));

@@ -106,8 +106,8 @@ pub(super) fn choose(pool: &Pool, by: By, count: usize, epochs: usize, seed: See
             let mut order = seed.rng().permutation(pool.distinct.len());
             order.truncate(count);
             let start = order.into_iter().map(|i| pool.distinct[i]).collect::<Vec<_>>();
-            let centres = lloyd(pool.rows, pool.dim, gather(pool, &start), epochs);
-            let (rows, merged, _) = snap(pool, &centres);
+            let centers = lloyd(pool.rows, pool.dim, gather(pool, &start), epochs);
+            let (rows, merged, _) = snap(pool, &centers);
             let (rows, refilled) = refill(pool, rows, count);
             Chosen { merged, refilled, ..plain(pool, rows) }
         }

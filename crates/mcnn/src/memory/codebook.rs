@@ -13,7 +13,7 @@ pub struct Codebook {
     pub(super) parts: CodebookParts,
     pub(super) table: Table,         // the scaled states, laid out for searching
     pub(super) scaled: Vec<f32>,     // [n, n_obs], the scaled states row by row
-    pub(super) links: Vec<Vec<u32>>, // [n], graph neighbours of each memory
+    pub(super) links: Vec<Vec<u32>>, // [n], graph neighbors of each memory
     pub(super) episodes: Vec<u32>,   // [n], the source episode of each memory
 }
 

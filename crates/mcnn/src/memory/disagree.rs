@@ -1,20 +1,20 @@
-//! Memories whose actions differ from those of the memories around them: mislabelled steps, or a demonstrator who had two
+//! Memories whose actions differ from those of the memories around them: mislabeled steps, or a demonstrator who had two
 //! ways. A state and an action cannot tell which.
 
 use super::{Codebook, Scaled, choose::parallel_map};
 
-/// How far a memory is from agreeing with its neighbours.
+/// How far a memory is from agreeing with its neighbors.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Disagreement {
     /// The memory's number in the codebook.
     pub memory: usize,
-    /// Root mean square, over the action's dimensions, of its difference to the median action of its neighbours.
+    /// Root mean square, over the action's dimensions, of its difference to the median action of its neighbors.
     pub difference: f32,
-    /// How much larger that is than its neighbours' own (their median), in deviations of what is usual among all memories.
+    /// How much larger that is than its neighbors' own (their median), in deviations of what is usual among all memories.
     pub score: f32,
 }
 
-/// Neighbours asked.
+/// Neighbors asked.
 const NEIGHBOURS: usize = 8;
 /// The median distance of a normal number from its mean, in deviations: what turns the one into the other.
 const MEDIAN_OF_NORMAL: f32 = 0.6745;
@@ -44,7 +44,7 @@ impl Codebook {
                 (squares.sum::<f32>() / self.n_act() as f32).sqrt()
             })
             .collect();
-        // Where the neighbours disagree with each other, to disagree is usual.
+        // Where the neighbors disagree with each other, to disagree is usual.
         let more: Vec<f32> = near
             .iter()
             .zip(&differences)

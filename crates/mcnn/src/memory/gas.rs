@@ -18,7 +18,7 @@ pub struct GasSettings {
     pub epochs: usize,
     /// Share of the way to the sample that the winner moves.
     pub eps_b: f32,
-    /// Share of the way that the winner's graph neighbours move.
+    /// Share of the way that the winner's graph neighbors move.
     pub eps_n: f32,
     /// Edges older than this are dropped, and nodes that lose their last edge by it.
     pub max_age: u32,
@@ -65,7 +65,7 @@ pub struct Gas {
     errors: Vec<f64>,            // [n], to be multiplied by `worth`
     ranks: BinaryHeap<Rank>,     // an entry for each error there is, and for some that were
     worth: f64,                  // the product of all decays so far: decaying every error costs one product
-    links: Vec<Vec<(u32, u32)>>, // [n], (neighbour, age), kept on both sides
+    links: Vec<Vec<(u32, u32)>>, // [n], (neighbor, age), kept on both sides
     samples: u64,
 }
 
@@ -148,10 +148,10 @@ impl Gas {
         self.set_error(winner, self.errors[winner] + f64::from(first.d2.sqrt()) / self.worth);
         self.move_towards(winner, x, self.settings.eps_b);
         for k in 0..self.links[winner].len() {
-            let (neighbour, age) = self.links[winner][k];
-            self.move_towards(neighbour as usize, x, self.settings.eps_n);
+            let (neighbor, age) = self.links[winner][k];
+            self.move_towards(neighbor as usize, x, self.settings.eps_n);
             self.links[winner][k].1 = age + 1;
-            self.set_age_of(neighbour as usize, winner as u32, age + 1);
+            self.set_age_of(neighbor as usize, winner as u32, age + 1);
         }
         if let Some(second) = second {
             self.set_age(winner, second.index, 0);
@@ -306,11 +306,11 @@ impl Gas {
         }
     }
 
-    /// Inserts a node half-way between the node of largest error and its neighbour of largest error.
+    /// Inserts a node half-way between the node of largest error and its neighbor of largest error.
     fn insert(&mut self) {
         let Some(q) = self.worst() else { return };
         let before = |a: &usize, b: &usize| self.errors[*a].total_cmp(&self.errors[*b]).then(b.cmp(a));
-        let f = self.links[q].iter().map(|l| l.0 as usize).max_by(before).expect("q has a neighbour");
+        let f = self.links[q].iter().map(|l| l.0 as usize).max_by(before).expect("q has a neighbor");
         let middle: Vec<f32> = (0..self.dim)
             .map(|k| 0.5 * (self.nodes[q * self.dim + k] + self.nodes[f * self.dim + k]))
             .collect();

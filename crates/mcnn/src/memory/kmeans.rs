@@ -1,4 +1,4 @@
-//! k-means: centres of rows, each the mean of the rows that are nearest to it.
+//! k-means: centers of rows, each the mean of the rows that are nearest to it.
 
 use nearest::Table;
 
@@ -8,11 +8,11 @@ use crate::seed::Seed;
 /// The most passes over the rows that [`kmeans`] makes; most data are settled after fewer.
 const PASSES: usize = 100;
 
-/// `count` centres (`[count, dim]`) of rows (`[n, dim]`), by k-means: from a start by k-means++ (Arthur and Vassilvitskii,
-/// 2007), passes of Lloyd's until no centre moves, at most a hundred.
+/// `count` centers (`[count, dim]`) of rows (`[n, dim]`), by k-means: from a start by k-means++ (Arthur and Vassilvitskii,
+/// 2007), passes of Lloyd's until no center moves, at most a hundred.
 ///
 /// # Errors
-/// If there are fewer distinct rows than centres: how many there are.
+/// If there are fewer distinct rows than centers: how many there are.
 ///
 /// # Panics
 /// If `dim` or `count` is 0 or does not divide the rows.
@@ -34,13 +34,13 @@ pub fn kmeans(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Result<Vec<
 fn spread(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
     let (table, mut rng) = (Table::from_rows(rows, dim), seed.rng());
     let n = rows.len() / dim;
-    let mut near = vec![f32::INFINITY; n]; // squared distances to the nearest centre
-    let mut centres = Vec::with_capacity(count * dim);
+    let mut near = vec![f32::INFINITY; n]; // squared distances to the nearest center
+    let mut centers = Vec::with_capacity(count * dim);
     let mut next = Some(rng.below(n.max(1))).filter(|_| n > 0);
     while let Some(row) = next {
         let row = &rows[row * dim..][..dim];
-        centres.extend_from_slice(row);
-        if centres.len() == count * dim {
+        centers.extend_from_slice(row);
+        if centers.len() == count * dim {
             break;
         }
         table.shrink(row, &mut near);
@@ -52,33 +52,33 @@ fn spread(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
         // Rounding can leave a little; then it is the last row that could have been drawn.
         next = drawn.or_else(|| near.iter().rposition(|&d2| d2 > 0.0));
     }
-    centres
+    centers
 }
 
-/// Lloyd's passes from given centres (`[count, dim]`), until no centre moves and at most `passes`. A centre that wins no row
+/// Lloyd's passes from given centers (`[count, dim]`), until no center moves and at most `passes`. A center that wins no row
 /// stays where it is.
-pub fn lloyd(rows: &[f32], dim: usize, mut centres: Vec<f32>, passes: usize) -> Vec<f32> {
+pub fn lloyd(rows: &[f32], dim: usize, mut centers: Vec<f32>, passes: usize) -> Vec<f32> {
     for _ in 0..passes {
-        let hits = Table::from_rows(&centres, dim).nearest_many(rows, threads());
-        let mut sums = vec![0.0_f64; centres.len()];
-        let mut counts = vec![0_u32; centres.len() / dim];
+        let hits = Table::from_rows(&centers, dim).nearest_many(rows, threads());
+        let mut sums = vec![0.0_f64; centers.len()];
+        let mut counts = vec![0_u32; centers.len() / dim];
         for (hit, row) in hits.iter().zip(rows.chunks_exact(dim)) {
             counts[hit.index] += 1;
             for (s, &x) in sums[hit.index * dim..][..dim].iter_mut().zip(row) {
                 *s += f64::from(x);
             }
         }
-        let before = centres.clone();
-        for ((centre, sum), &m) in centres.chunks_exact_mut(dim).zip(sums.chunks_exact(dim)).zip(&counts) {
+        let before = centers.clone();
+        for ((center, sum), &m) in centers.chunks_exact_mut(dim).zip(sums.chunks_exact(dim)).zip(&counts) {
             if m > 0 {
-                centre.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / f64::from(m)) as f32);
+                center.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / f64::from(m)) as f32);
             }
         }
-        if centres == before {
+        if centers == before {
             break;
         }
     }
-    centres
+    centers
 }
 
 #[cfg(test)]
@@ -89,10 +89,10 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
     }
 
-    /// For each row the nearest centre, by looking at all; and the mean squared distance.
-    fn assigned(rows: &[f32], centres: &[f32], dim: usize) -> (Vec<usize>, f64) {
+    /// For each row the nearest center, by looking at all; and the mean squared distance.
+    fn assigned(rows: &[f32], centers: &[f32], dim: usize) -> (Vec<usize>, f64) {
         let near = |row: &[f32]| {
-            let all = centres.chunks(dim).map(|c| square(row, c)).enumerate();
+            let all = centers.chunks(dim).map(|c| square(row, c)).enumerate();
             all.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
         };
         let (which, squares): (Vec<usize>, Vec<f64>) = rows.chunks(dim).map(near).unzip();
@@ -106,21 +106,21 @@ mod tests {
     }
 
     #[test]
-    fn settled_centres_are_the_means_of_the_rows_nearest_to_them() {
+    fn settled_centers_are_the_means_of_the_rows_nearest_to_them() {
         let rows = random_rows(300, 3, 1);
-        let centres = kmeans(&rows, 3, 7, Seed(2)).unwrap();
-        let (which, _) = assigned(&rows, &centres, 3);
-        for (k, centre) in centres.chunks(3).enumerate() {
+        let centers = kmeans(&rows, 3, 7, Seed(2)).unwrap();
+        let (which, _) = assigned(&rows, &centers, 3);
+        for (k, center) in centers.chunks(3).enumerate() {
             let mine: Vec<&[f32]> =
                 rows.chunks(3).zip(&which).filter(|(_, w)| **w == k).map(|(row, _)| row).collect();
-            assert!(!mine.is_empty(), "no centre is left without rows");
+            assert!(!mine.is_empty(), "no center is left without rows");
             for d in 0..3 {
                 let mean = mine.iter().map(|row| f64::from(row[d])).sum::<f64>() / mine.len() as f64;
-                assert!((mean - f64::from(centre[d])).abs() < 1e-6, "{k} {d}: {mean} {}", centre[d]);
+                assert!((mean - f64::from(center[d])).abs() < 1e-6, "{k} {d}: {mean} {}", center[d]);
             }
         }
-        assert_eq!(centres, kmeans(&rows, 3, 7, Seed(2)).unwrap(), "a seed is an answer");
-        assert_ne!(centres, kmeans(&rows, 3, 7, Seed(3)).unwrap());
+        assert_eq!(centers, kmeans(&rows, 3, 7, Seed(2)).unwrap(), "a seed is an answer");
+        assert_ne!(centers, kmeans(&rows, 3, 7, Seed(3)).unwrap());
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn far_groups_get_a_centre_each_and_repeated_rows_count_once() {
+    fn far_groups_get_a_center_each_and_repeated_rows_count_once() {
         let mut rng = Seed(5).rng();
         let groups = [[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]];
         let rows: Vec<f32> =

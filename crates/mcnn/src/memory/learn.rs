@@ -34,7 +34,7 @@ pub struct LearnSettings {
     pub epochs: usize,
     /// A memory's action is the mean over this many nearest training steps, its own included; 1 is its own action.
     pub smooth: usize,
-    /// Dimensions of the state that count nothing, in distances and for the network: noise, say, that standardising would
+    /// Dimensions of the state that count nothing, in distances and for the network: noise, say, that standardizing would
     /// blow up to the size of everything else.
     pub ignore: Vec<usize>,
     /// Decides whatever is random.
@@ -64,7 +64,7 @@ pub struct Learned {
     pub repeated: usize,
 }
 
-/// Distances from the training states to their nearest memory (0 for the memories' own), in standardised units.
+/// Distances from the training states to their nearest memory (0 for the memories' own), in standardized units.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Coverage {
     /// Half of the states are nearer.

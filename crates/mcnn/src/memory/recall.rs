@@ -3,13 +3,13 @@
 use super::Codebook;
 use crate::data::Demonstrations;
 
-/// A state in standardised units. Only a codebook makes one, with its own scale, so that nothing can be measured in
+/// A state in standardized units. Only a codebook makes one, with its own scale, so that nothing can be measured in
 /// another space than the one searched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaled(pub(super) Vec<f32>);
 
 impl Scaled {
-    /// The standardised numbers: `[n_obs]`.
+    /// The standardized numbers: `[n_obs]`.
     pub fn values(&self) -> &[f32] {
         &self.0
     }
@@ -20,7 +20,7 @@ impl Scaled {
 pub struct Recalled {
     /// The memory's number in the codebook.
     pub memory: usize,
-    /// Euclidean distance in standardised units.
+    /// Euclidean distance in standardized units.
     pub distance: f32,
 }
 
@@ -115,7 +115,7 @@ impl Codebook {
         self.table.nearest_where(&state.0, |i| self.episodes[i] != episode).map(recalled)
     }
 
-    /// The nearest memory by way of the graph: from the last answer, go to whichever neighbour is nearer until none
+    /// The nearest memory by way of the graph: from the last answer, go to whichever neighbor is nearer until none
     /// is; the distance reached then bounds an exact scan, which can give up early on everything farther.
     pub fn recall_walk(&self, state: &Scaled, last: usize) -> Walk {
         let measure = |i: usize| {

@@ -12,7 +12,7 @@ pub struct Nearby {
     pub memory: usize,
     /// The demonstrated step it comes from.
     pub source: Step,
-    /// Euclidean distance in standardised units.
+    /// Euclidean distance in standardized units.
     pub distance: f32,
 }
 
@@ -21,7 +21,7 @@ pub struct Nearby {
 pub struct Dimension {
     /// a', the memory's action.
     pub remembered: f32,
-    /// c, the centre of the box.
+    /// c, the center of the box.
     pub anchor: f32,
     /// g, what the network proposed; absent where nothing proposes.
     pub proposal: Option<f32>,
@@ -35,15 +35,15 @@ pub struct Dimension {
     pub high: f32,
 }
 
-/// A bucket of actions, as a behaviour transformer sorts them.
+/// A bucket of actions, as a behavior transformer sorts them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bucket {
     /// Its number.
     pub bucket: usize,
     /// How likely it is here.
     pub probability: f32,
-    /// Its centre: `[n_act]`.
-    pub centre: Vec<f32>,
+    /// Its center: `[n_act]`.
+    pub center: Vec<f32>,
 }
 
 /// The bucket that a proposal is of, and others it could have been of.
@@ -95,10 +95,10 @@ pub struct Explanation {
     /// Training steps averaged into a memory's action.
     pub smooth: usize,
     /// Memories averaged into the remembered action.
-    pub neighbours: usize,
+    pub neighbors: usize,
     /// Actions drawn for the spread; absent where nothing is drawn.
     pub samples: Option<usize>,
-    /// Of a behaviour transformer, the bucket that the proposal is of.
+    /// Of a behavior transformer, the bucket that the proposal is of.
     pub buckets: Option<Buckets>,
     /// The action by dimension.
     pub dimensions: Vec<Dimension>,
@@ -183,7 +183,7 @@ impl Policy {
             radius: held.region.radius,
             quantile: self.gauge.as_ref().map(|gauge| gauge.quantile(held.recalled.distance) as f32),
             smooth: self.codebook.parts().smooth,
-            neighbours: self.neighbours,
+            neighbors: self.neighbors,
             samples: self.backbone.draws().then_some(SAMPLES),
             buckets,
             dimensions,
@@ -193,15 +193,15 @@ impl Policy {
     }
 
     fn buckets(&self, Chosen { bucket, chances }: Chosen) -> Buckets {
-        let centres = match &self.backbone {
-            Backbone::Bet(bet) => bet.centres(),
+        let centers = match &self.backbone {
+            Backbone::Bet(bet) => bet.centers(),
             _ => &[],
         };
         let n_act = self.codebook.n_act();
         let of = |k: usize| Bucket {
             bucket: k,
             probability: chances[k],
-            centre: centres[k * n_act..][..n_act].to_vec(),
+            center: centers[k * n_act..][..n_act].to_vec(),
         };
         let mut order: Vec<usize> = (0..chances.len()).collect();
         order.sort_by(|&a, &b| chances[b].total_cmp(&chances[a]));

@@ -29,7 +29,7 @@ pub struct Policy {
     codebook: Codebook,
     envelope: Envelope,
     backbone: Backbone,
-    neighbours: usize,
+    neighbors: usize,
     gauge: Option<Gauge>,
     encoder: Option<Arc<Arrays>>,
     origin: Origin,
@@ -50,7 +50,7 @@ pub struct Origin {
 }
 
 impl Policy {
-    /// Puts a policy together. `neighbours` is 1 for the method; above 1 the remembered action is the mean over that
+    /// Puts a policy together. `neighbors` is 1 for the method; above 1 the remembered action is the mean over that
     /// many nearest memories, weighted by exp(-d) (VINN, Pari et al., 2021), and the policy is no longer exactly the
     /// memory on a memory.
     ///
@@ -61,18 +61,18 @@ impl Policy {
         codebook: Codebook,
         envelope: Envelope,
         backbone: Backbone,
-        neighbours: usize,
+        neighbors: usize,
     ) -> Result<Self> {
         if let Some(fault) = envelope.fault() {
             return Err(Error::new(Kind::Settings, fault)
                 .at("--lambda, --l")
                 .found(format!("lambda {}, L {}", envelope.lambda, envelope.l)));
         }
-        if neighbours == 0 || neighbours > codebook.len() {
-            return Err(Error::new(Kind::Settings, "neighbours out of range")
-                .at("--neighbours")
+        if neighbors == 0 || neighbors > codebook.len() {
+            return Err(Error::new(Kind::Settings, "neighbors out of range")
+                .at("--neighbors")
                 .expected(format!("1 to {}, the number of memories", codebook.len()))
-                .found(neighbours.to_string()));
+                .found(neighbors.to_string()));
         }
         match backbone.widths() {
             None if envelope.lambda != 0.0 => {
@@ -86,11 +86,11 @@ impl Policy {
             }
             _ => {}
         }
-        if neighbours > 1 && backbone.span().horizon > 1 {
+        if neighbors > 1 && backbone.span().horizon > 1 {
             return Err(Error::new(Kind::Settings, "a policy that acts ahead is held by one memory")
-                .at("--neighbours")
+                .at("--neighbors")
                 .expected("1")
-                .found(neighbours.to_string()));
+                .found(neighbors.to_string()));
         }
         if codebook.horizon() < backbone.span().horizon {
             return Err(Error::new(Kind::Mismatch, "the network acts further ahead than the memories go")
@@ -101,7 +101,7 @@ impl Policy {
             codebook,
             envelope,
             backbone,
-            neighbours,
+            neighbors,
             gauge: None,
             encoder: None,
             origin: Origin::default(),
@@ -118,8 +118,8 @@ impl Policy {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_codebook(self, codebook: Codebook) -> Result<Self> {
-        let Self { envelope, backbone, neighbours, gauge, encoder, origin, .. } = self;
-        let policy = Self::new(codebook, envelope, backbone, neighbours)?;
+        let Self { envelope, backbone, neighbors, gauge, encoder, origin, .. } = self;
+        let policy = Self::new(codebook, envelope, backbone, neighbors)?;
         Ok(policy.with_gauge(gauge).with_encoder(encoder).with_origin(origin))
     }
 
@@ -165,8 +165,8 @@ impl Policy {
     }
 
     /// Memories whose actions are averaged; 1 is the method.
-    pub fn neighbours(&self) -> usize {
-        self.neighbours
+    pub fn neighbors(&self) -> usize {
+        self.neighbors
     }
 
     /// What this policy is called in the literature, from its settings.
@@ -175,7 +175,7 @@ impl Policy {
             crate::envelope::Activation::Clamp => "clamp",
             crate::envelope::Activation::Tanh => "tanh",
         };
-        match (self.envelope.lambda, self.neighbours) {
+        match (self.envelope.lambda, self.neighbors) {
             (0.0, 1) => "1-NN".into(),
             (0.0, k) => format!("VINN (k = {k})"),
             (lambda, _) => {
@@ -335,8 +335,8 @@ impl<'a> Session<'a> {
 
     /// Fills the queue with what is held of a proposal for the newest observation.
     fn propose(&mut self) -> Held {
-        let Policy { codebook, envelope, backbone, neighbours, .. } = &*self.policy;
-        let recalled = if *neighbours == 1 {
+        let Policy { codebook, envelope, backbone, neighbors, .. } = &*self.policy;
+        let recalled = if *neighbors == 1 {
             let recalled = codebook.recall_from(&self.state, self.last);
             self.last = recalled.memory;
             for (ahead, to) in self.remembered.chunks_exact_mut(codebook.n_act()).enumerate() {
@@ -344,7 +344,7 @@ impl<'a> Session<'a> {
             }
             recalled
         } else {
-            blend(codebook, &self.state, *neighbours, &mut self.remembered)
+            blend(codebook, &self.state, *neighbors, &mut self.remembered)
         };
         let region = envelope.region(recalled.distance);
         let remembered = &self.remembered;

@@ -70,7 +70,7 @@ impl Adroit {
         Spec { reference: spec.reference.filter(|_| rewards == Rewards::D4rl), ..spec }
     }
 
-    /// Distance from the palm to the object (door: the handle), in metres, where the reward counts it.
+    /// Distance from the palm to the object (door: the handle), in meters, where the reward counts it.
     fn reach(self, o: &[f64]) -> Option<f64> {
         match self {
             Adroit::Door => Some(norm(&o[35..38])), // palm - handle

@@ -1,4 +1,4 @@
-//! Training of the behaviour transformer: against PyTorch, and what it can learn.
+//! Training of the behavior transformer: against PyTorch, and what it can learn.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_code
 use super::*;
 use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, BetNet, BetSettings, Optimiser, Pick},
+    backbone::{Architecture, Arrays, BetNet, BetSettings, Optimizer, Pick},
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -52,14 +52,14 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         steps: torch.losses.len() as u64,
         batch: 7, // every window once a step
         lr: torch.lr,
-        optimiser: Optimiser { weight_decay: torch.decay, clip: torch.clip, ..BetSettings::RECIPE.optimiser },
+        optimizer: Optimizer { weight_decay: torch.decay, clip: torch.clip, ..BetSettings::RECIPE.optimizer },
         check_on: 0.0,
         ..TrainSettings::default()
     };
     let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
     let start = Backbone::from_arrays(Architecture::Bet(torch.bet), &torch.start).unwrap();
     run.start_from(&start);
-    let Backbone::Bet(bet) = &start else { panic!("a behaviour transformer") };
+    let Backbone::Bet(bet) = &start else { panic!("a behavior transformer") };
     let (net, numbers) = BetNet::new(bet);
     let which: Vec<usize> = (0..7).collect();
     let (mut rows, count) = (Gathered::default(), run.rows.count(&which));
@@ -84,7 +84,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             name,
         );
     }
-    assert_eq!(gradients.len(), torch.gradients.len() + 1, "all but the centres");
+    assert_eq!(gradients.len(), torch.gradients.len() + 1, "all but the centers");
     let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
     assert!((norm - torch.norms[0]).abs() < 1e-4 * norm, "{norm}: PyTorch has {}", torch.norms[0]);
 
@@ -97,7 +97,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     for (name, (_, expected)) in torch.end.iter().filter(|(name, _)| !name.ends_with("key.bias")) {
         close(&end[name].1, expected, 5e-4, name);
     }
-    assert_eq!(end["centres"], torch.start["centres"], "centres are not trained");
+    assert_eq!(end["centers"], torch.start["centers"], "centers are not trained");
 }
 
 fn with(bet: BetSettings, lambda: Lambda) -> TrainSettings {
@@ -106,7 +106,7 @@ fn with(bet: BetSettings, lambda: Lambda) -> TrainSettings {
         lambda,
         batch: 64,
         lr: 3e-3,
-        optimiser: BetSettings::RECIPE.optimiser,
+        optimizer: BetSettings::RECIPE.optimizer,
         check_on: 0.0,
         ..Default::default()
     }

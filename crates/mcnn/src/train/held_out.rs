@@ -23,7 +23,7 @@ pub struct HeldOut {
 /// The states within a range of distances.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bin {
-    /// Smallest and largest distance in the bin, in standardised units.
+    /// Smallest and largest distance in the bin, in standardized units.
     pub distance: [f32; 2],
     /// States in it.
     pub states: usize,

@@ -4,12 +4,12 @@
 
 mod held_out;
 mod hold;
-mod optimiser;
+mod optimizer;
 mod rows;
 mod settings;
 
 pub use held_out::{Bin, HeldOut};
-pub use optimiser::Moments;
+pub use optimizer::Moments;
 pub use settings::{Distances, Lambda, TrainSettings};
 
 use rayon::prelude::*;
@@ -25,7 +25,7 @@ use crate::{
     seed::Seed,
 };
 use hold::Holding;
-use optimiser::Adam;
+use optimizer::Adam;
 use rows::{Gathered, Order, Rows};
 
 /// A training run: stepped by its caller, and at any step a policy.
@@ -81,7 +81,7 @@ pub struct Checkpoint {
     pub network: Backbone,
     /// The running mean of its weights, where one is kept.
     pub average: Option<Backbone>,
-    /// What the optimiser goes by.
+    /// What the optimizer goes by.
     pub moments: Moments,
 }
 
@@ -120,8 +120,8 @@ impl Run {
             Backbone::Nothing
         } else {
             let (n_obs, n_act) = (codebook.n_obs(), codebook.n_act());
-            let centres = centres(&train, settings.backbone.buckets(), settings.seed.fork("buckets"))?;
-            settings.backbone.random(n_obs, &settings.hidden, n_act, &centres, settings.seed.fork("network"))
+            let centers = centers(&train, settings.backbone.buckets(), settings.seed.fork("buckets"))?;
+            settings.backbone.random(n_obs, &settings.hidden, n_act, &centers, settings.seed.fork("network"))
         };
         let learner = Net::new(&start).map(|net| {
             let average = settings.backbone.kept(1).map(|_| net.numbers().to_vec());
@@ -187,7 +187,7 @@ impl Run {
             }
             let net = Net::new(&checkpoint.network).expect("a network of those shapes");
             if let Some(fault) = checkpoint.moments.fault(net.numbers().len(), checkpoint.step) {
-                let expected = "what the optimiser of this network goes by".into();
+                let expected = "what the optimizer of this network goes by".into();
                 return refuse("the interrupted run is not whole", expected, fault.into());
             }
             let average = checkpoint.average.as_ref().map(numbers);
@@ -291,7 +291,7 @@ impl Run {
             held_out: self.held_out.iter().flat_map(|h| (0..h.n_episodes()).map(|k| h.number(k))).collect(),
             edits: Vec::new(),
         };
-        Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbours)
+        Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbors)
             .expect("a run is checked when it is prepared")
             .with_gauge(self.gauge.clone())
             .with_origin(origin)
@@ -329,8 +329,8 @@ impl Learner {
     }
 }
 
-/// The centres of buckets that actions are sorted into, by k-means: `[buckets, n_act]`.
-fn centres(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32>> {
+/// The centers of buckets that actions are sorted into, by k-means: `[buckets, n_act]`.
+fn centers(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32>> {
     if buckets == 0 {
         return Ok(Vec::new());
     }

@@ -20,7 +20,7 @@ pub struct Rows {
     n_obs: usize,
     n_act: usize,
     span: Span,
-    states: Vec<f32>,     // [steps, n_obs], standardised
+    states: Vec<f32>,     // [steps, n_obs], standardized
     targets: Vec<f32>,    // [steps, n_act]
     memories: Vec<usize>, // [steps], what holds each
     regions: Vec<Region>, // [steps]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Architecture, Optimiser},
+    backbone::{Architecture, Optimizer},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
@@ -48,7 +48,7 @@ pub struct TrainSettings {
     /// Which memory a training state is held by.
     pub distances: Distances,
     /// Memories averaged into the remembered action: 1 is the method, above 1 is VINN.
-    pub neighbours: usize,
+    pub neighbors: usize,
     /// Gradient steps.
     pub steps: u64,
     /// Rows in a batch.
@@ -57,7 +57,7 @@ pub struct TrainSettings {
     pub lr: f64,
     /// The rest of what moves the weights. (Files of before there was a choice have Adam.)
     #[serde(default)]
-    pub optimiser: Optimiser,
+    pub optimizer: Optimizer,
     /// Share of whole episodes held out.
     pub check_on: f64,
     /// Decides whatever is random.
@@ -65,7 +65,7 @@ pub struct TrainSettings {
 }
 
 impl Default for TrainSettings {
-    /// The authors' network and optimiser (the paper, appendix), with lambda set from the data.
+    /// The authors' network and optimizer (the paper, appendix), with lambda set from the data.
     fn default() -> Self {
         Self {
             backbone: Architecture::Mlp,
@@ -74,11 +74,11 @@ impl Default for TrainSettings {
             lambda: Lambda::Auto,
             l: 1.0,
             distances: Distances::Loo,
-            neighbours: 1,
+            neighbors: 1,
             steps: 20_000,
             batch: 256,
             lr: 3e-4,
-            optimiser: Optimiser::ADAM,
+            optimizer: Optimizer::ADAM,
             check_on: 0.1,
             seed: Seed(0),
         }
@@ -105,7 +105,7 @@ impl TrainSettings {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return refuse("--lr", "a number above 0", self.lr.to_string());
         }
-        let Optimiser { betas, weight_decay, clip, .. } = self.optimiser;
+        let Optimizer { betas, weight_decay, clip, .. } = self.optimizer;
         if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
             return refuse("--betas", "two numbers, 0 up to but not 1", format!("{betas:?}"));
         }
@@ -122,8 +122,8 @@ impl TrainSettings {
                 self.check_on.to_string(),
             );
         }
-        if self.neighbours > 1 && self.lambda != Lambda::Value(0.0) {
-            return refuse("--neighbours", "1, or --lambda 0 with it", self.neighbours.to_string());
+        if self.neighbors > 1 && self.lambda != Lambda::Value(0.0) {
+            return refuse("--neighbors", "1, or --lambda 0 with it", self.neighbors.to_string());
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl TrainSettings {
     /// The first setting that differs: its name and both values. The number of steps may differ unless the learning rate
     /// goes by it.
     pub(super) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
-        let steps = |s: &Self| if s.optimiser.cosine { s.steps } else { 0 };
+        let steps = |s: &Self| if s.optimizer.cosine { s.steps } else { 0 };
         let object = |s: &Self| match serde_json::to_value(Self { steps: steps(s), ..s.clone() }) {
             Ok(serde_json::Value::Object(map)) => map,
             _ => unreachable!("settings are plain values"),

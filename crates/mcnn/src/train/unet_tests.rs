@@ -8,7 +8,7 @@ use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, tra
 use super::*;
 use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, Draws, Optimiser, Predict, Sampler, UnetNet, UnetSettings},
+    backbone::{Architecture, Arrays, Draws, Optimizer, Predict, Sampler, UnetNet, UnetSettings},
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -68,7 +68,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             ema: 0.0,
             ..Default::default()
         };
-        let optimiser = Optimiser {
+        let optimizer = Optimizer {
             betas: torch.betas,
             weight_decay: torch.weight_decay,
             warm_up: torch.warm_up,
@@ -84,7 +84,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             batch: 12,
             steps: expected.losses.len() as u64,
             lr: torch.lr,
-            optimiser,
+            optimizer,
             check_on: 0.0,
             ..TrainSettings::default()
         };
@@ -141,7 +141,7 @@ fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
         lambda,
         batch: 32,
         lr: 1e-3,
-        optimiser: Optimiser { betas: [0.95, 0.999], ..Optimiser::ADAM },
+        optimizer: Optimizer { betas: [0.95, 0.999], ..Optimizer::ADAM },
         check_on: 0.0,
         ..Default::default()
     }
@@ -235,7 +235,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
         check_on: 0.3,
         hidden: vec![8],
         batch: 8,
-        optimiser: Optimiser { warm_up: 5, ..UnetSettings::RECIPE.optimiser },
+        optimizer: Optimizer { warm_up: 5, ..UnetSettings::RECIPE.optimizer },
         ..with(UnetSettings { horizon: 2, executed: 2, ..quick() }, Lambda::Auto)
     };
     let run = |taken| {

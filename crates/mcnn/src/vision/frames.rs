@@ -41,13 +41,13 @@ pub enum Size {
     Middle,
 }
 
-/// How frames become a network's input. As text: `raw`, `normalised`, each also with `:HEIGHTxWIDTH`, or `torchvision`.
+/// How frames become a network's input. As text: `raw`, `normalized`, each also with `:HEIGHTxWIDTH`, or `torchvision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preset {
     /// The size; where it is another than the frame's, bilinear, with the support of PIL's.
     pub size: Size,
     /// Whether the mean of ImageNet is taken off each channel and its deviation divided out. Otherwise numbers are 0 to 1.
-    pub normalise: bool,
+    pub normalize: bool,
 }
 
 /// Mean and deviation of ImageNet's pixels by channel, as torchvision has them.
@@ -60,9 +60,9 @@ const MIDDLE: usize = 224;
 const LARGEST: usize = 4096;
 
 impl Default for Preset {
-    /// `normalised`: what ImageNet's networks are trained with.
+    /// `normalized`: what ImageNet's networks are trained with.
     fn default() -> Self {
-        Self { size: Size::Own, normalise: true }
+        Self { size: Size::Own, normalize: true }
     }
 }
 
@@ -107,7 +107,7 @@ impl Preset {
         for pixel in to[start..].as_chunks_mut::<3>().0 {
             for (c, v) in pixel.iter_mut().enumerate() {
                 *v /= frames.full;
-                if self.normalise {
+                if self.normalize {
                     *v = (*v - MEAN[c]) / STD[c];
                 }
             }
@@ -118,9 +118,9 @@ impl Preset {
 
 impl fmt::Display for Preset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.size, self.normalise) {
+        match (self.size, self.normalize) {
             (Size::Middle, _) => return f.write_str("torchvision"),
-            (_, true) => f.write_str("normalised")?,
+            (_, true) => f.write_str("normalized")?,
             (_, false) => f.write_str("raw")?,
         }
         match self.size {
@@ -153,11 +153,11 @@ impl FromStr for Preset {
             None => (text, Size::Own),
         };
         match (name, side) {
-            ("torchvision", Size::Own) => Ok(Self { size: Size::Middle, normalise: true }),
-            ("raw", size) => Ok(Self { size, normalise: false }),
-            ("normalised", size) => Ok(Self { size, normalise: true }),
+            ("torchvision", Size::Own) => Ok(Self { size: Size::Middle, normalize: true }),
+            ("raw", size) => Ok(Self { size, normalize: false }),
+            ("normalized", size) => Ok(Self { size, normalize: true }),
             _ => Err(Error::new(Kind::Settings, "a preset that is not known")
-                .expected("raw, normalised, raw:HEIGHTxWIDTH, normalised:HEIGHTxWIDTH or torchvision")
+                .expected("raw, normalized, raw:HEIGHTxWIDTH, normalized:HEIGHTxWIDTH or torchvision")
                 .found(text)),
         }
     }

@@ -1,11 +1,11 @@
-//! A residual network as it runs: normalisation folded into the convolutions, frames through them in small groups.
+//! A residual network as it runs: normalization folded into the convolutions, frames through them in small groups.
 
 use kernels::{Convolution, Shape};
 
 use super::resnet::{Layer, ResNet};
 use crate::error::Result;
 
-/// The constant that PyTorch's batch normalisation adds to a variance.
+/// The constant that PyTorch's batch normalization adds to a variance.
 const EPSILON: f64 = 1e-5;
 
 /// A residual network with its weights.
@@ -81,7 +81,7 @@ impl Residual {
     }
 }
 
-/// A layer's weights and bias, with what its normalisation does to them: `w gamma / sqrt(var + eps)` and
+/// A layer's weights and bias, with what its normalization does to them: `w gamma / sqrt(var + eps)` and
 /// `beta - mean gamma / sqrt(var + eps)`.
 fn folded(
     layer: &Layer,

@@ -12,10 +12,10 @@ fn weights(from: usize, to: usize, bytes: bool) -> Vec<(usize, Vec<f64>)> {
     let scale = from as f64 / to as f64;
     let support = scale.max(1.0);
     let one = |i: usize| {
-        let centre = (i as f64 + 0.5) * scale;
-        let first = (centre - support + 0.5).max(0.0) as usize;
-        let last = ((centre + support + 0.5) as usize).min(from);
-        let triangle = |k: usize| (1.0 - ((k as f64 - centre + 0.5) / support).abs()).max(0.0);
+        let center = (i as f64 + 0.5) * scale;
+        let first = (center - support + 0.5).max(0.0) as usize;
+        let last = ((center + support + 0.5) as usize).min(from);
+        let triangle = |k: usize| (1.0 - ((k as f64 - center + 0.5) / support).abs()).max(0.0);
         let raw: Vec<f64> = (first..last).map(triangle).collect();
         let sum: f64 = raw.iter().sum();
         let part = |w: f64| if bytes { (w / sum * f64::from(1 << BITS)).round() } else { w / sum };

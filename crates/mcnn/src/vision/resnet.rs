@@ -19,7 +19,7 @@ pub enum ResNet {
 const STEM: usize = 64;
 const STAGES: [usize; 4] = [64, 128, 256, 512];
 
-/// A convolution and the normalisation after it, by their names in a file of weights.
+/// A convolution and the normalization after it, by their names in a file of weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub conv: String,
@@ -31,7 +31,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// The tensors of the layer: weights, then scale, shift, mean and variance of the normalisation.
+    /// The tensors of the layer: weights, then scale, shift, mean and variance of the normalization.
     pub(crate) fn tensors(&self) -> [(String, Vec<usize>); 5] {
         let norm = |part: &str| (format!("{}.{part}", self.norm), vec![self.to]);
         [

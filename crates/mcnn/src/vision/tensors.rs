@@ -95,7 +95,7 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    /// Opens a `.safetensors`, or what `torch.save` writes, recognised by content.
+    /// Opens a `.safetensors`, or what `torch.save` writes, recognized by content.
     ///
     /// # Errors
     /// A file that is neither, is damaged or cut short, or asks to run code.

@@ -170,7 +170,7 @@ fn random(design: Design, seed: Seed) -> Network {
     made.expect("random weights are always there")
 }
 
-/// Normal numbers by the rule of He et al. (2015), normalisation that changes nothing, biases of zero.
+/// Normal numbers by the rule of He et al. (2015), normalization that changes nothing, biases of zero.
 fn random_tensor(design: Design, seed: Seed, name: &str, shape: &[usize]) -> Vec<f32> {
     let count = shape.iter().product();
     let normal = |std: f64| {

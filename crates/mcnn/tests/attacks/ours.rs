@@ -305,10 +305,10 @@ fn texts_that_swell() {
     });
 }
 
-/// What the optimiser in a checkpoint goes by, replaced.
+/// What the optimizer in a checkpoint goes by, replaced.
 #[test]
-fn optimisers_of_other_networks_and_steps() {
-    fenced("ours::optimisers_of_other_networks_and_steps", |attacks| {
+fn optimizers_of_other_networks_and_steps() {
+    fenced("ours::optimizers_of_other_networks_and_steps", |attacks| {
         for (name, backbone) in architectures() {
             let mut run = Run::new(&data(), codebook(), settings(backbone)).unwrap();
             let before = run.checkpoint().unwrap().moments;

@@ -1,4 +1,4 @@
-//! The behaviour transformer as it acts: one window, in plain numbers.
+//! The behavior transformer as it acts: one window, in plain numbers.
 //!
 //! The keys and values of earlier steps cannot be kept from one action to the next: once the window is full it slides, so
 //! every observation moves to another position, and with it changes all that is computed of it. The whole window is computed
@@ -70,7 +70,7 @@ impl Bet {
         let place = work.bucket * n_act;
         proposal.clear();
         proposal.extend(
-            self.centres[place..].iter().zip(&self.offsets.biases[place..]).take(n_act).map(|(c, b)| c + b),
+            self.centers[place..].iter().zip(&self.offsets.biases[place..]).take(n_act).map(|(c, b)| c + b),
         );
         add_product(&work.normed, width, &self.offsets.weights[place * width..][..width * n_act], proposal);
     }
@@ -93,7 +93,7 @@ impl Bet {
         for (k, block) in self.blocks.iter().enumerate() {
             // The first place whose token is still wanted after this block.
             let first = if k + 1 == self.blocks.len() { n - 1 } else { 0 };
-            normalise(tokens, &block.norms[0], normed);
+            normalize(tokens, &block.norms[0], normed);
             linear(normed, &block.key, keys);
             linear(normed, &block.value, values);
             linear(&normed[first * width..], &block.query, queries);
@@ -105,12 +105,12 @@ impl Bet {
             }
             let tokens = &mut tokens[first * width..];
             add_linear(mixed, &block.mix, tokens);
-            normalise(tokens, &block.norms[1], normed);
+            normalize(tokens, &block.norms[1], normed);
             linear(normed, &block.up, wide);
             gelu(wide);
             add_linear(wide, &block.down, tokens);
         }
-        normalise(&tokens[(n - 1) * width..], &self.norm, normed);
+        normalize(&tokens[(n - 1) * width..], &self.norm, normed);
         linear(normed, &self.logits, chances);
         softmax(chances);
     }
@@ -152,9 +152,9 @@ fn attend(
     }
 }
 
-/// Layer normalisation of every token.
+/// Layer normalization of every token.
 #[inline(always)]
-fn normalise(tokens: &[f32], norm: &Norm, normed: &mut Vec<f32>) {
+fn normalize(tokens: &[f32], norm: &Norm, normed: &mut Vec<f32>) {
     let width = norm.scale.len();
     normed.clear();
     for token in tokens.chunks_exact(width) {

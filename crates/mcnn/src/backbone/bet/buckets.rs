@@ -2,12 +2,12 @@
 
 use crate::backbone::{plain::exponential, product::widest};
 
-/// For each action the nearest centre; of two that are equally near, the first. `actions`: `[n, n_act]`, `centres`:
+/// For each action the nearest center; of two that are equally near, the first. `actions`: `[n, n_act]`, `centers`:
 /// `[buckets, n_act]`.
-pub fn nearest(actions: &[f32], centres: &[f32], n_act: usize) -> Vec<usize> {
-    // By dimension, so that one dimension of an action meets those of all centres side by side.
+pub fn nearest(actions: &[f32], centers: &[f32], n_act: usize) -> Vec<usize> {
+    // By dimension, so that one dimension of an action meets those of all centers side by side.
     let by_dimension: Vec<f32> =
-        (0..n_act).flat_map(|k| centres.iter().skip(k).step_by(n_act)).copied().collect();
+        (0..n_act).flat_map(|k| centers.iter().skip(k).step_by(n_act)).copied().collect();
     search(actions, n_act, &by_dimension)
 }
 
@@ -18,8 +18,8 @@ widest! {
         let mut found = Vec::with_capacity(actions.len() / n_act);
         for action in actions.chunks_exact(n_act) {
             squares.fill(0.0);
-            for (a, centres) in action.iter().zip(by_dimension.chunks_exact(buckets)) {
-                squares.iter_mut().zip(centres).for_each(|(s, c)| *s += (a - c) * (a - c));
+            for (a, centers) in action.iter().zip(by_dimension.chunks_exact(buckets)) {
+                squares.iter_mut().zip(centers).for_each(|(s, c)| *s += (a - c) * (a - c));
             }
             found.push(largest(squares.iter().map(|s| -s)));
         }
@@ -85,9 +85,9 @@ mod tests {
     use crate::seed::Seed;
 
     #[test]
-    fn the_nearest_centre_is_found_and_the_first_of_two() {
-        let centres = [0.0, 0.0, 1.0, 1.0, -1.0, 1.0, 1.0, 1.0];
-        assert_eq!(nearest(&[0.1, 0.2, 0.9, 0.8, -3.0, 0.0, 0.5, 0.5], &centres, 2), [0, 1, 2, 0]);
+    fn the_nearest_center_is_found_and_the_first_of_two() {
+        let centers = [0.0, 0.0, 1.0, 1.0, -1.0, 1.0, 1.0, 1.0];
+        assert_eq!(nearest(&[0.1, 0.2, 0.9, 0.8, -3.0, 0.0, 0.5, 0.5], &centers, 2), [0, 1, 2, 0]);
     }
 
     #[test]

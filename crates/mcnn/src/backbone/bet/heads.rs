@@ -30,14 +30,14 @@ pub(super) struct Heads {
 pub(super) struct Work<'a> {
     pub layout: &'a Layout,
     pub settings: &'a BetSettings,
-    pub centres: &'a [f32],
+    pub centers: &'a [f32],
     pub numbers: &'a [f32],
     pub shape: Shape,
 }
 
 impl Work<'_> {
     fn n_act(&self) -> usize {
-        self.centres.len() / self.settings.buckets
+        self.centers.len() / self.settings.buckets
     }
 
     /// Rows and places, in the order in which panels have them.
@@ -74,7 +74,7 @@ impl Heads {
 
     /// Sorts tokens by the buckets of their actions.
     fn sort(&mut self, work: &Work, batch: &Batch) {
-        let found = nearest(batch.actions, work.centres, work.n_act());
+        let found = nearest(batch.actions, work.centers, work.n_act());
         self.starts.clear();
         self.starts.resize(work.settings.buckets + 1, 0);
         found.iter().for_each(|bucket| self.starts[bucket + 1] += 1);
@@ -129,7 +129,7 @@ impl Heads {
         loss
     }
 
-    /// Proposals: the centre of each token's bucket, and its offset.
+    /// Proposals: the center of each token's bucket, and its offset.
     fn propose(&mut self, work: &Work, product: &mut Product) {
         let (width, n_act, n) = (work.shape.width, work.n_act(), self.ranks.len());
         for all in [&mut self.offsets, &mut self.proposals, &mut self.held_back] {
@@ -146,7 +146,7 @@ impl Heads {
         }
         for (proposal, rank) in self.proposals.chunks_exact_mut(n_act).zip(&self.ranks) {
             let offset = self.offsets[rank * n_act..].iter();
-            let both = offset.zip(&work.centres[self.buckets[*rank] * n_act..]);
+            let both = offset.zip(&work.centers[self.buckets[*rank] * n_act..]);
             proposal.iter_mut().zip(both).for_each(|(p, (o, c))| *p = o + c);
         }
     }

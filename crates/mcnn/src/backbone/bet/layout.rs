@@ -30,7 +30,7 @@ pub(super) struct BlockPlaces {
     pub down: Linear,
 }
 
-/// Where a layer normalisation lies.
+/// Where a layer normalization lies.
 #[derive(Debug, Clone)]
 pub(super) struct NormPlaces {
     pub scale: Range<usize>,
@@ -82,7 +82,7 @@ impl Layout {
         let mut arrays = Arrays::new();
         bet.put(&mut arrays);
         let mut writer = Writer { arrays: &arrays, flat: Vec::new(), places: BTreeMap::new() };
-        Bet::of(bet.settings, bet.n_obs(), bet.centres.clone(), &mut writer).expect("a network's own arrays");
+        Bet::of(bet.settings, bet.n_obs(), bet.centers.clone(), &mut writer).expect("a network's own arrays");
         let Writer { flat, places, .. } = writer;
         let at = |name: &str| places[name].0.clone();
         let linear = |name: &str| {
@@ -121,8 +121,8 @@ impl Layout {
     ///
     /// # Panics
     /// If they are too few.
-    pub fn read(&self, flat: &[f32], settings: BetSettings, centres: &[f32]) -> Bet {
-        Bet::of(settings, self.embed.ends[0], centres.to_vec(), &mut Reader(flat))
+    pub fn read(&self, flat: &[f32], settings: BetSettings, centers: &[f32]) -> Bet {
+        Bet::of(settings, self.embed.ends[0], centers.to_vec(), &mut Reader(flat))
             .expect("as many numbers as were laid out")
     }
 }

@@ -1,11 +1,11 @@
-//! The behaviour transformer (Shafiullah et al., 2022): actions fall into buckets, and from the observations of a window a
-//! transformer says how likely each bucket is and how far from its centre the action would be.
+//! The behavior transformer (Shafiullah et al., 2022): actions fall into buckets, and from the observations of a window a
+//! transformer says how likely each bucket is and how far from its center the action would be.
 //!
 //! ```text
-//! tokens    x_t = W o_t + position t                         o: a standardised observation, oldest first
+//! tokens    x_t = W o_t + position t                         o: a standardized observation, oldest first
 //! block     x = x + attention(norm(x)), to itself and what is before it;  x = x + down(GELU(up(norm(x))))
 //! heads     of norm(x): a logit for each bucket; for each bucket an offset, [n_act]
-//! proposal  centre + offset of a bucket, drawn by the logits or the likeliest
+//! proposal  center + offset of a bucket, drawn by the logits or the likeliest
 //! ```
 //!
 //! The newest observation is acted on, and those before it are what it is seen in the light of. All places of a window are
@@ -29,7 +29,7 @@ pub use net::{BetNet, BetRoom};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrays, Optimiser, Recipe, Span, strips::Strips};
+use super::{Arrays, Optimizer, Recipe, Span, strips::Strips};
 use crate::{
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
@@ -45,7 +45,7 @@ pub enum Pick {
     Argmax,
 }
 
-/// Settings of a behaviour transformer.
+/// Settings of a behavior transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BetSettings {
@@ -91,7 +91,7 @@ impl BetSettings {
     pub const RECIPE: Recipe = Recipe {
         lr: 5.5e-5,
         batch: 64,
-        optimiser: Optimiser { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimiser::ADAM },
+        optimizer: Optimizer { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimizer::ADAM },
     };
 
     /// A window of observations, every one of which is proposed for in training.
@@ -124,11 +124,11 @@ impl BetSettings {
     }
 }
 
-/// The numbers of a behaviour transformer, for acting.
+/// The numbers of a behavior transformer, for acting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bet {
     settings: BetSettings,
-    centres: Vec<f32>,   // [buckets, n_act]
+    centers: Vec<f32>,   // [buckets, n_act]
     embed: Layer,        // n_obs to width
     positions: Vec<f32>, // [window, width]
     blocks: Vec<Block>,  // [layers]
@@ -163,7 +163,7 @@ struct Layer {
     bias: Vec<f32>,
 }
 
-/// Layer normalisation: `(x - mean) / sqrt(variance + 1e-5) * scale + shift` of a token.
+/// Layer normalization: `(x - mean) / sqrt(variance + 1e-5) * scale + shift` of a token.
 #[derive(Debug, Clone, PartialEq)]
 struct Norm {
     scale: Vec<f32>, // [width]
@@ -204,20 +204,20 @@ impl Source for &Arrays {
 }
 
 impl Bet {
-    /// A network of random weights. `centres`: of the buckets, `[buckets, n_act]`.
+    /// A network of random weights. `centers`: of the buckets, `[buckets, n_act]`.
     ///
     /// # Panics
-    /// If a width is 0, the settings are out of range, or the centres are not that many numbers.
-    pub fn random(n_obs: usize, n_act: usize, settings: BetSettings, centres: &[f32], seed: Seed) -> Self {
+    /// If a width is 0, the settings are out of range, or the centers are not that many numbers.
+    pub fn random(n_obs: usize, n_act: usize, settings: BetSettings, centers: &[f32], seed: Seed) -> Self {
         assert!(n_obs > 0 && n_act > 0 && settings.fault().is_none(), "{n_obs}, {n_act}, {settings:?}");
-        assert_eq!(centres.len(), settings.buckets * n_act, "centres for every bucket");
-        Self::of(settings, n_obs, centres.to_vec(), &mut Random(seed.rng()))
+        assert_eq!(centers.len(), settings.buckets * n_act, "centers for every bucket");
+        Self::of(settings, n_obs, centers.to_vec(), &mut Random(seed.rng()))
             .expect("random numbers of any shape")
     }
 
     /// A network of the numbers that a source has.
-    fn of(settings: BetSettings, n_obs: usize, centres: Vec<f32>, source: &mut impl Source) -> Result<Self> {
-        let (width, n_act) = (settings.width, centres.len() / settings.buckets);
+    fn of(settings: BetSettings, n_obs: usize, centers: Vec<f32>, source: &mut impl Source) -> Result<Self> {
+        let (width, n_act) = (settings.width, centers.len() / settings.buckets);
         let embed = linear(source, "embed", n_obs, width)?;
         let positions = source.array("positions", &[settings.window, width])?;
         let block = |k: usize| -> Result<Block> {
@@ -239,7 +239,7 @@ impl Bet {
             weights: source.array("offsets.weight", &[settings.buckets, width, n_act])?,
             biases: source.array("offsets.bias", &[settings.buckets, n_act])?,
         };
-        Ok(Self { settings, centres, embed, positions, blocks, norm: last, logits, offsets })
+        Ok(Self { settings, centers, embed, positions, blocks, norm: last, logits, offsets })
     }
 
     /// The settings.
@@ -247,9 +247,9 @@ impl Bet {
         &self.settings
     }
 
-    /// The centres of the buckets: `[buckets, n_act]`.
-    pub fn centres(&self) -> &[f32] {
-        &self.centres
+    /// The centers of the buckets: `[buckets, n_act]`.
+    pub fn centers(&self) -> &[f32] {
+        &self.centers
     }
 
     /// Width of an observation.
@@ -259,7 +259,7 @@ impl Bet {
 
     /// Width of an action.
     pub fn n_act(&self) -> usize {
-        self.centres.len() / self.settings.buckets
+        self.centers.len() / self.settings.buckets
     }
 
     pub(super) fn put(&self, arrays: &mut Arrays) {
@@ -267,7 +267,7 @@ impl Bet {
             arrays.insert(name.into(), (shape.to_vec(), values.to_vec()));
         };
         let (width, settings) = (self.settings.width, &self.settings);
-        put("centres", &[settings.buckets, self.n_act()], &self.centres);
+        put("centers", &[settings.buckets, self.n_act()], &self.centers);
         put("offsets.weight", &[settings.buckets, width, self.n_act()], &self.offsets.weights);
         put("offsets.bias", &[settings.buckets, self.n_act()], &self.offsets.biases);
         put("positions", &[settings.window, width], &self.positions);
@@ -299,10 +299,10 @@ impl Bet {
             Some((shape, _)) if shape.len() == 2 && !shape.contains(&0) => Ok(shape[axis]),
             _ => Err(Error::new(Kind::File, "an array that is missing or empty").at(name)),
         };
-        let (n_obs, n_act) = (width("embed.weight", 0)?, width("centres", 1)?);
+        let (n_obs, n_act) = (width("embed.weight", 0)?, width("centers", 1)?);
         let mut source = arrays;
-        let centres = source.array("centres", &[settings.buckets, n_act])?;
-        Self::of(settings, n_obs, centres, &mut source)
+        let centers = source.array("centers", &[settings.buckets, n_act])?;
+        Self::of(settings, n_obs, centers, &mut source)
     }
 }
 

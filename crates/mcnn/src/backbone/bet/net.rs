@@ -1,4 +1,4 @@
-//! The behaviour transformer as it is trained: all places of a window at once, forward and back, in plain numbers on one thread.
+//! The behavior transformer as it is trained: all places of a window at once, forward and back, in plain numbers on one thread.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct BetNet {
     settings: BetSettings,
-    centres: Vec<f32>, // [buckets, n_act]
+    centers: Vec<f32>, // [buckets, n_act]
     layout: Layout,
 }
 
@@ -61,7 +61,7 @@ impl BetNet {
     /// A network as it is trained, and its numbers.
     pub fn new(bet: &Bet) -> (Self, Vec<f32>) {
         let (layout, numbers) = Layout::of(bet);
-        (Self { settings: bet.settings, centres: bet.centres.clone(), layout }, numbers)
+        (Self { settings: bet.settings, centers: bet.centers.clone(), layout }, numbers)
     }
 
     /// The network as it acts.
@@ -69,7 +69,7 @@ impl BetNet {
     /// # Panics
     /// If there are too few numbers.
     pub fn numbers(&self, flat: &[f32]) -> Bet {
-        self.layout.read(flat, self.settings, &self.centres)
+        self.layout.read(flat, self.settings, &self.centers)
     }
 
     /// Where the numbers lie that weight decay is for: weights of layers.
@@ -78,7 +78,7 @@ impl BetNet {
     }
 
     /// The loss of a batch, or of a part of one: what `hold` answers to proposals, and the focal loss of buckets, its sum over
-    /// these rows through the batch's count. A proposal is the centre of the true bucket and its offset. Sets `gradient`, as many
+    /// these rows through the batch's count. A proposal is the center of the true bucket and its offset. Sets `gradient`, as many
     /// numbers as the network has. `seed` decides what is dropped.
     ///
     /// # Panics
@@ -97,13 +97,13 @@ impl BetNet {
         let shape = Shape::new(&self.settings, batch.real.len() / window);
         let places = shape.rows * window;
         let sizes = [batch.real.len(), batch.observations.len(), batch.actions.len() * self.settings.buckets];
-        assert_eq!(sizes, [places, places * n_obs, places * self.centres.len()], "a batch of whole windows");
+        assert_eq!(sizes, [places, places * n_obs, places * self.centers.len()], "a batch of whole windows");
         room.fit(&shape, n_obs);
         room.dropout.draw(self.settings.dropout, seed, &shape);
         room.turn(&shape, batch.observations, n_obs);
         self.forward(&shape, numbers, room);
-        let Self { settings, centres, layout } = self;
-        let work = Work { layout, settings, centres, numbers, shape };
+        let Self { settings, centers, layout } = self;
+        let work = Work { layout, settings, centers, numbers, shape };
         let BetRoom { normed, more, product, heads, .. } = room;
         let loss = heads.run(&work, batch, normed, product, hold, [more, gradient]);
         self.back(&shape, numbers, gradient, room);

@@ -25,10 +25,10 @@ impl Case {
     fn new(settings: BetSettings, rows: usize, n_obs: usize, n_act: usize) -> Self {
         let mut rng = Seed(21).rng();
         let places = rows * settings.window;
-        let centres = normal(settings.buckets * n_act, &mut rng);
+        let centers = normal(settings.buckets * n_act, &mut rng);
         let mut arrays = Arrays::new();
-        Bet::random(n_obs, n_act, settings, &centres, Seed(22)).put(&mut arrays);
-        for (name, (shape, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centres") {
+        Bet::random(n_obs, n_act, settings, &centers, Seed(22)).put(&mut arrays);
+        for (name, (shape, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centers") {
             let (around, by) = match shape.len() {
                 1 if name.ends_with("scale") => (1.0, 0.2),
                 1 => (0.0, 0.2),
@@ -143,7 +143,7 @@ fn same(bet: &Bet, found: &[f32], expected: &[f32], within: f32, what: &str) {
     let most = all.values().map(|(_, values)| largest(values)).fold(0.0, f32::max);
     let mut mine = Arrays::new();
     found.put(&mut mine);
-    for (name, (_, expected)) in all.iter().filter(|(name, _)| *name != "centres") {
+    for (name, (_, expected)) in all.iter().filter(|(name, _)| *name != "centers") {
         let size = largest(expected).max(1e-3 * most);
         for (k, (a, b)) in mine[name].1.iter().zip(expected).enumerate() {
             assert!((a - b).abs() <= within * size, "{what}, {name} {k}: {a} {b}, of {size}");

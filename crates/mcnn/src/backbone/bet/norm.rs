@@ -1,4 +1,4 @@
-//! Layer normalisation of tokens in panels, forward and back.
+//! Layer normalization of tokens in panels, forward and back.
 
 use kernels::WIDE;
 use pulp::{Arch, Simd, WithSimd};
@@ -27,12 +27,12 @@ impl Standard {
         self.inverse.resize(panels, [0.0; WIDE]);
     }
 
-    /// Standardises a panel of tokens, and writes their numbers times a scale plus a shift.
+    /// Standardizes a panel of tokens, and writes their numbers times a scale plus a shift.
     pub fn set(&mut self, panel: usize, tokens: &[f32], scale: &[f32], shift: &[f32], out: &mut [f32]) {
         let width = scale.len();
         let numbers = &mut self.numbers[panel * width..][..width];
         let inverse = &mut self.inverse[panel];
-        Arch::new().dispatch(Standardise { tokens: tokens.as_chunks().0, numbers, inverse });
+        Arch::new().dispatch(Standardize { tokens: tokens.as_chunks().0, numbers, inverse });
         self.scaled(panel, scale, shift, out);
     }
 
@@ -81,13 +81,13 @@ fn at_mut<S: Simd>(row: &mut Row, part: usize) -> &mut S::f32s {
     &mut S::as_mut_simd_f32s(row).0[part]
 }
 
-struct Standardise<'a> {
+struct Standardize<'a> {
     tokens: &'a [Row],
     numbers: &'a mut [Row],
     inverse: &'a mut Row,
 }
 
-impl WithSimd for Standardise<'_> {
+impl WithSimd for Standardize<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -1,4 +1,4 @@
-//! The behaviour transformer by Burn's automatic gradients: the definition of what `net.rs` computes.
+//! The behavior transformer by Burn's automatic gradients: the definition of what `net.rs` computes.
 
 use burn::{
     module::{Module, Param, ParamId},
@@ -38,7 +38,7 @@ pub struct BurnBet {
     #[module(skip)]
     settings: BetSettings,
     #[module(skip)]
-    centres: Vec<f32>,
+    centers: Vec<f32>,
 }
 
 #[derive(Module, Debug)]
@@ -149,7 +149,7 @@ impl BurnBet {
         let shape = [settings.buckets, settings.width, bet.n_act()];
         let offsets =
             OffsetsNet { weight: new.array(weights, shape), bias: new.array(biases, [biases.len()]) };
-        Self { embed, positions, blocks, norm, logits, offsets, settings, centres: bet.centres.clone() }
+        Self { embed, positions, blocks, norm, logits, offsets, settings, centers: bet.centers.clone() }
     }
 
     /// The tokens that the heads are for (`[batch * window, width]`), from observations (`[batch * window, n_obs]`, a
@@ -176,7 +176,7 @@ impl BurnBet {
         self.norm.forward(tokens)
     }
 
-    /// Proposals towards actions (`[batch * window, n_act]`, row by row), before they are held: the centre of the true
+    /// Proposals towards actions (`[batch * window, n_act]`, row by row), before they are held: the center of the true
     /// bucket and its offset. The buckets' own loss is the focal loss over the places that are `real` (`[batch * window]`).
     pub fn propose(&self, observations: Tensor<2>, actions: &[f32], real: &[bool], seed: Seed) -> Proposed {
         let (rows, k) = (real.len(), self.settings.buckets);
@@ -184,7 +184,7 @@ impl BurnBet {
         let device = observations.device();
         let data =
             |values: Vec<f32>, width| Tensor::<2>::from_data(TensorData::new(values, [rows, width]), &device);
-        let buckets = nearest(actions, &self.centres, n_act);
+        let buckets = nearest(actions, &self.centers, n_act);
         let tokens = self.tokens(observations, self.settings.dropout, seed);
         let logits = self.logits.forward(tokens.clone());
         // The loss is computed with its slopes: its value and gradient are those of slope (logits - at) + loss.
@@ -192,9 +192,9 @@ impl BurnBet {
         let (mut slopes, count) = (values(at.clone()), real.iter().filter(|real| **real).count());
         let loss = focal(&mut slopes, &buckets, real, self.settings.gamma, count);
         let own = ((logits - at) * data(slopes, k)).sum() + loss;
-        let centres =
-            buckets.iter().flat_map(|bucket| &self.centres[bucket * n_act..][..n_act]).copied().collect();
-        let proposal = self.offsets.forward(tokens, &buckets) + data(centres, n_act);
+        let centers =
+            buckets.iter().flat_map(|bucket| &self.centers[bucket * n_act..][..n_act]).copied().collect();
+        let proposal = self.offsets.forward(tokens, &buckets) + data(centers, n_act);
         let weights = Tensor::full([rows, n_act], self.settings.offset_weight, &device);
         Proposed { proposal, weights, own }
     }

@@ -22,10 +22,10 @@ fn normal(n: usize, rng: &mut Rng) -> Vec<f32> {
 /// A network whose layers all matter: every number is drawn anew, and larger than a start has them.
 fn some(settings: BetSettings, seed: u64) -> Bet {
     let mut rng = Seed(seed).rng();
-    let centres = normal(settings.buckets * N_ACT, &mut rng);
+    let centers = normal(settings.buckets * N_ACT, &mut rng);
     let mut arrays = Arrays::new();
-    Bet::random(N_OBS, N_ACT, settings, &centres, Seed(seed)).put(&mut arrays);
-    for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centres") {
+    Bet::random(N_OBS, N_ACT, settings, &centers, Seed(seed)).put(&mut arrays);
+    for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centers") {
         let around = if name.ends_with("scale") { 1.0 } else { 0.0 };
         values.iter_mut().for_each(|v| *v = (around + 0.4 * rng.normal()) as f32);
     }
@@ -75,7 +75,7 @@ fn every_place_of_a_trained_window_is_what_acts_once_it_is_the_newest() {
             }
             assert_eq!(chosen.bucket, buckets::largest(logits.iter().copied()));
             let at = chosen.bucket * N_ACT;
-            for ((a, c), o) in found.iter().zip(&bet.centres[at..]).zip(&offsets[at..]) {
+            for ((a, c), o) in found.iter().zip(&bet.centers[at..]).zip(&offsets[at..]) {
                 assert!((a - (c + o)).abs() < 1e-4, "{layers} layers, row {row}: {a} {}", c + o);
             }
         }

@@ -2,7 +2,7 @@
 //! predicts the clean action from the noisy one, the step and the observation, and the noise is taken off a little.
 //!
 //! ```text
-//! input    (noisy action, time, standardised state), side by side
+//! input    (noisy action, time, standardized state), side by side
 //! time     16 sinusoids of t -> 32, Mish -> 16
 //! network  input -> hidden layers, Mish -> n_act
 //! ```

@@ -47,7 +47,7 @@ pub(super) struct Tape {
 #[derive(Debug)]
 pub(super) struct KeptBlock {
     pub(super) windows: Vec<f32>,
-    pub(super) x: Vec<f32>, // normalised
+    pub(super) x: Vec<f32>, // normalized
     pub(super) slope: Vec<f32>,
     pub(super) inverse: Vec<f32>, // [batch, channels]
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Level, Optimiser, Predict, Recipe, Sampler, Schedule, Span};
+use crate::backbone::{Level, Optimizer, Predict, Recipe, Sampler, Schedule, Span};
 
 /// Settings of a U-Net, besides the widths of its levels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl UnetSettings {
     pub const RECIPE: Recipe = Recipe {
         lr: 1e-4,
         batch: 256,
-        optimiser: Optimiser {
+        optimizer: Optimizer {
             betas: [0.95, 0.999],
             weight_decay: 1e-6,
             warm_up: 500,

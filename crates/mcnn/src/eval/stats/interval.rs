@@ -81,10 +81,10 @@ pub fn wilson(hits: usize, n: usize) -> [f64; 2] {
         return [0.0, 1.0];
     }
     let (share, n, z2) = (hits as f64 / n as f64, n as f64, NORMAL_95 * NORMAL_95);
-    let centre = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let center = (share + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let reach = NORMAL_95 / (1.0 + z2 / n) * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
     // Exact at the ends, where rounding would leave a trace.
-    [if hits == 0 { 0.0 } else { centre - reach }, if share == 1.0 { 1.0 } else { centre + reach }]
+    [if hits == 0 { 0.0 } else { center - reach }, if share == 1.0 { 1.0 } else { center + reach }]
 }
 
 /// The 97.5 % quantile of Student's t with `freedom` degrees of freedom, 1 or more and not necessarily whole. Right

@@ -37,7 +37,7 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The quantile `q` in [0, 1], straight between neighbours (numpy's default); NaN of nothing.
+/// The quantile `q` in [0, 1], straight between neighbors (numpy's default); NaN of nothing.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

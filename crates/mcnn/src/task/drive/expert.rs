@@ -55,7 +55,7 @@ fn pursue(observation: &[f64; N_OBS]) -> [f64; N_ACT] {
     let [offset, heading, speed, steering, ..] = *observation;
     let bends = &observation[4..];
 
-    // The centre line ahead, from its curvatures: x along the road where the car is, y to its left.
+    // The center line ahead, from its curvatures: x along the road where the car is, y to its left.
     let reach = (0.7 * speed).clamp(5.0, 14.0);
     let (mut x, mut y, mut angle) = (0.0, 0.0, 0.0);
     let pieces = 16;

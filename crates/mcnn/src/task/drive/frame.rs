@@ -1,12 +1,12 @@
 //! The frame of `drive-pixels`: the road ahead as a camera over the car sees it, and two instruments below.
 //!
 //! The camera looks level, and its picture is cut so that the horizon lies a quarter of the way down. So every row of the
-//! ground is at one distance ahead of the car, and every pixel is a rectangle there: a colour counts by the share of that
+//! ground is at one distance ahead of the car, and every pixel is a rectangle there: a color counts by the share of that
 //! rectangle it covers, measured across the road and along it.
 
 use super::{
     Car, HALF_WIDTH, MOST_STEERING, TOP_SPEED,
-    picture::{ASPHALT, Colour, EDGE, FIELDS, GRAVEL, LINE, VERGE},
+    picture::{ASPHALT, Color, EDGE, FIELDS, GRAVEL, LINE, VERGE},
     road::Road,
 };
 
@@ -19,28 +19,28 @@ const FOCAL: f64 = 24.0; // pixels: the picture is 90 degrees wide
 const EYE: f64 = 3.0; // m, height of the camera
 const BEHIND: f64 = 3.0; // m behind the car, and
 const FAR: f64 = 60.0; // m ahead, between which the road is drawn
-const POINTS: usize = 64; // of the centre line in between, a metre apart
-const DASH: f64 = 4.0; // m from one dash of the centre line to the next, about: a whole number goes round
+const POINTS: usize = 64; // of the center line in between, a meter apart
+const DASH: f64 = 4.0; // m from one dash of the center line to the next, about: a whole number goes round
 const FIELD: f64 = 6.0; // m, side of the fields that the ground is chequered with, to show place and motion
-const HAZE: f64 = 90.0; // m: half of the colour there is the haze's
+const HAZE: f64 = 90.0; // m: half of the color there is the haze's
 
-const ZENITH: Colour = [112.0, 158.0, 214.0];
-const MIST: Colour = [196.0, 210.0, 222.0];
-const PANELS: Colour = [26.0, 26.0, 30.0];
+const ZENITH: Color = [112.0, 158.0, 214.0];
+const MIST: Color = [196.0, 210.0, 222.0];
+const PANELS: Color = [26.0, 26.0, 30.0];
 const SPEED: [usize; 2] = [43, 45]; // rows of the bar
-const SPEED_BAR: Colour = [240.0, 176.0, 48.0];
+const SPEED_BAR: Color = [240.0, 176.0, 48.0];
 const WHEELS: [usize; 2] = [46, 48];
-const WHEELS_BAR: Colour = [90.0, 200.0, 240.0];
+const WHEELS_BAR: Color = [90.0, 200.0, 240.0];
 const BAR: f64 = 23.0; // pixels from the middle, at the most
 
 /// Draws what a car's camera sees: `[SIDE, SIDE, 3]`, whole numbers from 0 to 255.
 pub(super) fn draw(car: &Car, to: &mut [f32]) {
     let view = View::of(car);
     let mut rows = to.as_chunks_mut::<{ 3 * SIDE }>().0.iter_mut();
-    let mut put = |colours: [Colour; SIDE]| {
+    let mut put = |colors: [Color; SIDE]| {
         let Some(row) = rows.next() else { return };
-        for (pixel, colour) in row.as_chunks_mut::<3>().0.iter_mut().zip(colours) {
-            *pixel = colour.map(|c| f32::from((c + 0.5) as u8)); // to the nearest, within 0 to 255
+        for (pixel, color) in row.as_chunks_mut::<3>().0.iter_mut().zip(colors) {
+            *pixel = color.map(|c| f32::from((c + 0.5) as u8)); // to the nearest, within 0 to 255
         }
     };
     for row in 0..HORIZON {
@@ -54,7 +54,7 @@ pub(super) fn draw(car: &Car, to: &mut [f32]) {
     }
 }
 
-/// The ground as the camera has it: x metres ahead of the car, y to its left.
+/// The ground as the camera has it: x meters ahead of the car, y to its left.
 struct View {
     place: [f64; 2],
     heading: [f64; 2], // unit vector
@@ -62,7 +62,7 @@ struct View {
     dash: f64, // m
 }
 
-/// A straight piece of the centre line.
+/// A straight piece of the center line.
 #[derive(Clone, Copy, Default)]
 struct Piece {
     from: [f64; 2],
@@ -72,7 +72,7 @@ struct Piece {
     spacing: f64,  // m along the road, of all of it
 }
 
-/// The nearest point of the centre line.
+/// The nearest point of the center line.
 #[derive(Clone, Copy)]
 struct Near {
     square: f64,   // of the distance, m2
@@ -120,7 +120,7 @@ impl Row {
         Self { ahead, across: ahead / FOCAL, deep: at(below) - at(below + 1.0) }
     }
 
-    /// Metres to the left of the car.
+    /// Meters to the left of the car.
     fn left(&self, column: usize) -> f64 {
         (SIDE as f64 / 2.0 - (column as f64 + 0.5)) * self.across
     }
@@ -157,7 +157,7 @@ impl View {
         view
     }
 
-    /// Where the centre line is, as the camera has it.
+    /// Where the center line is, as the camera has it.
     fn point(&self, road: &Road, along: f64) -> [f64; 2] {
         let [x, y] = road.place(along, 0.0);
         let d = [x - self.place[0], y - self.place[1]];
@@ -165,19 +165,19 @@ impl View {
         [a * d[0] + b * d[1], a * d[1] - b * d[0]]
     }
 
-    fn ground(&self, row: usize) -> [Colour; SIDE] {
+    fn ground(&self, row: usize) -> [Color; SIDE] {
         let row = Row::of(row);
         let near = self.nearest(&row);
         std::array::from_fn(|column| {
-            let mut colour = self.field(&row, row.left(column));
+            let mut color = self.field(&row, row.left(column));
             if let Some(near) = near[column] {
-                self.paint(&mut colour, &row, near);
+                self.paint(&mut color, &row, near);
             }
-            mixed(colour, MIST, row.ahead / (row.ahead + HAZE))
+            mixed(color, MIST, row.ahead / (row.ahead + HAZE))
         })
     }
 
-    /// The nearest point of the centre line to each pixel of a row, where one is near enough for the road to be seen.
+    /// The nearest point of the center line to each pixel of a row, where one is near enough for the road to be seen.
     fn nearest(&self, row: &Row) -> [Option<Near>; SIDE] {
         let mut nearest = [None; SIDE];
         if row.ahead > FAR {
@@ -196,26 +196,26 @@ impl View {
     }
 
     /// The fields: their middles lie on whole multiples of their side, so that the plane's mirror image is the same.
-    fn field(&self, row: &Row, left: f64) -> Colour {
+    fn field(&self, row: &Row, left: f64) -> Color {
         let [x, y] = self.heading;
         let world = [self.place[0] + row.ahead * x - left * y, self.place[1] + row.ahead * y + left * x];
         // Rounded: the numbers are far above 0, where what is behind the point is cut off.
         let [a, b] = world.map(|x| (x / FIELD + 1000.5) as usize);
         let middle = mixed(FIELDS[0], FIELDS[1], 0.5);
-        // Fields that a pixel does not tell apart are one colour. Here they differ more than from above.
+        // Fields that a pixel does not tell apart are one color. Here they differ more than from above.
         let seen = (FIELD / (2.0 * row.deep.max(row.across))).min(1.0) * 2.5;
         let field = FIELDS[(a + b) % 2];
         mixed(middle, field, seen)
     }
 
     /// Lays the road over the ground.
-    fn paint(&self, colour: &mut Colour, row: &Row, near: Near) {
+    fn paint(&self, color: &mut Color, row: &Row, near: Near) {
         let [x, y] = near.way.map(f64::abs);
         // Of the pixel's rectangle, across the road and along it.
         let (wide, long) = (row.deep * y + row.across * x, row.deep * x + row.across * y);
         let offset = near.square.sqrt().copysign(near.left);
-        let mut lay = |with: Colour, from: f64, to: f64, share: f64| {
-            *colour = mixed(*colour, with, share * covered(from, to, offset, wide));
+        let mut lay = |with: Color, from: f64, to: f64, share: f64| {
+            *color = mixed(*color, with, share * covered(from, to, offset, wide));
         };
         lay(GRAVEL, -HALF_WIDTH - VERGE, HALF_WIDTH + VERGE, 1.0);
         lay(ASPHALT, -HALF_WIDTH, HALF_WIDTH, 1.0);
@@ -231,11 +231,11 @@ impl View {
 }
 
 /// The bars: the speed's as far to both sides, the wheels' to the side they are turned to.
-fn instruments(car: &Car, row: usize, column: usize) -> Colour {
+fn instruments(car: &Car, row: usize, column: usize) -> Color {
     let left = SIDE as f64 / 2.0 - (column as f64 + 0.5); // pixels
     let (speed, turned) = (BAR * car.speed / TOP_SPEED, BAR * car.steering / MOST_STEERING);
-    let bar = |rows: [usize; 2], colour: Colour, from: f64, to: f64| match (rows[0]..rows[1]).contains(&row) {
-        true => Some(mixed(PANELS, colour, covered(from, to, left, 1.0))),
+    let bar = |rows: [usize; 2], color: Color, from: f64, to: f64| match (rows[0]..rows[1]).contains(&row) {
+        true => Some(mixed(PANELS, color, covered(from, to, left, 1.0))),
         false => None,
     };
     bar(SPEED, SPEED_BAR, -speed, speed)
@@ -248,7 +248,7 @@ fn covered(from: f64, to: f64, at: f64, width: f64) -> f64 {
     ((to.min(at + width / 2.0) - from.max(at - width / 2.0)) / width).max(0.0)
 }
 
-fn mixed(from: Colour, to: Colour, share: f64) -> Colour {
+fn mixed(from: Color, to: Color, share: f64) -> Color {
     [0, 1, 2].map(|k| from[k] + share * (to[k] - from[k]))
 }
 

@@ -1,20 +1,20 @@
 //! `drive`, the built-in task: a car on a winding closed road, deterministic by seed.
 //!
-//! The car is a kinematic bicycle in road coordinates (distance along the centre line, offset to its left, heading
+//! The car is a kinematic bicycle in road coordinates (distance along the center line, offset to its left, heading
 //! relative to it): the front wheels follow the wanted steering with a lag and at a limited rate, and above the grip's
 //! lateral acceleration the car no longer turns as steered and slides outwards.
 //!
 //! | observation | | unit |
 //! |---|---|---|
-//! | 0 | offset from the centre line, positive to the left | m |
+//! | 0 | offset from the center line, positive to the left | m |
 //! | 1 | heading relative to the road, positive to the left | rad |
 //! | 2 | speed | m/s |
 //! | 3 | angle of the front wheels, positive to the left | rad |
-//! | 4 to 9 | curvature of the centre line at each distance of [`AHEAD`], positive to the left | 1/m |
+//! | 4 to 9 | curvature of the center line at each distance of [`AHEAD`], positive to the left | 1/m |
 //!
 //! Actions: steering (1 is full left), throttle (1 is full acceleration, -1 full brakes). The return is the progress
-//! along the centre line in metres. The episode ends off the road; it is a success when it reaches the horizon on the
-//! road, [`ENOUGH`] metres on.
+//! along the center line in meters. The episode ends off the road; it is a success when it reaches the horizon on the
+//! road, [`ENOUGH`] meters on.
 //!
 //! `drive-pixels` ([`DrivePixels`]) is the same with a frame for an observation.
 
@@ -38,9 +38,9 @@ pub const N_OBS: usize = 4 + AHEAD.len();
 pub const N_ACT: usize = 2;
 /// Steps in an episode, of 0.1 s.
 pub const HORIZON: usize = 400;
-/// Progress that a success needs, in metres: about half of what the expert makes.
+/// Progress that a success needs, in meters: about half of what the expert makes.
 pub const ENOUGH: f64 = 250.0;
-/// Distances ahead, in metres, at which the observation holds the road's curvature.
+/// Distances ahead, in meters, at which the observation holds the road's curvature.
 pub const AHEAD: [f64; 6] = [0.0, 5.0, 10.0, 16.0, 24.0, 36.0];
 
 const STEP: f64 = 0.1; // s
@@ -206,7 +206,7 @@ impl Environment for Car {
         true
     }
 
-    /// The scene from above, around the car: 320 x 320 pixels, 7 to a metre.
+    /// The scene from above, around the car: 320 x 320 pixels, 7 to a meter.
     fn picture(&mut self) -> Result<Picture> {
         Ok(picture::draw(self))
     }
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_the_centre_line_a_bend_is_as_long_as_drawn() {
+    fn beside_the_center_line_a_bend_is_as_long_as_drawn() {
         let mut car = Car::new(4);
         let steps = (0..).map(|m| car.along + f64::from(m));
         car.along = steps.take(600).find(|a| car.road.curvature(*a).abs() > 0.06).unwrap();
@@ -319,7 +319,7 @@ mod tests {
         let after = car.position().unwrap();
         let moved = (after[0] - before[0]).hypot(after[1] - before[1]);
         assert!((moved - 0.2).abs() < 0.003, "{moved}");
-        // The inner lane: more progress than metres driven.
+        // The inner lane: more progress than meters driven.
         assert!(car.along - along > 0.212, "{}", car.along - along);
     }
 

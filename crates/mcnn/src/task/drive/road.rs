@@ -1,9 +1,9 @@
-//! The road of `drive`: a closed centre line drawn around the origin, by seed.
+//! The road of `drive`: a closed center line drawn around the origin, by seed.
 
 use crate::seed::Seed;
 use std::f64::consts::TAU;
 
-/// Half the width of the road, in metres; a car whose centre is farther out has left it.
+/// Half the width of the road, in meters; a car whose center is farther out has left it.
 pub const HALF_WIDTH: f64 = 2.0;
 /// The sharpest bend a road may have, in 1/m. Far below 1/[`HALF_WIDTH`], so the inner edge never folds.
 pub const SHARPEST: f64 = 0.09;
@@ -13,10 +13,10 @@ const WAVES: std::ops::RangeInclusive<u32> = 2..=8;
 const SAMPLES: usize = 2048;
 const LOOKS: u32 = 512; // angles at which a new road's bends are measured
 
-/// A closed road: points at equal distances along its centre line, counter-clockwise.
+/// A closed road: points at equal distances along its center line, counter-clockwise.
 #[derive(Debug, Clone)]
 pub struct Road {
-    /// Length of the centre line, in metres.
+    /// Length of the center line, in meters.
     pub length: f64,
     points: Vec<Point>, // [SAMPLES], point i at distance i * length / SAMPLES
 }
@@ -28,11 +28,11 @@ struct Point {
     curvature: f64,    // 1/m, positive to the left
 }
 
-/// Centre line and edges as closed polygons in metres, for drawing; the last point is followed by the first.
+/// Center line and edges as closed polygons in meters, for drawing; the last point is followed by the first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawing {
-    /// The centre line.
-    pub centre: Vec<[f32; 2]>,
+    /// The center line.
+    pub center: Vec<[f32; 2]>,
     /// The edge on the left of travel.
     pub left: Vec<[f32; 2]>,
     /// The edge on the right of travel.
@@ -82,13 +82,13 @@ impl Road {
         Self { length, points }
     }
 
-    /// Curvature of the centre line at a distance along it (any number, taken round the loop), in 1/m.
+    /// Curvature of the center line at a distance along it (any number, taken round the loop), in 1/m.
     pub fn curvature(&self, distance: f64) -> f64 {
         let (a, b, share) = self.between(distance);
         a.curvature + share * (b.curvature - a.curvature)
     }
 
-    /// The point of the plane that is `offset` metres to the left of the centre line at a distance along it.
+    /// The point of the plane that is `offset` meters to the left of the center line at a distance along it.
     pub fn place(&self, distance: f64, offset: f64) -> [f64; 2] {
         let (a, b, share) = self.between(distance);
         let mix = |from: f64, to: f64| from + share * (to - from);
@@ -96,7 +96,7 @@ impl Road {
         [mix(a.place[0], b.place[0]) - offset * tangent[1], mix(a.place[1], b.place[1]) + offset * tangent[0]]
     }
 
-    /// The unit vector of travel along the centre line at a distance.
+    /// The unit vector of travel along the center line at a distance.
     pub fn direction(&self, distance: f64) -> [f64; 2] {
         let (a, b, share) = self.between(distance);
         let [x, y] = [0, 1].map(|i| a.tangent[i] + share * (b.tangent[i] - a.tangent[i]));
@@ -110,7 +110,7 @@ impl Road {
             let at = |i: usize| self.place(i as f64 * self.length / SAMPLES as f64, offset);
             (0..SAMPLES).step_by(4).map(|i| at(i).map(|x| x as f32)).collect()
         };
-        Drawing { centre: line(0.0), left: line(HALF_WIDTH), right: line(-HALF_WIDTH) }
+        Drawing { center: line(0.0), left: line(HALF_WIDTH), right: line(-HALF_WIDTH) }
     }
 
     /// The road's mirror image in the first axis, driven the same way round its bends.
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn the_edges_lie_half_a_width_to_each_side() {
         let drawing = Road::new(3).drawing();
-        let lines = drawing.centre.iter().zip(&drawing.left).zip(&drawing.right);
+        let lines = drawing.center.iter().zip(&drawing.left).zip(&drawing.right);
         for ((c, l), r) in lines {
             for edge in [l, r] {
                 let gap = f64::from((c[0] - edge[0]).hypot(c[1] - edge[1]));

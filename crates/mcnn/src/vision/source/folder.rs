@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         ("a donkeycar tub; actions: throttle, angle", tub(path)?)
     } else if path.join("driving_log.csv").is_file() {
         (
-            "a log of Udacity's simulator, its centre camera; actions: throttle less brake, steering",
+            "a log of Udacity's simulator, its center camera; actions: throttle less brake, steering",
             udacity(path)?,
         )
     } else {
@@ -144,12 +144,12 @@ fn udacity(path: &Path) -> Result<Vec<Row>> {
     let file = path.join("driving_log.csv");
     let table = csv::read(&file, Some(&UDACITY))?;
     let column = |name: &str| column(&table, name, &file);
-    let (centre, steering) = (column("center")?, column("steering")?);
+    let (center, steering) = (column("center")?, column("steering")?);
     let (throttle, brake) = (column("throttle")?, column("brake")?);
     let mut rows = Vec::with_capacity(table.rows.len());
     for (i, row) in table.rows.iter().enumerate() {
         let number = |k: usize| number(&row[k], &table.names[k], i, &file);
-        let name = row[centre].rsplit(['/', '\\']).next().unwrap_or_default();
+        let name = row[center].rsplit(['/', '\\']).next().unwrap_or_default();
         rows.push(Row {
             picture: path.join("IMG").join(name),
             action: vec![number(throttle)? - number(brake)?, number(steering)?],

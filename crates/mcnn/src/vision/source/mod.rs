@@ -34,7 +34,7 @@ pub struct Source {
     pub n: usize,
     /// Height and width of all frames, where that is known before they are read: of one file, not of a folder.
     pub size: Option<[usize; 2]>,
-    /// What was recognised, in a few words for people each.
+    /// What was recognized, in a few words for people each.
     pub notes: Vec<String>,
     /// A text that changes with the source: its sizes and times, not its every byte.
     pub stamp: String,
@@ -55,7 +55,7 @@ impl Source {
     /// or pictures with a CSV.
     ///
     /// # Errors
-    /// What cannot be read or is none of these; frames of another shape than colour frames; a row without its picture.
+    /// What cannot be read or is none of these; frames of another shape than color frames; a row without its picture.
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self> {
         if path.is_dir() { folder::open(path, options) } else { one_file::open(path, options) }
     }

@@ -97,7 +97,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     if let Some([hwc, chw]) = guessed {
         return Err(named(
             Error::new(Kind::Data, "frames that look as if each channel lay by itself")
-                .expected("height, width, channel: neighbouring pixels alike")
+                .expected("height, width, channel: neighboring pixels alike")
                 .found(format!("a roughness of {hwc:.3}; in the other order {chw:.3}"))
                 .next("--layout chw reads them in the other order, --layout hwc in this one all the same"),
         ));
@@ -114,7 +114,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
 /// Height, width and order of frames of this shape.
 fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout)> {
     let refuse = |expected: &str, next: &str| {
-        Err(Error::new(Kind::Data, "observations that are not colour frames")
+        Err(Error::new(Kind::Data, "observations that are not color frames")
             .expected(expected)
             .found(format!("{shape:?}"))
             .next(next))
@@ -149,8 +149,8 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
     Ok((size, layout))
 }
 
-/// How rough frames are in either order: the mean difference of a number to its neighbour on the right, to that below and
-/// to the same pixel's next channel, added up. In the wrong order, neighbours are what lies far apart.
+/// How rough frames are in either order: the mean difference of a number to its neighbor on the right, to that below and
+/// to the same pixel's next channel, added up. In the wrong order, neighbors are what lies far apart.
 fn roughness(frames: &[f32], [height, width]: [usize; 2]) -> [f32; 2] {
     let each = height * width * 3;
     let difference = |apart: usize| {

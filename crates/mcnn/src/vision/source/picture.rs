@@ -1,4 +1,4 @@
-//! One picture: a PNG or a JPEG, recognised by content.
+//! One picture: a PNG or a JPEG, recognized by content.
 
 use std::{io::Cursor, path::Path};
 
@@ -15,7 +15,7 @@ const FILE: u64 = 64 << 20;
 /// A picture's height and width, and its pixels, `[height, width, 3]`.
 pub(super) type Picture = ([usize; 2], Vec<u8>);
 
-/// Reads a picture. Transparency is ignored, grey becomes colour, 16 bits become 8.
+/// Reads a picture. Transparency is ignored, gray becomes color, 16 bits become 8.
 ///
 /// # Errors
 /// A file that cannot be read, is neither, is damaged or cut short, or larger than a camera's frame is.
@@ -60,7 +60,7 @@ fn png(bytes: &[u8]) -> std::result::Result<Picture, String> {
 
 fn jpeg(bytes: &[u8]) -> std::result::Result<Picture, String> {
     let options = DecoderOptions::default()
-        .set_strict_mode(true) // a picture cut short is an error, not grey below
+        .set_strict_mode(true) // a picture cut short is an error, not gray below
         .set_max_width(SIDE)
         .set_max_height(SIDE)
         .jpeg_set_out_colorspace(ColorSpace::RGB);

@@ -8,7 +8,7 @@ fn drawn(car: &Car) -> Vec<f32> {
     frame
 }
 
-fn pixel(frame: &[f32], [row, column]: [usize; 2]) -> Colour {
+fn pixel(frame: &[f32], [row, column]: [usize; 2]) -> Color {
     [0, 1, 2].map(|k| f64::from(frame[(row * SIDE + column) * 3 + k]))
 }
 
@@ -28,13 +28,13 @@ fn seen_at(car: &Car, along: f64, offset: f64) -> Option<[usize; 2]> {
     inside.then_some([row as usize, column as usize])
 }
 
-/// The ground's colours at that distance, behind the haze.
-fn through_haze(colour: Colour, row: usize) -> Colour {
+/// The ground's colors at that distance, behind the haze.
+fn through_haze(color: Color, row: usize) -> Color {
     let ahead = 24.0 * 3.0 / (row as f64 - 12.0 + 0.5);
-    [0, 1, 2].map(|k| colour[k] + ahead / (ahead + 90.0) * (MIST[k] - colour[k]))
+    [0, 1, 2].map(|k| color[k] + ahead / (ahead + 90.0) * (MIST[k] - color[k]))
 }
 
-fn close(a: Colour, b: Colour, by: f64) -> bool {
+fn close(a: Color, b: Color, by: f64) -> bool {
     (0..3).all(|k| (a[k] - b[k]).abs() <= by)
 }
 
@@ -46,25 +46,25 @@ fn what_lies_on_the_road_is_seen_where_a_camera_in_space_sees_it() {
         let k = seed as f64;
         (car.offset, car.heading) = ((k * 0.7).sin() * 1.8, (k * 1.3).cos() * 0.2);
         let frame = drawn(&car);
-        // Near enough for a pixel to be less than a sixth of a metre wide, and a fifth of one deep.
-        for metres in [2.6, 2.9, 3.2, 3.5, 3.8] {
+        // Near enough for a pixel to be less than a sixth of a meter wide, and a fifth of one deep.
+        for meters in [2.6, 2.9, 3.2, 3.5, 3.8] {
             for (class, offset, wanted) in [
                 (0, 1.1, ASPHALT),
                 (0, -1.1, ASPHALT),
                 (1, HALF_WIDTH + 0.36, GRAVEL),
                 (1, -HALF_WIDTH - 0.36, GRAVEL),
             ] {
-                let Some(at) = seen_at(&car, car.along + metres, offset) else { continue };
+                let Some(at) = seen_at(&car, car.along + meters, offset) else { continue };
                 let there = pixel(&frame, at);
                 assert!(
                     close(there, through_haze(wanted, at[0]), 12.0),
-                    "seed {seed}, {metres} m ahead, {offset} m to the left, pixel {at:?}: {there:?}"
+                    "seed {seed}, {meters} m ahead, {offset} m to the left, pixel {at:?}: {there:?}"
                 );
                 seen[class] += 1;
             }
             // A line is as wide as a pixel, of which it may fill two by halves.
-            let edge = seen_at(&car, car.along + metres, HALF_WIDTH - 0.14);
-            let beside = seen_at(&car, car.along + metres, HALF_WIDTH - 0.75);
+            let edge = seen_at(&car, car.along + meters, HALF_WIDTH - 0.14);
+            let beside = seen_at(&car, car.along + meters, HALF_WIDTH - 0.75);
             let (Some([row, column]), Some(beside)) = (edge, beside) else { continue };
             if !(1..SIDE - 1).contains(&column) {
                 continue; // the other half may be beyond the picture
@@ -72,7 +72,7 @@ fn what_lies_on_the_road_is_seen_where_a_camera_in_space_sees_it() {
             let [left, here, right] = [column - 1, column, column + 1].map(|c| pixel(&frame, [row, c])[0]);
             assert!(
                 left.max(here).max(right) > pixel(&frame, beside)[0] + 40.0,
-                "seed {seed}, {metres} m ahead: {left}, {here}, {right}"
+                "seed {seed}, {meters} m ahead: {left}, {here}, {right}"
             );
             seen[2] += 1;
         }
@@ -145,8 +145,8 @@ fn instruments_are_as_long_as_they_say() {
     (car.speed, car.steering) = (TOP_SPEED / 2.0, -MOST_STEERING);
     let frame = drawn(&car);
     // The middle is between columns 23 and 24; half speed is 11.5 columns to both sides.
-    let lit = |row: usize, colour: Colour| {
-        (0..SIDE).filter(|c| close(pixel(&frame, [row, *c]), colour, 1.0)).collect::<Vec<_>>()
+    let lit = |row: usize, color: Color| {
+        (0..SIDE).filter(|c| close(pixel(&frame, [row, *c]), color, 1.0)).collect::<Vec<_>>()
     };
     assert_eq!(lit(44, SPEED_BAR), (13..35).collect::<Vec<_>>());
     assert_eq!(lit(47, WHEELS_BAR), (24..47).collect::<Vec<_>>());

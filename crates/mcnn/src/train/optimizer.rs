@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::TrainSettings;
-use crate::backbone::{Net, Optimiser, vectors};
+use crate::backbone::{Net, Optimizer, vectors};
 
 /// PyTorch's.
 const EPSILON: f32 = 1e-8;
@@ -93,7 +93,7 @@ impl Adam {
         gradients: Vec<&mut [f32]>,
         average: Option<(&mut [f32], f64)>,
     ) {
-        let Optimiser { betas, weight_decay, clip, .. } = settings.optimiser;
+        let Optimizer { betas, weight_decay, clip, .. } = settings.optimizer;
         let [first, second] = betas.map(|beta| 1.0 - beta.powf((step + 1) as f64));
         let lr = rate(settings, step);
         let (average, share) = match average {
@@ -209,7 +209,7 @@ fn pieces(n: usize, decaying: &[Range<usize>]) -> Vec<Piece> {
 /// The learning rate of a step, counted from 0: it rises in a straight line over the steps of warm-up, and where it is to,
 /// falls along a half cosine that reaches 0 after the last step.
 pub fn rate(settings: &TrainSettings, step: u64) -> f64 {
-    let Optimiser { warm_up, cosine, .. } = settings.optimiser;
+    let Optimizer { warm_up, cosine, .. } = settings.optimizer;
     let share = if step < warm_up {
         step as f64 / warm_up as f64
     } else if cosine {
@@ -242,7 +242,7 @@ mod tests {
         let with = |warm_up, cosine| TrainSettings {
             lr: 2.0,
             steps: 110,
-            optimiser: Optimiser { warm_up, cosine, ..Optimiser::ADAM },
+            optimizer: Optimizer { warm_up, cosine, ..Optimizer::ADAM },
             ..TrainSettings::default()
         };
         assert_eq!(rate(&with(0, false), 77), 2.0);
