@@ -5,7 +5,7 @@ use mcnn::file;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = file::codebook_from_bytes(bytes);
-    let holding = file::holding_from_bytes(bytes);
+    let holding = file::constraint_set_from_bytes(bytes);
     let Ok(policy) = file::policy_from_bytes(bytes) else { return };
     assert!(holding.is_ok(), "the policy is whole, and what holds it is not");
     let mut action = vec![0.0; policy.codebook().n_act()];

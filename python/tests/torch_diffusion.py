@@ -48,17 +48,17 @@ def squash(u, slope, activation):
     return 2 * (torch.nn.functional.leaky_relu(half, slope) - (1 - slope) * torch.relu(half - 1)) - 1
 
 
-def loss_of(net, k, activation, predict):
+def loss_of(net, k, activation, prediction):
     step, noise = draws[k % DRAWS]
     keep = abar[step][:, None]
     noisy = keep.sqrt() * actions + (1 - keep).sqrt() * noise
     output = net(noisy, step, scaled)
-    clean = output if predict == "action" else (noisy - (1 - keep).sqrt() * output) / keep.sqrt()
+    clean = output if prediction == "sample" else (noisy - (1 - keep).sqrt() * output) / keep.sqrt()
     d, nearest = torch.cdist(scaled.double(), scaled[memories].double()).float().min(1, keepdim=True)
     pull = torch.exp(-LAMBDA * d)
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
     held = actions[memories][nearest[:, 0]] * pull + (1 - pull) * squash(clean, slope, activation)
-    if predict == "action":
+    if prediction == "sample":
         return output, ((held - actions) ** 2).mean()
     # The noise that the held action implies, against the noise that was there.
     implied = (noisy - keep.sqrt() * held) / (1 - keep).sqrt()
@@ -75,12 +75,12 @@ def parts(net, of=lambda p: p):
 START = Network()
 
 
-def run(activation, predict):
+def run(activation, prediction):
     net = copy.deepcopy(START)
     optimizer = torch.optim.Adam(net.parameters(), lr=LR)
     losses = []
     for k in range(STEPS):
-        output, loss = loss_of(net, k, activation, predict)
+        output, loss = loss_of(net, k, activation, prediction)
         optimizer.zero_grad()
         loss.backward()
         if k == 0:
@@ -89,7 +89,7 @@ def run(activation, predict):
         losses.append(loss.item())
     return {
         "activation": activation,
-        "predict": predict,
+        "prediction": prediction,
         "output": first,
         "gradients": gradients["body"],
         "time_gradients": [bias for _, bias in gradients["time"]],

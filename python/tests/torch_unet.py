@@ -151,15 +151,15 @@ distance, nearest = torch.cdist(scaled.double(), scaled[memories].double()).floa
 pull = torch.exp(-LAMBDA * distance)[:, None, None]
 
 
-def loss_of(net, k, activation, predict):
+def loss_of(net, k, activation, prediction):
     step, noise = draws[k % DRAWS]
     keep = abar[step][:, None, None]
     noisy = keep.sqrt() * targets + (1 - keep).sqrt() * noise
     output = net(noisy, step, seen)
-    clean = output if predict == "action" else (noisy - (1 - keep).sqrt() * output) / keep.sqrt()
+    clean = output if prediction == "sample" else (noisy - (1 - keep).sqrt() * output) / keep.sqrt()
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
     held = remembered[nearest] * pull + (1 - pull) * squash(clean, slope, activation)
-    if predict == "action":
+    if prediction == "sample":
         return output, ((held - targets)[real] ** 2).mean()
     # The noise that the held action implies, against the noise that was there.
     implied = (noisy - keep.sqrt() * held) / (1 - keep).sqrt()
@@ -173,7 +173,7 @@ with torch.no_grad():
         p.copy_((p * 1000).round() / 1000)  # few digits
 
 
-def run(activation, predict):
+def run(activation, prediction):
     net = copy.deepcopy(START)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, betas=BETAS, weight_decay=DECAY)
     course = torch.optim.lr_scheduler.LambdaLR(
@@ -182,7 +182,7 @@ def run(activation, predict):
     )
     losses = []
     for k in range(STEPS):
-        output, loss = loss_of(net, k, activation, predict)
+        output, loss = loss_of(net, k, activation, prediction)
         optimizer.zero_grad()
         loss.backward()
         if k == 0:
@@ -192,7 +192,7 @@ def run(activation, predict):
         losses.append(loss.item())
     return {
         "activation": activation,
-        "predict": predict,
+        "prediction": prediction,
         "output": first,
         "gradients": {name: values for name, (_, values) in gradients.items()},
         "losses": losses,

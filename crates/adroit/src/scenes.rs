@@ -10,7 +10,7 @@ pub type Data = MjData<Box<MjModel>>;
 
 /// One task in one copy.
 pub trait Scene: Send {
-    /// Draws where things are and writes it into the model.
+    /// NoiseSample where things are and writes it into the model.
     fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw);
     /// Looks at the scene as it was laid out, before anything is observed.
     fn look(&mut self, _data: &Data) {}

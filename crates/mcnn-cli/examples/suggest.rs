@@ -62,7 +62,8 @@ fn record(act: &dyn Act, episodes: usize, first_seed: u64) -> Result<Demonstrati
 
 fn train(data: &Demonstrations, book: Codebook, lambda: Lambda, seed: u64) -> Result<Policy> {
     let steps = if lambda == Lambda::Value(0.0) { 1 } else { 6000 };
-    let settings = TrainSettings { steps, lambda, check_on: 0.0, seed: Seed(seed), ..Default::default() };
+    let settings =
+        TrainSettings { steps, lambda, validation_fraction: 0.0, seed: Seed(seed), ..Default::default() };
     let mut run = train::Run::new(data, book, settings)?;
     while run.step().is_some() {}
     Ok(run.policy())

@@ -4,7 +4,7 @@ use std::{io::Read as _, path::Path};
 
 use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy, task::Spec, vision::Encoder};
 
-use crate::{args::SightArgs, eyes};
+use crate::{args::TaskEncoderArgs, task_encoder};
 
 /// What a file holds that can act.
 pub enum Actor {
@@ -48,9 +48,9 @@ impl Actor {
     }
 
     /// What it sees a task with, if it needs anything for that.
-    pub fn encoder(&self, spec: &Spec, given: &SightArgs) -> Result<Option<Encoder>> {
+    pub fn encoder(&self, spec: &Spec, given: &TaskEncoderArgs) -> Result<Option<Encoder>> {
         match self {
-            Self::Policy(policy, _) => eyes::of(policy, spec, &given.weights),
+            Self::Policy(policy, _) => task_encoder::of(policy, spec, &given.weights),
             Self::Expert(_) => Ok(None),
         }
     }

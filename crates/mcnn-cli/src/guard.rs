@@ -2,10 +2,10 @@
 
 use mcnn::{
     Error, Result,
+    calibration::{OodCalibration, OodShare, Threshold},
     data::ReadOptions,
     error::Kind,
     eval::{Episode, Share},
-    gauge::{Beyond, Gauge, Threshold},
     policy::{Guard, Policy, Response},
 };
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub fn set(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Set>> {
         return Err(error("an expert has no memories to be far from").next("name a policy from `mcnn train`"));
     };
     let own;
-    let gauge = match &args.calibrate {
+    let calibration = match &args.calibrate {
         Some(path) => {
             let data = mcnn::data::read(path, &ReadOptions::default())?;
             if policy.codebook().check_data(&data).is_ok() {
@@ -64,24 +64,27 @@ pub fn set(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Set>> {
                         "leave it out: the policy has a calibration that leaves one episode out at a time",
                     ));
             }
-            own = Gauge::on(policy.codebook(), &data).map_err(|e| e.within(path.display()))?;
+            own = OodCalibration::on(policy.codebook(), &data).map_err(|e| e.within(path.display()))?;
             &own
         }
-        None => policy.gauge().ok_or_else(|| {
+        None => policy.calibration().ok_or_else(|| {
             error("this policy has no calibration of its distances")
                 .found("a file of before there was one, or memories of one episode alone")
                 .next("train it again, or give other demonstrations with --calibrate")
         })?,
     };
-    let (beyond, of_episodes) = (args.beyond.unwrap_or(0.99), args.of.as_deref() == Some("episodes"));
-    let threshold =
-        gauge.threshold(if of_episodes { Beyond::Episodes(beyond) } else { Beyond::States(beyond) })?;
+    let (beyond, of_episodes) = (args.ood_quantile.unwrap_or(0.99), args.of.as_deref() == Some("episodes"));
+    let threshold = calibration.threshold(if of_episodes {
+        OodShare::Episodes(beyond)
+    } else {
+        OodShare::States(beyond)
+    })?;
     Ok(Some(Set {
         guard: Guard { response, beyond: threshold.distance },
         beyond,
         of_episodes,
         threshold,
-        calibrated: gauge.episodes().len(),
+        calibrated: calibration.episodes().len(),
     }))
 }
 
@@ -89,15 +92,15 @@ impl Set {
     /// What came of it in some episodes.
     pub fn watched(&self, episodes: &[Episode]) -> Watched {
         let whole = || episodes.iter().filter(|e| e.error.is_none());
-        let firsts: Vec<f64> = whole().filter_map(|e| e.first_beyond).map(|step| step as f64).collect();
+        let firsts: Vec<f64> = whole().filter_map(|e| e.first_ood).map(|step| step as f64).collect();
         Watched {
             response: self.guard.response,
             beyond: self.beyond,
             of: if self.of_episodes { "episodes" } else { "states" },
             threshold: self.threshold,
             calibrated: self.calibrated,
-            steps: [whole().map(|e| e.length).sum(), whole().map(|e| e.beyond).sum()],
-            ever: Share::new(whole().map(|e| e.first_beyond.is_some())),
+            steps: [whole().map(|e| e.length).sum(), whole().map(|e| e.ood).sum()],
+            ever: Share::new(whole().map(|e| e.first_ood.is_some())),
             first: (!firsts.is_empty()).then(|| mcnn::eval::stats::median(&firsts)),
             stopped: whole().filter(|e| e.stopped).count(),
         }

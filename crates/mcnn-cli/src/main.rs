@@ -4,7 +4,6 @@
 mod actor;
 mod args;
 mod commands;
-mod eyes;
 mod film;
 mod guard;
 mod losses;
@@ -15,6 +14,7 @@ mod progress;
 mod report;
 mod run_folder;
 mod sweep;
+mod task_encoder;
 mod tasks;
 mod tensorboard;
 mod versions;

@@ -16,7 +16,7 @@ use crate::tensorboard::Events;
 pub struct Logged {
     pub step: u64,
     pub loss: Option<f64>,
-    pub held_out_loss: Option<f64>,
+    pub validation_loss: Option<f64>,
 }
 
 /// The most lines of a log that are read for a picture.
@@ -91,7 +91,7 @@ impl RunFolder {
         let mut scalars = || {
             for (key, tag, value) in [
                 ("loss", "loss/train", Some(loss).filter(|l| l.is_finite())),
-                ("held_out_loss", "loss/held_out", held_out),
+                ("validation_loss", "loss/held_out", held_out),
             ] {
                 if let Some(value) = value {
                     line[key] = value.into();

@@ -5,7 +5,7 @@ use common::Bench;
 use serde_json::Value;
 
 const TRAIN: &str = "train drive.npz m.safetensors --backbone bet --layers 2 --heads 2 --width 16 --window 4 --buckets 8 \
-                     --batch 16 --check-on 0.25";
+                     --batch 16 --validation-fraction 0.25";
 
 #[test]
 fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
@@ -23,7 +23,8 @@ fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
     assert_eq!((lr.as_f64(), &optimizer["betas"]), (Some(5.5e-5), &serde_json::json!([0.9, 0.95])));
     assert_eq!((optimizer["weight_decay"].as_f64(), optimizer["clip"].as_f64()), (Some(2e-4), Some(1.0)));
 
-    let twin = bench.json(&format!("{TRAIN} --steps 60 --lambda inf --pick argmax -o twin.safetensors"));
+    let twin =
+        bench.json(&format!("{TRAIN} --steps 60 --lambda inf --bucket-selection argmax -o twin.safetensors"));
     assert_eq!(twin["name"], "BeT-BC, clamp");
     let compared =
         bench.json("compare b.safetensors twin.safetensors p.safetensors --task drive --episodes 4");
@@ -80,7 +81,7 @@ fn its_options_are_refused_out_of_range_and_with_another_backbone() {
         "--dropout 0.1",
         "--gamma 2",
         "--offset-weight 1000",
-        "--pick sample",
+        "--bucket-selection sample",
     ] {
         let message = bench.refused(&format!("{mlp} {option}"));
         for part in [option.split(' ').next().unwrap(), "--backbone bet", "--backbone mlp"] {
@@ -100,7 +101,7 @@ fn its_options_are_refused_out_of_range_and_with_another_backbone() {
         ("--dropout 1", "0 up to but not 1"),
         ("--gamma nan", "0 or more"),
         ("--offset-weight 0", "above 0"),
-        ("--pick best", "sample or argmax"),
+        ("--bucket-selection best", "sample or argmax"),
     ] {
         let message = bench.refused(&format!("{bet} {option}"));
         assert!(message.contains(expected), "{option}: {message}");

@@ -96,7 +96,7 @@ fn from_other_episodes_is_what_the_calibration_has() {
     let bench = Bench::with_policy();
     let trained = bench.json("train drive.npz m.safetensors -o q.safetensors --hidden 8 --steps 3");
     let set = &bench.json("certify q.safetensors --states drive.npz --horizon 9")["sets"][0];
-    assert_eq!(set["elsewhere"]["d_i"], trained["gauge"]["farthest"]);
+    assert_eq!(set["elsewhere"]["d_i"], trained["calibration"]["farthest"]);
     assert!(n(&set["elsewhere"]["d_i"]) > n(&set["d_i"]));
 }
 
@@ -189,7 +189,7 @@ fn a_picture_of_the_curve() {
 fn what_cannot_be_certified() {
     let bench = Bench::with_policy();
     bench.ok("learn drive.npz --by all -o all.safetensors");
-    bench.ok("train drive.npz all.safetensors --lambda 0 --neighbors 5 -o vinn.safetensors");
+    bench.ok("train drive.npz all.safetensors --lambda 0 --k 5 -o vinn.safetensors");
     bench.ok("make drive --episodes 2 --seed 50 -o other.npz");
     std::fs::write(bench.path("empty.npz"), b"").unwrap();
     let states = "--states drive.npz --horizon 9";
@@ -202,9 +202,9 @@ fn what_cannot_be_certified() {
         (format!("certify m.safetensors {states}"), "--lambda"),
         (format!("certify m.safetensors {states} --lambda=-1"), "lambda must be 0 or more"),
         (format!("certify m.safetensors {states} --lambda nan"), "lambda must be 0 or more"),
-        (format!("certify m.safetensors {states} --lambda 1 --l 0"), "L must be"),
+        (format!("certify m.safetensors {states} --lambda 1 --amplitude 0"), "L must be"),
         (format!("certify p.safetensors {states} --lambda 1"), "of its own"),
-        (format!("certify p.safetensors {states} --l 2"), "of its own"),
+        (format!("certify p.safetensors {states} --amplitude 2"), "of its own"),
         (format!("certify vinn.safetensors {states}"), "nearest memory"),
         (format!("certify p.safetensors {states} --visited"), "--task"),
         (format!("certify p.safetensors {states} --task drive"), "--visited"),

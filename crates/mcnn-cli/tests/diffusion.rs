@@ -5,7 +5,7 @@ use common::Bench;
 use serde_json::Value;
 
 const TRAIN: &str =
-    "train drive.npz m.safetensors --backbone diffusion --hidden 16,16 --batch 16 --check-on 0.25";
+    "train drive.npz m.safetensors --backbone diffusion --hidden 16,16 --batch 16 --validation-fraction 0.25";
 
 #[test]
 fn diffusion_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
@@ -45,7 +45,7 @@ fn diffusion_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() 
 #[test]
 fn a_run_cut_short_resumes_to_the_very_same_bytes() {
     let bench = Bench::with_policy();
-    for options in ["", "--ema 0 --predict noise --schedule cosine --sampler ddim --diffusion-steps 3"] {
+    for options in ["", "--ema 0 --prediction noise --schedule cosine --sampler ddim --diffusion-steps 3"] {
         bench.ok(&format!("{TRAIN} {options} --steps 80 -o whole.safetensors --force"));
         bench.ok(&format!("{TRAIN} {options} --steps 30 -o cut.safetensors --force"));
         let on = bench.json(&format!("{TRAIN} {options} --steps 80 -o cut.safetensors --resume"));
@@ -61,7 +61,9 @@ fn a_run_cut_short_resumes_to_the_very_same_bytes() {
 fn options_of_diffusion_are_refused_out_of_range_and_with_a_perceptron() {
     let bench = Bench::with_policy();
     let mlp = "train drive.npz m.safetensors -o x.safetensors";
-    for option in ["--diffusion-steps 5", "--schedule vp", "--predict noise", "--sampler ddim", "--ema 0.9"] {
+    for option in
+        ["--diffusion-steps 5", "--schedule vp", "--prediction noise", "--sampler ddim", "--ema 0.9"]
+    {
         let message = bench.refused(&format!("{mlp} {option}"));
         let name = option.split(' ').next().unwrap();
         for part in [name, "--backbone diffusion", "--backbone mlp"] {
@@ -74,7 +76,7 @@ fn options_of_diffusion_are_refused_out_of_range_and_with_a_perceptron() {
         ("--ema 1", "--ema"),
         ("--ema nan", "--ema"),
         ("--schedule square", "vp, linear or cosine"),
-        ("--predict both", "action or noise"),
+        ("--prediction both", "action or noise"),
         ("--sampler none", "ddpm or ddim"),
     ] {
         let message = bench.refused(&format!("{TRAIN} -o x.safetensors {option}"));

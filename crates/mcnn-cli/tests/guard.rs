@@ -14,7 +14,7 @@ fn a_warning_changes_nothing_and_stopping_ends_what_was_warned_of() {
     let line = "eval p.safetensors --task drive --episodes 12";
     let free = bench.json(line);
     assert!(free["guard"].is_null());
-    let warned = bench.json(&format!("{line} --guard warn --beyond 0.9"));
+    let warned = bench.json(&format!("{line} --guard warn --ood-quantile 0.9"));
     assert_eq!(free["returns"], warned["returns"]);
     let w = &warned["guard"];
     assert_eq!((w["response"].as_str(), w["of"].as_str()), (Some("warn"), Some("states")));
@@ -22,14 +22,14 @@ fn a_warning_changes_nothing_and_stopping_ends_what_was_warned_of() {
     assert!(beyond > 0.0 && beyond < taken);
     let ever = (n(&w["ever"]["share"]) * 12.0).round();
     assert!(ever > 0.0 && n(&w["stopped"]) == 0.0);
-    let stopped = bench.json(&format!("{line} --guard stop --beyond 0.9"));
+    let stopped = bench.json(&format!("{line} --guard stop --ood-quantile 0.9"));
     let s = &stopped["guard"];
     assert_eq!((n(&s["stopped"]), &s["first"], &s["distance"]), (ever, &w["first"], &w["distance"]));
     // Episodes that were never beyond are as they were; the others are shorter.
     let pairs = || free["returns"].as_array().unwrap().iter().zip(stopped["returns"].as_array().unwrap());
     assert_eq!(pairs().filter(|(a, b)| a == b).count() as f64, 12.0 - ever);
     for response in ["hold", "memory"] {
-        let other = bench.json(&format!("{line} --guard {response} --beyond 0.9"));
+        let other = bench.json(&format!("{line} --guard {response} --ood-quantile 0.9"));
         assert_ne!(other["returns"], free["returns"], "{response}");
         assert_eq!(n(&other["guard"]["stopped"]), 0.0);
     }
@@ -41,20 +41,20 @@ fn the_threshold_is_that_of_the_calibration() {
     let trained = bench.json("train drive.npz m.safetensors -o q.safetensors --hidden 8 --steps 5");
     let line = "eval q.safetensors --task drive --episodes 2 --guard warn";
     let at = |options: &str| bench.json(&format!("{line} {options}"))["guard"].clone();
-    assert_eq!(at("--beyond 0.5")["distance"], trained["gauge"]["median"]);
-    assert_eq!(at("--beyond 0.95")["distance"], trained["gauge"]["p95"]);
+    assert_eq!(at("--ood-quantile 0.5")["distance"], trained["calibration"]["median"]);
+    assert_eq!(at("--ood-quantile 0.95")["distance"], trained["calibration"]["p95"]);
     // Four laps: beyond all of them goes one of five.
     for of in ["states", "episodes"] {
-        let all = at(&format!("--beyond 1 --of {of}"));
-        assert_eq!((&all["distance"], n(&all["calibrated"])), (&trained["gauge"]["farthest"], 4.0));
+        let all = at(&format!("--ood-quantile 1 --of {of}"));
+        assert_eq!((&all["distance"], n(&all["calibrated"])), (&trained["calibration"]["farthest"], 4.0));
         assert!((n(&all["chance"]) - 0.2).abs() < 1e-9);
     }
     bench.ok("make drive --episodes 9 --seed 70 -o other.npz");
-    let other = at("--beyond 1 --calibrate other.npz");
+    let other = at("--ood-quantile 1 --calibrate other.npz");
     assert_eq!(n(&other["calibrated"]), 9.0);
     let set = &bench.json("certify q.safetensors --states other.npz --horizon 9")["sets"][0];
     assert_eq!(other["distance"], set["d_i"]);
-    let text = bench.ok(&format!("{line} --beyond 0.9 --of episodes"));
+    let text = bench.ok(&format!("{line} --ood-quantile 0.9 --of episodes"));
     for part in
         ["warns beyond distance", "0.9 of the farthest points of 4 calibration episodes", "at most 0.2"]
     {
@@ -72,7 +72,7 @@ fn calibrated_on_the_very_episode_half_of_its_steps_are_beyond_the_half() {
     bench.ok("collect --policy nn.safetensors --task drive --episodes 1 --seed 1000 -o own.hdf5");
     let line = "eval nn.safetensors --task drive --episodes 1 --guard warn --calibrate own.hdf5";
     for share in [0.5, 0.8, 0.97, 1.0] {
-        let report = bench.json(&format!("{line} --beyond {share}"));
+        let report = bench.json(&format!("{line} --ood-quantile {share}"));
         let [taken, beyond] = [0, 1].map(|k| n(&report["guard"]["steps"][k]));
         assert_eq!(beyond, taken - (share * taken - 1e-9).ceil(), "{share} of {taken}");
     }
@@ -81,7 +81,7 @@ fn calibrated_on_the_very_episode_half_of_its_steps_are_beyond_the_half() {
 #[test]
 fn a_film_under_a_guard_ends_where_the_guard_says() {
     let bench = Bench::with_policy();
-    let line = "eval p.safetensors --task drive --episodes 3 --guard stop --beyond 0.9 --video f.gif --video-every 1";
+    let line = "eval p.safetensors --task drive --episodes 3 --guard stop --ood-quantile 0.9 --video f.gif --video-every 1";
     let report = bench.json(&format!("{line} --video-episodes 3"));
     let returns: Vec<&Value> =
         report["film"]["episodes"].as_array().unwrap().iter().map(|e| &e["return"]).collect();
@@ -94,13 +94,15 @@ fn guards_that_cannot_be_set() {
     let bench = Bench::with_policy();
     bench.ok("make drive --episodes 1 -o one.npz");
     bench.ok("learn one.npz --count 20 -o onem.safetensors");
-    bench.ok("train one.npz onem.safetensors -o onep.safetensors --hidden 8 --steps 5 --check-on 0");
+    bench.ok(
+        "train one.npz onem.safetensors -o onep.safetensors --hidden 8 --steps 5 --validation-fraction 0",
+    );
     let line = "--task drive --episodes 1";
     for (what, expected) in [
         (format!("eval p.safetensors {line} --guard fly"), "warn, hold, memory or stop"),
-        (format!("eval p.safetensors {line} --beyond 0.9"), "--guard"),
-        (format!("eval p.safetensors {line} --guard warn --beyond 0"), "above 0 and at most 1"),
-        (format!("eval p.safetensors {line} --guard warn --beyond nan"), "above 0 and at most 1"),
+        (format!("eval p.safetensors {line} --ood-quantile 0.9"), "--guard"),
+        (format!("eval p.safetensors {line} --guard warn --ood-quantile 0"), "above 0 and at most 1"),
+        (format!("eval p.safetensors {line} --guard warn --ood-quantile nan"), "above 0 and at most 1"),
         (format!("eval p.safetensors {line} --guard warn --of steps"), "states, episodes"),
         (
             format!("eval p.safetensors {line} --guard warn --calibrate drive.npz"),

@@ -17,7 +17,7 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
     let added = bench.json("memory add p.safetensors more.npz --episodes 1 --steps 10..35");
     assert_eq!((n(&added["version"]), n(&added["from"])), (1.0, 0.0));
     assert_eq!((n(&added["added"]), n(&added["dropped"]), n(&added["memories"])), (25.0, 0.0, 75.0));
-    assert_eq!(added["gauge"], "kept");
+    assert_eq!(added["calibration"], "kept");
     let with = bytes();
     let episode = n(&added["first_episode"]) as usize + 1;
     let listed = bench.json("memory list p.safetensors");
@@ -33,7 +33,7 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
         assert_eq!(&d["action"], shown);
     }
     let dropped = bench.json(&format!("memory drop p.safetensors --episodes 0,{episode}"));
-    assert!(dropped["what"].as_str().unwrap().contains("still saw") && dropped["gauge"] == "lost");
+    assert!(dropped["what"].as_str().unwrap().contains("still saw") && dropped["calibration"] == "lost");
     assert!(n(&dropped["dropped"]) > 25.0);
     assert_eq!(bench.json("explain p.safetensors --in more.npz --at 1:20")["quantile"], Value::Null);
     // Back, back, and to a version by name.
@@ -48,7 +48,7 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
     // Another branch, from there; with the data the calibration is made anew.
     let other = bench.json("memory drop p.safetensors --memories 0,1,2 --in drive.npz");
     assert_eq!(
-        (n(&other["version"]), n(&other["from"]), other["gauge"].as_str()),
+        (n(&other["version"]), n(&other["from"]), other["calibration"].as_str()),
         (3.0, 1.0, Some("renewed"))
     );
     let text = bench.ok("memory list p.safetensors");
@@ -69,7 +69,7 @@ fn a_policy_that_leaves_the_road_is_corrected_by_one_lap_of_it() {
     bench.ok("make drive --episodes 2 --noise 0.1 -o drive.npz");
     bench.ok("learn drive.npz --by all -o m.safetensors");
     bench
-        .ok("train drive.npz m.safetensors -o p.safetensors --hidden 32 --steps 600 --batch 64 --check-on 0");
+        .ok("train drive.npz m.safetensors -o p.safetensors --hidden 32 --steps 600 --batch 64 --validation-fraction 0");
     let drives = |seed: usize| {
         let report = bench.json(&format!("eval p.safetensors --task drive --episodes 1 --seed {seed}"));
         report["success"]["share"] == 1.0

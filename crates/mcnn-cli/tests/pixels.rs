@@ -13,7 +13,7 @@ fn bench() -> Bench {
     bench.ok("encoder laps.hdf5 -o e.safetensors --steps 20 --batch 16 --width 8");
     bench.ok("embed laps.hdf5 --weights e.safetensors -o laps.npz");
     bench.ok("learn laps.npz --count 40 -o m.safetensors");
-    let train = "train laps.npz m.safetensors --hidden 16 --steps 20 --batch 32 --check-on 0";
+    let train = "train laps.npz m.safetensors --hidden 16 --steps 20 --batch 32 --validation-fraction 0";
     bench.ok(&format!("{train} -o p.safetensors"));
     bench.ok(&format!("{train} -o carries.safetensors --encoder e.safetensors"));
     bench
@@ -62,7 +62,9 @@ fn frames_states_and_encoders_that_do_not_go_together_are_refused() {
     let bench = bench();
     bench.ok("make drive --episodes 2 -o drive.npz");
     bench.ok("learn drive.npz --count 20 -o n.safetensors");
-    bench.ok("train drive.npz n.safetensors -o states.safetensors --hidden 8 --steps 5 --check-on 0");
+    bench.ok(
+        "train drive.npz n.safetensors -o states.safetensors --hidden 8 --steps 5 --validation-fraction 0",
+    );
     bench.ok("encoder laps.hdf5 -o other.safetensors --steps 2 --batch 16 --width 8");
     let wanted = bench.json("embed laps.hdf5 --weights e.safetensors -o again.npz");
     let hash = wanted["encoding"]["weights"].as_str().unwrap();

@@ -60,12 +60,12 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
         assert_eq!(page["episodes"][k]["number"], k);
         assert_eq!(step["memory"], written(&x.memory));
         assert_eq!(step["runner_up"], written(&x.runner_up));
-        assert_eq!((n(&step["pull"]), n(&step["radius"])), (x.pull, x.radius));
+        assert_eq!((n(&step["weight"]), n(&step["radius"])), (x.weight, x.radius));
         assert_eq!(Some(n(&step["quantile"])), x.quantile);
         let got: Vec<f32> = list(&step["contributions"]).iter().map(n).collect();
         assert_eq!(got, x.contributions);
         for (row, d) in list(&step["dimensions"]).iter().zip(&x.dimensions) {
-            let expected = [d.remembered, d.anchor, d.proposal.unwrap(), d.action];
+            let expected = [d.memory_action, d.center, d.proposal.unwrap(), d.action];
             assert_eq!([0, 1, 2, 3].map(|j| n(&row[j])), expected);
             assert_eq!((&row[4], n(&row[5]), n(&row[6])), (&Value::Null, d.low, d.high));
         }

@@ -64,7 +64,7 @@ fn the_runs_listed_can_be_told_apart() {
 fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
     let plan =
         PLAN.replace("[\"gas\", \"random\"]", "[\"all\"]").replace("[\"auto\", \"inf\", 0]", "[\"inf\", 0]");
-    let bench = with_plan(&format!("{plan}check_on = 0.0\n"));
+    let bench = with_plan(&format!("{plan}validation_fraction = 0.0\n"));
     let made = bench.json("sweep plan.toml");
     assert_eq!(made["made"].as_u64(), Some(3), "two of cloning, one of copying");
     let table = bench.ok("table results.jsonl");
@@ -76,7 +76,7 @@ fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
         rough.len() == 2 && rough.iter().filter(|why| **why == "few").count() == 1,
         "two seeds are few: {rough:?}"
     );
-    // Held-out episodes are drawn by the seed.
+    // Constrained-out episodes are drawn by the seed.
     std::fs::write(bench.path("plan.toml"), plan).unwrap();
     assert_eq!(bench.json("sweep plan.toml -o s.jsonl --dry-run")["runs"].as_u64(), Some(4));
 }
@@ -100,7 +100,7 @@ fn a_run_is_what_learn_train_and_eval_make_one_by_one() {
     assert_eq!(found["policy"], trained["fingerprint"]);
     assert_eq!(found["lambda"], trained["lambda"]);
     assert_eq!(found["loss"], trained["loss"]);
-    assert_eq!(found["held_out_loss"], trained["held_out_loss"]);
+    assert_eq!(found["validation_loss"], trained["validation_loss"]);
     assert_eq!(found["returns"], evaluated["returns"]);
     assert_eq!(found["eval"]["return"], evaluated["return"]);
     assert_eq!(found["eval"]["weight"], evaluated["weight"]);

@@ -5,7 +5,7 @@ use common::Bench;
 use serde_json::Value;
 
 const TRAIN: &str = "train drive.npz m.safetensors --backbone unet --hidden 8,16 --horizon 8 --execute 4 \
-                     --sample-steps 3 --batch 8 --check-on 0.25";
+                     --sample-steps 3 --batch 8 --validation-fraction 0.25";
 
 #[test]
 fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
@@ -47,7 +47,7 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
             let n = |key: &str| d[key].as_f64().unwrap();
             assert!(n("low") <= n("action") && n("action") <= n("high"), "{ahead}: {d}");
             if ahead == 0 {
-                for key in ["remembered", "action", "low", "high"] {
+                for key in ["memory_action", "action", "low", "high"] {
                     assert_eq!(d[key], dimensions[k][key]);
                 }
             }
@@ -62,7 +62,9 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
 #[test]
 fn a_run_cut_short_resumes_to_the_very_same_bytes() {
     let bench = Bench::with_policy();
-    for options in ["--cosine false", "--ema 0 --predict noise --schedule vp --sampler ddpm --cosine false"] {
+    for options in
+        ["--cosine false", "--ema 0 --prediction noise --schedule vp --sampler ddpm --cosine false"]
+    {
         bench.ok(&format!("{TRAIN} {options} --steps 40 -o whole.safetensors --force"));
         bench.ok(&format!("{TRAIN} {options} --steps 15 -o cut.safetensors --force"));
         let on = bench.json(&format!("{TRAIN} {options} --steps 40 -o cut.safetensors --resume"));
@@ -107,7 +109,8 @@ fn options_of_the_unet_are_refused_out_of_range_and_with_others() {
     }
     assert!(!bench.path("x.safetensors").exists());
     for (options, taken) in [("--sampler ddpm", 12), ("", 10), ("--sampler ddpm --sample-steps 4", 4)] {
-        let small = "--hidden 8 --horizon 4 --batch 4 --steps 1 --check-on 0 --diffusion-steps 12 --force";
+        let small =
+            "--hidden 8 --horizon 4 --batch 4 --steps 1 --validation-fraction 0 --diffusion-steps 12 --force";
         bench.ok(&format!("{train} {small} {options}"));
         let settings = std::fs::read_to_string(bench.path("x.run/settings.json")).unwrap();
         let settings: Value = serde_json::from_str(&settings).unwrap();

@@ -45,16 +45,16 @@ fn from_made_laps_to_an_explained_policy() {
     assert_eq!((learned["memories"].as_u64(), learned["by"].as_str()), (Some(50), Some("gas")));
 
     let trained = bench.json(
-        "train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 200 --batch 32 --check-on 0.25",
+        "train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 200 --batch 32 --validation-fraction 0.25",
     );
     has(
         &trained,
-        &["steps", "seconds", "steps_per_second", "loss", "held_out_loss", "lambda", "half_distance"],
+        &["steps", "seconds", "steps_per_second", "loss", "validation_loss", "lambda", "half_distance"],
     );
     assert_eq!(trained["steps"], 200);
     let half = trained["lambda"].as_f64().unwrap() * trained["half_distance"].as_f64().unwrap();
     assert!((half - std::f64::consts::LN_2).abs() < 1e-5, "lambda is printed with its half-distance");
-    assert!(trained["held_out_loss"].as_f64().unwrap() > 0.0);
+    assert!(trained["validation_loss"].as_f64().unwrap() > 0.0);
     for file in ["log.jsonl", "settings.json", "checkpoint.safetensors"] {
         assert!(bench.path("p.run").join(file).is_file(), "{file}");
     }
@@ -84,7 +84,7 @@ fn from_made_laps_to_an_explained_policy() {
         assert!(n("low") <= n("action") && n("action") <= n("high"));
     }
     let text = bench.ok("explain p.safetensors --in drive.npz --at 2:30");
-    for part in ["memory", "runner-up", "pull", "radius", "proposal", "box", "by state dimension"] {
+    for part in ["memory", "runner-up", "weight", "radius", "proposal", "box", "by state dimension"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
@@ -96,7 +96,7 @@ fn the_baselines_come_out_of_the_same_verbs() {
     bench.ok("learn drive.npz --by all -o all.safetensors");
     for (name, options) in [
         ("1-NN", "--lambda 0"),
-        ("VINN (k = 10)", "--lambda 0 --neighbors 10"),
+        ("VINN (k = 10)", "--lambda 0 --k 10"),
         ("cloning, clamp", "--lambda inf"),
         ("cloning, tanh", "--lambda inf --activation tanh"),
     ] {

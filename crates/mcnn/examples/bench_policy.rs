@@ -58,7 +58,7 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
     let book =
         learn(&data, &LearnSettings { amount: Amount::Count(400), by: By::Random, ..Default::default() })?
             .codebook;
-    let recipe = backbone.recipe();
+    let recipe = backbone.optimizer_defaults();
     let settings = TrainSettings {
         backbone,
         hidden: backbone.hidden(),
@@ -66,7 +66,7 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
         steps: steps as u64,
         batch: recipe.batch,
         optimizer: recipe.optimizer,
-        check_on: 0.0,
+        validation_fraction: 0.0,
         ..Default::default()
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -136,7 +136,7 @@ fn act(
         hidden: backbone.hidden(),
         lambda: Lambda::Value(0.1),
         steps: 1,
-        check_on: 0.0,
+        validation_fraction: 0.0,
         ..Default::default()
     };
     let mut run = Run::new(&data, book, settings)?;

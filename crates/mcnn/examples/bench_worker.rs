@@ -17,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-/// Draws actions, and notes when, after how many actions and by which thread each episode was begun.
+/// NoiseSample actions, and notes when, after how many actions and by which thread each episode was begun.
 struct Random {
     n_obs: usize,
     n_act: usize,

@@ -80,7 +80,8 @@ fn corrections() -> Result<()> {
     let mut totals = [[Tally::default(); 3]; CHANGES.len()];
     for seed in 0..3 {
         let data = laps(5, 0, 0.1)?;
-        let settings = TrainSettings { steps: 6000, check_on: 0.0, seed: Seed(seed), ..Default::default() };
+        let settings =
+            TrainSettings { steps: 6000, validation_fraction: 0.0, seed: Seed(seed), ..Default::default() };
         let mut run = train::Run::new(&data, learn(&data, &LearnSettings::default())?.codebook, settings)?;
         while run.step().is_some() {}
         let policy = run.policy();

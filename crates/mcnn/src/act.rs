@@ -72,7 +72,7 @@ pub struct Decision {
     /// The share in [0, 1] of calibrated states that are nearer to their memories than this one.
     pub quantile: Option<f32>,
     /// The state is farther than a guard allows.
-    pub beyond: bool,
+    pub ood: bool,
     /// A guard wants the episode ended before this action is taken.
     pub stop: bool,
 }

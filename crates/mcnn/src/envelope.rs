@@ -3,7 +3,7 @@
 //! a proposal - and imports nothing. The exponential of the method appears here and nowhere else.
 //!
 //! ```text
-//! pull    w = exp(-lambda d)          the weight of the memory
+//! weight    w = exp(-lambda d)          the weight of the memory
 //! anchor  c = w a'                    the center of the box
 //! radius  r = L (1 - w)               its half-width
 //! action  f = c + r sigma(g)          sigma onto [-1, 1]
@@ -43,7 +43,7 @@ pub struct Envelope {
     #[serde(with = "lambda_as_text")]
     pub lambda: f32,
     /// L > 0: the amplitude of the network far from all memories. 1 covers the whole range of actions.
-    pub l: f32,
+    pub amplitude: f32,
     /// sigma.
     pub activation: Activation,
 }
@@ -52,7 +52,7 @@ pub struct Envelope {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     /// w, the weight of the memory, in [0, 1].
-    pub pull: f32,
+    pub weight: f32,
     /// r = L (1 - w), the half-width of the box, in [0, L].
     pub radius: f32,
 }
@@ -62,7 +62,7 @@ impl Envelope {
     pub fn fault(&self) -> Option<&'static str> {
         if self.lambda.is_nan() || self.lambda < 0.0 {
             Some("lambda must be 0 or more, or inf")
-        } else if !(self.l > 0.0 && self.l.is_finite()) {
+        } else if !(self.amplitude > 0.0 && self.amplitude.is_finite()) {
             Some("L must be a number above 0")
         } else {
             None
@@ -72,15 +72,15 @@ impl Envelope {
     /// The region at distance `d >= 0` (standardized units) from the nearest memory.
     pub fn region(&self, d: f32) -> Region {
         // The two limits are taken in lambda first: 0 * inf and inf * 0 have no value of their own.
-        let (pull, rest) = if self.lambda == 0.0 {
+        let (weight, rest) = if self.lambda == 0.0 {
             (1.0, 0.0)
         } else if self.lambda == f32::INFINITY {
             (0.0, 1.0)
         } else {
             let x = -self.lambda * d;
-            (x.exp(), -x.exp_m1()) // expm1 keeps the radius exact where the pull is nearly 1
+            (x.exp(), -x.exp_m1()) // expm1 keeps the radius exact where the weight is nearly 1
         };
-        Region { pull, radius: self.l * rest }
+        Region { weight, radius: self.amplitude * rest }
     }
 
     /// The distance at which a memory counts half: ln 2 / lambda.
@@ -91,33 +91,33 @@ impl Envelope {
     /// The distance at which the radius is `radius >= 0`: -ln(1 - r / L) / lambda. Infinite where no distance has a radius
     /// that large (lambda 0 has none but 0), 0 where lambda is infinite.
     pub fn distance_at(&self, radius: f32) -> f32 {
-        if radius >= self.l || self.lambda == 0.0 {
+        if radius >= self.amplitude || self.lambda == 0.0 {
             return f32::INFINITY;
         }
-        -(-radius / self.l).ln_1p() / self.lambda
+        -(-radius / self.amplitude).ln_1p() / self.lambda
     }
 
-    /// The lambda at which a memory has weight `pull` (in (0, 1)) at distance `d > 0`.
-    pub fn lambda_for(pull: f32, d: f32) -> f32 {
-        -pull.ln() / d
+    /// The lambda at which a memory has weight `weight` (in (0, 1)) at distance `d > 0`.
+    pub fn lambda_for(weight: f32, d: f32) -> f32 {
+        -weight.ln() / d
     }
 }
 
 impl Region {
-    /// c = w a', the center of the box in a dimension where the memory's action is `remembered`.
-    pub fn anchor(&self, remembered: f32) -> f32 {
-        self.pull * remembered
+    /// c = w a', the center of the box in a dimension where the memory's action is `memory_action`.
+    pub fn center(&self, memory_action: f32) -> f32 {
+        self.weight * memory_action
     }
 
     /// The box in that dimension: what the action can be, whatever is proposed.
-    pub fn bounds(&self, remembered: f32) -> [f32; 2] {
-        let c = self.anchor(remembered);
+    pub fn bounds(&self, memory_action: f32) -> [f32; 2] {
+        let c = self.center(memory_action);
         [c - self.radius, c + self.radius]
     }
 
     /// f = c + r s, for a squashed proposal `s` in [-1, 1].
-    pub fn hold(&self, remembered: f32, s: f32) -> f32 {
-        self.anchor(remembered) + self.radius * s
+    pub fn constrain(&self, memory_action: f32, s: f32) -> f32 {
+        self.center(memory_action) + self.radius * s
     }
 }
 
@@ -177,16 +177,20 @@ mod tests {
     fn every_action_lies_in_its_box_and_within_the_stated_distance_of_the_memory() {
         let mut checked = 0;
         for lambda in awkward() {
-            for l in [0.1, 1.0, 2.5] {
+            for amplitude in [0.1, 1.0, 2.5] {
                 for activation in [Activation::Clamp, Activation::Tanh] {
-                    let envelope = Envelope { lambda, l, activation };
+                    let envelope = Envelope { lambda, amplitude, activation };
                     assert_eq!(envelope.fault(), None);
                     for d in awkward() {
                         let region = envelope.region(d);
-                        assert!((0.0..=1.0).contains(&region.pull) && (0.0..=l).contains(&region.radius));
-                        for remembered in [-1.0, -0.3, 0.0, 0.77, 1.0] {
-                            let [low, high] = region.bounds(remembered);
-                            let gap = (1.0 - f64::from(region.pull)) * f64::from(l + remembered.abs());
+                        assert!(
+                            (0.0..=1.0).contains(&region.weight)
+                                && (0.0..=amplitude).contains(&region.radius)
+                        );
+                        for memory_action in [-1.0, -0.3, 0.0, 0.77, 1.0] {
+                            let [low, high] = region.bounds(memory_action);
+                            let gap =
+                                (1.0 - f64::from(region.weight)) * f64::from(amplitude + memory_action.abs());
                             for u in [
                                 f32::NEG_INFINITY,
                                 -1e30,
@@ -199,13 +203,16 @@ mod tests {
                                 f32::INFINITY,
                                 f32::NAN,
                             ] {
-                                let f = region.hold(remembered, activation.apply(u));
+                                let f = region.constrain(memory_action, activation.apply(u));
                                 assert!(
                                     low <= f && f <= high,
                                     "{envelope:?} d {d} u {u}: {f} outside [{low}, {high}]"
                                 );
                                 // The second bound is a product of rounded numbers: allow their last places.
-                                assert!(f64::from((f - remembered).abs()) <= gap + 4e-7 * f64::from(l + 1.0));
+                                assert!(
+                                    f64::from((f - memory_action).abs())
+                                        <= gap + 4e-7 * f64::from(amplitude + 1.0)
+                                );
                                 checked += 1;
                             }
                         }
@@ -219,9 +226,12 @@ mod tests {
     #[test]
     fn at_a_memory_the_action_is_the_memorys_to_the_bit() {
         for lambda in awkward().into_iter().filter(|l| l.is_finite()) {
-            let region = Envelope { lambda, l: 1.7, activation: Activation::Clamp }.region(0.0);
-            for remembered in [-1.0, -0.123_456_79, 0.0, 1.0] {
-                assert_eq!(region.hold(remembered, Activation::Clamp.apply(f32::INFINITY)), remembered);
+            let region = Envelope { lambda, amplitude: 1.7, activation: Activation::Clamp }.region(0.0);
+            for memory_action in [-1.0, -0.123_456_79, 0.0, 1.0] {
+                assert_eq!(
+                    region.constrain(memory_action, Activation::Clamp.apply(f32::INFINITY)),
+                    memory_action
+                );
             }
         }
     }
@@ -229,45 +239,49 @@ mod tests {
     #[test]
     fn the_limits_of_lambda_are_nearest_neighbor_and_the_plain_network() {
         for d in awkward() {
-            let copy = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp }.region(d);
-            assert_eq!(copy.hold(0.3, -1.0), 0.3);
-            let plain = Envelope { lambda: f32::INFINITY, l: 1.0, activation: Activation::Clamp }.region(d);
-            assert_eq!(plain.hold(0.3, -0.9), -0.9);
+            let copy = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp }.region(d);
+            assert_eq!(copy.constrain(0.3, -1.0), 0.3);
+            let plain =
+                Envelope { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Clamp }.region(d);
+            assert_eq!(plain.constrain(0.3, -0.9), -0.9);
         }
     }
 
     #[test]
     fn the_half_distance_halves_the_weight() {
-        let envelope = Envelope { lambda: 2.5, l: 1.0, activation: Activation::Clamp };
-        assert!((envelope.region(envelope.half_distance()).pull - 0.5).abs() < 1e-6);
+        let envelope = Envelope { lambda: 2.5, amplitude: 1.0, activation: Activation::Clamp };
+        assert!((envelope.region(envelope.half_distance()).weight - 0.5).abs() < 1e-6);
         assert!((Envelope::lambda_for(0.5, envelope.half_distance()) - 2.5).abs() < 1e-5);
     }
 
     #[test]
     fn the_distance_of_a_radius_has_that_radius() {
         for lambda in [1e-3, 0.7, 30.0] {
-            for l in [0.5, 1.0, 3.0] {
-                let envelope = Envelope { lambda, l, activation: Activation::Clamp };
+            for amplitude in [0.5, 1.0, 3.0] {
+                let envelope = Envelope { lambda, amplitude, activation: Activation::Clamp };
                 for share in [1e-6, 0.01, 0.5, 0.999] {
-                    let there = envelope.region(envelope.distance_at(share * l)).radius;
-                    assert!((there / (share * l) - 1.0).abs() < 1e-4, "{envelope:?} {share}: {there}");
+                    let there = envelope.region(envelope.distance_at(share * amplitude)).radius;
+                    assert!(
+                        (there / (share * amplitude) - 1.0).abs() < 1e-4,
+                        "{envelope:?} {share}: {there}"
+                    );
                 }
-                assert_eq!(envelope.distance_at(l), f32::INFINITY);
+                assert_eq!(envelope.distance_at(amplitude), f32::INFINITY);
             }
         }
-        let at = |lambda| Envelope { lambda, l: 1.0, activation: Activation::Clamp }.distance_at(0.3);
+        let at = |lambda| Envelope { lambda, amplitude: 1.0, activation: Activation::Clamp }.distance_at(0.3);
         assert_eq!((at(0.0), at(f32::INFINITY)), (f32::INFINITY, 0.0));
     }
 
     #[test]
     fn knobs_out_of_range_are_faults_and_infinity_survives_json() {
-        let good = Envelope { lambda: f32::INFINITY, l: 1.0, activation: Activation::Tanh };
+        let good = Envelope { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Tanh };
         assert_eq!(serde_json::from_str::<Envelope>(&serde_json::to_string(&good).unwrap()).unwrap(), good);
         for lambda in [-1.0, f32::NAN, f32::NEG_INFINITY] {
             assert!(Envelope { lambda, ..good }.fault().is_some());
         }
-        for l in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-            assert!(Envelope { l, ..good }.fault().is_some());
+        for amplitude in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(Envelope { amplitude, ..good }.fault().is_some());
         }
     }
 }

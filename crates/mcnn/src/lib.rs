@@ -5,6 +5,7 @@
 pub mod act;
 pub mod atomic;
 pub mod backbone;
+pub mod calibration;
 pub mod certify;
 pub mod data;
 pub mod encoder;
@@ -13,7 +14,6 @@ pub mod error;
 pub mod eval;
 pub mod expert;
 pub mod file;
-pub mod gauge;
 pub mod home;
 pub mod memory;
 pub mod policy;

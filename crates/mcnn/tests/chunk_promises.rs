@@ -2,11 +2,11 @@
 
 use mcnn::{
     act::Act as _,
-    backbone::{Architecture, Predict, Sampler, Unet, UnetSettings},
+    backbone::{Architecture, PredictionType, Sampler, Unet, UnetSettings},
+    calibration::{CalibrationEpisode, OodCalibration},
     data::{ActionRange, Demonstrations, Parts},
     envelope::{Activation, Envelope},
-    gauge::{Calibrated, Gauge},
-    memory::{Amount, By, Codebook, LearnSettings, Recalled, learn},
+    memory::{Amount, By, Codebook, LearnSettings, Retrieval, learn},
     policy::{Backbone, Guard, Live, Policy, Response},
     seed::{Rng, Seed},
 };
@@ -39,12 +39,12 @@ fn wild(settings: UnetSettings, seed: Seed) -> Backbone {
 
 fn all_settings() -> Vec<UnetSettings> {
     let mut all = Vec::new();
-    for predict in [Predict::Action, Predict::Noise] {
+    for predict in [PredictionType::Sample, PredictionType::Epsilon] {
         for (sampler, sample_steps) in [(Sampler::Ddim, 4), (Sampler::Ddpm, 20)] {
             for (horizon, executed) in [(16, 8), (4, 4), (6, 1)] {
                 let steps = 20;
                 let settings = UnetSettings {
-                    predict,
+                    prediction: predict,
                     sampler,
                     sample_steps,
                     steps,
@@ -91,10 +91,10 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
     let mut touched = [0; 2];
     for (seed, settings) in all_settings().into_iter().enumerate() {
         let seed = Seed(seed as u64);
-        for (lambda, l, activation) in [(0.4, 1.0, Activation::Clamp), (1.0, 0.3, Activation::Tanh)] {
+        for (lambda, amplitude, activation) in [(0.4, 1.0, Activation::Clamp), (1.0, 0.3, Activation::Tanh)] {
             let data = data(seed);
             let book = book(&data, settings.horizon);
-            let envelope = Envelope { lambda, l, activation };
+            let envelope = Envelope { lambda, amplitude, activation };
             let policy = Policy::new(book.clone(), envelope, wild(settings, seed), 1).unwrap();
             let mut session = policy.session();
             let (mut memory, mut distance) = (0, 0.0);
@@ -105,15 +105,15 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
                 if ahead == 0 {
                     (memory, distance) = nearest(&data, &book, state);
                 }
-                assert_eq!((held.ahead, held.recalled.memory), (ahead, memory));
+                assert_eq!((held.ahead, held.retrieval.memory), (ahead, memory));
                 // What was done that many steps after the memory, or last in its episode, found in the data.
                 let row = data.find(book.source(memory)).unwrap();
                 let end = ENDS.into_iter().find(|&end| row < end).unwrap();
-                let remembered = data.action((row + ahead).min(end - 1));
-                assert_eq!(remembered, book.action_after(memory, ahead));
-                let pull = (-f64::from(lambda) * distance).exp();
-                for (f, a) in action.iter().zip(remembered) {
-                    let (center, radius) = (pull * f64::from(*a), f64::from(l) * (1.0 - pull));
+                let memory_action = data.action((row + ahead).min(end - 1));
+                assert_eq!(memory_action, book.action_after(memory, ahead));
+                let weight = (-f64::from(lambda) * distance).exp();
+                for (f, a) in action.iter().zip(memory_action) {
+                    let (center, radius) = (weight * f64::from(*a), f64::from(amplitude) * (1.0 - weight));
                     assert!((f64::from(*f) - center).abs() <= radius + 1e-5, "{f}: {center} {radius}");
                     let [low, high] = held.region.bounds(*a);
                     assert!(low <= *f && *f <= high, "{settings:?}: {f} {low} {high}");
@@ -129,7 +129,7 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
 fn on_a_memory_the_chunk_is_what_was_demonstrated() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(1));
-    let envelope = Envelope { lambda: 0.5, l: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(1)), 1).unwrap();
     for m in 0..policy.codebook().len() {
         let row = data.find(policy.codebook().source(m)).unwrap();
@@ -148,7 +148,7 @@ fn on_a_memory_the_chunk_is_what_was_demonstrated() {
 fn explain_tells_the_chunk_that_a_session_executes() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(6));
-    let envelope = Envelope { lambda: 0.3, l: 0.5, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.3, amplitude: 0.5, activation: Activation::Clamp };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(6)), 1).unwrap();
     for pair in states(&mut Seed(7).rng(), 20).chunks(2) {
         let explained = policy.explain(&pair.concat()).unwrap();
@@ -159,10 +159,10 @@ fn explain_tells_the_chunk_that_a_session_executes() {
         for (ahead, step) in chunk.steps.iter().enumerate() {
             let mut action = [9.0; ACT];
             let held = session.act(&pair[1], &mut action).unwrap();
-            let remembered = policy.codebook().action_after(held.recalled.memory, ahead);
+            let memory_action = policy.codebook().action_after(held.retrieval.memory, ahead);
             for (k, d) in step.iter().enumerate() {
-                assert_eq!((d.action, d.remembered), (action[k], remembered[k]));
-                assert_eq!([d.low, d.high], held.region.bounds(remembered[k]));
+                assert_eq!((d.action, d.memory_action), (action[k], memory_action[k]));
+                assert_eq!([d.low, d.high], held.region.bounds(memory_action[k]));
                 if ahead == 0 {
                     let first = &explained.dimensions[k];
                     assert_eq!((d.action, d.low, d.high), (first.action, first.low, first.high));
@@ -176,7 +176,7 @@ fn explain_tells_the_chunk_that_a_session_executes() {
 fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(2));
-    let envelope = Envelope { lambda: 0.1, l: 1.0, activation: Activation::Tanh };
+    let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Tanh };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(2)), 1).unwrap();
     let all = states(&mut Seed(3).rng(), 24);
     // What is acted on where the states at some steps are others.
@@ -213,7 +213,7 @@ fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none(
 fn memories_that_do_not_go_as_far_and_several_neighbors_are_refused() {
     let settings = UnetSettings::default();
     let data = data(Seed(5));
-    let envelope = Envelope { lambda: 0.1, l: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Clamp };
     let refused = |horizon, neighbors| {
         let made = Policy::new(book(&data, horizon), envelope, wild(settings, Seed(5)), neighbors);
         made.err().unwrap().to_string()
@@ -225,24 +225,26 @@ fn memories_that_do_not_go_as_far_and_several_neighbors_are_refused() {
 /// One that proposes six actions and takes four before it looks again, on memories that are all it needs.
 fn four_at_a_time(seed: u64) -> Policy {
     let settings = UnetSettings { horizon: 6, executed: 4, steps: 20, sample_steps: 4, ..Default::default() };
-    let envelope = Envelope { lambda: 0.5, l: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
     let book = book(&data(Seed(seed)), 6);
     Policy::new(book, envelope, wild(settings, Seed(1)), 1).unwrap()
 }
 
 /// The memory nearest to an observation, and its distance.
-fn recalled(book: &Codebook, observation: &[f32]) -> Recalled {
+fn retrieval(book: &Codebook, observation: &[f32]) -> Retrieval {
     let mut state = book.scaled_buffer();
     book.scale(observation, &mut state);
-    book.recall(&state)
+    book.retrieve(&state)
 }
 
 #[test]
 fn between_proposals_how_far_is_asked_of_the_newest_observation() {
     let policy = four_at_a_time(2);
-    let gauge =
-        Gauge::new(vec![Calibrated { number: 0, distances: (1..40).map(|i| i as f32 / 8.0).collect() }]);
-    let policy = policy.with_gauge(Some(gauge.unwrap()));
+    let calibration = OodCalibration::new(vec![CalibrationEpisode {
+        number: 0,
+        distances: (1..40).map(|i| i as f32 / 8.0).collect(),
+    }]);
+    let policy = policy.with_calibration(Some(calibration.unwrap()));
     let observations: Vec<Vec<f32>> = {
         let mut rng = Seed(3).rng();
         (0..40).map(|_| [0.1, 1.0, 30.0, 5.0].map(|s| (1.5 * s * rng.normal()) as f32).to_vec()).collect()
@@ -251,13 +253,13 @@ fn between_proposals_how_far_is_asked_of_the_newest_observation() {
     let mut guarded = policy.session().guarded(Guard { response: Response::Memory, beyond: 1.5 });
     let mut seen = [0; 2];
     for (t, observation) in observations.iter().enumerate() {
-        let newest = recalled(policy.codebook(), observation);
+        let newest = retrieval(policy.codebook(), observation);
         let held = free.act(observation, &mut action).unwrap();
-        assert_eq!((held.ahead, held.beyond), (t % 4, false));
-        assert_eq!(held.quantile, Some(policy.gauge().unwrap().quantile(newest.distance) as f32));
+        assert_eq!((held.ahead, held.ood), (t % 4, false));
+        assert_eq!(held.quantile, Some(policy.calibration().unwrap().quantile(newest.distance) as f32));
         let held = guarded.act(observation, &mut given).unwrap();
         let far = newest.distance > 1.5;
-        assert_eq!((held.ahead, held.beyond), (t % 4, far));
+        assert_eq!((held.ahead, held.ood), (t % 4, far));
         let expected = if far { policy.codebook().action(newest.memory) } else { &action };
         assert_eq!(given, expected, "step {t}");
         seen[usize::from(far)] += usize::from(t % 4 > 0);
@@ -277,14 +279,14 @@ fn what_was_proposed_under_old_memories_is_not_given_after_an_exchange() {
             live.exchange(new.clone()).unwrap();
         }
         let policy = if t < 2 { &old } else { &new };
-        let newest = recalled(policy.codebook(), &observation);
+        let newest = retrieval(policy.codebook(), &observation);
         let decision = session.act(&observation, &mut action).unwrap();
         assert_eq!((decision.memory, decision.distance), (Some(newest.memory), Some(newest.distance)));
         // From the exchange on a chunk begins anew; every action lies in the box of its memory's following action.
         let ahead = if t < 2 { t } else { (t - 2) % 4 };
         let region = policy.envelope().region(newest.distance);
-        for (a, &remembered) in action.iter().zip(policy.codebook().action_after(newest.memory, ahead)) {
-            let [low, high] = region.bounds(remembered);
+        for (a, &memory_action) in action.iter().zip(policy.codebook().action_after(newest.memory, ahead)) {
+            let [low, high] = region.bounds(memory_action);
             assert!(low <= *a && *a <= high, "step {t}: {a} outside [{low}, {high}]");
         }
     }

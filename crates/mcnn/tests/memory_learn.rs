@@ -131,11 +131,11 @@ fn a_walk_over_the_graph_gives_the_exact_answer_and_says_what_it_saved() {
         let (mut last, mut saved, mut found) = (0, 0.0, 0);
         for i in 0..data.n_steps() {
             book.scale(data.state(i), &mut state);
-            let walk = book.recall_walk(&state, last);
-            assert_eq!(walk.recalled, book.recall(&state), "{by}, step {i}");
+            let walk = book.retrieve_by_graph(&state, last);
+            assert_eq!(walk.retrieval, book.retrieve(&state), "{by}, step {i}");
             assert!((0.0..=1.0).contains(&walk.saved) && walk.measured >= 1);
             (last, saved, found) =
-                (walk.recalled.memory, saved + walk.saved, found + usize::from(walk.found));
+                (walk.retrieval.memory, saved + walk.saved, found + usize::from(walk.found));
         }
         assert!(saved > 0.0 && found > data.n_steps() / 4, "{by}: saved {saved}, found {found}");
     }
@@ -145,15 +145,15 @@ fn a_walk_over_the_graph_gives_the_exact_answer_and_says_what_it_saved() {
 fn recall_elsewhere_leaves_the_states_own_episode_out() {
     let data = walks(3, 50, 6);
     let book = learn(&data, &settings(By::All, 1)).unwrap().codebook;
-    for (i, recalled) in book.elsewhere(&data).into_iter().enumerate() {
+    for (i, retrieval) in book.elsewhere(&data).into_iter().enumerate() {
         let own = data.step(i).episode;
-        let recalled = recalled.unwrap();
-        assert_ne!(book.source(recalled.memory).episode, own);
+        let retrieval = retrieval.unwrap();
+        assert_ne!(book.source(retrieval.memory).episode, own);
         let expected = (0..book.len())
             .filter(|&m| book.source(m).episode != own)
             .map(|m| plain_distance(&data, data.state(i), book.state(m)))
             .fold(f64::INFINITY, f64::min);
-        assert!((f64::from(recalled.distance) - expected).abs() < 1e-5);
+        assert!((f64::from(retrieval.distance) - expected).abs() < 1e-5);
     }
     let alone = walks(1, 50, 6);
     let book = learn(&alone, &settings(By::All, 1)).unwrap().codebook;
@@ -176,7 +176,7 @@ fn ignored_dimensions_count_nothing() {
         book.scale(data.state(i), &mut a);
         book.scale(&other, &mut b);
         assert!(a == b && a.values()[1] == 0.0);
-        assert_eq!(book.recall(&a), book.recall(&b));
+        assert_eq!(book.retrieve(&a), book.retrieve(&b));
     }
     // The memories are those of the data with a constant in that place.
     let mut parts = mcnn::data::Parts::from(data.clone());
@@ -236,7 +236,7 @@ fn amounts_out_of_range_are_refused_with_the_range() {
     assert!(refused(settings(By::Random, 41)).contains("more memories than states"));
     assert!(refused(settings(By::Random, 0)).contains("no memories"));
     assert!(refused(LearnSettings { epochs: 0, ..settings(By::Gas, 5) }).contains("--epochs"));
-    assert!(refused(LearnSettings { smooth: 41, ..settings(By::Gas, 5) }).contains("--smooth"));
+    assert!(refused(LearnSettings { smooth: 41, ..settings(By::Gas, 5) }).contains("--smooth-neighbors"));
     for share in [0.0, -0.5, 1.5, f64::NAN] {
         let s = LearnSettings { amount: Amount::Fraction(share), ..settings(By::Gas, 5) };
         assert!(refused(s).contains("--fraction"));

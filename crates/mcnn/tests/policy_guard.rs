@@ -1,13 +1,13 @@
-//! What a guard does, on hand-made memories and a random network; what a gauge tells of every action; and what rollouts
+//! What a guard does, on hand-made memories and a random network; what a calibration tells of every action; and what rollouts
 //! make of both.
 
 use mcnn::{
     act::{Act, Decision},
     backbone::Mlp,
+    calibration::{CalibrationEpisode, OodCalibration, OodShare},
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     eval::{Run, collect, rollout},
-    gauge::{Beyond, Calibrated, Gauge},
     memory::{Codebook, CodebookParts},
     policy::{Backbone, Guard, Policy, Response},
     seed::Seed,
@@ -31,7 +31,7 @@ fn policy() -> Policy {
         encoding: None,
     })
     .unwrap();
-    let envelope = Envelope { lambda: 1.0, l: 1.0, activation: Activation::Tanh };
+    let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Tanh };
     Policy::new(book, envelope, Backbone::Mlp(Mlp::random(&[1, 8, 1], Seed(3))), 1).unwrap()
 }
 
@@ -66,14 +66,14 @@ fn each_response_does_what_it_is_called() {
         assert_eq!((guarded.n_obs(), guarded.n_act()), (1, 1));
         let found = decisions(&guarded, &STATES);
         assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
-        assert_eq!(found.iter().map(|(_, d)| d.beyond).collect::<Vec<_>>(), FAR);
+        assert_eq!(found.iter().map(|(_, d)| d.ood).collect::<Vec<_>>(), FAR);
         assert!(found.iter().zip(FAR).all(|((_, d), far)| d.stop == (far && response == Response::Stop)));
         // With nothing to hold yet, and with nothing near ever.
         let found = decisions(&policy.guarded(Guard { response, beyond: -1.0 }), &STATES);
         let expected = if response == Response::Warn { free.clone() } else { MEMORY.to_vec() };
         assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
         // On the very distance it is not due.
-        assert!(!decisions(&policy.guarded(Guard { response, beyond: 0.5 }), &STATES)[0].1.beyond);
+        assert!(!decisions(&policy.guarded(Guard { response, beyond: 0.5 }), &STATES)[0].1.ood);
     }
 }
 
@@ -84,20 +84,22 @@ fn a_distance_that_is_no_number_is_beyond() {
     for far in [3e38, -3e38] {
         let (_, decision) = decisions(&guarded, &[far])[0];
         let distance = decision.distance.unwrap();
-        assert!(decision.beyond && (distance.is_nan() || distance > f32::MAX), "{decision:?}");
+        assert!(decision.ood && (distance.is_nan() || distance > f32::MAX), "{decision:?}");
     }
-    let gauge = Gauge::new(vec![Calibrated { number: 0, distances: vec![1.0] }]).unwrap();
-    assert_eq!((gauge.quantile(f32::NAN), gauge.quantile(f32::INFINITY)), (1.0, 1.0));
+    let calibration =
+        OodCalibration::new(vec![CalibrationEpisode { number: 0, distances: vec![1.0] }]).unwrap();
+    assert_eq!((calibration.quantile(f32::NAN), calibration.quantile(f32::INFINITY)), (1.0, 1.0));
 }
 
 #[test]
 fn every_action_says_distance_weight_radius_and_quantile() {
     let distances = vec![0.1, 0.4, 2.0, 3.5];
-    let gauge = Gauge::new(vec![Calibrated { number: 7, distances: distances.clone() }]).unwrap();
+    let calibration =
+        OodCalibration::new(vec![CalibrationEpisode { number: 7, distances: distances.clone() }]).unwrap();
     let plain = policy();
-    assert!(decisions(&plain, &STATES).iter().all(|(_, d)| d.quantile.is_none() && !d.beyond));
+    assert!(decisions(&plain, &STATES).iter().all(|(_, d)| d.quantile.is_none() && !d.ood));
     assert_eq!(plain.explain(&[3.0]).unwrap().quantile, None);
-    let policy = plain.with_gauge(Some(gauge));
+    let policy = plain.with_calibration(Some(calibration));
     let nearest = [0.5, 3.0, 4.0, 1.0, 4.5_f32];
     for ((_, d), distance) in decisions(&policy, &STATES).iter().zip(nearest) {
         let share = distances.iter().filter(|&&x| x < distance).count() as f32 / 4.0;
@@ -108,9 +110,9 @@ fn every_action_says_distance_weight_radius_and_quantile() {
     assert_eq!(policy.explain(&[3.0]).unwrap().quantile, Some(0.75));
     // Guarded at a quantile, what is beyond is what has that quantile.
     for share in [0.25, 0.5, 0.75, 1.0] {
-        let beyond = policy.gauge().unwrap().threshold(Beyond::States(share)).unwrap().distance;
+        let beyond = policy.calibration().unwrap().threshold(OodShare::States(share)).unwrap().distance;
         for (_, d) in decisions(&policy.guarded(Guard { response: Response::Warn, beyond }), &STATES) {
-            assert_eq!(d.beyond, f64::from(d.quantile.unwrap()) >= share, "{share} {d:?}");
+            assert_eq!(d.ood, f64::from(d.quantile.unwrap()) >= share, "{share} {d:?}");
         }
     }
 }
@@ -118,7 +120,7 @@ fn every_action_says_distance_weight_radius_and_quantile() {
 /// The states above, one after the other; episode seed 7 begins with a far one.
 struct Line(Spec);
 
-struct Walk {
+struct GraphSearch {
     seed: u64,
     t: usize,
 }
@@ -128,11 +130,11 @@ impl Task for Line {
         &self.0
     }
     fn start(&self) -> mcnn::Result<Box<dyn Environment>> {
-        Ok(Box::new(Walk { seed: 0, t: 0 }))
+        Ok(Box::new(GraphSearch { seed: 0, t: 0 }))
     }
 }
 
-impl Environment for Walk {
+impl Environment for GraphSearch {
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> mcnn::Result<()> {
         (self.seed, self.t) = (seed, 0);
         observation[0] = if seed == 7 { 90.0 } else { STATES[0] };
@@ -168,16 +170,16 @@ fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
         for e in &warned {
             let seven = e.seed == 7;
             assert_eq!((e.length, e.stopped, e.success), (5, false, Some(true)));
-            assert_eq!((e.beyond, e.first_beyond), if seven { (4, Some(0)) } else { (3, Some(1)) });
-            let said = e.trace.as_ref().unwrap().decisions.iter().filter(|d| d.beyond).count();
-            assert_eq!(said, e.beyond);
+            assert_eq!((e.ood, e.first_ood), if seven { (4, Some(0)) } else { (3, Some(1)) });
+            let said = e.trace.as_ref().unwrap().decisions.iter().filter(|d| d.ood).count();
+            assert_eq!(said, e.ood);
         }
         for e in go(Response::Stop) {
             let steps = usize::from(e.seed != 7);
             // The action of the state beyond is never taken.
             assert_eq!((e.length, e.ret, e.latencies.len()), (steps, steps as f64, steps));
-            assert_eq!((e.stopped, e.error.is_none(), e.beyond), (true, true, 0));
-            assert_eq!(e.first_beyond, Some(steps));
+            assert_eq!((e.stopped, e.error.is_none(), e.ood), (true, true, 0));
+            assert_eq!(e.first_ood, Some(steps));
             assert_eq!(e.success, (steps == 1).then_some(false));
         }
         let summary = mcnn::eval::Summary::new("x", task.spec(), &go(Response::Stop), Seed(0));
@@ -194,5 +196,5 @@ fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
         &Run { episodes: 1, first_seed: 7, threads: 1, lanes: 1, trace: false },
         &|_| (),
     );
-    assert_eq!(unguarded.unwrap()[0].first_beyond, None);
+    assert_eq!(unguarded.unwrap()[0].first_ood, None);
 }

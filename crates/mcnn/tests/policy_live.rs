@@ -33,7 +33,7 @@ fn book(action: f32) -> Codebook {
 }
 
 fn copying(action: f32) -> Policy {
-    let envelope = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
     Policy::new(book(action), envelope, Backbone::Nothing, 1).unwrap()
 }
 
@@ -58,7 +58,7 @@ fn an_episode_goes_on_with_the_new_memories_from_its_next_action_on() {
 
 #[test]
 fn a_network_goes_on_as_if_nothing_else_had_changed() {
-    let envelope = Envelope { lambda: 0.7, l: 1.0, activation: Activation::Tanh };
+    let envelope = Envelope { lambda: 0.7, amplitude: 1.0, activation: Activation::Tanh };
     let network = || Backbone::Mlp(Mlp::random(&[1, 8, ACT], Seed(3)));
     let [old, new] = [-0.5, 0.5].map(|a| Policy::new(book(a), envelope, network(), 1).unwrap());
     let live = Live::new(old.clone());

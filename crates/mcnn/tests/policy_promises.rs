@@ -3,8 +3,8 @@
 use mcnn::{
     act::Act as _,
     backbone::{
-        Architecture, BetSettings, Diffusion, DiffusionSettings, Layers, Mlp, Pick, Predict, Sampler,
-        Schedule,
+        Architecture, BetSettings, BucketSelection, Diffusion, DiffusionSettings, Layers, Mlp,
+        PredictionType, Sampler, Schedule,
     },
     data::{Scale, Step},
     envelope::{Activation, Envelope},
@@ -47,10 +47,10 @@ fn wild(seed: u64) -> Mlp {
 fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
     let mut all = Vec::new();
     for schedule in [Schedule::Vp, Schedule::Linear, Schedule::Cosine] {
-        for predict in [Predict::Action, Predict::Noise] {
+        for prediction in [PredictionType::Sample, PredictionType::Epsilon] {
             for sampler in [Sampler::Ddpm, Sampler::Ddim] {
                 for steps in [1, 5] {
-                    let settings = DiffusionSettings { steps, schedule, predict, sampler, ema: 0.0 };
+                    let settings = DiffusionSettings { steps, schedule, prediction, sampler, ema: 0.0 };
                     let start = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(seed));
                     let [time, body] = start.layers();
                     let larger = body.iter().map(|(w, b)| (w.iter().map(|w| w * 40.0).collect(), b.to_vec()));
@@ -66,10 +66,17 @@ fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
 /// Behavior transformers whose heads are as much too large.
 fn wild_bets(seed: u64) -> Vec<Backbone> {
     let mut all = Vec::new();
-    for pick in [Pick::Sample, Pick::Argmax] {
+    for bucket_selection in [BucketSelection::Sample, BucketSelection::Argmax] {
         for window in [1, 5] {
-            let bet =
-                BetSettings { layers: 2, heads: 2, width: 8, window, buckets: 4, pick, ..Default::default() };
+            let bet = BetSettings {
+                layers: 2,
+                heads: 2,
+                width: 8,
+                window,
+                buckets: 4,
+                bucket_selection,
+                ..Default::default()
+            };
             let mut rng = Seed(seed).rng();
             let centers: Vec<f32> = (0..4 * ACT).map(|_| rng.between(-1.0, 1.0) as f32).collect();
             let architecture = Architecture::Bet(bet);
@@ -84,9 +91,9 @@ fn wild_bets(seed: u64) -> Vec<Backbone> {
     all
 }
 
-fn policy(lambda: f32, l: f32, activation: Activation, seed: u64) -> Policy {
+fn policy(lambda: f32, amplitude: f32, activation: Activation, seed: u64) -> Policy {
     let book = codebook(&mut Seed(seed).rng());
-    Policy::new(book, Envelope { lambda, l, activation }, Backbone::Mlp(wild(seed)), 1).unwrap()
+    Policy::new(book, Envelope { lambda, amplitude, activation }, Backbone::Mlp(wild(seed)), 1).unwrap()
 }
 
 /// States near and far, and some that overflow on their way through the network.
@@ -104,22 +111,22 @@ fn every_action_lies_in_the_box_that_is_stated_for_it() {
     let mut touched = [0; 2];
     for seed in 0..6 {
         for lambda in [0.0, 0.01, 0.7, 30.0, f32::INFINITY] {
-            for (l, activation) in
+            for (amplitude, activation) in
                 [(1.0, Activation::Clamp), (0.3, Activation::Tanh), (2.0, Activation::Clamp)]
             {
-                let policy = policy(lambda, l, activation, seed);
+                let policy = policy(lambda, amplitude, activation, seed);
                 let mut session = policy.session();
                 for state in states(&mut Seed(seed).fork("states").rng(), 140) {
                     let mut action = [0.0; ACT];
                     let held = session.act(&state, &mut action).unwrap();
                     let explained = policy.explain(&state).unwrap();
-                    assert_eq!(explained.memory.memory, held.recalled.memory);
-                    let remembered = policy.codebook().action(held.recalled.memory);
+                    assert_eq!(explained.memory.memory, held.retrieval.memory);
+                    let memory_action = policy.codebook().action(held.retrieval.memory);
                     for (k, d) in explained.dimensions.iter().enumerate() {
                         assert_eq!(d.action, action[k], "explain tells what act does");
-                        assert_eq!(d.remembered, remembered[k]);
+                        assert_eq!(d.memory_action, memory_action[k]);
                         assert!(d.low <= action[k] && action[k] <= d.high, "{action:?} {d:?}");
-                        assert!(d.high - d.low <= 2.0 * l + 1e-6);
+                        assert!(d.high - d.low <= 2.0 * amplitude + 1e-6);
                         touched[usize::from(action[k] == d.low || action[k] == d.high)] += 1;
                     }
                 }
@@ -138,7 +145,7 @@ fn on_a_memory_the_action_is_the_memorys() {
             for m in 0..N {
                 let mut action = [9.0; ACT];
                 let held = session.act(policy.codebook().state(m), &mut action).unwrap();
-                assert_eq!((held.recalled.memory, held.recalled.distance), (m, 0.0));
+                assert_eq!((held.retrieval.memory, held.retrieval.distance), (m, 0.0));
                 assert_eq!(
                     (action.as_slice(), held.source),
                     (policy.codebook().action(m), policy.codebook().source(m))
@@ -151,7 +158,7 @@ fn on_a_memory_the_action_is_the_memorys() {
 #[test]
 fn every_action_that_is_drawn_lies_in_its_box_and_on_a_memory_is_the_memorys() {
     let mut touched = [0; 2];
-    for (seed, (lambda, l, activation)) in [
+    for (seed, (lambda, amplitude, activation)) in [
         (0.01, 1.0, Activation::Clamp),
         (0.7, 0.3, Activation::Tanh),
         (30.0, 2.0, Activation::Clamp),
@@ -165,14 +172,14 @@ fn every_action_that_is_drawn_lies_in_its_box_and_on_a_memory_is_the_memorys() {
         let diffusions = wild_diffusions(seed).into_iter().map(Backbone::Diffusion);
         for backbone in diffusions.chain(wild_bets(seed)) {
             let book = codebook(&mut Seed(seed).rng());
-            let envelope = Envelope { lambda, l, activation };
+            let envelope = Envelope { lambda, amplitude, activation };
             let policy = Policy::new(book, envelope, backbone, 1).unwrap();
             let mut session = policy.session();
             for state in states(&mut Seed(seed).fork("states").rng(), 70) {
                 let mut action = [9.0; ACT];
                 let held = session.act(&state, &mut action).unwrap();
-                let remembered = policy.codebook().action(held.recalled.memory);
-                for (f, a) in action.iter().zip(remembered) {
+                let memory_action = policy.codebook().action(held.retrieval.memory);
+                for (f, a) in action.iter().zip(memory_action) {
                     let [low, high] = held.region.bounds(*a);
                     assert!(
                         low <= *f && *f <= high,
@@ -198,7 +205,7 @@ fn every_action_that_is_drawn_lies_in_its_box_and_on_a_memory_is_the_memorys() {
 fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
     let settings = DiffusionSettings::default();
     let diffusion = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(5));
-    let envelope = Envelope { lambda: 0.2, l: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
     let book = codebook(&mut Seed(5).rng());
     let policy = Policy::new(book, envelope, Backbone::Diffusion(diffusion), 1).unwrap();
     let all = states(&mut Seed(9).rng(), 30);
@@ -225,7 +232,7 @@ fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
     let draws: Vec<[f32; ACT]> = (0..16).map(|_| draw()).collect();
     for (k, d) in explained.dimensions.iter().enumerate() {
         assert_eq!(d.action, draws[0][k], "explain tells what act does");
-        let held = d.anchor + explained.radius * d.proposal.unwrap().clamp(-1.0, 1.0);
+        let held = d.center + explained.radius * d.proposal.unwrap().clamp(-1.0, 1.0);
         assert!((held - d.action).abs() < 1e-6, "the proposal is that of the action");
         let mean = draws.iter().map(|a| f64::from(a[k])).sum::<f64>() / 16.0;
         let variance = draws.iter().map(|a| (f64::from(a[k]) - mean).powi(2)).sum::<f64>() / 16.0;
@@ -239,7 +246,7 @@ fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
 
 #[test]
 fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
-    let envelope = Envelope { lambda: 0.2, l: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
     for backbone in wild_bets(6) {
         let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
         let Backbone::Bet(bet) = policy.backbone() else { panic!("a behavior transformer") };
@@ -253,7 +260,7 @@ fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
         for bucket in &buckets.likeliest {
             assert_eq!(bucket.center, bet.centers()[bucket.bucket * ACT..][..ACT]);
         }
-        if bet.settings().pick == Pick::Argmax {
+        if bet.settings().bucket_selection == BucketSelection::Argmax {
             assert_eq!(buckets.chosen, buckets.likeliest[0]);
         }
     }
@@ -270,7 +277,7 @@ fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
         for state in states(&mut Seed(seed).rng(), 50) {
             let mut action = [0.0; ACT];
             let held = copy.session().act(&state, &mut action).unwrap();
-            assert_eq!(action.as_slice(), copy.codebook().action(held.recalled.memory));
+            assert_eq!(action.as_slice(), copy.codebook().action(held.retrieval.memory));
             plain.session().act(&state, &mut action).unwrap();
             let mut scaled = vec![0.0; OBS];
             plain.codebook().parts().scale.apply(&state, &mut scaled);
@@ -310,7 +317,7 @@ fn observations_that_are_not_numbers_are_refused() {
 fn vinn_is_the_mean_of_its_neighbors_actions_weighted_by_the_exponential_of_their_distance() {
     for seed in 0..4 {
         let book = codebook(&mut Seed(seed).rng());
-        let envelope = Envelope { lambda: 0.0, l: 1.0, activation: Activation::Clamp };
+        let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
         let policy = Policy::new(book.clone(), envelope, Backbone::Nothing, 7).unwrap();
         let scale = &book.parts().scale;
         let mut compared = 0;

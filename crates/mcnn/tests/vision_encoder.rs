@@ -25,7 +25,7 @@ fn info(conv: Conv) -> EncoderInfo {
         batch: 2,
         lr: 1e-3,
         augment: 0,
-        check_on: 0.0,
+        validation_fraction: 0.0,
         seed: 3,
         data: "none".into(),
     };

@@ -1,7 +1,7 @@
 //! What only `--backbone bet` has.
 
 use clap::Args;
-use mcnn::backbone::{BetSettings, Pick};
+use mcnn::backbone::{BetSettings, BucketSelection};
 
 use super::word;
 
@@ -33,8 +33,8 @@ pub struct BetArgs {
     #[arg(long, value_name = "WEIGHT")]
     pub offset_weight: Option<f32>,
     /// Bet: how the policy chooses a bucket, sample (by its probability) or argmax [default: sample].
-    #[arg(long, value_parser = pick)]
-    pub pick: Option<Pick>,
+    #[arg(long, alias = "pick", value_parser = bucket_selection)]
+    pub bucket_selection: Option<BucketSelection>,
 }
 
 impl BetArgs {
@@ -50,7 +50,7 @@ impl BetArgs {
             dropout: self.dropout.unwrap_or(defaults.dropout),
             gamma: self.gamma.unwrap_or(defaults.gamma),
             offset_weight: self.offset_weight.unwrap_or(defaults.offset_weight),
-            pick: self.pick.unwrap_or(defaults.pick),
+            bucket_selection: self.bucket_selection.unwrap_or(defaults.bucket_selection),
         }
     }
 
@@ -65,11 +65,11 @@ impl BetArgs {
             ("--dropout", self.dropout.is_some()),
             ("--gamma", self.gamma.is_some()),
             ("--offset-weight", self.offset_weight.is_some()),
-            ("--pick", self.pick.is_some()),
+            ("--bucket-selection", self.bucket_selection.is_some()),
         ]
     }
 }
 
-fn pick(text: &str) -> Result<Pick, String> {
+fn bucket_selection(text: &str) -> Result<BucketSelection, String> {
     word(text, "sample or argmax")
 }

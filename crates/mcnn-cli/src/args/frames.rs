@@ -52,8 +52,8 @@ pub struct EncoderArgs {
     #[arg(long, default_value_t = 0, value_name = "PIXELS")]
     pub augment: usize,
     /// Share of whole episodes held out, and measured on.
-    #[arg(long, default_value_t = 0.1)]
-    pub check_on: f64,
+    #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION")]
+    pub validation_fraction: f64,
     /// How frames are prepared: normalized, raw (0 to 1), either with :HEIGHTxWIDTH to resize, or torchvision. embed then
     /// does the same.
     #[arg(long, default_value = "normalized", value_parser = preset)]
@@ -94,7 +94,7 @@ pub struct FilmArgs {
 
 /// What frames are seen with.
 #[derive(Args, Debug, Clone)]
-pub struct SightArgs {
+pub struct TaskEncoderArgs {
     /// To act on frames: the weights that embedded those the policy was made from, as of `mcnn embed`. Not needed where the policy
     /// carries them, or they are random. Of several policies there may be several.
     #[arg(long = "encoder", value_name = "FILE|imagenet|random:SEED")]

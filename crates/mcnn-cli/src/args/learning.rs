@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mcnn::{
-    backbone::{Architecture, DiffusionSettings, Optimizer, Predict, Recipe, Sampler, Schedule},
+    backbone::{
+        Architecture, DiffusionSettings, Optimizer, OptimizerDefaults, PredictionType, Sampler, Schedule,
+    },
     data::Step,
     envelope::Activation,
     memory::{Amount, By},
@@ -31,7 +33,7 @@ pub struct LearnArgs {
     #[arg(long)]
     pub epochs: Option<usize>,
     /// Give each memory the mean action of its K nearest steps.
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    #[arg(long = "smooth-neighbors", alias = "smooth", default_value_t = 1, value_name = "K")]
     pub smooth: usize,
     /// Dimensions of the state that count nothing, in distances and for the network, such as 7-25,30.
     #[arg(long, value_name = "DIMENSIONS", default_value = "", value_parser = clap::value_parser!(Dimensions))]
@@ -126,8 +128,8 @@ pub struct TrainArgs {
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda))]
     pub lambda: Lambda,
     /// Amplitude of the network far from all memories.
-    #[arg(long, default_value_t = 1.0)]
-    pub l: f32,
+    #[arg(long, alias = "l", default_value_t = 1.0)]
+    pub amplitude: f32,
     /// What maps proposals onto [-1, 1]: clamp or tanh.
     #[arg(long, default_value = "clamp", value_parser = activation)]
     pub activation: Activation,
@@ -135,7 +137,7 @@ pub struct TrainArgs {
     #[arg(long, default_value = "loo", value_parser = distances)]
     pub distances: Distances,
     /// With --lambda 0: average the actions of the K nearest memories (VINN).
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    #[arg(long = "k", alias = "neighbours", default_value_t = 1, value_name = "K")]
     pub neighbors: usize,
     /// Gradient steps.
     #[arg(long, default_value_t = 20_000)]
@@ -150,8 +152,8 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub optimizer: OptimiserArgs,
     /// Share of whole episodes held out, and measured on.
-    #[arg(long, default_value_t = 0.1)]
-    pub check_on: f64,
+    #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION")]
+    pub validation_fraction: f64,
     /// Decides whatever is random.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -191,8 +193,8 @@ pub struct OptimiserArgs {
 
 impl OptimiserArgs {
     /// A backbone's recipe, with what was given in its stead.
-    pub fn over(&self, Recipe { lr, batch, optimizer }: Recipe) -> Recipe {
-        Recipe {
+    pub fn over(&self, OptimizerDefaults { lr, batch, optimizer }: OptimizerDefaults) -> OptimizerDefaults {
+        OptimizerDefaults {
             lr: self.lr.unwrap_or(lr),
             batch,
             optimizer: Optimizer {
@@ -216,8 +218,8 @@ pub struct DiffusionArgs {
     #[arg(long, value_parser = schedule)]
     pub schedule: Option<Schedule>,
     /// Diffusion: what the network's output is, the clean action or the noise [default: action].
-    #[arg(long, value_parser = predict)]
-    pub predict: Option<Predict>,
+    #[arg(long, alias = "predict", value_parser = prediction)]
+    pub prediction: Option<PredictionType>,
     /// Diffusion: how the policy takes the noise off, ddpm (random) or ddim (only the start is) [default: ddpm; unet: ddim].
     #[arg(long, value_parser = sampler)]
     pub sampler: Option<Sampler>,
@@ -234,7 +236,7 @@ impl DiffusionArgs {
         DiffusionSettings {
             steps: self.diffusion_steps.unwrap_or(defaults.steps),
             schedule: self.schedule.unwrap_or(defaults.schedule),
-            predict: self.predict.unwrap_or(defaults.predict),
+            prediction: self.prediction.unwrap_or(defaults.prediction),
             sampler: self.sampler.unwrap_or(defaults.sampler),
             ema: self.ema.unwrap_or(defaults.ema),
         }
@@ -245,7 +247,7 @@ impl DiffusionArgs {
         vec![
             ("--diffusion-steps", self.diffusion_steps.is_some()),
             ("--schedule", self.schedule.is_some()),
-            ("--predict", self.predict.is_some()),
+            ("--prediction", self.prediction.is_some()),
             ("--sampler", self.sampler.is_some()),
             ("--ema", self.ema.is_some()),
         ]
@@ -320,8 +322,13 @@ fn schedule(text: &str) -> Result<Schedule, String> {
     word(text, "vp, linear or cosine")
 }
 
-fn predict(text: &str) -> Result<Predict, String> {
-    word(text, "action or noise")
+fn prediction(text: &str) -> Result<PredictionType, String> {
+    let text = match text {
+        "action" => "sample", // the names of earlier versions
+        "noise" => "epsilon",
+        other => other,
+    };
+    word(text, "sample or epsilon")
 }
 
 fn sampler(text: &str) -> Result<Sampler, String> {

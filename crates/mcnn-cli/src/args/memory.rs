@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::{Input, InputOptions, Rollouts, SightArgs};
+use super::{Input, InputOptions, Rollouts, TaskEncoderArgs};
 
 #[derive(Args, Debug)]
 pub struct MemoryArgs {
@@ -79,7 +79,7 @@ pub struct ListArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
     /// How many to list.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub top: usize,

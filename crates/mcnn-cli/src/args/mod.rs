@@ -9,7 +9,7 @@ mod running;
 mod trust;
 mod unet;
 
-pub use frames::{EmbedArgs, EncoderArgs, SightArgs};
+pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
 pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
 pub use report::ReportArgs;

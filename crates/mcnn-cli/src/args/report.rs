@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{InputOptions, Output, Rollouts, SightArgs};
+use super::{InputOptions, Output, Rollouts, TaskEncoderArgs};
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
@@ -22,7 +22,7 @@ pub struct ReportArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
     /// Episodes to show step by step, of the data and of those run, counted from 0, with commas [default: the first 4].
     #[arg(long, value_delimiter = ',', value_name = "N")]
     pub show: Vec<usize>,

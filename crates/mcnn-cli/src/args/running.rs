@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{expert::Noise, task::adroit::Rewards};
 
-use super::{GuardArgs, Output, SightArgs, word};
+use super::{GuardArgs, Output, TaskEncoderArgs, word};
 
 /// Which episodes of which task.
 #[derive(Args, Debug)]
@@ -82,7 +82,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub guard: GuardArgs,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
 }
 
 #[derive(Args, Debug)]
@@ -93,7 +93,7 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub episodes: Episodes,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
 }
 
 #[derive(Args, Debug)]
@@ -108,7 +108,7 @@ pub struct CollectArgs {
     #[command(flatten)]
     pub episodes: Episodes,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
     #[command(flatten)]
     pub output: Output,
 }

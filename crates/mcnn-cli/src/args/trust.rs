@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::policy::Response;
 
-use super::{InputOptions, Rollouts, SightArgs, word};
+use super::{InputOptions, Rollouts, TaskEncoderArgs, word};
 
 #[derive(Args, Debug)]
 pub struct CertifyArgs {
@@ -27,8 +27,8 @@ pub struct CertifyArgs {
     #[arg(long)]
     pub lambda: Option<f32>,
     /// Of memories: the amplitude of the network far from all of them [default: 1].
-    #[arg(long)]
-    pub l: Option<f32>,
+    #[arg(long, alias = "l")]
+    pub amplitude: Option<f32>,
     /// Look at the states that the policy visits in closed loop, too: needs --task, and the policy's network.
     #[arg(long, requires = "task")]
     pub visited: bool,
@@ -38,7 +38,7 @@ pub struct CertifyArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
     /// Exit with 1 if the bound over any of the listed states is above X.
     #[arg(long, value_name = "X")]
     pub at_most: Option<f64>,
@@ -82,7 +82,7 @@ pub struct SuggestArgs {
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
-    pub encoder: SightArgs,
+    pub encoder: TaskEncoderArgs,
 }
 
 /// A guard on the distance to the memories.
@@ -92,8 +92,8 @@ pub struct GuardArgs {
     #[arg(long, value_name = "RESPONSE", value_parser = response)]
     pub guard: Option<Response>,
     /// Of a guard: far is beyond this share of what calibration episodes show [default: 0.99].
-    #[arg(long, value_name = "SHARE", requires = "guard")]
-    pub beyond: Option<f64>,
+    #[arg(long, alias = "beyond", value_name = "QUANTILE", requires = "guard")]
+    pub ood_quantile: Option<f64>,
     /// Of a guard: a share of their states, or of the farthest each episode goes [default: states].
     #[arg(long, value_name = "WHAT", requires = "guard", value_parser = ["states", "episodes"])]
     pub of: Option<String>,

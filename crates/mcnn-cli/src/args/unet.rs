@@ -32,7 +32,7 @@ impl UnetArgs {
             executed: self.execute.unwrap_or(defaults.executed.min(horizon)),
             steps,
             schedule: shared.schedule.unwrap_or(defaults.schedule),
-            predict: shared.predict.unwrap_or(defaults.predict),
+            prediction: shared.prediction.unwrap_or(defaults.prediction),
             sampler,
             sample_steps: self.sample_steps.unwrap_or(taken),
             ema: shared.ema.unwrap_or(defaults.ema),

@@ -6,7 +6,7 @@ use mcnn::{
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::Kind,
-    file::{self, Holding},
+    file::{self, ConstraintSet},
     memory::{Amount, By, Codebook, Coverage, LearnSettings, learn},
     train::Lambda,
 };
@@ -24,7 +24,7 @@ pub struct Certified {
     /// lambda of the formula; a number or "inf".
     pub lambda: Lambda,
     pub half_distance: Option<f32>,
-    pub l: f32,
+    pub amplitude: f32,
     pub horizon: u64,
     pub actions: u64,
     /// Whether |A| was given; else it is the numbers in an action.
@@ -118,9 +118,9 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     if let Some(path) = &args.plot {
         check_picture(path, args.force)?;
     }
-    let (holding, fingerprint) = file::read_holding(&args.policy)?;
+    let (holding, fingerprint) = file::read_constraint_set(&args.policy)?;
     let envelope = envelope(args, &holding)?;
-    let Holding { codebook, origin, .. } = holding;
+    let ConstraintSet { codebook, origin, .. } = holding;
     let actions = args.actions.unwrap_or(codebook.n_act() as u64);
     let bound = Bound::new(envelope, args.horizon, actions)?;
     let mut listed = Vec::new(); // all states, for the box
@@ -163,7 +163,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         memories: codebook.len(),
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
-        l: envelope.l,
+        amplitude: envelope.amplitude,
         horizon: args.horizon,
         actions,
         actions_given: args.actions.is_some(),
@@ -182,25 +182,25 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
 }
 
 /// A policy's own envelope, or the one given for memories.
-fn envelope(args: &CertifyArgs, holding: &Holding) -> Result<Envelope> {
+fn envelope(args: &CertifyArgs, holding: &ConstraintSet) -> Result<Envelope> {
     if holding.neighbors > 1 {
         return Err(Error::new(Kind::Settings, "the theorem is of policies held by their nearest memory")
             .at(args.policy.display().to_string())
-            .expected("--neighbors 1")
+            .expected("--k 1")
             .found(holding.neighbors.to_string()));
     }
     match (holding.envelope, args.lambda) {
         (Some(_), Some(_)) => Err(Error::new(Kind::Settings, "a policy has a lambda and an L of its own")
             .at("--lambda")
             .next("leave the option out, or name memories")),
-        (Some(_), None) if args.l.is_some() => {
+        (Some(_), None) if args.amplitude.is_some() => {
             Err(Error::new(Kind::Settings, "a policy has a lambda and an L of its own")
-                .at("--l")
+                .at("--amplitude")
                 .next("leave the option out, or name memories"))
         }
         (Some(envelope), None) => Ok(envelope),
         (None, Some(lambda)) => {
-            Ok(Envelope { lambda, l: args.l.unwrap_or(1.0), activation: Activation::Clamp })
+            Ok(Envelope { lambda, amplitude: args.amplitude.unwrap_or(1.0), activation: Activation::Clamp })
         }
         (None, None) => Err(Error::new(Kind::Settings, "memories have no lambda of their own")
             .at(args.policy.display().to_string())
@@ -252,9 +252,9 @@ fn set(
 /// Over every state between the smallest and the largest numbers of the listed ones.
 fn region(codebook: &Codebook, bound: &Bound, listed: &[f32]) -> Region {
     let n_obs = codebook.n_obs();
-    let ends = |pick: fn(f32, f32) -> f32, start: f32| {
+    let ends = |choose: fn(f32, f32) -> f32, start: f32| {
         listed.chunks_exact(n_obs).fold(vec![start; n_obs], |mut end, state| {
-            end.iter_mut().zip(state).for_each(|(e, &x)| *e = pick(*e, x));
+            end.iter_mut().zip(state).for_each(|(e, &x)| *e = choose(*e, x));
             end
         })
     };

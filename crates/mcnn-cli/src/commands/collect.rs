@@ -10,7 +10,7 @@ use mcnn::{
     eval::{Collected, Episode, Run, collect, demonstrate, stats::mean},
     expert::{Advised, Noise, Noisy},
     task::Spec,
-    vision::Sighted,
+    vision::EncodedPolicy,
 };
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
         Some(actor) => actor.encoder(task.spec(), &args.encoder)?,
         None => None,
     };
-    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, act)).transpose()?;
+    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
     let act: &dyn Act = sighted.as_ref().map_or(act, |sighted| sighted);
     let noisy = Noisy::new(act, args.noise, std).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };

@@ -5,7 +5,7 @@ use mcnn::{
     act::Act,
     eval::{Comparison, compare},
     seed::Seed,
-    vision::Sighted,
+    vision::EncodedPolicy,
 };
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
     let mut runs = Vec::new();
     for (actor, name) in actors.iter().zip(&files) {
         let encoder = actor.encoder(task.spec(), &args.encoder).map_err(|e| e.within(name))?;
-        let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, actor.act())).transpose()?;
+        let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, actor.act())).transpose()?;
         let act: &dyn Act = sighted.as_ref().map_or(actor.act(), |sighted| sighted);
         runs.push((name.clone(), episodes(act, task.as_ref(), &args.episodes, name)?));
     }

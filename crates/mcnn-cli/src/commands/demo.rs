@@ -14,7 +14,7 @@ use mcnn::{
     seed::Seed,
     task::{Task, drive},
     train::{Lambda, Run, TrainSettings},
-    vision::Sighted,
+    vision::EncodedPolicy,
 };
 use serde::Serialize;
 
@@ -102,7 +102,8 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let mut views = Vec::new();
     for learner in &learners {
         tell(&format!("driving {} episodes: {}", how.episodes, learner.name));
-        let sighted = seen.as_ref().map(|seen| Sighted::new(&seen.encoder, &learner.policy)).transpose()?;
+        let sighted =
+            seen.as_ref().map(|seen| EncodedPolicy::new(&seen.encoder, &learner.policy)).transpose()?;
         let act: &dyn Act = sighted.as_ref().map_or(&learner.policy, |sighted| sighted);
         runs.push((learner.name, rollout(act, task, &how, &|_| ())?));
         if sighted.is_some() {
@@ -155,8 +156,13 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     };
     // The expert's hand is unsteady: a memory's action is the mean over its ten nearest steps. Copying copies.
     let (some, all) = (memories(By::Gas, 10)?, memories(By::All, 1)?);
-    let settings =
-        |lambda| TrainSettings { lambda, steps: args.steps, check_on: 0.0, seed, ..TrainSettings::default() };
+    let settings = |lambda| TrainSettings {
+        lambda,
+        steps: args.steps,
+        validation_fraction: 0.0,
+        seed,
+        ..TrainSettings::default()
+    };
     let train = |codebook: Codebook, settings: TrainSettings| {
         on_threads(1, || {
             let mut run = Run::new(data, codebook, settings)?;

@@ -56,7 +56,7 @@ fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
     // All laps are trained on: how well it foretells others is not what the demo shows.
     let settings = EncoderSettings {
         steps: args.encoder_steps,
-        check_on: 0.0,
+        validation_fraction: 0.0,
         seed: Seed(args.seed),
         ..EncoderSettings::default()
     };

@@ -82,7 +82,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         lr: args.lr,
         width: args.width,
         augment: args.augment,
-        check_on: args.check_on,
+        validation_fraction: args.validation_fraction,
         seed: Seed(args.seed),
     };
     let mut run = Run::new(footage, settings)?;

@@ -11,7 +11,7 @@ use mcnn::{
     eval::{Episode, Summary, rollout},
     seed::Seed,
     task::Task,
-    vision::Sighted,
+    vision::EncodedPolicy,
 };
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let act: &dyn Act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let encoder = actor.encoder(task.spec(), &args.encoder)?;
-    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, act)).transpose()?;
+    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
     let act: &dyn Act = sighted.as_ref().map_or(act, |sighted| sighted);
     let run = episodes(act, task.as_ref(), &args.episodes, "running")?;
     let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.rollouts.seed());

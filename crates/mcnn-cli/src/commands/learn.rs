@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mcnn::{
     Result, file,
-    memory::{By, Coverage, LearnSettings, Walks, learn},
+    memory::{By, Coverage, GraphSearches, LearnSettings, learn},
     seed::Seed,
 };
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct Learnt {
     pub constant_dimensions: Vec<usize>,
     pub ignored_dimensions: Vec<usize>,
     pub edges: usize,
-    pub walk: Walks,
+    pub walk: GraphSearches,
     pub smooth: usize,
     pub seed: u64,
     pub file: String,
@@ -63,7 +63,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         constant_dimensions: codebook.parts().scale.constant(),
         ignored_dimensions: codebook.parts().scale.ignored(),
         edges: codebook.parts().edges.len(),
-        walk: codebook.walks(&data),
+        walk: codebook.graph_searches(&data),
         smooth: args.smooth,
         seed: args.seed,
         file: args.output.path.display().to_string(),

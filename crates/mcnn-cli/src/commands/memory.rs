@@ -5,13 +5,13 @@ use std::path::Path;
 use mcnn::{
     Error, Result,
     act::Act,
+    calibration::OodCalibration,
     error::Kind,
     eval::{Run, rollout},
     file,
-    gauge::Gauge,
     memory::{Codebook, Disagreement},
     policy::Policy,
-    vision::Sighted,
+    vision::EncodedPolicy,
 };
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs},
-    eyes, print, tasks,
+    print, task_encoder, tasks,
     versions::{Version, Versions},
 };
 
@@ -38,7 +38,7 @@ pub struct Edited {
     /// The number that the first added episode has; null where none was added.
     pub first_episode: Option<u32>,
     /// The calibration of the distances: "kept", "renewed", "lost" or "none" (there was none before).
-    pub gauge: &'static str,
+    pub calibration: &'static str,
 }
 
 /// What there is, and what it does.
@@ -54,7 +54,7 @@ pub struct Listed {
     pub present: Option<usize>,
     /// States that were counted.
     pub states: Option<usize>,
-    /// How often each memory was recalled; null where nothing was counted.
+    /// How often each memory was retrieval; null where nothing was counted.
     pub acted: Option<Vec<u64>>,
     /// Memories that never were.
     pub never: Option<usize>,
@@ -121,10 +121,10 @@ fn add(args: &AddArgs) -> Result<Done> {
         added.first_episode
     );
     // More memories make no state farther, so that what the calibration promises still holds.
-    let gauge = policy.gauge().cloned();
-    let kept = if gauge.is_some() { "kept" } else { "none" };
+    let calibration = policy.calibration().cloned();
+    let kept = if calibration.is_some() { "kept" } else { "none" };
     let edit = Edit { dropped: added.replaced, added: added.added, first_episode: Some(added.first_episode) };
-    edit.make(path, (&bytes, policy), codebook, gauge, kept, what)
+    edit.make(path, (&bytes, policy), codebook, calibration, kept, what)
 }
 
 fn drop(args: &DropArgs) -> Result<Done> {
@@ -143,15 +143,15 @@ fn drop(args: &DropArgs) -> Result<Done> {
     let dropped = (0..book.len()).filter(|&m| out(m)).count();
     let codebook = book.without(out)?;
     // What was taken out made states nearer, and the calibration with them: it no longer holds.
-    let (gauge, kept) = match &args.data {
+    let (calibration, kept) = match &args.data {
         Some(data) => {
             let data = read(data, args.options)?;
             book.check_data(&data)?;
-            let gauge = Gauge::leave_one_out(&codebook, &data);
-            let kept = if gauge.is_some() { "renewed" } else { "lost" };
-            (gauge, kept)
+            let calibration = OodCalibration::leave_one_out(&codebook, &data);
+            let kept = if calibration.is_some() { "renewed" } else { "lost" };
+            (calibration, kept)
         }
-        None => (None, if policy.gauge().is_some() { "lost" } else { "none" }),
+        None => (None, if policy.calibration().is_some() { "lost" } else { "none" }),
     };
     let list = |n: &[String]| n.join(", ");
     let episodes: Vec<String> = args.episodes.iter().map(u32::to_string).collect();
@@ -162,7 +162,14 @@ fn drop(args: &DropArgs) -> Result<Done> {
         _ => format!("episode {}, and memories {}", list(&episodes), list(&memories)),
     };
     let what = format!("dropped {named}; the network's weights still saw them");
-    Edit { dropped, added: 0, first_episode: None }.make(path, (&bytes, policy), codebook, gauge, kept, what)
+    Edit { dropped, added: 0, first_episode: None }.make(
+        path,
+        (&bytes, policy),
+        codebook,
+        calibration,
+        kept,
+        what,
+    )
 }
 
 struct Edit {
@@ -178,19 +185,19 @@ impl Edit {
         path: &Path,
         (bytes, policy): (&[u8], Policy),
         codebook: Codebook,
-        gauge: Option<Gauge>,
+        calibration: Option<OodCalibration>,
         kept: &'static str,
         what: String,
     ) -> Result<Done> {
         let (before, after) = (policy.codebook().len(), codebook.len());
         let mut origin = policy.origin().clone();
         origin.edits.push(what.clone());
-        let policy = policy.with_codebook(codebook)?.with_gauge(gauge).with_origin(origin);
+        let policy = policy.with_codebook(codebook)?.with_calibration(calibration).with_origin(origin);
         let made = file::policy_to_bytes(&policy);
         let version = Versions::of(path)?.advance((bytes, before), (&made, after), what)?;
         let Self { added, dropped, first_episode } = self;
         let file = path.display().to_string();
-        let report = Edited { file, version, added, dropped, first_episode, gauge: kept };
+        let report = Edited { file, version, added, dropped, first_episode, calibration: kept };
         Ok(Done::new(&report, print::edited(&report)))
     }
 }
@@ -203,12 +210,12 @@ fn list(args: &ListArgs) -> Result<Done> {
         (Some(data), _) => {
             let data = read(data, args.options)?;
             book.check_space(&data)?;
-            Some(count(book.len(), book.map_states(&data, |_, state| book.recall(state).memory)))
+            Some(count(book.len(), book.map_states(&data, |_, state| book.retrieve(state).memory)))
         }
         (None, Some(task)) => {
             let task = tasks::named(task, args.rollouts.reward)?;
-            let encoder = eyes::of(&policy, task.spec(), &args.encoder.weights)?;
-            let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, &policy)).transpose()?;
+            let encoder = task_encoder::of(&policy, task.spec(), &args.encoder.weights)?;
+            let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
             let act: &dyn Act = sighted.as_ref().map_or(&policy, |sighted| sighted);
             let run = Run { trace: true, ..args.rollouts.run()? };
             let episodes = rollout(act, task.as_ref(), &run, &told("running", run.episodes))?;
@@ -255,9 +262,9 @@ fn list(args: &ListArgs) -> Result<Done> {
     Ok(Done::new(&report, print::listed(&report)))
 }
 
-fn count(memories: usize, recalled: impl IntoIterator<Item = usize>) -> Vec<u64> {
+fn count(memories: usize, retrieval: impl IntoIterator<Item = usize>) -> Vec<u64> {
     let mut acted = vec![0; memories];
-    recalled.into_iter().for_each(|m| acted[m] += 1);
+    retrieval.into_iter().for_each(|m| acted[m] += 1);
     acted
 }
 
@@ -288,9 +295,9 @@ fn go(args: &MoveArgs) -> Result<Done> {
             .expected(format!("0 to {}", versions.all().len() - 1)));
     };
     let there = versions.bytes(&version)?;
-    let gauge = file::policy_from_bytes(&there)?.gauge().map_or("none", |_| "kept");
+    let calibration = file::policy_from_bytes(&there)?.calibration().map_or("none", |_| "kept");
     versions.go((&bytes, policy.codebook().len()), &there)?;
     let file = path.display().to_string();
-    let report = Edited { file, version, added: 0, dropped: 0, first_episode: None, gauge };
+    let report = Edited { file, version, added: 0, dropped: 0, first_episode: None, calibration };
     Ok(Done::new(&report, print::edited(&report)))
 }

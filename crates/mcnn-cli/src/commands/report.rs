@@ -6,15 +6,15 @@ use mcnn::{
     Error, Result,
     act::Act,
     atomic,
+    calibration::OodShare,
     data::{ActionRange, Demonstrations, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
     file,
-    gauge::Beyond,
     memory::Codebook,
     policy::Policy,
     train::Lambda,
-    vision::Sighted,
+    vision::EncodedPolicy,
 };
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     args::{Output, ReportArgs},
-    eyes, plot, print,
+    plot, print,
     report::{
         About, Page,
         coverage::coverage,
@@ -35,7 +35,7 @@ use crate::{
         steps::{self, BUDGET, Episode, Of},
     },
     run_folder::{Logged, RunFolder},
-    tasks,
+    task_encoder, tasks,
 };
 
 /// What was written.
@@ -159,8 +159,8 @@ fn visit(
     notes: &mut Vec<String>,
 ) -> Result<(Demonstrations, Collected)> {
     let task = tasks::named(task, args.rollouts.reward)?;
-    let encoder = eyes::of(policy, task.spec(), &args.encoder.weights)?;
-    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, policy)).transpose()?;
+    let encoder = task_encoder::of(policy, task.spec(), &args.encoder.weights)?;
+    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, policy)).transpose()?;
     let act: &dyn Act = sighted.as_ref().map_or(policy, |sighted| sighted);
     let run = Run { trace: true, ..args.rollouts.run()? };
     let told = told("running", run.episodes);
@@ -252,7 +252,7 @@ fn blank(visited: bool, number: u32) -> Episode {
 /// How many states recall each memory.
 fn uses(codebook: &Codebook, data: &Demonstrations) -> Vec<u32> {
     let mut uses = vec![0; codebook.len()];
-    codebook.map_states(data, |_, s| codebook.recall(s).memory).into_iter().for_each(|m| uses[m] += 1);
+    codebook.map_states(data, |_, s| codebook.retrieve(s).memory).into_iter().for_each(|m| uses[m] += 1);
     uses
 }
 
@@ -273,7 +273,7 @@ fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> 
 
 fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About> {
     let (codebook, envelope) = (policy.codebook(), policy.envelope());
-    let far = policy.gauge().map(|g| g.threshold(Beyond::States(0.99))).transpose()?;
+    let far = policy.calibration().map(|g| g.threshold(OodShare::States(0.99))).transpose()?;
     Ok(About {
         file: args.policy.display().to_string(),
         fingerprint: fingerprint.into(),
@@ -281,7 +281,7 @@ fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About>
         name: policy.name(),
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
-        l: envelope.l,
+        amplitude: envelope.amplitude,
         memories: codebook.len(),
         by: codebook.parts().by.clone(),
         n_obs: codebook.n_obs(),

@@ -72,7 +72,7 @@ pub struct Differs {
 }
 
 pub fn run(args: &SuggestArgs) -> Result<Done> {
-    let (holding, fingerprint) = file::read_holding(&args.memories)?;
+    let (holding, fingerprint) = file::read_constraint_set(&args.memories)?;
     let book = holding.codebook;
     let (states, seeds) = match &args.data {
         Some(path) => {

@@ -22,14 +22,14 @@ use serde::Serialize;
 use super::{Done, check_folder, interrupted, read};
 use crate::{
     args::SweepArgs,
-    eyes, print,
+    print,
     progress::Progress,
     sweep::{
         one::{self, Shared},
         plan::{self, Settings},
         results::{self, Line, Results},
     },
-    tasks,
+    task_encoder, tasks,
 };
 
 /// What a sweep came to.
@@ -149,8 +149,8 @@ fn fit(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Res
         }
         let data = &data[&run.data].0;
         let place = |e: Error| e.within(format!("data, {:?}", run.data));
-        let encoder =
-            eyes::on(data.encoding(), data.n_obs(), None, spec, &run.weights(&args.plan)?).map_err(place)?;
+        let encoder = task_encoder::on(data.encoding(), data.n_obs(), None, spec, &run.weights(&args.plan)?)
+            .map_err(place)?;
         let n_obs = encoder.as_ref().map_or(spec.n_obs, Encoder::width);
         if (data.n_obs(), data.n_act()) != (n_obs, spec.n_act) {
             let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");

@@ -10,20 +10,22 @@ use std::{
 
 use mcnn::{
     Error, Result,
-    backbone::Recipe,
+    backbone::OptimizerDefaults,
+    calibration::{OodCalibration, OodShare},
     data::Demonstrations,
     error::Kind,
     file,
-    gauge::{Beyond, Gauge},
     memory::Codebook,
     seed::Seed,
-    train::{HeldOut, Lambda, Run, TrainSettings},
+    train::{Lambda, Run, TrainSettings, Validation},
     vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
 
 use super::{Done, check_output, cores, on_threads, read};
-use crate::{args::TrainArgs, eyes, losses::Losses, print, progress::Progress, run_folder::RunFolder};
+use crate::{
+    args::TrainArgs, losses::Losses, print, progress::Progress, run_folder::RunFolder, task_encoder,
+};
 
 /// What training came to.
 #[derive(Serialize)]
@@ -34,20 +36,20 @@ pub struct Trained {
     /// Mean squared error on the training batches, over the last two-hundredth of the run; null where nothing was trained.
     pub loss: Option<f64>,
     /// Mean squared error on the episodes held out; null where none were.
-    pub held_out_loss: Option<f64>,
+    pub validation_loss: Option<f64>,
     /// lambda of the formula; a number or "inf".
     pub lambda: Lambda,
     /// Distance at which a memory counts half; null where it always counts all.
     pub half_distance: Option<f32>,
     pub auto: bool,
-    pub l: f32,
+    pub amplitude: f32,
     /// Share of the training rows that train nothing because their memory decides alone.
-    pub idle_share: f64,
+    pub zero_gradient_share: f64,
     /// Episodes trained on that are shorter than what the network looks back on or proposes ahead; of all trained on.
     pub short_episodes: [usize; 2],
-    pub held_out: Option<HeldOut>,
+    pub held_out: Option<Validation>,
     /// The calibration of distances; null where the memories allow of none.
-    pub gauge: Option<Calibration>,
+    pub calibration: Option<Calibration>,
     pub seed: u64,
     pub resumed_from: Option<u64>,
     pub interrupted: bool,
@@ -70,9 +72,14 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    fn new(gauge: &Gauge) -> Result<Self> {
-        let at = |share| gauge.threshold(Beyond::States(share)).map(|t| t.distance);
-        Ok(Self { episodes: gauge.episodes().len(), median: at(0.5)?, p95: at(0.95)?, farthest: at(1.0)? })
+    fn new(calibration: &OodCalibration) -> Result<Self> {
+        let at = |share| calibration.threshold(OodShare::States(share)).map(|t| t.distance);
+        Ok(Self {
+            episodes: calibration.episodes().len(),
+            median: at(0.5)?,
+            p95: at(0.95)?,
+            farthest: at(1.0)?,
+        })
     }
 }
 
@@ -95,20 +102,20 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let codebook = file::read_codebook(&args.memories)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
-    let Recipe { lr, batch, optimizer } = args.optimizer.over(backbone.recipe());
+    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.over(backbone.optimizer_defaults());
     let settings = TrainSettings {
         backbone,
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.hidden()),
         activation: args.activation,
         lambda: args.lambda,
-        l: args.l,
+        amplitude: args.amplitude,
         distances: args.distances,
         neighbors: args.neighbors,
         steps: args.steps,
         batch: args.batch.unwrap_or(batch),
         lr,
         optimizer,
-        check_on: args.check_on,
+        validation_fraction: args.validation_fraction,
         seed: Seed(args.seed),
     };
     let run = prepare(args, &data, codebook, settings, &folder)?;
@@ -147,7 +154,7 @@ fn encoder(weights: &Weights, data: &Demonstrations) -> Result<Arc<Arrays>> {
                 .next("leave --encoder out"),
         ));
     };
-    eyes::read(weights, &Encoding::parse(encoding)?).map(Arc::new).map_err(error)
+    task_encoder::read(weights, &Encoding::parse(encoding)?).map(Arc::new).map_err(error)
 }
 
 fn train(
@@ -174,7 +181,7 @@ fn train(
         }
         if stepped.step.is_multiple_of(check_every) && !run.done() {
             folder.save(&run)?;
-            if let Some(held_out) = run.held_out() {
+            if let Some(held_out) = run.validation() {
                 folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(held_out.loss))?;
             }
         }
@@ -182,7 +189,7 @@ fn train(
     let seconds = start.elapsed().as_secs_f64();
     progress.finish();
     folder.save(&run)?;
-    let held_out = run.held_out();
+    let held_out = run.validation();
     if let Some(held_out) = &held_out {
         folder.log(run.steps_taken(), f64::NAN, seconds, Some(held_out.loss))?;
     }
@@ -199,15 +206,15 @@ fn train(
         seconds,
         steps_per_second: (run.steps_taken() - first) as f64 / seconds,
         loss,
-        held_out_loss: held_out.as_ref().map(|h| h.loss),
+        validation_loss: held_out.as_ref().map(|h| h.loss),
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
         auto: args.lambda == Lambda::Auto,
-        l: envelope.l,
-        idle_share: run.idle_share(),
+        amplitude: envelope.amplitude,
+        zero_gradient_share: run.zero_gradient_share(),
         short_episodes: run.short_episodes(),
         held_out,
-        gauge: run.gauge().map(Calibration::new).transpose()?,
+        calibration: run.calibration().map(Calibration::new).transpose()?,
         seed: args.seed,
         resumed_from,
         interrupted,

@@ -6,13 +6,13 @@ use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
     error::Kind,
     eval::collect,
-    vision::{Encoder, Sighted},
+    vision::{EncodedPolicy, Encoder},
 };
 
 use super::eval::{first_failure, told};
 use crate::{
     actor::Actor,
-    args::{Rollouts, SightArgs},
+    args::{Rollouts, TaskEncoderArgs},
     tasks,
 };
 
@@ -21,7 +21,7 @@ pub fn visited(
     actor: &Actor,
     task: Option<&str>,
     rollouts: &Rollouts,
-    given: &SightArgs,
+    given: &TaskEncoderArgs,
 ) -> Result<(Demonstrations, Vec<u64>)> {
     let Some(task) = task else {
         return Err(Error::new(Kind::Settings, "visited states need a task")
@@ -32,7 +32,7 @@ pub fn visited(
     let run = rollouts.run()?;
     let told = told("running", run.episodes);
     let encoder = actor.encoder(task.spec(), given)?;
-    let sighted = encoder.as_ref().map(|encoder| Sighted::new(encoder, actor.act())).transpose()?;
+    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, actor.act())).transpose()?;
     let act: &dyn Act = sighted.as_ref().map_or(actor.act(), |sighted| sighted);
     let mut collected = collect(act, task.as_ref(), &run, &|episode| {
         told(episode);

@@ -138,8 +138,9 @@ impl Page {
     }
 
     fn polygon(&mut self, points: &[[f64; 2]], ink: Ink) {
-        let ends =
-            |k: usize, pick: fn(f64, f64) -> f64, start: f64| points.iter().map(|p| p[k]).fold(start, pick);
+        let ends = |k: usize, choose: fn(f64, f64) -> f64, start: f64| {
+            points.iter().map(|p| p[k]).fold(start, choose)
+        };
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
         let around = [
             ends(0, f64::min, low),
@@ -277,8 +278,8 @@ mod tests {
             let mut dark = (0..page.width).filter(|&x| (0..page.height).any(|y| pixel(&page, x, y)[0] < 128));
             (dark.next().unwrap(), dark.next_back().unwrap())
         };
-        let at = |anchor: &str| {
-            columns(&format!(r#"<text x="10" y="9" font-size="8" text-anchor="{anchor}">HH</text>"#))
+        let at = |center: &str| {
+            columns(&format!(r#"<text x="10" y="9" font-size="8" text-anchor="{center}">HH</text>"#))
         };
         let (start, middle, end) = (at("start"), at("middle"), at("end"));
         assert!(

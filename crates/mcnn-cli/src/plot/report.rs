@@ -17,7 +17,7 @@ struct Axes {
 }
 
 impl Axes {
-    /// Draws the axes of two ranges, widened to round numbers.
+    /// NoiseSample the axes of two ranges, widened to round numbers.
     fn new(
         out: &mut String,
         top: f64,
@@ -158,6 +158,6 @@ pub fn episode(episode: Option<&Episode>, far: Option<f32>) -> String {
         axes.line(&mut out, [[0.0, far], [last, far]].into_iter(), "#222", r#"stroke-dasharray="2 4""#);
     }
     let axes = Axes::new(&mut out, TOP + 250.0, 130.0, [[0.0, last], [0.0, 1.0]], ["step", "weight, 0 to 1"]);
-    axes.line(&mut out, steps.iter().map(|s| s.why.pull).enumerate().map(timed), COLOURS[1], "");
+    axes.line(&mut out, steps.iter().map(|s| s.why.weight).enumerate().map(timed), COLOURS[1], "");
     out + "</svg>\n"
 }

@@ -22,12 +22,7 @@ pub fn svg(grid: &Grid) -> String {
     for (i, m) in grid.methods.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
         let (x, color) = (left - 26.0, COLOURS[i % COLOURS.len()]);
-        put!(
-            out,
-            r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{color}"/>"#,
-            left - 20.0,
-            y - 4.0
-        );
+        put!(out, r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{color}"/>"#, left - 20.0, y - 4.0);
         put!(out, r#"<text x="{x:.1}" y="{:.1}" text-anchor="end">{}</text>"#, y + 4.5, escaped(&m.label));
     }
     for (k, column) in grid.columns.iter().enumerate() {

@@ -14,7 +14,7 @@ pub fn certified(c: &Certified) -> String {
         (value, Some(half)) => format!("lambda {value} (half weight at distance {half:.3})"),
         (value, None) => format!("lambda {value}"),
     };
-    line!(out, "{} ({:.12}): {} memories, {lambda}, L {}", c.file, c.fingerprint, c.memories, c.l);
+    line!(out, "{} ({:.12}): {} memories, {lambda}, L {}", c.file, c.fingerprint, c.memories, c.amplitude);
     line!(
         out,
         "  theorem 4.7  J(expert) - J(policy) <= min{{H, H^2 |A| L (1 - exp(-lambda d_I))}}, rewards in [0, 1], H = {}",

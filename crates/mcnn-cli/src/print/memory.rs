@@ -16,13 +16,13 @@ pub fn edited(e: &Edited) -> String {
         e.dropped,
         e.version.fingerprint
     );
-    let gauge = match e.gauge {
+    let calibration = match e.calibration {
         "kept" => "as it was",
         "renewed" => "made anew without what was taken out",
         "lost" => "gone, for what was taken out made states nearer; --in DATA makes it anew",
         _ => "none",
     };
-    line!(out, "  gauge      {gauge}");
+    line!(out, "  calibration      {calibration}");
     line!(out, "  back       mcnn memory move {}", e.file);
     out
 }

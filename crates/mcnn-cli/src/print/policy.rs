@@ -29,11 +29,11 @@ pub fn trained(t: &Trained) -> String {
     if let Some(loss) = t.loss {
         line!(out, "  loss       {loss:.6}");
     }
-    if t.idle_share > 0.0 {
+    if t.zero_gradient_share > 0.0 {
         line!(
             out,
             "  idle       {:.1} % of the training steps, whose memory decides alone",
-            100.0 * t.idle_share
+            100.0 * t.zero_gradient_share
         );
     }
     let [short, all] = t.short_episodes;
@@ -75,16 +75,18 @@ pub fn trained(t: &Trained) -> String {
             }
         }
     }
-    match &t.gauge {
+    match &t.calibration {
         Some(g) => line!(
             out,
-            "  gauge      {} episodes, each against the others' memories: median {:.3}, 95 % {:.3}, farthest {:.3}; `mcnn eval --guard` uses it",
+            "  calibration      {} episodes, each against the others' memories: median {:.3}, 95 % {:.3}, farthest {:.3}; `mcnn eval --guard` uses it",
             g.episodes,
             g.median,
             g.p95,
             g.farthest
         ),
-        None => line!(out, "  gauge      none: all memories come from one episode, and there is no other"),
+        None => {
+            line!(out, "  calibration      none: all memories come from one episode, and there is no other")
+        }
     }
     line!(out, "  run        {}", t.run_folder);
     out
@@ -122,12 +124,12 @@ pub fn explained(e: &Explained) -> String {
     if x.neighbors > 1 {
         line!(
             out,
-            "  neighbors the remembered action is the mean over the {} nearest memories, weighted by exp(-distance)",
+            "  neighbors the memory action is the mean over the {} nearest memories, weighted by exp(-distance)",
             x.neighbors
         );
     }
     let half = e.half_distance.map_or(String::new(), |h| format!(" (half at distance {h:.3})"));
-    line!(out, "  pull       {:.4} of the memory's action{half}", x.pull);
+    line!(out, "  weight       {:.4} of the memory's action{half}", x.weight);
     line!(out, "  radius     {:.4}: how far the network may move the action from the anchor", x.radius);
     if let Some(buckets) = &x.buckets {
         let Bucket { bucket, probability, .. } = &buckets.chosen;
@@ -160,8 +162,8 @@ pub fn explained(e: &Explained) -> String {
         line!(
             out,
             "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4}{spread} {bounds:>21} {shown:>12.4}",
-            d.remembered,
-            d.anchor,
+            d.memory_action,
+            d.center,
             d.action
         );
     }
@@ -174,7 +176,7 @@ pub fn explained(e: &Explained) -> String {
         );
         line!(out, "             step {:>9} {:>9}", "mean", "largest");
         for (ahead, step) in chunk.steps.iter().enumerate() {
-            let apart = || step.iter().map(|d| (d.action - d.remembered).abs());
+            let apart = || step.iter().map(|d| (d.action - d.memory_action).abs());
             let mean = apart().sum::<f32>() / step.len() as f32;
             line!(
                 out,

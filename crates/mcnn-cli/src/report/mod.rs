@@ -34,7 +34,7 @@ pub struct About {
     pub name: String,
     pub lambda: Lambda,
     pub half_distance: Option<f32>,
-    pub l: f32,
+    pub amplitude: f32,
     pub memories: usize,
     /// How the memories were chosen.
     pub by: String,

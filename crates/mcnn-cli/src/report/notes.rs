@@ -13,7 +13,7 @@ pub fn tell(
     notes: &mut Vec<String>,
 ) {
     let (codebook, lambda) = (policy.codebook(), policy.envelope().lambda);
-    if policy.gauge().is_none() {
+    if policy.calibration().is_none() {
         notes.push("The policy has no calibration of its distances: no shares of nearer states.".into());
     }
     if lambda == 0.0 {

@@ -54,14 +54,14 @@ pub struct Moment {
 pub struct Why {
     pub memory: Nearby,
     pub runner_up: Option<Nearby>,
-    pub pull: f32,
+    pub weight: f32,
     pub radius: f32,
     pub quantile: Option<f32>,
     pub samples: Option<usize>,
     pub buckets: Option<Buckets>,
-    /// By dimension of the action: remembered, anchor, proposal, action, spread, low, high.
+    /// By dimension of the action: memory_action, center, proposal, action, spread, low, high.
     pub dimensions: Vec<[Option<f32>; 7]>,
-    /// By executed step and dimension: remembered, action, low, high.
+    /// By executed step and dimension: memory_action, action, low, high.
     pub chunk: Option<Vec<Vec<[f32; 4]>>>,
     pub contributions: Vec<f32>,
 }
@@ -86,15 +86,15 @@ impl From<&Decision> for Acted {
 impl From<Explanation> for Why {
     fn from(x: Explanation) -> Self {
         let row = |d: &mcnn::policy::Dimension| {
-            let [remembered, anchor, action] = [d.remembered, d.anchor, d.action].map(Some);
-            [remembered, anchor, d.proposal, action, d.spread, Some(d.low), Some(d.high)]
+            let [memory_action, center, action] = [d.memory_action, d.center, d.action].map(Some);
+            [memory_action, center, d.proposal, action, d.spread, Some(d.low), Some(d.high)]
         };
-        let ahead = |d: &mcnn::policy::Ahead| [d.remembered, d.action, d.low, d.high];
+        let ahead = |d: &mcnn::policy::Ahead| [d.memory_action, d.action, d.low, d.high];
         let chunk = x.chunk.map(|c| c.steps.iter().map(|step| step.iter().map(ahead).collect()).collect());
         Self {
             memory: x.memory,
             runner_up: x.runner_up,
-            pull: x.pull,
+            weight: x.weight,
             radius: x.radius,
             quantile: x.quantile,
             samples: x.samples,
@@ -149,7 +149,7 @@ pub fn fill(
                 let elsewhere = matches!(of, Of::OwnData).then(|| {
                     let mut scaled = codebook.scaled_buffer();
                     codebook.scale(data.state(i), &mut scaled);
-                    codebook.recall_elsewhere(&scaled, data.number(k)).map(|r| r.distance)
+                    codebook.retrieve_from_other_episode(&scaled, data.number(k)).map(|r| r.distance)
                 });
                 Ok(Moment { why, taken: data.action(i).to_vec(), elsewhere: elsewhere.flatten(), acted })
             })

@@ -20,7 +20,7 @@ use mcnn::{
     seed::Seed,
     task::Task,
     train::{Lambda, Run},
-    vision::{Encoder, Sighted},
+    vision::{EncodedPolicy, Encoder},
 };
 
 use super::{plan::Settings, results::Line};
@@ -67,7 +67,7 @@ pub fn run(
         policy: None,
         name: None,
         loss: None,
-        held_out_loss: None,
+        validation_loss: None,
         lambda: None,
         half_distance: None,
         returns: Vec::new(),
@@ -102,7 +102,7 @@ fn fill(
     {
         line.loss = losses.add(&stepped, run.done())?.or(line.loss);
     }
-    line.held_out_loss = run.held_out().map(|h| h.loss);
+    line.validation_loss = run.validation().map(|h| h.loss);
     let policy = run.policy();
     let print = file::fingerprint(&file::policy_to_bytes(&policy));
     line.policy = Some(print.clone());
@@ -115,7 +115,7 @@ fn fill(
         trace: false,
     };
     let episodes = {
-        let sighted = encoder.map(|encoder| Sighted::new(encoder, &policy)).transpose()?;
+        let sighted = encoder.map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
         let act: &dyn Act = sighted.as_ref().map_or(&policy, |sighted| sighted);
         rollout(&Stoppable { act, stop: shared.stop }, shared.task, &how, &|_| ())?
     };

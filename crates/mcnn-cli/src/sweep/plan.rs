@@ -32,8 +32,8 @@ struct Plan {
     smooth: Vec<usize>,
     #[serde(default = "auto")]
     lambda: Vec<Lambda>,
-    #[serde(default = "one")]
-    l: Vec<f32>,
+    #[serde(default = "one", alias = "l")]
+    amplitude: Vec<f32>,
     #[serde(default = "clamp")]
     activation: Vec<Activation>,
     #[serde(default = "mlp")]
@@ -55,13 +55,16 @@ struct Plan {
     encoder: Vec<String>,
     epochs: Option<usize>,
     distances: Option<Distances>,
+    #[serde(alias = "neighbours")]
     neighbors: Option<usize>,
     hidden: Option<Vec<usize>>,
     steps: Option<u64>,
     batch: Option<usize>,
     lr: Option<f64>,
+    #[serde(alias = "optimiser")]
     optimizer: Option<Optimizer>,
-    check_on: Option<f64>,
+    #[serde(alias = "check_on")]
+    validation_fraction: Option<f64>,
     episodes: Option<usize>,
     first_seed: Option<u64>,
 }
@@ -122,7 +125,7 @@ pub struct Settings {
     pub count: Option<usize>,
     pub smooth: usize,
     pub lambda: Lambda,
-    pub l: f32,
+    pub amplitude: f32,
     pub activation: Activation,
     pub backbone: Backbone,
     /// Of a diffusion backbone.
@@ -154,7 +157,7 @@ pub struct Settings {
     /// (Results of before there was a choice have Adam.)
     #[serde(default)]
     pub optimizer: Optimizer,
-    pub check_on: f64,
+    pub validation_fraction: f64,
     pub episodes: usize,
     pub first_seed: u64,
 }
@@ -165,7 +168,7 @@ static IDLE: [&str; 15] = [
     "fraction",
     "count",
     "epochs",
-    "l",
+    "amplitude",
     "activation",
     "backbone",
     "diffusion",
@@ -241,7 +244,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                 for &(fraction, count) in &amounts {
                     for &smooth in &plan.smooth {
                         for &lambda in &plan.lambda {
-                            for &l in &plan.l {
+                            for &amplitude in &plan.amplitude {
                                 for &activation in &plan.activation {
                                     for &backbone in &plan.backbone {
                                         let copies = lambda == Lambda::Value(0.0);
@@ -253,7 +256,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             count,
                                             smooth,
                                             lambda,
-                                            l,
+                                            amplitude,
                                             activation,
                                             backbone,
                                             diffusion: None,
@@ -272,7 +275,9 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             batch: 0,
                                             lr: 0.0,
                                             optimizer: Optimizer::ADAM,
-                                            check_on: plan.check_on.unwrap_or(defaults.check_on),
+                                            validation_fraction: plan
+                                                .validation_fraction
+                                                .unwrap_or(defaults.validation_fraction),
                                             episodes: plan.episodes.unwrap_or(100),
                                             first_seed: plan.first_seed.unwrap_or(1000),
                                         }
@@ -297,7 +302,7 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
         ("by", plan.by.len()),
         ("smooth", plan.smooth.len()),
         ("lambda", plan.lambda.len()),
-        ("l", plan.l.len()),
+        ("amplitude", plan.amplitude.len()),
         ("activation", plan.activation.len()),
         ("backbone", plan.backbone.len()),
         ("seed", plan.seed.len()),
@@ -347,8 +352,8 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
             lambda.to_string(),
         );
     }
-    if let Some((i, l)) = plan.l.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
-        return refuse(&format!("l[{i}]"), "a number above 0", l.to_string());
+    if let Some((i, l)) = plan.amplitude.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
+        return refuse(&format!("amplitude[{i}]"), "a number above 0", l.to_string());
     }
     for (key, fault) in [("diffusion", plan.diffusion.fault()), ("bet", plan.bet.fault())] {
         if let Some((option, expected, found)) = fault {
@@ -377,9 +382,10 @@ impl Settings {
         match self.lambda {
             Lambda::Value(0.0) => {
                 let (fraction, count) = first(self.by == By::All);
-                let (l, activation, backbone) = (plan.l[0], plan.activation[0], plan.backbone[0]);
+                let (amplitude, activation, backbone) =
+                    (plan.amplitude[0], plan.activation[0], plan.backbone[0]);
                 let seed = if self.seedless() { plan.seed[0] } else { self.seed };
-                Self { fraction, count, l, activation, backbone, seed, ..self }
+                Self { fraction, count, amplitude, activation, backbone, seed, ..self }
             }
             Lambda::Value(f32::INFINITY) => {
                 let (by, smooth) = (plan.by[0], plan.smooth[0]);
@@ -407,7 +413,7 @@ impl Settings {
         let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
         let bet = (self.backbone == Backbone::Bet).then_some(plan.bet);
         let unet = (self.backbone == Backbone::Unet).then_some(plan.unet);
-        let recipe = architecture.recipe();
+        let recipe = architecture.optimizer_defaults();
         let (lr, batch) = (plan.lr.unwrap_or(recipe.lr), plan.batch.unwrap_or(recipe.batch));
         let optimizer = plan.optimizer.unwrap_or(recipe.optimizer);
         Self { hidden, diffusion, bet, unet, lr, batch, optimizer, ..self }
@@ -415,7 +421,7 @@ impl Settings {
 
     /// Whether nothing in this run is random: all states are copied from, and none held out.
     pub fn seedless(&self) -> bool {
-        self.lambda == Lambda::Value(0.0) && self.by == By::All && self.check_on == 0.0
+        self.lambda == Lambda::Value(0.0) && self.by == By::All && self.validation_fraction == 0.0
     }
 
     /// Settings that count nothing in this run.
@@ -480,14 +486,14 @@ impl Settings {
             hidden: self.hidden.clone(),
             activation: self.activation,
             lambda: self.lambda,
-            l: self.l,
+            amplitude: self.amplitude,
             distances: self.distances,
             neighbors: self.neighbors,
             steps: self.steps,
             batch: self.batch,
             lr: self.lr,
             optimizer: self.optimizer,
-            check_on: self.check_on,
+            validation_fraction: self.validation_fraction,
             seed: Seed(self.seed),
         }
     }

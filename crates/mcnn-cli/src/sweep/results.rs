@@ -28,7 +28,7 @@ pub struct Line {
     /// Mean squared error over the last two-hundredth of the training.
     pub loss: Option<f64>,
     /// The same on the episodes held out.
-    pub held_out_loss: Option<f64>,
+    pub validation_loss: Option<f64>,
     /// lambda of the formula: a number or "inf".
     pub lambda: Option<mcnn::train::Lambda>,
     pub half_distance: Option<f32>,
@@ -89,7 +89,11 @@ pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
         if brackets > BRACKETS {
             return Err(refuse(format!("{brackets} brackets")));
         }
-        let line: Line = serde_json::from_slice(&text).map_err(|e| refuse(e.to_string()))?;
+        let parsed = serde_json::from_slice(&text).and_then(|mut line: serde_json::Value| {
+            mcnn::file::upgrade_names(&mut line); // results of earlier versions stand beside new ones
+            serde_json::from_value(line)
+        });
+        let line: Line = parsed.map_err(|e| refuse(e.to_string()))?;
         match places.insert(line.key(), lines.len()) {
             Some(place) => {
                 places.insert(line.key(), place);

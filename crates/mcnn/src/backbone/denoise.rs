@@ -9,24 +9,26 @@ use crate::seed::Rng;
 /// What the network's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Predict {
+pub enum PredictionType {
     /// The clean action.
-    Action,
+    #[serde(alias = "action")]
+    Sample,
     /// The noise e, from which the clean action is (x_t - sqrt(1 - abar_t) e) / sqrt(abar_t).
-    Noise,
+    #[serde(alias = "noise")]
+    Epsilon,
 }
 
 /// What is random in a training step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Draws {
+pub struct NoiseSample {
     /// The diffusion step of each row, counted from 0: `[batch]`.
     pub steps: Vec<usize>,
     /// Standard normal noise, as many numbers a row as are proposed: `[batch, width]`.
     pub noise: Vec<f32>,
 }
 
-impl Draws {
-    /// Draws for a batch: steps evenly from 0 to `steps - 1`.
+impl NoiseSample {
+    /// NoiseSample for a batch: steps evenly from 0 to `steps - 1`.
     pub fn new(batch: usize, width: usize, steps: usize, rng: &mut Rng) -> Self {
         Self {
             steps: (0..batch).map(|_| rng.below(steps)).collect(),
@@ -62,10 +64,10 @@ impl Draws {
         &self,
         output: &mut [f32],
         noisy: &[f32],
-        predict: Predict,
+        prediction: PredictionType,
         levels: &[Level],
     ) -> Option<Vec<f32>> {
-        if predict == Predict::Action {
+        if prediction == PredictionType::Sample {
             return None;
         }
         let width = self.noise.len() / self.steps.len();
@@ -79,8 +81,8 @@ impl Draws {
     }
 
     /// The way back of [`clean`](Self::clean): slopes by the clean actions become those by the output.
-    pub fn clean_back(&self, slopes: &mut [f32], predict: Predict, levels: &[Level]) {
-        if predict == Predict::Noise {
+    pub fn clean_back(&self, slopes: &mut [f32], prediction: PredictionType, levels: &[Level]) {
+        if prediction == PredictionType::Epsilon {
             for (row, level) in self.rows(slopes, levels) {
                 row.iter_mut().for_each(|d| *d *= -level.noise / level.action);
             }

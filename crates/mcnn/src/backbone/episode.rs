@@ -8,25 +8,26 @@ use crate::seed::{Rng, Seed};
 
 /// Which steps around the newest observation a backbone looks at and proposes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct Horizons {
     /// Observations it looks at, the newest one included: 1 or more.
-    pub window: usize,
+    pub observation: usize,
     /// Actions it proposes at once, the newest observation's first: 1 or more.
-    pub horizon: usize,
+    pub prediction: usize,
     /// How many of those are acted on before it is asked again: 1 to `horizon`.
-    pub executed: usize,
+    pub execution: usize,
     /// Whether training has it propose for every observation of a window, each from those before it, rather than for the
     /// newest one alone.
-    pub every: bool,
+    pub predict_all_steps: bool,
 }
 
-impl Span {
+impl Horizons {
     /// One observation in, one action out.
-    pub const ONE: Span = Span { window: 1, horizon: 1, executed: 1, every: false };
+    pub const SINGLE: Horizons =
+        Horizons { observation: 1, prediction: 1, execution: 1, predict_all_steps: false };
 
     /// Actions proposed in training for a window of observations.
-    pub fn places(&self) -> usize {
-        if self.every { self.window } else { self.horizon }
+    pub fn target_steps(&self) -> usize {
+        if self.predict_all_steps { self.observation } else { self.prediction }
     }
 }
 

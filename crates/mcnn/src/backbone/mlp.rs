@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{
-    Batch, Hold, Layers,
+    Batch, Layers, LossFn,
     chain::{Bend, Chain, ChainRoom},
     product::add_product,
 };
@@ -86,7 +86,7 @@ impl MlpNet {
         &self,
         numbers: &[f32],
         batch: &Batch,
-        hold: Hold,
+        hold: LossFn,
         gradient: &mut [f32],
         room: &mut ChainRoom,
     ) -> f64 {

@@ -23,13 +23,13 @@ mod schedule;
 mod strips;
 mod unet;
 
-pub use bet::{Bet, BetNet, BetSettings, Chosen, Pick};
-pub use denoise::{Draws, Predict};
+pub use bet::{Bet, BetNet, BetSettings, BucketSelection, Chosen};
+pub use denoise::{NoiseSample, PredictionType};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
-pub use episode::{Episode, Span};
+pub use episode::{Episode, Horizons};
 pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet};
-pub use net::{Batch, Hold, Net, Optimizer, Recipe, Room};
+pub use net::{Batch, LossFn, Net, Optimizer, OptimizerDefaults, Room};
 pub(crate) use plain::exponential;
 pub(crate) use product::{vectors, widest};
 pub use schedule::{Level, Sampler, Schedule};
@@ -100,11 +100,11 @@ impl Architecture {
     }
 
     /// What it looks back on, and how far it proposes ahead.
-    pub fn span(&self) -> Span {
+    pub fn horizons(&self) -> Horizons {
         match self {
-            Architecture::Mlp | Architecture::Diffusion(_) => Span::ONE,
-            Architecture::Bet(settings) => settings.span(),
-            Architecture::Unet(settings) => settings.span(),
+            Architecture::Mlp | Architecture::Diffusion(_) => Horizons::SINGLE,
+            Architecture::Bet(settings) => settings.horizons(),
+            Architecture::Unet(settings) => settings.horizons(),
         }
     }
 
@@ -117,13 +117,13 @@ impl Architecture {
     }
 
     /// How it is trained where nothing else is asked for.
-    pub fn recipe(&self) -> Recipe {
+    pub fn optimizer_defaults(&self) -> OptimizerDefaults {
         match self {
             Architecture::Mlp | Architecture::Diffusion(_) => {
-                Recipe { lr: 3e-4, batch: 256, optimizer: Optimizer::ADAM }
+                OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: Optimizer::ADAM }
             }
-            Architecture::Bet(_) => BetSettings::RECIPE,
-            Architecture::Unet(_) => UnetSettings::RECIPE,
+            Architecture::Bet(_) => BetSettings::OPTIMIZER_DEFAULTS,
+            Architecture::Unet(_) => UnetSettings::OPTIMIZER_DEFAULTS,
         }
     }
 
@@ -200,19 +200,19 @@ impl Backbone {
         match self {
             Backbone::Nothing | Backbone::Mlp(_) => false,
             Backbone::Diffusion(_) | Backbone::Unet(_) => true,
-            Backbone::Bet(bet) => bet.settings().pick == Pick::Sample,
+            Backbone::Bet(bet) => bet.settings().bucket_selection == BucketSelection::Sample,
         }
     }
 
     /// What it looks back on, and how far it proposes ahead.
-    pub fn span(&self) -> Span {
-        self.architecture().map_or(Span::ONE, |architecture| architecture.span())
+    pub fn horizons(&self) -> Horizons {
+        self.architecture().map_or(Horizons::SINGLE, |architecture| architecture.horizons())
     }
 
     /// Takes note of the newest observation of an episode (`[n_obs]`, standardized). Every observation is shown, whether
     /// or not a proposal is wanted for it.
     pub fn see(&self, observation: &[f32], episode: &mut Episode) {
-        episode.see(observation, self.span().window);
+        episode.see(observation, self.horizons().observation);
     }
 
     /// Proposes `horizon` actions from the newest observation on, left in the episode as

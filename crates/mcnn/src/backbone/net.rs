@@ -12,7 +12,7 @@ use crate::seed::Seed;
 
 /// How a backbone is trained where nothing else is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Recipe {
+pub struct OptimizerDefaults {
     /// Learning rate.
     pub lr: f64,
     /// Rows in a batch.
@@ -50,7 +50,7 @@ impl Default for Optimizer {
 }
 
 /// Rows to propose for: a batch, or a part of one. Of each row, `window` observations, and `places` demonstrated actions
-/// ([`Span::places`](super::Span::places)).
+/// ([`Horizons::places`](super::Horizons::places)).
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The observations, standardized: `[rows * window, n_obs]`, those of a row together, oldest first.
@@ -66,7 +66,7 @@ pub struct Batch<'a> {
 
 /// What becomes of proposals. It is told some, `[rows * places, n_act]`, and what their squared errors count (the same shape;
 /// 1 each where there are none); it writes the slopes of the loss by the proposals, and answers with the loss.
-pub type Hold<'a> = &'a mut dyn FnMut(&[f32], Option<&[f32]>, &mut [f32]) -> f64;
+pub type LossFn<'a> = &'a mut dyn FnMut(&[f32], Option<&[f32]>, &mut [f32]) -> f64;
 
 /// A backbone as it is trained: its numbers in one array, and what they make.
 #[derive(Debug, Clone)]
@@ -151,7 +151,14 @@ impl Net {
     ///
     /// # Panics
     /// If the gradient has another length than the numbers.
-    pub fn train(&self, batch: &Batch, seed: Seed, hold: Hold, gradient: &mut [f32], room: &mut Room) -> f64 {
+    pub fn train(
+        &self,
+        batch: &Batch,
+        seed: Seed,
+        hold: LossFn,
+        gradient: &mut [f32],
+        room: &mut Room,
+    ) -> f64 {
         assert_eq!(gradient.len(), self.numbers.len(), "a gradient for every number");
         let numbers = &self.numbers[..];
         match &self.kind {

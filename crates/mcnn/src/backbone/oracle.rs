@@ -10,7 +10,7 @@ use burn::{
     },
 };
 
-use super::{Batch, Diffusion, Draws, Layers, Mlp, Net, Room, denoise::sinusoids, diffusion::TIME};
+use super::{Batch, Diffusion, Layers, Mlp, Net, NoiseSample, Room, denoise::sinusoids, diffusion::TIME};
 use crate::seed::Seed;
 
 /// Numbers as a tensor of rows.
@@ -132,13 +132,13 @@ fn a_perceptrons_proposals_and_gradients_are_those_of_the_definition() {
 
 #[test]
 fn a_diffusion_networks_output_and_gradients_are_those_of_the_definition() {
-    use super::{DiffusionSettings, Predict};
-    for (hidden, n, steps, predict) in [
-        (vec![33, 20], 5, 5, Predict::Action),
-        (vec![64; 3], 40, 3, Predict::Noise),
-        (vec![16], 3, 50, Predict::Action),
+    use super::{DiffusionSettings, PredictionType};
+    for (hidden, n, steps, prediction) in [
+        (vec![33, 20], 5, 5, PredictionType::Sample),
+        (vec![64; 3], 40, 3, PredictionType::Epsilon),
+        (vec![16], 3, 50, PredictionType::Sample),
     ] {
-        let settings = DiffusionSettings { steps, predict, ..Default::default() };
+        let settings = DiffusionSettings { steps, prediction, ..Default::default() };
         let network = Diffusion::random(6, &hidden, 3, settings, Seed(3));
         let net = Net::new(&super::Backbone::Diffusion(network.clone())).unwrap();
         let (observations, actions, slopes) = (normal(n * 6, 1), normal(n * 3, 2), normal(n * 3, 3));
@@ -146,7 +146,7 @@ fn a_diffusion_networks_output_and_gradients_are_those_of_the_definition() {
         let batch = Batch { observations: &observations, actions: &actions, real: &real, count: n };
         let [proposals, gradient] = trained(&net, &batch, &slopes, Seed(9));
 
-        let draws = Draws::new(n, 3, steps, &mut Seed(9).rng());
+        let draws = NoiseSample::new(n, 3, steps, &mut Seed(9).rng());
         let levels = settings.schedule.levels(steps, settings.sampler);
         let by_row = |of: &dyn Fn(&super::Level) -> f32| -> Vec<f32> {
             draws.steps.iter().flat_map(|&t| [of(&levels[t]); 3]).collect()
@@ -155,7 +155,7 @@ fn a_diffusion_networks_output_and_gradients_are_those_of_the_definition() {
         let noisy = keep.clone() * rows(&actions, 3) + add.clone() * rows(&draws.noise, 3);
         let [time, body] = network.layers().map(Linears::new);
         let output = diffusion([&time, &body], noisy.clone(), &draws.steps, rows(&observations, 6));
-        let clean = if predict == Predict::Action { output } else { (noisy - output * add) / keep };
+        let clean = if prediction == PredictionType::Sample { output } else { (noisy - output * add) / keep };
         close(&proposals, &values(clean.clone()), "proposal");
         let gradients = (clean * rows(&slopes, 3)).sum().backward();
         close(&gradient, &[body.gradients(&gradients), time.gradients(&gradients)].concat(), "gradient");

@@ -28,8 +28,8 @@ impl Bound {
     pub fn new(envelope: Envelope, horizon: u64, actions: u64) -> Result<Self> {
         if let Some(fault) = envelope.fault() {
             return Err(Error::new(Kind::Settings, fault)
-                .at("--lambda, --l")
-                .found(format!("lambda {}, L {}", envelope.lambda, envelope.l)));
+                .at("--lambda, --amplitude")
+                .found(format!("lambda {}, L {}", envelope.lambda, envelope.amplitude)));
         }
         for (option, value) in [("--horizon", horizon), ("--actions", actions)] {
             if value == 0 {

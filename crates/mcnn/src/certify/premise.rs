@@ -29,11 +29,11 @@ const ROUNDING: f32 = 1e-6;
 pub fn premise(codebook: &Codebook, envelope: Envelope, data: &Demonstrations) -> Premise {
     assert_eq!(data.n_act(), codebook.n_act(), "actions of another width than the memories'");
     let excess = codebook.map_states(data, |i, state| {
-        let recalled = codebook.recall(state);
-        let region = envelope.region(recalled.distance);
-        let dimensions = codebook.action(recalled.memory).iter().zip(data.action(i));
+        let retrieval = codebook.retrieve(state);
+        let region = envelope.region(retrieval.distance);
+        let dimensions = codebook.action(retrieval.memory).iter().zip(data.action(i));
         dimensions
-            .map(|(&remembered, a)| (a - region.anchor(remembered)).abs() - region.radius)
+            .map(|(&memory_action, a)| (a - region.center(memory_action)).abs() - region.radius)
             .fold(0.0, f32::max)
     });
     let (worst, farthest) =

@@ -5,7 +5,7 @@ use nearest::Table;
 
 use crate::{
     data::{Demonstrations, Step},
-    memory::{Codebook, Coverage, Farthest, Recalled},
+    memory::{Codebook, Coverage, Farthest, Retrieval},
 };
 
 /// What becomes known once a suggestion is followed.
@@ -31,7 +31,7 @@ pub struct Suggestion {
     /// Its distance to the nearest of the memories and of what earlier suggestions made known: d_I before it is followed.
     pub distance: f32,
     /// Its nearest memory, by the codebook alone.
-    pub nearest: Recalled,
+    pub nearest: Retrieval,
     /// d_I of the states that still count, after it is followed.
     pub left: f32,
 }
@@ -43,17 +43,17 @@ pub struct Suggestion {
 /// If the widths differ.
 pub fn suggest(codebook: &Codebook, states: &Demonstrations, known: Known, count: usize) -> Vec<Suggestion> {
     let n_obs = states.n_obs();
-    let recalled = codebook.map_states(states, |_, state| {
-        let nearest = codebook.recall(state);
+    let retrieval = codebook.map_states(states, |_, state| {
+        let nearest = codebook.retrieve(state);
         let d2: f32 = codebook.contributions(state, nearest.memory).iter().sum();
         (nearest, d2, state.values().to_vec())
     });
-    let rows: Vec<f32> = recalled.iter().flat_map(|(_, _, row)| row).copied().collect();
+    let rows: Vec<f32> = retrieval.iter().flat_map(|(_, _, row)| row).copied().collect();
     let row = |i: usize| &rows[i * n_obs..][..n_obs];
     let table = Table::from_rows(&rows, n_obs);
-    let far = |i: usize| recalled[i].0.distance;
+    let far = |i: usize| retrieval[i].0.distance;
     let median = Coverage::of((0..states.n_steps()).map(far).collect(), states).median;
-    let mut left = Farthest::new(&table, recalled.iter().map(|(_, d2, _)| *d2).collect());
+    let mut left = Farthest::new(&table, retrieval.iter().map(|(_, d2, _)| *d2).collect());
     let mut suggestions = Vec::new();
     while suggestions.len() < count {
         let Some((i, d2)) = left.farthest() else { break };
@@ -69,7 +69,7 @@ pub fn suggest(codebook: &Codebook, states: &Demonstrations, known: Known, count
             at: states.step(i),
             from: states.step(begin),
             distance: d2.sqrt(),
-            nearest: recalled[i].0,
+            nearest: retrieval[i].0,
             left: left.farthest().map_or(0.0, |(_, d2)| d2.sqrt()),
         });
     }

@@ -7,8 +7,8 @@ use crate::{
     seed::Seed,
 };
 
-fn envelope(lambda: f32, l: f32) -> Envelope {
-    Envelope { lambda, l, activation: Activation::Clamp }
+fn envelope(lambda: f32, amplitude: f32) -> Envelope {
+    Envelope { lambda, amplitude, activation: Activation::Clamp }
 }
 
 /// Memories at given points, in a scale that changes nothing, or one that does.
@@ -194,7 +194,7 @@ fn no_state_of_a_box_is_farther_than_its_upper_bound_and_a_grid_comes_near_its_l
                     })
                     .collect();
                 book.scale(&state, &mut buffer);
-                let d = book.recall(&buffer).distance;
+                let d = book.retrieve(&buffer).distance;
                 assert!(d <= found.upper, "{n_obs} dimensions: {d} above {found:?}");
                 most = most.max(d);
             }
@@ -216,7 +216,7 @@ fn the_premise_counts_the_actions_that_no_held_policy_takes() {
     for i in 0..data.n_steps() {
         let mut buffer = book.scaled_buffer();
         book.scale(data.state(i), &mut buffer);
-        let near = book.recall(&buffer);
+        let near = book.retrieve(&buffer);
         let w = (-0.4 * f64::from(near.distance)).exp();
         let excess = (0..2)
             .map(|k| {

@@ -176,7 +176,7 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let (found, next) = if here(0, b"\x93NUMPY") {
         ("one NumPy array (.npy)", "save states, actions and episode_ends together with numpy.savez")
     } else if here(0, b"version https://git-lfs") {
-        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
+        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs weight`")
     } else if here(0, b"\x80") {
         (
             "perhaps a Python pickle; pickles run code when read, so none are",

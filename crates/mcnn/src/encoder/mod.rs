@@ -48,7 +48,7 @@ pub struct EncoderSettings {
     /// Pixels by which frames are shifted, at most, up or down and left or right, their edges repeated (Kostrikov et al., 2020).
     pub augment: usize,
     /// The share of the episodes that is held out.
-    pub check_on: f64,
+    pub validation_fraction: f64,
     /// Decides whatever is random.
     pub seed: Seed,
 }
@@ -62,7 +62,7 @@ impl Default for EncoderSettings {
             lr: 1e-3,
             width: 64,
             augment: 0,
-            check_on: 0.1,
+            validation_fraction: 0.1,
             seed: Seed(0),
         }
     }
@@ -111,7 +111,7 @@ impl Run {
         let bad = |what: &str, expected: &str, found: String| {
             Err(Error::new(Kind::Settings, what).expected(expected).found(found))
         };
-        let EncoderSettings { steps, batch, lr, augment, check_on, .. } = settings;
+        let EncoderSettings { steps, batch, lr, augment, validation_fraction, .. } = settings;
         if steps == 0 {
             return bad("no steps of training", "1 or more", "0".into());
         }
@@ -121,8 +121,12 @@ impl Run {
         if !(lr > 0.0 && lr <= 1.0) {
             return bad("a learning rate out of range", "above 0, at most 1", lr.to_string());
         }
-        if !(0.0..1.0).contains(&check_on) {
-            return bad("a share held out that is out of range", "0 to below 1", check_on.to_string());
+        if !(0.0..1.0).contains(&validation_fraction) {
+            return bad(
+                "a share held out that is out of range",
+                "0 to below 1",
+                validation_fraction.to_string(),
+            );
         }
         let side = data.size[0].min(data.size[1]);
         if augment > side / 2 {
@@ -134,7 +138,7 @@ impl Run {
         }
         let conv = Conv::new(data.size, settings.width)?;
         let net = Net::new(conv, settings.by, &data, settings.seed);
-        let [rows, held] = data.split(check_on, settings.seed.fork("held out"));
+        let [rows, held] = data.split(validation_fraction, settings.seed.fork("held out"));
         Ok(Self {
             adam: Adam::new(&net.layers),
             gradients: (0..batch.div_ceil(GROUP)).map(|_| net.gradients()).collect(),
@@ -275,7 +279,7 @@ impl Run {
                 batch: s.batch,
                 lr: s.lr,
                 augment: s.augment,
-                check_on: s.check_on,
+                validation_fraction: s.validation_fraction,
                 seed: s.seed.0,
                 data: self.data.fingerprint(),
             },

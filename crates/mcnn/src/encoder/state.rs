@@ -17,7 +17,7 @@ impl Run {
         let s = &self.settings;
         let identity = serde_json::json!({
             "kind": "encoder run", "version": 1, "network": self.net.conv.to_string(), "preset": self.data.preset,
-            "by": s.by, "steps": s.steps, "batch": s.batch, "lr": s.lr, "augment": s.augment, "check_on": s.check_on,
+            "by": s.by, "steps": s.steps, "batch": s.batch, "lr": s.lr, "augment": s.augment, "validation_fraction": s.validation_fraction,
             "seed": s.seed, "data": self.data.fingerprint(),
         });
         identity.to_string()

@@ -54,7 +54,8 @@ fn footage(frames: Vec<u8>, size: [usize; 2], actions: Vec<f32>, n_act: usize) -
 fn of_script(by: By) -> Run {
     let bytes = uniform("frames", N * SIZE[0] * SIZE[1] * 3).into_iter().map(|v| ((v + 1.0) * 127.5) as u8);
     let data = footage(bytes.collect(), SIZE, uniform("actions", N * 2), 2);
-    let settings = EncoderSettings { by, width: 5, batch: 18, check_on: 0.0, ..EncoderSettings::default() };
+    let settings =
+        EncoderSettings { by, width: 5, batch: 18, validation_fraction: 0.0, ..EncoderSettings::default() };
     let mut run = Run::new(data, settings).unwrap();
     let inputs = [27, 32 * 9, 32 * 9, 64 * 9, 64 * 2, 5, 128];
     let outputs = [32, 32, 64, 64, 5, 128, run.net.outputs];
@@ -167,7 +168,7 @@ fn discs(n: usize, side: usize) -> Footage {
 }
 
 fn settings(steps: u64) -> EncoderSettings {
-    EncoderSettings { steps, width: 10, batch: 32, check_on: 0.0, ..EncoderSettings::default() }
+    EncoderSettings { steps, width: 10, batch: 32, validation_fraction: 0.0, ..EncoderSettings::default() }
 }
 
 fn trained(data: Footage, settings: EncoderSettings) -> (Run, f32) {
@@ -188,7 +189,7 @@ fn sixty_four_frames_are_learned_by_heart() {
 
 #[test]
 fn a_place_is_learned_that_was_never_shown() {
-    let (run, _) = trained(discs(600, 24), EncoderSettings { check_on: 0.5, ..settings(200) });
+    let (run, _) = trained(discs(600, 24), EncoderSettings { validation_fraction: 0.5, ..settings(200) });
     let check = run.check().unwrap();
     assert!(check.frames == 300 && check.loss < 0.1 * check.guess, "{check:?}");
 }
@@ -307,7 +308,7 @@ fn settings_out_of_range_are_refused() {
     refused(16, |s| s.steps = 0, "1 or more");
     refused(16, |s| s.batch = 0, "1 to 65,536");
     refused(16, |s| s.lr = f64::NAN, "above 0");
-    refused(16, |s| s.check_on = 1.0, "below 1");
+    refused(16, |s| s.validation_fraction = 1.0, "below 1");
     refused(16, |s| s.augment = 9, "half a side, 8 pixels");
     refused(7, |_| (), "sides of 8 to 256");
 }

@@ -52,9 +52,9 @@ pub struct Episode {
     /// Mean and largest distance of the visited states to their memory, where the actor says.
     pub distance: Option<[f64; 2]>,
     /// Steps taken in states beyond what a guard allows.
-    pub beyond: usize,
+    pub ood: usize,
     /// The first of them, or the step at which a guard ended the episode.
-    pub first_beyond: Option<usize>,
+    pub first_ood: Option<usize>,
     /// A guard ended the episode.
     pub stopped: bool,
     /// Time each action took, in microseconds.
@@ -282,8 +282,8 @@ impl<'a> Lane<'a> {
         let episode = &mut self.episode;
         episode.latencies.push(micros);
         episode.encoding.extend(self.acting.seen().map(|seen| seen.micros));
-        if decision.beyond {
-            episode.first_beyond.get_or_insert(episode.length);
+        if decision.ood {
+            episode.first_ood.get_or_insert(episode.length);
         }
         episode.stopped = decision.stop;
         Ok(decision.stop)
@@ -321,7 +321,7 @@ impl<'a> Lane<'a> {
         let episode = &mut self.episode;
         episode.ret += outcome.reward;
         episode.length += 1;
-        episode.beyond += usize::from(self.decision.beyond);
+        episode.ood += usize::from(self.decision.ood);
         episode.success = outcome.success;
         episode.goal_steps += usize::from(outcome.goal);
         episode.goal_at_end = outcome.goal;

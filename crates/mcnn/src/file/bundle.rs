@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use safetensors::{Dtype, SafeTensors, View};
 use sha2::{Digest, Sha256};
 
-use super::broken;
+use super::{broken, version::array_name};
 use crate::error::Result;
 
 /// The numbers of an array.
@@ -102,7 +102,7 @@ impl Bundle {
                     return Err(broken("an array of unknown type").at(name).found(format!("{other:?}")));
                 }
             };
-            bundle.put(name, view.shape().to_vec(), array);
+            bundle.put(&array_name(name), view.shape().to_vec(), array);
         }
         Ok((bundle, text))
     }

@@ -6,9 +6,11 @@
 //! ([`crate::train::Run::resume`]).
 
 mod bundle;
-mod holding;
+mod constraint_set;
+mod version;
 
-pub use holding::{Holding, holding_from_bytes, read_holding};
+pub use constraint_set::{ConstraintSet, constraint_set_from_bytes, read_constraint_set};
+pub use version::upgrade_names;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,15 +19,16 @@ use std::{path::Path, sync::Arc};
 use crate::{
     atomic,
     backbone::{Architecture, Arrays, Backbone},
+    calibration::{CalibrationEpisode, OodCalibration},
     data::{Scale, Step, regular},
     envelope::Envelope,
     error::{Error, Kind, Result},
-    gauge::{Calibrated, Gauge},
     memory::{Codebook, CodebookParts},
     policy::{Origin, Policy},
     train::{Checkpoint, Moments, TrainSettings},
 };
 use bundle::{Array, Bundle};
+use version::VERSION;
 
 /// What the text in a file of ours says.
 #[derive(Serialize, Deserialize)]
@@ -50,12 +53,9 @@ enum Header {
         step: u64,
         settings: TrainSettings,
         data: String,
-        numbers: String, // the fingerprint of all arrays
+        checksum: String, // of all arrays
     },
 }
-
-/// The version of the formats written here, and the only one read so far.
-const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct CodebookHeader {
@@ -97,8 +97,8 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let codebook = put_codebook(policy.codebook(), &mut bundle);
     put_network("network", policy.backbone(), &mut bundle);
-    if let Some(gauge) = policy.gauge() {
-        put_gauge(gauge, &mut bundle);
+    if let Some(calibration) = policy.calibration() {
+        put_calibration(calibration, &mut bundle);
     }
     for (name, (shape, numbers)) in policy.encoder().into_iter().flat_map(|arrays| arrays.iter()) {
         bundle.put(&format!("encoder.{name}"), shape.clone(), Array::F32(numbers.clone()));
@@ -124,14 +124,14 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
         Header::Policy { codebook, envelope, neighbors, backbone, origin, .. } => {
             let codebook = take_codebook(codebook, &bundle)?;
             let backbone = take_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
-            let gauge = take_gauge(&bundle)?;
+            let calibration = take_calibration(&bundle)?;
             let encoder = bundle.f32s("encoder.");
             if !encoder.is_empty() && codebook.parts().encoding.is_none() {
                 return Err(broken("a policy on plain states that carries an encoder").at("encoder"));
             }
             let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
             let policy = Policy::new(codebook, envelope, backbone, neighbors)?;
-            Ok(policy.with_gauge(gauge).with_encoder(encoder).with_origin(origin))
+            Ok(policy.with_calibration(calibration).with_encoder(encoder).with_origin(origin))
         }
         other => Err(wrong_kind("a policy", &other)),
     }
@@ -153,7 +153,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         step: checkpoint.step,
         settings: checkpoint.settings.clone(),
         data: checkpoint.data.clone(),
-        numbers: bundle.fingerprint(),
+        checksum: bundle.fingerprint(),
     };
     bundle.to_bytes(&text(&header))
 }
@@ -165,9 +165,9 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Checkpoint { step, settings, data, numbers, .. } => {
+        Header::Checkpoint { step, settings, data, checksum, .. } => {
             // A number that was damaged is as good a number as any.
-            if bundle.fingerprint() != numbers {
+            if bundle.fingerprint() != checksum {
                 return Err(broken("numbers that are not those that were written"));
             }
             let network = take_network("network", settings.backbone, &bundle)?
@@ -249,30 +249,14 @@ fn text(header: &Header) -> String {
 
 fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
     let (bundle, text) = Bundle::from_bytes(bytes)?;
-    check_version(&text)?;
-    check_backbone(&text)?;
-    Ok((bundle, parse(&text)?))
+    let header = version::header(&text)?;
+    check_backbone(&header)?;
+    Ok((bundle, parse(header)?))
 }
 
 /// What a header says.
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|e| broken("a header that cannot be read").found(e.to_string()))
-}
-
-fn check_version(text: &str) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
-    if let Ok(Version { version }) = serde_json::from_str(text)
-        && version != VERSION
-    {
-        return Err(broken("a file of another version of mcnn")
-            .expected(format!("version {VERSION}"))
-            .found(format!("version {version}"))
-            .next("use the version of mcnn that wrote it"));
-    }
-    Ok(())
+fn parse<T: serde::de::DeserializeOwned>(header: serde_json::Value) -> Result<T> {
+    serde_json::from_value(header).map_err(|e| broken("a header that cannot be read").found(e.to_string()))
 }
 
 const DAMAGED: &str = "the file is damaged or was not written by mcnn: make it again";
@@ -356,37 +340,36 @@ fn take_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Resu
     Backbone::from_arrays(architecture, &arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
 }
 
-fn put_gauge(gauge: &Gauge, bundle: &mut Bundle) {
-    let distances: Vec<f32> = gauge.episodes().iter().flat_map(|e| &e.distances).copied().collect();
+fn put_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
+    let distances: Vec<f32> = calibration.episodes().iter().flat_map(|e| &e.distances).copied().collect();
     let episodes: Vec<u32> =
-        gauge.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
-    bundle.put("gauge.distances", vec![distances.len()], Array::F32(distances));
-    bundle.put("gauge.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
+        calibration.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
+    bundle.put("calibration.distances", vec![distances.len()], Array::F32(distances));
+    bundle.put("calibration.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
 }
 
 /// The calibration; `None` in files of before there was one, and of memories that could not be calibrated.
-fn take_gauge(bundle: &Bundle) -> Result<Option<Gauge>> {
-    let Some((_, mut rest)) = bundle.f32s("gauge.distances").remove("") else {
+fn take_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
+    let Some((_, mut rest)) = bundle.f32s("calibration.distances").remove("") else {
         return Ok(None);
     };
     let mut episodes = Vec::new();
-    for pair in bundle.u32("gauge.episodes")?.chunks_exact(2) {
+    for pair in bundle.u32("calibration.episodes")?.chunks_exact(2) {
         let (number, steps) = (pair[0], pair[1] as usize);
         if steps > rest.len() {
-            return Err(broken("a calibration whose parts disagree").at("gauge.episodes"));
+            return Err(broken("a calibration whose parts disagree").at("calibration.episodes"));
         }
         let later = rest.split_off(steps);
-        episodes.push(Calibrated { number, distances: std::mem::replace(&mut rest, later) });
+        episodes.push(CalibrationEpisode { number, distances: std::mem::replace(&mut rest, later) });
     }
     if !rest.is_empty() {
-        return Err(broken("a calibration whose parts disagree").at("gauge.distances"));
+        return Err(broken("a calibration whose parts disagree").at("calibration.distances"));
     }
-    Gauge::new(episodes).map(Some).map_err(|e| e.next(DAMAGED))
+    OodCalibration::new(episodes).map(Some).map_err(|e| e.next(DAMAGED))
 }
 
 /// Refuses a header that names a backbone which is not known here.
-fn check_backbone(text: &str) -> Result<()> {
-    let header: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+fn check_backbone(header: &serde_json::Value) -> Result<()> {
     let named = [&header["backbone"], &header["settings"]["backbone"]].into_iter().find(|v| !v.is_null());
     let name = match named {
         Some(serde_json::Value::String(name)) => name,

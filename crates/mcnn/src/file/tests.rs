@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    backbone::{BetSettings, DiffusionSettings, Predict, UnetSettings},
+    backbone::{BetSettings, DiffusionSettings, PredictionType, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, By, LearnSettings, learn},
     seed::Seed,
@@ -49,7 +49,8 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
     let book = codebook();
     assert_eq!(codebook_from_bytes(&codebook_to_bytes(&book)).unwrap().parts(), book.parts());
     let plain = Lambda::Value(f32::INFINITY);
-    let noise = DiffusionSettings { predict: Predict::Noise, steps: 3, ema: 0.0, ..Default::default() };
+    let noise =
+        DiffusionSettings { prediction: PredictionType::Epsilon, steps: 3, ema: 0.0, ..Default::default() };
     let bet = BetSettings { layers: 2, heads: 2, width: 8, window: 3, buckets: 5, ..Default::default() };
     for (backbone, lambda) in [
         (Architecture::Mlp, Lambda::Auto),
@@ -181,11 +182,11 @@ fn a_file_of_before_there_was_a_choice_holds_a_perceptron() {
 fn what_holds_a_policy_is_read_without_its_network() {
     let policy = run(Lambda::Auto).policy();
     let bytes = policy_to_bytes(&policy);
-    let held = holding_from_bytes(&bytes).unwrap();
+    let held = constraint_set_from_bytes(&bytes).unwrap();
     assert_eq!(held.codebook.parts(), policy.codebook().parts());
     assert_eq!((held.envelope, held.neighbors), (Some(policy.envelope()), policy.neighbors()));
     assert_eq!(&held.origin, policy.origin());
-    let book = holding_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
+    let book = constraint_set_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
     assert_eq!((book.codebook.parts(), book.envelope), (codebook().parts(), None));
     // A network of NaN, or one of which nothing is known, is none of its business; broken memories are.
     let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
@@ -194,34 +195,34 @@ fn what_holds_a_policy_is_read_without_its_network() {
     let mut damaged = edited(&bytes, r#"\"mlp\""#, r#"\"gpt\""#);
     damaged[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(policy_from_bytes(&damaged).is_err());
-    assert_eq!(holding_from_bytes(&damaged).unwrap().codebook.parts(), policy.codebook().parts());
+    assert_eq!(constraint_set_from_bytes(&damaged).unwrap().codebook.parts(), policy.codebook().parts());
     let memory = policy.codebook().state(0)[0].to_le_bytes();
     let at = bytes.windows(4).position(|w| w == memory).unwrap();
     let mut damaged = bytes.clone();
     damaged[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    assert!(holding_from_bytes(&damaged).is_err());
+    assert!(constraint_set_from_bytes(&damaged).is_err());
     let checkpoint = checkpoint_to_bytes(&run(Lambda::Auto).checkpoint().unwrap());
-    assert!(holding_from_bytes(&checkpoint).unwrap_err().to_string().contains("checkpoint"));
+    assert!(constraint_set_from_bytes(&checkpoint).unwrap_err().to_string().contains("checkpoint"));
 }
 
 #[test]
 fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
     let policy = run(Lambda::Auto).policy();
-    let gauge = policy.gauge().expect("two episodes");
+    let calibration = policy.calibration().expect("two episodes");
     assert_eq!(
-        gauge.episodes().iter().map(|e| (e.number, e.distances.len())).collect::<Vec<_>>(),
+        calibration.episodes().iter().map(|e| (e.number, e.distances.len())).collect::<Vec<_>>(),
         [(0, 20), (1, 40)]
     );
     let bytes = policy_to_bytes(&policy);
-    assert_eq!(policy_from_bytes(&bytes).unwrap().gauge(), Some(gauge));
-    let without = policy_to_bytes(&policy.clone().with_gauge(None));
+    assert_eq!(policy_from_bytes(&bytes).unwrap().calibration(), Some(calibration));
+    let without = policy_to_bytes(&policy.clone().with_calibration(None));
     let older = policy_from_bytes(&without).unwrap();
-    assert_eq!((older.gauge(), older.backbone()), (None, policy.backbone()));
+    assert_eq!((older.calibration(), older.backbone()), (None, policy.backbone()));
     // One number changed: an order, a length, a number that is none.
     let at = |value: [u8; 4]| bytes.windows(4).position(|w| w == value).unwrap();
     let pair = [1_u32.to_le_bytes(), 40_u32.to_le_bytes()].concat();
     let second = 4 + bytes.windows(8).position(|w| w == pair).unwrap();
-    let last = gauge.episodes()[0].distances[19];
+    let last = calibration.episodes()[0].distances[19];
     for (at, to) in [
         (at(last.to_le_bytes()), 0.0_f32.to_le_bytes()),
         (at(last.to_le_bytes()), f32::NAN.to_le_bytes()),
@@ -233,6 +234,6 @@ fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
         let mut damaged = bytes.clone();
         damaged[at..at + 4].copy_from_slice(&to);
         let message = policy_from_bytes(&damaged).unwrap_err().to_string();
-        assert!(message.contains("gauge") && message.contains("damaged"), "{message}");
+        assert!(message.contains("calibration") && message.contains("damaged"), "{message}");
     }
 }

@@ -30,7 +30,7 @@ impl Codebook {
     pub fn disagreements(&self) -> Vec<Disagreement> {
         let near: Vec<Vec<usize>> = parallel_map(self.len(), |i| {
             let state = Scaled(self.scaled[i * self.n_obs()..][..self.n_obs()].to_vec());
-            let near = self.recall_many(&state, NEIGHBOURS + 1);
+            let near = self.retrieve_many(&state, NEIGHBOURS + 1);
             near.into_iter().map(|r| r.memory).filter(|&m| m != i).take(NEIGHBOURS).collect()
         });
         let differences: Vec<f32> = near

@@ -63,7 +63,7 @@ impl Codebook {
                 parts.edges.push([me - 1, me]);
             }
             self.scale(data.state(row), &mut buffer);
-            let near = self.recall(&buffer).memory;
+            let near = self.retrieve(&buffer).memory;
             if let Ok(old) = kept.binary_search(&near) {
                 parts.edges.push([old as u32, me]);
             }

@@ -160,11 +160,11 @@ fn resolve(settings: &LearnSettings, n: usize, distinct: usize) -> Result<usize>
     let error = |what: &str| Error::new(Kind::Settings, what);
     if settings.epochs == 0 || settings.smooth == 0 {
         return Err(error("epochs and smoothing must be at least 1")
-            .found(format!("--epochs {}, --smooth {}", settings.epochs, settings.smooth)));
+            .found(format!("--epochs {}, --smooth-neighbors {}", settings.epochs, settings.smooth)));
     }
     if settings.smooth > n {
         return Err(error("smoothing over more steps than there are")
-            .at("--smooth")
+            .at("--smooth-neighbors")
             .expected(format!("1 to {n}"))
             .found(settings.smooth.to_string()));
     }
@@ -232,7 +232,7 @@ impl Codebook {
     /// # Panics
     /// If the widths differ.
     pub fn distances(&self, data: &Demonstrations) -> Vec<f32> {
-        self.map_states(data, |_, state| self.recall(state).distance)
+        self.map_states(data, |_, state| self.retrieve(state).distance)
     }
 
     /// The nearest memory from another episode for every state, where there is one: `[n_steps]`. What a state sees in
@@ -240,11 +240,11 @@ impl Codebook {
     ///
     /// # Panics
     /// If the widths differ.
-    pub fn elsewhere(&self, data: &Demonstrations) -> Vec<Option<super::Recalled>> {
+    pub fn elsewhere(&self, data: &Demonstrations) -> Vec<Option<super::Retrieval>> {
         let episodes: Vec<u32> = (0..data.n_episodes())
             .flat_map(|k| std::iter::repeat_n(data.number(k), data.episode(k).len()))
             .collect();
-        self.map_states(data, |i, state| self.recall_elsewhere(state, episodes[i]))
+        self.map_states(data, |i, state| self.retrieve_from_other_episode(state, episodes[i]))
     }
 
     /// Some function of every step's number and scaled state.

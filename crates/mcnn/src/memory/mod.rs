@@ -10,7 +10,7 @@ mod following;
 mod gas;
 mod kmeans;
 mod learn;
-mod recall;
+mod retrieve;
 
 pub use choose::By;
 pub use codebook::{Codebook, CodebookParts};
@@ -20,4 +20,4 @@ pub use farthest::Farthest;
 pub use gas::{Gas, GasSettings};
 pub use kmeans::{kmeans, lloyd};
 pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};
-pub use recall::{Recalled, Scaled, Walk, Walks};
+pub use retrieve::{GraphSearch, GraphSearches, Retrieval, Scaled};

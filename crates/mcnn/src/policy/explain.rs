@@ -20,9 +20,9 @@ pub struct Nearby {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Dimension {
     /// a', the memory's action.
-    pub remembered: f32,
+    pub memory_action: f32,
     /// c, the center of the box.
-    pub anchor: f32,
+    pub center: f32,
     /// g, what the network proposed; absent where nothing proposes.
     pub proposal: Option<f32>,
     /// f, the action; where it is drawn, the first one of seed 0.
@@ -61,7 +61,7 @@ pub struct Buckets {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ahead {
     /// What followed the memory by as many steps.
-    pub remembered: f32,
+    pub memory_action: f32,
     /// The action; where it is drawn, the first one of seed 0.
     pub action: f32,
     /// The lowest action possible here, whatever is proposed.
@@ -87,14 +87,14 @@ pub struct Explanation {
     /// The second nearest, where there is one.
     pub runner_up: Option<Nearby>,
     /// w, the weight of the memory.
-    pub pull: f32,
+    pub weight: f32,
     /// r, the half-width of the box.
     pub radius: f32,
     /// The share of calibrated states that are nearer to their memories; absent where nothing is calibrated.
     pub quantile: Option<f32>,
     /// Training steps averaged into a memory's action.
     pub smooth: usize,
-    /// Memories averaged into the remembered action.
+    /// Memories averaged into the memory action.
     pub neighbors: usize,
     /// Actions drawn for the spread; absent where nothing is drawn.
     pub samples: Option<usize>,
@@ -127,7 +127,8 @@ impl Policy {
     pub fn explain(&self, observations: &[f32]) -> Result<Explanation> {
         let n_obs = self.codebook.n_obs();
         assert!(!observations.is_empty(), "an explanation of no observation");
-        let skipped = (observations.len() / n_obs).saturating_sub(self.backbone.span().window) * n_obs;
+        let skipped =
+            (observations.len() / n_obs).saturating_sub(self.backbone.horizons().observation) * n_obs;
         let mut session = self.session();
         for observation in observations[skipped..].chunks(n_obs) {
             session.see(observation)?;
@@ -135,23 +136,23 @@ impl Policy {
         let n_act = self.codebook.n_act();
         let held = session.propose();
         let action = session.queue[..n_act].to_vec();
-        let (_, runner_up) = self.codebook.recall_two(&session.state);
-        let nearby = |r: crate::memory::Recalled| Nearby {
+        let (_, runner_up) = self.codebook.retrieve_two(&session.state);
+        let nearby = |r: crate::memory::Retrieval| Nearby {
             memory: r.memory,
             source: self.codebook.source(r.memory),
             distance: r.distance,
         };
         let proposals = session.episode.proposal().to_vec();
         let buckets = session.episode.chosen().map(|chosen| self.buckets(chosen));
-        let remembered = session.remembered.clone();
-        let chunk = (self.backbone.span().horizon > 1).then(|| {
-            let ahead = |(&action, &remembered): (&f32, &f32)| {
-                let [low, high] = held.region.bounds(remembered);
-                Ahead { remembered, action, low, high }
+        let memory_action = session.memory_action.clone();
+        let chunk = (self.backbone.horizons().prediction > 1).then(|| {
+            let ahead = |(&action, &memory_action): (&f32, &f32)| {
+                let [low, high] = held.region.bounds(memory_action);
+                Ahead { memory_action, action, low, high }
             };
-            let all: Vec<Ahead> = session.queue.iter().zip(&remembered).map(ahead).collect();
+            let all: Vec<Ahead> = session.queue.iter().zip(&memory_action).map(ahead).collect();
             Chunk {
-                horizon: self.backbone.span().horizon,
+                horizon: self.backbone.horizons().prediction,
                 steps: all.chunks(n_act).map(<[_]>::to_vec).collect(),
             }
         });
@@ -168,27 +169,30 @@ impl Policy {
         };
         let dimensions = (0..action.len())
             .map(|k| {
-                let remembered = remembered[k];
-                let [low, high] = held.region.bounds(remembered);
-                let anchor = held.region.anchor(remembered);
+                let memory_action = memory_action[k];
+                let [low, high] = held.region.bounds(memory_action);
+                let center = held.region.center(memory_action);
                 let proposal = proposals.get(k).copied();
                 let spread = self.backbone.draws().then(|| spread(k));
-                Dimension { remembered, anchor, proposal, action: action[k], spread, low, high }
+                Dimension { memory_action, center, proposal, action: action[k], spread, low, high }
             })
             .collect();
         Ok(Explanation {
-            memory: nearby(held.recalled),
+            memory: nearby(held.retrieval),
             runner_up: runner_up.map(nearby),
-            pull: held.region.pull,
+            weight: held.region.weight,
             radius: held.region.radius,
-            quantile: self.gauge.as_ref().map(|gauge| gauge.quantile(held.recalled.distance) as f32),
+            quantile: self
+                .calibration
+                .as_ref()
+                .map(|calibration| calibration.quantile(held.retrieval.distance) as f32),
             smooth: self.codebook.parts().smooth,
             neighbors: self.neighbors,
             samples: self.backbone.draws().then_some(SAMPLES),
             buckets,
             dimensions,
             chunk,
-            contributions: self.codebook.contributions(&session.state, held.recalled.memory),
+            contributions: self.codebook.contributions(&session.state, held.retrieval.memory),
         })
     }
 

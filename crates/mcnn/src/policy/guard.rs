@@ -28,7 +28,7 @@ pub enum Response {
 pub struct Guard {
     /// What to do.
     pub response: Response,
-    /// The standardized distance beyond which it is due ([`crate::gauge::Gauge::threshold`] finds one).
+    /// The standardized distance beyond which it is due ([`crate::calibration::OodCalibration::threshold`] finds one).
     pub beyond: f32,
 }
 
@@ -79,7 +79,7 @@ impl Session<'_> {
         match response {
             Response::Warn => {}
             Response::Hold if !self.given.is_empty() => action.copy_from_slice(&self.given),
-            _ if self.policy.neighbors > 1 => action.copy_from_slice(&self.remembered),
+            _ if self.policy.neighbors > 1 => action.copy_from_slice(&self.memory_action),
             Response::Hold | Response::Memory | Response::Stop => {
                 action.copy_from_slice(self.policy.codebook.action(memory));
             }

@@ -15,11 +15,11 @@ use std::{ops::Deref, sync::Arc};
 use crate::{
     act::{Act, Acting, Decision},
     backbone::{self, Architecture, Arrays},
+    calibration::OodCalibration,
     data::Step,
     envelope::{Envelope, Region},
     error::{Error, Kind, Result},
-    gauge::Gauge,
-    memory::{Codebook, Recalled, Scaled},
+    memory::{Codebook, Retrieval, Scaled},
     seed::Seed,
 };
 
@@ -30,7 +30,7 @@ pub struct Policy {
     envelope: Envelope,
     backbone: Backbone,
     neighbors: usize,
-    gauge: Option<Gauge>,
+    calibration: Option<OodCalibration>,
     encoder: Option<Arc<Arrays>>,
     origin: Origin,
 }
@@ -50,27 +50,22 @@ pub struct Origin {
 }
 
 impl Policy {
-    /// Puts a policy together. `neighbors` is 1 for the method; above 1 the remembered action is the mean over that
+    /// Puts a policy together. `neighbors` is 1 for the method; above 1 the memory action is the mean over that
     /// many nearest memories, weighted by exp(-d) (VINN, Pari et al., 2021), and the policy is no longer exactly the
     /// memory on a memory.
     ///
     /// # Errors
     /// If the envelope's knobs are out of range, the backbone's widths are not the codebook's, or there is no backbone
     /// though lambda is not 0.
-    pub fn new(
-        codebook: Codebook,
-        envelope: Envelope,
-        backbone: Backbone,
-        neighbors: usize,
-    ) -> Result<Self> {
+    pub fn new(codebook: Codebook, envelope: Envelope, backbone: Backbone, neighbors: usize) -> Result<Self> {
         if let Some(fault) = envelope.fault() {
             return Err(Error::new(Kind::Settings, fault)
-                .at("--lambda, --l")
-                .found(format!("lambda {}, L {}", envelope.lambda, envelope.l)));
+                .at("--lambda, --amplitude")
+                .found(format!("lambda {}, L {}", envelope.lambda, envelope.amplitude)));
         }
         if neighbors == 0 || neighbors > codebook.len() {
             return Err(Error::new(Kind::Settings, "neighbors out of range")
-                .at("--neighbors")
+                .at("--k")
                 .expected(format!("1 to {}, the number of memories", codebook.len()))
                 .found(neighbors.to_string()));
         }
@@ -86,15 +81,15 @@ impl Policy {
             }
             _ => {}
         }
-        if neighbors > 1 && backbone.span().horizon > 1 {
+        if neighbors > 1 && backbone.horizons().prediction > 1 {
             return Err(Error::new(Kind::Settings, "a policy that acts ahead is held by one memory")
-                .at("--neighbors")
+                .at("--k")
                 .expected("1")
                 .found(neighbors.to_string()));
         }
-        if codebook.horizon() < backbone.span().horizon {
+        if codebook.horizon() < backbone.horizons().prediction {
             return Err(Error::new(Kind::Mismatch, "the network acts further ahead than the memories go")
-                .expected(format!("memories with {} actions each", backbone.span().horizon))
+                .expected(format!("memories with {} actions each", backbone.horizons().prediction))
                 .found(codebook.horizon().to_string()));
         }
         Ok(Self {
@@ -102,7 +97,7 @@ impl Policy {
             envelope,
             backbone,
             neighbors,
-            gauge: None,
+            calibration: None,
             encoder: None,
             origin: Origin::default(),
         })
@@ -118,14 +113,14 @@ impl Policy {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_codebook(self, codebook: Codebook) -> Result<Self> {
-        let Self { envelope, backbone, neighbors, gauge, encoder, origin, .. } = self;
+        let Self { envelope, backbone, neighbors, calibration, encoder, origin, .. } = self;
         let policy = Self::new(codebook, envelope, backbone, neighbors)?;
-        Ok(policy.with_gauge(gauge).with_encoder(encoder).with_origin(origin))
+        Ok(policy.with_calibration(calibration).with_encoder(encoder).with_origin(origin))
     }
 
     /// The same policy with a calibration of its distances, or with none.
-    pub fn with_gauge(self, gauge: Option<Gauge>) -> Self {
-        Self { gauge, ..self }
+    pub fn with_calibration(self, calibration: Option<OodCalibration>) -> Self {
+        Self { calibration, ..self }
     }
 
     /// The same policy carrying the weights of the encoder that embeds its frames, or none. Nothing here looks at them.
@@ -134,14 +129,14 @@ impl Policy {
     }
 
     /// The weights of the encoder that it carries: every tensor by its name, of the network that its codebook's encoding
-    /// names. Acting on frames is `vision::Sighted`'s.
+    /// names. Acting on frames is `vision::EncodedPolicy`'s.
     pub fn encoder(&self) -> Option<&Arc<Arrays>> {
         self.encoder.as_ref()
     }
 
     /// How far is far, where that was calibrated.
-    pub fn gauge(&self) -> Option<&Gauge> {
-        self.gauge.as_ref()
+    pub fn calibration(&self) -> Option<&OodCalibration> {
+        self.calibration.as_ref()
     }
 
     /// How it was trained.
@@ -210,12 +205,12 @@ impl Policy {
 #[derive(Debug)]
 pub struct Session<'a> {
     policy: Version<'a>,
-    state: Scaled,        // the newest observation
-    remembered: Vec<f32>, // [horizon, n_act], the memory's action and those that followed it
-    last: usize,          // the last memory recalled: where the next search begins
+    state: Scaled,           // the newest observation
+    memory_action: Vec<f32>, // [horizon, n_act], the memory's action and those that followed it
+    last: usize,             // the last memory retrieval: where the next search begins
     episode: backbone::Episode,
-    queue: Vec<f32>,    // [executed, n_act], held actions
-    held: Option<Held>, // what held them; `ahead` is that of the action given last
+    queue: Vec<f32>,           // [executed, n_act], held actions
+    held: Option<Constrained>, // what held them; `ahead` is that of the action given last
     guard: Option<Guard>,
     given: Vec<f32>, // [n_act], under a guard: the last action in a state near enough; empty before there was one
 }
@@ -240,9 +235,9 @@ impl Deref for Version<'_> {
 
 /// What held an action: the memory it is near, and the region around it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Held {
+pub struct Constrained {
     /// The nearest memory and its distance.
-    pub recalled: Recalled,
+    pub retrieval: Retrieval,
     /// The demonstrated step that memory comes from.
     pub source: Step,
     /// The permissible region at that distance.
@@ -251,24 +246,24 @@ pub struct Held {
     /// the memory by as many steps. 0 for all others.
     pub ahead: usize,
     /// The share in [0, 1] of calibrated states that are nearer to their memories than the newest observation, where there
-    /// is a calibration ([`Gauge::quantile`]).
+    /// is a calibration ([`OodCalibration::quantile`]).
     pub quantile: Option<f32>,
     /// The newest observation is farther than the guard allows.
-    pub beyond: bool,
+    pub ood: bool,
     /// The guard asks for the end of the episode, before this action.
     pub stop: bool,
 }
 
 impl<'a> Session<'a> {
     fn of(policy: Version<'a>, seed: Seed) -> Self {
-        let span = policy.backbone.span();
+        let horizons = policy.backbone.horizons();
         let n_act = policy.codebook.n_act();
         Session {
             state: policy.codebook.scaled_buffer(),
-            remembered: vec![0.0; span.horizon * n_act],
+            memory_action: vec![0.0; horizons.prediction * n_act],
             last: 0,
             episode: backbone::Episode::new(seed.fork("proposals")),
-            queue: vec![0.0; span.executed * n_act],
+            queue: vec![0.0; horizons.execution * n_act],
             held: None,
             guard: None,
             given: Vec::new(),
@@ -285,30 +280,30 @@ impl<'a> Session<'a> {
     ///
     /// # Panics
     /// If a width is wrong.
-    pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Held> {
+    pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
         let n_act = self.policy.codebook.n_act();
         assert_eq!(action.len(), n_act, "an action of another width than the policy's");
         self.see(observation)?;
         let next = self.held.map_or(usize::MAX, |held| held.ahead + 1);
         let held = match self.held {
-            Some(held) if next * n_act < self.queue.len() => Held { ahead: next, ..held },
+            Some(held) if next * n_act < self.queue.len() => Constrained { ahead: next, ..held },
             _ => self.propose(),
         };
         self.held = Some(held);
         action.copy_from_slice(&self.queue[held.ahead * n_act..][..n_act]);
-        let gauge = self.policy.gauge.as_ref();
-        if gauge.is_none() && self.guard.is_none() {
+        let calibration = self.policy.calibration.as_ref();
+        if calibration.is_none() && self.guard.is_none() {
             return Ok(held);
         }
         // How far is asked of the newest observation, even where an older one was recalled for.
-        let Recalled { memory, distance } = if held.ahead == 0 {
-            held.recalled
+        let Retrieval { memory, distance } = if held.ahead == 0 {
+            held.retrieval
         } else {
-            self.policy.codebook.recall_from(&self.state, self.last)
+            self.policy.codebook.retrieve_from(&self.state, self.last)
         };
-        let quantile = gauge.map(|gauge| gauge.quantile(distance) as f32);
-        let [beyond, stop] = self.watch(memory, distance, action);
-        Ok(Held { quantile, beyond, stop, ..held })
+        let quantile = calibration.map(|calibration| calibration.quantile(distance) as f32);
+        let [ood, stop] = self.watch(memory, distance, action);
+        Ok(Constrained { quantile, ood, stop, ..held })
     }
 
     /// Takes note of an observation (`[n_obs]`, the data's own units) without acting on it: one that came before acting
@@ -334,32 +329,32 @@ impl<'a> Session<'a> {
     }
 
     /// Fills the queue with what is held of a proposal for the newest observation.
-    fn propose(&mut self) -> Held {
+    fn propose(&mut self) -> Constrained {
         let Policy { codebook, envelope, backbone, neighbors, .. } = &*self.policy;
-        let recalled = if *neighbors == 1 {
-            let recalled = codebook.recall_from(&self.state, self.last);
-            self.last = recalled.memory;
-            for (ahead, to) in self.remembered.chunks_exact_mut(codebook.n_act()).enumerate() {
-                to.copy_from_slice(codebook.action_after(recalled.memory, ahead));
+        let retrieval = if *neighbors == 1 {
+            let retrieval = codebook.retrieve_from(&self.state, self.last);
+            self.last = retrieval.memory;
+            for (ahead, to) in self.memory_action.chunks_exact_mut(codebook.n_act()).enumerate() {
+                to.copy_from_slice(codebook.action_after(retrieval.memory, ahead));
             }
-            recalled
+            retrieval
         } else {
-            blend(codebook, &self.state, *neighbors, &mut self.remembered)
+            blend(codebook, &self.state, *neighbors, &mut self.memory_action)
         };
-        let region = envelope.region(recalled.distance);
-        let remembered = &self.remembered;
-        let hold = |k: usize, g: f32| region.hold(remembered[k], envelope.activation.apply(g));
+        let region = envelope.region(retrieval.distance);
+        let memory_action = &self.memory_action;
+        let hold = |k: usize, g: f32| region.constrain(memory_action[k], envelope.activation.apply(g));
         backbone.propose(&mut self.episode, &hold);
         for (k, f) in self.queue.iter_mut().enumerate() {
             *f = hold(k, self.episode.proposal().get(k).copied().unwrap_or(0.0));
         }
-        Held {
-            recalled,
-            source: codebook.source(recalled.memory),
+        Constrained {
+            retrieval,
+            source: codebook.source(retrieval.memory),
             region,
             ahead: 0,
             quantile: None,
-            beyond: false,
+            ood: false,
             stop: false,
         }
     }
@@ -367,13 +362,13 @@ impl<'a> Session<'a> {
 
 /// Writes the mean action over the `k` nearest memories, weighted by exp(-d), and answers with the nearest. No policy that
 /// acts ahead has several.
-fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Recalled {
-    let near = codebook.recall_many(state, k);
-    let unit = Envelope { lambda: 1.0, l: 1.0, activation: crate::envelope::Activation::Clamp };
+fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Retrieval {
+    let near = codebook.retrieve_many(state, k);
+    let unit = Envelope { lambda: 1.0, amplitude: 1.0, activation: crate::envelope::Activation::Clamp };
     // Distances are taken from the nearest one's: the weights' ratios are the same and far away they do not vanish.
     // (Two that are infinitely far are equally so.)
     let further = |d: f32| if d == near[0].distance { 0.0 } else { d - near[0].distance };
-    let weights: Vec<f32> = near.iter().map(|r| unit.region(further(r.distance)).pull).collect();
+    let weights: Vec<f32> = near.iter().map(|r| unit.region(further(r.distance)).weight).collect();
     let total: f32 = weights.iter().sum();
     into.fill(0.0);
     for (r, w) in near.iter().zip(&weights) {
@@ -401,12 +396,12 @@ impl Acting for Session<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         let held = Session::act(self, observation, action)?;
         Ok(Decision {
-            distance: Some(held.recalled.distance),
-            weight: Some(held.region.pull),
+            distance: Some(held.retrieval.distance),
+            weight: Some(held.region.weight),
             radius: Some(held.region.radius),
-            memory: Some(held.recalled.memory),
+            memory: Some(held.retrieval.memory),
             quantile: held.quantile,
-            beyond: held.beyond,
+            ood: held.ood,
             stop: held.stop,
         })
     }

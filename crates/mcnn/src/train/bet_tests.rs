@@ -6,7 +6,7 @@ use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_code
 use super::*;
 use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, BetNet, BetSettings, Optimizer, Pick},
+    backbone::{Architecture, Arrays, BetNet, BetSettings, BucketSelection, Optimizer},
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -52,8 +52,12 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         steps: torch.losses.len() as u64,
         batch: 7, // every window once a step
         lr: torch.lr,
-        optimizer: Optimizer { weight_decay: torch.decay, clip: torch.clip, ..BetSettings::RECIPE.optimizer },
-        check_on: 0.0,
+        optimizer: Optimizer {
+            weight_decay: torch.decay,
+            clip: torch.clip,
+            ..BetSettings::OPTIMIZER_DEFAULTS.optimizer
+        },
+        validation_fraction: 0.0,
         ..TrainSettings::default()
     };
     let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
@@ -106,8 +110,8 @@ fn with(bet: BetSettings, lambda: Lambda) -> TrainSettings {
         lambda,
         batch: 64,
         lr: 3e-3,
-        optimizer: BetSettings::RECIPE.optimizer,
-        check_on: 0.0,
+        optimizer: BetSettings::OPTIMIZER_DEFAULTS.optimizer,
+        validation_fraction: 0.0,
         ..Default::default()
     }
 }
@@ -120,7 +124,8 @@ fn small() -> BetSettings {
 fn sixty_four_transitions_are_learned_by_heart() {
     let data = sixty_four();
     for lambda in [f32::INFINITY, 2.0] {
-        let bet = BetSettings { width: 32, dropout: 0.0, pick: Pick::Argmax, ..small() };
+        let bet =
+            BetSettings { width: 32, dropout: 0.0, bucket_selection: BucketSelection::Argmax, ..small() };
         let settings =
             TrainSettings { steps: 1500, distances: Distances::Paper, ..with(bet, Lambda::Value(lambda)) };
         let policy = trained(&data, &[3, 40], settings).policy();
@@ -130,10 +135,10 @@ fn sixty_four_transitions_are_learned_by_heart() {
             for i in data.episode(episode) {
                 let mut action = [0.0; 2];
                 let held = session.act(data.state(i), &mut action).unwrap();
-                let remembered = policy.codebook().action(held.recalled.memory);
+                let memory_action = policy.codebook().action(held.retrieval.memory);
                 for k in 0..2 {
                     // The nearest that the box allows.
-                    let [low, high] = held.region.bounds(remembered[k]);
+                    let [low, high] = held.region.bounds(memory_action[k]);
                     square += (action[k] - data.action(i)[k].clamp(low, high)).powi(2) / 128.0;
                 }
             }
@@ -152,7 +157,7 @@ fn two_modes_are_kept_where_a_perceptron_averages() {
     let (high, low) = (near(&actions, 0.8, 0.05), near(&actions, -0.8, 0.05));
     assert!((400..=600).contains(&high) && high + low == 1000, "{high}, {low}");
     // The likeliest bucket is one of them, always the same.
-    let bet = BetSettings { pick: Pick::Argmax, ..bet };
+    let bet = BetSettings { bucket_selection: BucketSelection::Argmax, ..bet };
     let actions =
         drawn(&trained(&data, &[0], TrainSettings { backbone: Architecture::Bet(bet), ..settings }).policy());
     assert!(near(&actions, 0.8, 0.05) == 1000 || near(&actions, -0.8, 0.05) == 1000);
@@ -171,7 +176,13 @@ fn what_came_before_tells_states_apart_that_look_alike() {
     let parts = Parts { n_obs: 1, n_act: 1, states, actions, rewards: None, ends };
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
     let worst = |window: usize| {
-        let bet = BetSettings { window, buckets: 2, dropout: 0.0, pick: Pick::Argmax, ..small() };
+        let bet = BetSettings {
+            window,
+            buckets: 2,
+            dropout: 0.0,
+            bucket_selection: BucketSelection::Argmax,
+            ..small()
+        };
         let settings = TrainSettings { steps: 300, ..with(bet, Lambda::Value(f32::INFINITY)) };
         let policy = trained(&data, &[0], settings).policy();
         let mut worst = 0.0_f32;
@@ -195,7 +206,10 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
     let run = trained(
         &data,
         &[0, 5, 40],
-        TrainSettings { steps: 20, ..with(BetSettings { pick: Pick::Argmax, ..small() }, Lambda::Auto) },
+        TrainSettings {
+            steps: 20,
+            ..with(BetSettings { bucket_selection: BucketSelection::Argmax, ..small() }, Lambda::Auto)
+        },
     );
     let policy = run.policy();
     let mut expected = crate::backbone::Episode::new(Seed(0));
@@ -225,7 +239,8 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
 #[test]
 fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
     let data = some_data();
-    let settings = |steps| TrainSettings { steps, check_on: 0.3, batch: 16, ..with(small(), Lambda::Auto) };
+    let settings =
+        |steps| TrainSettings { steps, validation_fraction: 0.3, batch: 16, ..with(small(), Lambda::Auto) };
     let run = |steps| {
         let mut run = Run::new(&data, some_codebook(&data), settings(steps)).unwrap();
         while run.step().is_some() {}
@@ -237,7 +252,7 @@ fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
     while resumed.step().is_some() {}
     assert!(resumed.policy().backbone() == unbroken.policy().backbone());
     assert!(resumed.policy().backbone() != broken.policy().backbone());
-    assert_eq!(resumed.held_out(), unbroken.held_out());
+    assert_eq!(resumed.validation(), unbroken.validation());
     let other = TrainSettings {
         backbone: Architecture::Bet(BetSettings { dropout: 0.2, ..small() }),
         ..settings(30)

@@ -7,7 +7,7 @@ use super::tests::{
 };
 use super::*;
 use crate::backbone::{
-    Architecture, Diffusion, DiffusionNet, DiffusionSettings, Draws, Layers, Predict, Sampler,
+    Architecture, Diffusion, DiffusionNet, DiffusionSettings, Layers, NoiseSample, PredictionType, Sampler,
 };
 use crate::envelope::Activation;
 
@@ -34,7 +34,7 @@ struct Start {
 #[derive(Deserialize)]
 struct TorchRun {
     activation: Activation,
-    predict: Predict,
+    prediction: PredictionType,
     output: Vec<f32>,
     gradients: Written,
     time_gradients: Vec<Vec<f32>>,
@@ -48,14 +48,14 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let problem = &torch.problem;
     let data = problem.data();
     let body_widths = [&[2 + 16 + 3], problem.hidden.as_slice(), &[2]].concat();
-    let draws: Vec<Draws> = torch
+    let draws: Vec<NoiseSample> = torch
         .steps
         .iter()
         .zip(&torch.noise)
-        .map(|(steps, noise)| Draws { steps: steps.clone(), noise: noise.clone() })
+        .map(|(steps, noise)| NoiseSample { steps: steps.clone(), noise: noise.clone() })
         .collect();
     for expected in &torch.runs {
-        let diffusion = DiffusionSettings { predict: expected.predict, ema: 0.0, ..Default::default() };
+        let diffusion = DiffusionSettings { prediction: expected.prediction, ema: 0.0, ..Default::default() };
         let settings = TrainSettings {
             backbone: Architecture::Diffusion(diffusion),
             hidden: problem.hidden.clone(),
@@ -64,7 +64,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             distances: Distances::Paper,
             batch: 12,
             lr: problem.lr,
-            check_on: 0.0,
+            validation_fraction: 0.0,
             ..TrainSettings::default()
         };
         let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
@@ -95,7 +95,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                 &mut gradient,
                 &mut Default::default(),
             );
-            if k == 0 && expected.predict == Predict::Action {
+            if k == 0 && expected.prediction == PredictionType::Sample {
                 close(&output, &expected.output, 2e-5, "output");
             }
             if k == 0 {
@@ -130,7 +130,7 @@ fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
         lambda,
         batch: 64,
         lr: 1e-3,
-        check_on: 0.0,
+        validation_fraction: 0.0,
         ..Default::default()
     }
 }
@@ -153,10 +153,10 @@ fn sixty_four_transitions_are_learned_by_heart() {
         for i in 0..64 {
             let mut action = [0.0; 2];
             let held = session.act(data.state(i), &mut action).unwrap();
-            let remembered = policy.codebook().action(held.recalled.memory);
+            let memory_action = policy.codebook().action(held.retrieval.memory);
             for k in 0..2 {
                 // The nearest that the box allows.
-                let [low, high] = held.region.bounds(remembered[k]);
+                let [low, high] = held.region.bounds(memory_action[k]);
                 square += (action[k] - data.action(i)[k].clamp(low, high)).powi(2) / 128.0;
             }
         }
@@ -172,13 +172,13 @@ fn diffusion_keeps_two_modes_where_a_perceptron_averages() {
     let plain = Lambda::Value(f32::INFINITY);
     // A network that predicts the clean action perfectly leaves 17 % of five steps' draws further than 0.4 from both, and
     // of twenty steps' draws none further than 0.2 (simulated in NumPy with the true mean of the action given x_t).
-    for (steps, predict, sampler, activation, within, least) in [
-        (5, Predict::Action, Sampler::Ddpm, Activation::Tanh, 0.4, 750),
-        (5, Predict::Action, Sampler::Ddim, Activation::Clamp, 0.4, 750),
-        (20, Predict::Action, Sampler::Ddpm, Activation::Clamp, 0.25, 900),
-        (20, Predict::Noise, Sampler::Ddim, Activation::Clamp, 0.25, 900),
+    for (steps, prediction, sampler, activation, within, least) in [
+        (5, PredictionType::Sample, Sampler::Ddpm, Activation::Tanh, 0.4, 750),
+        (5, PredictionType::Sample, Sampler::Ddim, Activation::Clamp, 0.4, 750),
+        (20, PredictionType::Sample, Sampler::Ddpm, Activation::Clamp, 0.25, 900),
+        (20, PredictionType::Epsilon, Sampler::Ddim, Activation::Clamp, 0.25, 900),
     ] {
-        let diffusion = DiffusionSettings { steps, predict, sampler, ..Default::default() };
+        let diffusion = DiffusionSettings { steps, prediction, sampler, ..Default::default() };
         let settings = TrainSettings {
             steps: 4000,
             activation,
@@ -201,7 +201,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     let data = some_data();
     let settings = |steps| TrainSettings {
         steps,
-        check_on: 0.3,
+        validation_fraction: 0.3,
         hidden: vec![8, 7],
         batch: 16,
         ..with(Default::default(), Lambda::Auto)
@@ -220,7 +220,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
     let network = |run: &Run| run.checkpoint().unwrap().network;
     assert!(network(&resumed) == network(&unbroken));
-    assert_eq!(resumed.held_out(), unbroken.held_out());
+    assert_eq!(resumed.validation(), unbroken.validation());
     let lost = Checkpoint { average: None, ..checkpoint };
     let refused = Run::resume(&data, some_codebook(&data), settings(40), lost).err().unwrap().to_string();
     assert!(refused.contains("not whole"), "{refused}");

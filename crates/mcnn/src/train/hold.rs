@@ -42,19 +42,19 @@ impl Holding {
         let n = self.n_act;
         let share = 1.0 / (self.count * n) as f32;
         let (ones, mut total) = (vec![1.0; n], 0.0);
-        let held = rows.anchors.chunks_exact(n).zip(rows.targets.chunks_exact(n)).zip(&rows.radii);
+        let held = rows.centers.chunks_exact(n).zip(rows.targets.chunks_exact(n)).zip(&rows.radii);
         let places = proposals.chunks_exact(n).zip(slopes.chunks_exact_mut(n)).zip(held).zip(&rows.real);
-        for (k, (((proposals, slopes), ((anchors, targets), radius)), real)) in places.enumerate() {
+        for (k, (((proposals, slopes), ((centers, targets), radius)), real)) in places.enumerate() {
             if !real {
                 slopes.fill(0.0);
                 continue;
             }
             let weights = weights.map_or(&ones[..], |weights| &weights[k * n..][..n]);
             let mut sum = 0.0;
-            let numbers = proposals.iter().zip(anchors).zip(targets).zip(weights);
-            for (d, (((u, anchor), target), weight)) in slopes.iter_mut().zip(numbers) {
+            let numbers = proposals.iter().zip(centers).zip(targets).zip(weights);
+            for (d, (((u, center), target), weight)) in slopes.iter_mut().zip(numbers) {
                 let (s, slope) = sigma(*u);
-                let error = anchor + radius * s - target;
+                let error = center + radius * s - target;
                 sum += weight * error * error;
                 *d = 2.0 * share * weight * radius * error * slope;
             }
@@ -109,7 +109,7 @@ mod tests {
     fn loss_and_slopes_are_those_of_the_definition() {
         let rows = Gathered {
             targets: vec![0.3, -0.2, 0.9, 0.0],
-            anchors: vec![0.1, 0.2, -0.5, 0.4],
+            centers: vec![0.1, 0.2, -0.5, 0.4],
             radii: vec![0.7, 0.25],
             real: vec![true, false],
             ..Default::default()
@@ -125,7 +125,7 @@ mod tests {
                         Activation::Tanh => u.tanh(),
                         Activation::Clamp => inside + 0.3 * (u - inside),
                     };
-                    let held = f64::from(rows.anchors[k]) + f64::from(rows.radii[k / 2]) * s;
+                    let held = f64::from(rows.centers[k]) + f64::from(rows.radii[k / 2]) * s;
                     f64::from(weights[k]) * (held - f64::from(rows.targets[k])).powi(2)
                 };
                 (of(0) + of(1)) / 6.0 // the second place was not demonstrated

@@ -2,24 +2,24 @@
 //! a training state never changes, so `c` and `r` are computed once, before the first step. The caller owns the loop:
 //! a [`Run`] is stepped, and each step returns what happened.
 
-mod held_out;
 mod hold;
 mod optimizer;
 mod rows;
 mod settings;
+mod validation;
 
-pub use held_out::{Bin, HeldOut};
 pub use optimizer::Moments;
 pub use settings::{Distances, Lambda, TrainSettings};
+pub use validation::{Bin, Validation};
 
 use rayon::prelude::*;
 
 use crate::{
     backbone::{Net, Room},
+    calibration::OodCalibration,
     data::Demonstrations,
     envelope::Envelope,
     error::{Error, Kind, Result},
-    gauge::Gauge,
     memory::{Codebook, kmeans},
     policy::{Backbone, Origin, Policy},
     seed::Seed,
@@ -36,7 +36,7 @@ pub struct Run {
     data: String, // fingerprint
     rows: Rows,
     held_out: Option<Demonstrations>,
-    gauge: Option<Gauge>, // of all episodes: no network has a part in a distance
+    calibration: Option<OodCalibration>, // of all episodes: no network has a part in a distance
     order: Order,
     learner: Option<Learner>, // none while lambda is 0: no proposal counts, so there is nothing to train
     step: u64,
@@ -94,25 +94,32 @@ impl Run {
     pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
         settings.check()?;
         codebook.check_data(data)?;
-        let span = settings.backbone.span();
-        let codebook = if span.horizon > 1 { codebook.with_following(data, span.horizon)? } else { codebook };
-        let (train, held_out) = data.split(settings.check_on, settings.seed.fork("held out"));
+        let horizons = settings.backbone.horizons();
+        let codebook = if horizons.prediction > 1 {
+            codebook.with_following(data, horizons.prediction)?
+        } else {
+            codebook
+        };
+        let (train, held_out) = data.split(settings.validation_fraction, settings.seed.fork("held out"));
         let lambda = match settings.lambda {
             Lambda::Value(lambda) => lambda,
             Lambda::Auto => settings::auto(&codebook, &train)?,
         };
-        let envelope = Envelope { lambda, l: settings.l, activation: settings.activation };
+        let envelope = Envelope { lambda, amplitude: settings.amplitude, activation: settings.activation };
         if let Some(fault) = envelope.fault() {
             return Err(Error::new(Kind::Settings, fault)
-                .at("--lambda, --l")
-                .found(format!("{lambda}, {}", settings.l)));
+                .at("--lambda, --amplitude")
+                .found(format!("{lambda}, {}", settings.amplitude)));
         }
-        let rows = Rows::new(&train, &codebook, envelope, settings.distances, span);
+        let rows = Rows::new(&train, &codebook, envelope, settings.distances, horizons);
         if let [short, all] = rows.short()
             && short == all
         {
             return Err(Error::new(Kind::Data, "no episode is long enough for this network")
-                .expected(format!("an episode of {} steps or more", span.window.max(span.horizon)))
+                .expected(format!(
+                    "an episode of {} steps or more",
+                    horizons.observation.max(horizons.prediction)
+                ))
                 .found(format!("{all} shorter ones"))
                 .next("choose a shorter window or horizon, or another backbone"));
         }
@@ -129,9 +136,9 @@ impl Run {
             Learner::new(net, moments, average, settings.backbone.parts())
         });
         let order = Order::new(rows.n, settings.seed.fork("order"));
-        let gauge = Gauge::leave_one_out(&codebook, data);
+        let calibration = OodCalibration::leave_one_out(&codebook, data);
         let data = data.fingerprint();
-        Ok(Self { settings, envelope, codebook, data, rows, held_out, gauge, order, learner, step: 0 })
+        Ok(Self { settings, envelope, codebook, data, rows, held_out, calibration, order, learner, step: 0 })
     }
 
     /// Prepares a run that goes on from a checkpoint, to the very bytes it would have reached unbroken.
@@ -268,8 +275,8 @@ impl Run {
     }
 
     /// The share of training steps that train nothing, because their memory decides alone (radius 0).
-    pub fn idle_share(&self) -> f64 {
-        self.rows.idle_share()
+    pub fn zero_gradient_share(&self) -> f64 {
+        self.rows.zero_gradient_share()
     }
 
     /// Episodes trained on that are shorter than what the network looks back on or proposes ahead (they are used as far as
@@ -293,19 +300,19 @@ impl Run {
         };
         Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbors)
             .expect("a run is checked when it is prepared")
-            .with_gauge(self.gauge.clone())
+            .with_calibration(self.calibration.clone())
             .with_origin(origin)
     }
 
     /// The error on the episodes held out, by distance to memory; `None` where none were.
-    pub fn held_out(&self) -> Option<HeldOut> {
+    pub fn validation(&self) -> Option<Validation> {
         let seed = self.settings.seed.fork("held out actions");
-        self.held_out.as_ref().map(|data| HeldOut::measure(&self.policy(), data, seed))
+        self.held_out.as_ref().map(|data| Validation::measure(&self.policy(), data, seed))
     }
 
     /// How far is far: the distances of all episodes to memories of other ones; `None` where there is no other one.
-    pub fn gauge(&self) -> Option<&Gauge> {
-        self.gauge.as_ref()
+    pub fn calibration(&self) -> Option<&OodCalibration> {
+        self.calibration.as_ref()
     }
 
     /// What is needed to go on later; `None` where there is nothing to train.

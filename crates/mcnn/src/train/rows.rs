@@ -2,7 +2,7 @@
 
 use super::Distances;
 use crate::{
-    backbone::{Batch, Span},
+    backbone::{Batch, Horizons},
     data::Demonstrations,
     envelope::{Envelope, Region},
     memory::Codebook,
@@ -19,7 +19,7 @@ pub struct Rows {
     pub n: usize, // samples
     n_obs: usize,
     n_act: usize,
-    span: Span,
+    horizons: Horizons,
     states: Vec<f32>,     // [steps, n_obs], standardized
     targets: Vec<f32>,    // [steps, n_act]
     memories: Vec<usize>, // [steps], what holds each
@@ -39,7 +39,7 @@ struct Sample {
 pub struct Gathered {
     pub observations: Vec<f32>, // [batch, window, n_obs]
     pub targets: Vec<f32>,      // [batch, places, n_act]
-    pub anchors: Vec<f32>,      // [batch, places, n_act]
+    pub centers: Vec<f32>,      // [batch, places, n_act]
     pub radii: Vec<f32>,        // [batch, places]
     pub real: Vec<bool>,        // [batch, places]: not beyond the end of the episode
 }
@@ -57,21 +57,21 @@ impl Rows {
         codebook: &Codebook,
         envelope: Envelope,
         distances: Distances,
-        span: Span,
+        horizons: Horizons,
     ) -> Self {
         let elsewhere = match distances {
             Distances::Paper => Vec::new(),
             Distances::Loo => codebook.elsewhere(train),
         };
         let rows = codebook.map_states(train, |i, state| {
-            let recalled = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.recall(state));
-            (state.values().to_vec(), recalled.memory, envelope.region(recalled.distance))
+            let retrieval = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
+            (state.values().to_vec(), retrieval.memory, envelope.region(retrieval.distance))
         });
         let samples: Vec<Sample> = (0..train.n_episodes())
             .flat_map(|episode| {
                 let steps = train.episode(episode);
-                let last = if span.every {
-                    steps.end.saturating_sub(span.window).max(steps.start)
+                let last = if horizons.predict_all_steps {
+                    steps.end.saturating_sub(horizons.observation).max(steps.start)
                 } else {
                     steps.end - 1
                 };
@@ -82,7 +82,7 @@ impl Rows {
             n: samples.len(),
             n_obs: train.n_obs(),
             n_act: train.n_act(),
-            span,
+            horizons,
             states: rows.iter().flat_map(|r| &r.0).copied().collect(),
             targets: train.actions().to_vec(),
             memories: rows.iter().map(|r| r.1).collect(),
@@ -93,20 +93,20 @@ impl Rows {
     }
 
     /// The share of steps that train nothing, because their memory decides alone.
-    pub fn idle_share(&self) -> f64 {
+    pub fn zero_gradient_share(&self) -> f64 {
         self.regions.iter().filter(|r| r.radius == 0.0).count() as f64 / self.regions.len() as f64
     }
 
     /// Episodes shorter than what is looked back on or proposed ahead, of all.
     pub fn short(&self) -> [usize; 2] {
-        let least = self.span.window.max(self.span.horizon);
+        let least = self.horizons.observation.max(self.horizons.prediction);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         [starts.zip(&self.ends).filter(|(start, end)| *end - start < least).count(), self.ends.len()]
     }
 
     /// The places of some samples that were demonstrated.
     pub fn count(&self, which: &[usize]) -> usize {
-        let places = self.span.places();
+        let places = self.horizons.target_steps();
         let real = |&i: &usize| places.min(self.ends[self.samples[i].episode] - self.samples[i].step);
         which.iter().map(real).sum()
     }
@@ -114,9 +114,9 @@ impl Rows {
     /// Puts some samples into a batch, one after the other, in place of those that were in it. `codebook`: the memories the
     /// rows were made with.
     pub fn gather(&self, codebook: &Codebook, which: &[usize], batch: &mut Gathered) {
-        let Span { window, every, .. } = self.span;
+        let Horizons { observation: window, predict_all_steps: every, .. } = self.horizons;
         batch.observations.clear();
-        for values in [&mut batch.targets, &mut batch.anchors, &mut batch.radii] {
+        for values in [&mut batch.targets, &mut batch.centers, &mut batch.radii] {
             values.clear();
         }
         batch.real.clear();
@@ -132,13 +132,13 @@ impl Rows {
                 };
                 batch.observations.extend_from_slice(&self.states[at * self.n_obs..][..self.n_obs]);
             }
-            for k in 0..self.span.places() {
+            for k in 0..self.horizons.target_steps() {
                 let at = (step + k).min(last);
                 let (holder, ahead) = if every { (at, 0) } else { (step, k) };
                 let region = self.regions[holder];
                 batch.targets.extend_from_slice(&self.targets[at * self.n_act..][..self.n_act]);
-                let remembered = codebook.action_after(self.memories[holder], ahead);
-                batch.anchors.extend(remembered.iter().map(|&a| region.anchor(a)));
+                let memory_action = codebook.action_after(self.memories[holder], ahead);
+                batch.centers.extend(memory_action.iter().map(|&a| region.center(a)));
                 batch.radii.push(region.radius);
                 batch.real.push(step + k <= last);
             }
@@ -185,7 +185,7 @@ mod tests {
     };
 
     /// Episodes of 2 and 5 steps; a state is ten times its step, and an action a tenth of it.
-    fn gathered(span: Span, distances: Distances) -> (Rows, Vec<Gathered>) {
+    fn gathered(horizons: Horizons, distances: Distances) -> (Rows, Vec<Gathered>) {
         let parts = Parts {
             n_obs: 1,
             n_act: 1,
@@ -196,9 +196,9 @@ mod tests {
         };
         let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
         let all = LearnSettings { by: By::All, ..Default::default() };
-        let book = learn(&data, &all).unwrap().codebook.with_following(&data, span.horizon).unwrap();
-        let envelope = Envelope { lambda: 1.0, l: 1.0, activation: Activation::Clamp };
-        let rows = Rows::new(&data, &book, envelope, distances, span);
+        let book = learn(&data, &all).unwrap().codebook.with_following(&data, horizons.prediction).unwrap();
+        let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Clamp };
+        let rows = Rows::new(&data, &book, envelope, distances, horizons);
         let scale = book.parts().scale.clone();
         let batches = (0..rows.n)
             .map(|i| {
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn windows_that_are_proposed_for_throughout_never_cross_episodes() {
-        let span = Span { window: 3, horizon: 1, executed: 1, every: true };
-        let (rows, batches) = gathered(span, Distances::Paper);
+        let horizons = Horizons { observation: 3, prediction: 1, execution: 1, predict_all_steps: true };
+        let (rows, batches) = gathered(horizons, Distances::Paper);
         let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
         assert_eq!(seen, [[0.0, 1.0, 1.0], [2.0, 3.0, 4.0], [3.0, 4.0, 5.0], [4.0, 5.0, 6.0]]);
         assert_eq!(batches[0].real, [true, true, false], "the place beyond the end counts nothing");
@@ -225,18 +225,18 @@ mod tests {
         assert!(batches.iter().all(|b| b.targets == b.observations), "each place has its own action");
         // Every step is a memory, at distance 0: each place is held by its own, and the network decides nothing.
         for batch in &batches {
-            for (anchor, target) in batch.anchors.iter().zip(&batch.targets) {
-                assert!((10.0 * anchor - target).abs() < 1e-5);
+            for (center, target) in batch.centers.iter().zip(&batch.targets) {
+                assert!((10.0 * center - target).abs() < 1e-5);
             }
             assert_eq!(batch.radii, [0.0; 3]);
         }
-        assert_eq!((rows.short(), rows.idle_share()), ([1, 2], 1.0));
+        assert_eq!((rows.short(), rows.zero_gradient_share()), ([1, 2], 1.0));
     }
 
     #[test]
     fn proposals_ahead_are_held_by_what_followed_the_memory_of_the_newest_observation() {
-        let span = Span { window: 2, horizon: 3, executed: 2, every: false };
-        let (rows, batches) = gathered(span, Distances::Loo);
+        let horizons = Horizons { observation: 2, prediction: 3, execution: 2, predict_all_steps: false };
+        let (rows, batches) = gathered(horizons, Distances::Loo);
         assert_eq!(rows.n, 7);
         let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
         assert_eq!(
@@ -248,11 +248,11 @@ mod tests {
         assert_eq!(wanted[5], [5.0, 6.0, 6.0]);
         assert_eq!(batches[5].real, [true, true, false]);
         // Step 1 is held by step 2, the nearest of the other episode, and by what followed that, at one distance.
-        let Gathered { anchors, radii, .. } = &batches[1];
-        let pull = 1.0 - radii[0];
-        assert!(pull > 0.1 && radii.iter().all(|r| *r == radii[0]));
-        for (anchor, remembered) in anchors.iter().zip([0.2, 0.3, 0.4]) {
-            assert!((anchor - pull * remembered).abs() < 1e-6);
+        let Gathered { centers, radii, .. } = &batches[1];
+        let weight = 1.0 - radii[0];
+        assert!(weight > 0.1 && radii.iter().all(|r| *r == radii[0]));
+        for (center, memory_action) in centers.iter().zip([0.2, 0.3, 0.4]) {
+            assert!((center - weight * memory_action).abs() < 1e-6);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// How lambda is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lambda {
-    /// From the data: a memory counts [`AUTO_PULL`](Self::AUTO_PULL) at the median distance between a training state
+    /// From the data: a memory counts [`AUTO_WEIGHT`](Self::AUTO_WEIGHT) at the median distance between a training state
     /// and its nearest memory from another episode.
     Auto,
     /// lambda of the formula: 0 or more, or infinite.
@@ -44,10 +44,10 @@ pub struct TrainSettings {
     /// lambda.
     pub lambda: Lambda,
     /// L, the amplitude.
-    pub l: f32,
+    pub amplitude: f32,
     /// Which memory a training state is held by.
     pub distances: Distances,
-    /// Memories averaged into the remembered action: 1 is the method, above 1 is VINN.
+    /// Memories averaged into the memory action: 1 is the method, above 1 is VINN.
     pub neighbors: usize,
     /// Gradient steps.
     pub steps: u64,
@@ -59,7 +59,7 @@ pub struct TrainSettings {
     #[serde(default)]
     pub optimizer: Optimizer,
     /// Share of whole episodes held out.
-    pub check_on: f64,
+    pub validation_fraction: f64,
     /// Decides whatever is random.
     pub seed: Seed,
 }
@@ -72,14 +72,14 @@ impl Default for TrainSettings {
             hidden: Architecture::Mlp.hidden(),
             activation: Activation::Clamp,
             lambda: Lambda::Auto,
-            l: 1.0,
+            amplitude: 1.0,
             distances: Distances::Loo,
             neighbors: 1,
             steps: 20_000,
             batch: 256,
             lr: 3e-4,
             optimizer: Optimizer::ADAM,
-            check_on: 0.1,
+            validation_fraction: 0.1,
             seed: Seed(0),
         }
     }
@@ -115,15 +115,15 @@ impl TrainSettings {
         if !(clip >= 0.0 && clip.is_finite()) {
             return refuse("--clip", "a norm, or 0 for no limit", clip.to_string());
         }
-        if !(0.0..1.0).contains(&self.check_on) {
+        if !(0.0..1.0).contains(&self.validation_fraction) {
             return refuse(
-                "--check-on",
+                "--validation-fraction",
                 "a share of the episodes, 0 up to but not 1",
-                self.check_on.to_string(),
+                self.validation_fraction.to_string(),
             );
         }
         if self.neighbors > 1 && self.lambda != Lambda::Value(0.0) {
-            return refuse("--neighbors", "1, or --lambda 0 with it", self.neighbors.to_string());
+            return refuse("--k", "1, or --lambda 0 with it", self.neighbors.to_string());
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl TrainSettings {
 impl Lambda {
     /// The weight `auto` gives a memory at the median distance: chosen on the built-in task (docs/results.md), where a
     /// half cost much and a tenth won nothing more.
-    pub const AUTO_PULL: f32 = 0.25;
+    pub const AUTO_WEIGHT: f32 = 0.25;
 }
 
 impl Serialize for Lambda {
@@ -199,7 +199,7 @@ pub(super) fn auto(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
         codebook.elsewhere(train).into_iter().flatten().map(|r| r.distance).collect();
     if distances.is_empty() {
         distances = codebook
-            .map_states(train, |_, s| codebook.recall_two(s).1)
+            .map_states(train, |_, s| codebook.retrieve_two(s).1)
             .into_iter()
             .flatten()
             .map(|r| r.distance)
@@ -207,7 +207,7 @@ pub(super) fn auto(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
     }
     distances.sort_unstable_by(f32::total_cmp);
     match distances.get(distances.len() / 2) {
-        Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(Lambda::AUTO_PULL, median)),
+        Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(Lambda::AUTO_WEIGHT, median)),
         _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
             .at("--lambda auto")
             .expected("training states at some distance from the memories of other episodes")

@@ -111,7 +111,7 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
             steps: expected.losses.len() as u64,
             batch: 12, // every row once a step
             lr: problem.lr,
-            check_on: 0.0,
+            validation_fraction: 0.0,
             ..TrainSettings::default()
         };
         let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
@@ -193,7 +193,7 @@ fn small(lambda: Lambda) -> TrainSettings {
         lambda,
         batch: 16,
         lr: 1e-2,
-        check_on: 0.0,
+        validation_fraction: 0.0,
         steps: 40,
         ..Default::default()
     }
@@ -229,7 +229,7 @@ fn gradients_are_those_of_finite_differences() {
 #[test]
 fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
     let data = some_data();
-    let settings = TrainSettings { check_on: 0.3, ..small(Lambda::Auto) };
+    let settings = TrainSettings { validation_fraction: 0.3, ..small(Lambda::Auto) };
     let mut unbroken = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
     while unbroken.step().is_some() {}
 
@@ -260,13 +260,13 @@ fn the_limits_of_lambda_train_nothing_and_everything() {
     let mut copying = Run::new(&data, some_codebook(&data), small(Lambda::Value(0.0))).unwrap();
     assert!(copying.done() && copying.step().is_none() && copying.checkpoint().is_none());
     assert_eq!(copying.policy().name(), "1-NN");
-    assert_eq!(copying.idle_share(), 1.0);
+    assert_eq!(copying.zero_gradient_share(), 1.0);
 
     // With lambda infinite no row is idle and the memories make no difference to the network.
     let infinite = small(Lambda::Value(f32::INFINITY));
     let trained = |rows: &[usize]| {
         let mut run = Run::new(&data, codebook_of(&data, rows), infinite.clone()).unwrap();
-        assert_eq!(run.idle_share(), 0.0);
+        assert_eq!(run.zero_gradient_share(), 0.0);
         while run.step().is_some() {}
         run.policy().backbone().clone()
     };
@@ -280,7 +280,7 @@ fn auto_gives_the_stated_weight_at_the_median_distance_to_another_episode() {
     let run = Run::new(&data, book.clone(), small(Lambda::Auto)).unwrap();
     let mut distances: Vec<f32> = book.elsewhere(&data).into_iter().map(|r| r.unwrap().distance).collect();
     distances.sort_by(f32::total_cmp);
-    let nearer = distances.iter().filter(|&&d| run.envelope().region(d).pull > Lambda::AUTO_PULL).count();
+    let nearer = distances.iter().filter(|&&d| run.envelope().region(d).weight > Lambda::AUTO_WEIGHT).count();
     assert!(nearer.abs_diff(45) <= 1, "{nearer} of 90 states are nearer than the median");
 }
 
@@ -291,8 +291,8 @@ fn paper_and_leave_one_out_distances_differ_and_the_paper_has_idle_rows() {
         Run::new(&data, some_codebook(&data), TrainSettings { distances, ..small(Lambda::Value(1.0)) })
             .unwrap()
     };
-    assert_eq!(with(Distances::Paper).idle_share(), 20.0 / 90.0);
-    assert_eq!(with(Distances::Loo).idle_share(), 0.0);
+    assert_eq!(with(Distances::Paper).zero_gradient_share(), 20.0 / 90.0);
+    assert_eq!(with(Distances::Loo).zero_gradient_share(), 0.0);
 }
 
 #[test]
@@ -317,13 +317,16 @@ fn the_clamps_slope_is_annealed_in_ten_stages() {
 #[test]
 fn held_out_errors_are_those_of_the_parts() {
     let data = some_data();
-    let mut run =
-        Run::new(&data, some_codebook(&data), TrainSettings { check_on: 0.3, ..small(Lambda::Value(1.0)) })
-            .unwrap();
-    assert!(Run::new(&data, some_codebook(&data), small(Lambda::Value(1.0))).unwrap().held_out().is_none());
-    let before = run.held_out().unwrap();
+    let mut run = Run::new(
+        &data,
+        some_codebook(&data),
+        TrainSettings { validation_fraction: 0.3, ..small(Lambda::Value(1.0)) },
+    )
+    .unwrap();
+    assert!(Run::new(&data, some_codebook(&data), small(Lambda::Value(1.0))).unwrap().validation().is_none());
+    let before = run.validation().unwrap();
     while run.step().is_some() {}
-    let after = run.held_out().unwrap();
+    let after = run.validation().unwrap();
     assert_eq!(after.states, 30);
     assert!(
         after.by_distance[0].distance[0] > 0.0,

@@ -8,7 +8,9 @@ use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, tra
 use super::*;
 use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, Draws, Optimizer, Predict, Sampler, UnetNet, UnetSettings},
+    backbone::{
+        Architecture, Arrays, NoiseSample, Optimizer, PredictionType, Sampler, UnetNet, UnetSettings,
+    },
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -39,7 +41,7 @@ struct Torch {
 #[derive(Deserialize)]
 struct TorchRun {
     activation: Activation,
-    predict: Predict,
+    prediction: PredictionType,
     output: Vec<f32>,
     gradients: BTreeMap<String, Vec<f32>>,
     losses: Vec<f32>,
@@ -64,7 +66,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             window: torch.window,
             kernel: torch.kernel,
             groups: torch.groups,
-            predict: expected.predict,
+            prediction: expected.prediction,
             ema: 0.0,
             ..Default::default()
         };
@@ -85,7 +87,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             steps: expected.losses.len() as u64,
             lr: torch.lr,
             optimizer,
-            check_on: 0.0,
+            validation_fraction: 0.0,
             ..TrainSettings::default()
         };
         let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
@@ -98,7 +100,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let (net, mut numbers) = UnetNet::new(&start);
         let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
         for k in 0..expected.losses.len() {
-            let draws = Draws {
+            let draws = NoiseSample {
                 steps: torch.steps[k % torch.steps.len()].clone(),
                 noise: torch.noise[k % torch.noise.len()].clone(),
             };
@@ -109,7 +111,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             };
             let batch = rows.batch(count);
             let loss = net.train(&numbers, &batch, &draws, &mut hold, &mut gradient, &mut Default::default());
-            if k == 0 && expected.predict == Predict::Action {
+            if k == 0 && expected.prediction == PredictionType::Sample {
                 close(&output, &expected.output, 2e-5, "output");
             }
             if k == 0 {
@@ -142,7 +144,7 @@ fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
         batch: 32,
         lr: 1e-3,
         optimizer: Optimizer { betas: [0.95, 0.999], ..Optimizer::ADAM },
-        check_on: 0.0,
+        validation_fraction: 0.0,
         ..Default::default()
     }
 }
@@ -177,10 +179,10 @@ fn sixty_four_transitions_are_learned_by_heart() {
             for ahead in 0..4.min(end - i) {
                 let mut action = [0.0; 2];
                 let held = session.act(data.state(i), &mut action).unwrap();
-                let remembered = policy.codebook().action_after(held.recalled.memory, ahead);
+                let memory_action = policy.codebook().action_after(held.retrieval.memory, ahead);
                 for k in 0..2 {
                     // The nearest that the box allows.
-                    let [low, high] = held.region.bounds(remembered[k]);
+                    let [low, high] = held.region.bounds(memory_action[k]);
                     let error = action[k] - data.action(i + ahead)[k].clamp(low, high);
                     (worst, square) = (worst.max(error.abs()), square + error.powi(2) / 512.0);
                 }
@@ -211,12 +213,12 @@ fn a_chunk_keeps_to_one_of_two_modes() {
     let parts = Parts { n_obs: 1, n_act: 1, states: vec![0.0; 16 * 8], actions, rewards: None, ends };
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
     // Noise is the slower to learn: where little of the action is left, a prediction of it that is far out counts as the edge.
-    for (predict, sampler, steps, sample_steps, training) in [
-        (Predict::Action, Sampler::Ddim, 100, 10, 400),
-        (Predict::Action, Sampler::Ddpm, 20, 20, 400),
-        (Predict::Noise, Sampler::Ddim, 20, 20, 1500),
+    for (prediction, sampler, steps, sample_steps, training) in [
+        (PredictionType::Sample, Sampler::Ddim, 100, 10, 400),
+        (PredictionType::Sample, Sampler::Ddpm, 20, 20, 400),
+        (PredictionType::Epsilon, Sampler::Ddim, 20, 20, 1500),
     ] {
-        let unet = UnetSettings { predict, sampler, steps, sample_steps, ..quick() };
+        let unet = UnetSettings { prediction, sampler, steps, sample_steps, ..quick() };
         let settings =
             TrainSettings { steps: training, lr: 3e-3, ..with(unet, Lambda::Value(f32::INFINITY)) };
         let chunks = drawn(&trained(&data, &[0], settings).policy());
@@ -232,10 +234,10 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     let data = some_data();
     let settings = |steps| TrainSettings {
         steps,
-        check_on: 0.3,
+        validation_fraction: 0.3,
         hidden: vec![8],
         batch: 8,
-        optimizer: Optimizer { warm_up: 5, ..UnetSettings::RECIPE.optimizer },
+        optimizer: Optimizer { warm_up: 5, ..UnetSettings::OPTIMIZER_DEFAULTS.optimizer },
         ..with(UnetSettings { horizon: 2, executed: 2, ..quick() }, Lambda::Auto)
     };
     let run = |taken| {
@@ -251,7 +253,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
     let network = |run: &Run| run.checkpoint().unwrap().network;
     assert!(network(&resumed) == network(&unbroken));
-    assert_eq!(resumed.held_out(), unbroken.held_out());
+    assert_eq!(resumed.validation(), unbroken.validation());
     // The learning rate falls towards the last step, so that another number of steps is another run.
     let refused = Run::resume(&data, some_codebook(&data), settings(30), checkpoint).err().unwrap();
     assert!(refused.to_string().contains("another steps"), "{refused}");

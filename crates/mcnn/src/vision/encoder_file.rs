@@ -39,7 +39,7 @@ pub struct Training {
     /// Pixels by which frames were shifted, at most.
     pub augment: usize,
     /// The share of the episodes that was held out.
-    pub check_on: f64,
+    pub validation_fraction: f64,
     /// What decided whatever was random.
     pub seed: u64,
     /// Fingerprint of the frames and actions.

@@ -155,7 +155,7 @@ impl FromStr for Preset {
         match (name, side) {
             ("torchvision", Size::Own) => Ok(Self { size: Size::Middle, normalize: true }),
             ("raw", size) => Ok(Self { size, normalize: false }),
-            ("normalized", size) => Ok(Self { size, normalize: true }),
+            ("normalized" | "normalised", size) => Ok(Self { size, normalize: true }),
             _ => Err(Error::new(Kind::Settings, "a preset that is not known")
                 .expected("raw, normalized, raw:HEIGHTxWIDTH, normalized:HEIGHTxWIDTH or torchvision")
                 .found(text)),

@@ -151,11 +151,11 @@ impl Machine<'_> {
                 }
                 b'h' => {
                     let key = self.byte()?;
-                    self.recall(key.into())?;
+                    self.retrieve(key.into())?;
                 }
                 b'j' => {
                     let key = u32::from_le_bytes(self.array()?);
-                    self.recall(key)?;
+                    self.retrieve(key)?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -376,7 +376,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn recall(&mut self, key: u32) -> Result<()> {
+    fn retrieve(&mut self, key: u32) -> Result<()> {
         let found = self.memo.binary_search_by_key(&key, |(key, _)| *key);
         let found = found.map_err(|_| damaged("something recalled that was never there"))?;
         self.stack.push(self.memo[found].1);

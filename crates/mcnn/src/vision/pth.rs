@@ -62,7 +62,7 @@ pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>
         let before = view.offset.checked_mul(dtype.size()).ok_or_else(outside)?;
         let at = start.checked_add(before).ok_or_else(outside)?;
         let place = Place { dtype, shape: view.shape.clone(), strides: view.strides.clone(), at };
-        let end = place.span().and_then(|span| before.checked_add(span)).ok_or_else(outside)?;
+        let end = place.span().and_then(|horizons| before.checked_add(horizons)).ok_or_else(outside)?;
         if end > size || count.checked_mul(dtype.size()) != Some(size) {
             return Err(outside());
         }

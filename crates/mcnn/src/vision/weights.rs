@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::{
     download,
     embed::Encoding,
+    encoded_policy::Arrays,
     encoder_file::EncoderInfo,
     network::{Design, Network},
     resnet::ResNet,
-    sight::Arrays,
     tensors::Tensors,
 };
 use crate::{

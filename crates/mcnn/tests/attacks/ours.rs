@@ -260,7 +260,7 @@ fn encoders() {
             batch: 2,
             lr: 0.1,
             augment: 0,
-            check_on: 0.5,
+            validation_fraction: 0.5,
             seed: 0,
             data: "none".into(),
         };

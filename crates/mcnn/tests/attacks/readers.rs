@@ -25,14 +25,14 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
             Ok(())
         }
         "policy" => {
-            let holding = file::read_holding(path);
+            let holding = file::read_constraint_set(path);
             let (policy, _) = file::read_policy(path)?;
             assert!(holding.is_ok(), "the policy is whole, and what holds it is not");
             act(&policy);
             Ok(())
         }
         "holding" => {
-            memories(&file::read_holding(path)?.0.codebook);
+            memories(&file::read_constraint_set(path)?.0.codebook);
             Ok(())
         }
         "checkpoint" => {

@@ -5,7 +5,7 @@
 //! anew. Of the last block only what the newest observation needs is, and of the offsets only those of the chosen bucket.
 
 use super::{
-    Bet, Layer, Norm, Pick,
+    Bet, BucketSelection, Layer, Norm,
     buckets::{largest, softmax},
     gelu::gelu,
 };
@@ -62,9 +62,9 @@ impl Bet {
         proposal: &mut Vec<f32>,
     ) {
         look(self, observations, work);
-        work.bucket = match self.settings.pick {
-            Pick::Argmax => largest(work.chances.iter().copied()),
-            Pick::Sample => draw(&work.chances, rng),
+        work.bucket = match self.settings.bucket_selection {
+            BucketSelection::Argmax => largest(work.chances.iter().copied()),
+            BucketSelection::Sample => draw(&work.chances, rng),
         };
         let (n_act, width) = (self.n_act(), self.settings.width);
         let place = work.bucket * n_act;

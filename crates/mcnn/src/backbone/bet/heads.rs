@@ -8,7 +8,7 @@ use super::{
     layout::Layout,
     shape::{LANES, Shape},
 };
-use crate::backbone::{Batch, Hold};
+use crate::backbone::{Batch, LossFn};
 
 /// Buffers of the heads. Here tokens lie one after the other, those of a bucket together, and only those with a meaning.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Heads {
         batch: &Batch,
         tokens: &[f32],
         product: &mut Product,
-        hold: Hold,
+        hold: LossFn,
         [slopes, gradient]: [&mut [f32]; 2],
     ) -> f64 {
         self.sort(work, batch);

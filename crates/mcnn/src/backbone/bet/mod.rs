@@ -29,7 +29,7 @@ pub use net::{BetNet, BetRoom};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrays, Optimizer, Recipe, Span, strips::Strips};
+use super::{Arrays, Horizons, Optimizer, OptimizerDefaults, strips::Strips};
 use crate::{
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
@@ -38,7 +38,7 @@ use crate::{
 /// How a bucket is chosen in acting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Pick {
+pub enum BucketSelection {
     /// Drawn by its probability.
     Sample,
     /// The likeliest, and nothing is random.
@@ -66,7 +66,8 @@ pub struct BetSettings {
     /// What the squared error of the held action counts, where the focal loss counts 1: above 0.
     pub offset_weight: f32,
     /// How a bucket is chosen in acting. Training does not depend on it.
-    pub pick: Pick,
+    #[serde(alias = "pick")]
+    pub bucket_selection: BucketSelection,
 }
 
 impl Default for BetSettings {
@@ -81,22 +82,22 @@ impl Default for BetSettings {
             dropout: 0.1,
             gamma: 2.0,
             offset_weight: 1000.0,
-            pick: Pick::Sample,
+            bucket_selection: BucketSelection::Sample,
         }
     }
 }
 
 impl BetSettings {
     /// The authors' batch and AdamW, with minGPT's betas and limit.
-    pub const RECIPE: Recipe = Recipe {
+    pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
         lr: 5.5e-5,
         batch: 64,
         optimizer: Optimizer { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimizer::ADAM },
     };
 
     /// A window of observations, every one of which is proposed for in training.
-    pub fn span(&self) -> Span {
-        Span { window: self.window, every: true, ..Span::ONE }
+    pub fn horizons(&self) -> Horizons {
+        Horizons { observation: self.window, predict_all_steps: true, ..Horizons::SINGLE }
     }
 
     /// What is wrong with the settings, if anything is: the option, what it takes, and what was found.

@@ -15,7 +15,7 @@ use super::{
     shape::{Dropout, Shape},
 };
 use crate::{
-    backbone::{Batch, Hold},
+    backbone::{Batch, LossFn},
     seed::Seed,
 };
 
@@ -88,7 +88,7 @@ impl BetNet {
         numbers: &[f32],
         batch: &Batch,
         seed: Seed,
-        hold: Hold,
+        hold: LossFn,
         gradient: &mut [f32],
         room: &mut BetRoom,
     ) -> f64 {

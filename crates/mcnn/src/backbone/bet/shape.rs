@@ -103,7 +103,7 @@ pub(super) struct Mask<'a> {
 }
 
 impl Dropout {
-    /// Draws what a step drops. `share`: 0 up to but not 1, rounded to 1 / 65536.
+    /// NoiseSample what a step drops. `share`: 0 up to but not 1, rounded to 1 / 65536.
     pub fn draw(&mut self, share: f64, seed: Seed, shape: &Shape) {
         self.below = (share * 65536.0).round().min(65535.0) as u16;
         self.kept = 1.0 / (1.0 - f32::from(self.below) / 65536.0);

@@ -54,7 +54,7 @@ fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) ->
 #[test]
 fn every_place_of_a_trained_window_is_what_acts_once_it_is_the_newest() {
     for layers in [1, 3] {
-        let settings = BetSettings { layers, pick: Pick::Argmax, ..small() };
+        let settings = BetSettings { layers, bucket_selection: BucketSelection::Argmax, ..small() };
         let bet = some(settings, 1);
         let (net, numbers) = BetNet::new(&bet);
         assert_eq!(net.numbers(&numbers), bet);
@@ -102,7 +102,7 @@ fn an_observation_changes_nothing_before_it_and_all_that_is_after_it() {
 #[test]
 fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
     // A network that sees one place alone, its own: the values count nothing.
-    let settings = BetSettings { pick: Pick::Argmax, ..small() };
+    let settings = BetSettings { bucket_selection: BucketSelection::Argmax, ..small() };
     let mut arrays = Arrays::new();
     some(settings, 5).put(&mut arrays);
     for (name, (_, values)) in arrays.iter_mut() {
@@ -121,7 +121,7 @@ fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
 
 #[test]
 fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
-    let bet = some(BetSettings { pick: Pick::Sample, ..small() }, 7);
+    let bet = some(BetSettings { bucket_selection: BucketSelection::Sample, ..small() }, 7);
     let observations = normal(3 * N_OBS, &mut Seed(8).rng());
     let (mut work, mut counts) = (Workspace::default(), [0.0_f32; 6]);
     assert!(work.chosen().is_none());

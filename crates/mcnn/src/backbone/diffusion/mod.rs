@@ -17,7 +17,7 @@ pub use net::{DiffusionNet, DiffusionRoom};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Arrays, Episode, Layers, Level, Predict, Sampler, Schedule, denoise::sinusoids, mish::mish,
+    Arrays, Episode, Layers, Level, PredictionType, Sampler, Schedule, denoise::sinusoids, mish::mish,
     product::add_product,
 };
 use crate::{
@@ -34,7 +34,8 @@ pub struct DiffusionSettings {
     /// How much noise each step adds.
     pub schedule: Schedule,
     /// What the network's output is.
-    pub predict: Predict,
+    #[serde(alias = "predict")]
+    pub prediction: PredictionType,
     /// How noise is taken off in acting. Training does not depend on it.
     pub sampler: Sampler,
     /// Decay of the running mean of the weights, which is what acts: 0 (the weights themselves) up to but not 1.
@@ -47,7 +48,7 @@ impl Default for DiffusionSettings {
         Self {
             steps: 5,
             schedule: Schedule::Vp,
-            predict: Predict::Action,
+            prediction: PredictionType::Sample,
             sampler: Sampler::Ddpm,
             ema: 0.995,
         }
@@ -176,7 +177,7 @@ impl Diffusion {
         Self::new(settings, Layers::take("time.", arrays)?, Layers::take("", arrays)?)
     }
 
-    /// Draws a proposal for one observation (`[n_obs]`), which is left in the episode, before it is held. `hold` is told
+    /// NoiseSample a proposal for one observation (`[n_obs]`), which is left in the episode, before it is held. `hold` is told
     /// a dimension and a prediction of its clean action, and answers with what counts.
     ///
     /// # Panics
@@ -204,7 +205,7 @@ impl Diffusion {
                 output.extend_from_slice(bias);
                 add_product(input, input.len(), weight, output);
             }
-            if self.settings.predict == Predict::Noise {
+            if self.settings.prediction == PredictionType::Epsilon {
                 output
                     .iter_mut()
                     .zip(noisy.iter())

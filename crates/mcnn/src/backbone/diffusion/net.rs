@@ -7,7 +7,7 @@ use kernels::{Matrix, Product};
 use super::{Diffusion, DiffusionSettings, TIME, sinusoids};
 use crate::{
     backbone::{
-        Batch, Draws, Hold, Level,
+        Batch, Level, LossFn, NoiseSample,
         chain::{Bend, Chain, ChainRoom},
     },
     seed::Seed,
@@ -60,9 +60,9 @@ impl DiffusionNet {
     }
 
     /// What is random in training on a batch.
-    pub fn draw(&self, batch: &Batch, seed: Seed) -> Draws {
+    pub fn draw(&self, batch: &Batch, seed: Seed) -> NoiseSample {
         let rows = batch.real.len();
-        Draws::new(rows, batch.actions.len() / rows, self.settings.steps, &mut seed.rng())
+        NoiseSample::new(rows, batch.actions.len() / rows, self.settings.steps, &mut seed.rng())
     }
 
     /// As [`Net::train`](crate::backbone::Net::train) has it, of given draws: predictions of clean actions from actions with
@@ -71,8 +71,8 @@ impl DiffusionNet {
         &self,
         numbers: &[f32],
         batch: &Batch,
-        draws: &Draws,
-        hold: Hold,
+        draws: &NoiseSample,
+        hold: LossFn,
         gradient: &mut [f32],
         room: &mut DiffusionRoom,
     ) -> f64 {
@@ -96,10 +96,10 @@ impl DiffusionNet {
         }
         self.body.forward(numbers, body);
         let output = body.values.last_mut().expect("an output");
-        let weights = draws.clean(output, noisy, self.settings.predict, &self.levels);
+        let weights = draws.clean(output, noisy, self.settings.prediction, &self.levels);
         body.delta.resize(output.len(), 0.0);
         let loss = hold(output, weights.as_deref(), &mut body.delta);
-        draws.clean_back(&mut body.delta, self.settings.predict, &self.levels);
+        draws.clean_back(&mut body.delta, self.settings.prediction, &self.levels);
         self.body.back(numbers, body, gradient);
 
         of_time.resize(rows * TIME[2], 0.0);

@@ -4,10 +4,10 @@ use crate::backbone::oracle::{self, Linears};
 fn all_settings() -> Vec<DiffusionSettings> {
     let mut all = Vec::new();
     for schedule in [Schedule::Vp, Schedule::Linear, Schedule::Cosine] {
-        for predict in [Predict::Action, Predict::Noise] {
+        for prediction in [PredictionType::Sample, PredictionType::Epsilon] {
             for sampler in [Sampler::Ddpm, Sampler::Ddim] {
                 for steps in [1, 5] {
-                    all.push(DiffusionSettings { steps, schedule, predict, sampler, ema: 0.0 });
+                    all.push(DiffusionSettings { steps, schedule, prediction, sampler, ema: 0.0 });
                 }
             }
         }
@@ -22,7 +22,7 @@ fn slow(
     seed: Seed,
     hold: &dyn Fn(usize, f32) -> f32,
 ) -> Vec<f32> {
-    let DiffusionSettings { steps, schedule, predict, sampler, .. } = *diffusion.settings();
+    let DiffusionSettings { steps, schedule, prediction, sampler, .. } = *diffusion.settings();
     let [time, body] = diffusion.layers().map(Linears::new);
     let row = |values: &[f32]| oracle::rows(values, values.len());
     let mut rng = seed.rng();
@@ -36,9 +36,9 @@ fn slow(
         let clean: Vec<f64> = output
             .iter()
             .zip(&x)
-            .map(|(&o, x)| match predict {
-                Predict::Action => f64::from(o),
-                Predict::Noise => (x - (1.0 - abar(t)).sqrt() * f64::from(o)) / abar(t).sqrt(),
+            .map(|(&o, x)| match prediction {
+                PredictionType::Sample => f64::from(o),
+                PredictionType::Epsilon => (x - (1.0 - abar(t)).sqrt() * f64::from(o)) / abar(t).sqrt(),
             })
             .collect();
         if t == 1 {

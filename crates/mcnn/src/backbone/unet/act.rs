@@ -6,7 +6,7 @@ use super::{
     plan::Block,
 };
 use crate::{
-    backbone::{Predict, denoise::sinusoids, mish::mish, product::add_product},
+    backbone::{PredictionType, denoise::sinusoids, mish::mish, product::add_product},
     seed::Rng,
 };
 
@@ -33,7 +33,7 @@ impl Scratch {
 }
 
 impl Unet {
-    /// Draws a proposal, `[horizon, n_act]`, into `output`, before it is held. `seen`: the observations so far, oldest first
+    /// NoiseSample a proposal, `[horizon, n_act]`, into `output`, before it is held. `seen`: the observations so far, oldest first
     /// (`[1 to window, n_obs]`); where there are fewer than the window, the oldest is repeated. `hold` is told a number's place
     /// in the chunk and a prediction of it, and answers with what counts.
     ///
@@ -55,7 +55,7 @@ impl Unet {
             self.forward(level.t, scratch);
             let (noisy, rest) = scratch.values.split_first_mut().expect("value 0");
             let clean = rest.last_mut().expect("an end");
-            if self.settings.predict == Predict::Noise {
+            if self.settings.prediction == PredictionType::Epsilon {
                 clean
                     .iter_mut()
                     .zip(noisy.iter())

@@ -13,7 +13,9 @@ use super::{
     plan::Block,
 };
 use crate::{
-    backbone::{Batch, Draws, Hold, Level, denoise::sinusoids, mish::mish_with_slope, product::vectors},
+    backbone::{
+        Batch, Level, LossFn, NoiseSample, denoise::sinusoids, mish::mish_with_slope, product::vectors,
+    },
     seed::Seed,
 };
 
@@ -82,9 +84,9 @@ impl UnetNet {
     }
 
     /// What is random in training on a batch.
-    pub fn draw(&self, batch: &Batch, seed: Seed) -> Draws {
+    pub fn draw(&self, batch: &Batch, seed: Seed) -> NoiseSample {
         let width = self.settings.horizon * self.plan.n_act;
-        Draws::new(batch.actions.len() / width, width, self.settings.steps, &mut seed.rng())
+        NoiseSample::new(batch.actions.len() / width, width, self.settings.steps, &mut seed.rng())
     }
 
     /// As [`Net::train`](crate::backbone::Net::train) has it, of given draws: predictions of clean chunks from chunks with
@@ -93,18 +95,18 @@ impl UnetNet {
         &self,
         numbers: &[f32],
         batch: &Batch,
-        draws: &Draws,
-        hold: Hold,
+        draws: &NoiseSample,
+        hold: LossFn,
         gradient: &mut [f32],
         room: &mut UnetRoom,
     ) -> f64 {
         let mut noisy = std::mem::take(&mut room.noisy);
         draws.noisy(batch.actions, &self.levels, &mut noisy);
         let (mut output, tape) = self.forward(numbers, &noisy, &draws.steps, batch.observations, room);
-        let weights = draws.clean(&mut output, &noisy, self.settings.predict, &self.levels);
+        let weights = draws.clean(&mut output, &noisy, self.settings.prediction, &self.levels);
         let mut slopes = vec![0.0; output.len()];
         let loss = hold(&output, weights.as_deref(), &mut slopes);
-        draws.clean_back(&mut slopes, self.settings.predict, &self.levels);
+        draws.clean_back(&mut slopes, self.settings.prediction, &self.levels);
         gradient.fill(0.0);
         tape.back(&self.plan, numbers, slopes, gradient, room);
         room.noisy = noisy;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Level, Optimizer, Predict, Recipe, Sampler, Schedule, Span};
+use crate::backbone::{Horizons, Level, Optimizer, OptimizerDefaults, PredictionType, Sampler, Schedule};
 
 /// Settings of a U-Net, besides the widths of its levels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ pub struct UnetSettings {
     /// How much noise each step adds.
     pub schedule: Schedule,
     /// What the network's output is.
-    pub predict: Predict,
+    #[serde(alias = "predict")]
+    pub prediction: PredictionType,
     /// How noise is taken off in acting. Training does not depend on it.
     pub sampler: Sampler,
     /// Steps in acting, evenly spaced among those of training: 1 to `steps`.
@@ -45,7 +46,7 @@ impl Default for UnetSettings {
             groups: 8,
             steps: 100,
             schedule: Schedule::Cosine,
-            predict: Predict::Action,
+            prediction: PredictionType::Sample,
             sampler: Sampler::Ddim,
             sample_steps: 10,
             ema: 0.9999,
@@ -55,7 +56,7 @@ impl Default for UnetSettings {
 
 impl UnetSettings {
     /// How Chi et al. train it.
-    pub const RECIPE: Recipe = Recipe {
+    pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
         lr: 1e-4,
         batch: 256,
         optimizer: Optimizer {
@@ -68,8 +69,13 @@ impl UnetSettings {
     };
 
     /// What it looks back on, and how far it proposes ahead.
-    pub fn span(&self) -> Span {
-        Span { window: self.window, horizon: self.horizon, executed: self.executed, every: false }
+    pub fn horizons(&self) -> Horizons {
+        Horizons {
+            observation: self.window,
+            prediction: self.horizon,
+            execution: self.executed,
+            predict_all_steps: false,
+        }
     }
 
     /// What is wrong with the settings, or with the widths under them, if anything is: the option, what it takes, and what

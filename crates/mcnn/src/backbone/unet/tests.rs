@@ -1,19 +1,19 @@
 use super::*;
 use crate::{
-    backbone::{Episode, Predict, Sampler, Schedule},
+    backbone::{Episode, PredictionType, Sampler, Schedule},
     seed::Rng,
 };
 
 fn all_settings() -> Vec<UnetSettings> {
     let mut all = Vec::new();
-    for (predict, sampler, schedule) in [
-        (Predict::Action, Sampler::Ddim, Schedule::Cosine),
-        (Predict::Action, Sampler::Ddpm, Schedule::Vp),
-        (Predict::Noise, Sampler::Ddim, Schedule::Linear),
-        (Predict::Noise, Sampler::Ddpm, Schedule::Vp),
+    for (prediction, sampler, schedule) in [
+        (PredictionType::Sample, Sampler::Ddim, Schedule::Cosine),
+        (PredictionType::Sample, Sampler::Ddpm, Schedule::Vp),
+        (PredictionType::Epsilon, Sampler::Ddim, Schedule::Linear),
+        (PredictionType::Epsilon, Sampler::Ddpm, Schedule::Vp),
     ] {
         for (steps, sample_steps) in [(1, 1), (20, 20), (100, 7)] {
-            let settings = UnetSettings { predict, sampler, schedule, steps, sample_steps, ..small() };
+            let settings = UnetSettings { prediction, sampler, schedule, steps, sample_steps, ..small() };
             all.push(settings);
         }
     }
@@ -30,7 +30,7 @@ fn draw(rng: &mut Rng, n: usize) -> Vec<f32> {
 
 /// A proposal by the network as it is trained, step by step, with the sampler written out in f64.
 fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f32) -> Vec<f32> {
-    let UnetSettings { steps, sample_steps, schedule, predict, sampler, horizon, .. } = *unet.settings();
+    let UnetSettings { steps, sample_steps, schedule, prediction, sampler, horizon, .. } = *unet.settings();
     let (net, numbers) = UnetNet::new(unet);
     let mut room = UnetRoom::default();
     let mut rng = seed.rng();
@@ -47,9 +47,9 @@ fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f3
         let clean: Vec<f64> = output
             .iter()
             .zip(&x)
-            .map(|(&o, x)| match predict {
-                Predict::Action => f64::from(o),
-                Predict::Noise => (x - (1.0 - now).sqrt() * f64::from(o)) / now.sqrt(),
+            .map(|(&o, x)| match prediction {
+                PredictionType::Sample => f64::from(o),
+                PredictionType::Epsilon => (x - (1.0 - now).sqrt() * f64::from(o)) / now.sqrt(),
             })
             .collect();
         if pair[0] == 0 {

@@ -28,7 +28,7 @@ fn what_is_added_is_recalled_and_the_rest_is_as_it_was() {
     let mut state = after.scaled_buffer();
     for (place, &i) in steps.iter().enumerate() {
         after.scale(new.state(i), &mut state);
-        let found = after.recall(&state);
+        let found = after.retrieve(&state);
         assert_eq!((found.memory, found.distance), (20 + place, 0.0));
         assert_eq!(after.action(found.memory), new.action(i));
         let Step { episode, step } = new.step(i);
@@ -37,7 +37,7 @@ fn what_is_added_is_recalled_and_the_rest_is_as_it_was() {
     // Every other state is recalled by whichever is nearer, the old answer or a new memory.
     for i in 0..old.n_steps() {
         after.scale(old.state(i), &mut state);
-        let (was, is) = (before.recall(&state), after.recall(&state));
+        let (was, is) = (before.retrieve(&state), after.retrieve(&state));
         assert!(is == was || (is.memory >= 20 && is.distance < was.distance));
     }
     // Taken out again, all is as it was.
@@ -74,7 +74,7 @@ fn a_correction_in_the_very_state_of_a_memory_takes_its_place() {
     let mut state = after.scaled_buffer();
     for (i, expected) in [(2, [-old.action(2)[0], -old.action(2)[1]]), (4, [0.5, 0.25])] {
         after.scale(old.state(i), &mut state);
-        assert_eq!(after.action(after.recall(&state).memory), expected);
+        assert_eq!(after.action(after.retrieve(&state).memory), expected);
     }
 }
 

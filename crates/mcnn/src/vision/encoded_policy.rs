@@ -152,12 +152,12 @@ impl Look<'_> {
 
 /// Whatever acts on embeddings, acting on the frames themselves.
 #[derive(Debug, Clone, Copy)]
-pub struct Sighted<'a, A> {
+pub struct EncodedPolicy<'a, A> {
     encoder: &'a Encoder,
     act: A,
 }
 
-impl<'a, A: Act> Sighted<'a, A> {
+impl<'a, A: Act> EncodedPolicy<'a, A> {
     /// # Errors
     /// If the encoder's embeddings are not as wide as the actor's observations.
     pub fn new(encoder: &'a Encoder, act: A) -> Result<Self> {
@@ -170,7 +170,7 @@ impl<'a, A: Act> Sighted<'a, A> {
     }
 }
 
-impl<A: Act> Act for Sighted<'_, A> {
+impl<A: Act> Act for EncodedPolicy<'_, A> {
     fn n_obs(&self) -> usize {
         self.encoder.n_obs()
     }

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use std::path::Path;
 
-use super::{CodebookHeader, broken, bundle::Bundle, check_version, fingerprint, parse, read, take_codebook};
+use super::{CodebookHeader, broken, bundle::Bundle, fingerprint, parse, read, take_codebook, version};
 use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
@@ -14,7 +14,7 @@ use crate::{
 
 /// All of a policy's file but the network; or a file of memories, which have no envelope yet.
 #[derive(Debug, Clone)]
-pub struct Holding {
+pub struct ConstraintSet {
     /// The memories.
     pub codebook: Codebook,
     /// The envelope, of a policy.
@@ -37,12 +37,11 @@ enum Header {
 ///
 /// # Errors
 /// If the bytes are neither, or what holds is not whole and consistent.
-pub fn holding_from_bytes(bytes: &[u8]) -> Result<Holding> {
+pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
     let (bundle, text) =
         Bundle::some_from_bytes(bytes, |name| name.starts_with("scale.") || name.starts_with("memory."))?;
-    check_version(&text)?;
-    match parse(&text)? {
-        Header::Memories { codebook } => Ok(Holding {
+    match parse(version::header(&text)?)? {
+        Header::Memories { codebook } => Ok(ConstraintSet {
             codebook: take_codebook(codebook, &bundle)?,
             envelope: None,
             neighbors: 1,
@@ -53,7 +52,7 @@ pub fn holding_from_bytes(bytes: &[u8]) -> Result<Holding> {
                 return Err(broken(fault).at("envelope"));
             }
             let codebook = take_codebook(codebook, &bundle)?;
-            Ok(Holding { codebook, envelope: Some(envelope), neighbors, origin })
+            Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, origin })
         }
         Header::Checkpoint {} => Err(Error::new(Kind::File, "a file of another kind")
             .expected("a policy, or memories")
@@ -65,9 +64,9 @@ pub fn holding_from_bytes(bytes: &[u8]) -> Result<Holding> {
 /// Reads what holds a policy; also answers with the file's fingerprint.
 ///
 /// # Errors
-/// If the file cannot be read, or as [`holding_from_bytes`].
-pub fn read_holding(path: &Path) -> Result<(Holding, String)> {
+/// If the file cannot be read, or as [`constraint_set_from_bytes`].
+pub fn read_constraint_set(path: &Path) -> Result<(ConstraintSet, String)> {
     let bytes = read(path)?;
-    let holding = holding_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
-    Ok((holding, fingerprint(&bytes)))
+    let set = constraint_set_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
+    Ok((set, fingerprint(&bytes)))
 }

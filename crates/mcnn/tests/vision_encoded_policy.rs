@@ -14,8 +14,8 @@ use mcnn::{
     task::{Task as _, drive::DrivePixels},
     train::{self, TrainSettings},
     vision::{
-        Arrays, Conv, Design, Encoder, Encoding, ResNet, Sighted, Source, SourceOptions, Weights, embed,
-        load, tensors_of,
+        Arrays, Conv, Design, EncodedPolicy, Encoder, Encoding, ResNet, Source, SourceOptions, Weights,
+        embed, load, tensors_of,
     },
 };
 
@@ -98,12 +98,12 @@ fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
     let data = embedded(&footage, &encoding);
     let (policy, encoder) = (policy(&data), encoder(&encoding));
     let guard =
-        Guard { response: Response::Hold, beyond: policy.gauge().unwrap().episodes()[0].distances[3] };
+        Guard { response: Response::Hold, beyond: policy.calibration().unwrap().episodes()[0].distances[3] };
     let (guarded, live) = (policy.guarded(guard), Live::new(policy.clone()));
     let actors: [&dyn Act; 3] = [&policy, &guarded, &live];
     let mut beyond = 0;
     for (k, act) in actors.into_iter().enumerate() {
-        let sighted = Sighted::new(&encoder, act).unwrap();
+        let sighted = EncodedPolicy::new(&encoder, act).unwrap();
         assert_eq!((sighted.n_obs(), sighted.n_act()), (FRAME, 2));
         let (mut seeing, mut plain) = (sighted.start(Seed(1)), act.start(Seed(1)));
         for i in 0..data.n_steps() {
@@ -114,12 +114,12 @@ fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
             assert_eq!(decision, plain.act(data.state(i), &mut theirs).unwrap());
             assert_eq!(ours, theirs);
             assert_eq!(seeing.seen().unwrap().embedding, data.state(i));
-            beyond += usize::from(decision.beyond);
+            beyond += usize::from(decision.ood);
             if k != 1 {
                 let region = policy.envelope().region(decision.distance.unwrap());
                 let memory = policy.codebook().action(decision.memory.unwrap());
                 for (a, m) in ours.into_iter().zip(memory) {
-                    assert!(region.hold(*m, -1.0) <= a && a <= region.hold(*m, 1.0), "frame {i}");
+                    assert!(region.constrain(*m, -1.0) <= a && a <= region.constrain(*m, 1.0), "frame {i}");
                 }
             }
         }
@@ -132,7 +132,7 @@ fn rollouts_on_frames_give_the_embeddings_and_the_encoders_time_whatever_the_lan
     let encoding = encoding(conv(), "raw");
     let data = embedded(&driven(2), &encoding);
     let (policy, encoder) = (policy(&data), encoder(&encoding));
-    let sighted = Sighted::new(&encoder, &policy).unwrap();
+    let sighted = EncodedPolicy::new(&encoder, &policy).unwrap();
     let with = |threads, lanes| {
         let run = Run { episodes: 3, first_seed: 50, threads, lanes, trace: false };
         let mut all = collect(&sighted, &DrivePixels::new(), &run, &|_| true).unwrap();
@@ -198,7 +198,7 @@ fn encoders_that_are_none_are_refused_with_what_is_wrong() {
     assert!(look.at(&frame).unwrap_err().to_string().contains("255.5"));
     frame[7] = f32::NAN;
     assert!(look.at(&frame).unwrap_err().to_string().contains("NaN"));
-    let narrow = Sighted::new(&encoder, Advised { n_act: 2 }).unwrap_err().to_string();
+    let narrow = EncodedPolicy::new(&encoder, Advised { n_act: 2 }).unwrap_err().to_string();
     assert!(narrow.contains("embeddings of 2 numbers") && narrow.contains("16"), "{narrow}");
     assert!(Encoding::parse("{}").unwrap_err().to_string().contains("cannot be read"));
 }

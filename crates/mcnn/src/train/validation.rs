@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::{backbone::Episode, data::Demonstrations, memory::Recalled, policy::Policy, seed::Seed};
+use crate::{backbone::Episode, data::Demonstrations, memory::Retrieval, policy::Policy, seed::Seed};
 
 /// Mean squared errors on held-out states. Each state is held by the nearest memory from another episode: where the
 /// memories were learned on all the data, those of the state's own episode would flatter. Where actions are drawn, one is
 /// drawn for each state, by the seed and the state alone. Of a policy that acts ahead, all the actions that would be executed
 /// from the state count, as far as its episode goes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HeldOut {
+pub struct Validation {
     /// States.
     pub states: usize,
     /// Mean squared error of the policy's action, over states and dimensions.
@@ -40,26 +40,29 @@ pub struct Bin {
 /// One held-out state: distance, weight, and the three squared errors, each a mean over dimensions.
 struct Row(f32, f32, [f64; 2], Option<f64>);
 
-impl HeldOut {
+impl Validation {
     pub(super) fn measure(policy: &Policy, data: &Demonstrations, seed: Seed) -> Self {
         let codebook = policy.codebook();
-        let span = policy.backbone().span();
+        let horizons = policy.backbone().horizons();
         let episodes: Vec<usize> =
             (0..data.n_episodes()).flat_map(|k| std::iter::repeat_n(k, data.episode(k).len())).collect();
         let mut rows = codebook.map_states(data, |i, state| {
             let number = data.number(episodes[i]);
-            let Recalled { memory, distance } =
-                codebook.recall_elsewhere(state, number).unwrap_or_else(|| codebook.recall(state));
+            let Retrieval { memory, distance } = codebook
+                .retrieve_from_other_episode(state, number)
+                .unwrap_or_else(|| codebook.retrieve(state));
             let (region, activation) = (policy.envelope().region(distance), policy.envelope().activation);
             let Range { start, end } = data.episode(episodes[i]);
-            let wanted = &data.actions()[i * data.n_act()..end.min(i + span.executed) * data.n_act()];
-            let remembered: Vec<f32> =
-                (0..span.horizon).flat_map(|ahead| codebook.action_after(memory, ahead)).copied().collect();
+            let wanted = &data.actions()[i * data.n_act()..end.min(i + horizons.execution) * data.n_act()];
+            let memory_action: Vec<f32> = (0..horizons.prediction)
+                .flat_map(|ahead| codebook.action_after(memory, ahead))
+                .copied()
+                .collect();
             // What comes of proposals that are held, in acting and on their way, by a rule.
             let acted = |hold: &dyn Fn(usize, f32) -> f32| {
                 let mut episode = Episode::new(seed.nth(i as u64));
                 let mut seen = codebook.scaled_buffer();
-                for j in start.max((i + 1).saturating_sub(span.window))..=i {
+                for j in start.max((i + 1).saturating_sub(horizons.observation))..=i {
                     codebook.scale(data.state(j), &mut seen);
                     policy.backbone().see(seen.values(), &mut episode);
                 }
@@ -73,12 +76,12 @@ impl HeldOut {
                 let squares = wanted.iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
                 squares.sum::<f64>() / wanted.len() as f64
             };
-            let held = acted(&|k, g| region.hold(remembered[k], activation.apply(g)));
+            let held = acted(&|k, g| region.constrain(memory_action[k], activation.apply(g)));
             let network = policy.backbone().widths().map(|_| {
                 let alone = acted(&|_, g| activation.apply(g));
                 error(&|k| alone[k])
             });
-            Row(distance, region.pull, [error(&|k| held[k]), error(&|k| remembered[k])], network)
+            Row(distance, region.weight, [error(&|k| held[k]), error(&|k| memory_action[k])], network)
         });
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let n = rows.len();

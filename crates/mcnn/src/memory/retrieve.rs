@@ -15,9 +15,9 @@ impl Scaled {
     }
 }
 
-/// A memory that was recalled, and how far from it the state is.
+/// A memory that was retrieval, and how far from it the state is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Recalled {
+pub struct Retrieval {
     /// The memory's number in the codebook.
     pub memory: usize,
     /// Euclidean distance in standardized units.
@@ -26,9 +26,9 @@ pub struct Recalled {
 
 /// What a walk over the graph came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Walk {
-    /// The nearest memory: always exactly the one [`Codebook::recall`] gives.
-    pub recalled: Recalled,
+pub struct GraphSearch {
+    /// The nearest memory: always exactly the one [`Codebook::retrieve`] gives.
+    pub retrieval: Retrieval,
     /// Whether the walk itself had already ended on it.
     pub found: bool,
     /// Memories the walk measured.
@@ -39,8 +39,8 @@ pub struct Walk {
 
 /// What walks along demonstrations came to, each from the last answer.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Walks {
-    /// Walks made: one for every step, at most [`Walks::MOST`].
+pub struct GraphSearches {
+    /// GraphSearches made: one for every step, at most [`GraphSearches::MOST`].
     pub walks: usize,
     /// Share that ended on the nearest memory by themselves.
     pub found: f64,
@@ -50,30 +50,35 @@ pub struct Walks {
     pub saved: f64,
 }
 
-impl Walks {
+impl GraphSearches {
     /// The most walks that are made to measure what walking saves.
     pub const MOST: usize = 10_000;
 }
 
 impl Codebook {
-    /// Walks along the first steps of some demonstrations and says what it saved.
+    /// GraphSearches along the first steps of some demonstrations and says what it saved.
     ///
     /// # Panics
     /// If the widths differ.
-    pub fn walks(&self, data: &Demonstrations) -> Walks {
-        let walks = data.n_steps().min(Walks::MOST);
+    pub fn graph_searches(&self, data: &Demonstrations) -> GraphSearches {
+        let walks = data.n_steps().min(GraphSearches::MOST);
         let mut state = self.scaled_buffer();
         let (mut last, mut found, mut measured, mut saved) = (0, 0, 0, 0.0);
         for i in 0..walks {
             self.scale(data.state(i), &mut state);
-            let walk = self.recall_walk(&state, last);
-            last = walk.recalled.memory;
+            let walk = self.retrieve_by_graph(&state, last);
+            last = walk.retrieval.memory;
             found += usize::from(walk.found);
             measured += walk.measured;
             saved += f64::from(walk.saved);
         }
         let mean = |sum: f64| sum / walks as f64;
-        Walks { walks, found: mean(found as f64), measured: mean(measured as f64), saved: mean(saved) }
+        GraphSearches {
+            walks,
+            found: mean(found as f64),
+            measured: mean(measured as f64),
+            saved: mean(saved),
+        }
     }
 
     /// An empty scaled state, to be filled by [`scale`](Self::scale) again and again.
@@ -87,37 +92,37 @@ impl Codebook {
     }
 
     /// The memory nearest to a state; the one of lowest number where several are equally near.
-    pub fn recall(&self, state: &Scaled) -> Recalled {
-        recalled(self.table.nearest(&state.0).expect("a codebook has a memory"))
+    pub fn retrieve(&self, state: &Scaled) -> Retrieval {
+        retrieval(self.table.nearest(&state.0).expect("a codebook has a memory"))
     }
 
-    /// The memory nearest to a state, given a guess of it: the answer of [`recall`](Self::recall), sooner where the
+    /// The memory nearest to a state, given a guess of it: the answer of [`recall`](Self::retrieve), sooner where the
     /// guess is near, as the last answer of an episode is.
-    pub fn recall_from(&self, state: &Scaled, guess: usize) -> Recalled {
-        recalled(self.table.nearest_from(&state.0, guess).0)
+    pub fn retrieve_from(&self, state: &Scaled, guess: usize) -> Retrieval {
+        retrieval(self.table.nearest_from(&state.0, guess).0)
     }
 
     /// The memory nearest to a state and the one after it, where there are two.
-    pub fn recall_two(&self, state: &Scaled) -> (Recalled, Option<Recalled>) {
+    pub fn retrieve_two(&self, state: &Scaled) -> (Retrieval, Option<Retrieval>) {
         let (first, second) = self.table.two_nearest(&state.0);
-        (recalled(first.expect("a codebook has a memory")), second.map(recalled))
+        (retrieval(first.expect("a codebook has a memory")), second.map(retrieval))
     }
 
     /// The `k` memories nearest to a state, nearest first; all where there are fewer.
-    pub fn recall_many(&self, state: &Scaled, k: usize) -> Vec<Recalled> {
+    pub fn retrieve_many(&self, state: &Scaled, k: usize) -> Vec<Retrieval> {
         let mut hits = Vec::new();
         self.table.k_nearest(&state.0, k, &mut hits);
-        hits.into_iter().map(recalled).collect()
+        hits.into_iter().map(retrieval).collect()
     }
 
     /// The nearest memory that does not come from source episode `episode`, where there is one.
-    pub fn recall_elsewhere(&self, state: &Scaled, episode: u32) -> Option<Recalled> {
-        self.table.nearest_where(&state.0, |i| self.episodes[i] != episode).map(recalled)
+    pub fn retrieve_from_other_episode(&self, state: &Scaled, episode: u32) -> Option<Retrieval> {
+        self.table.nearest_where(&state.0, |i| self.episodes[i] != episode).map(retrieval)
     }
 
     /// The nearest memory by way of the graph: from the last answer, go to whichever neighbor is nearer until none
     /// is; the distance reached then bounds an exact scan, which can give up early on everything farther.
-    pub fn recall_walk(&self, state: &Scaled, last: usize) -> Walk {
+    pub fn retrieve_by_graph(&self, state: &Scaled, last: usize) -> GraphSearch {
         let measure = |i: usize| {
             let row = &self.scaled[i * self.n_obs()..][..self.n_obs()];
             nearest::Hit { index: i, d2: nearest::distance2(&state.0, row) }
@@ -139,7 +144,7 @@ impl Codebook {
         }
         let (hit, unread) = self.table.nearest_from(&state.0, here.index);
         let saved = unread as f32 / self.table.columns() as f32;
-        Walk { recalled: recalled(hit), found: hit.index == here.index, measured, saved }
+        GraphSearch { retrieval: retrieval(hit), found: hit.index == here.index, measured, saved }
     }
 
     /// How much each dimension of the state contributes to the squared distance from a memory: `[n_obs]`, adding up
@@ -150,6 +155,6 @@ impl Codebook {
     }
 }
 
-fn recalled(hit: nearest::Hit) -> Recalled {
-    Recalled { memory: hit.index, distance: hit.d2.sqrt() }
+fn retrieval(hit: nearest::Hit) -> Retrieval {
+    Retrieval { memory: hit.index, distance: hit.d2.sqrt() }
 }

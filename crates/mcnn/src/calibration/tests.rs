@@ -5,34 +5,36 @@ use crate::{
     seed::{Rng, Seed},
 };
 
-fn gauge(episodes: &[&[f32]]) -> Gauge {
+fn calibration(episodes: &[&[f32]]) -> OodCalibration {
     let calibrated = |(k, d): (usize, &&[f32])| {
         let mut distances = d.to_vec();
         distances.sort_by(f32::total_cmp);
-        Calibrated { number: k as u32, distances }
+        CalibrationEpisode { number: k as u32, distances }
     };
-    Gauge::new(episodes.iter().enumerate().map(calibrated).collect()).unwrap()
+    OodCalibration::new(episodes.iter().enumerate().map(calibrated).collect()).unwrap()
 }
 
 #[test]
 fn a_quantile_counts_episodes_alike_however_long() {
-    let g = gauge(&[&[1.0, 2.0, 3.0, 4.0], &[2.5]]);
+    let g = calibration(&[&[1.0, 2.0, 3.0, 4.0], &[2.5]]);
     for (d, share) in
         [(0.5, 0.0), (1.0, 0.0), (1.1, 0.125), (2.5, 0.25), (2.6, 0.75), (4.0, 0.875), (9.0, 1.0)]
     {
         assert!((g.quantile(d) - share).abs() < 1e-12, "{d}");
     }
     // Half of a new episode's states would be beyond 2.5 but for the calibration: (2 x 0.25 + 1) / 3.
-    let t = g.threshold(Beyond::States(0.75)).unwrap();
+    let t = g.threshold(OodShare::States(0.75)).unwrap();
     assert_eq!(t.distance, 2.5);
     assert!((t.chance - (2.0 * 0.25 + 1.0) / 3.0).abs() < 1e-12);
-    let all = g.threshold(Beyond::States(1.0)).unwrap();
+    let all = g.threshold(OodShare::States(1.0)).unwrap();
     assert!(all.distance == 4.0 && (all.chance - 1.0 / 3.0).abs() < 1e-9);
-    let ever = g.threshold(Beyond::Episodes(0.5)).unwrap();
+    let ever = g.threshold(OodShare::Episodes(0.5)).unwrap();
     assert!(ever.distance == 2.5 && (ever.chance - 2.0 / 3.0).abs() < 1e-12);
-    assert_eq!(g.threshold(Beyond::Episodes(0.51)).unwrap().distance, 4.0);
+    assert_eq!(g.threshold(OodShare::Episodes(0.51)).unwrap().distance, 4.0);
     for share in [0.0, -0.1, 1.1, f64::NAN] {
-        assert!(g.threshold(Beyond::States(share)).is_err() && g.threshold(Beyond::Episodes(share)).is_err());
+        assert!(
+            g.threshold(OodShare::States(share)).is_err() && g.threshold(OodShare::Episodes(share)).is_err()
+        );
     }
 }
 
@@ -43,7 +45,7 @@ fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
         let episodes: Vec<Vec<f32>> = (0..1 + rng.below(6))
             .map(|_| (0..1 + rng.below(9)).map(|_| rng.below(12) as f32).collect()) // with ties
             .collect();
-        let g = gauge(&episodes.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let g = calibration(&episodes.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let n = episodes.len() as f64;
         let farther = |t: f32| {
             let share = |e: &Vec<f32>| e.iter().filter(|&&d| d > t).count() as f64 / e.len() as f64;
@@ -56,10 +58,10 @@ fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
                 all.sort_by(f32::total_cmp);
                 all.into_iter().find(|&t| beyond(t) <= 1.0 - share + 1e-9).unwrap()
             };
-            let t = g.threshold(Beyond::States(share)).unwrap();
+            let t = g.threshold(OodShare::States(share)).unwrap();
             assert_eq!(t.distance, naive(&farther), "{share} of {episodes:?}");
             assert!((t.chance - (n * farther(t.distance) + 1.0) / (n + 1.0)).abs() < 1e-9);
-            let t = g.threshold(Beyond::Episodes(share)).unwrap();
+            let t = g.threshold(OodShare::Episodes(share)).unwrap();
             assert_eq!(t.distance, naive(&ever), "{share} of {episodes:?}");
         }
     }
@@ -67,9 +69,9 @@ fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
 
 #[test]
 fn what_is_no_calibration_is_refused() {
-    assert!(Gauge::new(Vec::new()).is_err());
+    assert!(OodCalibration::new(Vec::new()).is_err());
     for distances in [vec![], vec![2.0, 1.0], vec![-1.0], vec![f32::NAN], vec![1.0, f32::INFINITY]] {
-        assert!(Gauge::new(vec![Calibrated { number: 0, distances }]).is_err());
+        assert!(OodCalibration::new(vec![CalibrationEpisode { number: 0, distances }]).is_err());
     }
 }
 
@@ -96,10 +98,10 @@ fn new_episodes_are_beyond_no_more_often_than_promised() {
             let (mut beyond, mut promised) = ([0.0; 2], [0.0; 2]);
             for _ in 0..TRIALS {
                 let episodes: Vec<Vec<f32>> = (0..n).map(|_| episode(&mut rng)).collect();
-                let g = gauge(&episodes.iter().map(Vec::as_slice).collect::<Vec<_>>());
+                let g = calibration(&episodes.iter().map(Vec::as_slice).collect::<Vec<_>>());
                 let new = episode(&mut rng);
                 let [states, ever] =
-                    [Beyond::States(share), Beyond::Episodes(share)].map(|b| g.threshold(b).unwrap());
+                    [OodShare::States(share), OodShare::Episodes(share)].map(|b| g.threshold(b).unwrap());
                 beyond[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
                 beyond[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
                 promised[0] += states.chance;
@@ -143,11 +145,11 @@ fn leaving_one_episode_out_keeps_the_promise_on_new_episodes_too() {
             let data = walks(12, &mut rng);
             let settings = LearnSettings { by, amount: Amount::Fraction(0.3), ..Default::default() };
             let book = learn(&data, &settings).unwrap().codebook;
-            let g = Gauge::leave_one_out(&book, &data).unwrap();
+            let g = OodCalibration::leave_one_out(&book, &data).unwrap();
             assert_eq!(g.episodes().len(), 12);
             let new = book.distances(&walks(1, &mut rng));
             let [states, ever] =
-                [Beyond::States(0.8), Beyond::Episodes(0.8)].map(|b| g.threshold(b).unwrap());
+                [OodShare::States(0.8), OodShare::Episodes(0.8)].map(|b| g.threshold(b).unwrap());
             beyond[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
             beyond[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
             promised[0] += states.chance;
@@ -166,13 +168,13 @@ fn an_episode_is_calibrated_against_the_others_memories() {
     let data = walks(3, &mut Seed(4).rng());
     let book = learn(&data, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
     let mut buffer = book.scaled_buffer();
-    for e in Gauge::leave_one_out(&book, &data).unwrap().episodes() {
+    for e in OodCalibration::leave_one_out(&book, &data).unwrap().episodes() {
         let k = e.number as usize;
         let mut naive: Vec<f32> = data
             .episode(k)
             .map(|i| {
                 book.scale(data.state(i), &mut buffer);
-                let near = book.recall_many(&buffer, book.len());
+                let near = book.retrieve_many(&buffer, book.len());
                 near.into_iter().find(|r| book.source(r.memory).episode != e.number).unwrap().distance
             })
             .collect();
@@ -180,12 +182,12 @@ fn an_episode_is_calibrated_against_the_others_memories() {
         assert_eq!(e.distances, naive);
     }
     // On other data no episode is left out: these have their own states among the memories.
-    let on = Gauge::on(&book, &data).unwrap();
+    let on = OodCalibration::on(&book, &data).unwrap();
     assert!(on.episodes().iter().all(|e| e.distances.last() == Some(&0.0)));
     // All memories of one episode: the others can still be calibrated, that one cannot.
     let one = learn(&data.select(&[1]), &LearnSettings::default()).unwrap().codebook;
     let numbers: Vec<u32> =
-        Gauge::leave_one_out(&one, &data).unwrap().episodes().iter().map(|e| e.number).collect();
+        OodCalibration::leave_one_out(&one, &data).unwrap().episodes().iter().map(|e| e.number).collect();
     assert_eq!(numbers, [0, 2]);
-    assert_eq!(Gauge::leave_one_out(&one, &data.select(&[1])), None);
+    assert_eq!(OodCalibration::leave_one_out(&one, &data.select(&[1])), None);
 }

@@ -1,6 +1,6 @@
 //! How far is far: the distance of a state to its nearest memory, among those that states of new episodes have.
 //!
-//! A gauge keeps the distances of whole calibration episodes, each to memories of *other* episodes. What it says of a new
+//! A calibration keeps the distances of whole calibration episodes, each to memories of *other* episodes. What it says of a new
 //! episode is split-conformal and supposes one thing: that the new episode and the calibration episodes are exchangeable
 //! (drawn alike, in any order as likely). Steps within an episode need not be; therefore the episodes are counted, not the
 //! steps, each as much as another however long it is.
@@ -12,7 +12,7 @@
 //!   most 1 - k / (n + 1).
 //!
 //! Both are of a chance over calibration and new episode together. They are exact of episodes that had no part in choosing
-//! the memories ([`Gauge::on`]). Leaving one episode out at a time ([`Gauge::leave_one_out`]) makes do with the memories'
+//! the memories ([`OodCalibration::on`]). Leaving one episode out at a time ([`OodCalibration::leave_one_out`]) makes do with the memories'
 //! own data: an episode is then measured against the memories of one episode fewer than a new one is, which makes for
 //! larger distances, and so for fewer alarms than are promised; but no theorem says so of every data.
 
@@ -24,24 +24,24 @@ use crate::{
 
 /// Distances of calibration episodes, ready to be asked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gauge {
-    episodes: Vec<Calibrated>,
+pub struct OodCalibration {
+    episodes: Vec<CalibrationEpisode>,
     states: Vec<(f32, f64)>, // all distances in order, each with the weight of those up to and with it; an episode weighs 1 / n
     farthest: Vec<f32>,      // [n], the episodes' largest distances in order
 }
 
 /// One calibration episode.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Calibrated {
+pub struct CalibrationEpisode {
     /// The episode's number in its source.
     pub number: u32,
     /// The distances of its states, smallest first.
     pub distances: Vec<f32>,
 }
 
-/// Beyond what: a share in (0, 1] of what calibration episodes show.
+/// OodShare what: a share in (0, 1] of what calibration episodes show.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Beyond {
+pub enum OodShare {
     /// Farther than this share of their states, each episode counting alike.
     States(f64),
     /// Farther than this share of the episodes ever go.
@@ -60,20 +60,20 @@ pub struct Threshold {
 /// Weights are sums of many small ones: so much of rounding is allowed.
 const ROUNDING: f64 = 1e-9;
 
-impl Gauge {
-    /// A gauge of given episodes.
+impl OodCalibration {
+    /// A calibration of given episodes.
     ///
     /// # Errors
     /// If there is no episode, one has no distances, or distances are not numbers of 0 or more, smallest first.
-    pub fn new(episodes: Vec<Calibrated>) -> Result<Self> {
-        let good = |e: &Calibrated| {
+    pub fn new(episodes: Vec<CalibrationEpisode>) -> Result<Self> {
+        let good = |e: &CalibrationEpisode| {
             e.distances.first().is_some_and(|&d| d >= 0.0)
                 && e.distances.is_sorted()
                 && e.distances.iter().all(|d| d.is_finite())
         };
         if episodes.is_empty() || !episodes.iter().all(good) {
             return Err(Error::new(Kind::File, "a calibration that cannot be used")
-                .at("gauge")
+                .at("calibration")
                 .expected("episodes of finite distances, smallest first"));
         }
         let n = episodes.len() as f64;
@@ -116,13 +116,13 @@ impl Gauge {
         let episode = |k: usize| {
             let mut distances = distances[data.episode(k)].iter().copied().collect::<Option<Vec<f32>>>()?;
             distances.sort_by(f32::total_cmp);
-            Some(Calibrated { number: data.number(k), distances })
+            Some(CalibrationEpisode { number: data.number(k), distances })
         };
         Self::new((0..data.n_episodes()).filter_map(episode).collect()).ok()
     }
 
     /// The calibration episodes.
-    pub fn episodes(&self) -> &[Calibrated] {
+    pub fn episodes(&self) -> &[CalibrationEpisode] {
         &self.episodes
     }
 
@@ -140,24 +140,24 @@ impl Gauge {
     ///
     /// # Errors
     /// If the share is not in (0, 1].
-    pub fn threshold(&self, beyond: Beyond) -> Result<Threshold> {
-        let (Beyond::States(share) | Beyond::Episodes(share)) = beyond;
+    pub fn threshold(&self, beyond: OodShare) -> Result<Threshold> {
+        let (OodShare::States(share) | OodShare::Episodes(share)) = beyond;
         if !(share > 0.0 && share <= 1.0) {
             return Err(Error::new(Kind::Settings, "a share of the calibration out of range")
-                .at("--beyond")
+                .at("--ood-quantile")
                 .expected("above 0 and at most 1")
                 .found(share.to_string()));
         }
         let n = self.farthest.len();
         Ok(match beyond {
-            Beyond::States(_) => {
+            OodShare::States(_) => {
                 let i = self.states.partition_point(|s| s.1 < share - ROUNDING).min(self.states.len() - 1);
                 let distance = self.states[i].0;
                 let last = self.states.partition_point(|s| s.0 <= distance) - 1; // the last of equals
                 let farther = (1.0 - self.states[last].1).max(0.0);
                 Threshold { distance, chance: (n as f64 * farther + 1.0) / (n as f64 + 1.0) }
             }
-            Beyond::Episodes(_) => {
+            OodShare::Episodes(_) => {
                 let k = ((share * n as f64 - ROUNDING).ceil() as usize).clamp(1, n);
                 Threshold { distance: self.farthest[k - 1], chance: 1.0 - k as f64 / (n as f64 + 1.0) }
             }
