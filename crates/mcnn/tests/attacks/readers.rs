@@ -98,7 +98,7 @@ fn act(policy: &Policy) {
     for scale in [0.0_f32, 1.0, 1e6] {
         let state = vec![scale; policy.codebook().n_obs()];
         if session.act(&state, &mut action).is_ok() {
-            let most = policy.envelope().l.max(1.0);
+            let most = policy.envelope().amplitude.max(1.0);
             assert!(action.iter().all(|a| a.abs() <= most), "the action {action:?} beyond {most}");
         }
     }
