@@ -2,7 +2,7 @@
 
 use mcnn::{
     Error, Result,
-    calibration::{OodCalibration, OodShare, Threshold},
+    calibration::{OodCalibration, OodQuantile, Threshold},
     data::ReadOptions,
     error::Kind,
     eval::{Episode, Share},
@@ -64,7 +64,8 @@ pub fn set(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Set>> {
                         "leave it out: the policy has a calibration that leaves one episode out at a time",
                     ));
             }
-            own = OodCalibration::on(policy.codebook(), &data).map_err(|e| e.within(path.display()))?;
+            own = OodCalibration::from_new_episodes(policy.codebook(), &data)
+                .map_err(|e| e.within(path.display()))?;
             &own
         }
         None => policy.calibration().ok_or_else(|| {
@@ -75,12 +76,12 @@ pub fn set(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Set>> {
     };
     let (beyond, of_episodes) = (args.ood_quantile.unwrap_or(0.99), args.of.as_deref() == Some("episodes"));
     let threshold = calibration.threshold(if of_episodes {
-        OodShare::Episodes(beyond)
+        OodQuantile::Episodes(beyond)
     } else {
-        OodShare::States(beyond)
+        OodQuantile::States(beyond)
     })?;
     Ok(Some(Set {
-        guard: Guard { response, beyond: threshold.distance },
+        guard: Guard { response, threshold: threshold.distance },
         beyond,
         of_episodes,
         threshold,

@@ -39,7 +39,7 @@ fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
     assert_eq!(explained["buckets"]["likeliest"].as_array().unwrap().len(), 5);
     for d in explained["dimensions"].as_array().unwrap() {
         let n = |key: &str| d[key].as_f64().unwrap();
-        assert!(n("low") <= n("action") && n("action") <= n("high") && n("spread") >= 0.0);
+        assert!(n("low") <= n("action") && n("action") <= n("high") && n("std") >= 0.0);
     }
     let text = bench.ok("explain b.safetensors --in drive.npz --at 2:30");
     for part in ["bucket     ", "of 8, with probability 0.", "likeliest  ", "spread"] {

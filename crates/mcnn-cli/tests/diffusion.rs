@@ -34,7 +34,7 @@ fn diffusion_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() 
     assert_eq!(explained["samples"], 16);
     for d in explained["dimensions"].as_array().unwrap() {
         let n = |key: &str| d[key].as_f64().unwrap();
-        assert!(n("low") <= n("action") && n("action") <= n("high") && n("spread") >= 0.0);
+        assert!(n("low") <= n("action") && n("action") <= n("high") && n("std") >= 0.0);
     }
     assert!(bench.json("explain p.safetensors --in drive.npz --at 2:30")["samples"].is_null());
     let text = bench.ok("explain d.safetensors --in drive.npz --at 2:30");

@@ -51,7 +51,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
     let (text, page) = page(&bench, "r.html");
     assert_eq!((report["bytes"].as_u64(), list(&report["episodes"]).len()), (Some(text.len() as u64), 4));
     let (policy, data) = files(&bench);
-    let elsewhere = policy.codebook().elsewhere(&data);
+    let elsewhere = policy.codebook().retrieve_leave_one_episode_out(&data);
     for (k, t) in [(0, 0), (0, 7), (2, 31), (3, 100)] {
         let start = data.episode(k).start;
         let i = start + t;
@@ -65,7 +65,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
         let got: Vec<f32> = list(&step["contributions"]).iter().map(n).collect();
         assert_eq!(got, x.contributions);
         for (row, d) in list(&step["dimensions"]).iter().zip(&x.dimensions) {
-            let expected = [d.memory_action, d.center, d.proposal.unwrap(), d.action];
+            let expected = [d.memory_action, d.center, d.network_output.unwrap(), d.action];
             assert_eq!([0, 1, 2, 3].map(|j| n(&row[j])), expected);
             assert_eq!((&row[4], n(&row[5]), n(&row[6])), (&Value::Null, d.low, d.high));
         }

@@ -8,7 +8,7 @@
 
 use std::{io::BufRead, num::NonZero, time::Instant};
 
-use mcnn::memory::{Farthest, lloyd};
+use mcnn::memory::{FarthestPoints, lloyd};
 use nearest::Table;
 use serde_json::json;
 
@@ -31,13 +31,13 @@ fn main() {
             "kcenter" => {
                 let begun = Instant::now();
                 let table = Table::from_rows(&rows, dim);
-                let mut left = Farthest::new(&table, vec![f32::INFINITY; table.len()]);
+                let mut left = FarthestPoints::new(&table, vec![f32::INFINITY; table.len()]);
                 let mut chosen = Vec::new();
-                left.know(&start[..dim]);
+                left.add_center(&start[..dim]);
                 while chosen.len() + 1 < start.len() / dim {
                     let (next, _) = left.farthest().expect("distinct rows");
                     chosen.push(next);
-                    left.know(&rows[next * dim..][..dim]);
+                    left.add_center(&rows[next * dim..][..dim]);
                 }
                 let seconds = begun.elapsed().as_secs_f64();
                 json!({ "seconds": seconds, "chosen": chosen, "left": left.farthest().map_or(0.0, |(_, d2)| d2) })

@@ -10,7 +10,7 @@ use std::time::Instant;
 use mcnn::{
     backbone::Architecture,
     data::{ActionRange, Demonstrations, Parts},
-    memory::{Amount, By, Gas, GasSettings, LearnSettings, learn},
+    memory::{Amount, Gas, GasSettings, LearnSettings, SelectionMethod, learn},
     seed::Seed,
     train::{Lambda, Run, TrainSettings},
 };
@@ -55,9 +55,15 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
         ends: (1..=n / 200).map(|k| 200 * k).collect(),
     };
     let data = Demonstrations::new(parts, ActionRange::Refuse)?;
-    let book =
-        learn(&data, &LearnSettings { amount: Amount::Count(400), by: By::Random, ..Default::default() })?
-            .codebook;
+    let book = learn(
+        &data,
+        &LearnSettings {
+            amount: Amount::Count(400),
+            selection: SelectionMethod::Random,
+            ..Default::default()
+        },
+    )?
+    .codebook;
     let recipe = backbone.optimizer_defaults();
     let settings = TrainSettings {
         backbone,
@@ -129,7 +135,11 @@ fn act(
     let actions = (0..memories * n_act).map(|_| rng.between(-1.0, 1.0) as f32).collect();
     let parts = Parts { n_obs, n_act, states, actions, rewards: None, ends: vec![memories / 2, memories] };
     let data = Demonstrations::new(parts, ActionRange::Refuse)?;
-    let settings = LearnSettings { amount: Amount::Count(memories), by: By::All, ..Default::default() };
+    let settings = LearnSettings {
+        amount: Amount::Count(memories),
+        selection: SelectionMethod::All,
+        ..Default::default()
+    };
     let book = learn(&data, &settings)?.codebook;
     let settings = TrainSettings {
         backbone,
@@ -150,7 +160,7 @@ fn act(
         let state = walk(&mut rng, i);
         let start = Instant::now();
         let held = session.act(&state, &mut action)?;
-        if held.ahead == 0 {
+        if held.chunk_step == 0 {
             times.push(start.elapsed().as_secs_f64() * 1e6);
         }
         check += action.iter().map(|&a| f64::from(a)).sum::<f64>();

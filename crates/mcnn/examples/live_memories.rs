@@ -9,7 +9,7 @@ use mcnn::{
     data::{self, ActionRange, Demonstrations, Parts},
     eval::{Episode, Run, collect, rollout, stats::wilson},
     expert::{Noise, Noisy},
-    memory::{By, Codebook, LearnSettings, learn},
+    memory::{Codebook, LearnSettings, SelectionMethod, learn},
     policy::Policy,
     seed::{Rng, Seed},
     task::drive::{Drive, Expert, N_ACT, N_OBS},
@@ -133,7 +133,7 @@ fn section(lap: &Demonstrations, place: f64, [before, after]: [f64; 2]) -> Vec<u
 }
 
 fn changed(policy: &Policy, lap: &Demonstrations, steps: &[usize]) -> Result<Policy> {
-    let (codebook, _) = policy.codebook().with(lap, steps)?;
+    let (codebook, _) = policy.codebook().with_steps(lap, steps)?;
     policy.clone().with_codebook(codebook)
 }
 
@@ -160,12 +160,12 @@ fn wrong_steps(name: &str, data: &Demonstrations) -> Result<()> {
                 fault(data, &mut parts.actions[i * data.n_act()..][..data.n_act()], &mut rng);
             }
             let steps = Demonstrations::new(parts, ActionRange::Refuse)?;
-            let settings = LearnSettings { by: By::All, ..Default::default() };
+            let settings = LearnSettings { selection: SelectionMethod::All, ..Default::default() };
             let book = learn(&steps, &settings)?.codebook;
             let found: Vec<usize> = book
                 .disagreements()
                 .into_iter()
-                .filter(|d| d.score > Codebook::DISAGREES)
+                .filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD)
                 .filter_map(|d| steps.find(book.source(d.memory)))
                 .collect();
             right += found.iter().filter(|i| faulty.contains(i)).count();

@@ -29,7 +29,7 @@ pub trait Acting {
     }
 
     /// What the last observation was made into before it was acted on; `None` where it was acted on as it was.
-    fn seen(&self) -> Option<Seen<'_>> {
+    fn embedded_observation(&self) -> Option<EmbeddedObservation<'_>> {
         None
     }
 }
@@ -51,7 +51,7 @@ impl<A: Act + ?Sized> Act for &A {
 
 /// An observation as it was acted on, where that is not as it came: the embedding of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen<'a> {
+pub struct EmbeddedObservation<'a> {
     /// The state that was acted on.
     pub embedding: &'a [f32],
     /// Microseconds that making it took; they are part of what the action took.

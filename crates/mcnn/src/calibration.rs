@@ -12,7 +12,7 @@
 //!   most 1 - k / (n + 1).
 //!
 //! Both are of a chance over calibration and new episode together. They are exact of episodes that had no part in choosing
-//! the memories ([`OodCalibration::on`]). Leaving one episode out at a time ([`OodCalibration::leave_one_out`]) makes do with the memories'
+//! the memories ([`OodCalibration::from_new_episodes`]). Leaving one episode out at a time ([`OodCalibration::leave_one_episode_out`]) makes do with the memories'
 //! own data: an episode is then measured against the memories of one episode fewer than a new one is, which makes for
 //! larger distances, and so for fewer alarms than are promised; but no theorem says so of every data.
 
@@ -39,9 +39,9 @@ pub struct CalibrationEpisode {
     pub distances: Vec<f32>,
 }
 
-/// OodShare what: a share in (0, 1] of what calibration episodes show.
+/// OodQuantile what: a share in (0, 1] of what calibration episodes show.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum OodShare {
+pub enum OodQuantile {
     /// Farther than this share of their states, each episode counting alike.
     States(f64),
     /// Farther than this share of the episodes ever go.
@@ -54,7 +54,7 @@ pub struct Threshold {
     /// Standardized distance.
     pub distance: f32,
     /// The chance is at most this: that a random state of a new episode is farther, or that a new episode ever is.
-    pub chance: f64,
+    pub probability: f64,
 }
 
 /// Weights are sums of many small ones: so much of rounding is allowed.
@@ -96,7 +96,7 @@ impl OodCalibration {
     ///
     /// # Errors
     /// If the widths differ.
-    pub fn on(codebook: &Codebook, data: &Demonstrations) -> Result<Self> {
+    pub fn from_new_episodes(codebook: &Codebook, data: &Demonstrations) -> Result<Self> {
         codebook.check_space(data)?;
         let distances = codebook.distances(data).into_iter().map(Some).collect();
         Self::of(data, distances).ok_or_else(|| Error::new(Kind::Data, "no distances to calibrate on"))
@@ -107,8 +107,11 @@ impl OodCalibration {
     ///
     /// # Panics
     /// If the widths differ.
-    pub fn leave_one_out(codebook: &Codebook, data: &Demonstrations) -> Option<Self> {
-        Self::of(data, codebook.elsewhere(data).into_iter().map(|r| Some(r?.distance)).collect())
+    pub fn leave_one_episode_out(codebook: &Codebook, data: &Demonstrations) -> Option<Self> {
+        Self::of(
+            data,
+            codebook.retrieve_leave_one_episode_out(data).into_iter().map(|r| Some(r?.distance)).collect(),
+        )
     }
 
     /// Of the episodes that have a distance for every state.
@@ -140,8 +143,8 @@ impl OodCalibration {
     ///
     /// # Errors
     /// If the share is not in (0, 1].
-    pub fn threshold(&self, beyond: OodShare) -> Result<Threshold> {
-        let (OodShare::States(share) | OodShare::Episodes(share)) = beyond;
+    pub fn threshold(&self, beyond: OodQuantile) -> Result<Threshold> {
+        let (OodQuantile::States(share) | OodQuantile::Episodes(share)) = beyond;
         if !(share > 0.0 && share <= 1.0) {
             return Err(Error::new(Kind::Settings, "a share of the calibration out of range")
                 .at("--ood-quantile")
@@ -150,16 +153,16 @@ impl OodCalibration {
         }
         let n = self.farthest.len();
         Ok(match beyond {
-            OodShare::States(_) => {
+            OodQuantile::States(_) => {
                 let i = self.states.partition_point(|s| s.1 < share - ROUNDING).min(self.states.len() - 1);
                 let distance = self.states[i].0;
                 let last = self.states.partition_point(|s| s.0 <= distance) - 1; // the last of equals
                 let farther = (1.0 - self.states[last].1).max(0.0);
-                Threshold { distance, chance: (n as f64 * farther + 1.0) / (n as f64 + 1.0) }
+                Threshold { distance, probability: (n as f64 * farther + 1.0) / (n as f64 + 1.0) }
             }
-            OodShare::Episodes(_) => {
+            OodQuantile::Episodes(_) => {
                 let k = ((share * n as f64 - ROUNDING).ceil() as usize).clamp(1, n);
-                Threshold { distance: self.farthest[k - 1], chance: 1.0 - k as f64 / (n as f64 + 1.0) }
+                Threshold { distance: self.farthest[k - 1], probability: 1.0 - k as f64 / (n as f64 + 1.0) }
             }
         })
     }

@@ -6,8 +6,8 @@ use mcnn::{
     calibration::{CalibrationEpisode, OodCalibration},
     data::{ActionRange, Demonstrations, Parts},
     envelope::{Activation, Envelope},
-    memory::{Amount, By, Codebook, LearnSettings, Retrieval, learn},
-    policy::{Backbone, Guard, Live, Policy, Response},
+    memory::{Amount, Codebook, LearnSettings, Retrieval, SelectionMethod, learn},
+    policy::{Backbone, Guard, LivePolicy, Policy, Response},
     seed::{Rng, Seed},
 };
 
@@ -25,8 +25,9 @@ fn data(seed: Seed) -> Demonstrations {
 }
 
 fn book(data: &Demonstrations, horizon: usize) -> Codebook {
-    let settings = LearnSettings { amount: Amount::Count(25), by: By::Random, ..Default::default() };
-    learn(data, &settings).unwrap().codebook.with_following(data, horizon).unwrap()
+    let settings =
+        LearnSettings { amount: Amount::Count(25), selection: SelectionMethod::Random, ..Default::default() };
+    learn(data, &settings).unwrap().codebook.with_future_actions(data, horizon).unwrap()
 }
 
 /// A U-Net whose predictions are much too large.
@@ -105,7 +106,7 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
                 if ahead == 0 {
                     (memory, distance) = nearest(&data, &book, state);
                 }
-                assert_eq!((held.ahead, held.retrieval.memory), (ahead, memory));
+                assert_eq!((held.chunk_step, held.retrieval.memory), (ahead, memory));
                 // What was done that many steps after the memory, or last in its episode, found in the data.
                 let row = data.find(book.source(memory)).unwrap();
                 let end = ENDS.into_iter().find(|&end| row < end).unwrap();
@@ -155,7 +156,7 @@ fn explain_tells_the_chunk_that_a_session_executes() {
         let chunk = explained.chunk.as_ref().unwrap();
         assert_eq!((chunk.horizon, chunk.steps.len()), (16, 8));
         let mut session = policy.session();
-        session.see(&pair[0]).unwrap();
+        session.observe(&pair[0]).unwrap();
         for (ahead, step) in chunk.steps.iter().enumerate() {
             let mut action = [9.0; ACT];
             let held = session.act(&pair[1], &mut action).unwrap();
@@ -181,7 +182,7 @@ fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none(
     let all = states(&mut Seed(3).rng(), 24);
     // What is acted on where the states at some steps are others.
     let acted = |changed: &dyn Fn(usize) -> bool| -> Vec<[f32; ACT]> {
-        let mut session = policy.session_of(Seed(4));
+        let mut session = policy.session_with_seed(Seed(4));
         let mut action = [0.0; ACT];
         (0..24)
             .map(|i| {
@@ -200,13 +201,13 @@ fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none(
         assert_ne!(acted[from..from + 8], as_is[from..from + 8], "the chunk at {from} saw step {other}");
     }
     assert_eq!(acted(&|_| false), as_is, "another episode of the seed begins anew");
-    let mut session = policy.session_of(Seed(4));
+    let mut session = policy.session_with_seed(Seed(4));
     let mut action = [0.0; ACT];
     for state in all.iter().take(3) {
         session.act(state, &mut action).unwrap();
     }
-    let held = policy.session_of(Seed(4)).act(&all[5], &mut action).unwrap();
-    assert_eq!(held.ahead, 0, "whatever another episode has left");
+    let held = policy.session_with_seed(Seed(4)).act(&all[5], &mut action).unwrap();
+    assert_eq!(held.chunk_step, 0, "whatever another episode has left");
 }
 
 #[test]
@@ -250,16 +251,16 @@ fn between_proposals_how_far_is_asked_of_the_newest_observation() {
         (0..40).map(|_| [0.1, 1.0, 30.0, 5.0].map(|s| (1.5 * s * rng.normal()) as f32).to_vec()).collect()
     };
     let (mut free, mut action, mut given) = (policy.session(), [0.0; ACT], [0.0; ACT]);
-    let mut guarded = policy.session().guarded(Guard { response: Response::Memory, beyond: 1.5 });
+    let mut guarded = policy.session().guarded(Guard { response: Response::Memory, threshold: 1.5 });
     let mut seen = [0; 2];
     for (t, observation) in observations.iter().enumerate() {
         let newest = retrieval(policy.codebook(), observation);
         let held = free.act(observation, &mut action).unwrap();
-        assert_eq!((held.ahead, held.ood), (t % 4, false));
+        assert_eq!((held.chunk_step, held.ood), (t % 4, false));
         assert_eq!(held.quantile, Some(policy.calibration().unwrap().quantile(newest.distance) as f32));
         let held = guarded.act(observation, &mut given).unwrap();
         let far = newest.distance > 1.5;
-        assert_eq!((held.ahead, held.ood), (t % 4, far));
+        assert_eq!((held.chunk_step, held.ood), (t % 4, far));
         let expected = if far { policy.codebook().action(newest.memory) } else { &action };
         assert_eq!(given, expected, "step {t}");
         seen[usize::from(far)] += usize::from(t % 4 > 0);
@@ -271,12 +272,12 @@ fn between_proposals_how_far_is_asked_of_the_newest_observation() {
 fn what_was_proposed_under_old_memories_is_not_given_after_an_exchange() {
     let (old, other) = (four_at_a_time(2), four_at_a_time(4));
     let new = old.clone().with_codebook(other.codebook().clone()).unwrap();
-    let live = Live::new(old.clone());
+    let live = LivePolicy::new(old.clone());
     let mut session = live.start(Seed(0));
     let (observation, mut action) = ([0.1, 0.5, 9.0, -3.0], [0.0; ACT]);
     for t in 0..9 {
         if t == 2 {
-            live.exchange(new.clone()).unwrap();
+            live.replace(new.clone()).unwrap();
         }
         let policy = if t < 2 { &old } else { &new };
         let newest = retrieval(policy.codebook(), &observation);

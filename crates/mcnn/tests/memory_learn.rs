@@ -2,11 +2,18 @@
 
 use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
-    memory::{Amount, By, LearnSettings, learn},
+    memory::{Amount, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 
-const ALL: [By; 6] = [By::Gas, By::GasFixed, By::Random, By::Kmeans, By::Kcenter, By::All];
+const ALL: [SelectionMethod; 6] = [
+    SelectionMethod::Gas,
+    SelectionMethod::GasFixed,
+    SelectionMethod::Random,
+    SelectionMethod::Kmeans,
+    SelectionMethod::Kcenter,
+    SelectionMethod::All,
+];
 
 /// Episodes of a random walk on a coarse grid, so that states repeat; one dimension never varies.
 fn walks(episodes: usize, steps: usize, seed: u64) -> Demonstrations {
@@ -33,8 +40,14 @@ fn walks_in(width: usize, episodes: usize, steps: usize, seed: u64) -> Demonstra
     .unwrap()
 }
 
-fn settings(by: By, count: usize) -> LearnSettings {
-    LearnSettings { amount: Amount::Count(count), by, epochs: 3, seed: Seed(4), ..Default::default() }
+fn settings(by: SelectionMethod, count: usize) -> LearnSettings {
+    LearnSettings {
+        amount: Amount::Count(count),
+        selection: by,
+        epochs: 3,
+        seed: Seed(4),
+        ..Default::default()
+    }
 }
 
 /// Standardized distances by definition, in f64.
@@ -58,7 +71,7 @@ fn every_chooser_gives_the_number_asked_for_of_distinct_demonstrated_states() {
         for count in [1, 2, 60, 200] {
             let learned = learn(&data, &settings(by, count)).unwrap();
             let book = &learned.codebook;
-            if by != By::All {
+            if by != SelectionMethod::All {
                 assert_eq!(book.len(), count, "{by}");
             }
             let mut states: Vec<Vec<u32>> = Vec::new();
@@ -83,7 +96,7 @@ fn every_chooser_gives_the_number_asked_for_of_distinct_demonstrated_states() {
 #[test]
 fn coverage_is_the_distribution_of_plain_distances() {
     let data = walks(4, 60, 2);
-    let learned = learn(&data, &settings(By::Random, 30)).unwrap();
+    let learned = learn(&data, &settings(SelectionMethod::Random, 30)).unwrap();
     let book = &learned.codebook;
     let nearest = |i: usize| {
         (0..book.len())
@@ -108,24 +121,29 @@ fn the_farthest_point_chooser_is_within_twice_the_best_and_covers_better_than_ch
     let far = |by| learn(&data, &settings(by, 40)).unwrap().coverage.max;
     // Gonzalez: the k + 1 points (the chosen and the one they leave farthest) lie at least `max` apart, so any k
     // memories leave one of them at max / 2 or more.
-    let spread = learn(&data, &settings(By::Kcenter, 40)).unwrap();
+    let spread = learn(&data, &settings(SelectionMethod::Kcenter, 40)).unwrap();
     for a in 0..40 {
         for b in 0..a {
             let apart = plain_distance(&data, spread.codebook.state(a), spread.codebook.state(b));
             assert!(apart >= f64::from(spread.coverage.max) - 1e-5);
         }
     }
-    assert!(far(By::Kcenter) < far(By::Random));
+    assert!(far(SelectionMethod::Kcenter) < far(SelectionMethod::Random));
     let median = |by| learn(&data, &settings(by, 40)).unwrap().coverage.median;
-    for by in [By::Gas, By::Kmeans] {
-        assert!(median(by) < median(By::Random), "{by}: {} against {}", median(by), median(By::Random));
+    for by in [SelectionMethod::Gas, SelectionMethod::Kmeans] {
+        assert!(
+            median(by) < median(SelectionMethod::Random),
+            "{by}: {} against {}",
+            median(by),
+            median(SelectionMethod::Random)
+        );
     }
 }
 
 #[test]
 fn a_walk_over_the_graph_gives_the_exact_answer_and_says_what_it_saved() {
     let data = walks_in(30, 5, 200, 5);
-    for by in [By::Gas, By::Random] {
+    for by in [SelectionMethod::Gas, SelectionMethod::Random] {
         let book = learn(&data, &settings(by, 300)).unwrap().codebook;
         let mut state = book.scaled_buffer();
         let (mut last, mut saved, mut found) = (0, 0.0, 0);
@@ -144,8 +162,8 @@ fn a_walk_over_the_graph_gives_the_exact_answer_and_says_what_it_saved() {
 #[test]
 fn recall_elsewhere_leaves_the_states_own_episode_out() {
     let data = walks(3, 50, 6);
-    let book = learn(&data, &settings(By::All, 1)).unwrap().codebook;
-    for (i, retrieval) in book.elsewhere(&data).into_iter().enumerate() {
+    let book = learn(&data, &settings(SelectionMethod::All, 1)).unwrap().codebook;
+    for (i, retrieval) in book.retrieve_leave_one_episode_out(&data).into_iter().enumerate() {
         let own = data.step(i).episode;
         let retrieval = retrieval.unwrap();
         assert_ne!(book.source(retrieval.memory).episode, own);
@@ -156,15 +174,15 @@ fn recall_elsewhere_leaves_the_states_own_episode_out() {
         assert!((f64::from(retrieval.distance) - expected).abs() < 1e-5);
     }
     let alone = walks(1, 50, 6);
-    let book = learn(&alone, &settings(By::All, 1)).unwrap().codebook;
-    assert!(book.elsewhere(&alone).iter().all(Option::is_none));
+    let book = learn(&alone, &settings(SelectionMethod::All, 1)).unwrap().codebook;
+    assert!(book.retrieve_leave_one_episode_out(&alone).iter().all(Option::is_none));
 }
 
 #[test]
 fn ignored_dimensions_count_nothing() {
     let data = walks(4, 50, 7);
     let ignoring = |ignore: &[usize]| {
-        let settings = LearnSettings { ignore: ignore.to_vec(), ..settings(By::Gas, 20) };
+        let settings = LearnSettings { ignore: ignore.to_vec(), ..settings(SelectionMethod::Gas, 20) };
         learn(&data, &settings)
     };
     let book = ignoring(&[1]).unwrap().codebook;
@@ -182,7 +200,7 @@ fn ignored_dimensions_count_nothing() {
     let mut parts = mcnn::data::Parts::from(data.clone());
     parts.states.iter_mut().skip(1).step_by(data.n_obs()).for_each(|x| *x = 0.5);
     let flat = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
-    let expected = learn(&flat, &settings(By::Gas, 20)).unwrap().codebook;
+    let expected = learn(&flat, &settings(SelectionMethod::Gas, 20)).unwrap().codebook;
     assert_eq!(book.parts().sources, expected.parts().sources);
     assert_ne!(book.parts().sources, ignoring(&[]).unwrap().codebook.parts().sources);
 
@@ -195,8 +213,11 @@ fn ignored_dimensions_count_nothing() {
 #[test]
 fn smoothing_averages_the_actions_of_the_nearest_steps() {
     let data = walks(4, 50, 7);
-    let sharp = learn(&data, &settings(By::Random, 20)).unwrap().codebook;
-    let smooth = learn(&data, &LearnSettings { smooth: 5, ..settings(By::Random, 20) }).unwrap().codebook;
+    let sharp = learn(&data, &settings(SelectionMethod::Random, 20)).unwrap().codebook;
+    let smooth =
+        learn(&data, &LearnSettings { smooth_neighbors: 5, ..settings(SelectionMethod::Random, 20) })
+            .unwrap()
+            .codebook;
     for m in 0..20 {
         assert_eq!(sharp.source(m), smooth.source(m));
         let mut order: Vec<usize> = (0..data.n_steps()).collect();
@@ -223,7 +244,7 @@ fn one_seed_gives_one_codebook_and_another_another() {
         let with =
             |seed| learn(&data, &LearnSettings { seed: Seed(seed), ..settings(by, 50) }).unwrap().codebook;
         assert_eq!(with(1).parts(), with(1).parts());
-        if by != By::All {
+        if by != SelectionMethod::All {
             assert_ne!(with(1).parts().sources, with(2).parts().sources, "{by}");
         }
     }
@@ -233,12 +254,15 @@ fn one_seed_gives_one_codebook_and_another_another() {
 fn amounts_out_of_range_are_refused_with_the_range() {
     let data = walks(2, 20, 9);
     let refused = |s: LearnSettings| learn(&data, &s).unwrap_err().to_string();
-    assert!(refused(settings(By::Random, 41)).contains("more memories than states"));
-    assert!(refused(settings(By::Random, 0)).contains("no memories"));
-    assert!(refused(LearnSettings { epochs: 0, ..settings(By::Gas, 5) }).contains("--epochs"));
-    assert!(refused(LearnSettings { smooth: 41, ..settings(By::Gas, 5) }).contains("--smooth-neighbors"));
+    assert!(refused(settings(SelectionMethod::Random, 41)).contains("more memories than states"));
+    assert!(refused(settings(SelectionMethod::Random, 0)).contains("no memories"));
+    assert!(refused(LearnSettings { epochs: 0, ..settings(SelectionMethod::Gas, 5) }).contains("--epochs"));
+    assert!(
+        refused(LearnSettings { smooth_neighbors: 41, ..settings(SelectionMethod::Gas, 5) })
+            .contains("--smooth-neighbors")
+    );
     for share in [0.0, -0.5, 1.5, f64::NAN] {
-        let s = LearnSettings { amount: Amount::Fraction(share), ..settings(By::Gas, 5) };
+        let s = LearnSettings { amount: Amount::Fraction(share), ..settings(SelectionMethod::Gas, 5) };
         assert!(refused(s).contains("--fraction"));
     }
 }

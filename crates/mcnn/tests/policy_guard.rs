@@ -4,7 +4,7 @@
 use mcnn::{
     act::{Act, Decision},
     backbone::Mlp,
-    calibration::{CalibrationEpisode, OodCalibration, OodShare},
+    calibration::{CalibrationEpisode, OodCalibration, OodQuantile},
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     eval::{Run, collect, rollout},
@@ -20,11 +20,11 @@ fn policy() -> Policy {
         scale: Scale { mean: vec![0.0], std: vec![1.0] },
         states: vec![0.0, 10.0, 20.0],
         actions: vec![-0.5, 0.25, 0.75],
-        following: vec![],
+        future_actions: vec![],
         sources: (0..3).map(|i| Step { episode: i, step: 0 }).collect(),
         edges: vec![],
-        smooth: 1,
-        by: "hand".into(),
+        smooth_neighbors: 1,
+        selection: "hand".into(),
         seed: 0,
         data: String::new(),
         n_states: 3,
@@ -62,25 +62,25 @@ fn each_response_does_what_it_is_called() {
         (Response::Memory, vec![free[0], MEMORY[1], MEMORY[2], free[3], MEMORY[4]]),
         (Response::Stop, vec![free[0], MEMORY[1], MEMORY[2], free[3], MEMORY[4]]),
     ] {
-        let guarded = policy.guarded(Guard { response, beyond: 2.0 });
+        let guarded = policy.guarded(Guard { response, threshold: 2.0 });
         assert_eq!((guarded.n_obs(), guarded.n_act()), (1, 1));
         let found = decisions(&guarded, &STATES);
         assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
         assert_eq!(found.iter().map(|(_, d)| d.ood).collect::<Vec<_>>(), FAR);
         assert!(found.iter().zip(FAR).all(|((_, d), far)| d.stop == (far && response == Response::Stop)));
         // With nothing to hold yet, and with nothing near ever.
-        let found = decisions(&policy.guarded(Guard { response, beyond: -1.0 }), &STATES);
+        let found = decisions(&policy.guarded(Guard { response, threshold: -1.0 }), &STATES);
         let expected = if response == Response::Warn { free.clone() } else { MEMORY.to_vec() };
         assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
         // On the very distance it is not due.
-        assert!(!decisions(&policy.guarded(Guard { response, beyond: 0.5 }), &STATES)[0].1.ood);
+        assert!(!decisions(&policy.guarded(Guard { response, threshold: 0.5 }), &STATES)[0].1.ood);
     }
 }
 
 #[test]
 fn a_distance_that_is_no_number_is_beyond() {
     let policy = policy();
-    let guarded = policy.guarded(Guard { response: Response::Memory, beyond: f32::MAX });
+    let guarded = policy.guarded(Guard { response: Response::Memory, threshold: f32::MAX });
     for far in [3e38, -3e38] {
         let (_, decision) = decisions(&guarded, &[far])[0];
         let distance = decision.distance.unwrap();
@@ -108,10 +108,12 @@ fn every_action_says_distance_weight_radius_and_quantile() {
         assert!((d.weight.unwrap() - weight).abs() < 1e-6 && (d.radius.unwrap() - 1.0 + weight).abs() < 1e-6);
     }
     assert_eq!(policy.explain(&[3.0]).unwrap().quantile, Some(0.75));
-    // Guarded at a quantile, what is beyond is what has that quantile.
+    // GuardedPolicy at a quantile, what is beyond is what has that quantile.
     for share in [0.25, 0.5, 0.75, 1.0] {
-        let beyond = policy.calibration().unwrap().threshold(OodShare::States(share)).unwrap().distance;
-        for (_, d) in decisions(&policy.guarded(Guard { response: Response::Warn, beyond }), &STATES) {
+        let beyond = policy.calibration().unwrap().threshold(OodQuantile::States(share)).unwrap().distance;
+        for (_, d) in
+            decisions(&policy.guarded(Guard { response: Response::Warn, threshold: beyond }), &STATES)
+        {
             assert_eq!(d.ood, f64::from(d.quantile.unwrap()) >= share, "{share} {d:?}");
         }
     }
@@ -163,7 +165,7 @@ fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
     for (threads, lanes) in [(1, 1), (2, 3)] {
         let run = Run { episodes: 4, first_seed: 5, threads, lanes, trace: true };
         let go = |response| {
-            let guarded = policy.guarded(Guard { response, beyond: 2.0 });
+            let guarded = policy.guarded(Guard { response, threshold: 2.0 });
             rollout(&guarded, &task, &run, &|_| ()).unwrap()
         };
         let warned = go(Response::Warn);
@@ -186,7 +188,7 @@ fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
         let success = summary.success.unwrap();
         let of_four = mcnn::eval::stats::wilson(0, 4)[1];
         assert_eq!((success.share, success.high), (0.0, of_four), "all four count, none has succeeded");
-        let guarded = policy.guarded(Guard { response: Response::Stop, beyond: 2.0 });
+        let guarded = policy.guarded(Guard { response: Response::Stop, threshold: 2.0 });
         let collected = collect(&guarded, &task, &run, &|_| true).unwrap();
         assert_eq!((collected.ends, collected.failed.len()), (vec![1, 2, 3], 1));
     }

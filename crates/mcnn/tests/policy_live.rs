@@ -6,7 +6,7 @@ use mcnn::{
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
-    policy::{Backbone, Live, Policy},
+    policy::{Backbone, LivePolicy, Policy},
     seed::Seed,
 };
 
@@ -19,11 +19,11 @@ fn book(action: f32) -> Codebook {
         scale: Scale { mean: vec![0.0], std: vec![1.0] },
         states: (0..N).map(|i| i as f32).collect(),
         actions: vec![action; N as usize * ACT],
-        following: vec![],
+        future_actions: vec![],
         sources: (0..N).map(|i| Step { episode: i, step: 0 }).collect(),
         edges: vec![],
-        smooth: 1,
-        by: "hand".into(),
+        smooth_neighbors: 1,
+        selection: "hand".into(),
         seed: 0,
         data: String::new(),
         n_states: N as usize,
@@ -39,7 +39,7 @@ fn copying(action: f32) -> Policy {
 
 #[test]
 fn an_episode_goes_on_with_the_new_memories_from_its_next_action_on() {
-    let live = Live::new(copying(-0.5));
+    let live = LivePolicy::new(copying(-0.5));
     let mut session = live.start(Seed(0));
     let mut action = [0.0; ACT];
     let mut act = |state: f32| {
@@ -47,11 +47,11 @@ fn an_episode_goes_on_with_the_new_memories_from_its_next_action_on() {
         (action, decision.memory.unwrap())
     };
     assert_eq!(act(3.9), ([-0.5; ACT], 4));
-    live.exchange(copying(0.25)).unwrap();
+    live.replace(copying(0.25)).unwrap();
     assert_eq!(act(188.2), ([0.25; ACT], 188));
     // Fewer memories than the last one recalled had: nothing is left of it.
-    let small = copying(0.75).codebook().without(|m| m > 1).unwrap();
-    live.exchange(copying(0.0).with_codebook(small).unwrap()).unwrap();
+    let small = copying(0.75).codebook().without_memories(|m| m > 1).unwrap();
+    live.replace(copying(0.0).with_codebook(small).unwrap()).unwrap();
     assert_eq!(act(4.0), ([0.75; ACT], 1));
     assert_eq!(live.current().codebook().len(), 2);
 }
@@ -61,12 +61,12 @@ fn a_network_goes_on_as_if_nothing_else_had_changed() {
     let envelope = Envelope { lambda: 0.7, amplitude: 1.0, activation: Activation::Tanh };
     let network = || Backbone::Mlp(Mlp::random(&[1, 8, ACT], Seed(3)));
     let [old, new] = [-0.5, 0.5].map(|a| Policy::new(book(a), envelope, network(), 1).unwrap());
-    let live = Live::new(old.clone());
+    let live = LivePolicy::new(old.clone());
     let mut session = live.start(Seed(0));
     let (mut found, mut expected) = ([0.0; ACT], [0.0; ACT]);
     for (policy, state) in [(&old, 0.4), (&old, 2.6), (&new, 2.9), (&new, 8.0)] {
         if std::ptr::eq(policy, &new) && state == 2.9 {
-            live.exchange(new.clone()).unwrap();
+            live.replace(new.clone()).unwrap();
         }
         session.act(&[state], &mut found).unwrap();
         policy.session().act(&[state], &mut expected).unwrap();
@@ -74,13 +74,13 @@ fn a_network_goes_on_as_if_nothing_else_had_changed() {
     }
     let other =
         Policy::new(book(0.5), envelope, Backbone::Mlp(Mlp::random(&[1, 8, ACT], Seed(4))), 1).unwrap();
-    assert!(live.exchange(other).unwrap_err().to_string().contains("same network"));
+    assert!(live.replace(other).unwrap_err().to_string().contains("same network"));
     assert_eq!(live.current().backbone(), &network());
 }
 
 #[test]
 fn no_action_is_of_two_versions() {
-    let live = Live::new(copying(-0.5));
+    let live = LivePolicy::new(copying(-0.5));
     // Until every thread has seen both versions act, some times.
     let act = &|k: u64| {
         let (mut session, mut seen) = (live.start(Seed(k)), [0_u32; 2]);
@@ -99,7 +99,7 @@ fn no_action_is_of_two_versions() {
     std::thread::scope(|scope| {
         let acting: Vec<_> = (0..3).map(|k| scope.spawn(move || act(k))).collect();
         for action in [0.5, -0.5].into_iter().cycle() {
-            live.exchange(copying(action)).unwrap();
+            live.replace(copying(action)).unwrap();
             std::thread::yield_now();
             if acting.iter().all(|a| a.is_finished()) {
                 break;

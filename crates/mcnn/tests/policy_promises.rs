@@ -23,11 +23,11 @@ fn codebook(rng: &mut Rng) -> Codebook {
         scale: Scale { mean: draw(OBS, 3.0), std: vec![0.01, 1.0, 50.0, 0.0, 2.0] },
         states: draw(N * OBS, 3.0),
         actions: draw(N * ACT, 1.0).into_iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
-        following: vec![],
+        future_actions: vec![],
         sources: (0..N as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
         edges: vec![],
-        smooth: 1,
-        by: "hand".into(),
+        smooth_neighbors: 1,
+        selection: "hand".into(),
         seed: 0,
         data: String::new(),
         n_states: N,
@@ -232,16 +232,16 @@ fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
     let draws: Vec<[f32; ACT]> = (0..16).map(|_| draw()).collect();
     for (k, d) in explained.dimensions.iter().enumerate() {
         assert_eq!(d.action, draws[0][k], "explain tells what act does");
-        let held = d.center + explained.radius * d.proposal.unwrap().clamp(-1.0, 1.0);
+        let held = d.center + explained.radius * d.network_output.unwrap().clamp(-1.0, 1.0);
         assert!((held - d.action).abs() < 1e-6, "the proposal is that of the action");
         let mean = draws.iter().map(|a| f64::from(a[k])).sum::<f64>() / 16.0;
         let variance = draws.iter().map(|a| (f64::from(a[k]) - mean).powi(2)).sum::<f64>() / 16.0;
-        assert!((f64::from(d.spread.unwrap()) - variance.sqrt()).abs() < 1e-5);
-        assert!(d.spread.unwrap() > 0.0);
+        assert!((f64::from(d.std.unwrap()) - variance.sqrt()).abs() < 1e-5);
+        assert!(d.std.unwrap() > 0.0);
     }
     let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Backbone::Mlp(wild(5)), 1).unwrap();
     let explained = mlp.explain(&middle).unwrap();
-    assert!(explained.samples.is_none() && explained.dimensions.iter().all(|d| d.spread.is_none()));
+    assert!(explained.samples.is_none() && explained.dimensions.iter().all(|d| d.std.is_none()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use mcnn::{
     expert::{Advised, Noise, Noisy},
     file,
     memory::{LearnSettings, learn},
-    policy::{Guard, Live, Policy, Response},
+    policy::{Guard, LivePolicy, Policy, Response},
     seed::Seed,
     task::{Task as _, drive::DrivePixels},
     train::{self, TrainSettings},
@@ -97,9 +97,11 @@ fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
     let encoding = encoding(conv(), "raw");
     let data = embedded(&footage, &encoding);
     let (policy, encoder) = (policy(&data), encoder(&encoding));
-    let guard =
-        Guard { response: Response::Hold, beyond: policy.calibration().unwrap().episodes()[0].distances[3] };
-    let (guarded, live) = (policy.guarded(guard), Live::new(policy.clone()));
+    let guard = Guard {
+        response: Response::Hold,
+        threshold: policy.calibration().unwrap().episodes()[0].distances[3],
+    };
+    let (guarded, live) = (policy.guarded(guard), LivePolicy::new(policy.clone()));
     let actors: [&dyn Act; 3] = [&policy, &guarded, &live];
     let mut beyond = 0;
     for (k, act) in actors.into_iter().enumerate() {
@@ -113,7 +115,7 @@ fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
             let decision = seeing.act(&frame, &mut ours).unwrap();
             assert_eq!(decision, plain.act(data.state(i), &mut theirs).unwrap());
             assert_eq!(ours, theirs);
-            assert_eq!(seeing.seen().unwrap().embedding, data.state(i));
+            assert_eq!(seeing.embedded_observation().unwrap().embedding, data.state(i));
             beyond += usize::from(decision.ood);
             if k != 1 {
                 let region = policy.envelope().region(decision.distance.unwrap());

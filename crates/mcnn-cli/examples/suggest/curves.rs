@@ -4,10 +4,10 @@ use std::{ops::Range, path::Path};
 
 use mcnn::{
     Result,
-    certify::{Known, suggest},
+    certify::{DemonstrationScope, suggest},
     data::Demonstrations,
     eval::stats::{interval, paired},
-    memory::{Amount, By, Codebook, LearnSettings, learn},
+    memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
     seed::Seed,
     task::{Task, drive::Drive},
     train::Lambda,
@@ -69,7 +69,8 @@ pub fn pen(seeds: Range<u64>, path: &Path, data: &Path) -> Result<()> {
     let task = adroit::Hand::new(Adroit::Pen, Rewards::D4rl)?;
     let mut points: Vec<Point> = SIZES.iter().map(|_| Point::default()).collect();
     for seed in seeds {
-        let memories = LearnSettings { by: By::All, smooth: 10, ..Default::default() };
+        let memories =
+            LearnSettings { selection: SelectionMethod::All, smooth_neighbors: 10, ..Default::default() };
         let setting = Setting { task: &task, pool: &pool, unseen: &pool, memories, episodes: 100 };
         curve(&setting, seed, &mut points)?;
     }
@@ -84,7 +85,11 @@ pub fn pen(_: Range<u64>, _: &Path, _: &Path) -> Result<()> {
 fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
     let random = Seed(seed).fork("pool").rng().permutation(s.pool.n_episodes());
     // Distances of different selections compare in one scale only: that of the whole pool.
-    let all = LearnSettings { by: By::All, smooth: s.memories.smooth, ..Default::default() };
+    let all = LearnSettings {
+        selection: SelectionMethod::All,
+        smooth_neighbors: s.memories.smooth_neighbors,
+        ..Default::default()
+    };
     let scale = learn(s.pool, &all)?.codebook.parts().scale.clone();
     let mut suggested = vec![random[0]];
     for (&size, point) in SIZES.iter().zip(points) {
@@ -118,12 +123,15 @@ fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
 fn more(pool: &Demonstrations, taken: &mut Vec<usize>, size: usize) -> Result<()> {
     let count = size - taken.len();
     let amount = Amount::Fraction(1.0);
-    let book =
-        learn(&pool.select(taken), &LearnSettings { by: By::All, amount, ..Default::default() })?.codebook;
+    let book = learn(
+        &pool.select(taken),
+        &LearnSettings { selection: SelectionMethod::All, amount, ..Default::default() },
+    )?
+    .codebook;
     let left: Vec<usize> = (0..pool.n_episodes()).filter(|k| !taken.contains(k)).collect();
     if count > 0 {
         let rest = pool.select(&left);
-        let found = suggest(&book, &rest, Known::Episode, count);
+        let found = suggest(&book, &rest, DemonstrationScope::Episode, count);
         taken.extend(found.iter().map(|s| left[rest.episode_of(s.row)]));
     }
     assert_eq!(taken.len(), size, "the pool has enough that is not known");

@@ -5,7 +5,7 @@ use std::ops::Range;
 use mcnn::{
     Result,
     act::{Act, Acting, Decision},
-    certify::{Known, suggest},
+    certify::{DemonstrationScope, suggest},
     data::Demonstrations,
     eval::stats::{interval, paired},
     memory::{Codebook, LearnSettings, learn},
@@ -34,7 +34,7 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
         before.push(evaluate(&policy)?[1]);
         let states = record(&policy, 60, LOOKED_AT)?;
         let most = COUNTS[COUNTS.len() - 1];
-        let found = suggest(policy.codebook(), &states, Known::State, most);
+        let found = suggest(policy.codebook(), &states, DemonstrationScope::State, most);
         // One demonstration after another, each way's in its own order.
         let mut added: [Vec<Demonstrations>; WAYS.len()] = Default::default();
         for (k, suggestion) in found.iter().enumerate() {
@@ -76,7 +76,7 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
 /// Memories with a lap's steps from `begin` on.
 fn with(book: &Codebook, lap: &Demonstrations, begin: usize) -> Result<Codebook> {
     let steps: Vec<usize> = (begin..lap.n_steps()).collect();
-    Ok(book.with(lap, &steps)?.0)
+    Ok(book.with_steps(lap, &steps)?.0)
 }
 
 /// One acts up to a step, another from there on.

@@ -9,7 +9,7 @@ use mcnn::{
     },
     data::Step,
     envelope::Activation,
-    memory::{Amount, By},
+    memory::{Amount, SelectionMethod},
     train::{Distances, Lambda},
     vision::Weights,
 };
@@ -28,13 +28,13 @@ pub struct LearnArgs {
     pub count: Option<usize>,
     /// How they are chosen: gas, gas-fixed, random, kmeans, kcenter or all.
     #[arg(long, default_value = "gas", value_parser = by)]
-    pub by: By,
+    pub by: SelectionMethod,
     /// Passes over the data, for gas and kmeans [default: 10; gas-fixed: 1].
     #[arg(long)]
     pub epochs: Option<usize>,
     /// Give each memory the mean action of its K nearest steps.
     #[arg(long = "smooth-neighbors", alias = "smooth", default_value_t = 1, value_name = "K")]
-    pub smooth: usize,
+    pub smooth_neighbors: usize,
     /// Dimensions of the state that count nothing, in distances and for the network, such as 7-25,30.
     #[arg(long, value_name = "DIMENSIONS", default_value = "", value_parser = clap::value_parser!(Dimensions))]
     pub ignore: Dimensions,
@@ -101,8 +101,8 @@ impl LearnArgs {
 }
 
 /// Passes over the data where none are asked for.
-pub fn epochs(by: By) -> usize {
-    if by == By::GasFixed { 1 } else { 10 }
+pub fn epochs(by: SelectionMethod) -> usize {
+    if by == SelectionMethod::GasFixed { 1 } else { 10 }
 }
 
 #[derive(Args, Debug)]
@@ -301,7 +301,7 @@ pub struct ExplainArgs {
     pub options: InputOptions,
 }
 
-fn by(text: &str) -> Result<By, String> {
+fn by(text: &str) -> Result<SelectionMethod, String> {
     word(text, "gas, gas-fixed, random, kmeans, kcenter or all")
 }
 

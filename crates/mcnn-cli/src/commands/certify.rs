@@ -2,12 +2,15 @@
 
 use mcnn::{
     Error, Result,
-    certify::{Bound, Cover, Effort, cover, isolation, isolation_elsewhere, premise},
+    certify::{
+        Bound, IsolationBounds, SearchBudget, bound_isolation, isolation, isolation_leave_one_episode_out,
+        premise,
+    },
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::Kind,
     file::{self, ConstraintSet},
-    memory::{Amount, By, Codebook, Coverage, LearnSettings, learn},
+    memory::{Amount, Codebook, Coverage, LearnSettings, SelectionMethod, learn},
     train::Lambda,
 };
 use serde::Serialize;
@@ -95,7 +98,7 @@ pub struct Outside {
 pub struct Region {
     pub dimensions: usize,
     #[serde(flatten)]
-    pub cover: Cover,
+    pub cover: IsolationBounds,
     pub bound: f64,
     pub vacuous: bool,
     pub width: f32,
@@ -104,7 +107,7 @@ pub struct Region {
 /// One codebook of the curve.
 #[derive(Serialize)]
 pub struct Point {
-    pub by: By,
+    pub by: SelectionMethod,
     /// Whether every smaller codebook of this way is part of this one, as corollary 4.8 supposes.
     pub nested: bool,
     pub memories: usize,
@@ -120,7 +123,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     }
     let (holding, fingerprint) = file::read_constraint_set(&args.policy)?;
     let envelope = envelope(args, &holding)?;
-    let ConstraintSet { codebook, origin, .. } = holding;
+    let ConstraintSet { codebook, training, .. } = holding;
     let actions = args.actions.unwrap_or(codebook.n_act() as u64);
     let bound = Bound::new(envelope, args.horizon, actions)?;
     let mut listed = Vec::new(); // all states, for the box
@@ -131,8 +134,9 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         codebook.check_space(&data).map_err(|e| e.within(path.display()))?;
         let is_own = codebook.check_data(&data).is_ok();
         sets.push(set(&stem(path), &codebook, envelope, &bound, &data, is_own));
-        let held_out: Vec<usize> =
-            (0..data.n_episodes()).filter(|&k| is_own && origin.held_out.contains(&data.number(k))).collect();
+        let held_out: Vec<usize> = (0..data.n_episodes())
+            .filter(|&k| is_own && training.validation_episodes.contains(&data.number(k)))
+            .collect();
         if !held_out.is_empty() {
             let name = format!("{}, held out", stem(path));
             sets.push(set(&name, &codebook, envelope, &bound, &data.select(&held_out), true));
@@ -235,14 +239,14 @@ fn set(
     data: &Demonstrations,
     is_own: bool,
 ) -> Set {
-    let elsewhere = if is_own { isolation_elsewhere(codebook, data) } else { None };
+    let elsewhere = if is_own { isolation_leave_one_episode_out(codebook, data) } else { None };
     let premise = premise(codebook, envelope, data);
     Set {
         elsewhere: elsewhere
             .map(|c| Elsewhere { promise: promise(bound, c.max), at: c.isolated.to_string() }),
         outside: Some(Outside {
             steps: premise.outside,
-            farthest: premise.farthest,
+            farthest: premise.max_excess,
             at: premise.at.to_string(),
         }),
         ..plain(name, bound, &isolation(codebook, data), data.n_steps())
@@ -259,7 +263,7 @@ fn region(codebook: &Codebook, bound: &Bound, listed: &[f32]) -> Region {
         })
     };
     let (low, high) = (ends(f32::min, f32::INFINITY), ends(f32::max, f32::NEG_INFINITY));
-    let cover = cover(codebook, &low, &high, Effort::default());
+    let cover = bound_isolation(codebook, &low, &high, SearchBudget::default());
     let Promise { bound, vacuous, width, .. } = promise(bound, cover.upper);
     Region { dimensions: n_obs, cover, bound, vacuous, width }
 }
@@ -279,13 +283,16 @@ fn curve(own: Option<&Demonstrations>, ignore: Vec<usize>, bound: &Bound) -> Res
         SHARES.iter().map(|share| ((share * data.n_steps() as f64).round() as usize).max(1)).collect();
     counts.dedup();
     let mut points = Vec::new();
-    for (by, nested) in [(By::Gas, false), (By::Random, true), (By::Kcenter, true)] {
+    for (by, nested) in
+        [(SelectionMethod::Gas, false), (SelectionMethod::Random, true), (SelectionMethod::Kcenter, true)]
+    {
         let ways = counts.iter().map(|&count| (by, Amount::Count(count)));
-        for (way, amount) in ways.chain([(By::All, Amount::Fraction(1.0))]) {
-            let settings = LearnSettings { by: way, amount, ignore: ignore.clone(), ..Default::default() };
+        for (way, amount) in ways.chain([(SelectionMethod::All, Amount::Fraction(1.0))]) {
+            let settings =
+                LearnSettings { selection: way, amount, ignore: ignore.clone(), ..Default::default() };
             // More than there are distinct states is refused: the last point has those.
             let Ok(learned) = learn(data, &settings) else { continue };
-            let elsewhere = isolation_elsewhere(&learned.codebook, data);
+            let elsewhere = isolation_leave_one_episode_out(&learned.codebook, data);
             points.push(Point {
                 by,
                 nested,

@@ -9,7 +9,7 @@ use mcnn::{
     data::Demonstrations,
     eval::{Comparison, Episode, Run as Rollout, Summary, collect, compare, rollout},
     file,
-    memory::{Amount, By, Codebook, LearnSettings, learn},
+    memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
     policy::Policy,
     seed::Seed,
     task::{Task, drive},
@@ -149,13 +149,18 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
 /// MCNN, plain cloning with the same network and clamp, and the two that only copy.
 fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let seed = Seed(args.seed);
-    let memories = |by, smooth| {
-        let settings =
-            LearnSettings { amount: Amount::Fraction(0.1), by, smooth, seed, ..LearnSettings::default() };
+    let memories = |by, smooth_neighbors| {
+        let settings = LearnSettings {
+            amount: Amount::Fraction(0.1),
+            selection: by,
+            smooth_neighbors,
+            seed,
+            ..LearnSettings::default()
+        };
         learn(data, &settings).map(|learned| learned.codebook)
     };
     // The expert's hand is unsteady: a memory's action is the mean over its ten nearest steps. Copying copies.
-    let (some, all) = (memories(By::Gas, 10)?, memories(By::All, 1)?);
+    let (some, all) = (memories(SelectionMethod::Gas, 10)?, memories(SelectionMethod::All, 1)?);
     let settings = |lambda| TrainSettings {
         lambda,
         steps: args.steps,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mcnn::{
     Result, file,
-    memory::{By, Coverage, GraphSearches, LearnSettings, learn},
+    memory::{Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::{args::LearnArgs, print};
 pub struct Learnt {
     pub memories: usize,
     pub states: usize,
-    pub by: By,
+    pub by: SelectionMethod,
     pub seconds: f64,
     pub coverage: Coverage,
     /// The step at the largest distance, as EPISODE:STEP.
@@ -28,8 +28,8 @@ pub struct Learnt {
     pub constant_dimensions: Vec<usize>,
     pub ignored_dimensions: Vec<usize>,
     pub edges: usize,
-    pub walk: GraphSearches,
-    pub smooth: usize,
+    pub walk: GraphSearchStats,
+    pub smooth_neighbors: usize,
     pub seed: u64,
     pub file: String,
     pub fingerprint: String,
@@ -40,9 +40,9 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
     let data = read(&args.input.data, args.input.options)?;
     let settings = LearnSettings {
         amount: args.amount(),
-        by: args.by,
+        selection: args.by,
         epochs: args.epochs(),
-        smooth: args.smooth,
+        smooth_neighbors: args.smooth_neighbors,
         ignore: args.ignore.0.clone(),
         seed: Seed(args.seed),
     };
@@ -64,7 +64,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         ignored_dimensions: codebook.parts().scale.ignored(),
         edges: codebook.parts().edges.len(),
         walk: codebook.graph_searches(&data),
-        smooth: args.smooth,
+        smooth_neighbors: args.smooth_neighbors,
         seed: args.seed,
         file: args.output.path.display().to_string(),
         fingerprint: file::write_codebook(&args.output.path, codebook)?,

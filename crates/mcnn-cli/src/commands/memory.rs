@@ -113,7 +113,7 @@ fn add(args: &AddArgs) -> Result<Done> {
     };
     let steps: Vec<usize> = (0..data.n_steps()).filter(wanted).collect();
     let within = |e: Error| e.within(args.input.data.display());
-    let (codebook, added) = policy.codebook().with(&data, &steps).map_err(within)?;
+    let (codebook, added) = policy.codebook().with_steps(&data, &steps).map_err(within)?;
     let what = format!(
         "added {} steps of {}, its episode 0 being {} here",
         added.added,
@@ -141,13 +141,13 @@ fn drop(args: &DropArgs) -> Result<Done> {
     }
     let out = |m: usize| args.memories.contains(&m) || args.episodes.contains(&book.source(m).episode);
     let dropped = (0..book.len()).filter(|&m| out(m)).count();
-    let codebook = book.without(out)?;
+    let codebook = book.without_memories(out)?;
     // What was taken out made states nearer, and the calibration with them: it no longer holds.
     let (calibration, kept) = match &args.data {
         Some(data) => {
             let data = read(data, args.options)?;
             book.check_data(&data)?;
-            let calibration = OodCalibration::leave_one_out(&codebook, &data);
+            let calibration = OodCalibration::leave_one_episode_out(&codebook, &data);
             let kept = if calibration.is_some() { "renewed" } else { "lost" };
             (calibration, kept)
         }
@@ -190,9 +190,10 @@ impl Edit {
         what: String,
     ) -> Result<Done> {
         let (before, after) = (policy.codebook().len(), codebook.len());
-        let mut origin = policy.origin().clone();
+        let mut origin = policy.training_record().clone();
         origin.edits.push(what.clone());
-        let policy = policy.with_codebook(codebook)?.with_calibration(calibration).with_origin(origin);
+        let policy =
+            policy.with_codebook(codebook)?.with_calibration(calibration).with_training_record(origin);
         let made = file::policy_to_bytes(&policy);
         let version = Versions::of(path)?.advance((bytes, before), (&made, after), what)?;
         let Self { added, dropped, first_episode } = self;
@@ -235,11 +236,11 @@ fn list(args: &ListArgs) -> Result<Done> {
     let versions = Versions::of(path)?;
     let fingerprint = file::fingerprint(&bytes);
     let source = |m: usize| book.source(m).to_string();
-    let disagreeing = all.iter().filter(|d| d.score > Codebook::DISAGREES);
+    let disagreeing = all.iter().filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD);
     let report = Listed {
         file: path.display().to_string(),
         memories: book.len(),
-        edits: policy.origin().edits.clone(),
+        edits: policy.training_record().edits.clone(),
         present: versions.present(&fingerprint).map(|v| v.version),
         versions: versions.all().to_vec(),
         fingerprint,
@@ -253,7 +254,7 @@ fn list(args: &ListArgs) -> Result<Done> {
             .collect(),
         acted,
         disagreeing: disagreeing.clone().count(),
-        disagrees: Codebook::DISAGREES,
+        disagrees: Codebook::DISAGREEMENT_THRESHOLD,
         disagree: disagreeing
             .take(args.top)
             .map(|d| Disagrees { disagreement: *d, source: source(d.memory) })

@@ -6,7 +6,7 @@ use mcnn::{
     Error, Result,
     act::Act,
     atomic,
-    calibration::OodShare,
+    calibration::OodQuantile,
     data::{ActionRange, Demonstrations, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
@@ -102,7 +102,12 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
 
     let mut sets = vec![("the data's states", codebook.distances(&data))];
     if own {
-        let others = codebook.elsewhere(&data).into_iter().flatten().map(|r| r.distance).collect();
+        let others = codebook
+            .retrieve_leave_one_episode_out(&data)
+            .into_iter()
+            .flatten()
+            .map(|r| r.distance)
+            .collect();
         sets.push(("the same, to memories of other episodes", others));
     }
     if let Some((visited, _)) = &visited {
@@ -261,10 +266,10 @@ fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> 
     let losses = folder.logged();
     match losses.last() {
         None => notes.push(format!("No training curve: there is no log in {}.", folder.path().display())),
-        Some(last) if last.step != policy.origin().steps => notes.push(format!(
+        Some(last) if last.step != policy.training_record().steps => notes.push(format!(
             "The training log ends at step {}, but the policy was trained for {}: it may be another run's.",
             last.step,
-            policy.origin().steps
+            policy.training_record().steps
         )),
         Some(_) => {}
     }
@@ -273,7 +278,7 @@ fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> 
 
 fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About> {
     let (codebook, envelope) = (policy.codebook(), policy.envelope());
-    let far = policy.calibration().map(|g| g.threshold(OodShare::States(0.99))).transpose()?;
+    let far = policy.calibration().map(|g| g.threshold(OodQuantile::States(0.99))).transpose()?;
     Ok(About {
         file: args.policy.display().to_string(),
         fingerprint: fingerprint.into(),
@@ -283,13 +288,13 @@ fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About>
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
         amplitude: envelope.amplitude,
         memories: codebook.len(),
-        by: codebook.parts().by.clone(),
+        by: codebook.parts().selection.clone(),
         n_obs: codebook.n_obs(),
         n_act: codebook.n_act(),
-        smooth: codebook.parts().smooth,
+        smooth_neighbors: codebook.parts().smooth_neighbors,
         neighbors: policy.neighbors(),
-        steps: policy.origin().steps,
-        edits: policy.origin().edits.clone(),
+        steps: policy.training_record().steps,
+        edits: policy.training_record().edits.clone(),
         task: args.task.clone(),
         far: far.map(|t| t.distance),
     })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mcnn::{
     Error, Result,
-    certify::{Known, Suggestion, isolation, suggest},
+    certify::{DemonstrationScope, Suggestion, isolation, suggest},
     data::Demonstrations,
     error::Kind,
     file,
@@ -95,8 +95,11 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
             (states, seeds)
         }
     };
-    let (known, name) =
-        if args.visited || args.begin { (Known::State, "state") } else { (Known::Episode, "episode") };
+    let (known, name) = if args.visited || args.begin {
+        (DemonstrationScope::State, "state")
+    } else {
+        (DemonstrationScope::Episode, "episode")
+    };
     let found = suggest(&book, &states, known, args.count as usize);
     let report = Suggested {
         file: args.memories.display().to_string(),
@@ -143,7 +146,7 @@ fn one(s: &Suggestion, book: &Codebook, states: &Demonstrations, seeds: &[u64]) 
         from: s.from.to_string(),
         seed: seeds.get(s.at.episode as usize).copied(),
         distance: s.distance,
-        d_i: s.left,
+        d_i: s.remaining,
         memory: Memory {
             memory: nearest,
             source: book.source(nearest).to_string(),

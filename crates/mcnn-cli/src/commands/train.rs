@@ -11,7 +11,7 @@ use std::{
 use mcnn::{
     Error, Result,
     backbone::OptimizerDefaults,
-    calibration::{OodCalibration, OodShare},
+    calibration::{OodCalibration, OodQuantile},
     data::Demonstrations,
     error::Kind,
     file,
@@ -73,7 +73,7 @@ pub struct Calibration {
 
 impl Calibration {
     fn new(calibration: &OodCalibration) -> Result<Self> {
-        let at = |share| calibration.threshold(OodShare::States(share)).map(|t| t.distance);
+        let at = |share| calibration.threshold(OodQuantile::States(share)).map(|t| t.distance);
         Ok(Self {
             episodes: calibration.episodes().len(),
             median: at(0.5)?,

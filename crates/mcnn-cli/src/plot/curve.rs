@@ -43,7 +43,7 @@ fn panel(
     left: f64,
     title: &str,
     points: &[Point],
-    ways: &[(mcnn::memory::By, bool)],
+    ways: &[(mcnn::memory::SelectionMethod, bool)],
     value: fn(&Promise) -> f64,
     line: Option<f64>,
 ) {

@@ -221,10 +221,10 @@ pub fn learnt(l: &Learnt) -> String {
     line!(
         out,
         "  actions    {}",
-        if l.smooth == 1 {
+        if l.smooth_neighbors == 1 {
             "each memory's own".into()
         } else {
-            format!("the mean over the {} nearest steps", l.smooth)
+            format!("the mean over the {} nearest steps", l.smooth_neighbors)
         }
     );
     line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));

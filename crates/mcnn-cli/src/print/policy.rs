@@ -118,8 +118,12 @@ pub fn explained(e: &Explained) -> String {
     if let Some(r) = &x.runner_up {
         line!(out, "  runner-up  {} (episode:step {}) at {:.4}", r.memory, r.source, r.distance);
     }
-    if x.smooth > 1 {
-        line!(out, "  smoothed   a memory's action is the mean over its {} nearest training steps", x.smooth);
+    if x.smooth_neighbors > 1 {
+        line!(
+            out,
+            "  smoothed   a memory's action is the mean over its {} nearest training steps",
+            x.smooth_neighbors
+        );
     }
     if x.neighbors > 1 {
         line!(
@@ -156,9 +160,9 @@ pub fn explained(e: &Explained) -> String {
         "demonstrated"
     );
     for (k, (d, shown)) in x.dimensions.iter().zip(&e.demonstrated).enumerate() {
-        let proposal = d.proposal.map_or("-".into(), |p| format!("{p:.4}"));
+        let proposal = d.network_output.map_or("-".into(), |p| format!("{p:.4}"));
         let bounds = format!("[{:.4}, {:.4}]", d.low, d.high);
-        let spread = d.spread.map_or(String::new(), |s| format!(" {s:>9.4}"));
+        let spread = d.std.map_or(String::new(), |s| format!(" {s:>9.4}"));
         line!(
             out,
             "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4}{spread} {bounds:>21} {shown:>12.4}",

@@ -73,7 +73,7 @@ fn watched(out: &mut String, w: &Watched, episodes: usize) {
         w.threshold.distance,
         w.beyond,
         w.calibrated,
-        w.threshold.chance
+        w.threshold.probability
     );
     let share = w.ever.map_or(String::new(), |e| {
         format!(" ({:.1} %, {:.1} to {:.1})", 100.0 * e.share, 100.0 * e.low, 100.0 * e.high)

@@ -48,7 +48,7 @@ fn described(s: &Settings) -> String {
     };
     format!(
         "{} {}: by {} ({amount}), smooth {}, lambda {}, l {}, {:?}, {:?}, seed {}",
-        s.task, s.data, s.by, s.smooth, s.lambda, s.amplitude, s.backbone, s.activation, s.seed
+        s.task, s.data, s.by, s.smooth_neighbors, s.lambda, s.amplitude, s.backbone, s.activation, s.seed
     )
     .to_lowercase()
 }

@@ -40,7 +40,7 @@ pub struct About {
     pub by: String,
     pub n_obs: usize,
     pub n_act: usize,
-    pub smooth: usize,
+    pub smooth_neighbors: usize,
     pub neighbors: usize,
     pub steps: u64,
     pub edits: Vec<String>,

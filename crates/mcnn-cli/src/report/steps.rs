@@ -4,7 +4,7 @@ use mcnn::{
     Result,
     act::Decision,
     data::Demonstrations,
-    policy::{Buckets, Explanation, Nearby, Policy},
+    policy::{Buckets, Explanation, NearbyMemory, Policy},
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -52,8 +52,8 @@ pub struct Moment {
 /// An [`Explanation`] in fewer letters.
 #[derive(Serialize)]
 pub struct Why {
-    pub memory: Nearby,
-    pub runner_up: Option<Nearby>,
+    pub memory: NearbyMemory,
+    pub runner_up: Option<NearbyMemory>,
     pub weight: f32,
     pub radius: f32,
     pub quantile: Option<f32>,
@@ -87,9 +87,9 @@ impl From<Explanation> for Why {
     fn from(x: Explanation) -> Self {
         let row = |d: &mcnn::policy::Dimension| {
             let [memory_action, center, action] = [d.memory_action, d.center, d.action].map(Some);
-            [memory_action, center, d.proposal, action, d.spread, Some(d.low), Some(d.high)]
+            [memory_action, center, d.network_output, action, d.std, Some(d.low), Some(d.high)]
         };
-        let ahead = |d: &mcnn::policy::Ahead| [d.memory_action, d.action, d.low, d.high];
+        let ahead = |d: &mcnn::policy::ChunkDimension| [d.memory_action, d.action, d.low, d.high];
         let chunk = x.chunk.map(|c| c.steps.iter().map(|step| step.iter().map(ahead).collect()).collect());
         Self {
             memory: x.memory,

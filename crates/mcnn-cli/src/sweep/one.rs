@@ -11,7 +11,7 @@ use std::{
 
 use mcnn::{
     Error, Result,
-    act::{Act, Acting, Decision, Seen},
+    act::{Act, Acting, Decision, EmbeddedObservation},
     data::Demonstrations,
     error::Kind,
     eval::{Run as Rollout, rollout},
@@ -163,7 +163,7 @@ impl Acting for Session<'_> {
         self.inner.act(observation, action)
     }
 
-    fn seen(&self) -> Option<Seen<'_>> {
-        self.inner.seen()
+    fn embedded_observation(&self) -> Option<EmbeddedObservation<'_>> {
+        self.inner.embedded_observation()
     }
 }

@@ -8,7 +8,7 @@ use mcnn::{
     data::regular,
     envelope::Activation,
     error::Kind,
-    memory::{Amount, By, LearnSettings},
+    memory::{Amount, LearnSettings, SelectionMethod},
     seed::Seed,
     task::adroit::Rewards,
     train::{Distances, Lambda, TrainSettings},
@@ -27,9 +27,9 @@ struct Plan {
     fraction: Option<Vec<f64>>,
     count: Option<Vec<usize>>,
     #[serde(default = "gas")]
-    by: Vec<By>,
-    #[serde(default = "ones")]
-    smooth: Vec<usize>,
+    by: Vec<SelectionMethod>,
+    #[serde(default = "ones", alias = "smooth")]
+    smooth_neighbors: Vec<usize>,
     #[serde(default = "auto")]
     lambda: Vec<Lambda>,
     #[serde(default = "one", alias = "l")]
@@ -69,8 +69,8 @@ struct Plan {
     first_seed: Option<u64>,
 }
 
-fn gas() -> Vec<By> {
-    vec![By::Gas]
+fn gas() -> Vec<SelectionMethod> {
+    vec![SelectionMethod::Gas]
 }
 fn ones() -> Vec<usize> {
     vec![1]
@@ -119,11 +119,11 @@ pub struct Settings {
     pub task: String,
     /// The file as the plan names it.
     pub data: String,
-    pub by: By,
+    pub by: SelectionMethod,
     /// Share of the states; none where their number is given.
     pub fraction: Option<f64>,
     pub count: Option<usize>,
-    pub smooth: usize,
+    pub smooth_neighbors: usize,
     pub lambda: Lambda,
     pub amplitude: f32,
     pub activation: Activation,
@@ -242,7 +242,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
         for data in &plan.data {
             for &by in &plan.by {
                 for &(fraction, count) in &amounts {
-                    for &smooth in &plan.smooth {
+                    for &smooth_neighbors in &plan.smooth_neighbors {
                         for &lambda in &plan.lambda {
                             for &amplitude in &plan.amplitude {
                                 for &activation in &plan.activation {
@@ -254,7 +254,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             by,
                                             fraction,
                                             count,
-                                            smooth,
+                                            smooth_neighbors,
                                             lambda,
                                             amplitude,
                                             activation,
@@ -300,7 +300,7 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
         ("data", plan.data.len()),
         (if plan.count.is_some() { "count" } else { "fraction" }, amounts),
         ("by", plan.by.len()),
-        ("smooth", plan.smooth.len()),
+        ("smooth_neighbors", plan.smooth_neighbors.len()),
         ("lambda", plan.lambda.len()),
         ("amplitude", plan.amplitude.len()),
         ("activation", plan.activation.len()),
@@ -337,8 +337,8 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     if let Some(i) = plan.count.iter().flatten().position(|n| *n == 0) {
         return refuse(&format!("count[{i}]"), "at least 1 memory", "0".into());
     }
-    if let Some(i) = plan.smooth.iter().position(|k| *k == 0) {
-        return refuse(&format!("smooth[{i}]"), "at least 1 step", "0".into());
+    if let Some(i) = plan.smooth_neighbors.iter().position(|k| *k == 0) {
+        return refuse(&format!("smooth_neighbors[{i}]"), "at least 1 step", "0".into());
     }
     if let Some((i, lambda)) = plan
         .lambda
@@ -381,17 +381,17 @@ impl Settings {
         let first = |all: bool| if all { (fraction, count) } else { (self.fraction, self.count) };
         match self.lambda {
             Lambda::Value(0.0) => {
-                let (fraction, count) = first(self.by == By::All);
+                let (fraction, count) = first(self.by == SelectionMethod::All);
                 let (amplitude, activation, backbone) =
                     (plan.amplitude[0], plan.activation[0], plan.backbone[0]);
                 let seed = if self.seedless() { plan.seed[0] } else { self.seed };
                 Self { fraction, count, amplitude, activation, backbone, seed, ..self }
             }
             Lambda::Value(f32::INFINITY) => {
-                let (by, smooth) = (plan.by[0], plan.smooth[0]);
+                let (by, smooth_neighbors) = (plan.by[0], plan.smooth_neighbors[0]);
                 Self {
                     by,
-                    smooth,
+                    smooth_neighbors,
                     fraction,
                     count,
                     epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
@@ -399,7 +399,7 @@ impl Settings {
                 }
             }
             _ => {
-                let (fraction, count) = first(self.by == By::All);
+                let (fraction, count) = first(self.by == SelectionMethod::All);
                 Self { fraction, count, ..self }
             }
         }
@@ -421,16 +421,20 @@ impl Settings {
 
     /// Whether nothing in this run is random: all states are copied from, and none held out.
     pub fn seedless(&self) -> bool {
-        self.lambda == Lambda::Value(0.0) && self.by == By::All && self.validation_fraction == 0.0
+        self.lambda == Lambda::Value(0.0)
+            && self.by == SelectionMethod::All
+            && self.validation_fraction == 0.0
     }
 
     /// Settings that count nothing in this run.
     pub fn idle(&self) -> &'static [&'static str] {
         match self.lambda {
-            Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
-            Lambda::Value(0.0) if self.by == By::All => &IDLE,
+            Lambda::Value(f32::INFINITY) => {
+                &["by", "fraction", "count", "smooth_neighbors", "epochs", "distances"]
+            }
+            Lambda::Value(0.0) if self.by == SelectionMethod::All => &IDLE,
             Lambda::Value(0.0) => &IDLE[OF_CHOOSING..],
-            _ if self.by == By::All => &IDLE[..OF_CHOOSING],
+            _ if self.by == SelectionMethod::All => &IDLE[..OF_CHOOSING],
             _ => &[],
         }
     }
@@ -467,9 +471,9 @@ impl Settings {
         let amount = self.count.map_or(Amount::Fraction(self.fraction.unwrap_or(0.1)), Amount::Count);
         LearnSettings {
             amount,
-            by: self.by,
+            selection: self.by,
             epochs: self.epochs,
-            smooth: self.smooth,
+            smooth_neighbors: self.smooth_neighbors,
             ignore: self.ignore.0.clone(),
             seed: Seed(self.seed),
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     data::{ActionRange, Parts},
-    memory::{Amount, By, LearnSettings, learn},
+    memory::{Amount, LearnSettings, SelectionMethod, learn},
     seed::{Rng, Seed},
 };
 
@@ -23,17 +23,18 @@ fn a_quantile_counts_episodes_alike_however_long() {
         assert!((g.quantile(d) - share).abs() < 1e-12, "{d}");
     }
     // Half of a new episode's states would be beyond 2.5 but for the calibration: (2 x 0.25 + 1) / 3.
-    let t = g.threshold(OodShare::States(0.75)).unwrap();
+    let t = g.threshold(OodQuantile::States(0.75)).unwrap();
     assert_eq!(t.distance, 2.5);
-    assert!((t.chance - (2.0 * 0.25 + 1.0) / 3.0).abs() < 1e-12);
-    let all = g.threshold(OodShare::States(1.0)).unwrap();
-    assert!(all.distance == 4.0 && (all.chance - 1.0 / 3.0).abs() < 1e-9);
-    let ever = g.threshold(OodShare::Episodes(0.5)).unwrap();
-    assert!(ever.distance == 2.5 && (ever.chance - 2.0 / 3.0).abs() < 1e-12);
-    assert_eq!(g.threshold(OodShare::Episodes(0.51)).unwrap().distance, 4.0);
+    assert!((t.probability - (2.0 * 0.25 + 1.0) / 3.0).abs() < 1e-12);
+    let all = g.threshold(OodQuantile::States(1.0)).unwrap();
+    assert!(all.distance == 4.0 && (all.probability - 1.0 / 3.0).abs() < 1e-9);
+    let ever = g.threshold(OodQuantile::Episodes(0.5)).unwrap();
+    assert!(ever.distance == 2.5 && (ever.probability - 2.0 / 3.0).abs() < 1e-12);
+    assert_eq!(g.threshold(OodQuantile::Episodes(0.51)).unwrap().distance, 4.0);
     for share in [0.0, -0.1, 1.1, f64::NAN] {
         assert!(
-            g.threshold(OodShare::States(share)).is_err() && g.threshold(OodShare::Episodes(share)).is_err()
+            g.threshold(OodQuantile::States(share)).is_err()
+                && g.threshold(OodQuantile::Episodes(share)).is_err()
         );
     }
 }
@@ -58,10 +59,10 @@ fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
                 all.sort_by(f32::total_cmp);
                 all.into_iter().find(|&t| beyond(t) <= 1.0 - share + 1e-9).unwrap()
             };
-            let t = g.threshold(OodShare::States(share)).unwrap();
+            let t = g.threshold(OodQuantile::States(share)).unwrap();
             assert_eq!(t.distance, naive(&farther), "{share} of {episodes:?}");
-            assert!((t.chance - (n * farther(t.distance) + 1.0) / (n + 1.0)).abs() < 1e-9);
-            let t = g.threshold(OodShare::Episodes(share)).unwrap();
+            assert!((t.probability - (n * farther(t.distance) + 1.0) / (n + 1.0)).abs() < 1e-9);
+            let t = g.threshold(OodQuantile::Episodes(share)).unwrap();
             assert_eq!(t.distance, naive(&ever), "{share} of {episodes:?}");
         }
     }
@@ -100,12 +101,12 @@ fn new_episodes_are_beyond_no_more_often_than_promised() {
                 let episodes: Vec<Vec<f32>> = (0..n).map(|_| episode(&mut rng)).collect();
                 let g = calibration(&episodes.iter().map(Vec::as_slice).collect::<Vec<_>>());
                 let new = episode(&mut rng);
-                let [states, ever] =
-                    [OodShare::States(share), OodShare::Episodes(share)].map(|b| g.threshold(b).unwrap());
+                let [states, ever] = [OodQuantile::States(share), OodQuantile::Episodes(share)]
+                    .map(|b| g.threshold(b).unwrap());
                 beyond[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
                 beyond[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
-                promised[0] += states.chance;
-                promised[1] += ever.chance;
+                promised[0] += states.probability;
+                promised[1] += ever.probability;
             }
             for k in 0..2 {
                 let (found, most) = (beyond[k] / TRIALS as f64, promised[k] / TRIALS as f64);
@@ -139,21 +140,22 @@ fn walks(n: usize, rng: &mut Rng) -> Demonstrations {
 fn leaving_one_episode_out_keeps_the_promise_on_new_episodes_too() {
     const TRIALS: usize = 600;
     let mut rng = Seed(3).rng();
-    for by in [By::All, By::Kcenter] {
+    for by in [SelectionMethod::All, SelectionMethod::Kcenter] {
         let (mut beyond, mut promised) = ([0.0; 2], [0.0; 2]);
         for _ in 0..TRIALS {
             let data = walks(12, &mut rng);
-            let settings = LearnSettings { by, amount: Amount::Fraction(0.3), ..Default::default() };
+            let settings =
+                LearnSettings { selection: by, amount: Amount::Fraction(0.3), ..Default::default() };
             let book = learn(&data, &settings).unwrap().codebook;
-            let g = OodCalibration::leave_one_out(&book, &data).unwrap();
+            let g = OodCalibration::leave_one_episode_out(&book, &data).unwrap();
             assert_eq!(g.episodes().len(), 12);
             let new = book.distances(&walks(1, &mut rng));
             let [states, ever] =
-                [OodShare::States(0.8), OodShare::Episodes(0.8)].map(|b| g.threshold(b).unwrap());
+                [OodQuantile::States(0.8), OodQuantile::Episodes(0.8)].map(|b| g.threshold(b).unwrap());
             beyond[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
             beyond[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
-            promised[0] += states.chance;
-            promised[1] += ever.chance;
+            promised[0] += states.probability;
+            promised[1] += ever.probability;
         }
         for k in 0..2 {
             let (found, most) = (beyond[k] / TRIALS as f64, promised[k] / TRIALS as f64);
@@ -166,9 +168,11 @@ fn leaving_one_episode_out_keeps_the_promise_on_new_episodes_too() {
 #[test]
 fn an_episode_is_calibrated_against_the_others_memories() {
     let data = walks(3, &mut Seed(4).rng());
-    let book = learn(&data, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
+    let book = learn(&data, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
+        .unwrap()
+        .codebook;
     let mut buffer = book.scaled_buffer();
-    for e in OodCalibration::leave_one_out(&book, &data).unwrap().episodes() {
+    for e in OodCalibration::leave_one_episode_out(&book, &data).unwrap().episodes() {
         let k = e.number as usize;
         let mut naive: Vec<f32> = data
             .episode(k)
@@ -182,12 +186,16 @@ fn an_episode_is_calibrated_against_the_others_memories() {
         assert_eq!(e.distances, naive);
     }
     // On other data no episode is left out: these have their own states among the memories.
-    let on = OodCalibration::on(&book, &data).unwrap();
+    let on = OodCalibration::from_new_episodes(&book, &data).unwrap();
     assert!(on.episodes().iter().all(|e| e.distances.last() == Some(&0.0)));
     // All memories of one episode: the others can still be calibrated, that one cannot.
     let one = learn(&data.select(&[1]), &LearnSettings::default()).unwrap().codebook;
-    let numbers: Vec<u32> =
-        OodCalibration::leave_one_out(&one, &data).unwrap().episodes().iter().map(|e| e.number).collect();
+    let numbers: Vec<u32> = OodCalibration::leave_one_episode_out(&one, &data)
+        .unwrap()
+        .episodes()
+        .iter()
+        .map(|e| e.number)
+        .collect();
     assert_eq!(numbers, [0, 2]);
-    assert_eq!(OodCalibration::leave_one_out(&one, &data.select(&[1])), None);
+    assert_eq!(OodCalibration::leave_one_episode_out(&one, &data.select(&[1])), None);
 }

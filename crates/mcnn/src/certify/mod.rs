@@ -7,14 +7,14 @@
 //! More memories lower d_I; [`suggest`] says which would lower it most.
 
 mod bound;
-mod cover;
+mod branch_and_bound;
 mod premise;
 mod suggest;
 
 pub use bound::Bound;
-pub use cover::{Cover, Effort, cover};
+pub use branch_and_bound::{IsolationBounds, SearchBudget, bound_isolation};
 pub use premise::{Premise, premise};
-pub use suggest::{Known, Suggestion, suggest};
+pub use suggest::{DemonstrationScope, Suggestion, suggest};
 
 use crate::{
     data::Demonstrations,
@@ -34,9 +34,9 @@ pub fn isolation(codebook: &Codebook, states: &Demonstrations) -> Coverage {
 ///
 /// # Panics
 /// If the widths differ.
-pub fn isolation_elsewhere(codebook: &Codebook, states: &Demonstrations) -> Option<Coverage> {
+pub fn isolation_leave_one_episode_out(codebook: &Codebook, states: &Demonstrations) -> Option<Coverage> {
     let distances: Option<Vec<f32>> =
-        codebook.elsewhere(states).into_iter().map(|r| r.map(|r| r.distance)).collect();
+        codebook.retrieve_leave_one_episode_out(states).into_iter().map(|r| r.map(|r| r.distance)).collect();
     distances.map(|distances| Coverage::of(distances, states))
 }
 

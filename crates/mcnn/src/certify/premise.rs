@@ -14,7 +14,7 @@ pub struct Premise {
     /// Steps with an action outside its permissible region in some dimension, by more than rounding.
     pub outside: usize,
     /// The farthest that an action is outside in a dimension; 0 where none is.
-    pub farthest: f32,
+    pub max_excess: f32,
     /// The step of that action; the first step where none is outside.
     pub at: Step,
 }
@@ -41,7 +41,7 @@ pub fn premise(codebook: &Codebook, envelope: Envelope, data: &Demonstrations) -
     Premise {
         steps: excess.len(),
         outside: excess.iter().filter(|&&x| x > ROUNDING).count(),
-        farthest: if farthest > ROUNDING { farthest } else { 0.0 },
+        max_excess: if farthest > ROUNDING { farthest } else { 0.0 },
         at: data.step(worst),
     }
 }

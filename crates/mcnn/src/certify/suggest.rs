@@ -5,12 +5,12 @@ use nearest::Table;
 
 use crate::{
     data::{Demonstrations, Step},
-    memory::{Codebook, Coverage, Farthest, Retrieval},
+    memory::{Codebook, Coverage, FarthestPoints, Retrieval},
 };
 
 /// What becomes known once a suggestion is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum DemonstrationScope {
     /// Every state of the episode: it is a demonstration to be taken as it is.
     Episode,
     /// The suggested state alone: a demonstration is to begin there, and where it leads is not known. The rest of the episode
@@ -33,7 +33,7 @@ pub struct Suggestion {
     /// Its nearest memory, by the codebook alone.
     pub nearest: Retrieval,
     /// d_I of the states that still count, after it is followed.
-    pub left: f32,
+    pub remaining: f32,
 }
 
 /// Up to `count` suggestions, each the most isolated state after all before it are followed; one for an episode at most.
@@ -41,7 +41,12 @@ pub struct Suggestion {
 ///
 /// # Panics
 /// If the widths differ.
-pub fn suggest(codebook: &Codebook, states: &Demonstrations, known: Known, count: usize) -> Vec<Suggestion> {
+pub fn suggest(
+    codebook: &Codebook,
+    states: &Demonstrations,
+    known: DemonstrationScope,
+    count: usize,
+) -> Vec<Suggestion> {
     let n_obs = states.n_obs();
     let retrieval = codebook.map_states(states, |_, state| {
         let nearest = codebook.retrieve(state);
@@ -53,24 +58,24 @@ pub fn suggest(codebook: &Codebook, states: &Demonstrations, known: Known, count
     let table = Table::from_rows(&rows, n_obs);
     let far = |i: usize| retrieval[i].0.distance;
     let median = Coverage::of((0..states.n_steps()).map(far).collect(), states).median;
-    let mut left = Farthest::new(&table, retrieval.iter().map(|(_, d2, _)| *d2).collect());
+    let mut left = FarthestPoints::new(&table, retrieval.iter().map(|(_, d2, _)| *d2).collect());
     let mut suggestions = Vec::new();
     while suggestions.len() < count {
         let Some((i, d2)) = left.farthest() else { break };
         let episode = states.episode(states.episode_of(i));
         match known {
-            Known::Episode => episode.clone().for_each(|i| left.know(row(i))),
-            Known::State => left.know(row(i)),
+            DemonstrationScope::Episode => episode.clone().for_each(|i| left.add_center(row(i))),
+            DemonstrationScope::State => left.add_center(row(i)),
         }
         let begin = (episode.start..=i).rev().find(|&j| far(j) <= median).unwrap_or(episode.start);
-        left.settle(episode);
+        left.exclude(episode);
         suggestions.push(Suggestion {
             row: i,
             at: states.step(i),
             from: states.step(begin),
             distance: d2.sqrt(),
             nearest: retrieval[i].0,
-            left: left.farthest().map_or(0.0, |(_, d2)| d2.sqrt()),
+            remaining: left.farthest().map_or(0.0, |(_, d2)| d2.sqrt()),
         });
     }
     suggestions

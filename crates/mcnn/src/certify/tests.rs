@@ -3,7 +3,7 @@ use crate::{
     data::{ActionRange, Parts, Scale, Step},
     envelope::{Activation, Envelope},
     memory::Amount,
-    memory::{By, CodebookParts, LearnSettings, learn},
+    memory::{CodebookParts, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 
@@ -18,11 +18,11 @@ fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
         scale: Scale { mean: vec![0.25; n_obs], std: vec![std; n_obs] },
         states: points.to_vec(),
         actions: vec![0.5; n],
-        following: Vec::new(),
+        future_actions: Vec::new(),
         sources: (0..n as u32).map(|i| Step { episode: i, step: 0 }).collect(),
         edges: Vec::new(),
-        smooth: 1,
-        by: "hand".into(),
+        smooth_neighbors: 1,
+        selection: "hand".into(),
         seed: 0,
         data: String::new(),
         n_states: n,
@@ -84,10 +84,11 @@ fn the_limits_of_lambda() {
 fn nested_codebooks_have_falling_bounds_and_their_distances_are_a_naive_searchs() {
     let data = data(3, &[40, 90, 150]);
     let bound = Bound::new(envelope(0.01, 1.0), 3, 1).unwrap();
-    for by in [By::Random, By::Kcenter] {
+    for by in [SelectionMethod::Random, SelectionMethod::Kcenter] {
         let mut last: Option<(Codebook, f32)> = None;
         for count in [1, 2, 5, 20, 60, 150] {
-            let settings = LearnSettings { by, amount: Amount::Count(count), ..Default::default() };
+            let settings =
+                LearnSettings { selection: by, amount: Amount::Count(count), ..Default::default() };
             let book = learn(&data, &settings).unwrap().codebook;
             let found = isolation(&book, &data);
             let (scale, row) = (&book.parts().scale, |s: &[f32]| {
@@ -124,7 +125,7 @@ fn from_another_episode_is_a_naive_search_over_the_others() {
     let data = data(4, &[30, 50, 80]);
     let book =
         learn(&data, &LearnSettings { amount: Amount::Count(25), ..Default::default() }).unwrap().codebook;
-    let found = isolation_elsewhere(&book, &data).unwrap();
+    let found = isolation_leave_one_episode_out(&book, &data).unwrap();
     let scaled = |s: &[f32]| {
         let mut out = [0.0; 3];
         book.parts().scale.apply(s, &mut out);
@@ -139,12 +140,12 @@ fn from_another_episode_is_a_naive_search_over_the_others() {
     assert_eq!(found.max, (0..80).map(naive).fold(0.0, f32::max));
     assert!(found.max >= isolation(&book, &data).max);
     let one = learn(&data.select(&[0]), &LearnSettings::default()).unwrap().codebook;
-    assert_eq!(isolation_elsewhere(&one, &data.select(&[0])), None);
+    assert_eq!(isolation_leave_one_episode_out(&one, &data.select(&[0])), None);
 }
 
 #[test]
 fn a_box_with_a_known_answer() {
-    let exact = Effort { tolerance: 1e-4, measurements: 3_000_000 };
+    let exact = SearchBudget { tolerance: 1e-4, measurements: 3_000_000 };
     // (memories, low, high, the distance of the most isolated point)
     type Case<'a> = (&'a [f32], &'a [f32], &'a [f32], f32);
     let cases: [Case; 4] = [
@@ -155,7 +156,7 @@ fn a_box_with_a_known_answer() {
     ];
     for (points, low, high, expected) in cases {
         for std in [1.0, 0.5] {
-            let found = cover(&memories(points, 2, std), low, high, exact);
+            let found = bound_isolation(&memories(points, 2, std), low, high, exact);
             assert!(found.tight, "{points:?}: {found:?}");
             let expected = expected / std;
             assert!(
@@ -174,10 +175,11 @@ fn no_state_of_a_box_is_farther_than_its_upper_bound_and_a_grid_comes_near_its_l
         let points: Vec<f32> = (0..n * n_obs).map(|_| rng.normal() as f32).collect();
         let book = memories(&points, n_obs, 0.7);
         let (low, high) = (vec![-1.1; n_obs], vec![0.9; n_obs]);
-        for effort in
-            [Effort { tolerance: 0.0, measurements: 0 }, Effort { tolerance: 0.01, measurements: 400_000 }]
-        {
-            let found = cover(&book, &low, &high, effort);
+        for effort in [
+            SearchBudget { tolerance: 0.0, measurements: 0 },
+            SearchBudget { tolerance: 0.01, measurements: 400_000 },
+        ] {
+            let found = bound_isolation(&book, &low, &high, effort);
             assert!(found.lower <= found.upper);
             assert_eq!(
                 found.tight,
@@ -231,11 +233,13 @@ fn the_premise_counts_the_actions_that_no_held_policy_takes() {
     }
     assert!(outside > 10 && outside < 80, "{outside}: neither none nor all");
     assert_eq!((found.steps, found.outside, found.at), (100, outside, data.step(farthest.1)));
-    assert!((f64::from(found.farthest) - farthest.0).abs() < 1e-5);
+    assert!((f64::from(found.max_excess) - farthest.0).abs() < 1e-5);
     // All states as memories: the expert of the data is in the class.
-    let all = learn(&data, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
+    let all = learn(&data, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
+        .unwrap()
+        .codebook;
     let found = premise(&all, envelope, &data);
-    assert_eq!((found.outside, found.farthest), (0, 0.0));
+    assert_eq!((found.outside, found.max_excess), (0, 0.0));
 }
 
 #[test]
@@ -249,7 +253,7 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
         book.parts().scale.apply(s, &mut out);
         out
     };
-    for known in [Known::Episode, Known::State] {
+    for known in [DemonstrationScope::Episode, DemonstrationScope::State] {
         let found = suggest(&book, &pool, known, 100);
         // All that is known, and the episodes that no longer count.
         let mut states: Vec<[f32; 3]> = (0..book.len()).map(|m| scaled(book.state(m))).collect();
@@ -278,30 +282,34 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
             assert!(first[from] <= median || from == episode.start);
             assert!((from + 1..=row).all(|j| first[j] > median));
             match known {
-                Known::Episode => states.extend(episode.map(|i| scaled(pool.state(i)))),
-                Known::State => states.push(scaled(pool.state(row))),
+                DemonstrationScope::Episode => states.extend(episode.map(|i| scaled(pool.state(i)))),
+                DemonstrationScope::State => states.push(scaled(pool.state(row))),
             }
             settled.push(pool.episode_of(row));
-            assert_eq!(s.left, d_i(&states, &settled).0);
+            assert_eq!(s.remaining, d_i(&states, &settled).0);
         }
         assert_eq!(suggest(&book, &pool, known, 2), found[..2], "a beginning of one order");
     }
     // What is known already is not suggested.
-    let all = learn(&own, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
-    assert_eq!(suggest(&all, &own, Known::Episode, 3), []);
+    let all = learn(&own, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
+        .unwrap()
+        .codebook;
+    assert_eq!(suggest(&all, &own, DemonstrationScope::Episode, 3), []);
 }
 
 #[test]
 fn an_episode_taken_lowers_d_i_as_a_codebook_with_it_says() {
     let pool = data(8, &[30, 70, 110]);
     let own = data(9, &[25]);
-    let book = learn(&own, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
-    let found = suggest(&book, &pool, Known::Episode, 3);
+    let book = learn(&own, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
+        .unwrap()
+        .codebook;
+    let found = suggest(&book, &pool, DemonstrationScope::Episode, 3);
     let mut steps = Vec::new();
     for s in found {
         steps.extend(pool.episode(pool.episode_of(s.row)));
-        let (more, _) = book.with(&pool, &steps).unwrap();
-        assert_eq!(isolation(&more, &pool).max, s.left);
-        assert!(s.left <= s.distance, "corollary 4.8");
+        let (more, _) = book.with_steps(&pool, &steps).unwrap();
+        assert_eq!(isolation(&more, &pool).max, s.remaining);
+        assert!(s.remaining <= s.distance, "corollary 4.8");
     }
 }

@@ -141,7 +141,7 @@ impl Record {
             true => self.frames.extend(state.iter().map(|&x| x as u8)),
             false => self.states.extend_from_slice(state),
         }
-        self.embeddings.extend_from_slice(acting.seen().map_or(&[], |seen| seen.embedding));
+        self.embeddings.extend_from_slice(acting.embedded_observation().map_or(&[], |seen| seen.embedding));
         self.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
         self.intended.extend_from_slice(acting.intended().unwrap_or(&[]));
         self.rewards.push(reward as f32);

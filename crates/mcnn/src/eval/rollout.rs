@@ -281,7 +281,7 @@ impl<'a> Lane<'a> {
         self.decision = decision;
         let episode = &mut self.episode;
         episode.latencies.push(micros);
-        episode.encoding.extend(self.acting.seen().map(|seen| seen.micros));
+        episode.encoding.extend(self.acting.embedded_observation().map(|seen| seen.micros));
         if decision.ood {
             episode.first_ood.get_or_insert(episode.length);
         }

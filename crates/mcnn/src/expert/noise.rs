@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::{
-    act::{Act, Acting, Decision, Seen},
+    act::{Act, Acting, Decision, EmbeddedObservation},
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
 };
@@ -148,8 +148,8 @@ impl Acting for Shaken<'_> {
         Some(&self.intended)
     }
 
-    fn seen(&self) -> Option<Seen<'_>> {
-        self.inner.seen()
+    fn embedded_observation(&self) -> Option<EmbeddedObservation<'_>> {
+        self.inner.embedded_observation()
     }
 }
 

@@ -3,9 +3,13 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use safetensors::{Dtype, SafeTensors, View};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{broken, version::array_name};
+use super::{
+    broken,
+    version::{array_name, header},
+};
 use crate::error::Result;
 
 /// The numbers of an array.
@@ -17,7 +21,10 @@ pub enum Array {
 
 /// Arrays by name, each with its shape.
 #[derive(Debug, Default)]
-pub struct Bundle(BTreeMap<String, (Vec<usize>, Array)>);
+pub struct Bundle {
+    arrays: BTreeMap<String, (Vec<usize>, Array)>,
+    stored_names: BTreeMap<String, String>, // of the arrays whose names an earlier version wrote: (now, in the file)
+}
 
 /// The one key of the metadata: with one there is one order, and equal files are equal bytes.
 const KEY: &str = "mcnn";
@@ -28,7 +35,7 @@ const LONGEST: usize = 4 << 20;
 
 impl Bundle {
     pub fn put(&mut self, name: &str, shape: Vec<usize>, array: Array) {
-        self.0.insert(name.into(), (shape, array));
+        self.arrays.insert(name.into(), (shape, array));
     }
 
     /// All arrays of F32 whose names begin so, without that beginning.
@@ -40,12 +47,12 @@ impl Bundle {
             (Some(part), Array::F32(values)) => Some((part.to_string(), (shape.clone(), values.clone()))),
             _ => None,
         };
-        self.0.iter().filter_map(of).collect()
+        self.arrays.iter().filter_map(of).collect()
     }
 
     /// The numbers and the shape of an array of `rank` dimensions.
     pub fn f32(&self, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<f32>)> {
-        match self.0.get(name) {
+        match self.arrays.get(name) {
             Some((shape, Array::F32(values))) if shape.len() == rank => Ok((shape.clone(), values.clone())),
             other => Err(unfit(name, &format!("F32 of {rank} dimensions"), other)),
         }
@@ -53,31 +60,38 @@ impl Bundle {
 
     /// The numbers of an array of pairs.
     pub fn u32(&self, name: &str) -> Result<Vec<u32>> {
-        match self.0.get(name) {
+        match self.arrays.get(name) {
             Some((shape, Array::U32(values))) if shape.len() == 2 && shape[1] == 2 => Ok(values.clone()),
             other => Err(unfit(name, "U32 of shape [n, 2]", other)),
         }
     }
 
-    /// The fingerprint of all numbers, in the order of the arrays' names.
-    pub fn fingerprint(&self) -> String {
+    /// SHA-256 of the values of all arrays, in the order of the names that the arrays have in the file.
+    pub fn checksum(&self) -> String {
+        let mut arrays: Vec<_> = self
+            .arrays
+            .iter()
+            .map(|(name, array)| (self.stored_names.get(name).unwrap_or(name), array))
+            .collect();
+        arrays.sort_unstable_by_key(|(name, _)| *name);
         let mut digest = Sha256::new();
-        self.0.iter().for_each(|(_, (shape, array))| digest.update(Entry(shape, array).data()));
+        arrays.into_iter().for_each(|(_, (shape, array))| digest.update(Entry(shape, array).data()));
         digest.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
     pub fn to_bytes(&self, text: &str) -> Vec<u8> {
         let metadata = [(KEY.to_string(), text.to_string())].into();
-        let views = self.0.iter().map(|(name, (shape, array))| (name, Entry(shape, array)));
+        let views = self.arrays.iter().map(|(name, (shape, array))| (name, Entry(shape, array)));
         safetensors::serialize(views, Some(metadata)).expect("shapes fit their arrays")
     }
 
-    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, String)> {
+    /// The arrays of a file and its header, both with the names of the present version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<(Self, Value)> {
         Self::some_from_bytes(bytes, |_| true)
     }
 
     /// The same with those arrays alone whose names are wanted.
-    pub fn some_from_bytes(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<(Self, String)> {
+    pub fn some_from_bytes(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<(Self, Value)> {
         let unreadable = |e: safetensors::SafeTensorError| {
             broken("not a file of mcnn, or one cut short").expected("a safetensors file").found(e.to_string())
         };
@@ -91,9 +105,14 @@ impl Bundle {
                 .expected(format!("at most {LONGEST} bytes"))
                 .found(format!("{} bytes", text.len())));
         }
+        let (header, version) = header(&text)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let mut bundle = Self::default();
-        for (name, view) in tensors.iter().filter(|(name, _)| wanted(name)) {
+        for (stored, view) in tensors.iter() {
+            let name = array_name(stored, version);
+            if !wanted(&name) {
+                continue;
+            }
             let words = || view.data().chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
             let array = match view.dtype() {
                 Dtype::F32 => Array::F32(words().map(f32::from_le_bytes).collect()),
@@ -102,9 +121,12 @@ impl Bundle {
                     return Err(broken("an array of unknown type").at(name).found(format!("{other:?}")));
                 }
             };
-            bundle.put(&array_name(name), view.shape().to_vec(), array);
+            bundle.put(&name, view.shape().to_vec(), array);
+            if name != stored {
+                bundle.stored_names.insert(name, stored.into());
+            }
         }
-        Ok((bundle, text))
+        Ok((bundle, header))
     }
 }
 

@@ -4,12 +4,12 @@
 use serde::Deserialize;
 use std::path::Path;
 
-use super::{CodebookHeader, broken, bundle::Bundle, fingerprint, parse, read, take_codebook, version};
+use super::{CodebookHeader, broken, bundle::Bundle, fingerprint, load_codebook, parse, read};
 use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::Codebook,
-    policy::Origin,
+    policy::TrainingRecord,
 };
 
 /// All of a policy's file but the network; or a file of memories, which have no envelope yet.
@@ -22,14 +22,14 @@ pub struct ConstraintSet {
     /// Memories whose actions are averaged; 1 is the method.
     pub neighbors: usize,
     /// How the policy was trained.
-    pub origin: Origin,
+    pub training: TrainingRecord,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Header {
     Memories { codebook: CodebookHeader },
-    Policy { codebook: CodebookHeader, envelope: Envelope, neighbors: usize, origin: Origin },
+    Policy { codebook: CodebookHeader, envelope: Envelope, neighbors: usize, training: TrainingRecord },
     Checkpoint {},
 }
 
@@ -38,21 +38,21 @@ enum Header {
 /// # Errors
 /// If the bytes are neither, or what holds is not whole and consistent.
 pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
-    let (bundle, text) =
+    let (bundle, header) =
         Bundle::some_from_bytes(bytes, |name| name.starts_with("scale.") || name.starts_with("memory."))?;
-    match parse(version::header(&text)?)? {
+    match parse(header)? {
         Header::Memories { codebook } => Ok(ConstraintSet {
-            codebook: take_codebook(codebook, &bundle)?,
+            codebook: load_codebook(codebook, &bundle)?,
             envelope: None,
             neighbors: 1,
-            origin: Origin::default(),
+            training: TrainingRecord::default(),
         }),
-        Header::Policy { codebook, envelope, neighbors, origin } => {
+        Header::Policy { codebook, envelope, neighbors, training } => {
             if let Some(fault) = envelope.fault() {
                 return Err(broken(fault).at("envelope"));
             }
-            let codebook = take_codebook(codebook, &bundle)?;
-            Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, origin })
+            let codebook = load_codebook(codebook, &bundle)?;
+            Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, training })
         }
         Header::Checkpoint {} => Err(Error::new(Kind::File, "a file of another kind")
             .expected("a policy, or memories")

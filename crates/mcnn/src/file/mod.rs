@@ -24,7 +24,7 @@ use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, CodebookParts},
-    policy::{Origin, Policy},
+    policy::{Policy, TrainingRecord},
     train::{Checkpoint, Moments, TrainSettings},
 };
 use bundle::{Array, Bundle};
@@ -46,7 +46,7 @@ enum Header {
         // Of a network, where there is one. (Files of before there was a choice have a perceptron.)
         #[serde(default)]
         backbone: Architecture,
-        origin: Origin,
+        training: TrainingRecord,
     },
     Checkpoint {
         version: u32,
@@ -61,7 +61,7 @@ enum Header {
 struct CodebookHeader {
     by: String,
     seed: u64,
-    smooth: usize,
+    smooth_neighbors: usize,
     data: String,
     n_states: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 /// A codebook as bytes.
 pub fn codebook_to_bytes(codebook: &Codebook) -> Vec<u8> {
     let mut bundle = Bundle::default();
-    let header = Header::Memories { version: VERSION, codebook: put_codebook(codebook, &mut bundle) };
+    let header = Header::Memories { version: VERSION, codebook: save_codebook(codebook, &mut bundle) };
     bundle.to_bytes(&text(&header))
 }
 
@@ -87,7 +87,7 @@ pub fn codebook_to_bytes(codebook: &Codebook) -> Vec<u8> {
 pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Memories { codebook, .. } => take_codebook(codebook, &bundle),
+        Header::Memories { codebook, .. } => load_codebook(codebook, &bundle),
         other => Err(wrong_kind("memories", &other)),
     }
 }
@@ -95,10 +95,10 @@ pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
 /// A policy as bytes.
 pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
-    let codebook = put_codebook(policy.codebook(), &mut bundle);
-    put_network("network", policy.backbone(), &mut bundle);
+    let codebook = save_codebook(policy.codebook(), &mut bundle);
+    save_network("network", policy.backbone(), &mut bundle);
     if let Some(calibration) = policy.calibration() {
-        put_calibration(calibration, &mut bundle);
+        save_calibration(calibration, &mut bundle);
     }
     for (name, (shape, numbers)) in policy.encoder().into_iter().flat_map(|arrays| arrays.iter()) {
         bundle.put(&format!("encoder.{name}"), shape.clone(), Array::F32(numbers.clone()));
@@ -109,7 +109,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         envelope: policy.envelope(),
         neighbors: policy.neighbors(),
         backbone: policy.backbone().architecture().unwrap_or_default(),
-        origin: policy.origin().clone(),
+        training: policy.training_record().clone(),
     };
     bundle.to_bytes(&text(&header))
 }
@@ -121,17 +121,17 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
 pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Policy { codebook, envelope, neighbors, backbone, origin, .. } => {
-            let codebook = take_codebook(codebook, &bundle)?;
-            let backbone = take_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
-            let calibration = take_calibration(&bundle)?;
+        Header::Policy { codebook, envelope, neighbors, backbone, training, .. } => {
+            let codebook = load_codebook(codebook, &bundle)?;
+            let backbone = load_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
+            let calibration = load_calibration(&bundle)?;
             let encoder = bundle.f32s("encoder.");
             if !encoder.is_empty() && codebook.parts().encoding.is_none() {
                 return Err(broken("a policy on plain states that carries an encoder").at("encoder"));
             }
             let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
             let policy = Policy::new(codebook, envelope, backbone, neighbors)?;
-            Ok(policy.with_calibration(calibration).with_encoder(encoder).with_origin(origin))
+            Ok(policy.with_calibration(calibration).with_encoder(encoder).with_training_record(training))
         }
         other => Err(wrong_kind("a policy", &other)),
     }
@@ -140,9 +140,9 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
 /// A checkpoint as bytes.
 pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut bundle = Bundle::default();
-    put_network("network", &checkpoint.network, &mut bundle);
+    save_network("network", &checkpoint.network, &mut bundle);
     if let Some(average) = &checkpoint.average {
-        put_network("average", average, &mut bundle);
+        save_network("average", average, &mut bundle);
     }
     let Moments { mean, square } = &checkpoint.moments;
     for (name, values) in [("moments.mean", mean), ("moments.square", square)] {
@@ -153,7 +153,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         step: checkpoint.step,
         settings: checkpoint.settings.clone(),
         data: checkpoint.data.clone(),
-        checksum: bundle.fingerprint(),
+        checksum: bundle.checksum(),
     };
     bundle.to_bytes(&text(&header))
 }
@@ -167,12 +167,12 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     match header {
         Header::Checkpoint { step, settings, data, checksum, .. } => {
             // A number that was damaged is as good a number as any.
-            if bundle.fingerprint() != checksum {
+            if bundle.checksum() != checksum {
                 return Err(broken("numbers that are not those that were written"));
             }
-            let network = take_network("network", settings.backbone, &bundle)?
+            let network = load_network("network", settings.backbone, &bundle)?
                 .ok_or_else(|| broken("a checkpoint without a network"))?;
-            let average = take_network("average", settings.backbone, &bundle)?;
+            let average = load_network("average", settings.backbone, &bundle)?;
             let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
             let moments = Moments { mean: mean?.1, square: square?.1 };
             if let Some(fault) = moments.fault(moments.mean.len(), step) {
@@ -248,8 +248,7 @@ fn text(header: &Header) -> String {
 }
 
 fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
-    let (bundle, text) = Bundle::from_bytes(bytes)?;
-    let header = version::header(&text)?;
+    let (bundle, header) = Bundle::from_bytes(bytes)?;
     check_backbone(&header)?;
     Ok((bundle, parse(header)?))
 }
@@ -276,45 +275,48 @@ fn wrong_kind(expected: &str, header: &Header) -> Error {
     Error::new(Kind::File, "a file of another kind").expected(expected).found(found).next(next)
 }
 
-fn put_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
+fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
     let (n, parts) = (codebook.len(), codebook.parts());
     bundle.put("scale.mean", vec![codebook.n_obs()], Array::F32(parts.scale.mean.clone()));
     bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
     bundle.put("memory.states", vec![n, codebook.n_obs()], Array::F32(parts.states.clone()));
     bundle.put("memory.actions", vec![n, codebook.n_act()], Array::F32(parts.actions.clone()));
-    if !parts.following.is_empty() {
+    if !parts.future_actions.is_empty() {
         let shape = vec![n, codebook.horizon() - 1, codebook.n_act()];
-        bundle.put("memory.following", shape, Array::F32(parts.following.clone()));
+        bundle.put("memory.future_actions", shape, Array::F32(parts.future_actions.clone()));
     }
     let sources = parts.sources.iter().flat_map(|s| [s.episode, s.step]).collect();
     bundle.put("memory.sources", vec![n, 2], Array::U32(sources));
     bundle.put("memory.edges", vec![parts.edges.len(), 2], Array::U32(parts.edges.concat()));
     CodebookHeader {
-        by: parts.by.clone(),
+        by: parts.selection.clone(),
         seed: parts.seed,
-        smooth: parts.smooth,
+        smooth_neighbors: parts.smooth_neighbors,
         data: parts.data.clone(),
         n_states: parts.n_states,
         encoding: parts.encoding.clone(),
     }
 }
 
-fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
-    let CodebookHeader { by, seed, smooth, data, n_states, encoding } = header;
+fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
+    let CodebookHeader { by, seed, smooth_neighbors, data, n_states, encoding } = header;
     let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
     let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
     Codebook::new(CodebookParts {
         scale: Scale { mean: mean.1, std: std.1 },
         states: bundle.f32("memory.states", 2)?.1,
         actions: bundle.f32("memory.actions", 2)?.1,
-        following: bundle.f32s("memory.following").remove("").map_or(Vec::new(), |(_, values)| values),
+        future_actions: bundle
+            .f32s("memory.future_actions")
+            .remove("")
+            .map_or(Vec::new(), |(_, values)| values),
         sources: pairs(bundle.u32("memory.sources")?)
             .into_iter()
             .map(|[episode, step]| Step { episode, step })
             .collect(),
         edges: pairs(bundle.u32("memory.edges")?),
-        smooth,
-        by,
+        smooth_neighbors,
+        selection: by,
         seed,
         data,
         n_states,
@@ -322,14 +324,14 @@ fn take_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
     })
 }
 
-fn put_network(name: &str, backbone: &Backbone, bundle: &mut Bundle) {
+fn save_network(name: &str, backbone: &Backbone, bundle: &mut Bundle) {
     for (part, (shape, values)) in backbone.arrays() {
         bundle.put(&format!("{name}.{part}"), shape, Array::F32(values));
     }
 }
 
 /// The network of that name; `None` where there are no arrays of it.
-fn take_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Result<Option<Backbone>> {
+fn load_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Result<Option<Backbone>> {
     let arrays: Arrays = bundle.f32s(&format!("{name}."));
     if arrays.is_empty() {
         return Ok(None);
@@ -340,7 +342,7 @@ fn take_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Resu
     Backbone::from_arrays(architecture, &arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
 }
 
-fn put_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
+fn save_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
     let distances: Vec<f32> = calibration.episodes().iter().flat_map(|e| &e.distances).copied().collect();
     let episodes: Vec<u32> =
         calibration.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
@@ -349,7 +351,7 @@ fn put_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
 }
 
 /// The calibration; `None` in files of before there was one, and of memories that could not be calibrated.
-fn take_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
+fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
     let Some((_, mut rest)) = bundle.f32s("calibration.distances").remove("") else {
         return Ok(None);
     };

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     backbone::{BetSettings, DiffusionSettings, PredictionType, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
-    memory::{Amount, By, LearnSettings, learn},
+    memory::{Amount, LearnSettings, SelectionMethod, learn},
     seed::Seed,
     train::{Lambda, Run},
 };
@@ -16,9 +16,12 @@ fn data() -> Demonstrations {
 }
 
 fn codebook() -> Codebook {
-    learn(&data(), &LearnSettings { amount: Amount::Count(15), by: By::Gas, ..Default::default() })
-        .unwrap()
-        .codebook
+    learn(
+        &data(),
+        &LearnSettings { amount: Amount::Count(15), selection: SelectionMethod::Gas, ..Default::default() },
+    )
+    .unwrap()
+    .codebook
 }
 
 fn run(lambda: Lambda) -> Run {
@@ -70,7 +73,7 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
         let policy = run.policy();
         let back = policy_from_bytes(&policy_to_bytes(&policy)).unwrap();
         assert_eq!((back.envelope(), back.neighbors()), (policy.envelope(), policy.neighbors()));
-        assert_eq!((back.backbone(), back.origin()), (policy.backbone(), policy.origin()));
+        assert_eq!((back.backbone(), back.training_record()), (policy.backbone(), policy.training_record()));
         let (mut was, mut is) = (policy.session(), back.session());
         let mut rng = Seed(9).rng();
         for _ in 0..200 {
@@ -125,11 +128,13 @@ fn files_of_another_kind_or_version_say_what_they_are() {
         .unwrap();
     assert!(message(&empty).contains("mcnn did not write"));
     let text = String::from_utf8_lossy(&policy_to_bytes(&run(Lambda::Auto).policy())).into_owned();
-    assert!(text.contains(r#"\"version\":1"#));
-    let mut newer = policy_to_bytes(&run(Lambda::Auto).policy());
-    let at = newer.windows(13).position(|w| w == br#"\"version\":1"#).unwrap();
-    newer[at + 12] = b'2';
-    assert!(message(&newer).contains("version 2"));
+    assert!(text.contains(r#"\"version\":2"#));
+    let newer = edited(&policy_to_bytes(&run(Lambda::Auto).policy()), r#"\"version\":2"#, r#"\"version\":3"#);
+    let message = message(&newer);
+    assert!(
+        message.contains("expected: version 1 to 2") && message.contains("found: version 3"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -185,7 +190,7 @@ fn what_holds_a_policy_is_read_without_its_network() {
     let held = constraint_set_from_bytes(&bytes).unwrap();
     assert_eq!(held.codebook.parts(), policy.codebook().parts());
     assert_eq!((held.envelope, held.neighbors), (Some(policy.envelope()), policy.neighbors()));
-    assert_eq!(&held.origin, policy.origin());
+    assert_eq!(&held.training, policy.training_record());
     let book = constraint_set_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
     assert_eq!((book.codebook.parts(), book.envelope), (codebook().parts(), None));
     // A network of NaN, or one of which nothing is known, is none of its business; broken memories are.

@@ -1,61 +1,70 @@
-//! Versions of the formats. A file of an earlier version is read as if it had the names of the present one; nothing else
-//! in the program knows the earlier names.
+//! Versions of the file formats. Names that an earlier version wrote are replaced on reading; no other code knows them.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::broken;
 use crate::error::Result;
 
-/// The version of the formats written here, and the newest one read.
+/// The version written here, and the newest one that can be read.
 pub(super) const VERSION: u32 = 2;
 
-/// Keys that version 1 called otherwise, in whatever object of a header they stand.
-const KEYS: [(&str, &str); 8] = [
+/// Keys renamed since version 1, in any object of a header: (version 1, now).
+const KEYS: [(&str, &str); 11] = [
     ("l", "amplitude"),
     ("neighbours", "neighbors"),
+    ("smooth", "smooth_neighbors"),
     ("check_on", "validation_fraction"),
     ("held_out_loss", "validation_loss"),
+    ("held_out", "validation_episodes"),
+    ("origin", "training"),
     ("optimiser", "optimizer"),
     ("predict", "prediction"),
     ("pick", "bucket_selection"),
     ("numbers", "checksum"),
 ];
 
-/// Values that version 1 called otherwise, by the present name of their key.
-const VALUES: [(&str, &str, &str); 2] =
-    [("prediction", "action", "sample"), ("prediction", "noise", "epsilon")];
+/// Values renamed since version 1: (present key, version 1, now).
+const VALUES: [(&str, &str, &str); 4] = [
+    ("prediction", "action", "sample"),
+    ("prediction", "noise", "epsilon"),
+    ("name", "cloning, clamp", "BC, clamp"),
+    ("name", "cloning, tanh", "BC, tanh"),
+];
 
-/// Arrays whose names began otherwise in version 1.
-const ARRAYS: [(&str, &str); 1] = [("gauge.", "calibration.")];
+/// Parts of array names, between dots, renamed since version 1. The arrays of an encoder keep their names.
+const ARRAYS: [(&str, &str); 3] =
+    [("gauge", "calibration"), ("following", "future_actions"), ("centres", "centers")];
 
-/// A header's text as JSON, with the present names.
+/// A preset in an encoding (JSON in a string) as version 1 spelled it, and as it is spelled now.
+const PRESET: [&str; 2] = [r#""preset":"normalised"#, r#""preset":"normalized"#];
+
+/// Parses a header and gives it the present names. Returns it with the version that the file has.
 ///
 /// # Errors
-/// If the text is not JSON or is of a version that is not known here.
-pub(super) fn header(text: &str) -> Result<Value> {
-    #[derive(Deserialize)]
-    struct Version {
-        version: u32,
-    }
+/// If the text is not JSON, has no version, or has one that cannot be read here.
+pub(super) fn header(text: &str) -> Result<(Value, u32)> {
     let mut header: Value = serde_json::from_str(text)
-        .map_err(|e| broken("a header that cannot be read").found(e.to_string()))?;
-    if let Ok(Version { version }) = serde_json::from_str(text) {
-        if !(1..=VERSION).contains(&version) {
-            return Err(broken("a file of another version of mcnn")
-                .expected(format!("version 1 to {VERSION}"))
-                .found(format!("version {version}"))
-                .next("use the version of mcnn that wrote it"));
-        }
-        if version < VERSION {
-            upgrade_names(&mut header);
+        .map_err(|e| broken("the header of the file is not JSON").found(e.to_string()))?;
+    let Some(version) = header["version"].as_u64() else {
+        return Err(broken("the header of the file has no version").expected("a version number"));
+    };
+    let supported = u32::try_from(version).ok().filter(|version| (1..=VERSION).contains(version));
+    let Some(version) = supported else {
+        return Err(broken("the file is of a version of the format that this program cannot read")
+            .expected(format!("version 1 to {VERSION}"))
+            .found(format!("version {version}"))
+            .next("read it with the version of mcnn that wrote it, or a newer one"));
+    };
+    if version < VERSION {
+        upgrade_names(&mut header);
+        if let Some(Value::String(encoding)) = header.pointer_mut("/codebook/encoding") {
+            *encoding = encoding.replacen(PRESET[0], PRESET[1], 1);
         }
     }
-    Ok(header)
+    Ok((header, version))
 }
 
-/// Gives keys and values that an earlier version wrote their present names, at any depth. What has the present names
-/// stays as it is.
+/// Replaces the keys and values that an earlier version wrote by the present ones, at any depth. Present names stay.
 pub fn upgrade_names(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -76,8 +85,12 @@ pub fn upgrade_names(value: &mut Value) {
     }
 }
 
-/// The present name of an array.
-pub(super) fn array_name(name: &str) -> String {
-    let renamed = ARRAYS.iter().find_map(|(old, new)| Some(format!("{new}{}", name.strip_prefix(old)?)));
-    renamed.unwrap_or_else(|| name.into())
+/// The present name of an array in a file of version `version`.
+pub(super) fn array_name(name: &str, version: u32) -> String {
+    if version >= VERSION || name.starts_with("encoder.") {
+        return name.into();
+    }
+    let present =
+        |part: &str| ARRAYS.iter().find(|(old, _)| *old == part).map_or(part, |(_, new)| new).to_string();
+    name.split('.').map(present).collect::<Vec<_>>().join(".")
 }

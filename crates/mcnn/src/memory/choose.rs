@@ -5,7 +5,7 @@ use std::num::NonZero;
 use nearest::Table;
 
 use super::{
-    farthest::Farthest,
+    farthest_points::FarthestPoints,
     gas::{Gas, GasSettings},
     kmeans::lloyd,
 };
@@ -14,7 +14,7 @@ use crate::seed::Seed;
 /// How memories are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum By {
+pub enum SelectionMethod {
     /// Growing neural gas, from two nodes.
     Gas,
     /// Neural gas in the form the authors ran: as many nodes from the start as there will be memories.
@@ -23,21 +23,21 @@ pub enum By {
     Random,
     /// k-means (Lloyd), from a random start.
     Kmeans,
-    /// Farthest-point traversal (Gonzalez, 1985): at most twice the smallest possible largest distance.
+    /// FarthestPoints-point traversal (Gonzalez, 1985): at most twice the smallest possible largest distance.
     Kcenter,
     /// Every training state.
     All,
 }
 
-impl std::fmt::Display for By {
+impl std::fmt::Display for SelectionMethod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            By::Gas => "gas",
-            By::GasFixed => "gas-fixed",
-            By::Random => "random",
-            By::Kmeans => "kmeans",
-            By::Kcenter => "kcenter",
-            By::All => "all",
+            SelectionMethod::Gas => "gas",
+            SelectionMethod::GasFixed => "gas-fixed",
+            SelectionMethod::Random => "random",
+            SelectionMethod::Kmeans => "kmeans",
+            SelectionMethod::Kcenter => "kcenter",
+            SelectionMethod::All => "all",
         })
     }
 }
@@ -89,20 +89,20 @@ pub(super) fn threads() -> usize {
 }
 
 /// Chooses `count` distinct rows (at most as many as there are distinct ones).
-pub(super) fn choose(pool: &Pool, by: By, count: usize, epochs: usize, seed: Seed) -> Chosen {
+pub(super) fn choose(pool: &Pool, by: SelectionMethod, count: usize, epochs: usize, seed: Seed) -> Chosen {
     let n = pool.rows.len() / pool.dim;
     match by {
-        By::All => plain(pool, pool.distinct.to_vec()),
-        By::Random => {
+        SelectionMethod::All => plain(pool, pool.distinct.to_vec()),
+        SelectionMethod::Random => {
             let mut order = seed.rng().permutation(pool.distinct.len());
             order.truncate(count);
             plain(pool, order.into_iter().map(|i| pool.distinct[i]).collect())
         }
-        By::Kcenter => {
+        SelectionMethod::Kcenter => {
             let first = pool.distinct[seed.rng().below(pool.distinct.len())];
-            plain(pool, farthest_points(pool, vec![first], count))
+            plain(pool, extend_by_farthest_points(pool, vec![first], count))
         }
-        By::Kmeans => {
+        SelectionMethod::Kmeans => {
             let mut order = seed.rng().permutation(pool.distinct.len());
             order.truncate(count);
             let start = order.into_iter().map(|i| pool.distinct[i]).collect::<Vec<_>>();
@@ -111,9 +111,9 @@ pub(super) fn choose(pool: &Pool, by: By, count: usize, epochs: usize, seed: See
             let (rows, refilled) = refill(pool, rows, count);
             Chosen { merged, refilled, ..plain(pool, rows) }
         }
-        By::Gas | By::GasFixed => {
+        SelectionMethod::Gas | SelectionMethod::GasFixed => {
             let settings = match by {
-                By::Gas => GasSettings::growing(count, epochs, n),
+                SelectionMethod::Gas => GasSettings::growing(count, epochs, n),
                 _ => GasSettings::fixed(count, epochs),
             };
             let mut gas = Gas::new(pool.rows, pool.dim, settings, &mut seed.fork("start").rng());
@@ -190,23 +190,23 @@ fn snap(pool: &Pool, nodes: &[f32]) -> (Vec<usize>, usize, Vec<u32>) {
 /// budget unspent, it is spent on what is covered worst.
 fn refill(pool: &Pool, rows: Vec<usize>, count: usize) -> (Vec<usize>, usize) {
     let before = rows.len();
-    let rows = farthest_points(pool, rows, count);
+    let rows = extend_by_farthest_points(pool, rows, count);
     let refilled = rows.len() - before;
     (rows, refilled)
 }
 
-/// Farthest-point traversal: from the rows given, adds the row farthest from all of them until there are `count` or
+/// FarthestPoints-point traversal: from the rows given, adds the row farthest from all of them until there are `count` or
 /// every row is at distance 0 from one. Ties go to the lower row.
-fn farthest_points(pool: &Pool, mut rows: Vec<usize>, count: usize) -> Vec<usize> {
+fn extend_by_farthest_points(pool: &Pool, mut rows: Vec<usize>, count: usize) -> Vec<usize> {
     if rows.len() >= count {
         return rows;
     }
     let hits = Table::from_rows(&gather(pool, &rows), pool.dim).nearest_many(pool.rows, threads());
-    let mut left = Farthest::new(pool.table, hits.iter().map(|h| h.d2).collect());
+    let mut left = FarthestPoints::new(pool.table, hits.iter().map(|h| h.d2).collect());
     while rows.len() < count {
         let Some((next, _)) = left.farthest() else { break };
         rows.push(next);
-        left.know(pool.row(next));
+        left.add_center(pool.row(next));
     }
     rows
 }

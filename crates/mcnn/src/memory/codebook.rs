@@ -28,15 +28,15 @@ pub struct CodebookParts {
     pub actions: Vec<f32>,
     /// The actions that followed each memory's, for policies that act ahead: `[n, horizon - 1, n_act]`; none where nothing
     /// acts ahead.
-    pub following: Vec<f32>,
+    pub future_actions: Vec<f32>,
     /// Where each memory comes from: `[n]`.
     pub sources: Vec<Step>,
     /// The graph: pairs of memories, smaller number first, in order, each once.
     pub edges: Vec<[u32; 2]>,
     /// Training steps whose actions are averaged into a memory's action; 1 is its own step alone.
-    pub smooth: usize,
+    pub smooth_neighbors: usize,
     /// How the memories were chosen, for people.
-    pub by: String,
+    pub selection: String,
     /// The seed they were chosen with.
     pub seed: u64,
     /// The fingerprint of the data they were chosen from.
@@ -82,16 +82,16 @@ impl Codebook {
         if !parts.scale.std.iter().all(|&s| s >= 0.0) {
             return bad("a codebook with a standard deviation that is NaN or below 0".into());
         }
-        if !parts.following.len().is_multiple_of(parts.actions.len()) {
+        if !parts.future_actions.len().is_multiple_of(parts.actions.len()) {
             return bad(format!(
                 "a codebook whose parts disagree: {} following action numbers for {n} memories with actions of {n_act}",
-                parts.following.len()
+                parts.future_actions.len()
             ));
         }
-        if !parts.actions.iter().chain(&parts.following).all(|a| a.abs() <= 1.0) {
+        if !parts.actions.iter().chain(&parts.future_actions).all(|a| a.abs() <= 1.0) {
             return bad("a codebook with actions outside [-1, 1]".into());
         }
-        if parts.smooth == 0 || !parts.edges.iter().all(|&[a, b]| a < b && (b as usize) < n) {
+        if parts.smooth_neighbors == 0 || !parts.edges.iter().all(|&[a, b]| a < b && (b as usize) < n) {
             return bad(
                 "a codebook with an edge between memories that are not there, or smoothing over no steps"
                     .into(),

@@ -23,7 +23,7 @@ const ROUNDING: f32 = 1e-6;
 
 impl Codebook {
     /// The score above which a memory is called a disagreement.
-    pub const DISAGREES: f32 = 6.0;
+    pub const DISAGREEMENT_THRESHOLD: f32 = 6.0;
 
     /// How much every memory disagrees with its eight nearest (all, where there are fewer), most first. All middles are medians,
     /// so that a few wrong memories move none.

@@ -30,7 +30,7 @@ impl Codebook {
     ///
     /// # Errors
     /// If there is no step, or the widths differ.
-    pub fn with(&self, data: &Demonstrations, steps: &[usize]) -> Result<(Self, Added)> {
+    pub fn with_steps(&self, data: &Demonstrations, steps: &[usize]) -> Result<(Self, Added)> {
         self.check_space(data)?;
         if steps.is_empty() {
             return Err(Error::new(Kind::Data, "no steps to add").expected("at least one step"));
@@ -56,7 +56,7 @@ impl Codebook {
             let last = data.ends()[k] - 1;
             parts.states.extend_from_slice(data.state(row));
             parts.actions.extend_from_slice(data.action(row));
-            (1..ahead).for_each(|a| parts.following.extend_from_slice(data.action((row + a).min(last))));
+            (1..ahead).for_each(|a| parts.future_actions.extend_from_slice(data.action((row + a).min(last))));
             parts.sources.push(Step { episode: first_episode + k as u32, step });
             let me = (before + place) as u32;
             if place > 0 && rows[place - 1] + 1 == row && step > 0 {
@@ -82,7 +82,7 @@ impl Codebook {
     ///
     /// # Errors
     /// If none would be left.
-    pub fn without(&self, drop: impl Fn(usize) -> bool) -> Result<Self> {
+    pub fn without_memories(&self, drop: impl Fn(usize) -> bool) -> Result<Self> {
         let kept: Vec<usize> = (0..self.len()).filter(|&i| !drop(i)).collect();
         if kept.is_empty() {
             return Err(Error::new(Kind::Settings, "no memory would be left").expected("at least one"));
@@ -101,7 +101,7 @@ impl Codebook {
         CodebookParts {
             states: rows(&parts.states),
             actions: rows(&parts.actions),
-            following: rows(&parts.following),
+            future_actions: rows(&parts.future_actions),
             sources: kept.iter().map(|&i| parts.sources[i]).collect(),
             edges: parts.edges.iter().filter_map(|[a, b]| Some([*place.get(a)?, *place.get(b)?])).collect(),
             ..parts.clone()

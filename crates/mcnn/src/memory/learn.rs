@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use nearest::Table;
 
 use super::{
-    By, Codebook, CodebookParts,
+    Codebook, CodebookParts, SelectionMethod,
     choose::{Pool, choose, parallel_map},
 };
 use crate::{
@@ -29,11 +29,11 @@ pub struct LearnSettings {
     /// How many memories.
     pub amount: Amount,
     /// How they are chosen.
-    pub by: By,
+    pub selection: SelectionMethod,
     /// Passes over the data, for the gas and k-means.
     pub epochs: usize,
     /// A memory's action is the mean over this many nearest training steps, its own included; 1 is its own action.
-    pub smooth: usize,
+    pub smooth_neighbors: usize,
     /// Dimensions of the state that count nothing, in distances and for the network: noise, say, that standardizing would
     /// blow up to the size of everything else.
     pub ignore: Vec<usize>,
@@ -45,7 +45,14 @@ impl Default for LearnSettings {
     /// A tenth of the states, by growing neural gas, each memory with its own action.
     fn default() -> Self {
         let (amount, ignore) = (Amount::Fraction(0.1), Vec::new());
-        Self { amount, by: By::Gas, epochs: 10, smooth: 1, ignore, seed: Seed(0) }
+        Self {
+            amount,
+            selection: SelectionMethod::Gas,
+            epochs: 10,
+            smooth_neighbors: 1,
+            ignore,
+            seed: Seed(0),
+        }
     }
 }
 
@@ -128,19 +135,20 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
     let table = Table::from_rows(&rows, dim);
     let pool = Pool { rows: &rows, dim, distinct: &distinct, table: &table };
     let chosen =
-        choose(&pool, settings.by, count, settings.epochs, settings.seed.fork("memories")).in_order();
+        choose(&pool, settings.selection, count, settings.epochs, settings.seed.fork("memories")).in_order();
 
-    let actions =
-        parallel_map(chosen.rows.len(), |k| smoothed(data, &table, &rows, chosen.rows[k], settings.smooth));
+    let actions = parallel_map(chosen.rows.len(), |k| {
+        smoothed(data, &table, &rows, chosen.rows[k], settings.smooth_neighbors)
+    });
     let codebook = Codebook::new(CodebookParts {
         scale,
         states: chosen.rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: actions.concat(),
-        following: Vec::new(),
+        future_actions: Vec::new(),
         sources: chosen.rows.iter().map(|&i| data.step(i)).collect(),
         edges: chosen.edges,
-        smooth: settings.smooth,
-        by: settings.by.to_string(),
+        smooth_neighbors: settings.smooth_neighbors,
+        selection: settings.selection.to_string(),
         seed: settings.seed.0,
         data: data.fingerprint(),
         n_states: n,
@@ -158,17 +166,19 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
 
 fn resolve(settings: &LearnSettings, n: usize, distinct: usize) -> Result<usize> {
     let error = |what: &str| Error::new(Kind::Settings, what);
-    if settings.epochs == 0 || settings.smooth == 0 {
-        return Err(error("epochs and smoothing must be at least 1")
-            .found(format!("--epochs {}, --smooth-neighbors {}", settings.epochs, settings.smooth)));
+    if settings.epochs == 0 || settings.smooth_neighbors == 0 {
+        return Err(error("epochs and smoothing must be at least 1").found(format!(
+            "--epochs {}, --smooth-neighbors {}",
+            settings.epochs, settings.smooth_neighbors
+        )));
     }
-    if settings.smooth > n {
+    if settings.smooth_neighbors > n {
         return Err(error("smoothing over more steps than there are")
             .at("--smooth-neighbors")
             .expected(format!("1 to {n}"))
-            .found(settings.smooth.to_string()));
+            .found(settings.smooth_neighbors.to_string()));
     }
-    if settings.by == By::All {
+    if settings.selection == SelectionMethod::All {
         return Ok(distinct);
     }
     let count = match settings.amount {
@@ -240,7 +250,7 @@ impl Codebook {
     ///
     /// # Panics
     /// If the widths differ.
-    pub fn elsewhere(&self, data: &Demonstrations) -> Vec<Option<super::Retrieval>> {
+    pub fn retrieve_leave_one_episode_out(&self, data: &Demonstrations) -> Vec<Option<super::Retrieval>> {
         let episodes: Vec<u32> = (0..data.n_episodes())
             .flat_map(|k| std::iter::repeat_n(data.number(k), data.episode(k).len()))
             .collect();

@@ -39,8 +39,8 @@ pub struct GraphSearch {
 
 /// What walks along demonstrations came to, each from the last answer.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct GraphSearches {
-    /// GraphSearches made: one for every step, at most [`GraphSearches::MOST`].
+pub struct GraphSearchStats {
+    /// GraphSearchStats made: one for every step, at most [`GraphSearchStats::MOST`].
     pub walks: usize,
     /// Share that ended on the nearest memory by themselves.
     pub found: f64,
@@ -50,18 +50,18 @@ pub struct GraphSearches {
     pub saved: f64,
 }
 
-impl GraphSearches {
+impl GraphSearchStats {
     /// The most walks that are made to measure what walking saves.
     pub const MOST: usize = 10_000;
 }
 
 impl Codebook {
-    /// GraphSearches along the first steps of some demonstrations and says what it saved.
+    /// GraphSearchStats along the first steps of some demonstrations and says what it saved.
     ///
     /// # Panics
     /// If the widths differ.
-    pub fn graph_searches(&self, data: &Demonstrations) -> GraphSearches {
-        let walks = data.n_steps().min(GraphSearches::MOST);
+    pub fn graph_searches(&self, data: &Demonstrations) -> GraphSearchStats {
+        let walks = data.n_steps().min(GraphSearchStats::MOST);
         let mut state = self.scaled_buffer();
         let (mut last, mut found, mut measured, mut saved) = (0, 0, 0, 0.0);
         for i in 0..walks {
@@ -73,7 +73,7 @@ impl Codebook {
             saved += f64::from(walk.saved);
         }
         let mean = |sum: f64| sum / walks as f64;
-        GraphSearches {
+        GraphSearchStats {
             walks,
             found: mean(found as f64),
             measured: mean(measured as f64),

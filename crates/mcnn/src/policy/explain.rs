@@ -7,7 +7,7 @@ use crate::{backbone::Chosen, data::Step, error::Result};
 
 /// A memory near the state explained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Nearby {
+pub struct NearbyMemory {
     /// The memory's number in the codebook.
     pub memory: usize,
     /// The demonstrated step it comes from.
@@ -24,11 +24,11 @@ pub struct Dimension {
     /// c, the center of the box.
     pub center: f32,
     /// g, what the network proposed; absent where nothing proposes.
-    pub proposal: Option<f32>,
+    pub network_output: Option<f32>,
     /// f, the action; where it is drawn, the first one of seed 0.
     pub action: f32,
     /// Standard deviation of the action over the samples; absent where nothing is drawn.
-    pub spread: Option<f32>,
+    pub std: Option<f32>,
     /// The lowest action possible here, whatever is proposed.
     pub low: f32,
     /// The highest action possible here, whatever is proposed.
@@ -59,7 +59,7 @@ pub struct Buckets {
 
 /// One dimension of an action of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Ahead {
+pub struct ChunkDimension {
     /// What followed the memory by as many steps.
     pub memory_action: f32,
     /// The action; where it is drawn, the first one of seed 0.
@@ -76,16 +76,16 @@ pub struct Chunk {
     /// Actions proposed at once.
     pub horizon: usize,
     /// Those that are executed before it is asked again, by dimension, the explained one first.
-    pub steps: Vec<Vec<Ahead>>,
+    pub steps: Vec<Vec<ChunkDimension>>,
 }
 
 /// Everything that made an action.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// The nearest memory.
-    pub memory: Nearby,
+    pub memory: NearbyMemory,
     /// The second nearest, where there is one.
-    pub runner_up: Option<Nearby>,
+    pub runner_up: Option<NearbyMemory>,
     /// w, the weight of the memory.
     pub weight: f32,
     /// r, the half-width of the box.
@@ -93,7 +93,7 @@ pub struct Explanation {
     /// The share of calibrated states that are nearer to their memories; absent where nothing is calibrated.
     pub quantile: Option<f32>,
     /// Training steps averaged into a memory's action.
-    pub smooth: usize,
+    pub smooth_neighbors: usize,
     /// Memories averaged into the memory action.
     pub neighbors: usize,
     /// Actions drawn for the spread; absent where nothing is drawn.
@@ -131,26 +131,26 @@ impl Policy {
             (observations.len() / n_obs).saturating_sub(self.backbone.horizons().observation) * n_obs;
         let mut session = self.session();
         for observation in observations[skipped..].chunks(n_obs) {
-            session.see(observation)?;
+            session.observe(observation)?;
         }
         let n_act = self.codebook.n_act();
         let held = session.propose();
         let action = session.queue[..n_act].to_vec();
         let (_, runner_up) = self.codebook.retrieve_two(&session.state);
-        let nearby = |r: crate::memory::Retrieval| Nearby {
+        let nearby = |r: crate::memory::Retrieval| NearbyMemory {
             memory: r.memory,
             source: self.codebook.source(r.memory),
             distance: r.distance,
         };
-        let proposals = session.episode.proposal().to_vec();
+        let outputs = session.episode.proposal().to_vec();
         let buckets = session.episode.chosen().map(|chosen| self.buckets(chosen));
         let memory_action = session.memory_action.clone();
         let chunk = (self.backbone.horizons().prediction > 1).then(|| {
             let ahead = |(&action, &memory_action): (&f32, &f32)| {
                 let [low, high] = held.region.bounds(memory_action);
-                Ahead { memory_action, action, low, high }
+                ChunkDimension { memory_action, action, low, high }
             };
-            let all: Vec<Ahead> = session.queue.iter().zip(&memory_action).map(ahead).collect();
+            let all: Vec<ChunkDimension> = session.queue.iter().zip(&memory_action).map(ahead).collect();
             Chunk {
                 horizon: self.backbone.horizons().prediction,
                 steps: all.chunks(n_act).map(<[_]>::to_vec).collect(),
@@ -163,7 +163,7 @@ impl Policy {
                 samples.push(session.queue[..n_act].to_vec());
             }
         }
-        let spread = |k: usize| {
+        let deviation = |k: usize| {
             let mean = samples.iter().map(|s| s[k]).sum::<f32>() / samples.len() as f32;
             (samples.iter().map(|s| (s[k] - mean).powi(2)).sum::<f32>() / samples.len() as f32).sqrt()
         };
@@ -172,9 +172,9 @@ impl Policy {
                 let memory_action = memory_action[k];
                 let [low, high] = held.region.bounds(memory_action);
                 let center = held.region.center(memory_action);
-                let proposal = proposals.get(k).copied();
-                let spread = self.backbone.draws().then(|| spread(k));
-                Dimension { memory_action, center, proposal, action: action[k], spread, low, high }
+                let network_output = outputs.get(k).copied();
+                let std = self.backbone.draws().then(|| deviation(k));
+                Dimension { memory_action, center, network_output, action: action[k], std, low, high }
             })
             .collect();
         Ok(Explanation {
@@ -186,7 +186,7 @@ impl Policy {
                 .calibration
                 .as_ref()
                 .map(|calibration| calibration.quantile(held.retrieval.distance) as f32),
-            smooth: self.codebook.parts().smooth,
+            smooth_neighbors: self.codebook.parts().smooth_neighbors,
             neighbors: self.neighbors,
             samples: self.backbone.draws().then_some(SAMPLES),
             buckets,

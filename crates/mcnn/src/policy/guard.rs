@@ -1,4 +1,4 @@
-//! What a policy does where it is far from all it knows.
+//! The out-of-distribution (OOD) guard: what a policy does in states that are far from all its memories.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,45 +8,46 @@ use crate::{
     seed::Seed,
 };
 
-/// What to do in a state that is farther from its nearest memory than allowed.
+/// What to do in an OOD state, one whose nearest memory is farther than the guard's threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Response {
-    /// Act as ever, and say so.
+    /// Take the policy's action and report the state as OOD.
     Warn,
-    /// Repeat the last action that was given in a state near enough, until one is near enough again; the memory's action
-    /// where there was none yet. An action held so lies in the region of the state it was first given in.
+    /// Repeat the last action taken in an in-distribution state until the state is in distribution again; the memory's
+    /// action if there was none yet. A repeated action lies in the permissible region of the state it was first taken in.
     Hold,
-    /// Give the nearest memory's action. (It lies in the permissible region, where L is 1 or more.)
+    /// Take the nearest memory's action. It lies in the permissible region if L is at least 1.
     Memory,
-    /// Ask for the episode to be ended; the action is the memory's.
+    /// Request the end of the episode; the action is the nearest memory's.
     Stop,
 }
 
-/// A response, and when it is due.
+/// An OOD guard: a distance threshold and the response above it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guard {
-    /// What to do.
+    /// The response to an OOD state.
     pub response: Response,
-    /// The standardized distance beyond which it is due ([`crate::calibration::OodCalibration::threshold`] finds one).
-    pub beyond: f32,
+    /// The largest in-distribution distance to the nearest memory, in standardized units.
+    /// [`crate::calibration::OodCalibration::threshold`] computes one.
+    pub threshold: f32,
 }
 
-/// A policy whose every episode is guarded.
+/// A policy with a guard on every episode.
 #[derive(Debug, Clone, Copy)]
-pub struct Guarded<'a> {
+pub struct GuardedPolicy<'a> {
     policy: &'a Policy,
     guard: Guard,
 }
 
 impl Policy {
     /// This policy with a guard on every episode.
-    pub fn guarded(&self, guard: Guard) -> Guarded<'_> {
-        Guarded { policy: self, guard }
+    pub fn guarded(&self, guard: Guard) -> GuardedPolicy<'_> {
+        GuardedPolicy { policy: self, guard }
     }
 }
 
-impl Act for Guarded<'_> {
+impl Act for GuardedPolicy<'_> {
     fn n_obs(&self) -> usize {
         self.policy.n_obs()
     }
@@ -56,29 +57,31 @@ impl Act for Guarded<'_> {
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(self.policy.session_of(seed).guarded(self.guard))
+        Box::new(self.policy.session_with_seed(seed).guarded(self.guard))
     }
 }
 
 impl Session<'_> {
-    /// The same episode with a guard, from here on.
+    /// The same episode with a guard from the next action on.
     pub fn guarded(self, guard: Guard) -> Self {
         Self { guard: Some(guard), ..self }
     }
 
-    /// Changes the action as the guard says, in a state whose nearest memory is `memory` at `distance`; answers whether it
-    /// is beyond, and whether to stop.
-    pub(super) fn watch(&mut self, memory: usize, distance: f32, action: &mut [f32]) -> [bool; 2] {
-        let Some(Guard { response, beyond }) = self.guard else { return [false; 2] };
-        // A distance that is not a number is not near.
-        if distance <= beyond {
-            self.given.clear();
-            self.given.extend_from_slice(action);
+    /// Replaces the action as the guard prescribes, in a state whose nearest memory is `memory` at `distance`. Returns
+    /// whether the state is OOD and whether the episode should stop.
+    pub(super) fn apply_guard(&mut self, memory: usize, distance: f32, action: &mut [f32]) -> [bool; 2] {
+        let Some(Guard { response, threshold }) = self.guard else { return [false; 2] };
+        // A NaN distance fails this comparison, so it counts as OOD.
+        if distance <= threshold {
+            self.last_in_distribution.clear();
+            self.last_in_distribution.extend_from_slice(action);
             return [false; 2];
         }
         match response {
             Response::Warn => {}
-            Response::Hold if !self.given.is_empty() => action.copy_from_slice(&self.given),
+            Response::Hold if !self.last_in_distribution.is_empty() => {
+                action.copy_from_slice(&self.last_in_distribution);
+            }
             _ if self.policy.neighbors > 1 => action.copy_from_slice(&self.memory_action),
             Response::Hold | Response::Memory | Response::Stop => {
                 action.copy_from_slice(self.policy.codebook.action(memory));

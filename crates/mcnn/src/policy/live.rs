@@ -12,12 +12,12 @@ use crate::{
 /// A policy that can be exchanged for another version of itself. Every action, of every episode on it, is taken by one
 /// version from beginning to end; the first one that begins after an exchange is the new version's. Episodes go on.
 #[derive(Debug)]
-pub struct Live {
+pub struct LivePolicy {
     widths: [usize; 2],
     current: RwLock<Arc<Policy>>,
 }
 
-impl Live {
+impl LivePolicy {
     /// Begins with a policy.
     pub fn new(policy: Policy) -> Self {
         let widths = [policy.codebook().n_obs(), policy.codebook().n_act()];
@@ -33,7 +33,7 @@ impl Live {
     ///
     /// # Errors
     /// If it has another network, or other widths: an episode could not go on with it.
-    pub fn exchange(&self, policy: Policy) -> Result<()> {
+    pub fn replace(&self, policy: Policy) -> Result<()> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if policy.backbone() != current.backbone() || policy.codebook().n_act() != self.widths[1] {
             return Err(Error::new(Kind::Mismatch, "only versions of one policy can be exchanged")
@@ -46,12 +46,12 @@ impl Live {
 }
 
 struct LiveSession<'a> {
-    live: &'a Live,
+    live: &'a LivePolicy,
     session: Session<'static>,
     version: Arc<Policy>,
 }
 
-impl Act for Live {
+impl Act for LivePolicy {
     fn n_obs(&self) -> usize {
         self.widths[0]
     }

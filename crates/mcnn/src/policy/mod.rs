@@ -6,9 +6,11 @@ mod guard;
 mod live;
 
 pub use crate::backbone::Backbone;
-pub use explain::{Ahead, Bucket, Buckets, Chunk, Dimension, Explanation, LIKELIEST, Nearby, SAMPLES};
-pub use guard::{Guard, Guarded, Response};
-pub use live::Live;
+pub use explain::{
+    Bucket, Buckets, Chunk, ChunkDimension, Dimension, Explanation, LIKELIEST, NearbyMemory, SAMPLES,
+};
+pub use guard::{Guard, GuardedPolicy, Response};
+pub use live::LivePolicy;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -32,18 +34,18 @@ pub struct Policy {
     neighbors: usize,
     calibration: Option<OodCalibration>,
     encoder: Option<Arc<Arrays>>,
-    origin: Origin,
+    training: TrainingRecord,
 }
 
 /// How a policy was trained, for people and for its file.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Origin {
+pub struct TrainingRecord {
     /// Gradient steps taken.
     pub steps: u64,
     /// The settings of the training run.
     pub settings: serde_json::Value,
     /// Source numbers of the episodes the network has not seen.
-    pub held_out: Vec<u32>,
+    pub validation_episodes: Vec<u32>,
     /// What was done to the memories since, in order. (Files of before that was possible have none.)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<String>,
@@ -99,13 +101,13 @@ impl Policy {
             neighbors,
             calibration: None,
             encoder: None,
-            origin: Origin::default(),
+            training: TrainingRecord::default(),
         })
     }
 
     /// The same policy with a note of how it was trained.
-    pub fn with_origin(self, origin: Origin) -> Self {
-        Self { origin, ..self }
+    pub fn with_training_record(self, training: TrainingRecord) -> Self {
+        Self { training, ..self }
     }
 
     /// The same policy with other memories: the network has not learned to be held by them, but they hold it.
@@ -113,9 +115,9 @@ impl Policy {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_codebook(self, codebook: Codebook) -> Result<Self> {
-        let Self { envelope, backbone, neighbors, calibration, encoder, origin, .. } = self;
+        let Self { envelope, backbone, neighbors, calibration, encoder, training, .. } = self;
         let policy = Self::new(codebook, envelope, backbone, neighbors)?;
-        Ok(policy.with_calibration(calibration).with_encoder(encoder).with_origin(origin))
+        Ok(policy.with_calibration(calibration).with_encoder(encoder).with_training_record(training))
     }
 
     /// The same policy with a calibration of its distances, or with none.
@@ -140,8 +142,8 @@ impl Policy {
     }
 
     /// How it was trained.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
+    pub fn training_record(&self) -> &TrainingRecord {
+        &self.training
     }
 
     /// The memories.
@@ -191,11 +193,11 @@ impl Policy {
 
     /// Starts an episode; of a backbone that draws its proposals, the one of seed 0.
     pub fn session(&self) -> Session<'_> {
-        self.session_of(Seed(0))
+        self.session_with_seed(Seed(0))
     }
 
     /// Starts an episode. `seed` decides whatever is random in acting.
-    pub fn session_of(&self, seed: Seed) -> Session<'_> {
+    pub fn session_with_seed(&self, seed: Seed) -> Session<'_> {
         Session::of(Version::Borrowed(self), seed)
     }
 }
@@ -212,7 +214,7 @@ pub struct Session<'a> {
     queue: Vec<f32>,           // [executed, n_act], held actions
     held: Option<Constrained>, // what held them; `ahead` is that of the action given last
     guard: Option<Guard>,
-    given: Vec<f32>, // [n_act], under a guard: the last action in a state near enough; empty before there was one
+    last_in_distribution: Vec<f32>, // [n_act], under a guard: the last action in distribution; empty before the first
 }
 
 /// The policy of an episode: one that outlives it, or one that is shared and can be exchanged.
@@ -244,7 +246,7 @@ pub struct Constrained {
     pub region: Region,
     /// Of a policy that acts ahead: steps since the state that was recalled for. The action is held by the one that followed
     /// the memory by as many steps. 0 for all others.
-    pub ahead: usize,
+    pub chunk_step: usize,
     /// The share in [0, 1] of calibrated states that are nearer to their memories than the newest observation, where there
     /// is a calibration ([`OodCalibration::quantile`]).
     pub quantile: Option<f32>,
@@ -266,7 +268,7 @@ impl<'a> Session<'a> {
             queue: vec![0.0; horizons.execution * n_act],
             held: None,
             guard: None,
-            given: Vec::new(),
+            last_in_distribution: Vec::new(),
             policy,
         }
     }
@@ -283,26 +285,26 @@ impl<'a> Session<'a> {
     pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
         let n_act = self.policy.codebook.n_act();
         assert_eq!(action.len(), n_act, "an action of another width than the policy's");
-        self.see(observation)?;
-        let next = self.held.map_or(usize::MAX, |held| held.ahead + 1);
+        self.observe(observation)?;
+        let next = self.held.map_or(usize::MAX, |held| held.chunk_step + 1);
         let held = match self.held {
-            Some(held) if next * n_act < self.queue.len() => Constrained { ahead: next, ..held },
+            Some(held) if next * n_act < self.queue.len() => Constrained { chunk_step: next, ..held },
             _ => self.propose(),
         };
         self.held = Some(held);
-        action.copy_from_slice(&self.queue[held.ahead * n_act..][..n_act]);
+        action.copy_from_slice(&self.queue[held.chunk_step * n_act..][..n_act]);
         let calibration = self.policy.calibration.as_ref();
         if calibration.is_none() && self.guard.is_none() {
             return Ok(held);
         }
         // How far is asked of the newest observation, even where an older one was recalled for.
-        let Retrieval { memory, distance } = if held.ahead == 0 {
+        let Retrieval { memory, distance } = if held.chunk_step == 0 {
             held.retrieval
         } else {
             self.policy.codebook.retrieve_from(&self.state, self.last)
         };
         let quantile = calibration.map(|calibration| calibration.quantile(distance) as f32);
-        let [ood, stop] = self.watch(memory, distance, action);
+        let [ood, stop] = self.apply_guard(memory, distance, action);
         Ok(Constrained { quantile, ood, stop, ..held })
     }
 
@@ -314,7 +316,7 @@ impl<'a> Session<'a> {
     ///
     /// # Panics
     /// If its width is wrong.
-    pub fn see(&mut self, observation: &[f32]) -> Result<()> {
+    pub fn observe(&mut self, observation: &[f32]) -> Result<()> {
         let Policy { codebook, backbone, .. } = &*self.policy;
         assert_eq!(observation.len(), codebook.n_obs(), "an observation of another width than the policy's");
         if let Some(k) = observation.iter().position(|v| !v.is_finite()) {
@@ -352,7 +354,7 @@ impl<'a> Session<'a> {
             retrieval,
             source: codebook.source(retrieval.memory),
             region,
-            ahead: 0,
+            chunk_step: 0,
             quantile: None,
             ood: false,
             stop: false,
@@ -388,7 +390,7 @@ impl Act for Policy {
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(self.session_of(seed))
+        Box::new(self.session_with_seed(seed))
     }
 }
 

@@ -229,7 +229,7 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
                 policy.backbone().see(scaled.values(), &mut expected);
             }
             policy.backbone().propose(&mut expected, &|_, g| g);
-            let proposals: Vec<f32> = shown.dimensions.iter().map(|d| d.proposal.unwrap()).collect();
+            let proposals: Vec<f32> = shown.dimensions.iter().map(|d| d.network_output.unwrap()).collect();
             assert_eq!(proposals, expected.proposal());
         }
     }

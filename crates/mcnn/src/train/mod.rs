@@ -21,7 +21,7 @@ use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, kmeans},
-    policy::{Backbone, Origin, Policy},
+    policy::{Backbone, Policy, TrainingRecord},
     seed::Seed,
 };
 use hold::Holding;
@@ -96,7 +96,7 @@ impl Run {
         codebook.check_data(data)?;
         let horizons = settings.backbone.horizons();
         let codebook = if horizons.prediction > 1 {
-            codebook.with_following(data, horizons.prediction)?
+            codebook.with_future_actions(data, horizons.prediction)?
         } else {
             codebook
         };
@@ -136,7 +136,7 @@ impl Run {
             Learner::new(net, moments, average, settings.backbone.parts())
         });
         let order = Order::new(rows.n, settings.seed.fork("order"));
-        let calibration = OodCalibration::leave_one_out(&codebook, data);
+        let calibration = OodCalibration::leave_one_episode_out(&codebook, data);
         let data = data.fingerprint();
         Ok(Self { settings, envelope, codebook, data, rows, held_out, calibration, order, learner, step: 0 })
     }
@@ -292,16 +292,20 @@ impl Run {
             Some(Learner { net, .. }) => net.backbone(),
             None => Backbone::Nothing,
         };
-        let origin = Origin {
+        let training = TrainingRecord {
             steps: self.step,
             settings: serde_json::to_value(&self.settings).expect("settings are plain values"),
-            held_out: self.held_out.iter().flat_map(|h| (0..h.n_episodes()).map(|k| h.number(k))).collect(),
+            validation_episodes: self
+                .held_out
+                .iter()
+                .flat_map(|h| (0..h.n_episodes()).map(|k| h.number(k)))
+                .collect(),
             edits: Vec::new(),
         };
         Policy::new(self.codebook.clone(), self.envelope, backbone, self.settings.neighbors)
             .expect("a run is checked when it is prepared")
             .with_calibration(self.calibration.clone())
-            .with_origin(origin)
+            .with_training_record(training)
     }
 
     /// The error on the episodes held out, by distance to memory; `None` where none were.

@@ -61,7 +61,7 @@ impl Rows {
     ) -> Self {
         let elsewhere = match distances {
             Distances::Paper => Vec::new(),
-            Distances::Loo => codebook.elsewhere(train),
+            Distances::Loo => codebook.retrieve_leave_one_episode_out(train),
         };
         let rows = codebook.map_states(train, |i, state| {
             let retrieval = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
@@ -181,7 +181,7 @@ mod tests {
     use crate::{
         data::{ActionRange, Parts},
         envelope::Activation,
-        memory::{By, LearnSettings, learn},
+        memory::{LearnSettings, SelectionMethod, learn},
     };
 
     /// Episodes of 2 and 5 steps; a state is ten times its step, and an action a tenth of it.
@@ -195,8 +195,9 @@ mod tests {
             ends: vec![2, 7],
         };
         let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
-        let all = LearnSettings { by: By::All, ..Default::default() };
-        let book = learn(&data, &all).unwrap().codebook.with_following(&data, horizons.prediction).unwrap();
+        let all = LearnSettings { selection: SelectionMethod::All, ..Default::default() };
+        let book =
+            learn(&data, &all).unwrap().codebook.with_future_actions(&data, horizons.prediction).unwrap();
         let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Clamp };
         let rows = Rows::new(&data, &book, envelope, distances, horizons);
         let scale = book.parts().scale.clone();

@@ -196,7 +196,7 @@ impl std::str::FromStr for Lambda {
 /// episode alone, their second nearest memory: the nearest is often the state itself).
 pub(super) fn auto(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
     let mut distances: Vec<f32> =
-        codebook.elsewhere(train).into_iter().flatten().map(|r| r.distance).collect();
+        codebook.retrieve_leave_one_episode_out(train).into_iter().flatten().map(|r| r.distance).collect();
     if distances.is_empty() {
         distances = codebook
             .map_states(train, |_, s| codebook.retrieve_two(s).1)

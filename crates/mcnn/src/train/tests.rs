@@ -5,7 +5,7 @@ use crate::envelope::Activation;
 use crate::{
     backbone::Mlp,
     data::{ActionRange, Parts, Scale},
-    memory::{Amount, By, CodebookParts, LearnSettings, learn},
+    memory::{Amount, CodebookParts, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 
@@ -78,11 +78,11 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         scale: Scale::fit(data),
         states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
-        following: vec![],
+        future_actions: vec![],
         sources: rows.iter().map(|&i| data.step(i)).collect(),
         edges: vec![],
-        smooth: 1,
-        by: "hand".into(),
+        smooth_neighbors: 1,
+        selection: "hand".into(),
         seed: 0,
         data: data.fingerprint(),
         n_states: data.n_steps(),
@@ -154,9 +154,16 @@ pub(super) fn sixty_four() -> Demonstrations {
 }
 
 pub(super) fn some_codebook(data: &Demonstrations) -> Codebook {
-    learn(data, &LearnSettings { amount: Amount::Count(20), by: By::Random, ..Default::default() })
-        .unwrap()
-        .codebook
+    learn(
+        data,
+        &LearnSettings {
+            amount: Amount::Count(20),
+            selection: SelectionMethod::Random,
+            ..Default::default()
+        },
+    )
+    .unwrap()
+    .codebook
 }
 
 /// States of one number, each with an action of one number, in two episodes.
@@ -176,7 +183,7 @@ pub(super) fn trained(data: &Demonstrations, rows: &[usize], settings: TrainSett
 pub(super) fn drawn(policy: &Policy) -> Vec<f32> {
     let act = |k: u64| {
         let mut action = [0.0];
-        policy.session_of(Seed(k)).act(&[0.0], &mut action).unwrap();
+        policy.session_with_seed(Seed(k)).act(&[0.0], &mut action).unwrap();
         action[0]
     };
     (0..1000).map(act).collect()
@@ -240,7 +247,7 @@ fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
     let mut resumed = Run::resume(&data, some_codebook(&data), settings.clone(), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
-    assert_eq!(resumed.policy().origin(), unbroken.policy().origin());
+    assert_eq!(resumed.policy().training_record(), unbroken.policy().training_record());
     assert_ne!(resumed.policy().backbone(), broken.policy().backbone());
 
     let refused = |data: &Demonstrations, settings: TrainSettings| {
@@ -278,7 +285,8 @@ fn auto_gives_the_stated_weight_at_the_median_distance_to_another_episode() {
     let data = some_data();
     let book = some_codebook(&data);
     let run = Run::new(&data, book.clone(), small(Lambda::Auto)).unwrap();
-    let mut distances: Vec<f32> = book.elsewhere(&data).into_iter().map(|r| r.unwrap().distance).collect();
+    let mut distances: Vec<f32> =
+        book.retrieve_leave_one_episode_out(&data).into_iter().map(|r| r.unwrap().distance).collect();
     distances.sort_by(f32::total_cmp);
     let nearer = distances.iter().filter(|&&d| run.envelope().region(d).weight > Lambda::AUTO_WEIGHT).count();
     assert!(nearer.abs_diff(45) <= 1, "{nearer} of 90 states are nearer than the median");

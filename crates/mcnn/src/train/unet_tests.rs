@@ -173,7 +173,7 @@ fn sixty_four_transitions_are_learned_by_heart() {
             let (start, end) = if i < 32 { (0, 32) } else { (32, 64) };
             let mut session = policy.session();
             if i > start {
-                session.see(data.state(i - 1)).unwrap();
+                session.observe(data.state(i - 1)).unwrap();
             }
             // All of what is executed, as far as the episode goes; the observations between count nothing.
             for ahead in 0..4.min(end - i) {
@@ -195,7 +195,7 @@ fn sixty_four_transitions_are_learned_by_heart() {
 /// Chunks drawn at the one state, over many episodes.
 fn drawn(policy: &Policy) -> Vec<[f32; 4]> {
     let act = |k: u64| {
-        let mut session = policy.session_of(Seed(k));
+        let mut session = policy.session_with_seed(Seed(k));
         std::array::from_fn(|_| {
             let mut action = [0.0];
             session.act(&[0.0], &mut action).unwrap();

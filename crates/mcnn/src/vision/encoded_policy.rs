@@ -8,7 +8,7 @@ use super::{
     network::Network,
 };
 use crate::{
-    act::{Act, Acting, Decision, Seen},
+    act::{Act, Acting, Decision, EmbeddedObservation},
     error::{Error, Kind, Result},
     seed::Seed,
 };
@@ -202,7 +202,7 @@ impl Acting for Seeing<'_> {
         self.inner.intended()
     }
 
-    fn seen(&self) -> Option<Seen<'_>> {
-        Some(Seen { embedding: &self.look.embedding, micros: self.micros })
+    fn embedded_observation(&self) -> Option<EmbeddedObservation<'_>> {
+        Some(EmbeddedObservation { embedding: &self.look.embedding, micros: self.micros })
     }
 }

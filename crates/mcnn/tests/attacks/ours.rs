@@ -4,7 +4,7 @@ use mcnn::{
     backbone::{Architecture, BetSettings, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     file,
-    memory::{Amount, By, Codebook, LearnSettings, learn},
+    memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
     seed::Seed,
     train::{Checkpoint, Lambda, Moments, Run, TrainSettings},
     vision::{By as LearnsFrom, Conv, Design, EncoderInfo, Training, write_encoder},
@@ -22,7 +22,8 @@ pub fn data() -> Demonstrations {
 }
 
 pub fn codebook() -> Codebook {
-    let settings = LearnSettings { amount: Amount::Count(8), by: By::Gas, ..Default::default() };
+    let settings =
+        LearnSettings { amount: Amount::Count(8), selection: SelectionMethod::Gas, ..Default::default() };
     learn(&data(), &settings).unwrap().codebook
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     data::{ActionRange, Parts},
-    memory::{Amount, By, LearnSettings, learn},
+    memory::{Amount, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 
@@ -22,7 +22,7 @@ fn what_is_added_is_recalled_and_the_rest_is_as_it_was() {
     let (old, new) = (data(1, &[30, 70]), data(2, &[10, 25]));
     let before = book(&old, 20);
     let steps: Vec<usize> = (3..17).collect();
-    let (after, added) = before.with(&new, &steps).unwrap();
+    let (after, added) = before.with_steps(&new, &steps).unwrap();
     assert_eq!(added, Added { added: 14, replaced: 0, repeated: 0, first_episode: 2 });
     assert_eq!((after.len(), &after.parts().scale), (34, &before.parts().scale));
     let mut state = after.scaled_buffer();
@@ -41,15 +41,15 @@ fn what_is_added_is_recalled_and_the_rest_is_as_it_was() {
         assert!(is == was || (is.memory >= 20 && is.distance < was.distance));
     }
     // Taken out again, all is as it was.
-    let back = after.without(|m| after.source(m).episode >= 2).unwrap();
+    let back = after.without_memories(|m| after.source(m).episode >= 2).unwrap();
     assert_eq!(back.parts(), before.parts());
-    assert!(before.without(|_| true).is_err() && before.with(&new, &[]).is_err());
+    assert!(before.without_memories(|_| true).is_err() && before.with_steps(&new, &[]).is_err());
 }
 
 #[test]
 fn a_walk_over_the_graph_finds_what_was_added() {
     let (old, new) = (data(1, &[30, 70]), data(2, &[10, 25]));
-    let (after, _) = book(&old, 20).with(&new, &(0..25).collect::<Vec<_>>()).unwrap();
+    let (after, _) = book(&old, 20).with_steps(&new, &(0..25).collect::<Vec<_>>()).unwrap();
     let joined = |m: u32| after.parts().edges.iter().any(|e| e.contains(&m));
     assert!((20..45).all(joined), "every new memory is joined to the others");
     assert!(after.parts().edges.is_sorted() && after.parts().edges.windows(2).all(|e| e[0] != e[1]));
@@ -60,7 +60,9 @@ fn a_walk_over_the_graph_finds_what_was_added() {
 #[test]
 fn a_correction_in_the_very_state_of_a_memory_takes_its_place() {
     let old = data(1, &[30]);
-    let all = learn(&old, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
+    let all = learn(&old, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
+        .unwrap()
+        .codebook;
     // The same states, with actions turned round; one of them twice.
     let mut parts = Parts::from(old.clone());
     parts.actions.iter_mut().for_each(|a| *a = -*a);
@@ -68,7 +70,7 @@ fn a_correction_in_the_very_state_of_a_memory_takes_its_place() {
     parts.actions.extend([0.5, 0.25]);
     parts.ends = vec![30, 31];
     let new = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
-    let (after, added) = all.with(&new, &[2, 4, 30]).unwrap();
+    let (after, added) = all.with_steps(&new, &[2, 4, 30]).unwrap();
     assert_eq!(added, Added { added: 2, replaced: 2, repeated: 1, first_episode: 1 });
     assert_eq!(after.len(), 30);
     let mut state = after.scaled_buffer();
@@ -81,14 +83,14 @@ fn a_correction_in_the_very_state_of_a_memory_takes_its_place() {
 #[test]
 fn memories_that_act_ahead_are_added_with_what_followed_them() {
     let (old, new) = (data(1, &[30]), data(2, &[4, 9]));
-    let before = book(&old, 8).with_following(&old, 3).unwrap();
-    let (after, _) = before.with(&new, &[1, 3, 8]).unwrap();
+    let before = book(&old, 8).with_future_actions(&old, 3).unwrap();
+    let (after, _) = before.with_steps(&new, &[1, 3, 8]).unwrap();
     for (place, rows) in [[1, 2, 3], [3, 3, 3], [8, 8, 8]].into_iter().enumerate() {
         for (ahead, row) in rows.into_iter().enumerate() {
             assert_eq!(after.action_after(8 + place, ahead), new.action(row), "{place} {ahead}");
         }
     }
-    assert_eq!(after.without(|m| m >= 8).unwrap().parts(), before.parts());
+    assert_eq!(after.without_memories(|m| m >= 8).unwrap().parts(), before.parts());
 }
 
 #[test]
@@ -109,11 +111,13 @@ fn wrong_actions_are_found_among_right_ones() {
         .collect();
     let parts = Parts { n_obs: 2, n_act: 2, states, actions, rewards: None, ends: vec![n] };
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
-    let all = learn(&data, &LearnSettings { by: By::All, ..Default::default() }).unwrap().codebook;
+    let all = learn(&data, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
+        .unwrap()
+        .codebook;
     let found = all.disagreements();
     assert!(found.len() == n && found.windows(2).all(|d| d[0].score >= d[1].score));
     let called: Vec<usize> =
-        found.iter().take_while(|d| d.score > Codebook::DISAGREES).map(|d| d.memory).collect();
+        found.iter().take_while(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD).map(|d| d.memory).collect();
     let right = called.iter().filter(|m| wrong.contains(m)).count();
     assert!(right as f64 >= 0.9 * called.len() as f64, "precision: {right} of {}", called.len());
     assert!(right >= 24, "recall: {right} of 30");

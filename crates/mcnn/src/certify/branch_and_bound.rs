@@ -14,14 +14,14 @@ use crate::memory::Codebook;
 
 /// How hard to look.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Effort {
+pub struct SearchBudget {
     /// The gap between the bounds, as a share of the upper one, at which to stop.
     pub tolerance: f32,
     /// Distances measured after which to stop in any case.
     pub measurements: u64,
 }
 
-impl Default for Effort {
+impl Default for SearchBudget {
     /// A hundredth; some seconds.
     fn default() -> Self {
         Self { tolerance: 0.01, measurements: 20_000_000 }
@@ -30,7 +30,7 @@ impl Default for Effort {
 
 /// What is known of d_I over a box of states.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Cover {
+pub struct IsolationBounds {
     /// Some state of the box is this far from its nearest memory.
     pub lower: f32,
     /// No state of the box is farther.
@@ -46,7 +46,12 @@ pub struct Cover {
 ///
 /// # Panics
 /// If a width differs from the codebook's.
-pub fn cover(codebook: &Codebook, low: &[f32], high: &[f32], effort: Effort) -> Cover {
+pub fn bound_isolation(
+    codebook: &Codebook,
+    low: &[f32],
+    high: &[f32],
+    effort: SearchBudget,
+) -> IsolationBounds {
     let scaled = |state: &[f32]| {
         let mut buffer = codebook.scaled_buffer();
         codebook.scale(state, &mut buffer); // monotonic: what is between the corners stays between them
@@ -62,7 +67,12 @@ pub fn cover(codebook: &Codebook, low: &[f32], high: &[f32], effort: Effort) -> 
         let tight = upper - search.lower <= effort.tolerance * upper;
         let half = top.half();
         let (true, true, Some((k, middle))) = (!tight, search.measured < effort.measurements, half) else {
-            return Cover { lower: search.lower.sqrt(), upper: upper.sqrt(), boxes: search.boxes, tight };
+            return IsolationBounds {
+                lower: search.lower.sqrt(),
+                upper: upper.sqrt(),
+                boxes: search.boxes,
+                tight,
+            };
         };
         let parent = open.pop().expect("it was there");
         let (mut below, mut above) = (parent.high.clone(), parent.low.clone());

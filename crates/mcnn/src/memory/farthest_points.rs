@@ -1,14 +1,14 @@
-//! Farthest-point traversal (Gonzalez, 1985): how far rows are from what is known, while more becomes known.
+//! FarthestPoints-point traversal (Gonzalez, 1985): how far rows are from what is known, while more becomes known.
 
 use nearest::Table;
 
 /// Rows, and the squared distance of each to the nearest of what is known.
-pub struct Farthest<'a> {
+pub struct FarthestPoints<'a> {
     rows: &'a Table,
     d2: Vec<f32>,
 }
 
-impl<'a> Farthest<'a> {
+impl<'a> FarthestPoints<'a> {
     /// Of rows and their squared distances so far: `d2` has one for each of `rows`.
     ///
     /// # Panics
@@ -40,7 +40,7 @@ impl<'a> Farthest<'a> {
     ///
     /// # Panics
     /// If its width differs from the rows'.
-    pub fn know(&mut self, state: &[f32]) {
+    pub fn add_center(&mut self, state: &[f32]) {
         self.rows.shrink(state, &mut self.d2);
     }
 
@@ -48,7 +48,7 @@ impl<'a> Farthest<'a> {
     ///
     /// # Panics
     /// If they are not there.
-    pub fn settle(&mut self, rows: std::ops::Range<usize>) {
+    pub fn exclude(&mut self, rows: std::ops::Range<usize>) {
         self.d2[rows].fill(0.0);
     }
 }
@@ -70,7 +70,7 @@ mod tests {
                     .enumerate()
                     .fold((0, 0.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
                 let expected = Some(plain).filter(|(_, d)| *d > 0.0);
-                assert_eq!(Farthest::new(&table, d2).farthest(), expected, "{n} {most}");
+                assert_eq!(FarthestPoints::new(&table, d2).farthest(), expected, "{n} {most}");
             }
         }
     }

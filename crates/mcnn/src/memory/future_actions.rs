@@ -15,7 +15,7 @@ use crate::{
 impl Codebook {
     /// How many actions each memory holds: its own, and those that followed it.
     pub fn horizon(&self) -> usize {
-        1 + self.parts.following.len() / self.parts.actions.len()
+        1 + self.parts.future_actions.len() / self.parts.actions.len()
     }
 
     /// A memory's action (`ahead` 0), or the one that came `ahead` steps after it; past the end of its episode, the last.
@@ -27,7 +27,7 @@ impl Codebook {
         if ahead == 0 {
             self.action(i)
         } else {
-            &self.parts.following[(i * rest + ahead - 1) * n_act..][..n_act]
+            &self.parts.future_actions[(i * rest + ahead - 1) * n_act..][..n_act]
         }
     }
 
@@ -36,9 +36,9 @@ impl Codebook {
     ///
     /// # Errors
     /// If the memories were learned on other data.
-    pub fn with_following(self, data: &Demonstrations, horizon: usize) -> Result<Self> {
+    pub fn with_future_actions(self, data: &Demonstrations, horizon: usize) -> Result<Self> {
         self.check_data(data)?;
-        let mut rows = vec![0.0; if self.parts.smooth > 1 { data.states().len() } else { 0 }];
+        let mut rows = vec![0.0; if self.parts.smooth_neighbors > 1 { data.states().len() } else { 0 }];
         for (to, from) in rows.chunks_exact_mut(self.n_obs()).zip(data.states().chunks_exact(self.n_obs())) {
             self.parts.scale.apply(from, to);
         }
@@ -47,8 +47,8 @@ impl Codebook {
             let Step { episode, step } = self.source(i);
             let row =
                 data.find(Step { episode, step }).expect("a memory of these data is one of their steps");
-            let steps = if self.parts.smooth > 1 {
-                near(&table, &rows[row * self.n_obs()..][..self.n_obs()], self.parts.smooth)
+            let steps = if self.parts.smooth_neighbors > 1 {
+                near(&table, &rows[row * self.n_obs()..][..self.n_obs()], self.parts.smooth_neighbors)
             } else {
                 vec![row]
             };
@@ -65,7 +65,7 @@ impl Codebook {
             }
             actions.split_off(self.n_act())
         });
-        Codebook::new(CodebookParts { following: following.concat(), ..self.parts })
+        Codebook::new(CodebookParts { future_actions: following.concat(), ..self.parts })
     }
 }
 
@@ -73,7 +73,7 @@ impl Codebook {
 mod tests {
     use crate::{
         data::{ActionRange, Demonstrations, Parts},
-        memory::{Amount, By, LearnSettings, learn},
+        memory::{Amount, LearnSettings, SelectionMethod, learn},
     };
 
     /// Two episodes, of 3 and 4 steps; an action tells its step.
@@ -89,12 +89,16 @@ mod tests {
         Demonstrations::new(parts, ActionRange::Refuse).unwrap()
     }
 
-    fn ahead(smooth: usize, memory: usize) -> Vec<f32> {
-        let settings =
-            LearnSettings { amount: Amount::Fraction(1.0), by: By::All, smooth, ..Default::default() };
+    fn ahead(smooth_neighbors: usize, memory: usize) -> Vec<f32> {
+        let settings = LearnSettings {
+            amount: Amount::Fraction(1.0),
+            selection: SelectionMethod::All,
+            smooth_neighbors,
+            ..Default::default()
+        };
         let book = learn(&data(), &settings).unwrap().codebook;
         assert_eq!((book.horizon(), book.len()), (1, 7));
-        let book = book.with_following(&data(), 4).unwrap();
+        let book = book.with_future_actions(&data(), 4).unwrap();
         assert_eq!(book.horizon(), 4);
         assert_eq!(book.action_after(memory, 0), book.action(memory));
         (0..4)
@@ -124,6 +128,6 @@ mod tests {
         let book = learn(&data(), &LearnSettings { amount: Amount::Count(3), ..Default::default() })
             .unwrap()
             .codebook;
-        assert!(book.with_following(&data().select(&[0]), 4).is_err());
+        assert!(book.with_future_actions(&data().select(&[0]), 4).is_err());
     }
 }
