@@ -110,20 +110,23 @@ impl MlpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::oracle;
+    use crate::backbone::{
+        Backbone,
+        oracle::{MlpCase, Oracle, inputs},
+    };
 
     #[test]
     fn acting_is_the_definition() {
-        let mlp = Mlp::random(&[7, 33, 20, 3], Seed(5));
-        let (net, numbers) = MlpNet::new(&mlp);
-        assert_eq!(net.numbers(&numbers), mlp);
-        let mut rng = Seed(6).rng();
-        let x: Vec<f32> = (0..5 * 7).map(|_| rng.normal() as f32).collect();
-        let batch = oracle::values(oracle::mlp(&oracle::Linears::new(&mlp.0), oracle::rows(&x, 7)));
-        let mut buffers = Default::default();
-        for (x, expected) in x.chunks(7).zip(batch.chunks(3)) {
-            for (a, b) in mlp.propose(x, &mut buffers).iter().zip(expected) {
-                assert!((a - b).abs() < 1e-5, "{a} {b}");
+        let oracle = Oracle::mlp();
+        for case in oracle.cases::<MlpCase>() {
+            let Backbone::Mlp(mlp) = case.network() else { panic!("a perceptron") };
+            let [n_obs, n_act] = mlp.0.ends();
+            let observations = inputs::normal(&format!("{}/observations", case.name), case.rows * n_obs);
+            let (mut buffers, outputs) = (Default::default(), oracle.array(&case.name, "outputs"));
+            for (observation, expected) in observations.chunks(n_obs).zip(outputs.chunks(n_act)) {
+                for (a, b) in mlp.propose(observation, &mut buffers).iter().zip(expected) {
+                    assert!((a - b).abs() < 1e-5, "{}: {a} {b}", case.name);
+                }
             }
         }
     }

@@ -19,8 +19,6 @@ mod heads;
 mod layout;
 mod net;
 mod norm;
-#[cfg(test)]
-mod oracle;
 mod passes;
 mod shape;
 

@@ -76,13 +76,6 @@ impl Shape {
     pub fn chances(&self) -> usize {
         self.heads * self.groups() * self.pairs() * LANES
     }
-
-    #[cfg(test)]
-    /// Where the weight of a row, a head, a place and one that it sees lies.
-    pub fn chance(&self, row: usize, head: usize, place: usize, seen: usize) -> usize {
-        let group = head * self.groups() + row / LANES;
-        (group * self.pairs() + place * (place + 1) / 2 + seen) * LANES + row % LANES
-    }
 }
 
 /// Sets a share of numbers to 0 and makes the others larger by as much, so that their mean stays. Drawn from a seed, so that a

@@ -1,12 +1,15 @@
-use burn::tensor::{Device, Tensor, TensorData};
-
 use super::{
     act::draw,
-    oracle::BurnBet,
     shape::{Dropout, Shape},
     *,
 };
-use crate::seed::Rng;
+use crate::{
+    backbone::{
+        Backbone,
+        oracle::{BetCase, Oracle},
+    },
+    seed::Rng,
+};
 
 const N_OBS: usize = 5;
 const N_ACT: usize = 2;
@@ -32,19 +35,6 @@ fn some(settings: BetSettings, seed: u64) -> Bet {
     Bet::take(settings, &arrays).unwrap()
 }
 
-/// Logits and offsets of the network as it is trained, without dropout.
-fn trained(bet: &Bet, observations: &[f32]) -> [Vec<f32>; 2] {
-    let device = Device::flex().autodiff();
-    let shape = [observations.len() / N_OBS, N_OBS];
-    let observations = Tensor::from_data(TensorData::new(observations.to_vec(), shape), &device);
-    let (net, buckets) = (BurnBet::new(bet, &device), bet.settings.buckets);
-    let tokens = net.tokens(observations, 0.0, Seed(0));
-    let offsets =
-        (0..buckets).map(|bucket| net.offsets.forward(tokens.clone(), &vec![bucket; shape[0]])).collect();
-    [net.logits.forward(tokens), Tensor::cat(offsets, 1)]
-        .map(|tensor| tensor.into_data().try_into_vec::<f32>().unwrap())
-}
-
 fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) -> Vec<f32> {
     let mut proposal = Vec::new();
     bet.propose(observations, &mut Seed(seed).rng(), work, &mut proposal);
@@ -52,51 +42,36 @@ fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) ->
 }
 
 #[test]
-fn every_place_of_a_trained_window_is_what_acts_once_it_is_the_newest() {
-    for layers in [1, 3] {
-        let settings = BetSettings { layers, bucket_selection: BucketSelection::Argmax, ..small() };
-        let bet = some(settings, 1);
-        let (net, numbers) = BetNet::new(&bet);
-        assert_eq!(net.numbers(&numbers), bet);
-        let (window, buckets) = (settings.window, settings.buckets);
-        let observations = normal(3 * window * N_OBS, &mut Seed(2).rng());
-        let [logits, offsets] = trained(&bet, &observations);
-        let mut work = Workspace::default();
-        for (row, (logits, offsets)) in
-            logits.chunks(buckets).zip(offsets.chunks(buckets * N_ACT)).enumerate()
+fn acting_on_the_newest_observation_is_the_network_by_its_definition_at_every_step_of_a_window() {
+    let (oracle, mut work, mut layers) = (Oracle::bet(), Workspace::default(), Vec::new());
+    for case in oracle.cases::<BetCase>() {
+        let Some(logits) = oracle.get(&case.name, "logits") else { continue };
+        let offsets = oracle.array(&case.name, "offsets");
+        let BetCase { window, buckets, n_obs, n_act, .. } = case;
+        let settings = BetSettings { bucket_selection: BucketSelection::Argmax, ..case.settings() };
+        let Backbone::Bet(bet) = case.network(settings) else { panic!("a behavior transformer") };
+        let observations = case.observations();
+        for (step, (logits, offsets)) in
+            logits.chunks(buckets).zip(offsets.chunks(buckets * n_act)).enumerate()
         {
-            let start = row / window * window;
-            let found = proposed(&bet, &observations[start * N_OBS..(row + 1) * N_OBS], 0, &mut work);
+            let what = format!("{}, step {step}", case.name);
+            let start = step / window * window;
+            let found = proposed(&bet, &observations[start * n_obs..(step + 1) * n_obs], 0, &mut work);
             let mut expected = logits.to_vec();
             buckets::softmax(&mut expected);
             let chosen = work.chosen().unwrap();
             for (a, b) in chosen.chances.iter().zip(&expected) {
-                assert!((a - b).abs() < 1e-5, "{layers} layers, row {row}: {a} {b}");
+                assert!((a - b).abs() < 1e-5, "{what}: {a} {b}");
             }
-            assert_eq!(chosen.bucket, buckets::largest(logits.iter().copied()));
-            let at = chosen.bucket * N_ACT;
+            assert_eq!(chosen.bucket, buckets::largest(logits.iter().copied()), "{what}");
+            let at = chosen.bucket * n_act;
             for ((a, c), o) in found.iter().zip(&bet.centers[at..]).zip(&offsets[at..]) {
-                assert!((a - (c + o)).abs() < 1e-4, "{layers} layers, row {row}: {a} {}", c + o);
+                assert!((a - (c + o)).abs() < 1e-4, "{what}: {a} {}", c + o);
             }
         }
+        layers.push(case.layers);
     }
-}
-
-#[test]
-fn an_observation_changes_nothing_before_it_and_all_that_is_after_it() {
-    let bet = some(small(), 3);
-    let before = normal(2 * 4 * N_OBS, &mut Seed(4).rng());
-    for changed in 0..8 {
-        let mut after = before.clone();
-        after[changed * N_OBS + 1] += 1.0;
-        let ([logits, offsets], [new_logits, new_offsets]) = (trained(&bet, &before), trained(&bet, &after));
-        for row in 0..8 {
-            let same = logits[row * 6..][..6] == new_logits[row * 6..][..6]
-                && offsets[row * 12..][..12] == new_offsets[row * 12..][..12];
-            let touched = row >= changed && row / 4 == changed / 4; // and nothing in the other window
-            assert_eq!(same, !touched, "{changed} was changed: row {row}");
-        }
-    }
+    assert!(layers.contains(&1) && layers.contains(&3), "{layers:?}");
 }
 
 #[test]
@@ -138,30 +113,6 @@ fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
     let mut rng = Seed(9).rng();
     assert_eq!(draw(&[f32::NAN; 3], &mut rng), 0);
     assert_eq!(draw(&[0.0, 1e-9, 0.0], &mut rng), 1, "what rounding leaves goes to the likeliest");
-}
-
-#[test]
-fn offsets_are_those_of_each_tokens_bucket_however_many_share_it() {
-    let (bet, device) = (some(small(), 14), Device::flex().autodiff());
-    let net = BurnBet::new(&bet, &device);
-    let mut rng = Seed(15).rng();
-    for rows in [1, 4, 40, 200] {
-        for most in [1, 2, 6] {
-            let buckets: Vec<usize> = (0..rows).map(|_| rng.below(most)).collect();
-            let tokens = normal(rows * 12, &mut rng);
-            let tensor = Tensor::from_data(TensorData::new(tokens.clone(), [rows, 12]), &device);
-            let found = net.offsets.forward(tensor, &buckets).into_data().try_into_vec::<f32>().unwrap();
-            for (row, bucket) in buckets.into_iter().enumerate() {
-                for k in 0..N_ACT {
-                    let weight = |i: usize| bet.offsets.weights[(bucket * 12 + i) * N_ACT + k];
-                    let products = (0..12).map(|i| f64::from(tokens[row * 12 + i]) * f64::from(weight(i)));
-                    let expected = f64::from(bet.offsets.biases[bucket * N_ACT + k]) + products.sum::<f64>();
-                    let found = f64::from(found[row * N_ACT + k]);
-                    assert!((found - expected).abs() < 1e-5, "{rows} rows, {row}: {found} {expected}");
-                }
-            }
-        }
-    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::backbone::oracle::{self, Linears};
+use crate::backbone::oracle::{DiffusionCase, Oracle, compare, largest};
 
 fn all_settings() -> Vec<DiffusionSettings> {
     let mut all = Vec::new();
@@ -15,7 +15,33 @@ fn all_settings() -> Vec<DiffusionSettings> {
     all
 }
 
-/// A proposal by the network as it is trained, step by step, with the sampler written out in f64.
+/// The output of a chain of layers for one input, in f64.
+fn chain(layers: &Layers, input: Vec<f64>) -> Vec<f64> {
+    let mish = |x: f64| x * x.exp().ln_1p().tanh();
+    let last = layers.widths().len() - 2;
+    layers.iter().enumerate().fold(input, |input, (index, (weight, bias))| {
+        let outputs = bias.len();
+        let output = bias.iter().enumerate().map(|(to, bias)| {
+            let weights = weight[to..].iter().step_by(outputs);
+            weights.zip(&input).fold(f64::from(*bias), |sum, (weight, x)| sum + f64::from(*weight) * x)
+        });
+        output.map(|x| if index == last { x } else { mish(x) }).collect()
+    })
+}
+
+/// The output of the network for one row, in f64. `t`: the diffusion step, counted from 0.
+fn output(diffusion: &Diffusion, noisy: &[f64], t: usize, observation: &[f32]) -> Vec<f64> {
+    let [time, body] = diffusion.layers();
+    let half = TIME[0] / 2;
+    let angle = |k: usize| t as f64 * 10_000_f64.powf(-(k as f64) / (half - 1) as f64);
+    let embedding = (0..half).map(|k| angle(k).sin()).chain((0..half).map(|k| angle(k).cos())).collect();
+    let mut input = noisy.to_vec();
+    input.extend(chain(time, embedding));
+    input.extend(observation.iter().map(|x| f64::from(*x)));
+    chain(body, input)
+}
+
+/// An action by the network and the sampler written out in f64.
 fn slow(
     diffusion: &Diffusion,
     observation: &[f32],
@@ -23,22 +49,17 @@ fn slow(
     hold: &dyn Fn(usize, f32) -> f32,
 ) -> Vec<f32> {
     let DiffusionSettings { steps, schedule, prediction, sampler, .. } = *diffusion.settings();
-    let [time, body] = diffusion.layers().map(Linears::new);
-    let row = |values: &[f32]| oracle::rows(values, values.len());
     let mut rng = seed.rng();
     let betas = schedule.betas(steps);
     let abar = |t: usize| betas[..t].iter().map(|b| 1.0 - b).product::<f64>(); // of steps counted from 1
     let mut x: Vec<f64> = (0..diffusion.n_act()).map(|_| rng.normal()).collect();
     for t in (1..=steps).rev() {
-        let noisy: Vec<f32> = x.iter().map(|&x| x as f32).collect();
-        let output = oracle::diffusion([&time, &body], row(&noisy), &[t - 1], row(observation));
-        let output = oracle::values(output);
-        let clean: Vec<f64> = output
-            .iter()
+        let clean: Vec<f64> = output(diffusion, &x, t - 1, observation)
+            .into_iter()
             .zip(&x)
-            .map(|(&o, x)| match prediction {
-                PredictionType::Sample => f64::from(o),
-                PredictionType::Epsilon => (x - (1.0 - abar(t)).sqrt() * f64::from(o)) / abar(t).sqrt(),
+            .map(|(o, x)| match prediction {
+                PredictionType::Sample => o,
+                PredictionType::Epsilon => (x - (1.0 - abar(t)).sqrt() * o) / abar(t).sqrt(),
             })
             .collect();
         if t == 1 {
@@ -61,6 +82,28 @@ fn slow(
         }
     }
     unreachable!("the last step returns")
+}
+
+#[test]
+fn the_network_written_out_in_f64_is_that_of_a_tensor_library() {
+    let oracle = Oracle::diffusion();
+    for case in oracle.cases::<DiffusionCase>() {
+        let diffusion = case.network();
+        let [observations, actions, noise] =
+            [("observations", case.n_obs), ("actions", case.n_act), ("noise", case.n_act)]
+                .map(|(array, width)| case.input(array, width));
+        let levels = case.settings().schedule.levels(case.steps, Sampler::Ddpm);
+        let mut found: Vec<f32> = Vec::new();
+        for (row, t) in case.diffusion_steps().into_iter().enumerate() {
+            let own = row * case.n_act..(row + 1) * case.n_act;
+            let noisy: Vec<f64> =
+                own.map(|i| f64::from(levels[t].action * actions[i] + levels[t].noise * noise[i])).collect();
+            let observation = &observations[row * case.n_obs..][..case.n_obs];
+            found.extend(output(&diffusion, &noisy, t, observation).into_iter().map(|x| x as f32));
+        }
+        let expected = oracle.array(&case.name, "outputs");
+        compare(&found, expected, 1e-6 * largest(expected), &case.name);
+    }
 }
 
 #[test]
