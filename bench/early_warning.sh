@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How early the distance to memory warns of failure, against an ensemble's variance: docs/gauge.md. Some minutes.
+# How early the distance to memory warns of failure, against an ensemble's variance: docs/book/src/studies/calibration.md. Some minutes.
 #   bench/early_warning.sh drive FOLDER            the built-in task
 #   bench/early_warning.sh pen FOLDER DATA.hdf5    needs python/get_mujoco.sh
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What suggested demonstrations are worth against random ones: docs/suggest.md. Each takes some minutes.
+# What suggested demonstrations are worth against random ones: docs/book/src/studies/suggest.md. Each takes some minutes.
 #   bench/suggest.sh drive | visited
 #   bench/suggest.sh pen DATA.hdf5    needs python/get_mujoco.sh
 set -euo pipefail
@@ -11,8 +11,8 @@ features=()
 cargo build --locked --release -p mcnn-cli --example suggest "${features[@]}"
 suggest=${CARGO_TARGET_DIR:-target}/release/examples/suggest
 case $what in
-drive) "$suggest" drive 0..8 docs/suggest-drive.svg ;;
-pen) "$suggest" pen 0..5 docs/suggest-pen.svg "$data" ;;
+drive) "$suggest" drive 0..8 docs/book/src/images/suggest-drive.svg ;;
+pen) "$suggest" pen 0..5 docs/book/src/images/suggest-pen.svg "$data" ;;
 visited) "$suggest" visited 0..8 ;;
 *) echo "bench/suggest.sh drive | visited | pen DATA.hdf5" >&2; exit 2 ;;
 esac

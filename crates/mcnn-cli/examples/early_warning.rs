@@ -1,5 +1,5 @@
 //! How early two signals rise before a policy fails: the distance to its memories, and the variance of an ensemble's
-//! actions. `bench/early_warning.sh` makes the policies; docs/calibration.md says what is measured and what came of it.
+//! actions. `bench/early_warning.sh` makes the policies; docs/book/src/studies/calibration.md says what is measured and what came of it.
 //!
 //!     early_warning TASK EPISODES POLICY ENSEMBLE...
 

@@ -1,4 +1,4 @@
-//! What suggested demonstrations are worth, against random ones. `bench/suggest.sh` runs it; docs/suggest.md says what is
+//! What suggested demonstrations are worth, against random ones. `bench/suggest.sh` runs it; docs/book/src/studies/suggest.md says what is
 //! measured and what came of it.
 //!
 //!     suggest drive SEEDS PICTURE.svg             learning curves on the built-in task

@@ -11,6 +11,7 @@ mod page;
 mod plot;
 mod print;
 mod progress;
+mod reference;
 mod report;
 mod run_folder;
 mod sweep;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Memory(args) => commands::memory::run(&args),
         Verb::Sweep(args) => commands::sweep::run(&args),
         Verb::Table(args) => commands::table::run(&args),
+        Verb::Reference => return say(&reference::markdown()),
     };
     match result {
         Ok(done) => {

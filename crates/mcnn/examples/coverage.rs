@@ -1,4 +1,4 @@
-//! How often intervals of 95 % hold the truth, by simulation: the tables of docs/statistics.md, the methods in use beside
+//! How often intervals of 95 % hold the truth, by simulation: the tables of docs/book/src/statistics.md, the methods in use beside
 //! those that were not chosen. Run it: `cargo run --release -p mcnn --example coverage`.
 
 use mcnn::{

@@ -1,5 +1,5 @@
 //! What a correction of a trained policy's memories is worth on `drive`, and how well wrong memories are found by their
-//! neighbors. docs/memories.md says how it is measured and what came of it.
+//! neighbors. docs/book/src/studies/live-memories.md says how it is measured and what came of it.
 //!
 //!     live_memories [DATA...]     real demonstrations to look for wrong steps in, too
 

@@ -1,5 +1,5 @@
 //! The intervals against what they promise, by simulation: to hold the truth 95 times in 100. Where they do not is
-//! tested too, so that docs/statistics.md stays true. 4,000 trials have a standard error of 0.35 points.
+//! tested too, so that docs/book/src/statistics.md stays true. 4,000 trials have a standard error of 0.35 points.
 
 use mcnn::{
     eval::stats::{crossed, improvement, interval, iqm, iqm_of, paired, sign_flip, wilson},

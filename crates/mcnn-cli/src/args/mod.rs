@@ -73,6 +73,9 @@ pub enum Verb {
     Sweep(SweepArgs),
     /// The results of a sweep as a table and a picture.
     Table(TableArgs),
+    /// Print the command reference of the documentation as Markdown.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// A file to be written.

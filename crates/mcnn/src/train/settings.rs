@@ -145,7 +145,7 @@ impl TrainSettings {
 }
 
 impl Lambda {
-    /// The weight `auto` gives a memory at the median distance: chosen on the built-in task (docs/results.md), where a
+    /// The weight `auto` gives a memory at the median distance: chosen on the built-in task (docs/book/src/results/defaults.md), where a
     /// half cost much and a tenth won nothing more.
     pub const AUTO_WEIGHT: f32 = 0.25;
 }

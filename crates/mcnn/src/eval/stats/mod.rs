@@ -1,5 +1,5 @@
 //! The statistics that results are reported with: no number without its interval, and a word where that is rough. All
-//! randomness is seeded. Which interval, why, and how often it holds the truth: docs/statistics.md.
+//! randomness is seeded. Which interval, why, and how often it holds the truth: docs/book/src/statistics.md.
 
 mod bootstrap;
 mod crossed;
