@@ -79,7 +79,7 @@ fn things_that_do_not_belong_together() {
     let bench = Bench::with_policy();
     bench.ok("make drive --episodes 2 --seed 9 -o other.npz");
     let message = bench.refused("train other.npz m.safetensors -o x.safetensors");
-    assert!(message.contains("learned on other data") && message.contains("fingerprint"), "{message}");
+    assert!(message.contains("learned from other data") && message.contains("fingerprint"), "{message}");
     if let Some(shared) = common::shared("things_that_do_not_belong_together") {
         let door = shared.join("door-human-v1.hdf5");
         let message = bench.refused(&format!("explain p.safetensors --in {} --at 0:0", door.display()));

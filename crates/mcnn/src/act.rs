@@ -1,40 +1,38 @@
-//! Whatever acts: a scripted expert, a remote server and an MCNN policy look the same from here.
+//! The interface of everything that acts in episodes: MCNN policies, scripted experts, remote servers.
 
 use crate::{error::Result, seed::Seed};
 
-/// Something that can act in episodes. It is shared by threads; all that changes lives in its [`Acting`] sessions.
+/// An actor. It is shared by threads; everything that changes in an episode is in its [`Acting`] session.
 pub trait Act: Sync {
-    /// How many numbers an observation has.
+    /// The dimensions of an observation.
     fn n_obs(&self) -> usize;
-    /// How many numbers an action has.
+    /// The dimensions of an action.
     fn n_act(&self) -> usize;
-    /// Starts an episode. `seed` decides whatever is random in acting.
+    /// Starts an episode. `seed` determines everything random in acting.
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_>;
 }
 
-/// One episode of acting.
+/// One episode of an actor.
 pub trait Acting {
-    /// Writes the action for an observation and says how it came about.
+    /// Writes the action for an observation and returns how it was computed.
     ///
-    /// `observation`: `[n_obs]`, in the task's own units; `action`: `[n_act]`, each in [-1, 1].
+    /// `observation`: `[n_obs]`, in the task's units; `action`: `[n_act]`, in [-1, 1].
     ///
     /// # Errors
-    /// If the observation cannot be acted on (NaN, say), or whatever acts has failed.
+    /// If the observation is invalid (NaN, for example) or the actor has failed.
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision>;
 
-    /// The last action as it was meant, before noise was put on it, for recordings: `[n_act]`. `None` where there is
-    /// no noise.
+    /// The last action before exploration noise was added, for recordings: `[n_act]`. `None` if there is no noise.
     fn intended(&self) -> Option<&[f32]> {
         None
     }
 
-    /// What the last observation was made into before it was acted on; `None` where it was acted on as it was.
+    /// The embedding of the last observation; `None` if the actor uses observations directly.
     fn embedded_observation(&self) -> Option<EmbeddedObservation<'_>> {
         None
     }
 }
 
-// A borrowed actor acts as well as an owned one.
 impl<A: Act + ?Sized> Act for &A {
     fn n_obs(&self) -> usize {
         (**self).n_obs()
@@ -49,30 +47,30 @@ impl<A: Act + ?Sized> Act for &A {
     }
 }
 
-/// An observation as it was acted on, where that is not as it came: the embedding of a frame.
+/// The embedding that an actor computed from an observation, for example a camera frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EmbeddedObservation<'a> {
-    /// The state that was acted on.
+    /// The embedding, which is the state of the policy.
     pub embedding: &'a [f32],
-    /// Microseconds that making it took; they are part of what the action took.
+    /// The microseconds of the embedding; they are part of the latency of the action.
     pub micros: f32,
 }
 
-/// How an action came about, where whatever acts can say.
+/// How an action was computed. An actor leaves out what it does not have.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Decision {
-    /// Standardized distance to the nearest memory.
+    /// The distance to the nearest memory, in standardized units.
     pub distance: Option<f32>,
-    /// Weight of the memory in the action, in [0, 1].
+    /// The memory weight, in [0, 1].
     pub weight: Option<f32>,
-    /// Half-width of the region that held the action.
+    /// The radius of the permissible region.
     pub radius: Option<f32>,
     /// The nearest memory, by its number in the codebook.
     pub memory: Option<usize>,
-    /// The share in [0, 1] of calibrated states that are nearer to their memories than this one.
+    /// The share in [0, 1] of calibration states that are nearer to their memories than this state.
     pub quantile: Option<f32>,
-    /// The state is farther than a guard allows.
+    /// Whether the state is out of distribution (OOD) according to a guard.
     pub ood: bool,
-    /// A guard wants the episode ended before this action is taken.
+    /// Whether a guard requests the end of the episode before this action is taken.
     pub stop: bool,
 }

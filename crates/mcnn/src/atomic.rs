@@ -1,4 +1,4 @@
-//! Files that are either whole or not there: written beside their place, then renamed into it.
+//! Atomic writing of files: into a temporary file in the same folder, which is then renamed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,57 +9,57 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Writes a file so that a reader, a full disk or a power cut never meets half of it: into a temporary in the same
-/// folder, flushed to the disk, then renamed over `path`. What was at `path` stays until the new file is whole; a
-/// symbolic link keeps its name and its target is replaced. A device or pipe (`/dev/null`) is written to directly.
+/// Writes a file atomically: into a temporary file in the same folder, flushed to the disk, then renamed to `path`. An existing
+/// file stays until the new one is complete, also after a crash or on a full disk. If `path` is a symbolic link, its target is
+/// replaced. A device or pipe (`/dev/null`) is written to directly.
 ///
 /// # Errors
-/// Of the file system (no such folder, permissions, no space). The temporary is removed.
+/// Of the file system (no such folder, permissions, no space). The temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes)).map_err(|e| Error::io("writing", path, &e))
 }
 
-/// The same for a writer that wants a path of its own to write to: `fill` gets that of an empty temporary.
+/// Writes a file atomically with a function that writes to a path: `fill` is given the path of an empty temporary file.
 ///
 /// # Errors
-/// Those of `fill`, and of the file system. The temporary is removed.
+/// Those of `fill` and of the file system. The temporary file is removed.
 pub fn write_through(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let io = |e: io::Error| Error::io("writing", path, &e);
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let (temporary, file) = beside(&place).map_err(io)?;
+    let (temporary, file) = create_temporary(&place).map_err(io)?;
     drop(file);
     let written = fill(&temporary).and_then(|()| {
         let file = File::open(&temporary).map_err(io)?;
         file.sync_all().and_then(|()| fs::rename(&temporary, &place)).map_err(io)
     });
     if written.is_err() {
-        let _ = fs::remove_file(&temporary); // the first error is the one to tell
+        let _ = fs::remove_file(&temporary); // the first error is returned
     }
     written
 }
 
 fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    // The file behind a link; a path that does not exist yet is its own place.
+    // The target of a symbolic link, or the path itself if it does not exist yet.
     let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     match fs::metadata(&place) {
-        // A device or pipe; opening a folder fails.
+        // A device or pipe. Opening a folder for writing fails.
         Ok(found) if !found.is_file() => return fill(&mut OpenOptions::new().write(true).open(&place)?),
         _ => {}
     }
-    let (temporary, mut file) = beside(&place)?;
+    let (temporary, mut file) = create_temporary(&place)?;
     let written =
         fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &place));
     if written.is_err() {
-        let _ = fs::remove_file(&temporary); // the first error is the one to tell
+        let _ = fs::remove_file(&temporary); // the first error is returned
     } else if let Some(folder) = place.parent() {
-        // The name is durable once its folder is; file systems that cannot flush folders lose nothing else.
+        // The new name is durable after a flush of the folder; not all file systems support that.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     written
 }
 
-/// A new file with a name of its own in the folder of `place`.
-fn beside(place: &Path) -> io::Result<(PathBuf, File)> {
+/// Creates a temporary file in the folder of `place`.
+fn create_temporary(place: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     loop {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_written_and_replaced_with_nothing_left_beside_it() {
+    fn a_file_is_written_and_replaced_and_no_temporary_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write(&path, b"one").unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_half_way_leaves_the_old_file_and_no_temporary() {
+    fn a_failed_write_leaves_the_old_file_and_no_temporary() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write(&path, b"one").unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_places_are_refused() {
+    fn invalid_paths_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let refused = |path: &Path| write(path, b"x").unwrap_err().to_string();
         assert!(refused(folder.path()).contains("name a file, not a folder"));

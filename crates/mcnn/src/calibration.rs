@@ -1,20 +1,21 @@
-//! How far is far: the distance of a state to its nearest memory, among those that states of new episodes have.
+//! Calibration of out-of-distribution (OOD) detection: how large the distance from a state to its nearest memory usually is
+//! in a new episode, and the threshold above which a state counts as OOD.
 //!
-//! A calibration keeps the distances of whole calibration episodes, each to memories of *other* episodes. What it says of a new
-//! episode is split-conformal and supposes one thing: that the new episode and the calibration episodes are exchangeable
-//! (drawn alike, in any order as likely). Steps within an episode need not be; therefore the episodes are counted, not the
-//! steps, each as much as another however long it is.
+//! A calibration stores the distances of whole episodes, each to memories of *other* episodes. Its guarantees are
+//! split-conformal and rest on one assumption: the new episode and the n calibration episodes are exchangeable. Steps within
+//! an episode need not be exchangeable; therefore each episode has the same weight, however long it is.
 //!
-//! - A state taken at random from a new episode is farther than the distance `t` with a chance of at most
-//!   (n s + 1) / (n + 1), s being the mean share of a calibration episode's states that are farther than t
-//!   (Lee, Barber and Willett, 2024: prediction for hierarchical data).
-//! - A new episode *ever* goes farther than the k-th smallest of the n episodes' largest distances with a chance of at
-//!   most 1 - k / (n + 1).
+//! - The probability that a random state of a new episode is farther than `t` is at most (n s + 1) / (n + 1), where s is the
+//!   share of states farther than t, averaged over the calibration episodes (Lee, Barber and Willett, 2024: distribution-free
+//!   inference with hierarchical data).
+//! - The probability that *any* state of a new episode is farther than the k-th smallest of the episodes' largest distances is
+//!   at most 1 - k / (n + 1).
 //!
-//! Both are of a chance over calibration and new episode together. They are exact of episodes that had no part in choosing
-//! the memories ([`OodCalibration::from_new_episodes`]). Leaving one episode out at a time ([`OodCalibration::leave_one_episode_out`]) makes do with the memories'
-//! own data: an episode is then measured against the memories of one episode fewer than a new one is, which makes for
-//! larger distances, and so for fewer alarms than are promised; but no theorem says so of every data.
+//! Both probabilities are over the calibration episodes and the new episode together. The guarantees hold for episodes that
+//! were not used to select the memories ([`OodCalibration::from_new_episodes`]). Leave-one-episode-out calibration
+//! ([`OodCalibration::leave_one_episode_out`]) uses the memories' own data: an episode is then compared with the memories of
+//! one episode fewer than a new episode is. This makes distances larger, and alarms rarer than the bound, in practice; no
+//! theorem states it for all data.
 
 use crate::{
     data::Demonstrations,
@@ -22,12 +23,12 @@ use crate::{
     memory::Codebook,
 };
 
-/// Distances of calibration episodes, ready to be asked.
+/// The distances of the calibration episodes, sorted for lookup.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OodCalibration {
     episodes: Vec<CalibrationEpisode>,
-    states: Vec<(f32, f64)>, // all distances in order, each with the weight of those up to and with it; an episode weighs 1 / n
-    farthest: Vec<f32>,      // [n], the episodes' largest distances in order
+    states: Vec<(f32, f64)>, // all distances in order, with the cumulative weight; an episode has weight 1 / n
+    largest_distances: Vec<f32>, // [n], the largest distance of each episode, in order
 }
 
 /// One calibration episode.
@@ -39,42 +40,43 @@ pub struct CalibrationEpisode {
     pub distances: Vec<f32>,
 }
 
-/// OodQuantile what: a share in (0, 1] of what calibration episodes show.
+/// The quantile level, in (0, 1], at which a threshold is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OodQuantile {
-    /// Farther than this share of their states, each episode counting alike.
+    /// Of the states' distances, each episode with the same weight.
     States(f64),
-    /// Farther than this share of the episodes ever go.
+    /// Of the episodes' largest distances.
     Episodes(f64),
 }
 
-/// A distance beyond which a state is far, and how often a state (an episode) of the calibrated kind would be.
+/// The distance above which a state counts as OOD, with a bound on how often that happens in distribution.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Threshold {
-    /// Standardized distance.
+    /// The distance, in standardized units.
     pub distance: f32,
-    /// The chance is at most this: that a random state of a new episode is farther, or that a new episode ever is.
+    /// Upper bound of the probability that a random state of a new episode ([`OodQuantile::States`]), or any of its states
+    /// ([`OodQuantile::Episodes`]), is farther.
     pub probability: f64,
 }
 
-/// Weights are sums of many small ones: so much of rounding is allowed.
+/// Tolerance for the rounding of summed weights.
 const ROUNDING: f64 = 1e-9;
 
 impl OodCalibration {
-    /// A calibration of given episodes.
+    /// A calibration from the distances of episodes.
     ///
     /// # Errors
-    /// If there is no episode, one has no distances, or distances are not numbers of 0 or more, smallest first.
+    /// If there is no episode, or the distances of one are empty, negative, not finite or not in ascending order.
     pub fn new(episodes: Vec<CalibrationEpisode>) -> Result<Self> {
-        let good = |e: &CalibrationEpisode| {
+        let is_valid = |e: &CalibrationEpisode| {
             e.distances.first().is_some_and(|&d| d >= 0.0)
                 && e.distances.is_sorted()
                 && e.distances.iter().all(|d| d.is_finite())
         };
-        if episodes.is_empty() || !episodes.iter().all(good) {
-            return Err(Error::new(Kind::File, "a calibration that cannot be used")
+        if episodes.is_empty() || !episodes.iter().all(is_valid) {
+            return Err(Error::new(Kind::File, "the OOD calibration is invalid")
                 .at("calibration")
-                .expected("episodes of finite distances, smallest first"));
+                .expected("episodes with finite distances of 0 or more, in ascending order"));
         }
         let n = episodes.len() as f64;
         let mut states: Vec<(f32, f64)> = episodes
@@ -87,35 +89,37 @@ impl OodCalibration {
             sum += *weight;
             *weight = sum;
         }
-        let mut farthest: Vec<f32> = episodes.iter().filter_map(|e| e.distances.last().copied()).collect();
-        farthest.sort_by(f32::total_cmp);
-        Ok(Self { episodes, states, farthest })
+        let mut largest_distances: Vec<f32> =
+            episodes.iter().filter_map(|e| e.distances.last().copied()).collect();
+        largest_distances.sort_by(f32::total_cmp);
+        Ok(Self { episodes, states, largest_distances })
     }
 
-    /// From episodes that had no part in choosing the memories.
+    /// A calibration on episodes that were not used to select the memories.
     ///
     /// # Errors
-    /// If the widths differ.
+    /// If the data are in another space than the memories ([`Codebook::check_space`]).
     pub fn from_new_episodes(codebook: &Codebook, data: &Demonstrations) -> Result<Self> {
         codebook.check_space(data)?;
         let distances = codebook.distances(data).into_iter().map(Some).collect();
-        Self::of(data, distances).ok_or_else(|| Error::new(Kind::Data, "no distances to calibrate on"))
+        Self::from_distances(data, distances)
+            .ok_or_else(|| Error::new(Kind::Data, "the calibration data have no usable distances"))
     }
 
-    /// From the memories' own data: each state's distance to the nearest memory of another episode. `None` where all
-    /// memories come from one episode and there is no other.
+    /// A calibration on the memories' own data, leave-one-episode-out: each state's distance to the nearest memory of another
+    /// episode. `None` if all memories and all data are of one episode.
     ///
     /// # Panics
     /// If the widths differ.
     pub fn leave_one_episode_out(codebook: &Codebook, data: &Demonstrations) -> Option<Self> {
-        Self::of(
+        Self::from_distances(
             data,
             codebook.retrieve_leave_one_episode_out(data).into_iter().map(|r| Some(r?.distance)).collect(),
         )
     }
 
-    /// Of the episodes that have a distance for every state.
-    fn of(data: &Demonstrations, distances: Vec<Option<f32>>) -> Option<Self> {
+    /// A calibration on the episodes that have a distance for every state; `None` if there is none.
+    fn from_distances(data: &Demonstrations, distances: Vec<Option<f32>>) -> Option<Self> {
         let episode = |k: usize| {
             let mut distances = distances[data.episode(k)].iter().copied().collect::<Option<Vec<f32>>>()?;
             distances.sort_by(f32::total_cmp);
@@ -129,8 +133,8 @@ impl OodCalibration {
         &self.episodes
     }
 
-    /// The share in [0, 1] of the calibration episodes' states, each episode counting alike, that are nearer than `d`; 1 of
-    /// what is no number.
+    /// The share in [0, 1] of the calibration episodes' states, each episode with the same weight, that are nearer than `d`; 1
+    /// if `d` is NaN.
     pub fn quantile(&self, d: f32) -> f64 {
         if d.is_nan() {
             return 1.0;
@@ -139,30 +143,33 @@ impl OodCalibration {
         nearer.checked_sub(1).map_or(0.0, |last| self.states[last].1.min(1.0))
     }
 
-    /// The smallest distance beyond which a state is farther than a share of what calibration episodes show.
+    /// The smallest distance that at least the given share of the calibration states, or episodes, does not exceed.
     ///
     /// # Errors
     /// If the share is not in (0, 1].
-    pub fn threshold(&self, beyond: OodQuantile) -> Result<Threshold> {
-        let (OodQuantile::States(share) | OodQuantile::Episodes(share)) = beyond;
+    pub fn threshold(&self, quantile: OodQuantile) -> Result<Threshold> {
+        let (OodQuantile::States(share) | OodQuantile::Episodes(share)) = quantile;
         if !(share > 0.0 && share <= 1.0) {
-            return Err(Error::new(Kind::Settings, "a share of the calibration out of range")
+            return Err(Error::new(Kind::Settings, "the OOD quantile is out of range")
                 .at("--ood-quantile")
                 .expected("above 0 and at most 1")
                 .found(share.to_string()));
         }
-        let n = self.farthest.len();
-        Ok(match beyond {
+        let n = self.largest_distances.len();
+        Ok(match quantile {
             OodQuantile::States(_) => {
                 let i = self.states.partition_point(|s| s.1 < share - ROUNDING).min(self.states.len() - 1);
                 let distance = self.states[i].0;
-                let last = self.states.partition_point(|s| s.0 <= distance) - 1; // the last of equals
+                let last = self.states.partition_point(|s| s.0 <= distance) - 1; // the last of equal distances
                 let farther = (1.0 - self.states[last].1).max(0.0);
                 Threshold { distance, probability: (n as f64 * farther + 1.0) / (n as f64 + 1.0) }
             }
             OodQuantile::Episodes(_) => {
                 let k = ((share * n as f64 - ROUNDING).ceil() as usize).clamp(1, n);
-                Threshold { distance: self.farthest[k - 1], probability: 1.0 - k as f64 / (n as f64 + 1.0) }
+                Threshold {
+                    distance: self.largest_distances[k - 1],
+                    probability: 1.0 - k as f64 / (n as f64 + 1.0),
+                }
             }
         })
     }

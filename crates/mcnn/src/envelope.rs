@@ -1,29 +1,29 @@
-//! The envelope: the rule that holds a proposed action inside the permissible region around a memory's action
-//! (Memory-Consistent Neural Networks, ICLR 2024, equation 3). It knows three numbers - a distance, a memory's action,
-//! a proposal - and imports nothing. The exponential of the method appears here and nowhere else.
+//! The envelope: keeps the network's output inside the permissible region around a memory's action (Memory-Consistent
+//! Neural Networks, ICLR 2024, equation 3). It is a function of three numbers - the distance to the memory, the memory's
+//! action and the network's output - and imports nothing. The exponential of the method appears in this file alone.
 //!
 //! ```text
-//! weight    w = exp(-lambda d)          the weight of the memory
-//! anchor  c = w a'                    the center of the box
-//! radius  r = L (1 - w)               its half-width
-//! action  f = c + r sigma(g)          sigma onto [-1, 1]
+//! weight  w = exp(-lambda d)          the weight of the memory
+//! center  c = w a'                    the box center
+//! radius  r = L (1 - w)               half the width of the box
+//! action  f = c + r sigma(g)          sigma maps onto [-1, 1]
 //! ```
 //!
-//! Floating point keeps the promise exactly: |r sigma| <= r because |sigma| <= 1, and rounding is monotone, so
-//! `f` lies in [`c - r`, `c + r`] as those two are computed in f32, for every input.
+//! The action lies in the box in f32 arithmetic, for every input: |r sigma| <= r because |sigma| <= 1, and rounding is
+//! monotonic, so `f` lies in [`c - r`, `c + r`] with both bounds computed in f32.
 
-/// sigma, the squashing of a proposal onto [-1, 1].
+/// sigma, which maps the network's output onto [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// clamp(u, -1, 1): what the authors' leaky clamp becomes once its slope has been annealed to 0.
+    /// clamp(u, -1, 1): the limit of the authors' leaky clamp when its slope has been annealed to 0.
     Clamp,
     /// tanh(u).
     Tanh,
 }
 
 impl Activation {
-    /// sigma(u) in [-1, 1]. A NaN is squashed to 0, so that it cannot leave the box.
+    /// sigma(u) in [-1, 1]; 0 for NaN, so that NaN cannot leave the box.
     pub fn apply(self, u: f32) -> f32 {
         if u.is_nan() {
             return 0.0;
@@ -35,93 +35,96 @@ impl Activation {
     }
 }
 
-/// The two knobs of the function class and its squashing.
+/// The parameters of the function class: lambda, L and sigma.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Envelope {
-    /// lambda >= 0, per unit of standardized distance: how fast a memory loses its weight. 0 is nearest neighbor
-    /// everywhere, infinity is the plain network everywhere (a memory's own state included).
+    /// lambda >= 0, per unit of standardized distance: how fast the memory weight decays. At 0 the policy is the nearest
+    /// neighbor (1-NN); at infinity it is the network alone, even in a memory's own state.
     #[serde(with = "lambda_as_text")]
     pub lambda: f32,
-    /// L > 0: the amplitude of the network far from all memories. 1 covers the whole range of actions.
+    /// L > 0: the amplitude of the action far from all memories. 1 covers the range of actions, [-1, 1].
     pub amplitude: f32,
     /// sigma.
     pub activation: Activation,
 }
 
-/// The permissible region at one distance: shared by all action dimensions.
+/// The permissible region at one distance: a box, with the same weight and radius in every dimension of the action.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     /// w, the weight of the memory, in [0, 1].
     pub weight: f32,
-    /// r = L (1 - w), the half-width of the box, in [0, L].
+    /// r = L (1 - w), half the width of the box, in [0, L].
     pub radius: f32,
 }
 
 impl Envelope {
-    /// What is wrong with the knobs, if anything is.
-    pub fn fault(&self) -> Option<&'static str> {
+    /// Checks the ranges of lambda and L.
+    ///
+    /// # Errors
+    /// If one is out of range: which, and its range.
+    pub fn validate(&self) -> Result<(), &'static str> {
         if self.lambda.is_nan() || self.lambda < 0.0 {
-            Some("lambda must be 0 or more, or inf")
+            Err("lambda must be 0 or more, or inf")
         } else if !(self.amplitude > 0.0 && self.amplitude.is_finite()) {
-            Some("L must be a number above 0")
+            Err("the amplitude L must be a finite number above 0")
         } else {
-            None
+            Ok(())
         }
     }
 
     /// The region at distance `d >= 0` (standardized units) from the nearest memory.
     pub fn region(&self, d: f32) -> Region {
-        // The two limits are taken in lambda first: 0 * inf and inf * 0 have no value of their own.
+        // lambda 0 and infinity are separate cases, because 0 * inf is NaN.
         let (weight, rest) = if self.lambda == 0.0 {
             (1.0, 0.0)
         } else if self.lambda == f32::INFINITY {
             (0.0, 1.0)
         } else {
             let x = -self.lambda * d;
-            (x.exp(), -x.exp_m1()) // expm1 keeps the radius exact where the weight is nearly 1
+            (x.exp(), -x.exp_m1()) // accurate where the weight is nearly 1
         };
         Region { weight, radius: self.amplitude * rest }
     }
 
-    /// The distance at which a memory counts half: ln 2 / lambda.
+    /// The distance at which the memory weight is one half: ln 2 / lambda.
     pub fn half_distance(&self) -> f32 {
         std::f32::consts::LN_2 / self.lambda
     }
 
-    /// The distance at which the radius is `radius >= 0`: -ln(1 - r / L) / lambda. Infinite where no distance has a radius
-    /// that large (lambda 0 has none but 0), 0 where lambda is infinite.
-    pub fn distance_at(&self, radius: f32) -> f32 {
+    /// The distance at which the radius is `radius >= 0`: -ln(1 - r / L) / lambda. Infinite if no distance has that radius
+    /// (`radius >= L`, or lambda 0); 0 if lambda is infinite.
+    pub fn distance_for_radius(&self, radius: f32) -> f32 {
         if radius >= self.amplitude || self.lambda == 0.0 {
             return f32::INFINITY;
         }
         -(-radius / self.amplitude).ln_1p() / self.lambda
     }
 
-    /// The lambda at which a memory has weight `weight` (in (0, 1)) at distance `d > 0`.
+    /// The lambda at which the memory weight is `weight` (in (0, 1)) at distance `d > 0`.
     pub fn lambda_for(weight: f32, d: f32) -> f32 {
         -weight.ln() / d
     }
 }
 
 impl Region {
-    /// c = w a', the center of the box in a dimension where the memory's action is `memory_action`.
+    /// c = w a', the box center in a dimension in which the memory's action is `memory_action`.
     pub fn center(&self, memory_action: f32) -> f32 {
         self.weight * memory_action
     }
 
-    /// The box in that dimension: what the action can be, whatever is proposed.
+    /// [c - r, c + r], the box in that dimension: the range of the action for every network output.
     pub fn bounds(&self, memory_action: f32) -> [f32; 2] {
         let c = self.center(memory_action);
         [c - self.radius, c + self.radius]
     }
 
-    /// f = c + r s, for a squashed proposal `s` in [-1, 1].
+    /// f = c + r s, for `s` = sigma(g) in [-1, 1].
     pub fn constrain(&self, memory_action: f32, s: f32) -> f32 {
         self.center(memory_action) + self.radius * s
     }
 }
 
-/// JSON has no infinity: lambda is written as a number or as "inf".
+/// JSON has no infinity: lambda is serialized as a number or as "inf".
 mod lambda_as_text {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
@@ -151,8 +154,8 @@ mod lambda_as_text {
 mod tests {
     use super::*;
 
-    /// Numbers that stress rounding: tiny, huge, ordinary, and the special ones.
-    fn awkward() -> Vec<f32> {
+    /// Numbers that stress rounding: tiny, huge, ordinary and special ones.
+    fn extreme_values() -> Vec<f32> {
         let mut all = vec![
             0.0,
             1e-45,
@@ -176,12 +179,12 @@ mod tests {
     #[test]
     fn every_action_lies_in_its_box_and_within_the_stated_distance_of_the_memory() {
         let mut checked = 0;
-        for lambda in awkward() {
+        for lambda in extreme_values() {
             for amplitude in [0.1, 1.0, 2.5] {
                 for activation in [Activation::Clamp, Activation::Tanh] {
                     let envelope = Envelope { lambda, amplitude, activation };
-                    assert_eq!(envelope.fault(), None);
-                    for d in awkward() {
+                    assert_eq!(envelope.validate(), Ok(()));
+                    for d in extreme_values() {
                         let region = envelope.region(d);
                         assert!(
                             (0.0..=1.0).contains(&region.weight)
@@ -208,7 +211,7 @@ mod tests {
                                     low <= f && f <= high,
                                     "{envelope:?} d {d} u {u}: {f} outside [{low}, {high}]"
                                 );
-                                // The second bound is a product of rounded numbers: allow their last places.
+                                // This bound is a product of rounded numbers: allow an error in the last places.
                                 assert!(
                                     f64::from((f - memory_action).abs())
                                         <= gap + 4e-7 * f64::from(amplitude + 1.0)
@@ -224,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn at_a_memory_the_action_is_the_memorys_to_the_bit() {
-        for lambda in awkward().into_iter().filter(|l| l.is_finite()) {
+    fn in_a_memorys_state_the_action_is_the_memorys_to_the_bit() {
+        for lambda in extreme_values().into_iter().filter(|l| l.is_finite()) {
             let region = Envelope { lambda, amplitude: 1.7, activation: Activation::Clamp }.region(0.0);
             for memory_action in [-1.0, -0.123_456_79, 0.0, 1.0] {
                 assert_eq!(
@@ -237,13 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_of_lambda_are_nearest_neighbor_and_the_plain_network() {
-        for d in awkward() {
-            let copy = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp }.region(d);
-            assert_eq!(copy.constrain(0.3, -1.0), 0.3);
-            let plain =
+    fn the_limits_of_lambda_are_the_nearest_neighbor_and_the_network_alone() {
+        for d in extreme_values() {
+            let nearest = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp }.region(d);
+            assert_eq!(nearest.constrain(0.3, -1.0), 0.3);
+            let network =
                 Envelope { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Clamp }.region(d);
-            assert_eq!(plain.constrain(0.3, -0.9), -0.9);
+            assert_eq!(network.constrain(0.3, -0.9), -0.9);
         }
     }
 
@@ -260,28 +263,30 @@ mod tests {
             for amplitude in [0.5, 1.0, 3.0] {
                 let envelope = Envelope { lambda, amplitude, activation: Activation::Clamp };
                 for share in [1e-6, 0.01, 0.5, 0.999] {
-                    let there = envelope.region(envelope.distance_at(share * amplitude)).radius;
+                    let there = envelope.region(envelope.distance_for_radius(share * amplitude)).radius;
                     assert!(
                         (there / (share * amplitude) - 1.0).abs() < 1e-4,
                         "{envelope:?} {share}: {there}"
                     );
                 }
-                assert_eq!(envelope.distance_at(amplitude), f32::INFINITY);
+                assert_eq!(envelope.distance_for_radius(amplitude), f32::INFINITY);
             }
         }
-        let at = |lambda| Envelope { lambda, amplitude: 1.0, activation: Activation::Clamp }.distance_at(0.3);
+        let at = |lambda| {
+            Envelope { lambda, amplitude: 1.0, activation: Activation::Clamp }.distance_for_radius(0.3)
+        };
         assert_eq!((at(0.0), at(f32::INFINITY)), (f32::INFINITY, 0.0));
     }
 
     #[test]
-    fn knobs_out_of_range_are_faults_and_infinity_survives_json() {
+    fn parameters_out_of_range_are_refused_and_infinity_survives_json() {
         let good = Envelope { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Tanh };
         assert_eq!(serde_json::from_str::<Envelope>(&serde_json::to_string(&good).unwrap()).unwrap(), good);
         for lambda in [-1.0, f32::NAN, f32::NEG_INFINITY] {
-            assert!(Envelope { lambda, ..good }.fault().is_some());
+            assert!(Envelope { lambda, ..good }.validate().is_err());
         }
         for amplitude in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-            assert!(Envelope { amplitude, ..good }.fault().is_some());
+            assert!(Envelope { amplitude, ..good }.validate().is_err());
         }
     }
 }

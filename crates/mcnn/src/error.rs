@@ -1,27 +1,27 @@
-//! The one error of the library: what went wrong, where, what was expected, what was found, what to do next.
+//! The error type of the library: what went wrong, where, what was expected, what was found, what to do next.
 
 use std::fmt;
 
-/// The one result type of the library.
+/// The result type of the library.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Which side of the work an error belongs to, for callers that branch on it.
+/// The category of an error, for callers that handle categories differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Demonstrations that cannot be used: missing keys, wrong shapes, NaN, actions out of range.
+    /// Invalid demonstrations: missing keys, wrong shapes, NaN, actions out of range.
     Data,
-    /// A setting outside its range, or settings that contradict each other.
+    /// A setting out of range, or settings that contradict each other.
     Settings,
-    /// Two things that do not belong together: a policy and a task of other widths, memories of other data.
+    /// Two inputs that do not match: a policy and a task of different dimensions, memories of other data.
     Mismatch,
-    /// A file that cannot be read, is not what it should be, or cannot be written.
+    /// A file that cannot be read or written, or is not of the expected kind.
     File,
-    /// An environment that cannot be started, raised, or returned something unusable.
+    /// An environment that cannot be started, raised an error, or returned an invalid value.
     Task,
 }
 
-/// An error as its reader needs it. Build one with [`Error::new`] and the `at`, `expected`, `found`, `next` steps;
-/// each part is one short phrase without a full stop.
+/// An error. Build one with [`Error::new`] and the methods `at`, `expected`, `found` and `next`; each part is a short phrase
+/// without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Box<Parts>);
 
@@ -36,45 +36,45 @@ struct Parts {
 }
 
 impl Error {
-    /// An error of a kind; `what` says in one phrase what went wrong.
+    /// An error of a kind; `what` is one phrase that says what went wrong.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         let what = what.into();
         let (place, expected, found, next) = Default::default();
         Self(Box::new(Parts { kind, what, place, expected, found, next }))
     }
 
-    /// Where: a file and the key in it, an option, an episode and step.
+    /// Sets where: a file and the key in it, an option, an episode and step.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.0.place = place.into();
         self
     }
 
-    /// Adds an outer place (a file's name, say) in front of the place already given.
+    /// Adds an outer location, such as a file name, in front of the location.
     pub fn within(mut self, outer: impl fmt::Display) -> Self {
         self.0.place =
             if self.0.place.is_empty() { outer.to_string() } else { format!("{outer}: {}", self.0.place) };
         self
     }
 
-    /// What would have been right.
+    /// Sets what was expected.
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.0.expected = expected.into();
         self
     }
 
-    /// What was there instead.
+    /// Sets what was found instead.
     pub fn found(mut self, found: impl Into<String>) -> Self {
         self.0.found = found.into();
         self
     }
 
-    /// What the reader can do next.
+    /// Sets what the user can do next.
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.0.next = next.into();
         self
     }
 
-    /// An error of the file system about a path, in this library's words. `doing` is a verb phrase ("reading").
+    /// An error of the file system at a path. `doing` is a present participle ("reading").
     pub fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::*;
         let next = match error.kind() {
@@ -90,7 +90,7 @@ impl Error {
             .next(next)
     }
 
-    /// The kind of the error.
+    /// The kind.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }

@@ -1,5 +1,5 @@
-//! Memory-consistent neural networks: policies learned from demonstrations that stay near what they were shown
-//! (Sridhar et al., ICLR 2024). The rooms, in reading order, and what each may not know: ARCHITECTURE.md.
+//! Memory-Consistent Neural Networks (Sridhar et al., ICLR 2024): policies learned from demonstrations whose actions are
+//! constrained to a region around a demonstrated action. ARCHITECTURE.md lists the modules and their dependencies.
 #![forbid(unsafe_code)]
 
 pub mod act;

@@ -1,41 +1,41 @@
-//! Randomness as a named argument: one seed, forked by name for every use, so that adding a use changes no other.
+//! Seeds and random numbers. One seed is forked by name for every use, so that adding a use does not change the others.
 
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-/// A seed. Copy it, [`fork`](Seed::fork) it by name, and turn it into numbers with [`rng`](Seed::rng).
+/// A seed. [`fork`](Seed::fork) derives independent seeds by name; [`rng`](Seed::rng) makes a generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Seed(pub u64);
 
 impl Seed {
     /// An independent seed for a named use.
     pub fn fork(self, name: &str) -> Seed {
-        // FNV-1a over the name, then mixed with the parent: equal names under equal parents agree, all else differs.
+        // FNV-1a over the name, mixed with the parent seed.
         let hash = name
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         Seed(mix(self.0 ^ mix(hash)))
     }
 
-    /// An independent seed for the i-th of many (episodes, epochs).
+    /// An independent seed for the i-th of many uses (episodes, epochs).
     pub fn nth(self, i: u64) -> Seed {
         Seed(mix(self.0.wrapping_add(mix(i ^ 0x9e37_79b9_7f4a_7c15))))
     }
 
-    /// A generator that starts from this seed.
+    /// A generator seeded with this seed.
     pub fn rng(self) -> Rng {
         Rng(Xoshiro256PlusPlus::seed_from_u64(self.0))
     }
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): a bijection that scatters every bit.
+/// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): a bijection in which every input bit affects all output bits.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-/// Random numbers (xoshiro256++). The same seed gives the same numbers on every machine.
+/// A random number generator (xoshiro256++). The same seed gives the same numbers on every machine.
 #[derive(Debug, Clone)]
 pub struct Rng(Xoshiro256PlusPlus);
 
@@ -63,7 +63,7 @@ impl Rng {
         self.0.sample(rand_distr::StandardNormal)
     }
 
-    /// A random 64-bit number.
+    /// Uniform on the 64-bit numbers.
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permutation_holds_every_number_once() {
+    fn a_permutation_contains_every_number_once() {
         let mut order = Seed(1).rng().permutation(100);
         assert_ne!(order, (0..100).collect::<Vec<_>>());
         order.sort_unstable();

@@ -41,14 +41,14 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
             let road = LOOKED_AT + u64::from(suggestion.at.episode);
             added[0].push(laps(1, 200_000 + 100 * seed + k as u64, 0.0)?);
             added[1].push(laps(1, road, 0.0)?);
-            let at = suggestion.from.step as usize;
+            let at = suggestion.start.step as usize;
             added[2].push(record(&Relay { first: &policy, then: &Expert, at }, 1, road)?);
         }
         for (i, &count) in COUNTS.iter().enumerate() {
             for way in 0..WAYS.len() {
                 let mut book = policy.codebook().clone();
                 for (k, lap) in added[way][..count].iter().enumerate() {
-                    let begin = if way == 2 { found[k].from.step as usize } else { 0 };
+                    let begin = if way == 2 { found[k].start.step as usize } else { 0 };
                     book = with(&book, lap, begin)?;
                 }
                 let changed = policy.clone().with_codebook(book)?;

@@ -143,7 +143,7 @@ fn one(s: &Suggestion, book: &Codebook, states: &Demonstrations, seeds: &[u64]) 
     });
     Suggests {
         at: s.at.to_string(),
-        from: s.from.to_string(),
+        from: s.start.to_string(),
         seed: seeds.get(s.at.episode as usize).copied(),
         distance: s.distance,
         d_i: s.remaining,

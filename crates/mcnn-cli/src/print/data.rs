@@ -235,7 +235,7 @@ pub fn learnt(l: &Learnt) -> String {
         out,
         "  graph      {} edges; a walk from the last answer ends on the nearest memory {:.0} % of the time, after measuring {:.1}; its bound saves {:.0} % of the exact scan",
         l.edges,
-        100.0 * l.walk.found,
+        100.0 * l.walk.exact,
         l.walk.measured,
         100.0 * l.walk.saved
     );

@@ -15,14 +15,14 @@ fn calibration(episodes: &[&[f32]]) -> OodCalibration {
 }
 
 #[test]
-fn a_quantile_counts_episodes_alike_however_long() {
+fn a_quantile_gives_every_episode_the_same_weight() {
     let g = calibration(&[&[1.0, 2.0, 3.0, 4.0], &[2.5]]);
     for (d, share) in
         [(0.5, 0.0), (1.0, 0.0), (1.1, 0.125), (2.5, 0.25), (2.6, 0.75), (4.0, 0.875), (9.0, 1.0)]
     {
         assert!((g.quantile(d) - share).abs() < 1e-12, "{d}");
     }
-    // Half of a new episode's states would be beyond 2.5 but for the calibration: (2 x 0.25 + 1) / 3.
+    // A quarter of the calibration states are farther than 2.5; with the new episode the bound is (2 x 0.25 + 1) / 3.
     let t = g.threshold(OodQuantile::States(0.75)).unwrap();
     assert_eq!(t.distance, 2.5);
     assert!((t.probability - (2.0 * 0.25 + 1.0) / 3.0).abs() < 1e-12);
@@ -40,7 +40,7 @@ fn a_quantile_counts_episodes_alike_however_long() {
 }
 
 #[test]
-fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
+fn a_threshold_is_the_smallest_distance_that_enough_states_do_not_exceed() {
     let mut rng = Seed(1).rng();
     for _ in 0..50 {
         let episodes: Vec<Vec<f32>> = (0..1 + rng.below(6))
@@ -54,10 +54,10 @@ fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
         };
         let ever = |t: f32| episodes.iter().filter(|e| e.iter().any(|&d| d > t)).count() as f64 / n;
         for share in [0.1, 0.5, 0.73, 0.9, 1.0] {
-            let naive = |beyond: &dyn Fn(f32) -> f64| {
+            let naive = |share_farther: &dyn Fn(f32) -> f64| {
                 let mut all: Vec<f32> = episodes.concat();
                 all.sort_by(f32::total_cmp);
-                all.into_iter().find(|&t| beyond(t) <= 1.0 - share + 1e-9).unwrap()
+                all.into_iter().find(|&t| share_farther(t) <= 1.0 - share + 1e-9).unwrap()
             };
             let t = g.threshold(OodQuantile::States(share)).unwrap();
             assert_eq!(t.distance, naive(&farther), "{share} of {episodes:?}");
@@ -69,14 +69,14 @@ fn a_threshold_is_the_smallest_that_leaves_no_more_beyond() {
 }
 
 #[test]
-fn what_is_no_calibration_is_refused() {
+fn invalid_distances_are_refused() {
     assert!(OodCalibration::new(Vec::new()).is_err());
     for distances in [vec![], vec![2.0, 1.0], vec![-1.0], vec![f32::NAN], vec![1.0, f32::INFINITY]] {
         assert!(OodCalibration::new(vec![CalibrationEpisode { number: 0, distances }]).is_err());
     }
 }
 
-/// An episode of distances: whole episodes are near or far, long ones farther, and steps hang together.
+/// The distances of an episode: correlated within the episode, larger in long episodes, of a scale of its own.
 fn episode(rng: &mut Rng) -> Vec<f32> {
     let far = rng.normal().exp();
     let length = 5 + rng.below(30);
@@ -90,29 +90,29 @@ fn episode(rng: &mut Rng) -> Vec<f32> {
 }
 
 #[test]
-fn new_episodes_are_beyond_no_more_often_than_promised() {
+fn new_episodes_are_ood_at_most_as_often_as_the_bound_says() {
     const TRIALS: usize = 4000;
     let mut rng = Seed(2).rng();
     for n in [4, 19, 60] {
         for share in [0.5, 0.9, 0.95, 1.0] {
-            // [of states, of episodes]: how often beyond, and the mean of what was promised.
-            let (mut beyond, mut promised) = ([0.0; 2], [0.0; 2]);
+            // [states, episodes]: how often they are OOD, and the mean of the bound.
+            let (mut ood, mut bound) = ([0.0; 2], [0.0; 2]);
             for _ in 0..TRIALS {
                 let episodes: Vec<Vec<f32>> = (0..n).map(|_| episode(&mut rng)).collect();
                 let g = calibration(&episodes.iter().map(Vec::as_slice).collect::<Vec<_>>());
                 let new = episode(&mut rng);
                 let [states, ever] = [OodQuantile::States(share), OodQuantile::Episodes(share)]
                     .map(|b| g.threshold(b).unwrap());
-                beyond[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
-                beyond[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
-                promised[0] += states.probability;
-                promised[1] += ever.probability;
+                ood[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
+                ood[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
+                bound[0] += states.probability;
+                bound[1] += ever.probability;
             }
             for k in 0..2 {
-                let (found, most) = (beyond[k] / TRIALS as f64, promised[k] / TRIALS as f64);
+                let (found, most) = (ood[k] / TRIALS as f64, bound[k] / TRIALS as f64);
                 let three = 3.0 * (most * (1.0 - most) / TRIALS as f64).sqrt();
                 assert!(found <= most + three, "{n} episodes, {share}, {k}: {found} > {most}");
-                // Nor is it needlessly careful: of episodes it is exact, of states within an episode's weight.
+                // The bound is tight: exact for episodes, within the weight of one episode for states.
                 let slack = [1.0 / (n as f64 + 1.0), 0.0][k];
                 assert!(found >= most - slack - three, "{n} episodes, {share}, {k}: {found} < {most}");
             }
@@ -120,8 +120,8 @@ fn new_episodes_are_beyond_no_more_often_than_promised() {
     }
 }
 
-/// Episodes that walk about a point of their own.
-fn walks(n: usize, rng: &mut Rng) -> Demonstrations {
+/// Random walks, each episode around a point of its own.
+fn random_walks(n: usize, rng: &mut Rng) -> Demonstrations {
     let (mut states, mut ends) = (Vec::new(), Vec::new());
     for _ in 0..n {
         let mut at = [rng.normal(), rng.normal()];
@@ -137,28 +137,28 @@ fn walks(n: usize, rng: &mut Rng) -> Demonstrations {
 }
 
 #[test]
-fn leaving_one_episode_out_keeps_the_promise_on_new_episodes_too() {
+fn leave_one_episode_out_calibration_keeps_the_bound_on_new_episodes() {
     const TRIALS: usize = 600;
     let mut rng = Seed(3).rng();
     for by in [SelectionMethod::All, SelectionMethod::Kcenter] {
-        let (mut beyond, mut promised) = ([0.0; 2], [0.0; 2]);
+        let (mut ood, mut bound) = ([0.0; 2], [0.0; 2]);
         for _ in 0..TRIALS {
-            let data = walks(12, &mut rng);
+            let data = random_walks(12, &mut rng);
             let settings =
                 LearnSettings { selection: by, amount: Amount::Fraction(0.3), ..Default::default() };
             let book = learn(&data, &settings).unwrap().codebook;
             let g = OodCalibration::leave_one_episode_out(&book, &data).unwrap();
             assert_eq!(g.episodes().len(), 12);
-            let new = book.distances(&walks(1, &mut rng));
+            let new = book.distances(&random_walks(1, &mut rng));
             let [states, ever] =
                 [OodQuantile::States(0.8), OodQuantile::Episodes(0.8)].map(|b| g.threshold(b).unwrap());
-            beyond[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
-            beyond[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
-            promised[0] += states.probability;
-            promised[1] += ever.probability;
+            ood[0] += new.iter().filter(|&&d| d > states.distance).count() as f64 / new.len() as f64;
+            ood[1] += f64::from(u8::from(new.iter().any(|&d| d > ever.distance)));
+            bound[0] += states.probability;
+            bound[1] += ever.probability;
         }
         for k in 0..2 {
-            let (found, most) = (beyond[k] / TRIALS as f64, promised[k] / TRIALS as f64);
+            let (found, most) = (ood[k] / TRIALS as f64, bound[k] / TRIALS as f64);
             let three = 3.0 * (most * (1.0 - most) / TRIALS as f64).sqrt();
             assert!(found <= most + three, "{by}, {k}: {found} > {most}");
         }
@@ -166,8 +166,8 @@ fn leaving_one_episode_out_keeps_the_promise_on_new_episodes_too() {
 }
 
 #[test]
-fn an_episode_is_calibrated_against_the_others_memories() {
-    let data = walks(3, &mut Seed(4).rng());
+fn an_episode_is_calibrated_against_the_memories_of_other_episodes() {
+    let data = random_walks(3, &mut Seed(4).rng());
     let book = learn(&data, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
         .unwrap()
         .codebook;
@@ -185,10 +185,10 @@ fn an_episode_is_calibrated_against_the_others_memories() {
         naive.sort_by(f32::total_cmp);
         assert_eq!(e.distances, naive);
     }
-    // On other data no episode is left out: these have their own states among the memories.
+    // On new episodes none is left out: here the states themselves are memories, at distance 0.
     let on = OodCalibration::from_new_episodes(&book, &data).unwrap();
     assert!(on.episodes().iter().all(|e| e.distances.last() == Some(&0.0)));
-    // All memories of one episode: the others can still be calibrated, that one cannot.
+    // All memories are of one episode: the other episodes have distances, that one has none.
     let one = learn(&data.select(&[1]), &LearnSettings::default()).unwrap().codebook;
     let numbers: Vec<u32> = OodCalibration::leave_one_episode_out(&one, &data)
         .unwrap()

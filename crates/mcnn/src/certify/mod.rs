@@ -1,10 +1,10 @@
-//! What memories promise without any network: how far states are from them, how wide the permissible region is there,
-//! and what that bounds (Memory-Consistent Neural Networks, ICLR 2024, definition 4.5, theorem 4.7, corollary 4.8).
+//! Certificates: guarantees that follow from the memories and the envelope alone, for any network (Memory-Consistent Neural
+//! Networks, ICLR 2024, definition 4.5, theorem 4.7, corollary 4.8).
 //!
-//! d_I is the distance of the most isolated state of a set from its nearest memory. Over listed states it is found by
-//! looking at each ([`isolation`]); over a whole box of states it is bounded from both sides ([`cover`]). The theorem
-//! supposes an expert that is itself in the function class; [`premise`] counts the demonstrated actions that are not.
-//! More memories lower d_I; [`suggest`] says which would lower it most.
+//! d_I is the largest distance from a state of a set to its nearest memory: the distance of the most isolated state. For a
+//! finite set it is computed ([`isolation`]); for a box of states it is bounded from below and above
+//! ([`bound_isolation`]). The theorem assumes an expert in the policy's function class; [`premise`] counts the demonstrated
+//! actions that violate the assumption. More memories lower d_I; [`suggest`] finds the demonstrations that lower it most.
 
 mod bound;
 mod branch_and_bound;
@@ -21,7 +21,7 @@ use crate::{
     memory::{Codebook, Coverage},
 };
 
-/// How far the states of a set are from their nearest memories; `max` is d_I of the set.
+/// The distribution of distances from the states of a set to their nearest memories; `max` is d_I of the set.
 ///
 /// # Panics
 /// If the widths differ.
@@ -29,15 +29,15 @@ pub fn isolation(codebook: &Codebook, states: &Demonstrations) -> Coverage {
     codebook.coverage(states)
 }
 
-/// The same to the nearest memory of *another episode*: what the states would see if their own episode were new. For the
-/// data the memories were chosen from; `None` where a state has no memory of another episode.
+/// The distribution of distances to the nearest memory of *another episode*, for states of the data that the memories were
+/// selected from: an estimate of the distances in a new episode. `None` if a state has no memory of another episode.
 ///
 /// # Panics
 /// If the widths differ.
 pub fn isolation_leave_one_episode_out(codebook: &Codebook, states: &Demonstrations) -> Option<Coverage> {
     let distances: Option<Vec<f32>> =
         codebook.retrieve_leave_one_episode_out(states).into_iter().map(|r| r.map(|r| r.distance)).collect();
-    distances.map(|distances| Coverage::of(distances, states))
+    distances.map(|distances| Coverage::from_distances(distances, states))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The theorem's premise on data: an expert in the function class never leaves the permissible region.
+//! The premise of theorem 4.7, checked on data: the actions of an expert in the function class lie in the permissible region.
 
 use crate::{
     data::{Demonstrations, Step},
@@ -6,23 +6,23 @@ use crate::{
     memory::Codebook,
 };
 
-/// The demonstrated actions that no policy held by these memories could have taken.
+/// Demonstrated actions outside the permissible region: no policy with these memories and this envelope could take them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Premise {
-    /// Steps looked at.
+    /// Steps checked.
     pub steps: usize,
     /// Steps with an action outside its permissible region in some dimension, by more than rounding.
     pub outside: usize,
-    /// The farthest that an action is outside in a dimension; 0 where none is.
+    /// The largest distance, in one dimension, of an action to its permissible region; 0 if all lie inside.
     pub max_excess: f32,
-    /// The step of that action; the first step where none is outside.
+    /// The step of that action; the first step if all lie inside.
     pub at: Step,
 }
 
-/// Differences up to here are rounding.
+/// Differences up to this are attributed to rounding.
 const ROUNDING: f32 = 1e-6;
 
-/// Looks for demonstrated actions outside the region around their nearest memory.
+/// Finds the demonstrated actions outside the permissible region of their state.
 ///
 /// # Panics
 /// If the widths of the data are not the codebook's.

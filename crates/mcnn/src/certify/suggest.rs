@@ -1,5 +1,5 @@
-//! Which demonstration to have next: corollary 4.8 of the paper as advice. The bound falls with d_I, and what lowers d_I
-//! is a memory at the most isolated state.
+//! Which demonstration to collect next, by farthest-point sampling. The bound falls with d_I (corollary 4.8 of the paper), and
+//! a memory at the most isolated state lowers d_I.
 
 use nearest::Table;
 
@@ -8,74 +8,74 @@ use crate::{
     memory::{Codebook, Coverage, FarthestPoints, Retrieval},
 };
 
-/// What becomes known once a suggestion is followed.
+/// Which states become memories when a suggestion is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DemonstrationScope {
-    /// Every state of the episode: it is a demonstration to be taken as it is.
+    /// Every state of the episode, which is a demonstration.
     Episode,
-    /// The suggested state alone: a demonstration is to begin there, and where it leads is not known. The rest of the episode
-    /// does not count either, for whoever is shown what to do there does not go on as before.
+    /// The suggested state alone: a demonstration will start there, and its later states are unknown. The rest of the episode
+    /// is excluded from further suggestions, because a corrected policy would not visit it.
     State,
 }
 
-/// One suggestion.
+/// A suggested demonstration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suggestion {
-    /// The state that was the most isolated of all that counted, as a row of the states looked at.
+    /// The row of the most isolated state among those not excluded.
     pub row: usize,
-    /// The same as a step of its episode.
+    /// The same state as a step of its episode.
     pub at: Step,
-    /// Where to begin: the last step up to `at` that is no farther from the memories than the median of all states looked
-    /// at; the episode's first step where there is none.
-    pub from: Step,
-    /// Its distance to the nearest of the memories and of what earlier suggestions made known: d_I before it is followed.
+    /// Where the demonstration should start: the last step up to `at` whose distance to the memories is at most the median
+    /// over all states; the episode's first step if there is none.
+    pub start: Step,
+    /// Its distance to the nearest memory, those of earlier suggestions included: d_I before the suggestion is followed.
     pub distance: f32,
-    /// Its nearest memory, by the codebook alone.
+    /// Its nearest memory in the codebook.
     pub nearest: Retrieval,
-    /// d_I of the states that still count, after it is followed.
+    /// d_I over the states not excluded, after the suggestion is followed.
     pub remaining: f32,
 }
 
-/// Up to `count` suggestions, each the most isolated state after all before it are followed; one for an episode at most.
-/// Fewer where nothing farther than 0 is left. Distances are in the codebook's standardized units.
+/// Up to `count` suggestions, each the most isolated state after the earlier ones are followed; at most one per episode.
+/// Fewer if no state at a distance above 0 is left. Distances are in the codebook's standardized units.
 ///
 /// # Panics
 /// If the widths differ.
 pub fn suggest(
     codebook: &Codebook,
     states: &Demonstrations,
-    known: DemonstrationScope,
+    scope: DemonstrationScope,
     count: usize,
 ) -> Vec<Suggestion> {
     let n_obs = states.n_obs();
-    let retrieval = codebook.map_states(states, |_, state| {
+    let retrievals = codebook.map_states(states, |_, state| {
         let nearest = codebook.retrieve(state);
         let d2: f32 = codebook.contributions(state, nearest.memory).iter().sum();
         (nearest, d2, state.values().to_vec())
     });
-    let rows: Vec<f32> = retrieval.iter().flat_map(|(_, _, row)| row).copied().collect();
+    let rows: Vec<f32> = retrievals.iter().flat_map(|(_, _, row)| row).copied().collect();
     let row = |i: usize| &rows[i * n_obs..][..n_obs];
     let table = Table::from_rows(&rows, n_obs);
-    let far = |i: usize| retrieval[i].0.distance;
-    let median = Coverage::of((0..states.n_steps()).map(far).collect(), states).median;
-    let mut left = FarthestPoints::new(&table, retrieval.iter().map(|(_, d2, _)| *d2).collect());
+    let distance = |i: usize| retrievals[i].0.distance;
+    let median = Coverage::from_distances((0..states.n_steps()).map(distance).collect(), states).median;
+    let mut sampling = FarthestPoints::new(&table, retrievals.iter().map(|(_, d2, _)| *d2).collect());
     let mut suggestions = Vec::new();
     while suggestions.len() < count {
-        let Some((i, d2)) = left.farthest() else { break };
+        let Some((i, d2)) = sampling.farthest() else { break };
         let episode = states.episode(states.episode_of(i));
-        match known {
-            DemonstrationScope::Episode => episode.clone().for_each(|i| left.add_center(row(i))),
-            DemonstrationScope::State => left.add_center(row(i)),
+        match scope {
+            DemonstrationScope::Episode => episode.clone().for_each(|i| sampling.add_center(row(i))),
+            DemonstrationScope::State => sampling.add_center(row(i)),
         }
-        let begin = (episode.start..=i).rev().find(|&j| far(j) <= median).unwrap_or(episode.start);
-        left.exclude(episode);
+        let start = (episode.start..=i).rev().find(|&j| distance(j) <= median).unwrap_or(episode.start);
+        sampling.exclude(episode);
         suggestions.push(Suggestion {
             row: i,
             at: states.step(i),
-            from: states.step(begin),
+            start: states.step(start),
             distance: d2.sqrt(),
-            nearest: retrieval[i].0,
-            remaining: left.farthest().map_or(0.0, |(_, d2)| d2.sqrt()),
+            nearest: retrievals[i].0,
+            remaining: sampling.farthest().map_or(0.0, |(_, d2)| d2.sqrt()),
         });
     }
     suggestions

@@ -277,7 +277,7 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
             assert_eq!((s.distance, s.row, s.at), (most, row, pool.step(row)));
             assert_eq!(s.nearest.distance, first[row]);
             let episode = pool.episode(pool.episode_of(row));
-            let from = pool.find(s.from).unwrap();
+            let from = pool.find(s.start).unwrap();
             assert!(episode.contains(&from) && from <= row);
             assert!(first[from] <= median || from == episode.start);
             assert!((from + 1..=row).all(|j| first[j] > median));

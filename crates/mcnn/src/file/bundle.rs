@@ -1,4 +1,4 @@
-//! Named arrays and one text: the container under all our files.
+//! Named arrays and a header: the container of all files of mcnn.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// The numbers of an array.
+/// The values of an array.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Array {
     F32(Vec<f32>),
@@ -26,19 +26,19 @@ pub struct Bundle {
     stored_names: BTreeMap<String, String>, // of the arrays whose names an earlier version wrote: (now, in the file)
 }
 
-/// The one key of the metadata: with one there is one order, and equal files are equal bytes.
+/// The only key of the metadata. Several keys would have no fixed order, and equal contents must give equal bytes.
 const KEY: &str = "mcnn";
 
-/// Bytes of the text, at most. A few thousand are usual, and half a million episodes held out still fit; but parsed JSON can
-/// take a hundred times the memory of its text.
-const LONGEST: usize = 4 << 20;
+/// The maximum size of the header in bytes. A few thousand are usual, and the numbers of half a million validation episodes
+/// fit; parsed JSON can take a hundred times the memory of its text.
+const MAX_HEADER: usize = 4 << 20;
 
 impl Bundle {
     pub fn put(&mut self, name: &str, shape: Vec<usize>, array: Array) {
         self.arrays.insert(name.into(), (shape, array));
     }
 
-    /// All arrays of F32 whose names begin so, without that beginning.
+    /// All F32 arrays whose names have a prefix, by their names without it.
     pub fn f32s(&self, prefix: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         let of = |(name, (shape, array)): (&String, &(Vec<usize>, Array))| match (
             name.strip_prefix(prefix),
@@ -50,19 +50,19 @@ impl Bundle {
         self.arrays.iter().filter_map(of).collect()
     }
 
-    /// The numbers and the shape of an array of `rank` dimensions.
+    /// The shape and the values of an F32 array of `rank` dimensions.
     pub fn f32(&self, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<f32>)> {
         match self.arrays.get(name) {
             Some((shape, Array::F32(values))) if shape.len() == rank => Ok((shape.clone(), values.clone())),
-            other => Err(unfit(name, &format!("F32 of {rank} dimensions"), other)),
+            other => Err(missing_or_misshapen(name, &format!("F32 of {rank} dimensions"), other)),
         }
     }
 
-    /// The numbers of an array of pairs.
+    /// The values of a U32 array of shape [n, 2].
     pub fn u32(&self, name: &str) -> Result<Vec<u32>> {
         match self.arrays.get(name) {
             Some((shape, Array::U32(values))) if shape.len() == 2 && shape[1] == 2 => Ok(values.clone()),
-            other => Err(unfit(name, "U32 of shape [n, 2]", other)),
+            other => Err(missing_or_misshapen(name, "U32 of shape [n, 2]", other)),
         }
     }
 
@@ -90,19 +90,21 @@ impl Bundle {
         Self::some_from_bytes(bytes, |_| true)
     }
 
-    /// The same with those arrays alone whose names are wanted.
+    /// The same with only the arrays for whose names `wanted` is true.
     pub fn some_from_bytes(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<(Self, Value)> {
         let unreadable = |e: safetensors::SafeTensorError| {
-            broken("not a file of mcnn, or one cut short").expected("a safetensors file").found(e.to_string())
+            broken("the file is not of mcnn, or is truncated")
+                .expected("a safetensors file")
+                .found(e.to_string())
         };
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let text = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).cloned().ok_or_else(|| {
             broken("a safetensors file that mcnn did not write").expected(format!("the metadata key {KEY:?}"))
         })?;
-        if text.len() > LONGEST {
-            return Err(broken("a text that is too long")
+        if text.len() > MAX_HEADER {
+            return Err(broken("the header of the file is too long")
                 .at(format!("the metadata key {KEY:?}"))
-                .expected(format!("at most {LONGEST} bytes"))
+                .expected(format!("at most {MAX_HEADER} bytes"))
                 .found(format!("{} bytes", text.len())));
         }
         let (header, version) = header(&text)?;
@@ -118,7 +120,9 @@ impl Bundle {
                 Dtype::F32 => Array::F32(words().map(f32::from_le_bytes).collect()),
                 Dtype::U32 => Array::U32(words().map(u32::from_le_bytes).collect()),
                 other => {
-                    return Err(broken("an array of unknown type").at(name).found(format!("{other:?}")));
+                    return Err(broken("an array has an unsupported type")
+                        .at(name)
+                        .found(format!("{other:?}")));
                 }
             };
             bundle.put(&name, view.shape().to_vec(), array);
@@ -130,13 +134,13 @@ impl Bundle {
     }
 }
 
-fn unfit(name: &str, expected: &str, found: Option<&(Vec<usize>, Array)>) -> crate::Error {
+fn missing_or_misshapen(name: &str, expected: &str, found: Option<&(Vec<usize>, Array)>) -> crate::Error {
     let found = match found {
-        None => "nothing of that name".to_string(),
+        None => "no array of that name".to_string(),
         Some((shape, Array::F32(_))) => format!("F32 of shape {shape:?}"),
         Some((shape, Array::U32(_))) => format!("U32 of shape {shape:?}"),
     };
-    broken("an array that is missing or of another shape").at(name).expected(expected).found(found)
+    broken("an array is missing or has another shape").at(name).expected(expected).found(found)
 }
 
 struct Entry<'a>(&'a [usize], &'a Array);

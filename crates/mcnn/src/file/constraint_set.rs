@@ -1,5 +1,5 @@
-//! What holds a policy, read without its network: for what asks only how far states are from memories. A file with a
-//! network that is damaged, or of a backbone that is not known here, is read all the same.
+//! The constraint set of a policy: its memories and envelope, read without its network. Certificates need nothing else, and a
+//! file with a damaged network or an unknown backbone can still be read.
 
 use serde::Deserialize;
 use std::path::Path;
@@ -12,16 +12,16 @@ use crate::{
     policy::TrainingRecord,
 };
 
-/// All of a policy's file but the network; or a file of memories, which have no envelope yet.
+/// The contents of a policy's file except the network, or of a file of memories, which has no envelope.
 #[derive(Debug, Clone)]
 pub struct ConstraintSet {
     /// The memories.
     pub codebook: Codebook,
-    /// The envelope, of a policy.
+    /// The envelope; `None` for memories.
     pub envelope: Option<Envelope>,
-    /// Memories whose actions are averaged; 1 is the method.
+    /// Memories averaged into the memory action; above 1 for VINN.
     pub neighbors: usize,
-    /// How the policy was trained.
+    /// How the policy was trained; empty for memories.
     pub training: TrainingRecord,
 }
 
@@ -33,10 +33,10 @@ enum Header {
     Checkpoint {},
 }
 
-/// What holds a policy, from the bytes of a policy or of memories.
+/// Deserializes the constraint set from the bytes of a policy or of memories.
 ///
 /// # Errors
-/// If the bytes are neither, or what holds is not whole and consistent.
+/// If the bytes are neither, or the memories or the envelope are invalid.
 pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
     let (bundle, header) =
         Bundle::some_from_bytes(bytes, |name| name.starts_with("scale.") || name.starts_with("memory."))?;
@@ -48,23 +48,23 @@ pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
             training: TrainingRecord::default(),
         }),
         Header::Policy { codebook, envelope, neighbors, training } => {
-            if let Some(fault) = envelope.fault() {
+            if let Err(fault) = envelope.validate() {
                 return Err(broken(fault).at("envelope"));
             }
             let codebook = load_codebook(codebook, &bundle)?;
             Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, training })
         }
-        Header::Checkpoint {} => Err(Error::new(Kind::File, "a file of another kind")
+        Header::Checkpoint {} => Err(Error::new(Kind::File, "the file is of another kind")
             .expected("a policy, or memories")
             .found("a checkpoint of a training run")
-            .next("`mcnn train --resume` goes on from it")),
+            .next("`mcnn train --resume` resumes it")),
     }
 }
 
-/// Reads what holds a policy; also answers with the file's fingerprint.
+/// Reads a constraint set. Returns it with the fingerprint of the file.
 ///
 /// # Errors
-/// If the file cannot be read, or as [`constraint_set_from_bytes`].
+/// If the file cannot be read, or those of [`constraint_set_from_bytes`].
 pub fn read_constraint_set(path: &Path) -> Result<(ConstraintSet, String)> {
     let bytes = read(path)?;
     let set = constraint_set_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;

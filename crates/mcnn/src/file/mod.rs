@@ -1,8 +1,8 @@
-//! Our files: codebooks, policies and checkpoints as safetensors. Everything that is not an array is one JSON text in
-//! the metadata, so that equal contents are equal bytes. Reading runs no code and checks everything it reads.
+//! Files of mcnn: codebooks, policies and checkpoints, as safetensors. Everything that is not an array is in one JSON text in
+//! the metadata, the header, so that equal contents give equal bytes. Reading executes no code and validates everything.
 //!
-//! Only regular files are read. The text is of 4 MiB at most, and parsing it takes at most about 1 GiB; the arrays take a few
-//! times the size of the file. What an optimizer goes by is compared with the network it is of where a run goes on from it
+//! Only regular files are read. The header has at most 4 MiB, and parsing it takes at most about 1 GiB; the arrays take a few
+//! times the size of the file. The optimizer state of a checkpoint is compared with its network when a run is resumed
 //! ([`crate::train::Run::resume`]).
 
 mod bundle;
@@ -30,7 +30,7 @@ use crate::{
 use bundle::{Array, Bundle};
 use version::VERSION;
 
-/// What the text in a file of ours says.
+/// The header of a file.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 enum Header {
@@ -43,7 +43,7 @@ enum Header {
         codebook: CodebookHeader,
         envelope: Envelope,
         neighbors: usize,
-        // Of a network, where there is one. (Files of before there was a choice have a perceptron.)
+        // The default if the policy has no network. Missing in the first files of version 1, which have a perceptron.
         #[serde(default)]
         backbone: Architecture,
         training: TrainingRecord,
@@ -68,22 +68,22 @@ struct CodebookHeader {
     encoding: Option<String>,
 }
 
-/// SHA-256 of some bytes, in hexadecimal: a file's fingerprint.
+/// The fingerprint of a file: the SHA-256 of its bytes, in hexadecimal.
 pub fn fingerprint(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A codebook as bytes.
+/// Serializes a codebook.
 pub fn codebook_to_bytes(codebook: &Codebook) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let header = Header::Memories { version: VERSION, codebook: save_codebook(codebook, &mut bundle) };
-    bundle.to_bytes(&text(&header))
+    bundle.to_bytes(&to_json(&header))
 }
 
-/// A codebook from bytes.
+/// Deserializes a codebook.
 ///
 /// # Errors
-/// If the bytes are not a codebook of ours, whole and consistent.
+/// If the bytes are not a valid codebook of mcnn.
 pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
     let (bundle, header) = open(bytes)?;
     match header {
@@ -92,7 +92,7 @@ pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
     }
 }
 
-/// A policy as bytes.
+/// Serializes a policy.
 pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let codebook = save_codebook(policy.codebook(), &mut bundle);
@@ -111,13 +111,13 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         backbone: policy.backbone().architecture().unwrap_or_default(),
         training: policy.training_record().clone(),
     };
-    bundle.to_bytes(&text(&header))
+    bundle.to_bytes(&to_json(&header))
 }
 
-/// A policy from bytes.
+/// Deserializes a policy.
 ///
 /// # Errors
-/// If the bytes are not a policy of ours, whole and consistent.
+/// If the bytes are not a valid policy of mcnn.
 pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     let (bundle, header) = open(bytes)?;
     match header {
@@ -127,7 +127,9 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
             let calibration = load_calibration(&bundle)?;
             let encoder = bundle.f32s("encoder.");
             if !encoder.is_empty() && codebook.parts().encoding.is_none() {
-                return Err(broken("a policy on plain states that carries an encoder").at("encoder"));
+                return Err(
+                    broken("the policy has an encoder, but its memories are not embeddings").at("encoder")
+                );
             }
             let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
             let policy = Policy::new(codebook, envelope, backbone, neighbors)?;
@@ -137,7 +139,7 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     }
 }
 
-/// A checkpoint as bytes.
+/// Serializes a checkpoint.
 pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut bundle = Bundle::default();
     save_network("network", &checkpoint.network, &mut bundle);
@@ -155,23 +157,23 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         data: checkpoint.data.clone(),
         checksum: bundle.checksum(),
     };
-    bundle.to_bytes(&text(&header))
+    bundle.to_bytes(&to_json(&header))
 }
 
-/// A checkpoint from bytes.
+/// Deserializes a checkpoint.
 ///
 /// # Errors
-/// If the bytes are not a checkpoint of ours, whole and consistent.
+/// If the bytes are not a valid checkpoint of mcnn.
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
         Header::Checkpoint { step, settings, data, checksum, .. } => {
-            // A number that was damaged is as good a number as any.
+            // Without a checksum a damaged weight could not be detected: it would be a valid number.
             if bundle.checksum() != checksum {
-                return Err(broken("numbers that are not those that were written"));
+                return Err(broken("the checksum of the checkpoint's arrays does not match"));
             }
             let network = load_network("network", settings.backbone, &bundle)?
-                .ok_or_else(|| broken("a checkpoint without a network"))?;
+                .ok_or_else(|| broken("the checkpoint has no network"))?;
             let average = load_network("average", settings.backbone, &bundle)?;
             let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
             let moments = Moments { mean: mean?.1, square: square?.1 };
@@ -187,15 +189,15 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
 /// Reads a codebook.
 ///
 /// # Errors
-/// If the file cannot be read or is not a codebook of ours.
+/// If the file cannot be read or is not a valid codebook of mcnn.
 pub fn read_codebook(path: &Path) -> Result<Codebook> {
     codebook_from_bytes(&read(path)?).map_err(|e| e.within(path.display()))
 }
 
-/// Reads a policy; also answers with its fingerprint.
+/// Reads a policy. Returns it with the fingerprint of the file.
 ///
 /// # Errors
-/// If the file cannot be read or is not a policy of ours.
+/// If the file cannot be read or is not a valid policy of mcnn.
 pub fn read_policy(path: &Path) -> Result<(Policy, String)> {
     let bytes = read(path)?;
     let policy = policy_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
@@ -205,12 +207,12 @@ pub fn read_policy(path: &Path) -> Result<(Policy, String)> {
 /// Reads a checkpoint.
 ///
 /// # Errors
-/// If the file cannot be read or is not a checkpoint of ours.
+/// If the file cannot be read or is not a valid checkpoint of mcnn.
 pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     checkpoint_from_bytes(&read(path)?).map_err(|e| e.within(path.display()))
 }
 
-/// Writes a codebook and answers with its fingerprint; the file is there whole or not at all.
+/// Writes a codebook atomically. Returns the fingerprint of the file.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -220,7 +222,7 @@ pub fn write_codebook(path: &Path, codebook: &Codebook) -> Result<String> {
     Ok(fingerprint(&bytes))
 }
 
-/// Writes a policy and answers with its fingerprint; the file is there whole or not at all.
+/// Writes a policy atomically. Returns the fingerprint of the file.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -230,7 +232,7 @@ pub fn write_policy(path: &Path, policy: &Policy) -> Result<String> {
     Ok(fingerprint(&bytes))
 }
 
-/// Writes a checkpoint; the file is there whole or not at all.
+/// Writes a checkpoint atomically.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -243,7 +245,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io("reading", path, &e))
 }
 
-fn text(header: &Header) -> String {
+fn to_json(header: &Header) -> String {
     serde_json::to_string(header).expect("headers are plain values")
 }
 
@@ -253,12 +255,13 @@ fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
     Ok((bundle, parse(header)?))
 }
 
-/// What a header says.
+/// Converts a header to a type.
 fn parse<T: serde::de::DeserializeOwned>(header: serde_json::Value) -> Result<T> {
-    serde_json::from_value(header).map_err(|e| broken("a header that cannot be read").found(e.to_string()))
+    serde_json::from_value(header)
+        .map_err(|e| broken("the header of the file is invalid").found(e.to_string()))
 }
 
-const DAMAGED: &str = "the file is damaged or was not written by mcnn: make it again";
+const DAMAGED: &str = "the file is damaged or was not written by mcnn: create it again";
 
 fn broken(what: &str) -> Error {
     Error::new(Kind::File, what).next(DAMAGED)
@@ -266,13 +269,11 @@ fn broken(what: &str) -> Error {
 
 fn wrong_kind(expected: &str, header: &Header) -> Error {
     let (found, next) = match header {
-        Header::Memories { .. } => ("memories", "`mcnn train` makes a policy of them"),
+        Header::Memories { .. } => ("memories", "`mcnn train` makes a policy from them"),
         Header::Policy { .. } => ("a policy", "`mcnn learn` writes memories"),
-        Header::Checkpoint { .. } => {
-            ("a checkpoint of a training run", "`mcnn train --resume` goes on from it")
-        }
+        Header::Checkpoint { .. } => ("a checkpoint of a training run", "`mcnn train --resume` resumes it"),
     };
-    Error::new(Kind::File, "a file of another kind").expected(expected).found(found).next(next)
+    Error::new(Kind::File, "the file is of another kind").expected(expected).found(found).next(next)
 }
 
 fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
@@ -330,14 +331,14 @@ fn save_network(name: &str, backbone: &Backbone, bundle: &mut Bundle) {
     }
 }
 
-/// The network of that name; `None` where there are no arrays of it.
+/// The network whose arrays have names with the prefix `name`; `None` if there are no such arrays.
 fn load_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Result<Option<Backbone>> {
     let arrays: Arrays = bundle.f32s(&format!("{name}."));
     if arrays.is_empty() {
         return Ok(None);
     }
     if let Some((part, _)) = arrays.iter().find(|(_, (_, values))| values.iter().any(|v| !v.is_finite())) {
-        return Err(broken("weights that are NaN or infinite").at(format!("{name}.{part}")));
+        return Err(broken("the network has weights that are NaN or infinite").at(format!("{name}.{part}")));
     }
     Backbone::from_arrays(architecture, &arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
 }
@@ -350,7 +351,7 @@ fn save_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
     bundle.put("calibration.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
 }
 
-/// The calibration; `None` in files of before there was one, and of memories that could not be calibrated.
+/// The OOD calibration; `None` if the file has none, as the first files of version 1 and policies on one episode.
 fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
     let Some((_, mut rest)) = bundle.f32s("calibration.distances").remove("") else {
         return Ok(None);
@@ -359,18 +360,18 @@ fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
     for pair in bundle.u32("calibration.episodes")?.chunks_exact(2) {
         let (number, steps) = (pair[0], pair[1] as usize);
         if steps > rest.len() {
-            return Err(broken("a calibration whose parts disagree").at("calibration.episodes"));
+            return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.episodes"));
         }
         let later = rest.split_off(steps);
         episodes.push(CalibrationEpisode { number, distances: std::mem::replace(&mut rest, later) });
     }
     if !rest.is_empty() {
-        return Err(broken("a calibration whose parts disagree").at("calibration.distances"));
+        return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.distances"));
     }
     OodCalibration::new(episodes).map(Some).map_err(|e| e.next(DAMAGED))
 }
 
-/// Refuses a header that names a backbone which is not known here.
+/// Refuses a header with an unknown backbone.
 fn check_backbone(header: &serde_json::Value) -> Result<()> {
     let named = [&header["backbone"], &header["settings"]["backbone"]].into_iter().find(|v| !v.is_null());
     let name = match named {
@@ -381,7 +382,7 @@ fn check_backbone(header: &serde_json::Value) -> Result<()> {
     if Architecture::NAMES.contains(&name.as_str()) {
         return Ok(());
     }
-    Err(Error::new(Kind::File, "a file with a backbone that is not known here")
+    Err(Error::new(Kind::File, "the file has an unknown backbone")
         .expected(Architecture::NAMES.join(" or "))
         .found(name.clone())
         .next("use the version of mcnn that wrote it"))

@@ -28,7 +28,7 @@ fn run(lambda: Lambda) -> Run {
     run_of(Architecture::Mlp, lambda)
 }
 
-/// A small one, for the widths here.
+/// A small U-Net for the dimensions of these tests.
 fn unet() -> Architecture {
     Architecture::Unet(UnetSettings {
         groups: 2,
@@ -48,7 +48,7 @@ fn run_of(backbone: Architecture, lambda: Lambda) -> Run {
 }
 
 #[test]
-fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
+fn saved_codebooks_policies_and_checkpoints_load_as_equal_values() {
     let book = codebook();
     assert_eq!(codebook_from_bytes(&codebook_to_bytes(&book)).unwrap().parts(), book.parts());
     let plain = Lambda::Value(f32::INFINITY);
@@ -71,15 +71,18 @@ fn codebooks_policies_and_checkpoints_come_back_as_they_went() {
     ] {
         let run = run_of(backbone, lambda);
         let policy = run.policy();
-        let back = policy_from_bytes(&policy_to_bytes(&policy)).unwrap();
-        assert_eq!((back.envelope(), back.neighbors()), (policy.envelope(), policy.neighbors()));
-        assert_eq!((back.backbone(), back.training_record()), (policy.backbone(), policy.training_record()));
-        let (mut was, mut is) = (policy.session(), back.session());
+        let loaded = policy_from_bytes(&policy_to_bytes(&policy)).unwrap();
+        assert_eq!((loaded.envelope(), loaded.neighbors()), (policy.envelope(), policy.neighbors()));
+        assert_eq!(
+            (loaded.backbone(), loaded.training_record()),
+            (policy.backbone(), policy.training_record())
+        );
+        let (mut original, mut session) = (policy.session(), loaded.session());
         let mut rng = Seed(9).rng();
         for _ in 0..200 {
             let state: Vec<f32> = (0..3).map(|_| 3.0 * rng.normal() as f32).collect();
             let (mut a, mut b) = ([0.0; 2], [0.0; 2]);
-            assert_eq!(was.act(&state, &mut a).unwrap(), is.act(&state, &mut b).unwrap());
+            assert_eq!(original.act(&state, &mut a).unwrap(), session.act(&state, &mut b).unwrap());
             assert_eq!(a, b);
         }
         if let Some(checkpoint) = run.checkpoint() {
@@ -95,13 +98,13 @@ fn one_seed_writes_the_same_bytes() {
 }
 
 #[test]
-fn a_file_cut_short_or_changed_is_refused_or_harmless_but_never_a_panic() {
+fn a_truncated_or_changed_file_is_refused_or_harmless_and_never_panics() {
     for backbone in [Architecture::Mlp, Architecture::Diffusion(Default::default()), unet()] {
-        cut_and_change(&policy_to_bytes(&run_of(backbone, Lambda::Auto).policy()));
+        truncate_and_change(&policy_to_bytes(&run_of(backbone, Lambda::Auto).policy()));
     }
 }
 
-fn cut_and_change(good: &[u8]) {
+fn truncate_and_change(good: &[u8]) {
     for length in (0..good.len()).step_by(7) {
         assert!(policy_from_bytes(&good[..length]).is_err(), "{length} of {} bytes", good.len());
     }
@@ -118,7 +121,7 @@ fn cut_and_change(good: &[u8]) {
 }
 
 #[test]
-fn files_of_another_kind_or_version_say_what_they_are() {
+fn errors_on_files_of_another_kind_or_version_name_both() {
     let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
     assert!(message(&codebook_to_bytes(&codebook())).contains("found: memories"));
     let checkpoint = run(Lambda::Auto).checkpoint().unwrap();
@@ -138,7 +141,7 @@ fn files_of_another_kind_or_version_say_what_they_are() {
 }
 
 #[test]
-fn weights_that_are_not_numbers_are_refused() {
+fn weights_that_are_nan_are_refused() {
     let policy = run(Lambda::Auto).policy();
     let mut bytes = policy_to_bytes(&policy);
     let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
@@ -156,12 +159,12 @@ fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_backbone_that_is_not_known_and_one_that_is_another_are_refused_by_name() {
+fn an_unknown_backbone_is_refused_by_name() {
     let diffusion = run_of(Architecture::Diffusion(Default::default()), Lambda::Auto);
     let policy = policy_to_bytes(&diffusion.policy());
     let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
     let unknown = message(&edited(&policy, r#"\"diffusion\":{"#, r#"\"transform\":{"#));
-    for part in ["not known here", "mlp or diffusion or bet or unet", "transform", "version of mcnn"] {
+    for part in ["unknown backbone", "mlp or diffusion or bet or unet", "transform", "version of mcnn"] {
         assert!(unknown.contains(part), "{part}: {unknown}");
     }
     let unknown = message(&edited(&policy_to_bytes(&run(Lambda::Auto).policy()), r#"\"mlp\""#, r#"\"gpt\""#));
@@ -174,26 +177,26 @@ fn a_backbone_that_is_not_known_and_one_that_is_another_are_refused_by_name() {
 }
 
 #[test]
-fn a_file_of_before_there_was_a_choice_holds_a_perceptron() {
+fn a_file_without_a_backbone_has_a_perceptron() {
     let policy = run(Lambda::Auto).policy();
     let bytes = policy_to_bytes(&policy);
-    // The same header without the key: blanks stand in its place.
+    // The same header with blanks instead of the key.
     let key = r#"\"backbone\":\"mlp\","#;
     let older = edited(&bytes, key, &" ".repeat(key.len()));
     assert_eq!(policy_from_bytes(&older).unwrap().backbone(), policy.backbone());
 }
 
 #[test]
-fn what_holds_a_policy_is_read_without_its_network() {
+fn a_constraint_set_is_read_without_the_network() {
     let policy = run(Lambda::Auto).policy();
     let bytes = policy_to_bytes(&policy);
-    let held = constraint_set_from_bytes(&bytes).unwrap();
-    assert_eq!(held.codebook.parts(), policy.codebook().parts());
-    assert_eq!((held.envelope, held.neighbors), (Some(policy.envelope()), policy.neighbors()));
-    assert_eq!(&held.training, policy.training_record());
+    let set = constraint_set_from_bytes(&bytes).unwrap();
+    assert_eq!(set.codebook.parts(), policy.codebook().parts());
+    assert_eq!((set.envelope, set.neighbors), (Some(policy.envelope()), policy.neighbors()));
+    assert_eq!(&set.training, policy.training_record());
     let book = constraint_set_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
     assert_eq!((book.codebook.parts(), book.envelope), (codebook().parts(), None));
-    // A network of NaN, or one of which nothing is known, is none of its business; broken memories are.
+    // A network of NaN or of an unknown backbone is ignored; invalid memories are refused.
     let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
     let first = mlp.layers().next().unwrap().1[0].to_le_bytes();
     let at = bytes.windows(4).rposition(|w| w == first).unwrap();
@@ -211,7 +214,7 @@ fn what_holds_a_policy_is_read_without_its_network() {
 }
 
 #[test]
-fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
+fn a_saved_calibration_loads_as_equal_and_is_optional() {
     let policy = run(Lambda::Auto).policy();
     let calibration = policy.calibration().expect("two episodes");
     assert_eq!(
@@ -221,9 +224,9 @@ fn a_calibration_comes_back_as_it_went_and_a_file_of_before_has_none() {
     let bytes = policy_to_bytes(&policy);
     assert_eq!(policy_from_bytes(&bytes).unwrap().calibration(), Some(calibration));
     let without = policy_to_bytes(&policy.clone().with_calibration(None));
-    let older = policy_from_bytes(&without).unwrap();
-    assert_eq!((older.calibration(), older.backbone()), (None, policy.backbone()));
-    // One number changed: an order, a length, a number that is none.
+    let loaded = policy_from_bytes(&without).unwrap();
+    assert_eq!((loaded.calibration(), loaded.backbone()), (None, policy.backbone()));
+    // One value changed: the order, a length, a NaN.
     let at = |value: [u8; 4]| bytes.windows(4).position(|w| w == value).unwrap();
     let pair = [1_u32.to_le_bytes(), 40_u32.to_le_bytes()].concat();
     let second = 4 + bytes.windows(8).position(|w| w == pair).unwrap();

@@ -1,4 +1,4 @@
-//! The codebook: memories with their actions, their sources and the graph between them.
+//! The codebook: the memories with their actions, their sources and the graph between them.
 
 use nearest::Table;
 
@@ -7,59 +7,60 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-/// Memories of one data set, ready to be searched. Immutable once made.
+/// The memories of one data set, in the layout of the search. Immutable.
 #[derive(Debug, Clone)]
 pub struct Codebook {
     pub(super) parts: CodebookParts,
-    pub(super) table: Table,         // the scaled states, laid out for searching
-    pub(super) scaled: Vec<f32>,     // [n, n_obs], the scaled states row by row
+    pub(super) table: Table,     // the standardized states in the layout of the search
+    pub(super) scaled: Vec<f32>, // [n, n_obs], the standardized states
     pub(super) links: Vec<Vec<u32>>, // [n], graph neighbors of each memory
-    pub(super) episodes: Vec<u32>,   // [n], the source episode of each memory
+    pub(super) episodes: Vec<u32>, // [n], the source episode of each memory
 }
 
-/// What a codebook is made of, as it is kept in a file.
+/// The contents of a codebook, as stored in a file. n: the number of memories.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CodebookParts {
-    /// The scale in which distances are measured: that of all the data the memories were chosen from.
+    /// The standardization in which distances are computed, fitted on all the data the memories were selected from.
     pub scale: Scale,
-    /// The memories' states in the data's own units: `[n, n_obs]`.
+    /// The memories' states in the data's units: `[n, n_obs]`.
     pub states: Vec<f32>,
     /// The memories' actions, each in [-1, 1]: `[n, n_act]`.
     pub actions: Vec<f32>,
-    /// The actions that followed each memory's, for policies that act ahead: `[n, horizon - 1, n_act]`; none where nothing
-    /// acts ahead.
+    /// The demonstrated actions after each memory's own, for policies that predict a chunk of actions:
+    /// `[n, horizon - 1, n_act]`; empty for a horizon of 1.
     pub future_actions: Vec<f32>,
     /// Where each memory comes from: `[n]`.
     pub sources: Vec<Step>,
-    /// The graph: pairs of memories, smaller number first, in order, each once.
+    /// The edges of the graph: pairs of memories, the smaller number first, sorted, each once.
     pub edges: Vec<[u32; 2]>,
-    /// Training steps whose actions are averaged into a memory's action; 1 is its own step alone.
+    /// Training steps whose actions are averaged into a memory's action; 1: its own action.
     pub smooth_neighbors: usize,
-    /// How the memories were chosen, for people.
+    /// The name of the selection method.
     pub selection: String,
-    /// The seed they were chosen with.
+    /// The seed of the selection.
     pub seed: u64,
-    /// The fingerprint of the data they were chosen from.
+    /// The fingerprint (content hash) of the data the memories were selected from.
     pub data: String,
     /// Steps in that data.
     pub n_states: usize,
-    /// What its states are embeddings by, if they are ([`Demonstrations::encoding`]).
+    /// How the states were embedded, if they are embeddings ([`Demonstrations::encoding`]).
     pub encoding: Option<String>,
 }
 
 impl Codebook {
-    /// Checks the parts and lays the memories out for searching.
+    /// Checks the parts and prepares the search.
     ///
     /// # Errors
-    /// If lengths disagree, numbers are not finite, actions leave [-1, 1], there is no memory, or an edge names a
-    /// memory that is not there.
+    /// If lengths disagree, numbers are not finite, actions are outside [-1, 1], there is no memory, or an edge names a
+    /// memory that does not exist.
     pub fn new(parts: CodebookParts) -> Result<Self> {
         let n = parts.sources.len();
         let n_obs = parts.scale.mean.len();
-        let bad =
-            |what: String| Err(Error::new(Kind::File, what).at("codebook").next("learn the memories again"));
+        let bad = |what: String| {
+            Err(Error::new(Kind::File, what).at("codebook").next("learn the memories again (`mcnn learn`)"))
+        };
         if n == 0 || n_obs == 0 {
-            return bad("a codebook without memories".into());
+            return bad("the codebook has no memories".into());
         }
         let n_act = parts.actions.len() / n;
         if parts.scale.std.len() != n_obs
@@ -68,7 +69,7 @@ impl Codebook {
             || parts.actions.len() != n * n_act
         {
             return bad(format!(
-                "a codebook whose parts disagree: {n} sources, {n_obs} means, {} deviations, {} state and {} action numbers",
+                "the lengths of the codebook's arrays disagree: {n} sources, {n_obs} means, {} standard deviations, {} state values, {} action values",
                 parts.scale.std.len(),
                 parts.states.len(),
                 parts.actions.len()
@@ -76,24 +77,24 @@ impl Codebook {
         }
         let finite = |v: &[f32]| v.iter().all(|v| v.is_finite());
         if !(finite(&parts.states) && finite(&parts.scale.mean)) {
-            return bad("a codebook with numbers that are NaN or infinite".into());
+            return bad("the codebook has values that are NaN or infinite".into());
         }
-        // (Infinity marks a dimension that is ignored.)
+        // An infinite standard deviation marks an ignored dimension.
         if !parts.scale.std.iter().all(|&s| s >= 0.0) {
-            return bad("a codebook with a standard deviation that is NaN or below 0".into());
+            return bad("the codebook has a standard deviation that is NaN or negative".into());
         }
         if !parts.future_actions.len().is_multiple_of(parts.actions.len()) {
             return bad(format!(
-                "a codebook whose parts disagree: {} following action numbers for {n} memories with actions of {n_act}",
+                "the lengths of the codebook's arrays disagree: {} values of future actions for {n} memories with actions of {n_act} dimensions",
                 parts.future_actions.len()
             ));
         }
         if !parts.actions.iter().chain(&parts.future_actions).all(|a| a.abs() <= 1.0) {
-            return bad("a codebook with actions outside [-1, 1]".into());
+            return bad("the codebook has actions outside [-1, 1]".into());
         }
         if parts.smooth_neighbors == 0 || !parts.edges.iter().all(|&[a, b]| a < b && (b as usize) < n) {
             return bad(
-                "a codebook with an edge between memories that are not there, or smoothing over no steps"
+                "the codebook has an edge to a memory that does not exist, or averages actions over 0 steps"
                     .into(),
             );
         }
@@ -101,9 +102,9 @@ impl Codebook {
         for (to, from) in scaled.chunks_exact_mut(n_obs).zip(parts.states.chunks_exact(n_obs)) {
             parts.scale.apply(from, to);
         }
-        // (Numbers that are finite each may not be so in the scale, and a distance to them would be NaN.)
+        // Finite states can overflow when standardized; a distance to them would be NaN.
         if !finite(&scaled) {
-            return bad("a codebook whose scale does not fit its states".into());
+            return bad("the standardized states of the codebook are not finite".into());
         }
         let mut links = vec![Vec::new(); n];
         for &[a, b] in &parts.edges {
@@ -114,47 +115,47 @@ impl Codebook {
         Ok(Self { table: Table::from_rows(&scaled, n_obs), scaled, links, episodes, parts })
     }
 
-    /// The parts, as they are kept in a file.
+    /// The parts, as stored in a file.
     pub fn parts(&self) -> &CodebookParts {
         &self.parts
     }
 
-    /// Memories.
+    /// The number of memories.
     pub fn len(&self) -> usize {
         self.parts.sources.len()
     }
 
-    /// Never: a codebook has at least one memory.
+    /// Always false: a codebook has at least one memory.
     pub fn is_empty(&self) -> bool {
         false
     }
 
-    /// Numbers in a state.
+    /// The dimensions of a state.
     pub fn n_obs(&self) -> usize {
         self.parts.scale.mean.len()
     }
 
-    /// Numbers in an action.
+    /// The dimensions of an action.
     pub fn n_act(&self) -> usize {
         self.parts.actions.len() / self.len()
     }
 
-    /// A memory's state in the data's own units.
+    /// The state of a memory in the data's units: `[n_obs]`.
     pub fn state(&self, i: usize) -> &[f32] {
         &self.parts.states[i * self.n_obs()..][..self.n_obs()]
     }
 
-    /// A memory's action.
+    /// The action of a memory: `[n_act]`.
     pub fn action(&self, i: usize) -> &[f32] {
         &self.parts.actions[i * self.n_act()..][..self.n_act()]
     }
 
-    /// Where a memory comes from.
+    /// The demonstrated step of a memory.
     pub fn source(&self, i: usize) -> Step {
         self.parts.sources[i]
     }
 
-    /// Checks that these memories were learned from these demonstrations (or from some of their episodes' source).
+    /// Checks that the memories were learned from these demonstrations.
     ///
     /// # Errors
     /// If the fingerprints differ.
@@ -163,30 +164,30 @@ impl Codebook {
         if found == self.parts.data {
             return Ok(());
         }
-        self.check_space(data)?; // where that is why, it says more
-        Err(Error::new(Kind::Mismatch, "these memories were learned on other data")
+        self.check_space(data)?; // its message is more specific if the spaces differ
+        Err(Error::new(Kind::Mismatch, "the memories were learned from other data")
             .expected(format!("{} steps with fingerprint {:.12}", self.parts.n_states, self.parts.data))
             .found(format!("{} steps with fingerprint {found:.12}", data.n_steps()))
-            .next("give the data the memories were learned from, or run `mcnn learn` on this data"))
+            .next("pass the data the memories were learned from, or run `mcnn learn` on these data"))
     }
 
-    /// Checks that states of these demonstrations lie in the space of these memories' states: as wide, actions too, and
-    /// where they are embeddings, embedded by the same network, weights and preset.
+    /// Checks that these demonstrations are in the space of the memories: states and actions of the same dimensions and, for
+    /// embeddings, the same network, weights and preset.
     ///
     /// # Errors
-    /// If they do not.
+    /// If they are not.
     pub fn check_space(&self, data: &Demonstrations) -> Result<()> {
-        let widths = |obs, act| format!("states of {obs}, actions of {act}");
+        let dimensions = |obs, act| format!("states of {obs} and actions of {act} dimensions");
         if (data.n_obs(), data.n_act()) != (self.n_obs(), self.n_act()) {
-            return Err(Error::new(Kind::Mismatch, "the data and the memories have other widths")
-                .expected(widths(self.n_obs(), self.n_act()))
-                .found(widths(data.n_obs(), data.n_act())));
+            return Err(Error::new(Kind::Mismatch, "the dimensions of the data and the memories differ")
+                .expected(dimensions(self.n_obs(), self.n_act()))
+                .found(dimensions(data.n_obs(), data.n_act())));
         }
         let (expected, found) = (self.parts.encoding.as_deref(), data.encoding());
         if expected == found {
             return Ok(());
         }
-        let text = |encoding: Option<&str>| encoding.unwrap_or("states that are no embeddings").to_owned();
+        let text = |encoding: Option<&str>| encoding.unwrap_or("states that are not embeddings").to_owned();
         Err(Error::new(Kind::Mismatch, "the memories and the data are embedded differently")
             .expected(text(expected))
             .found(text(found))

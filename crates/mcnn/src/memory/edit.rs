@@ -1,5 +1,5 @@
-//! Codebooks that change after they were chosen: memories added from other demonstrations, memories taken out. The scale,
-//! and with it what a distance means, stays.
+//! Editing a codebook: adding memories from other demonstrations and removing memories. The standardization stays, and with it
+//! the meaning of a distance.
 
 use std::collections::HashMap;
 
@@ -9,34 +9,34 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-/// What was added.
+/// The result of adding memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Added {
     /// Memories added.
     pub added: usize,
-    /// Older memories of the very same states, which made room.
+    /// Existing memories removed because an added one has the same state.
     pub replaced: usize,
-    /// Steps left out, because a later one of those added has the very same state.
+    /// Steps not added because a later one of those to add has the same state.
     pub repeated: usize,
-    /// The number that the first of the data's episodes has among the memories: one above all before.
+    /// The number of the data's first episode in the codebook: one above all existing ones.
     pub first_episode: u32,
 }
 
 impl Codebook {
-    /// These memories and some steps of other demonstrations (`steps`, by their row). They come last, as episodes with numbers
-    /// above all others: episode `k` of the data is `first_episode + k`. Each has its own action (where memories act ahead,
-    /// with those that followed it), is joined to the graph by the step before it and by its nearest memory, and is
-    /// recalled from then on. A memory in the very same state makes room.
+    /// These memories and steps of other demonstrations (`steps`, rows of `data`). Added memories come last, and their episodes
+    /// have numbers above the existing ones: episode `k` of the data is `first_episode + k`. An added memory has its
+    /// demonstrated action, with its future actions if memories have them. Its edges lead to the previous step and to the
+    /// nearest existing memory. An existing memory with the same state is removed.
     ///
     /// # Errors
-    /// If there is no step, or the widths differ.
+    /// If there is no step, or the data are in another space ([`check_space`](Self::check_space)).
     pub fn with_steps(&self, data: &Demonstrations, steps: &[usize]) -> Result<(Self, Added)> {
         self.check_space(data)?;
         if steps.is_empty() {
-            return Err(Error::new(Kind::Data, "no steps to add").expected("at least one step"));
+            return Err(Error::new(Kind::Data, "there are no steps to add").expected("at least one step"));
         }
         let first_episode = self.episodes.iter().max().map_or(0, |last| last + 1);
-        // By the state as it is searched for: the last of equals is the one that stays.
+        // States are compared as standardized; of several equal ones the last is added.
         let key = |state: &Scaled| state.0.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>();
         let mut buffer = self.scaled_buffer();
         let mut of = |state: &[f32]| {
@@ -48,7 +48,7 @@ impl Codebook {
         rows.sort_unstable();
         let kept: Vec<usize> =
             (0..self.len()).filter(|&m| !newest.contains_key(&of(self.state(m)))).collect();
-        let mut parts = self.part(&kept);
+        let mut parts = self.select_parts(&kept);
         let (before, ahead) = (kept.len(), self.horizon());
         for (place, &row) in rows.iter().enumerate() {
             let Step { episode: _, step } = data.step(row);
@@ -58,14 +58,14 @@ impl Codebook {
             parts.actions.extend_from_slice(data.action(row));
             (1..ahead).for_each(|a| parts.future_actions.extend_from_slice(data.action((row + a).min(last))));
             parts.sources.push(Step { episode: first_episode + k as u32, step });
-            let me = (before + place) as u32;
+            let memory = (before + place) as u32;
             if place > 0 && rows[place - 1] + 1 == row && step > 0 {
-                parts.edges.push([me - 1, me]);
+                parts.edges.push([memory - 1, memory]);
             }
             self.scale(data.state(row), &mut buffer);
             let near = self.retrieve(&buffer).memory;
             if let Ok(old) = kept.binary_search(&near) {
-                parts.edges.push([old as u32, me]);
+                parts.edges.push([old as u32, memory]);
             }
         }
         parts.edges.sort_unstable();
@@ -78,20 +78,20 @@ impl Codebook {
         Ok((Codebook::new(parts)?, added))
     }
 
-    /// These memories without those that are not to be kept.
+    /// The memories for which `drop` is false.
     ///
     /// # Errors
-    /// If none would be left.
+    /// If there is none.
     pub fn without_memories(&self, drop: impl Fn(usize) -> bool) -> Result<Self> {
         let kept: Vec<usize> = (0..self.len()).filter(|&i| !drop(i)).collect();
         if kept.is_empty() {
             return Err(Error::new(Kind::Settings, "no memory would be left").expected("at least one"));
         }
-        Codebook::new(self.part(&kept))
+        Codebook::new(self.select_parts(&kept))
     }
 
-    /// The parts of some memories, in their order, with the edges among them.
-    fn part(&self, kept: &[usize]) -> CodebookParts {
+    /// The parts of the given memories, in their order, with the edges between them.
+    fn select_parts(&self, kept: &[usize]) -> CodebookParts {
         let place: HashMap<u32, u32> = kept.iter().zip(0..).map(|(&old, new)| (old as u32, new)).collect();
         let rows = |values: &[f32]| {
             let width = values.len() / self.len();

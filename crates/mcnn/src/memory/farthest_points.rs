@@ -1,53 +1,53 @@
-//! FarthestPoints-point traversal (Gonzalez, 1985): how far rows are from what is known, while more becomes known.
+//! Farthest-point sampling (k-center; Gonzalez, 1985): the distances of rows to a growing set of centers.
 
 use nearest::Table;
 
-/// Rows, and the squared distance of each to the nearest of what is known.
+/// Rows, and the squared distance of each to the nearest center.
 pub struct FarthestPoints<'a> {
     rows: &'a Table,
-    d2: Vec<f32>,
+    d2: Vec<f32>, // [rows]
 }
 
 impl<'a> FarthestPoints<'a> {
-    /// Of rows and their squared distances so far: `d2` has one for each of `rows`.
+    /// Starts from the squared distance of every row to the nearest center so far: `d2`, `[rows]`; infinite without a center.
     ///
     /// # Panics
-    /// If their numbers differ.
+    /// If the lengths differ.
     pub fn new(rows: &'a Table, d2: Vec<f32>) -> Self {
         assert_eq!(rows.len(), d2.len(), "a distance for every row");
         Self { rows, d2 }
     }
 
-    /// The row that is farthest and its squared distance, the lowest of equals; `None` where every row is known.
+    /// The row farthest from all centers and its squared distance, the first of several; `None` if all distances are 0.
     pub fn farthest(&self) -> Option<(usize, f32)> {
-        // The largest of every 64 in lanes, which do not wait for each other; then the first row within that has it.
-        let (mut first, mut most) = (0, 0.0);
+        // The largest of every 64 by 16 independent lanes, then the first row among those 64 that has it.
+        let (mut first, mut maximum) = (0, 0.0);
         for (k, part) in self.d2.chunks(64).enumerate() {
             let mut lanes = [0.0; 16];
             for d2 in part.chunks(16) {
                 lanes.iter_mut().zip(d2).for_each(|(lane, &d)| *lane = if d > *lane { d } else { *lane });
             }
             let largest = lanes.into_iter().fold(0.0, f32::max);
-            if largest > most {
-                (first, most) = (64 * k, largest);
+            if largest > maximum {
+                (first, maximum) = (64 * k, largest);
             }
         }
-        let within = self.d2[first..].iter().position(|&d| d == most)?;
-        (most > 0.0).then_some((first + within, most))
+        let within = self.d2[first..].iter().position(|&d| d == maximum)?;
+        (maximum > 0.0).then_some((first + within, maximum))
     }
 
-    /// From now on a state (`[dim]`, scaled as the rows are) is known.
+    /// Adds a center (`[dim]`, standardized like the rows) and updates the distances.
     ///
     /// # Panics
-    /// If its width differs from the rows'.
-    pub fn add_center(&mut self, state: &[f32]) {
-        self.rows.shrink(state, &mut self.d2);
+    /// If its dimensions differ from those of the rows.
+    pub fn add_center(&mut self, center: &[f32]) {
+        self.rows.shrink(center, &mut self.d2);
     }
 
-    /// From now on some rows do not count.
+    /// Excludes rows from being farthest.
     ///
     /// # Panics
-    /// If they are not there.
+    /// If the range is not within the rows.
     pub fn exclude(&mut self, rows: std::ops::Range<usize>) {
         self.d2[rows].fill(0.0);
     }
@@ -59,7 +59,7 @@ mod tests {
     use crate::seed::Seed;
 
     #[test]
-    fn the_farthest_is_the_first_of_the_largest() {
+    fn the_farthest_row_is_the_first_with_the_largest_distance() {
         let mut rng = Seed(0).rng();
         for n in [1, 15, 16, 17, 63, 64, 65, 200, 1000] {
             let table = Table::from_rows(&vec![0.0; n], 1);

@@ -1,11 +1,11 @@
-//! The actions that followed a memory's own: what holds a policy that acts ahead.
+//! The demonstrated actions after a memory's own, which constrain a policy that predicts a chunk of actions.
 
 use nearest::Table;
 
 use super::{
     Codebook, CodebookParts,
     choose::parallel_map,
-    learn::{mean_action, near},
+    learn::{mean_action, nearest_rows},
 };
 use crate::{
     data::{Demonstrations, Step},
@@ -13,12 +13,13 @@ use crate::{
 };
 
 impl Codebook {
-    /// How many actions each memory holds: its own, and those that followed it.
+    /// Actions of each memory: its own and the future ones.
     pub fn horizon(&self) -> usize {
         1 + self.parts.future_actions.len() / self.parts.actions.len()
     }
 
-    /// A memory's action (`ahead` 0), or the one that came `ahead` steps after it; past the end of its episode, the last.
+    /// The action of memory `i` (`ahead` 0), or the one demonstrated `ahead` steps later; the last action of its episode after
+    /// the end.
     ///
     /// # Panics
     /// If `ahead` is not below the [`horizon`](Self::horizon).
@@ -31,11 +32,11 @@ impl Codebook {
         }
     }
 
-    /// These memories with the actions that followed them, up to `horizon` with their own. Where a memory's action is
-    /// smoothed, so are they: the mean over the same steps, as far as their episodes go.
+    /// The same memories with `horizon` actions each, their own included. Future actions are averaged over the same steps as
+    /// the memory's own action, leaving out steps whose episode has ended.
     ///
     /// # Errors
-    /// If the memories were learned on other data.
+    /// If the memories were learned from other data.
     pub fn with_future_actions(self, data: &Demonstrations, horizon: usize) -> Result<Self> {
         self.check_data(data)?;
         let mut rows = vec![0.0; if self.parts.smooth_neighbors > 1 { data.states().len() } else { 0 }];
@@ -43,29 +44,29 @@ impl Codebook {
             self.parts.scale.apply(from, to);
         }
         let table = Table::from_rows(&rows, self.n_obs());
-        let following = parallel_map(self.len(), |i| {
+        let future_actions = parallel_map(self.len(), |i| {
             let Step { episode, step } = self.source(i);
             let row =
-                data.find(Step { episode, step }).expect("a memory of these data is one of their steps");
+                data.find(Step { episode, step }).expect("check_data: a memory is a step of these data");
             let steps = if self.parts.smooth_neighbors > 1 {
-                near(&table, &rows[row * self.n_obs()..][..self.n_obs()], self.parts.smooth_neighbors)
+                nearest_rows(&table, &rows[row * self.n_obs()..][..self.n_obs()], self.parts.smooth_neighbors)
             } else {
                 vec![row]
             };
             let ends: Vec<usize> = steps.iter().map(|&j| data.ends()[data.episode_of(j)]).collect();
             let mut actions = self.action(i).to_vec();
             for ahead in 1..horizon {
-                let there = steps.iter().zip(&ends).map(|(j, end)| (j + ahead, end));
-                let there: Vec<usize> = there.filter(|(j, end)| j < end).map(|(j, _)| j).collect();
+                let later = steps.iter().zip(&ends).map(|(j, end)| (j + ahead, end));
+                let later: Vec<usize> = later.filter(|(j, end)| j < end).map(|(j, _)| j).collect();
                 let before = actions.len() - self.n_act();
-                match &there[..] {
+                match &later[..] {
                     [] => actions.extend_from_within(before..),
-                    _ => actions.extend(mean_action(data, &there)),
+                    _ => actions.extend(mean_action(data, &later)),
                 }
             }
             actions.split_off(self.n_act())
         });
-        Codebook::new(CodebookParts { future_actions: following.concat(), ..self.parts })
+        Codebook::new(CodebookParts { future_actions: future_actions.concat(), ..self.parts })
     }
 }
 
@@ -76,7 +77,7 @@ mod tests {
         memory::{Amount, LearnSettings, SelectionMethod, learn},
     };
 
-    /// Two episodes, of 3 and 4 steps; an action tells its step.
+    /// Two episodes, of 3 and 4 steps; an action encodes its step.
     fn data() -> Demonstrations {
         let parts = Parts {
             n_obs: 1,
@@ -89,7 +90,7 @@ mod tests {
         Demonstrations::new(parts, ActionRange::Refuse).unwrap()
     }
 
-    fn ahead(smooth_neighbors: usize, memory: usize) -> Vec<f32> {
+    fn future_actions(smooth_neighbors: usize, memory: usize) -> Vec<f32> {
         let settings = LearnSettings {
             amount: Amount::Fraction(1.0),
             selection: SelectionMethod::All,
@@ -111,16 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_knows_what_followed_it_up_to_the_end_of_its_episode() {
-        assert_eq!(ahead(1, 0), [0.0, 0.1, 0.2, 0.2]);
-        assert_eq!(ahead(1, 2), [0.2; 4]);
-        assert_eq!(ahead(1, 3), [0.3, 0.4, 0.5, 0.6]);
+    fn a_memory_has_the_future_actions_up_to_the_end_of_its_episode() {
+        assert_eq!(future_actions(1, 0), [0.0, 0.1, 0.2, 0.2]);
+        assert_eq!(future_actions(1, 2), [0.2; 4]);
+        assert_eq!(future_actions(1, 3), [0.3, 0.4, 0.5, 0.6]);
     }
 
     #[test]
-    fn where_actions_are_smoothed_so_are_those_that_follow() {
+    fn future_actions_are_averaged_like_the_memorys_own() {
         // The three steps nearest to 1 are 1, 0 and 2; two of them have a next step, one a step after that.
-        assert_eq!(ahead(3, 1), [0.1, 0.15, 0.2, 0.2]);
+        assert_eq!(future_actions(3, 1), [0.1, 0.15, 0.2, 0.2]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Growing neural gas (Fritzke, "A growing neural gas network learns topologies", NeurIPS 1994): nodes that spread
-//! over the data, and edges between nodes that were nearest and second nearest to the same sample.
+//! Growing neural gas (Fritzke, "A growing neural gas network learns topologies", NeurIPS 1994): nodes that approximate the
+//! distribution of the data, and edges between nodes that were nearest and second nearest to the same sample.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -7,33 +7,33 @@ use nearest::Table;
 
 use crate::seed::{Rng, Seed};
 
-/// The knobs of the gas, in Fritzke's terms.
+/// The parameters of the gas, in Fritzke's notation.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct GasSettings {
-    /// Nodes to start from: 2 is the growing form; as many as `max` is the fixed-size form of the authors of MCNN.
+    /// Initial nodes: 2 for the growing form; `max` for the fixed-size form of the authors of MCNN.
     pub start: usize,
-    /// The most nodes there may be.
+    /// The maximum number of nodes.
     pub max: usize,
     /// Passes over the shuffled data.
     pub epochs: usize,
-    /// Share of the way to the sample that the winner moves.
+    /// The step size of the winner: the share of its distance to the sample by which it moves.
     pub eps_b: f32,
-    /// Share of the way that the winner's graph neighbors move.
+    /// The step size of the winner's neighbors in the graph.
     pub eps_n: f32,
-    /// Edges older than this are dropped, and nodes that lose their last edge by it.
+    /// Edges older than this are removed, and nodes without edges with them.
     pub max_age: u32,
-    /// A node is inserted every so many samples while there are fewer than `max`.
+    /// A node is inserted every `insert_every` samples while there are fewer than `max`.
     pub insert_every: usize,
-    /// Factor on the errors of the two nodes between which a node is inserted.
+    /// The factor applied to the errors of the two nodes between which a node is inserted.
     pub alpha: f64,
-    /// Factor on all errors at every sample.
+    /// The factor applied to all errors at every sample.
     pub decay: f64,
 }
 
 impl GasSettings {
-    /// The defaults of the library the authors used (eps_b 0.2, eps_n 0.05, age 100), in the growing form: from 2
-    /// nodes, inserting often enough that `max` is reached half-way through the `n_samples * epochs` samples, but
-    /// not more often than Fritzke's every 100th sample where the data allow it.
+    /// The growing form, from 2 nodes, with the defaults of the library used by the authors (eps_b 0.2, eps_n 0.05, age 100).
+    /// Nodes are inserted every 100 samples (Fritzke), or more often if `max` would not be reached half-way through the
+    /// `n_samples * epochs` samples.
     pub fn growing(max: usize, epochs: usize, n_samples: usize) -> Self {
         let insert_every = (n_samples * epochs / 2 / max.max(1)).clamp(1, 100);
         Self {
@@ -49,68 +49,68 @@ impl GasSettings {
         }
     }
 
-    /// The authors' form: as many random nodes as there will be memories, moved but hardly ever added or dropped.
+    /// The authors' form: it starts with `max` random nodes, so that nodes move but are rarely added or removed.
     pub fn fixed(max: usize, epochs: usize) -> Self {
         Self { start: max, insert_every: 100, ..Self::growing(max, epochs, 0) }
     }
 }
 
-/// A gas: its nodes, their errors, and the graph. It is grown one [`sample`](Gas::sample) at a time.
+/// The gas: nodes, their errors and the graph. It is trained one [`sample`](Gas::sample) at a time.
 #[derive(Debug, Clone)]
 pub struct Gas {
     settings: GasSettings,
     dim: usize,
-    nodes: Vec<f32>,             // [n, dim], row by row: what moves
-    table: Table,                // the same rows, laid out for searching
-    errors: Vec<f64>,            // [n], to be multiplied by `worth`
-    ranks: BinaryHeap<Rank>,     // an entry for each error there is, and for some that were
-    worth: f64,                  // the product of all decays so far: decaying every error costs one product
-    links: Vec<Vec<(u32, u32)>>, // [n], (neighbor, age), kept on both sides
+    nodes: Vec<f32>,                   // [n, dim]
+    table: Table,                      // the same rows in the layout of the search
+    errors: Vec<f64>,                  // [n], in units of `error_scale`
+    error_heap: BinaryHeap<HeapEntry>, // an entry for each current error, and outdated ones
+    error_scale: f64, // the product of all decays: decaying every error is one multiplication
+    links: Vec<Vec<(u32, u32)>>, // [n], (neighbor, age), stored for both nodes of an edge
     samples: u64,
 }
 
-/// An error that a node had. The largest first, of equal ones that of the lowest node.
+/// The error of a node when it was pushed. Ordered by error; of equal errors that of the first node is greater.
 #[derive(Debug, Clone, Copy)]
-struct Rank {
+struct HeapEntry {
     error: f64,
     node: usize,
 }
 
-impl Ord for Rank {
+impl Ord for HeapEntry {
     fn cmp(&self, other: &Self) -> Ordering {
         self.error.total_cmp(&other.error).then(other.node.cmp(&self.node))
     }
 }
 
-impl PartialOrd for Rank {
+impl PartialOrd for HeapEntry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Rank {
+impl PartialEq for HeapEntry {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Rank {}
+impl Eq for HeapEntry {}
 
 impl Gas {
-    /// A gas whose first nodes are distinct rows of the data, drawn at random. `rows`: `[n, dim]`.
+    /// A gas whose initial nodes are distinct random rows of the data. `rows`: `[n, dim]`.
     ///
     /// # Panics
-    /// If there are fewer rows than nodes to start from.
+    /// If there are fewer rows than initial nodes.
     pub fn new(rows: &[f32], dim: usize, settings: GasSettings, rng: &mut Rng) -> Self {
         let n = rows.len() / dim;
-        assert!(settings.start <= n, "{} nodes to start from, {n} rows", settings.start);
+        assert!(settings.start <= n, "{} initial nodes, {n} rows", settings.start);
         let mut gas = Self {
             dim,
             nodes: Vec::with_capacity(settings.max * dim),
             table: Table::new(dim),
             errors: Vec::new(),
-            ranks: BinaryHeap::new(),
-            worth: 1.0,
+            error_heap: BinaryHeap::new(),
+            error_scale: 1.0,
             links: Vec::new(),
             samples: 0,
             settings,
@@ -123,7 +123,7 @@ impl Gas {
         gas
     }
 
-    /// Trains on every row once an epoch, in an order drawn anew from the seed.
+    /// Trains on every row once per epoch, in a random order of its own for each epoch.
     pub fn train(&mut self, rows: &[f32], seed: Seed) {
         for epoch in 0..self.settings.epochs {
             let order = seed.nth(epoch as u64).rng().permutation(rows.len() / self.dim);
@@ -145,35 +145,35 @@ impl Gas {
             return;
         };
         let winner = first.index;
-        self.set_error(winner, self.errors[winner] + f64::from(first.d2.sqrt()) / self.worth);
+        self.set_error(winner, self.errors[winner] + f64::from(first.d2.sqrt()) / self.error_scale);
         self.move_towards(winner, x, self.settings.eps_b);
         for k in 0..self.links[winner].len() {
             let (neighbor, age) = self.links[winner][k];
             self.move_towards(neighbor as usize, x, self.settings.eps_n);
             self.links[winner][k].1 = age + 1;
-            self.set_age_of(neighbor as usize, winner as u32, age + 1);
+            self.set_age_one_way(neighbor as usize, winner as u32, age + 1);
         }
         if let Some(second) = second {
             self.set_age(winner, second.index, 0);
         }
-        self.drop_old(winner);
+        self.remove_old_edges(winner);
         if self.samples.is_multiple_of(self.settings.insert_every as u64) && self.len() < self.settings.max {
             self.insert();
         }
-        self.worth *= self.settings.decay;
-        if self.worth < 1e-200 {
-            self.errors.iter_mut().for_each(|e| *e *= self.worth);
-            self.worth = 1.0;
-            self.rank_anew();
+        self.error_scale *= self.settings.decay;
+        if self.error_scale < 1e-200 {
+            self.errors.iter_mut().for_each(|e| *e *= self.error_scale);
+            self.error_scale = 1.0;
+            self.rebuild_heap();
         }
     }
 
-    /// Nodes now.
+    /// The number of nodes.
     pub fn len(&self) -> usize {
         self.errors.len()
     }
 
-    /// Whether there are no nodes.
+    /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -185,10 +185,10 @@ impl Gas {
 
     /// The error of a node.
     pub fn error(&self, i: usize) -> f64 {
-        self.errors[i] * self.worth
+        self.errors[i] * self.error_scale
     }
 
-    /// The edges with their ages, each once with the smaller node first, in order.
+    /// The sorted edges with their ages, each once, the smaller node first.
     pub fn edges(&self) -> Vec<([u32; 2], u32)> {
         let mut all = Vec::new();
         for (i, links) in (0u32..).zip(&self.links) {
@@ -202,36 +202,37 @@ impl Gas {
         self.nodes.extend_from_slice(node);
         self.table.push(node);
         self.errors.push(error);
-        self.ranks.push(Rank { error, node: self.errors.len() - 1 });
+        self.error_heap.push(HeapEntry { error, node: self.errors.len() - 1 });
         self.links.push(Vec::new());
     }
 
     fn set_error(&mut self, i: usize, error: f64) {
         self.errors[i] = error;
-        self.ranks.push(Rank { error, node: i });
-        if self.ranks.len() > 4 * self.len() + 64 {
-            self.rank_anew();
+        self.error_heap.push(HeapEntry { error, node: i });
+        if self.error_heap.len() > 4 * self.len() + 64 {
+            self.rebuild_heap();
         }
     }
 
-    fn rank_anew(&mut self) {
-        self.ranks = (self.errors.iter().enumerate()).map(|(node, &error)| Rank { error, node }).collect();
+    fn rebuild_heap(&mut self) {
+        self.error_heap =
+            (self.errors.iter().enumerate()).map(|(node, &error)| HeapEntry { error, node }).collect();
     }
 
-    /// The node of largest error among those with edges, the lowest of several.
-    fn worst(&mut self) -> Option<usize> {
-        let mut bare = Vec::new(); // few: who has an error was nearest once, and has an edge since
+    /// The node of largest error among those with edges, the first of several.
+    fn node_of_largest_error(&mut self) -> Option<usize> {
+        let mut without_edges = Vec::new(); // few: a node gets its first error and an edge at the same sample
         let found = loop {
-            let Some(&rank) = self.ranks.peek() else { break None };
-            if self.errors.get(rank.node) != Some(&rank.error) {
-                self.ranks.pop(); // it has another error by now
-            } else if self.links[rank.node].is_empty() {
-                bare.extend(self.ranks.pop());
+            let Some(&entry) = self.error_heap.peek() else { break None };
+            if self.errors.get(entry.node) != Some(&entry.error) {
+                self.error_heap.pop(); // outdated: the error has changed
+            } else if self.links[entry.node].is_empty() {
+                without_edges.extend(self.error_heap.pop());
             } else {
-                break Some(rank.node);
+                break Some(entry.node);
             }
         };
-        self.ranks.extend(bare);
+        self.error_heap.extend(without_edges);
         found
     }
 
@@ -243,49 +244,50 @@ impl Gas {
         self.table.set(i, node);
     }
 
-    /// Sets the age of an edge on both sides, making the edge where there is none.
+    /// Sets the age of an edge for both its nodes; adds the edge if there is none.
     fn set_age(&mut self, a: usize, b: usize, age: u32) {
-        self.set_age_of(a, b as u32, age);
-        self.set_age_of(b, a as u32, age);
+        self.set_age_one_way(a, b as u32, age);
+        self.set_age_one_way(b, a as u32, age);
     }
 
-    /// The same on the side of `from` alone.
-    fn set_age_of(&mut self, from: usize, to: u32, age: u32) {
+    /// Sets the age of an edge for the node `from` alone.
+    fn set_age_one_way(&mut self, from: usize, to: u32, age: u32) {
         match self.links[from].iter_mut().find(|(other, _)| *other == to) {
             Some(link) => link.1 = age,
             None => self.links[from].push((to, age)),
         }
     }
 
+    /// Removes an edge.
     fn unlink(&mut self, a: usize, b: usize) {
         self.links[a].retain(|&(other, _)| other as usize != b);
         self.links[b].retain(|&(other, _)| other as usize != a);
     }
 
-    /// Drops the winner's edges that are too old, and nodes left without an edge by it. Only the winner's edges have
-    /// aged, so no other edge can have passed the limit; the winner itself keeps the fresh edge to the runner-up.
-    fn drop_old(&mut self, winner: usize) {
+    /// Removes the winner's edges that are too old, and the nodes that lose their last edge. Only the winner's edges have
+    /// aged, so no other edge can be too old; the winner keeps the new edge to the second nearest node.
+    fn remove_old_edges(&mut self, winner: usize) {
         let limit = self.settings.max_age;
-        let mut bare: Vec<usize> = Vec::new();
+        let mut without_edges: Vec<usize> = Vec::new();
         for k in (0..self.links[winner].len()).rev() {
             let (other, age) = self.links[winner][k];
             if age > limit {
                 self.unlink(winner, other as usize);
-                bare.push(other as usize);
+                without_edges.push(other as usize);
             }
         }
-        if bare.is_empty() {
-            return; // nearly always; and nothing was allocated
+        if without_edges.is_empty() {
+            return; // the common case, without allocation
         }
-        bare.retain(|&i| self.links[i].is_empty());
-        bare.sort_unstable();
-        bare.dedup();
-        for &i in bare.iter().rev() {
-            self.remove(i); // from the highest down: a removal renames only the last node
+        without_edges.retain(|&i| self.links[i].is_empty());
+        without_edges.sort_unstable();
+        without_edges.dedup();
+        for &i in without_edges.iter().rev() {
+            self.remove(i); // in descending order: a removal renumbers only the last node
         }
     }
 
-    /// Removes a node without edges; the last node takes its number.
+    /// Removes a node without edges; the last node gets its number.
     fn remove(&mut self, i: usize) {
         let last = self.len() - 1;
         self.nodes.copy_within(last * self.dim.., i * self.dim);
@@ -294,7 +296,7 @@ impl Gas {
         self.errors.swap_remove(i);
         self.links.swap_remove(i);
         if i != last {
-            self.ranks.push(Rank { error: self.errors[i], node: i });
+            self.error_heap.push(HeapEntry { error: self.errors[i], node: i });
             for k in 0..self.links[i].len() {
                 let other = self.links[i][k].0 as usize;
                 for link in &mut self.links[other] {
@@ -306,11 +308,11 @@ impl Gas {
         }
     }
 
-    /// Inserts a node half-way between the node of largest error and its neighbor of largest error.
+    /// Inserts a node half-way between the node of largest error, q, and its neighbor of largest error, f.
     fn insert(&mut self) {
-        let Some(q) = self.worst() else { return };
-        let before = |a: &usize, b: &usize| self.errors[*a].total_cmp(&self.errors[*b]).then(b.cmp(a));
-        let f = self.links[q].iter().map(|l| l.0 as usize).max_by(before).expect("q has a neighbor");
+        let Some(q) = self.node_of_largest_error() else { return };
+        let by_error = |a: &usize, b: &usize| self.errors[*a].total_cmp(&self.errors[*b]).then(b.cmp(a));
+        let f = self.links[q].iter().map(|l| l.0 as usize).max_by(by_error).expect("q has a neighbor");
         let middle: Vec<f32> = (0..self.dim)
             .map(|k| 0.5 * (self.nodes[q * self.dim + k] + self.nodes[f * self.dim + k]))
             .collect();

@@ -1,18 +1,18 @@
-//! k-means: centers of rows, each the mean of the rows that are nearest to it.
+//! k-means clustering.
 
 use nearest::Table;
 
 use super::choose::threads;
 use crate::seed::Seed;
 
-/// The most passes over the rows that [`kmeans`] makes; most data are settled after fewer.
+/// The most passes of [`kmeans`] over the rows; it usually converges after fewer.
 const PASSES: usize = 100;
 
-/// `count` centers (`[count, dim]`) of rows (`[n, dim]`), by k-means: from a start by k-means++ (Arthur and Vassilvitskii,
-/// 2007), passes of Lloyd's until no center moves, at most a hundred.
+/// `count` centers (`[count, dim]`) of rows (`[n, dim]`) by k-means: k-means++ initialization (Arthur and Vassilvitskii,
+/// 2007), then Lloyd's algorithm until no center moves, at most 100 passes.
 ///
 /// # Errors
-/// If there are fewer distinct rows than centers: how many there are.
+/// If there are fewer distinct rows than centers: the number of distinct rows.
 ///
 /// # Panics
 /// If `dim` or `count` is 0 or does not divide the rows.
@@ -22,16 +22,16 @@ pub fn kmeans(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Result<Vec<
         "{} numbers, {count} x {dim}",
         rows.len()
     );
-    let start = spread(rows, dim, count, seed);
+    let start = initialize(rows, dim, count, seed);
     if start.len() < count * dim {
         return Err(start.len() / dim);
     }
     Ok(lloyd(rows, dim, start, PASSES))
 }
 
-/// The start of k-means++: a random row, then, one after the other, rows drawn by their squared distance to the nearest of
-/// those there are. Fewer than `count` only where all rows are at distance 0 from one.
-fn spread(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
+/// k-means++: a random row, then rows sampled with a probability proportional to the squared distance to the nearest center
+/// so far. Fewer than `count` centers only if every row is at distance 0 from one.
+fn initialize(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
     let (table, mut rng) = (Table::from_rows(rows, dim), seed.rng());
     let n = rows.len() / dim;
     let mut near = vec![f32::INFINITY; n]; // squared distances to the nearest center
@@ -49,14 +49,14 @@ fn spread(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
             left -= f64::from(d2);
             d2 > 0.0 && left < 0.0
         });
-        // Rounding can leave a little; then it is the last row that could have been drawn.
+        // Rounding can leave `left` at 0 or above after the last row; then the last possible row is drawn.
         next = drawn.or_else(|| near.iter().rposition(|&d2| d2 > 0.0));
     }
     centers
 }
 
-/// Lloyd's passes from given centers (`[count, dim]`), until no center moves and at most `passes`. A center that wins no row
-/// stays where it is.
+/// Lloyd's algorithm from given centers (`[count, dim]`), until no center moves, at most `passes` passes. A center to which no
+/// row is assigned does not move.
 pub fn lloyd(rows: &[f32], dim: usize, mut centers: Vec<f32>, passes: usize) -> Vec<f32> {
     for _ in 0..passes {
         let hits = Table::from_rows(&centers, dim).nearest_many(rows, threads());
@@ -89,7 +89,7 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
     }
 
-    /// For each row the nearest center, by looking at all; and the mean squared distance.
+    /// The nearest center of each row by brute force, and the mean squared distance.
     fn assigned(rows: &[f32], centers: &[f32], dim: usize) -> (Vec<usize>, f64) {
         let near = |row: &[f32]| {
             let all = centers.chunks(dim).map(|c| square(row, c)).enumerate();
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn settled_centers_are_the_means_of_the_rows_nearest_to_them() {
+    fn converged_centers_are_the_means_of_the_rows_nearest_to_them() {
         let rows = random_rows(300, 3, 1);
         let centers = kmeans(&rows, 3, 7, Seed(2)).unwrap();
         let (which, _) = assigned(&rows, &centers, 3);
@@ -119,7 +119,7 @@ mod tests {
                 assert!((mean - f64::from(center[d])).abs() < 1e-6, "{k} {d}: {mean} {}", center[d]);
             }
         }
-        assert_eq!(centers, kmeans(&rows, 3, 7, Seed(2)).unwrap(), "a seed is an answer");
+        assert_eq!(centers, kmeans(&rows, 3, 7, Seed(2)).unwrap(), "equal seeds give equal centers");
         assert_ne!(centers, kmeans(&rows, 3, 7, Seed(3)).unwrap());
     }
 
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn the_start_is_drawn_by_squared_distance() {
-        // Four places: how often each is drawn second after the first, against its share of the squared distances.
+    fn the_initialization_samples_by_squared_distance() {
+        // Four points: how often each is sampled second, compared with its share of the squared distances.
         let rows = [0.0, 1.0, 3.0, 7.0];
         let mut counts = [[0.0_f64; 4]; 4];
         for seed in 0..20_000 {
-            let start = spread(&rows, 1, 2, Seed(seed));
+            let start = initialize(&rows, 1, 2, Seed(seed));
             let [a, b] = [start[0], start[1]].map(|x| rows.iter().position(|r| *r == x).unwrap());
             counts[a][b] += 1.0;
         }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn far_groups_get_a_center_each_and_repeated_rows_count_once() {
+    fn separate_clusters_get_a_center_each_and_repeated_rows_count_once() {
         let mut rng = Seed(5).rng();
         let groups = [[0.0, 0.0], [100.0, 0.0], [0.0, 100.0], [100.0, 100.0]];
         let rows: Vec<f32> =

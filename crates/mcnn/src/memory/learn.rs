@@ -1,4 +1,4 @@
-//! From demonstrations to a codebook, and how well it covers them.
+//! Learning a codebook from demonstrations, and measuring its coverage.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use nearest::Table;
 
 use super::{
     Codebook, CodebookParts, SelectionMethod,
-    choose::{Pool, choose, parallel_map},
+    choose::{Candidates, parallel_map, select},
 };
 use crate::{
     data::{Demonstrations, Scale, Step},
@@ -14,30 +14,30 @@ use crate::{
     seed::Seed,
 };
 
-/// How many memories.
+/// The number of memories.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
-    /// A share of the training states, in (0, 1]; at least one memory.
+    /// A fraction of the training states, in (0, 1]; at least one memory.
     Fraction(f64),
-    /// A number of memories.
+    /// An absolute number.
     Count(usize),
 }
 
 /// Settings of [`learn`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnSettings {
-    /// How many memories.
+    /// The number of memories.
     pub amount: Amount,
-    /// How they are chosen.
+    /// The selection method.
     pub selection: SelectionMethod,
-    /// Passes over the data, for the gas and k-means.
+    /// Passes over the data, of the gas and k-means.
     pub epochs: usize,
-    /// A memory's action is the mean over this many nearest training steps, its own included; 1 is its own action.
+    /// A memory's action is the mean over this many nearest training steps, its own included; 1: its own action.
     pub smooth_neighbors: usize,
-    /// Dimensions of the state that count nothing, in distances and for the network: noise, say, that standardizing would
-    /// blow up to the size of everything else.
+    /// Dimensions of the state that are ignored in distances and by the network, for example noise, which standardization
+    /// would scale up to the size of the other dimensions.
     pub ignore: Vec<usize>,
-    /// Decides whatever is random.
+    /// The seed of everything random.
     pub seed: Seed,
 }
 
@@ -56,66 +56,68 @@ impl Default for LearnSettings {
     }
 }
 
-/// What learning came to.
+/// The result of learning.
 #[derive(Debug, Clone)]
 pub struct Learned {
     /// The memories.
     pub codebook: Codebook,
-    /// How well they cover the training states.
+    /// Their coverage of the training states.
     pub coverage: Coverage,
-    /// Nodes that were snapped to a training state already taken.
+    /// Nodes (of the gas or k-means) merged because their nearest training state is that of another node.
     pub merged: usize,
-    /// Memories added afterwards, farthest first, so that the number asked for was reached.
+    /// Memories added by farthest-point sampling to reach the requested number.
     pub refilled: usize,
-    /// Training states that repeat an earlier one exactly; they cannot be memories.
+    /// Training states equal to an earlier one; they cannot be memories.
     pub repeated: usize,
 }
 
-/// Distances from the training states to their nearest memory (0 for the memories' own), in standardized units.
+/// The distribution of distances from states to their nearest memory, in standardized units.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Coverage {
-    /// Half of the states are nearer.
+    /// The median distance.
     pub median: f32,
-    /// 95 % of the states are nearer.
+    /// The 95th percentile.
     pub p95: f32,
-    /// The largest distance: d_I over the training states (the paper, definition 4.5).
+    /// The largest distance: d_I over the states (definition 4.5 of the paper).
     pub max: f32,
-    /// The state at that distance: the most isolated one.
+    /// The step at that distance: the most isolated state.
     #[serde(skip)]
     pub isolated: Step,
 }
 
 impl Coverage {
-    /// Of one distance for every step of some demonstrations.
+    /// Summarizes one distance for every step of some demonstrations.
     ///
     /// # Panics
     /// If their numbers differ.
-    pub fn of(mut far: Vec<f32>, data: &Demonstrations) -> Self {
-        assert_eq!(far.len(), data.n_steps(), "a distance for every step");
-        let (isolated, max) =
-            far.iter().enumerate().fold((0, -1.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
-        far.sort_unstable_by(f32::total_cmp);
-        let at = |share: f64| far[((far.len() - 1) as f64 * share).round() as usize];
+    pub fn from_distances(mut distances: Vec<f32>, data: &Demonstrations) -> Self {
+        assert_eq!(distances.len(), data.n_steps(), "a distance for every step");
+        let (isolated, max) = distances
+            .iter()
+            .enumerate()
+            .fold((0, -1.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
+        distances.sort_unstable_by(f32::total_cmp);
+        let at = |share: f64| distances[((distances.len() - 1) as f64 * share).round() as usize];
         Coverage { median: at(0.5), p95: at(0.95), max, isolated: data.step(isolated) }
     }
 }
 
-/// Chooses memories from demonstrations.
+/// Selects memories from demonstrations.
 ///
 /// # Errors
-/// If the amount is out of range or asks for more memories than there are distinct states, if no epoch or no step
-/// to smooth over is asked for, or if dimensions are to be ignored that are not there, or all of them.
+/// If the amount is out of range or exceeds the number of distinct states, if `epochs` or `smooth_neighbors` is out of range, or
+/// if an ignored dimension does not exist or all dimensions are ignored.
 pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned> {
     let (n, dim) = (data.n_steps(), data.n_obs());
     if let Some(i) = settings.ignore.iter().find(|&&i| i >= dim) {
-        return Err(Error::new(Kind::Settings, "a dimension to ignore that is not there")
+        return Err(Error::new(Kind::Settings, "a dimension to ignore does not exist")
             .at("--ignore")
             .expected(format!("dimensions 0 to {}", dim - 1))
             .found(i.to_string()));
     }
     let scale = Scale::fit(data).ignoring(&settings.ignore);
     if scale.ignored().len() == dim {
-        return Err(Error::new(Kind::Settings, "no dimension of the state is left")
+        return Err(Error::new(Kind::Settings, "all dimensions of the state are ignored")
             .at("--ignore")
             .expected(format!("fewer than {dim} dimensions")));
     }
@@ -124,29 +126,30 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         scale.apply(from, to);
     }
     let mut seen = HashSet::with_capacity(n);
-    // + 0.0 makes one zero of the two, which are equally near to everything.
+    // + 0.0 turns -0 into 0: both have the same distance to every state.
     let distinct: Vec<usize> = (0..n)
         .filter(|&i| {
             seen.insert(rows[i * dim..][..dim].iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>())
         })
         .collect();
     drop(seen);
-    let count = resolve(settings, n, distinct.len())?;
+    let count = number_of_memories(settings, n, distinct.len())?;
     let table = Table::from_rows(&rows, dim);
-    let pool = Pool { rows: &rows, dim, distinct: &distinct, table: &table };
-    let chosen =
-        choose(&pool, settings.selection, count, settings.epochs, settings.seed.fork("memories")).in_order();
+    let candidates = Candidates { rows: &rows, dim, distinct: &distinct, table: &table };
+    let selected =
+        select(&candidates, settings.selection, count, settings.epochs, settings.seed.fork("memories"))
+            .sorted_by_row();
 
-    let actions = parallel_map(chosen.rows.len(), |k| {
-        smoothed(data, &table, &rows, chosen.rows[k], settings.smooth_neighbors)
+    let actions = parallel_map(selected.rows.len(), |k| {
+        mean_action_of_nearest(data, &table, &rows, selected.rows[k], settings.smooth_neighbors)
     });
     let codebook = Codebook::new(CodebookParts {
         scale,
-        states: chosen.rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
+        states: selected.rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: actions.concat(),
         future_actions: Vec::new(),
-        sources: chosen.rows.iter().map(|&i| data.step(i)).collect(),
-        edges: chosen.edges,
+        sources: selected.rows.iter().map(|&i| data.step(i)).collect(),
+        edges: selected.edges,
         smooth_neighbors: settings.smooth_neighbors,
         selection: settings.selection.to_string(),
         seed: settings.seed.0,
@@ -158,22 +161,22 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
     Ok(Learned {
         codebook,
         coverage,
-        merged: chosen.merged,
-        refilled: chosen.refilled,
+        merged: selected.merged,
+        refilled: selected.refilled,
         repeated: n - distinct.len(),
     })
 }
 
-fn resolve(settings: &LearnSettings, n: usize, distinct: usize) -> Result<usize> {
+fn number_of_memories(settings: &LearnSettings, n: usize, distinct: usize) -> Result<usize> {
     let error = |what: &str| Error::new(Kind::Settings, what);
     if settings.epochs == 0 || settings.smooth_neighbors == 0 {
-        return Err(error("epochs and smoothing must be at least 1").found(format!(
+        return Err(error("epochs and the number of averaged steps must be at least 1").found(format!(
             "--epochs {}, --smooth-neighbors {}",
             settings.epochs, settings.smooth_neighbors
         )));
     }
     if settings.smooth_neighbors > n {
-        return Err(error("smoothing over more steps than there are")
+        return Err(error("more steps to average than there are")
             .at("--smooth-neighbors")
             .expected(format!("1 to {n}"))
             .found(settings.smooth_neighbors.to_string()));
@@ -186,7 +189,7 @@ fn resolve(settings: &LearnSettings, n: usize, distinct: usize) -> Result<usize>
             ((share * n as f64).round() as usize).clamp(1, n)
         }
         Amount::Fraction(share) => {
-            return Err(error("a fraction of the states out of range")
+            return Err(error("the fraction of the states is out of range")
                 .at("--fraction")
                 .expected("above 0 and at most 1")
                 .found(share.to_string()));
@@ -194,49 +197,60 @@ fn resolve(settings: &LearnSettings, n: usize, distinct: usize) -> Result<usize>
         Amount::Count(count) => count,
     };
     if count == 0 || count > distinct {
-        let repeats = if distinct < n { format!(" distinct ones of {n}") } else { String::new() };
-        return Err(error(if count == 0 { "no memories asked for" } else { "more memories than states" })
-            .at("--count or --fraction")
-            .expected(format!("1 to {distinct}{repeats}"))
-            .found(count.to_string())
-            .next("--by all takes every distinct state"));
+        let repeats = if distinct < n { format!(", the distinct states of {n}") } else { String::new() };
+        return Err(error(if count == 0 {
+            "the number of memories is 0"
+        } else {
+            "more memories than states"
+        })
+        .at("--count or --fraction")
+        .expected(format!("1 to {distinct}{repeats}"))
+        .found(count.to_string())
+        .next("--by all makes a memory of every distinct state"));
     }
     Ok(count)
 }
 
-/// The mean action over the `k` training steps nearest to a row, the row itself first among them.
-fn smoothed(data: &Demonstrations, table: &Table, rows: &[f32], row: usize, k: usize) -> Vec<f32> {
+/// The mean action over the `k` training steps nearest to a row, the row itself included.
+fn mean_action_of_nearest(
+    data: &Demonstrations,
+    table: &Table,
+    rows: &[f32],
+    row: usize,
+    k: usize,
+) -> Vec<f32> {
     if k == 1 {
         return data.action(row).to_vec();
     }
-    mean_action(data, &near(table, &rows[row * data.n_obs()..][..data.n_obs()], k))
+    mean_action(data, &nearest_rows(table, &rows[row * data.n_obs()..][..data.n_obs()], k))
 }
 
-/// The `k` rows nearest to a scaled state.
-pub(super) fn near(table: &Table, state: &[f32], k: usize) -> Vec<usize> {
+/// The `k` rows nearest to a standardized state.
+pub(super) fn nearest_rows(table: &Table, state: &[f32], k: usize) -> Vec<usize> {
     let mut hits = Vec::new();
     table.k_nearest(state, k, &mut hits);
     hits.into_iter().map(|hit| hit.index).collect()
 }
 
-/// The mean action of some steps, at least one.
+/// The mean action over one or more steps.
 pub(super) fn mean_action(data: &Demonstrations, steps: &[usize]) -> Vec<f32> {
     let mut mean = vec![0.0_f64; data.n_act()];
     for &i in steps {
         mean.iter_mut().zip(data.action(i)).for_each(|(m, &a)| *m += f64::from(a));
     }
-    // A mean of numbers in [-1, 1] can round past 1 by its last place.
+    // The mean of numbers in [-1, 1] can exceed 1 by rounding.
     mean.into_iter().map(|m| ((m / steps.len() as f64) as f32).clamp(-1.0, 1.0)).collect()
 }
 
 impl Codebook {
-    /// How well these memories cover the states of some demonstrations.
+    /// The coverage of the states of demonstrations.
     ///
     /// # Panics
     /// If the widths differ.
     pub fn coverage(&self, data: &Demonstrations) -> Coverage {
-        Coverage::of(self.distances(data), data)
+        Coverage::from_distances(self.distances(data), data)
     }
+
     /// The distance from every state to its nearest memory: `[n_steps]`.
     ///
     /// # Panics
@@ -245,8 +259,8 @@ impl Codebook {
         self.map_states(data, |_, state| self.retrieve(state).distance)
     }
 
-    /// The nearest memory from another episode for every state, where there is one: `[n_steps]`. What a state sees in
-    /// acting, when no memory comes from the episode it is in.
+    /// The nearest memory of another episode for every state, if there is one: `[n_steps]` (leave-one-episode-out). It
+    /// estimates retrieval in new episodes, which have no memories of their own.
     ///
     /// # Panics
     /// If the widths differ.
@@ -257,13 +271,13 @@ impl Codebook {
         self.map_states(data, |i, state| self.retrieve_from_other_episode(state, episodes[i]))
     }
 
-    /// Some function of every step's number and scaled state.
+    /// `f` of every step, given its row and its standardized state, computed in parallel: `[n_steps]`.
     pub fn map_states<T: Send>(
         &self,
         data: &Demonstrations,
         f: impl Fn(usize, &super::Scaled) -> T + Sync + Send,
     ) -> Vec<T> {
-        assert_eq!(data.n_obs(), self.n_obs(), "states of another width than the memories");
+        assert_eq!(data.n_obs(), self.n_obs(), "the states and the memories have different dimensions");
         use rayon::prelude::*;
         (0..data.n_steps())
             .into_par_iter()

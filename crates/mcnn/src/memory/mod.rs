@@ -1,5 +1,5 @@
-//! Memories: ways to choose them from demonstrations, the codebook that holds them, and recall - the one door
-//! through which a state is scaled, searched for and measured.
+//! Memories: their selection from demonstrations, the codebook that stores them, and retrieval. Retrieval standardizes a state,
+//! searches the codebook and computes the distance; no other code does.
 
 mod choose;
 mod codebook;

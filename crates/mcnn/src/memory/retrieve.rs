@@ -1,21 +1,21 @@
-//! Recall: scale a state, search the codebook, measure the distance. The only way from a state to a distance.
+//! Retrieval: standardize a state, find the nearest memory, compute the distance. No other code computes distances.
 
 use super::Codebook;
 use crate::data::Demonstrations;
 
-/// A state in standardized units. Only a codebook makes one, with its own scale, so that nothing can be measured in
-/// another space than the one searched.
+/// A state in standardized units. Only a codebook makes one, so that the space of the search and that of the distance are the
+/// same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scaled(pub(super) Vec<f32>);
 
 impl Scaled {
-    /// The standardized numbers: `[n_obs]`.
+    /// The standardized values: `[n_obs]`.
     pub fn values(&self) -> &[f32] {
         &self.0
     }
 }
 
-/// A memory that was retrieval, and how far from it the state is.
+/// A retrieved memory and its distance to the state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retrieval {
     /// The memory's number in the codebook.
@@ -24,131 +24,131 @@ pub struct Retrieval {
     pub distance: f32,
 }
 
-/// What a walk over the graph came to.
+/// The result of a greedy graph search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GraphSearch {
-    /// The nearest memory: always exactly the one [`Codebook::retrieve`] gives.
+    /// The nearest memory, always the one of [`Codebook::retrieve`].
     pub retrieval: Retrieval,
-    /// Whether the walk itself had already ended on it.
-    pub found: bool,
-    /// Memories the walk measured.
+    /// Whether the graph search alone ended on it.
+    pub is_exact: bool,
+    /// Distances computed by the graph search.
     pub measured: usize,
-    /// Share of the exact scan's arithmetic that the walk's bound made unnecessary, in [0, 1].
+    /// The share of the exact search's arithmetic that was pruned, in [0, 1].
     pub saved: f32,
 }
 
-/// What walks along demonstrations came to, each from the last answer.
+/// Statistics of greedy graph searches along demonstrations, each starting from the previous result.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct GraphSearchStats {
-    /// GraphSearchStats made: one for every step, at most [`GraphSearchStats::MOST`].
-    pub walks: usize,
-    /// Share that ended on the nearest memory by themselves.
-    pub found: f64,
-    /// Memories measured by a walk, on average.
+    /// Searches: one for every step, at most [`GraphSearchStats::MOST`].
+    pub searches: usize,
+    /// The share of graph searches that ended on the nearest memory.
+    pub exact: f64,
+    /// The mean number of distances computed by a graph search.
     pub measured: f64,
-    /// Share of the exact scan's arithmetic that the walks made unnecessary.
+    /// The mean share of the exact search's arithmetic that was pruned.
     pub saved: f64,
 }
 
 impl GraphSearchStats {
-    /// The most walks that are made to measure what walking saves.
+    /// The maximum number of searches.
     pub const MOST: usize = 10_000;
 }
 
 impl Codebook {
-    /// GraphSearchStats along the first steps of some demonstrations and says what it saved.
+    /// Runs greedy graph searches along the first steps of demonstrations.
     ///
     /// # Panics
     /// If the widths differ.
     pub fn graph_searches(&self, data: &Demonstrations) -> GraphSearchStats {
-        let walks = data.n_steps().min(GraphSearchStats::MOST);
+        let searches = data.n_steps().min(GraphSearchStats::MOST);
         let mut state = self.scaled_buffer();
-        let (mut last, mut found, mut measured, mut saved) = (0, 0, 0, 0.0);
-        for i in 0..walks {
+        let (mut last, mut exact, mut measured, mut saved) = (0, 0, 0, 0.0);
+        for i in 0..searches {
             self.scale(data.state(i), &mut state);
-            let walk = self.retrieve_by_graph(&state, last);
-            last = walk.retrieval.memory;
-            found += usize::from(walk.found);
-            measured += walk.measured;
-            saved += f64::from(walk.saved);
+            let search = self.retrieve_by_graph(&state, last);
+            last = search.retrieval.memory;
+            exact += usize::from(search.is_exact);
+            measured += search.measured;
+            saved += f64::from(search.saved);
         }
-        let mean = |sum: f64| sum / walks as f64;
+        let mean = |sum: f64| sum / searches as f64;
         GraphSearchStats {
-            walks,
-            found: mean(found as f64),
+            searches,
+            exact: mean(exact as f64),
             measured: mean(measured as f64),
             saved: mean(saved),
         }
     }
 
-    /// An empty scaled state, to be filled by [`scale`](Self::scale) again and again.
+    /// A buffer for [`scale`](Self::scale).
     pub fn scaled_buffer(&self) -> Scaled {
         Scaled(vec![0.0; self.n_obs()])
     }
 
-    /// Scales a state (`[n_obs]`, the data's own units) into a buffer.
+    /// Standardizes a state (`[n_obs]`, in the data's units) into a buffer.
     pub fn scale(&self, state: &[f32], into: &mut Scaled) {
         self.parts.scale.apply(state, &mut into.0);
     }
 
-    /// The memory nearest to a state; the one of lowest number where several are equally near.
+    /// The memory nearest to a state; the first of several at the same distance.
     pub fn retrieve(&self, state: &Scaled) -> Retrieval {
         retrieval(self.table.nearest(&state.0).expect("a codebook has a memory"))
     }
 
-    /// The memory nearest to a state, given a guess of it: the answer of [`recall`](Self::retrieve), sooner where the
-    /// guess is near, as the last answer of an episode is.
+    /// The result of [`retrieve`](Self::retrieve), given a guess of the nearest memory: faster if the guess is near, as the
+    /// previous result in an episode is.
     pub fn retrieve_from(&self, state: &Scaled, guess: usize) -> Retrieval {
         retrieval(self.table.nearest_from(&state.0, guess).0)
     }
 
-    /// The memory nearest to a state and the one after it, where there are two.
+    /// The nearest memory and the second nearest, if there is one.
     pub fn retrieve_two(&self, state: &Scaled) -> (Retrieval, Option<Retrieval>) {
         let (first, second) = self.table.two_nearest(&state.0);
         (retrieval(first.expect("a codebook has a memory")), second.map(retrieval))
     }
 
-    /// The `k` memories nearest to a state, nearest first; all where there are fewer.
+    /// The `k` memories nearest to a state in ascending order of distance; all if there are fewer.
     pub fn retrieve_many(&self, state: &Scaled, k: usize) -> Vec<Retrieval> {
         let mut hits = Vec::new();
         self.table.k_nearest(&state.0, k, &mut hits);
         hits.into_iter().map(retrieval).collect()
     }
 
-    /// The nearest memory that does not come from source episode `episode`, where there is one.
+    /// The nearest memory that is not from episode `episode` (a number of the source data), if there is one.
     pub fn retrieve_from_other_episode(&self, state: &Scaled, episode: u32) -> Option<Retrieval> {
         self.table.nearest_where(&state.0, |i| self.episodes[i] != episode).map(retrieval)
     }
 
-    /// The nearest memory by way of the graph: from the last answer, go to whichever neighbor is nearer until none
-    /// is; the distance reached then bounds an exact scan, which can give up early on everything farther.
+    /// The nearest memory by greedy graph search: from memory `last`, move to the nearest neighbor until none is nearer. The
+    /// distance reached is the initial threshold of an exact search, which prunes everything farther.
     pub fn retrieve_by_graph(&self, state: &Scaled, last: usize) -> GraphSearch {
-        let measure = |i: usize| {
+        let hit = |i: usize| {
             let row = &self.scaled[i * self.n_obs()..][..self.n_obs()];
             nearest::Hit { index: i, d2: nearest::distance2(&state.0, row) }
         };
-        let mut here = measure(last);
+        let mut current = hit(last);
         let mut measured = 1;
         loop {
-            let before = here;
+            let before = current;
             for &j in &self.links[before.index] {
-                let there = measure(j as usize);
+                let neighbor = hit(j as usize);
                 measured += 1;
-                if there.d2 < here.d2 || (there.d2 == here.d2 && there.index < here.index) {
-                    here = there;
+                if neighbor.d2 < current.d2 || (neighbor.d2 == current.d2 && neighbor.index < current.index) {
+                    current = neighbor;
                 }
             }
-            if here == before {
+            if current == before {
                 break;
             }
         }
-        let (hit, unread) = self.table.nearest_from(&state.0, here.index);
-        let saved = unread as f32 / self.table.columns() as f32;
-        GraphSearch { retrieval: retrieval(hit), found: hit.index == here.index, measured, saved }
+        let (hit, pruned) = self.table.nearest_from(&state.0, current.index);
+        let saved = pruned as f32 / self.table.columns() as f32;
+        GraphSearch { retrieval: retrieval(hit), is_exact: hit.index == current.index, measured, saved }
     }
 
-    /// How much each dimension of the state contributes to the squared distance from a memory: `[n_obs]`, adding up
-    /// to the squared distance.
+    /// The contribution of each dimension of the state to the squared distance to a memory: `[n_obs]`; their sum is the squared
+    /// distance.
     pub fn contributions(&self, state: &Scaled, memory: usize) -> Vec<f32> {
         let row = &self.scaled[memory * self.n_obs()..][..self.n_obs()];
         state.0.iter().zip(row).map(|(s, m)| (s - m) * (s - m)).collect()

@@ -1,132 +1,131 @@
-//! Why a policy acts as it does in a state.
+//! Explanations: how a policy computes an action.
 
 use serde::Serialize;
 
 use super::{Backbone, Policy};
 use crate::{backbone::Chosen, data::Step, error::Result};
 
-/// A memory near the state explained.
+/// A memory near the explained state.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct NearbyMemory {
     /// The memory's number in the codebook.
     pub memory: usize,
-    /// The demonstrated step it comes from.
+    /// The demonstrated step of the memory.
     pub source: Step,
-    /// Euclidean distance in standardized units.
+    /// The distance in standardized units.
     pub distance: f32,
 }
 
-/// One dimension of the action.
+/// One dimension of the explained action.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Dimension {
     /// a', the memory's action.
     pub memory_action: f32,
-    /// c, the center of the box.
+    /// c, the box center.
     pub center: f32,
-    /// g, what the network proposed; absent where nothing proposes.
+    /// g, the network output; absent without a network.
     pub network_output: Option<f32>,
-    /// f, the action; where it is drawn, the first one of seed 0.
+    /// f, the action; of a stochastic policy the first sample with seed 0.
     pub action: f32,
-    /// Standard deviation of the action over the samples; absent where nothing is drawn.
+    /// The standard deviation of the action over the samples; absent for a deterministic policy.
     pub std: Option<f32>,
-    /// The lowest action possible here, whatever is proposed.
+    /// The lower bound of the permissible region.
     pub low: f32,
-    /// The highest action possible here, whatever is proposed.
+    /// The upper bound of the permissible region.
     pub high: f32,
 }
 
-/// A bucket of actions, as a behavior transformer sorts them.
+/// An action bucket of a behavior transformer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bucket {
     /// Its number.
     pub bucket: usize,
-    /// How likely it is here.
+    /// Its probability.
     pub probability: f32,
     /// Its center: `[n_act]`.
     pub center: Vec<f32>,
 }
 
-/// The bucket that a proposal is of, and others it could have been of.
+/// The selected bucket of a behavior transformer, and the most probable ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Buckets {
-    /// The one chosen; where it is drawn, the first draw of seed 0.
+    /// The selected bucket; if sampled, the first sample with seed 0.
     pub chosen: Bucket,
-    /// The likeliest ones, at most [`LIKELIEST`], the likeliest first.
+    /// The most probable buckets, at most [`LIKELIEST`], in descending order.
     pub likeliest: Vec<Bucket>,
-    /// How many there are.
+    /// The number of buckets.
     pub of: usize,
 }
 
 /// One dimension of an action of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ChunkDimension {
-    /// What followed the memory by as many steps.
+    /// The memory's future action at this step of the chunk.
     pub memory_action: f32,
-    /// The action; where it is drawn, the first one of seed 0.
+    /// The action; of a stochastic policy the first sample with seed 0.
     pub action: f32,
-    /// The lowest action possible here, whatever is proposed.
+    /// The lower bound of the permissible region.
     pub low: f32,
-    /// The highest action possible here, whatever is proposed.
+    /// The upper bound of the permissible region.
     pub high: f32,
 }
 
-/// What a policy that acts ahead goes on to do from a state.
+/// The chunk of actions that a policy predicts for the explained state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Chunk {
-    /// Actions proposed at once.
+    /// The prediction horizon.
     pub horizon: usize,
-    /// Those that are executed before it is asked again, by dimension, the explained one first.
+    /// The actions within the execution horizon, by dimension; the explained action is the first.
     pub steps: Vec<Vec<ChunkDimension>>,
 }
 
-/// Everything that made an action.
+/// Everything that determines an action.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// The nearest memory.
     pub memory: NearbyMemory,
-    /// The second nearest, where there is one.
+    /// The second nearest memory, if there is one.
     pub runner_up: Option<NearbyMemory>,
-    /// w, the weight of the memory.
+    /// w, the memory weight.
     pub weight: f32,
-    /// r, the half-width of the box.
+    /// r, the radius: half the width of the box.
     pub radius: f32,
-    /// The share of calibrated states that are nearer to their memories; absent where nothing is calibrated.
+    /// The share of calibration states that are nearer to their memories; absent without a calibration.
     pub quantile: Option<f32>,
     /// Training steps averaged into a memory's action.
     pub smooth_neighbors: usize,
     /// Memories averaged into the memory action.
     pub neighbors: usize,
-    /// Actions drawn for the spread; absent where nothing is drawn.
+    /// The samples behind the standard deviations; absent for a deterministic policy.
     pub samples: Option<usize>,
-    /// Of a behavior transformer, the bucket that the proposal is of.
+    /// The buckets of a behavior transformer; absent for other backbones.
     pub buckets: Option<Buckets>,
     /// The action by dimension.
     pub dimensions: Vec<Dimension>,
-    /// The chunk that the action begins; absent where the policy proposes one action at a time.
+    /// The chunk that starts with the action; absent for a prediction horizon of 1.
     pub chunk: Option<Chunk>,
-    /// How much each state dimension adds to the squared distance: `[n_obs]`.
+    /// The contribution of each dimension of the state to the squared distance: `[n_obs]`.
     pub contributions: Vec<f32>,
 }
 
-/// How many actions are drawn to tell their spread.
+/// The samples of a stochastic policy behind a standard deviation.
 pub const SAMPLES: usize = 16;
 
-/// How many buckets are listed.
+/// The maximum number of buckets listed.
 pub const LIKELIEST: usize = 5;
 
 impl Policy {
-    /// Explains the action for the last of some observations (`[1 or more, n_obs]`, the data's own units): those of an
-    /// episode up to the one explained, of which a policy that looks back sees as many as it does when acting. A policy that
-    /// acts ahead is asked anew for it.
+    /// Explains the action for the last of consecutive observations of an episode (`[1 or more, n_obs]`, in the data's units). The
+    /// earlier ones are the observation history of the policy. The action is the first of a newly predicted chunk.
     ///
     /// # Errors
-    /// If an observation has numbers that are NaN or infinite.
+    /// If an observation has values that are NaN or infinite.
     ///
     /// # Panics
-    /// If there is no observation, or the width is wrong.
+    /// If there is no observation, or one has the wrong length.
     pub fn explain(&self, observations: &[f32]) -> Result<Explanation> {
         let n_obs = self.codebook.n_obs();
-        assert!(!observations.is_empty(), "an explanation of no observation");
+        assert!(!observations.is_empty(), "no observation to explain");
         let skipped =
             (observations.len() / n_obs).saturating_sub(self.backbone.horizons().observation) * n_obs;
         let mut session = self.session();
@@ -134,7 +133,7 @@ impl Policy {
             session.observe(observation)?;
         }
         let n_act = self.codebook.n_act();
-        let held = session.propose();
+        let constrained = session.predict();
         let action = session.queue[..n_act].to_vec();
         let (_, runner_up) = self.codebook.retrieve_two(&session.state);
         let nearby = |r: crate::memory::Retrieval| NearbyMemory {
@@ -147,7 +146,7 @@ impl Policy {
         let memory_action = session.memory_action.clone();
         let chunk = (self.backbone.horizons().prediction > 1).then(|| {
             let ahead = |(&action, &memory_action): (&f32, &f32)| {
-                let [low, high] = held.region.bounds(memory_action);
+                let [low, high] = constrained.region.bounds(memory_action);
                 ChunkDimension { memory_action, action, low, high }
             };
             let all: Vec<ChunkDimension> = session.queue.iter().zip(&memory_action).map(ahead).collect();
@@ -159,7 +158,7 @@ impl Policy {
         let mut samples = vec![action.clone()];
         if self.backbone.draws() {
             for _ in 1..SAMPLES {
-                session.propose();
+                session.predict();
                 samples.push(session.queue[..n_act].to_vec());
             }
         }
@@ -170,29 +169,29 @@ impl Policy {
         let dimensions = (0..action.len())
             .map(|k| {
                 let memory_action = memory_action[k];
-                let [low, high] = held.region.bounds(memory_action);
-                let center = held.region.center(memory_action);
+                let [low, high] = constrained.region.bounds(memory_action);
+                let center = constrained.region.center(memory_action);
                 let network_output = outputs.get(k).copied();
                 let std = self.backbone.draws().then(|| deviation(k));
                 Dimension { memory_action, center, network_output, action: action[k], std, low, high }
             })
             .collect();
         Ok(Explanation {
-            memory: nearby(held.retrieval),
+            memory: nearby(constrained.retrieval),
             runner_up: runner_up.map(nearby),
-            weight: held.region.weight,
-            radius: held.region.radius,
+            weight: constrained.region.weight,
+            radius: constrained.region.radius,
             quantile: self
                 .calibration
                 .as_ref()
-                .map(|calibration| calibration.quantile(held.retrieval.distance) as f32),
+                .map(|calibration| calibration.quantile(constrained.retrieval.distance) as f32),
             smooth_neighbors: self.codebook.parts().smooth_neighbors,
             neighbors: self.neighbors,
             samples: self.backbone.draws().then_some(SAMPLES),
             buckets,
             dimensions,
             chunk,
-            contributions: self.codebook.contributions(&session.state, held.retrieval.memory),
+            contributions: self.codebook.contributions(&session.state, constrained.retrieval.memory),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A policy whose memories are exchanged while episodes run on it.
+//! A policy whose memories can be replaced while episodes run.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,35 +9,35 @@ use crate::{
     seed::Seed,
 };
 
-/// A policy that can be exchanged for another version of itself. Every action, of every episode on it, is taken by one
-/// version from beginning to end; the first one that begins after an exchange is the new version's. Episodes go on.
+/// A policy that can be replaced by a version of itself with other memories while episodes run. Every action is computed by one
+/// version; the first action that starts after a replacement uses the new version.
 #[derive(Debug)]
 pub struct LivePolicy {
-    widths: [usize; 2],
+    dimensions: [usize; 2], // of an observation and an action
     current: RwLock<Arc<Policy>>,
 }
 
 impl LivePolicy {
-    /// Begins with a policy.
+    /// Starts with a policy.
     pub fn new(policy: Policy) -> Self {
-        let widths = [policy.codebook().n_obs(), policy.codebook().n_act()];
-        Self { widths, current: RwLock::new(Arc::new(policy)) }
+        let dimensions = [policy.codebook().n_obs(), policy.codebook().n_act()];
+        Self { dimensions, current: RwLock::new(Arc::new(policy)) }
     }
 
-    /// The version that acts now.
+    /// The current version.
     pub fn current(&self) -> Arc<Policy> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Exchanges the policy for a version of it, with other memories.
+    /// Replaces the policy by a version of it with other memories.
     ///
     /// # Errors
-    /// If it has another network, or other widths: an episode could not go on with it.
+    /// If the network or the dimensions differ, because running episodes could not continue.
     pub fn replace(&self, policy: Policy) -> Result<()> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if policy.backbone() != current.backbone() || policy.codebook().n_act() != self.widths[1] {
-            return Err(Error::new(Kind::Mismatch, "only versions of one policy can be exchanged")
-                .expected("the same network and widths, with other memories")
+        if policy.backbone() != current.backbone() || policy.codebook().n_act() != self.dimensions[1] {
+            return Err(Error::new(Kind::Mismatch, "the new policy is not a version of the current one")
+                .expected("the same network and dimensions, with other memories")
                 .found(policy.name()));
         }
         *current = Arc::new(policy);
@@ -53,11 +53,11 @@ struct LiveSession<'a> {
 
 impl Act for LivePolicy {
     fn n_obs(&self) -> usize {
-        self.widths[0]
+        self.dimensions[0]
     }
 
     fn n_act(&self) -> usize {
-        self.widths[1]
+        self.dimensions[1]
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
@@ -74,7 +74,7 @@ impl Acting for LiveSession<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         let current = self.live.current();
         if !Arc::ptr_eq(&current, &self.version) {
-            self.session.exchange(current.clone());
+            self.session.replace_policy(current.clone());
             self.version = current;
         }
         Acting::act(&mut self.session, observation, action)
@@ -82,10 +82,10 @@ impl Acting for LiveSession<'_> {
 }
 
 impl Session<'_> {
-    /// Goes on with another version of the policy: what the network remembers of the episode stays, what was proposed under
-    /// the old memories does not.
-    fn exchange(&mut self, policy: Arc<Policy>) {
+    /// Continues with another version of the policy. The observation history of the network stays; the actions that are left of
+    /// the current chunk are discarded, because they were constrained by the old memories.
+    fn replace_policy(&mut self, policy: Arc<Policy>) {
         self.policy = Version::Shared(policy);
-        (self.last, self.held) = (0, None);
+        (self.last_memory, self.constrained) = (0, None);
     }
 }

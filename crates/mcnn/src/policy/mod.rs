@@ -1,5 +1,5 @@
-//! The policy: memories, a backbone and the envelope between them. A [`Policy`] is a value that never changes; an
-//! episode is a [`Session`] on it.
+//! The policy: memories, a backbone, and the envelope that combines them. A [`Policy`] is immutable; a [`Session`] is one
+//! episode of it.
 
 mod explain;
 mod guard;
@@ -25,7 +25,7 @@ use crate::{
     seed::Seed,
 };
 
-/// A policy: everything that acting and explaining need.
+/// A policy: everything needed to act and to explain actions.
 #[derive(Debug, Clone)]
 pub struct Policy {
     codebook: Codebook,
@@ -37,36 +37,35 @@ pub struct Policy {
     training: TrainingRecord,
 }
 
-/// How a policy was trained, for people and for its file.
+/// How a policy was trained and edited: documentation, stored in its file.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TrainingRecord {
     /// Gradient steps taken.
     pub steps: u64,
     /// The settings of the training run.
     pub settings: serde_json::Value,
-    /// Source numbers of the episodes the network has not seen.
+    /// The numbers, in the source data, of the validation episodes: the network was not trained on them.
     pub validation_episodes: Vec<u32>,
-    /// What was done to the memories since, in order. (Files of before that was possible have none.)
+    /// Descriptions of the edits of the memories after training, in order. Missing in files without edits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edits: Vec<String>,
 }
 
 impl Policy {
-    /// Puts a policy together. `neighbors` is 1 for the method; above 1 the memory action is the mean over that
-    /// many nearest memories, weighted by exp(-d) (VINN, Pari et al., 2021), and the policy is no longer exactly the
-    /// memory on a memory.
+    /// Creates a policy. `neighbors` is 1 for MCNN. Above 1 the memory action is the mean over that many nearest memories,
+    /// weighted by exp(-d) (VINN; Pari et al., 2021), and in a memory's state the action is no longer exactly the memory's.
     ///
     /// # Errors
-    /// If the envelope's knobs are out of range, the backbone's widths are not the codebook's, or there is no backbone
-    /// though lambda is not 0.
+    /// If lambda, L or `neighbors` is out of range, the dimensions of the backbone and the codebook differ, the memories have
+    /// fewer future actions than the backbone predicts, or there is no backbone although lambda is not 0.
     pub fn new(codebook: Codebook, envelope: Envelope, backbone: Backbone, neighbors: usize) -> Result<Self> {
-        if let Some(fault) = envelope.fault() {
+        if let Err(fault) = envelope.validate() {
             return Err(Error::new(Kind::Settings, fault)
                 .at("--lambda, --amplitude")
                 .found(format!("lambda {}, L {}", envelope.lambda, envelope.amplitude)));
         }
         if neighbors == 0 || neighbors > codebook.len() {
-            return Err(Error::new(Kind::Settings, "neighbors out of range")
+            return Err(Error::new(Kind::Settings, "the number of neighbors is out of range")
                 .at("--k")
                 .expected(format!("1 to {}, the number of memories", codebook.len()))
                 .found(neighbors.to_string()));
@@ -77,22 +76,31 @@ impl Policy {
                     .found(format!("lambda {}", envelope.lambda)));
             }
             Some([first, last]) if [first, last] != [codebook.n_obs(), codebook.n_act()] => {
-                return Err(Error::new(Kind::Mismatch, "the network and the memories have other widths")
-                    .expected(format!("{} to {}", codebook.n_obs(), codebook.n_act()))
-                    .found(format!("{first} to {last}")));
+                return Err(Error::new(
+                    Kind::Mismatch,
+                    "the dimensions of the network and the memories differ",
+                )
+                .expected(format!("observations of {}, actions of {}", codebook.n_obs(), codebook.n_act()))
+                .found(format!("observations of {first}, actions of {last}")));
             }
             _ => {}
         }
         if neighbors > 1 && backbone.horizons().prediction > 1 {
-            return Err(Error::new(Kind::Settings, "a policy that acts ahead is held by one memory")
-                .at("--k")
-                .expected("1")
-                .found(neighbors.to_string()));
+            return Err(Error::new(
+                Kind::Settings,
+                "a policy that predicts a chunk of actions uses one neighbor",
+            )
+            .at("--k")
+            .expected("1")
+            .found(neighbors.to_string()));
         }
         if codebook.horizon() < backbone.horizons().prediction {
-            return Err(Error::new(Kind::Mismatch, "the network acts further ahead than the memories go")
-                .expected(format!("memories with {} actions each", backbone.horizons().prediction))
-                .found(codebook.horizon().to_string()));
+            return Err(Error::new(
+                Kind::Mismatch,
+                "the network predicts more actions than the memories have",
+            )
+            .expected(format!("memories with {} actions each", backbone.horizons().prediction))
+            .found(codebook.horizon().to_string()));
         }
         Ok(Self {
             codebook,
@@ -105,12 +113,12 @@ impl Policy {
         })
     }
 
-    /// The same policy with a note of how it was trained.
+    /// The same policy with a training record.
     pub fn with_training_record(self, training: TrainingRecord) -> Self {
         Self { training, ..self }
     }
 
-    /// The same policy with other memories: the network has not learned to be held by them, but they hold it.
+    /// The same policy with other memories. The network stays, although it was trained with the previous ones.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -120,28 +128,29 @@ impl Policy {
         Ok(policy.with_calibration(calibration).with_encoder(encoder).with_training_record(training))
     }
 
-    /// The same policy with a calibration of its distances, or with none.
+    /// The same policy with an OOD calibration, or without one.
     pub fn with_calibration(self, calibration: Option<OodCalibration>) -> Self {
         Self { calibration, ..self }
     }
 
-    /// The same policy carrying the weights of the encoder that embeds its frames, or none. Nothing here looks at them.
+    /// The same policy with the weights of the encoder that embeds its camera frames, or without. The policy stores them
+    /// unused.
     pub fn with_encoder(self, encoder: Option<Arc<Arrays>>) -> Self {
         Self { encoder, ..self }
     }
 
-    /// The weights of the encoder that it carries: every tensor by its name, of the network that its codebook's encoding
-    /// names. Acting on frames is `vision::EncodedPolicy`'s.
+    /// The weights of the encoder, by tensor name; the codebook's encoding names the network. `vision::EncodedPolicy` acts on
+    /// frames with them.
     pub fn encoder(&self) -> Option<&Arc<Arrays>> {
         self.encoder.as_ref()
     }
 
-    /// How far is far, where that was calibrated.
+    /// The OOD calibration, if there is one.
     pub fn calibration(&self) -> Option<&OodCalibration> {
         self.calibration.as_ref()
     }
 
-    /// How it was trained.
+    /// How the policy was trained and edited.
     pub fn training_record(&self) -> &TrainingRecord {
         &self.training
     }
@@ -156,17 +165,17 @@ impl Policy {
         self.envelope
     }
 
-    /// What proposes.
+    /// The backbone.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
     }
 
-    /// Memories whose actions are averaged; 1 is the method.
+    /// Memories averaged into the memory action: 1 for MCNN, above 1 for VINN.
     pub fn neighbors(&self) -> usize {
         self.neighbors
     }
 
-    /// What this policy is called in the literature, from its settings.
+    /// The name of the method in the literature, with the main settings.
     pub fn name(&self) -> String {
         let activation = match self.envelope.activation {
             crate::envelope::Activation::Clamp => "clamp",
@@ -176,48 +185,47 @@ impl Policy {
             (0.0, 1) => "1-NN".into(),
             (0.0, k) => format!("VINN (k = {k})"),
             (lambda, _) => {
-                let (held, plain) = match self.backbone.architecture() {
+                let (constrained, network) = match self.backbone.architecture() {
                     Some(Architecture::Diffusion(_)) => ("MCNN-Diffusion", "Diffusion-BC"),
                     Some(Architecture::Bet(_)) => ("MCNN-BeT", "BeT-BC"),
                     Some(Architecture::Unet(_)) => ("MCNN-Diffusion (U-Net)", "Diffusion-BC (U-Net)"),
-                    Some(Architecture::Mlp) | None => ("MCNN", "cloning"),
+                    Some(Architecture::Mlp) | None => ("MCNN", "BC"),
                 };
                 if lambda == f32::INFINITY {
-                    format!("{plain}, {activation}")
+                    format!("{network}, {activation}")
                 } else {
-                    format!("{held}, {activation}, lambda {lambda:.3}")
+                    format!("{constrained}, {activation}, lambda {lambda:.3}")
                 }
             }
         }
     }
 
-    /// Starts an episode; of a backbone that draws its proposals, the one of seed 0.
+    /// Starts an episode with seed 0.
     pub fn session(&self) -> Session<'_> {
         self.session_with_seed(Seed(0))
     }
 
-    /// Starts an episode. `seed` decides whatever is random in acting.
+    /// Starts an episode. `seed` determines everything random in acting.
     pub fn session_with_seed(&self, seed: Seed) -> Session<'_> {
         Session::of(Version::Borrowed(self), seed)
     }
 }
 
-/// One episode of a policy: the buffers it acts with. Nothing is allocated from the second action on (of a policy that acts
-/// ahead, from the second proposal on).
+/// One episode of a policy, with its buffers. Nothing is allocated after the first prediction.
 #[derive(Debug)]
 pub struct Session<'a> {
     policy: Version<'a>,
     state: Scaled,           // the newest observation
-    memory_action: Vec<f32>, // [horizon, n_act], the memory's action and those that followed it
-    last: usize,             // the last memory retrieval: where the next search begins
+    memory_action: Vec<f32>, // [prediction horizon, n_act], the memory's action and its future actions
+    last_memory: usize,      // the previously retrieved memory, where the next search starts
     episode: backbone::Episode,
-    queue: Vec<f32>,           // [executed, n_act], held actions
-    held: Option<Constrained>, // what held them; `ahead` is that of the action given last
+    queue: Vec<f32>,                  // [execution horizon, n_act], constrained actions
+    constrained: Option<Constrained>, // of the last action; `None` before the first
     guard: Option<Guard>,
     last_in_distribution: Vec<f32>, // [n_act], under a guard: the last action in distribution; empty before the first
 }
 
-/// The policy of an episode: one that outlives it, or one that is shared and can be exchanged.
+/// The policy of an episode: borrowed, or shared and replaceable ([`LivePolicy`]).
 #[derive(Debug)]
 enum Version<'a> {
     Borrowed(&'a Policy),
@@ -235,24 +243,24 @@ impl Deref for Version<'_> {
     }
 }
 
-/// What held an action: the memory it is near, and the region around it.
+/// How an action was constrained: the retrieved memory and the permissible region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constrained {
-    /// The nearest memory and its distance.
+    /// The nearest memory and its distance to the observation for which the chunk was predicted.
     pub retrieval: Retrieval,
-    /// The demonstrated step that memory comes from.
+    /// The demonstrated step of that memory.
     pub source: Step,
     /// The permissible region at that distance.
     pub region: Region,
-    /// Of a policy that acts ahead: steps since the state that was recalled for. The action is held by the one that followed
-    /// the memory by as many steps. 0 for all others.
+    /// The index of the action in its chunk: steps since the observation for which the chunk was predicted. The action is
+    /// constrained by the memory's future action of the same index. Always 0 for an execution horizon of 1.
     pub chunk_step: usize,
-    /// The share in [0, 1] of calibrated states that are nearer to their memories than the newest observation, where there
-    /// is a calibration ([`OodCalibration::quantile`]).
+    /// The share in [0, 1] of calibration states that are nearer to their memories than the newest observation
+    /// ([`OodCalibration::quantile`]); `None` without a calibration.
     pub quantile: Option<f32>,
-    /// The newest observation is farther than the guard allows.
+    /// Whether the newest observation is OOD according to the guard.
     pub ood: bool,
-    /// The guard asks for the end of the episode, before this action.
+    /// Whether the guard requests the end of the episode before this action is taken.
     pub stop: bool,
 }
 
@@ -263,66 +271,70 @@ impl<'a> Session<'a> {
         Session {
             state: policy.codebook.scaled_buffer(),
             memory_action: vec![0.0; horizons.prediction * n_act],
-            last: 0,
+            last_memory: 0,
             episode: backbone::Episode::new(seed.fork("proposals")),
             queue: vec![0.0; horizons.execution * n_act],
-            held: None,
+            constrained: None,
             guard: None,
             last_in_distribution: Vec::new(),
             policy,
         }
     }
 
-    /// Acts: writes the action (`[n_act]`, within the permissible region) for an observation (`[n_obs]`, the data's
-    /// own units) and says what held it. A policy that acts ahead goes on with what it proposed, until that is used up.
-    /// Under a [`Guard`] that is not one to warn, the action of a state beyond is the guard's.
+    /// Writes the action (`[n_act]`, in the permissible region) for an observation (`[n_obs]`, in the data's units) and returns
+    /// how it was constrained. A policy that predicts chunks predicts a new one when the current one has been executed. In an
+    /// OOD state a [`Guard`] replaces the action, unless its response is to warn.
     ///
     /// # Errors
-    /// If the observation has numbers that are NaN or infinite.
+    /// If the observation has values that are NaN or infinite.
     ///
     /// # Panics
-    /// If a width is wrong.
+    /// If the observation or the action has the wrong length.
     pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
         let n_act = self.policy.codebook.n_act();
-        assert_eq!(action.len(), n_act, "an action of another width than the policy's");
+        assert_eq!(action.len(), n_act, "the action has another length than the policy's");
         self.observe(observation)?;
-        let next = self.held.map_or(usize::MAX, |held| held.chunk_step + 1);
-        let held = match self.held {
-            Some(held) if next * n_act < self.queue.len() => Constrained { chunk_step: next, ..held },
-            _ => self.propose(),
+        let next = self.constrained.map_or(usize::MAX, |last| last.chunk_step + 1);
+        let constrained = match self.constrained {
+            Some(last) if next * n_act < self.queue.len() => Constrained { chunk_step: next, ..last },
+            _ => self.predict(),
         };
-        self.held = Some(held);
-        action.copy_from_slice(&self.queue[held.chunk_step * n_act..][..n_act]);
+        self.constrained = Some(constrained);
+        action.copy_from_slice(&self.queue[constrained.chunk_step * n_act..][..n_act]);
         let calibration = self.policy.calibration.as_ref();
         if calibration.is_none() && self.guard.is_none() {
-            return Ok(held);
+            return Ok(constrained);
         }
-        // How far is asked of the newest observation, even where an older one was recalled for.
-        let Retrieval { memory, distance } = if held.chunk_step == 0 {
-            held.retrieval
+        // OOD detection uses the newest observation, also within a chunk predicted for an older one.
+        let Retrieval { memory, distance } = if constrained.chunk_step == 0 {
+            constrained.retrieval
         } else {
-            self.policy.codebook.retrieve_from(&self.state, self.last)
+            self.policy.codebook.retrieve_from(&self.state, self.last_memory)
         };
         let quantile = calibration.map(|calibration| calibration.quantile(distance) as f32);
         let [ood, stop] = self.apply_guard(memory, distance, action);
-        Ok(Constrained { quantile, ood, stop, ..held })
+        Ok(Constrained { quantile, ood, stop, ..constrained })
     }
 
-    /// Takes note of an observation (`[n_obs]`, the data's own units) without acting on it: one that came before acting
-    /// began, for a policy that looks back.
+    /// Adds an observation (`[n_obs]`, in the data's units) to the history without acting, for observations before the first
+    /// action.
     ///
     /// # Errors
-    /// If it has numbers that are NaN or infinite.
+    /// If it has values that are NaN or infinite.
     ///
     /// # Panics
-    /// If its width is wrong.
+    /// If it has the wrong length.
     pub fn observe(&mut self, observation: &[f32]) -> Result<()> {
         let Policy { codebook, backbone, .. } = &*self.policy;
-        assert_eq!(observation.len(), codebook.n_obs(), "an observation of another width than the policy's");
+        assert_eq!(
+            observation.len(),
+            codebook.n_obs(),
+            "the observation has another length than the policy's"
+        );
         if let Some(k) = observation.iter().position(|v| !v.is_finite()) {
-            return Err(Error::new(Kind::Data, "an observation that cannot be acted on")
+            return Err(Error::new(Kind::Data, "the observation is invalid")
                 .at(format!("dimension {k}"))
-                .expected("finite numbers")
+                .expected("finite values")
                 .found(observation[k].to_string()));
         }
         codebook.scale(observation, &mut self.state);
@@ -330,18 +342,18 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Fills the queue with what is held of a proposal for the newest observation.
-    fn propose(&mut self) -> Constrained {
+    /// Predicts actions for the newest observation and fills the queue with the constrained ones.
+    fn predict(&mut self) -> Constrained {
         let Policy { codebook, envelope, backbone, neighbors, .. } = &*self.policy;
         let retrieval = if *neighbors == 1 {
-            let retrieval = codebook.retrieve_from(&self.state, self.last);
-            self.last = retrieval.memory;
+            let retrieval = codebook.retrieve_from(&self.state, self.last_memory);
+            self.last_memory = retrieval.memory;
             for (ahead, to) in self.memory_action.chunks_exact_mut(codebook.n_act()).enumerate() {
                 to.copy_from_slice(codebook.action_after(retrieval.memory, ahead));
             }
             retrieval
         } else {
-            blend(codebook, &self.state, *neighbors, &mut self.memory_action)
+            mean_of_neighbors(codebook, &self.state, *neighbors, &mut self.memory_action)
         };
         let region = envelope.region(retrieval.distance);
         let memory_action = &self.memory_action;
@@ -362,21 +374,20 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes the mean action over the `k` nearest memories, weighted by exp(-d), and answers with the nearest. No policy that
-/// acts ahead has several.
-fn blend(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Retrieval {
+/// Writes the mean action over the `k` nearest memories, weighted by exp(-d) (VINN), and returns the nearest memory.
+fn mean_of_neighbors(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Retrieval {
     let near = codebook.retrieve_many(state, k);
     let unit = Envelope { lambda: 1.0, amplitude: 1.0, activation: crate::envelope::Activation::Clamp };
-    // Distances are taken from the nearest one's: the weights' ratios are the same and far away they do not vanish.
-    // (Two that are infinitely far are equally so.)
-    let further = |d: f32| if d == near[0].distance { 0.0 } else { d - near[0].distance };
-    let weights: Vec<f32> = near.iter().map(|r| unit.region(further(r.distance)).weight).collect();
+    // Distances are relative to the nearest memory's: the ratios of the weights stay, and no weight sum underflows to 0. The
+    // difference of two infinite distances is 0.
+    let excess = |d: f32| if d == near[0].distance { 0.0 } else { d - near[0].distance };
+    let weights: Vec<f32> = near.iter().map(|r| unit.region(excess(r.distance)).weight).collect();
     let total: f32 = weights.iter().sum();
     into.fill(0.0);
     for (r, w) in near.iter().zip(&weights) {
         into.iter_mut().zip(codebook.action(r.memory)).for_each(|(to, a)| *to += w / total * a);
     }
-    into.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)); // a mean can round past 1 by its last place
+    into.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)); // the mean can exceed 1 by rounding
     near[0]
 }
 
@@ -396,15 +407,15 @@ impl Act for Policy {
 
 impl Acting for Session<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
-        let held = Session::act(self, observation, action)?;
+        let constrained = Session::act(self, observation, action)?;
         Ok(Decision {
-            distance: Some(held.retrieval.distance),
-            weight: Some(held.region.weight),
-            radius: Some(held.region.radius),
-            memory: Some(held.retrieval.memory),
-            quantile: held.quantile,
-            ood: held.ood,
-            stop: held.stop,
+            distance: Some(constrained.retrieval.distance),
+            weight: Some(constrained.region.weight),
+            radius: Some(constrained.region.radius),
+            memory: Some(constrained.retrieval.memory),
+            quantile: constrained.quantile,
+            ood: constrained.ood,
+            stop: constrained.stop,
         })
     }
 }

@@ -106,7 +106,7 @@ impl Run {
             Lambda::Auto => settings::auto(&codebook, &train)?,
         };
         let envelope = Envelope { lambda, amplitude: settings.amplitude, activation: settings.activation };
-        if let Some(fault) = envelope.fault() {
+        if let Err(fault) = envelope.validate() {
             return Err(Error::new(Kind::Settings, fault)
                 .at("--lambda, --amplitude")
                 .found(format!("{lambda}, {}", settings.amplitude)));

@@ -18,7 +18,7 @@ fn book(data: &Demonstrations, count: usize) -> Codebook {
 }
 
 #[test]
-fn what_is_added_is_recalled_and_the_rest_is_as_it_was() {
+fn added_memories_are_retrieved_and_the_others_stay() {
     let (old, new) = (data(1, &[30, 70]), data(2, &[10, 25]));
     let before = book(&old, 20);
     let steps: Vec<usize> = (3..17).collect();
@@ -34,36 +34,36 @@ fn what_is_added_is_recalled_and_the_rest_is_as_it_was() {
         let Step { episode, step } = new.step(i);
         assert_eq!(after.source(found.memory), Step { episode: 2 + episode, step });
     }
-    // Every other state is recalled by whichever is nearer, the old answer or a new memory.
+    // For every other state the nearer one is retrieved, the previous memory or an added one.
     for i in 0..old.n_steps() {
         after.scale(old.state(i), &mut state);
         let (was, is) = (before.retrieve(&state), after.retrieve(&state));
         assert!(is == was || (is.memory >= 20 && is.distance < was.distance));
     }
-    // Taken out again, all is as it was.
+    // Removing the added memories restores the codebook.
     let back = after.without_memories(|m| after.source(m).episode >= 2).unwrap();
     assert_eq!(back.parts(), before.parts());
     assert!(before.without_memories(|_| true).is_err() && before.with_steps(&new, &[]).is_err());
 }
 
 #[test]
-fn a_walk_over_the_graph_finds_what_was_added() {
+fn the_graph_connects_added_memories() {
     let (old, new) = (data(1, &[30, 70]), data(2, &[10, 25]));
     let (after, _) = book(&old, 20).with_steps(&new, &(0..25).collect::<Vec<_>>()).unwrap();
-    let joined = |m: u32| after.parts().edges.iter().any(|e| e.contains(&m));
-    assert!((20..45).all(joined), "every new memory is joined to the others");
+    let has_edge = |m: u32| after.parts().edges.iter().any(|e| e.contains(&m));
+    assert!((20..45).all(has_edge), "every added memory has an edge");
     assert!(after.parts().edges.is_sorted() && after.parts().edges.windows(2).all(|e| e[0] != e[1]));
     let step = |a: u32, b: u32| after.parts().edges.contains(&[a, b]);
     assert!(step(20, 21) && step(28, 29) && !step(29, 30), "along an episode, and not into the next");
 }
 
 #[test]
-fn a_correction_in_the_very_state_of_a_memory_takes_its_place() {
+fn a_correction_in_the_state_of_a_memory_replaces_it() {
     let old = data(1, &[30]);
     let all = learn(&old, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
         .unwrap()
         .codebook;
-    // The same states, with actions turned round; one of them twice.
+    // The same states with negated actions; one of them twice.
     let mut parts = Parts::from(old.clone());
     parts.actions.iter_mut().for_each(|a| *a = -*a);
     parts.states.extend_from_within(12..15);
@@ -81,7 +81,7 @@ fn a_correction_in_the_very_state_of_a_memory_takes_its_place() {
 }
 
 #[test]
-fn memories_that_act_ahead_are_added_with_what_followed_them() {
+fn memories_with_future_actions_are_added_with_theirs() {
     let (old, new) = (data(1, &[30]), data(2, &[4, 9]));
     let before = book(&old, 8).with_future_actions(&old, 3).unwrap();
     let (after, _) = before.with_steps(&new, &[1, 3, 8]).unwrap();
@@ -121,7 +121,7 @@ fn wrong_actions_are_found_among_right_ones() {
     let right = called.iter().filter(|m| wrong.contains(m)).count();
     assert!(right as f64 >= 0.9 * called.len() as f64, "precision: {right} of {}", called.len());
     assert!(right >= 24, "recall: {right} of 30");
-    // One memory has nobody to disagree with.
+    // A single memory has no neighbor to disagree with.
     let one = learn(&data, &LearnSettings { amount: Amount::Count(1), ..Default::default() }).unwrap();
     assert_eq!(one.codebook.disagreements()[0].score, 0.0);
 }
