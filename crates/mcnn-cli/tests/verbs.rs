@@ -97,8 +97,8 @@ fn the_baselines_come_out_of_the_same_verbs() {
     for (name, options) in [
         ("1-NN", "--lambda 0"),
         ("VINN (k = 10)", "--lambda 0 --k 10"),
-        ("cloning, clamp", "--lambda inf"),
-        ("cloning, tanh", "--lambda inf --activation tanh"),
+        ("BC, clamp", "--lambda inf"),
+        ("BC, tanh", "--lambda inf --activation tanh"),
     ] {
         let line = format!(
             "train drive.npz all.safetensors {options} --hidden 8 --steps 20 -o p.safetensors --force"

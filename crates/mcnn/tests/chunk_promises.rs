@@ -220,7 +220,7 @@ fn memories_that_do_not_go_as_far_and_several_neighbors_are_refused() {
         made.err().unwrap().to_string()
     };
     assert!(refused(15, 1).contains("memories with 16 actions each"));
-    assert!(refused(16, 2).contains("held by one memory"));
+    assert!(refused(16, 2).contains("uses one neighbor"));
 }
 
 /// One that proposes six actions and takes four before it looks again, on memories that are all it needs.
