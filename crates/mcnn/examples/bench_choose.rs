@@ -1,10 +1,10 @@
-//! Timings for bench/choose.py: `bench_choose ROWS START DIM`, two files of raw little-endian `f32`, the rows and as many of them as
-//! there are to be centers. Then each line of standard input names a work, which is done once, and one line of JSON answers it:
+//! Timings for bench/choose.py: `bench_choose ROWS START DIM`. ROWS and START are files of raw little-endian `f32`: the rows, and
+//! the initial centers. Each line of standard input names a task, which is run once and answered with one line of JSON:
 //!
-//! - `kmeans`: one pass of k-means from the start, and each row's nearest of the new centers: the seconds, the sum of the squared
+//! - `kmeans`: one pass of k-means from START, and the nearest new center of each row: the seconds, the sum of the squared
 //!   distances and the numbers of the centers.
-//! - `kcenter`: farthest-point traversal from the first row of the start, to as many rows: the seconds, the rows, and the
-//!   squared distance of the farthest that is left.
+//! - `kcenter`: farthest-point sampling from the first row of START, to as many rows: the seconds, the rows, and the squared
+//!   distance of the farthest remaining row.
 
 use std::{io::BufRead, num::NonZero, time::Instant};
 
@@ -31,16 +31,16 @@ fn main() {
             "kcenter" => {
                 let begun = Instant::now();
                 let table = Table::from_rows(&rows, dim);
-                let mut left = FarthestPoints::new(&table, vec![f32::INFINITY; table.len()]);
+                let mut sampling = FarthestPoints::new(&table, vec![f32::INFINITY; table.len()]);
                 let mut chosen = Vec::new();
-                left.add_center(&start[..dim]);
+                sampling.add_center(&start[..dim]);
                 while chosen.len() + 1 < start.len() / dim {
-                    let (next, _) = left.farthest().expect("distinct rows");
+                    let (next, _) = sampling.farthest().expect("distinct rows");
                     chosen.push(next);
-                    left.add_center(&rows[next * dim..][..dim]);
+                    sampling.add_center(&rows[next * dim..][..dim]);
                 }
                 let seconds = begun.elapsed().as_secs_f64();
-                json!({ "seconds": seconds, "chosen": chosen, "left": left.farthest().map_or(0.0, |(_, d2)| d2) })
+                json!({ "seconds": seconds, "chosen": chosen, "left": sampling.farthest().map_or(0.0, |(_, d2)| d2) })
             }
             other => panic!("kmeans or kcenter, not {other:?}"),
         };

@@ -1,9 +1,9 @@
-//! Timings for bench/policy.py: fixed-size gas, training steps, and one action at a time. Prints one line of JSON.
+//! Timings for bench/policy.py: fixed-size gas, training steps and single actions. Prints one line of JSON.
 //!
-//! `bench_policy gas STATES.f32 DIM MEMORIES` learns by the authors' form of the gas from rows of f32.
+//! `bench_policy gas STATES.f32 DIM MEMORIES` trains the authors' form of the gas on rows of f32.
 //! `bench_policy step mlp|diffusion|bet|unet THREADS STEPS` trains the default network on random rows of 45 and 24 numbers.
 //! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet` acts along a random walk with the default network; the
-//! times of a U-Net are those of the steps in which it draws a chunk.
+//! times of a U-Net are those of the steps in which it predicts a chunk.
 
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ fn architecture(name: &str) -> Architecture {
     }
 }
 
-/// The mean time of a training step, after a tenth of them to warm up, on threads of rayon's.
+/// The mean time of a training step after a tenth of them as warm-up, on `threads` threads of rayon.
 fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
     let backbone = architecture(name);
     let mut rng = Seed(3).rng();
@@ -64,14 +64,14 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
         },
     )?
     .codebook;
-    let recipe = backbone.optimizer_defaults();
+    let defaults = backbone.optimizer_defaults();
     let settings = TrainSettings {
         backbone,
         hidden: backbone.hidden(),
         lambda: Lambda::Value(0.1),
         steps: steps as u64,
-        batch: recipe.batch,
-        optimizer: recipe.optimizer,
+        batch: defaults.batch,
+        optimizer: defaults.optimizer,
         validation_fraction: 0.0,
         ..Default::default()
     };
@@ -97,7 +97,7 @@ fn gas(path: &str, dim: usize, memories: usize) {
     let mut gas = Gas::new(&rows, dim, GasSettings::fixed(memories, 1), &mut Seed(0).rng());
     gas.train(&rows, Seed(1));
     let seconds = start.elapsed().as_secs_f64();
-    // The mean distance from a row to its nearest node: how good the answer is.
+    // The mean distance from a row to its nearest node measures the quality of the result.
     let table = nearest::Table::from_rows(gas.nodes(), dim);
     let hits = table.nearest_many(&rows, 2);
     let distance = hits.iter().map(|h| f64::from(h.d2.sqrt())).sum::<f64>() / hits.len() as f64;
@@ -107,7 +107,7 @@ fn gas(path: &str, dim: usize, memories: usize) {
     );
 }
 
-/// The most kilobytes that this process had in memory, where the system tells; otherwise 0.
+/// The peak memory of this process in kilobytes; 0 if the system does not report it.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -159,8 +159,8 @@ fn act(
     for i in 0..steps {
         let state = walk(&mut rng, i);
         let start = Instant::now();
-        let held = session.act(&state, &mut action)?;
-        if held.chunk_step == 0 {
+        let constrained = session.act(&state, &mut action)?;
+        if constrained.chunk_step == 0 {
             times.push(start.elapsed().as_secs_f64() * 1e6);
         }
         check += action.iter().map(|&a| f64::from(a)).sum::<f64>();

@@ -1,5 +1,5 @@
-//! Steps a second through the workers, for bench/worker.py: `bench_worker PYTHON ID THREADS LANES EPISODES`. Prints JSON.
-//! Actions are random, so that only the environment and the way to it cost anything.
+//! Steps per second through the workers, for bench/worker.py: `bench_worker PYTHON ID THREADS LANES EPISODES`. Prints JSON.
+//! Actions are random, so that only the environment and the communication take time.
 
 use mcnn::{
     Result,
@@ -17,7 +17,7 @@ use std::{
     time::Instant,
 };
 
-/// NoiseSample actions, and notes when, after how many actions and by which thread each episode was begun.
+/// Random actions. Records when, after how many actions and in which thread each episode started.
 struct Random {
     n_obs: usize,
     n_act: usize,

@@ -1,5 +1,5 @@
-//! How often intervals of 95 % hold the truth, by simulation: the tables of docs/book/src/statistics.md, the methods in use beside
-//! those that were not chosen. Run it: `cargo run --release -p mcnn --example coverage`.
+//! The coverage of 95 % confidence intervals, by simulation: the tables of
+//! docs/book/src/statistics.md, with the methods in use and alternatives. Run it: `cargo run --release -p mcnn --example coverage`.
 
 use mcnn::{
     eval::stats::{crossed, estimate, improvement, interval, iqm, iqm_of, mean, quantile, student, wilson},
@@ -26,7 +26,7 @@ fn modes(rng: &mut Rng, success: f64) -> f64 {
     f64::from(u8::from(rng.uniform() < success)) + 0.1 * rng.normal()
 }
 
-/// Per cent of the trials whose interval holds the truth, and the intervals' median width; one for each method.
+/// The percentage of trials whose interval contains the true value, and the median width of the intervals, for each method.
 fn cover<const K: usize>(truth: f64, trial: impl Fn(Seed) -> [[f64; 2]; K] + Sync) -> [(f64, f64); K] {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let trial = &trial;
@@ -246,7 +246,7 @@ fn shares() {
 
 fn main() {
     println!(
-        "Share of {TRIALS} trials whose 95 % interval holds the truth, in per cent (and its median width)."
+        "Percentage of {TRIALS} trials whose 95 % interval contains the true value (and the median width)."
     );
     shares();
     nested();

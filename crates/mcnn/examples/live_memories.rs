@@ -1,7 +1,7 @@
-//! What a correction of a trained policy's memories is worth on `drive`, and how well wrong memories are found by their
-//! neighbors. docs/book/src/studies/live-memories.md says how it is measured and what came of it.
+//! The effect of correcting a trained policy's memories on the task `drive`, and the precision and recall with which
+//! `Codebook::disagreements` finds wrong memories. docs/book/src/studies/live-memories.md has the method and the results.
 //!
-//!     live_memories [DATA...]     real demonstrations to look for wrong steps in, too
+//!     live_memories [DATA...]     further demonstrations in which to look for wrong steps
 
 use mcnn::{
     Result,
@@ -49,13 +49,13 @@ fn drive(act: &dyn Act, seed: u64, episodes: usize) -> Result<Vec<Episode>> {
     rollout(act, &Drive::new(), &run, &|_| ())
 }
 
-/// How often something held, of how many.
+/// The number of successes, and of trials.
 #[derive(Default, Clone, Copy)]
 struct Tally(usize, usize);
 
 impl Tally {
-    fn add(&mut self, held: bool) {
-        self.0 += usize::from(held);
+    fn add(&mut self, success: bool) {
+        self.0 += usize::from(success);
         self.1 += 1;
     }
 }
@@ -68,7 +68,7 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// What is added: its name, and from how far before to how far after the place, in meters.
+/// The added section of a lap: its name, and its extent in meters before and after the place of the failure.
 const CHANGES: [(&str, [f64; 2]); 3] =
     [("60 m", [40.0, 20.0]), ("140 m", [100.0, 40.0]), ("the lap", [f64::INFINITY; 2])];
 
@@ -120,7 +120,7 @@ fn corrections() -> Result<()> {
     Ok(())
 }
 
-/// The steps of a lap around a place. A reward is the progress of a step.
+/// The steps of a lap around a place. The reward of a step is its progress in meters.
 fn section(lap: &Demonstrations, place: f64, [before, after]: [f64; 2]) -> Vec<usize> {
     let mut along = 0.0;
     let rewards = lap.rewards().expect("laps have rewards");
@@ -137,7 +137,7 @@ fn changed(policy: &Policy, lap: &Demonstrations, steps: &[usize]) -> Result<Pol
     policy.clone().with_codebook(codebook)
 }
 
-/// A fault put into a step's action.
+/// A fault in the action of a step.
 type Fault = fn(&Demonstrations, &mut [f32], &mut Rng);
 
 const FAULTS: [(&str, Fault); 3] = [
@@ -145,7 +145,7 @@ const FAULTS: [(&str, Fault); 3] = [
     ("action of another step", |data, action, rng| {
         action.copy_from_slice(data.action(rng.below(data.n_steps())));
     }),
-    ("first number turned", |_, action, _| action[0] = -action[0]),
+    ("first dimension negated", |_, action, _| action[0] = -action[0]),
 ];
 
 fn wrong_steps(name: &str, data: &Demonstrations) -> Result<()> {

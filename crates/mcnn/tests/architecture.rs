@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md is the truth about the code: this reads both and fails where they part.
+//! Checks the sources against the module table and the invariants of ARCHITECTURE.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,11 +10,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The table of rooms: what each room may use.
-fn rooms() -> BTreeMap<String, BTreeSet<String>> {
+/// The module table: the modules that each module may use.
+fn modules() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let rows =
-        text.lines().skip_while(|l| !l.starts_with("| room |")).skip(2).take_while(|l| l.starts_with('|'));
+        text.lines().skip_while(|l| !l.starts_with("| module |")).skip(2).take_while(|l| l.starts_with('|'));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let uses = cells[3]
@@ -27,7 +27,7 @@ fn rooms() -> BTreeMap<String, BTreeSet<String>> {
     .collect()
 }
 
-/// All source files below a folder, with what is before their tests.
+/// All source files below a folder, each with its code up to the unit tests.
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -47,8 +47,8 @@ fn without_comments(code: &str) -> String {
     code.lines().map(|l| l.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms a piece of code names: `crate::room` on its own, and the members of `use crate::{...}`.
-fn named(code: &str) -> BTreeSet<String> {
+/// The modules that code names: `crate::module` and the members of `use crate::{...}`.
+fn named_modules(code: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut found = BTreeSet::new();
     for after in code.split("crate::").skip(1) {
@@ -77,26 +77,27 @@ fn named(code: &str) -> BTreeSet<String> {
     found
 }
 
-fn room_of(path: &Path) -> String {
+fn module_of(path: &Path) -> String {
     let inside = path.strip_prefix(root().join("crates/mcnn/src")).unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
     first.trim_end_matches(".rs").to_string()
 }
 
 #[test]
-fn a_room_uses_only_the_rooms_named_in_its_row() {
-    let rooms = rooms();
-    assert!(rooms.len() >= 12, "the table was read: {rooms:?}");
+fn a_module_uses_only_the_modules_named_in_its_row() {
+    let modules = modules();
+    assert!(modules.len() >= 12, "the table was read: {modules:?}");
     let mut seen = BTreeSet::new();
     for (path, code) in sources(&root().join("crates/mcnn/src")) {
-        let room = room_of(&path);
-        if room == "lib" {
+        let module = module_of(&path);
+        if module == "lib" {
             continue;
         }
-        let allowed =
-            rooms.get(&room).unwrap_or_else(|| panic!("{} is in no room of ARCHITECTURE.md", path.display()));
+        let allowed = modules
+            .get(&module)
+            .unwrap_or_else(|| panic!("{} is in no module of ARCHITECTURE.md", path.display()));
         let code = without_comments(&code);
-        let mut uses = named(&code);
+        let mut uses = named_modules(&code);
         for kernels in ["nearest", "kernels"] {
             if code.contains(&format!("{kernels}::")) {
                 uses.insert(kernels.into());
@@ -107,26 +108,26 @@ fn a_room_uses_only_the_rooms_named_in_its_row() {
                 uses.insert(inner.into());
             }
         }
-        uses.remove(&room);
-        let trespasses: Vec<_> = uses.difference(allowed).collect();
+        uses.remove(&module);
+        let violations: Vec<_> = uses.difference(allowed).collect();
         assert!(
-            trespasses.is_empty(),
-            "{} uses {trespasses:?}; ARCHITECTURE.md allows {allowed:?}",
+            violations.is_empty(),
+            "{} uses {violations:?}; ARCHITECTURE.md allows {allowed:?}",
             path.display()
         );
-        seen.insert(room);
+        seen.insert(module);
     }
-    let unbuilt: Vec<_> = rooms.keys().filter(|r| !seen.contains(*r)).collect();
-    assert!(unbuilt.is_empty(), "ARCHITECTURE.md has rooms that are not there: {unbuilt:?}");
+    let missing: Vec<_> = modules.keys().filter(|r| !seen.contains(*r)).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md lists modules that do not exist: {missing:?}");
 }
 
 #[test]
-fn the_exponential_of_the_method_stands_in_one_file() {
+fn the_exponential_of_the_method_is_in_one_file() {
     for (path, code) in sources(&root().join("crates/mcnn/src")) {
         let code = without_comments(&code);
         let has = [".exp()", "exp_m1(", "f32::exp", "f64::exp"].iter().any(|e| code.contains(e));
-        // An expert's deviations are kept as logarithms, and a schedule of noise is defined by an exponential. (Mish has
-        // one of its own, a polynomial, which this does not see.)
+        // An expert stores logarithms of standard deviations, and a noise schedule is defined by an exponential. The polynomial
+        // approximation of Mish is not found by this check.
         let others = ["expert/gaussian.rs", "backbone/schedule.rs"];
         let named = others.iter().any(|other| path.ends_with(other));
         assert_eq!(has, named || path.ends_with("envelope.rs"), "{}", path.display());
@@ -134,7 +135,7 @@ fn the_exponential_of_the_method_stands_in_one_file() {
 }
 
 #[test]
-fn unsafe_stands_in_the_kernels_and_at_mujocos_door() {
+fn unsafe_is_only_in_the_kernels_and_the_calls_of_mujoco() {
     for krate in ["mcnn", "mcnn-cli", "adroit"] {
         for (path, code) in sources(&root().join("crates").join(krate).join("src")) {
             let has = without_comments(&code).contains("unsafe {");
@@ -149,12 +150,13 @@ fn unsafe_stands_in_the_kernels_and_at_mujocos_door() {
 }
 
 #[test]
-fn the_hand_tasks_know_tasks_and_no_policies() {
+fn the_adroit_tasks_use_tasks_and_no_policies() {
     for (path, code) in sources(&root().join("crates/adroit/src")) {
-        let used = named(&without_comments(&code).replace("crate::", "").replace("mcnn::", "crate::"));
+        let used =
+            named_modules(&without_comments(&code).replace("crate::", "").replace("mcnn::", "crate::"));
         let allowed = ["error", "task", "Error", "Result"].map(String::from);
-        let trespasses: Vec<_> = used.difference(&BTreeSet::from(allowed)).cloned().collect();
-        assert!(trespasses.is_empty(), "{} uses {trespasses:?}", path.display());
+        let violations: Vec<_> = used.difference(&BTreeSet::from(allowed)).cloned().collect();
+        assert!(violations.is_empty(), "{} uses {violations:?}", path.display());
     }
 }
 
@@ -172,8 +174,8 @@ fn the_readme_shows_the_example_as_it_is() {
 }
 
 #[test]
-fn names_are_found_in_every_form_of_use() {
+fn modules_are_found_in_every_form_of_use() {
     let code = "use crate::{\n    data::{A, B},\n    error::Result,\n};\nuse crate::seed::Seed; fn f() { crate::policy::x() }";
     let expected = ["data", "error", "policy", "seed"].map(String::from);
-    assert_eq!(named(code), BTreeSet::from(expected));
+    assert_eq!(named_modules(code), BTreeSet::from(expected));
 }

@@ -1,4 +1,4 @@
-//! What a policy that acts ahead promises for every input: on random memories, random weights and random states.
+//! Guarantees of a policy that predicts chunks, for every input, tested with random memories, weights and states.
 
 use mcnn::{
     act::Act as _,
@@ -127,7 +127,7 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
 }
 
 #[test]
-fn on_a_memory_the_chunk_is_what_was_demonstrated() {
+fn in_a_memorys_state_the_chunk_is_the_demonstrated_one() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(1));
     let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
@@ -146,7 +146,7 @@ fn on_a_memory_the_chunk_is_what_was_demonstrated() {
 }
 
 #[test]
-fn explain_tells_the_chunk_that_a_session_executes() {
+fn explain_reports_the_chunk_that_a_session_executes() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(6));
     let envelope = Envelope { lambda: 0.3, amplitude: 0.5, activation: Activation::Clamp };
@@ -174,13 +174,13 @@ fn explain_tells_the_chunk_that_a_session_executes() {
 }
 
 #[test]
-fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none() {
+fn a_chunk_is_executed_before_the_next_is_predicted_and_each_episode_starts_with_a_new_one() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(2));
     let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Tanh };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(2)), 1).unwrap();
     let all = states(&mut Seed(3).rng(), 24);
-    // What is acted on where the states at some steps are others.
+    // The actions if the states of some steps are changed.
     let acted = |changed: &dyn Fn(usize) -> bool| -> Vec<[f32; ACT]> {
         let mut session = policy.session_with_seed(Seed(4));
         let mut action = [0.0; ACT];
@@ -193,25 +193,29 @@ fn a_chunk_is_used_up_before_another_is_drawn_and_each_episode_begins_with_none(
             .collect()
     };
     let as_is = acted(&|_| false);
-    // Only the observations at 0, and at 7 and 8, and at 15 and 16, decide anything: those that a chunk is drawn from.
+    // Chunks are predicted from the observations at 0, at 7 and 8, and at 15 and 16; no other observation has an effect.
     assert_eq!(acted(&|i| ![0, 7, 8, 15, 16].contains(&i)), as_is);
     for (other, from) in [(0, 0), (7, 8), (8, 8), (15, 16), (16, 16)] {
         let acted = acted(&|i| i == other);
         assert_eq!(acted[..from], as_is[..from]);
-        assert_ne!(acted[from..from + 8], as_is[from..from + 8], "the chunk at {from} saw step {other}");
+        assert_ne!(
+            acted[from..from + 8],
+            as_is[from..from + 8],
+            "the chunk at {from} depends on step {other}"
+        );
     }
-    assert_eq!(acted(&|_| false), as_is, "another episode of the seed begins anew");
+    assert_eq!(acted(&|_| false), as_is, "another episode with the seed is equal");
     let mut session = policy.session_with_seed(Seed(4));
     let mut action = [0.0; ACT];
     for state in all.iter().take(3) {
         session.act(state, &mut action).unwrap();
     }
     let held = policy.session_with_seed(Seed(4)).act(&all[5], &mut action).unwrap();
-    assert_eq!(held.chunk_step, 0, "whatever another episode has left");
+    assert_eq!(held.chunk_step, 0, "an episode does not continue the chunk of another");
 }
 
 #[test]
-fn memories_that_do_not_go_as_far_and_several_neighbors_are_refused() {
+fn too_few_future_actions_and_several_neighbors_are_refused() {
     let settings = UnetSettings::default();
     let data = data(Seed(5));
     let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Clamp };
@@ -223,7 +227,7 @@ fn memories_that_do_not_go_as_far_and_several_neighbors_are_refused() {
     assert!(refused(16, 2).contains("uses one neighbor"));
 }
 
-/// One that proposes six actions and takes four before it looks again, on memories that are all it needs.
+/// A policy with a prediction horizon of 6 and an execution horizon of 4.
 fn four_at_a_time(seed: u64) -> Policy {
     let settings = UnetSettings { horizon: 6, executed: 4, steps: 20, sample_steps: 4, ..Default::default() };
     let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
@@ -239,7 +243,7 @@ fn retrieval(book: &Codebook, observation: &[f32]) -> Retrieval {
 }
 
 #[test]
-fn between_proposals_how_far_is_asked_of_the_newest_observation() {
+fn within_a_chunk_ood_detection_uses_the_newest_observation() {
     let policy = four_at_a_time(2);
     let calibration = OodCalibration::new(vec![CalibrationEpisode {
         number: 0,
@@ -265,11 +269,11 @@ fn between_proposals_how_far_is_asked_of_the_newest_observation() {
         assert_eq!(given, expected, "step {t}");
         seen[usize::from(far)] += usize::from(t % 4 > 0);
     }
-    assert!(seen.iter().all(|&n| n > 3), "near and far between proposals: {seen:?}");
+    assert!(seen.iter().all(|&n| n > 3), "near and far states within chunks: {seen:?}");
 }
 
 #[test]
-fn what_was_proposed_under_old_memories_is_not_given_after_an_exchange() {
+fn the_rest_of_a_chunk_is_discarded_when_the_memories_are_replaced() {
     let (old, other) = (four_at_a_time(2), four_at_a_time(4));
     let new = old.clone().with_codebook(other.codebook().clone()).unwrap();
     let live = LivePolicy::new(old.clone());
@@ -283,7 +287,7 @@ fn what_was_proposed_under_old_memories_is_not_given_after_an_exchange() {
         let newest = retrieval(policy.codebook(), &observation);
         let decision = session.act(&observation, &mut action).unwrap();
         assert_eq!((decision.memory, decision.distance), (Some(newest.memory), Some(newest.distance)));
-        // From the exchange on a chunk begins anew; every action lies in the box of its memory's following action.
+        // A new chunk starts with the new memories; every action lies in the box around its memory's future action.
         let ahead = if t < 2 { t } else { (t - 2) % 4 };
         let region = policy.envelope().region(newest.distance);
         for (a, &memory_action) in action.iter().zip(policy.codebook().action_after(newest.memory, ahead)) {

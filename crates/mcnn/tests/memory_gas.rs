@@ -1,12 +1,12 @@
-//! The gas against a slow, plain one written from the steps of Fritzke's paper, sample by sample.
+//! The growing neural gas compared, sample by sample, with a slow reference implementation of the steps of Fritzke's paper.
 
 use mcnn::{
     memory::{Gas, GasSettings},
     seed::Seed,
 };
 
-/// Fritzke's algorithm as it reads: every error decayed at every sample, edges in one list, brute-force search.
-struct Plain {
+/// Fritzke's algorithm, literally: every error is decayed at every sample, edges are in one list, the search is brute force.
+struct Reference {
     settings: GasSettings,
     nodes: Vec<Vec<f32>>,
     errors: Vec<f64>,
@@ -19,7 +19,7 @@ fn distance2(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-impl Plain {
+impl Reference {
     fn neighbors(&self, i: usize) -> Vec<usize> {
         let mut all: Vec<usize> = self
             .edges
@@ -40,7 +40,7 @@ impl Plain {
 
     fn sample(&mut self, x: &[f32]) {
         self.samples += 1;
-        // 1. The winner and the runner-up.
+        // 1. The nearest and the second nearest node.
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         order.sort_by(|&a, &b| distance2(x, &self.nodes[a]).total_cmp(&distance2(x, &self.nodes[b])));
         let (n1, n2) = (order[0], order[1]);
@@ -53,13 +53,13 @@ impl Plain {
                 *n += eps * (x - *n);
             }
         }
-        // 4. Its edges age; 5. the edge to the runner-up is fresh.
+        // 4. Its edges age. 5. The edge to the second nearest node gets age 0.
         for edge in self.edges.iter_mut().filter(|e| e.0 == n1 || e.1 == n1) {
             edge.2 += 1;
         }
         self.edges.retain(|e| (e.0, e.1) != (n1.min(n2), n1.max(n2)));
         self.edges.push((n1.min(n2), n1.max(n2), 0));
-        // 6. Old edges go, and the nodes that lost their last one with them.
+        // 6. Old edges are removed, and nodes without edges with them.
         let max_age = self.settings.max_age;
         let touched: Vec<usize> =
             self.edges.iter().filter(|e| e.2 > max_age).flat_map(|e| [e.0, e.1]).collect();
@@ -78,7 +78,7 @@ impl Plain {
             }
             self.removed += 1;
         }
-        // 7. Every so often a node is born between the worst and its worst neighbor.
+        // 7. A node is inserted between the node of largest error and its neighbor of largest error.
         if self.samples.is_multiple_of(self.settings.insert_every) && self.nodes.len() < self.settings.max {
             let worst = |of: Vec<usize>| {
                 of.into_iter().rev().max_by(|&a, &b| self.errors[a].total_cmp(&self.errors[b])).unwrap()
@@ -99,7 +99,7 @@ impl Plain {
     }
 }
 
-/// Points on three separate curves, so that the gas splits and nodes die on the way.
+/// Points on three separate curves, so that the graph splits and nodes are removed.
 fn samples(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = Seed(seed).rng();
     (0..n)
@@ -114,7 +114,7 @@ fn samples(n: usize, seed: u64) -> Vec<f32> {
 fn compare(settings: GasSettings, seed: u64) -> (usize, usize) {
     let rows = samples(900, seed);
     let mut gas = Gas::new(&rows, 3, settings.clone(), &mut Seed(seed).rng());
-    let mut plain = Plain {
+    let mut reference = Reference {
         nodes: gas.nodes().chunks(3).map(<[f32]>::to_vec).collect(),
         errors: vec![0.0; gas.len()],
         edges: vec![],
@@ -124,23 +124,24 @@ fn compare(settings: GasSettings, seed: u64) -> (usize, usize) {
     };
     for (step, x) in rows.chunks(3).cycle().take(4000).enumerate() {
         gas.sample(x);
-        plain.sample(x);
-        assert_eq!(gas.nodes(), plain.nodes.concat(), "nodes after sample {step}");
-        let mut edges: Vec<_> = plain.edges.iter().map(|&(a, b, age)| ([a as u32, b as u32], age)).collect();
+        reference.sample(x);
+        assert_eq!(gas.nodes(), reference.nodes.concat(), "nodes after sample {step}");
+        let mut edges: Vec<_> =
+            reference.edges.iter().map(|&(a, b, age)| ([a as u32, b as u32], age)).collect();
         edges.sort();
         assert_eq!(gas.edges(), edges, "edges after sample {step}");
-        for (i, &expected) in plain.errors.iter().enumerate() {
+        for (i, &expected) in reference.errors.iter().enumerate() {
             assert!(
                 (gas.error(i) - expected).abs() <= 1e-9 * expected.max(1e-12),
                 "error of {i} after sample {step}"
             );
         }
     }
-    (plain.nodes.len(), plain.removed)
+    (reference.nodes.len(), reference.removed)
 }
 
 #[test]
-fn the_growing_gas_equals_the_plain_one_step_by_step() {
+fn the_growing_gas_equals_the_reference_sample_by_sample() {
     let mut removed = 0;
     for seed in 0..4 {
         let settings = GasSettings {
@@ -153,11 +154,11 @@ fn the_growing_gas_equals_the_plain_one_step_by_step() {
         assert!(nodes > 30, "it grew: {nodes}");
         removed += gone;
     }
-    assert!(removed > 10, "nodes died on the way: {removed}");
+    assert!(removed > 10, "nodes were removed: {removed}");
 }
 
 #[test]
-fn the_fixed_gas_equals_the_plain_one_step_by_step() {
+fn the_fixed_gas_equals_the_reference_sample_by_sample() {
     for seed in 0..2 {
         let (nodes, _) = compare(GasSettings::fixed(50, 1), seed);
         assert!(nodes <= 50);
@@ -165,7 +166,7 @@ fn the_fixed_gas_equals_the_plain_one_step_by_step() {
 }
 
 #[test]
-fn errors_outlive_the_smallest_float() {
+fn errors_do_not_underflow() {
     // Without rescaling, the product of the decays would be 0 after about 1.5 million samples.
     let rows = samples(30, 1);
     let settings = GasSettings { decay: 0.5, insert_every: usize::MAX, ..GasSettings::fixed(5, 100) };

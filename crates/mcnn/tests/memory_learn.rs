@@ -1,4 +1,4 @@
-//! Choosers, codebooks and recall: what must hold for any data.
+//! Properties of selection methods, codebooks and retrieval.
 
 use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
@@ -16,11 +16,11 @@ const ALL: [SelectionMethod; 6] = [
 ];
 
 /// Episodes of a random walk on a coarse grid, so that states repeat; one dimension never varies.
-fn walks(episodes: usize, steps: usize, seed: u64) -> Demonstrations {
-    walks_in(3, episodes, steps, seed)
+fn random_walks(episodes: usize, steps: usize, seed: u64) -> Demonstrations {
+    random_walks_in(3, episodes, steps, seed)
 }
 
-fn walks_in(width: usize, episodes: usize, steps: usize, seed: u64) -> Demonstrations {
+fn random_walks_in(width: usize, episodes: usize, steps: usize, seed: u64) -> Demonstrations {
     let mut rng = Seed(seed).rng();
     let (mut states, mut actions, mut ends) = (vec![], vec![], vec![]);
     for e in 0..episodes {
@@ -65,8 +65,8 @@ fn plain_distance(data: &Demonstrations, a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn every_chooser_gives_the_number_asked_for_of_distinct_demonstrated_states() {
-    let data = walks(6, 100, 1);
+fn every_method_selects_the_requested_number_of_distinct_states() {
+    let data = random_walks(6, 100, 1);
     for by in ALL {
         for count in [1, 2, 60, 200] {
             let learned = learn(&data, &settings(by, count)).unwrap();
@@ -94,8 +94,8 @@ fn every_chooser_gives_the_number_asked_for_of_distinct_demonstrated_states() {
 }
 
 #[test]
-fn coverage_is_the_distribution_of_plain_distances() {
-    let data = walks(4, 60, 2);
+fn coverage_is_the_distribution_of_distances() {
+    let data = random_walks(4, 60, 2);
     let learned = learn(&data, &settings(SelectionMethod::Random, 30)).unwrap();
     let book = &learned.codebook;
     let nearest = |i: usize| {
@@ -116,11 +116,11 @@ fn coverage_is_the_distribution_of_plain_distances() {
 }
 
 #[test]
-fn the_farthest_point_chooser_is_within_twice_the_best_and_covers_better_than_chance() {
-    let data = walks(6, 100, 3);
+fn farthest_point_sampling_is_within_twice_the_optimum_and_better_than_random() {
+    let data = random_walks(6, 100, 3);
     let far = |by| learn(&data, &settings(by, 40)).unwrap().coverage.max;
-    // Gonzalez: the k + 1 points (the chosen and the one they leave farthest) lie at least `max` apart, so any k
-    // memories leave one of them at max / 2 or more.
+    // Gonzalez: the k + 1 points (the selected ones and the farthest other one) are at least `max` apart, so for any k
+    // memories one of them is at a distance of max / 2 or more.
     let spread = learn(&data, &settings(SelectionMethod::Kcenter, 40)).unwrap();
     for a in 0..40 {
         for b in 0..a {
@@ -141,27 +141,27 @@ fn the_farthest_point_chooser_is_within_twice_the_best_and_covers_better_than_ch
 }
 
 #[test]
-fn a_walk_over_the_graph_gives_the_exact_answer_and_says_what_it_saved() {
-    let data = walks_in(30, 5, 200, 5);
+fn graph_search_gives_the_exact_result_and_reports_what_it_pruned() {
+    let data = random_walks_in(30, 5, 200, 5);
     for by in [SelectionMethod::Gas, SelectionMethod::Random] {
         let book = learn(&data, &settings(by, 300)).unwrap().codebook;
         let mut state = book.scaled_buffer();
         let (mut last, mut saved, mut found) = (0, 0.0, 0);
         for i in 0..data.n_steps() {
             book.scale(data.state(i), &mut state);
-            let walk = book.retrieve_by_graph(&state, last);
-            assert_eq!(walk.retrieval, book.retrieve(&state), "{by}, step {i}");
-            assert!((0.0..=1.0).contains(&walk.saved) && walk.measured >= 1);
+            let search = book.retrieve_by_graph(&state, last);
+            assert_eq!(search.retrieval, book.retrieve(&state), "{by}, step {i}");
+            assert!((0.0..=1.0).contains(&search.saved) && search.measured >= 1);
             (last, saved, found) =
-                (walk.retrieval.memory, saved + walk.saved, found + usize::from(walk.is_exact));
+                (search.retrieval.memory, saved + search.saved, found + usize::from(search.is_exact));
         }
         assert!(saved > 0.0 && found > data.n_steps() / 4, "{by}: saved {saved}, found {found}");
     }
 }
 
 #[test]
-fn recall_elsewhere_leaves_the_states_own_episode_out() {
-    let data = walks(3, 50, 6);
+fn leave_one_episode_out_retrieval_ignores_memories_of_the_states_episode() {
+    let data = random_walks(3, 50, 6);
     let book = learn(&data, &settings(SelectionMethod::All, 1)).unwrap().codebook;
     for (i, retrieval) in book.retrieve_leave_one_episode_out(&data).into_iter().enumerate() {
         let own = data.step(i).episode;
@@ -173,14 +173,14 @@ fn recall_elsewhere_leaves_the_states_own_episode_out() {
             .fold(f64::INFINITY, f64::min);
         assert!((f64::from(retrieval.distance) - expected).abs() < 1e-5);
     }
-    let alone = walks(1, 50, 6);
+    let alone = random_walks(1, 50, 6);
     let book = learn(&alone, &settings(SelectionMethod::All, 1)).unwrap().codebook;
     assert!(book.retrieve_leave_one_episode_out(&alone).iter().all(Option::is_none));
 }
 
 #[test]
-fn ignored_dimensions_count_nothing() {
-    let data = walks(4, 50, 7);
+fn ignored_dimensions_do_not_affect_distances() {
+    let data = random_walks(4, 50, 7);
     let ignoring = |ignore: &[usize]| {
         let settings = LearnSettings { ignore: ignore.to_vec(), ..settings(SelectionMethod::Gas, 20) };
         learn(&data, &settings)
@@ -196,7 +196,7 @@ fn ignored_dimensions_count_nothing() {
         assert!(a == b && a.values()[1] == 0.0);
         assert_eq!(book.retrieve(&a), book.retrieve(&b));
     }
-    // The memories are those of the data with a constant in that place.
+    // The memories are those of the data with a constant in that dimension.
     let mut parts = mcnn::data::Parts::from(data.clone());
     parts.states.iter_mut().skip(1).step_by(data.n_obs()).for_each(|x| *x = 0.5);
     let flat = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
@@ -211,8 +211,8 @@ fn ignored_dimensions_count_nothing() {
 }
 
 #[test]
-fn smoothing_averages_the_actions_of_the_nearest_steps() {
-    let data = walks(4, 50, 7);
+fn smooth_neighbors_averages_the_actions_of_the_nearest_steps() {
+    let data = random_walks(4, 50, 7);
     let sharp = learn(&data, &settings(SelectionMethod::Random, 20)).unwrap().codebook;
     let smooth =
         learn(&data, &LearnSettings { smooth_neighbors: 5, ..settings(SelectionMethod::Random, 20) })
@@ -225,7 +225,7 @@ fn smoothing_averages_the_actions_of_the_nearest_steps() {
             let d = |i: usize| plain_distance(&data, data.state(i), sharp.state(m));
             d(a).total_cmp(&d(b)).then(a.cmp(&b))
         });
-        // Where the fifth and sixth are equally near, rounding may decide between them: leave those memories out.
+        // If the fifth and the sixth are equally near, rounding decides between them: such memories are not compared.
         let d = |i: usize| plain_distance(&data, data.state(i), sharp.state(m));
         if d(order[5]) - d(order[4]) < 1e-5 {
             continue;
@@ -238,8 +238,8 @@ fn smoothing_averages_the_actions_of_the_nearest_steps() {
 }
 
 #[test]
-fn one_seed_gives_one_codebook_and_another_another() {
-    let data = walks(5, 100, 8);
+fn equal_seeds_give_equal_codebooks_and_other_seeds_others() {
+    let data = random_walks(5, 100, 8);
     for by in ALL {
         let with =
             |seed| learn(&data, &LearnSettings { seed: Seed(seed), ..settings(by, 50) }).unwrap().codebook;
@@ -252,7 +252,7 @@ fn one_seed_gives_one_codebook_and_another_another() {
 
 #[test]
 fn amounts_out_of_range_are_refused_with_the_range() {
-    let data = walks(2, 20, 9);
+    let data = random_walks(2, 20, 9);
     let refused = |s: LearnSettings| learn(&data, &s).unwrap_err().to_string();
     assert!(refused(settings(SelectionMethod::Random, 41)).contains("more memories than states"));
     assert!(refused(settings(SelectionMethod::Random, 0)).contains("number of memories is 0"));

@@ -1,5 +1,4 @@
-//! What a guard does, on hand-made memories and a random network; what a calibration tells of every action; and what rollouts
-//! make of both.
+//! OOD guards and calibrations on hand-made memories and a random network, and in rollouts.
 
 use mcnn::{
     act::{Act, Decision},
@@ -51,10 +50,10 @@ fn decisions(act: &dyn Act, states: &[f32]) -> Vec<(f32, Decision)> {
 }
 
 #[test]
-fn each_response_does_what_it_is_called() {
+fn each_response_takes_its_action_in_ood_states() {
     let policy = policy();
     let free: Vec<f32> = decisions(&policy, &STATES).into_iter().map(|(a, _)| a).collect();
-    // The network, the memory and the last action can be told apart in every state.
+    // The actions of the network, the memory and the previous step differ in every state.
     assert!(free.iter().zip(MEMORY).all(|(a, m)| (a - m).abs() > 0.01), "{free:?}");
     for (response, expected) in [
         (Response::Warn, free.clone()),
@@ -68,17 +67,17 @@ fn each_response_does_what_it_is_called() {
         assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
         assert_eq!(found.iter().map(|(_, d)| d.ood).collect::<Vec<_>>(), FAR);
         assert!(found.iter().zip(FAR).all(|((_, d), far)| d.stop == (far && response == Response::Stop)));
-        // With nothing to hold yet, and with nothing near ever.
+        // All states are OOD, so that there is no in-distribution action to repeat.
         let found = decisions(&policy.guarded(Guard { response, threshold: -1.0 }), &STATES);
         let expected = if response == Response::Warn { free.clone() } else { MEMORY.to_vec() };
         assert_eq!(found.iter().map(|(a, _)| *a).collect::<Vec<_>>(), expected, "{response:?}");
-        // On the very distance it is not due.
+        // A distance equal to the threshold is in distribution.
         assert!(!decisions(&policy.guarded(Guard { response, threshold: 0.5 }), &STATES)[0].1.ood);
     }
 }
 
 #[test]
-fn a_distance_that_is_no_number_is_beyond() {
+fn a_nan_distance_is_ood() {
     let policy = policy();
     let guarded = policy.guarded(Guard { response: Response::Memory, threshold: f32::MAX });
     for far in [3e38, -3e38] {
@@ -92,7 +91,7 @@ fn a_distance_that_is_no_number_is_beyond() {
 }
 
 #[test]
-fn every_action_says_distance_weight_radius_and_quantile() {
+fn every_decision_has_distance_weight_radius_and_quantile() {
     let distances = vec![0.1, 0.4, 2.0, 3.5];
     let calibration =
         OodCalibration::new(vec![CalibrationEpisode { number: 7, distances: distances.clone() }]).unwrap();
@@ -108,7 +107,7 @@ fn every_action_says_distance_weight_radius_and_quantile() {
         assert!((d.weight.unwrap() - weight).abs() < 1e-6 && (d.radius.unwrap() - 1.0 + weight).abs() < 1e-6);
     }
     assert_eq!(policy.explain(&[3.0]).unwrap().quantile, Some(0.75));
-    // GuardedPolicy at a quantile, what is beyond is what has that quantile.
+    // With the threshold of a quantile, exactly the states of that quantile or above are OOD.
     for share in [0.25, 0.5, 0.75, 1.0] {
         let beyond = policy.calibration().unwrap().threshold(OodQuantile::States(share)).unwrap().distance;
         for (_, d) in
@@ -119,10 +118,10 @@ fn every_action_says_distance_weight_radius_and_quantile() {
     }
 }
 
-/// The states above, one after the other; episode seed 7 begins with a far one.
+/// A task that visits `STATES` in order; the episode of seed 7 starts in an OOD state.
 struct Line(Spec);
 
-struct GraphSearch {
+struct LineEnvironment {
     seed: u64,
     t: usize,
 }
@@ -132,11 +131,11 @@ impl Task for Line {
         &self.0
     }
     fn start(&self) -> mcnn::Result<Box<dyn Environment>> {
-        Ok(Box::new(GraphSearch { seed: 0, t: 0 }))
+        Ok(Box::new(LineEnvironment { seed: 0, t: 0 }))
     }
 }
 
-impl Environment for GraphSearch {
+impl Environment for LineEnvironment {
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> mcnn::Result<()> {
         (self.seed, self.t) = (seed, 0);
         observation[0] = if seed == 7 { 90.0 } else { STATES[0] };
@@ -151,7 +150,7 @@ impl Environment for GraphSearch {
 }
 
 #[test]
-fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
+fn rollouts_count_ood_states_and_end_when_a_guard_stops() {
     let spec = Spec {
         name: "line".into(),
         n_obs: 1,
@@ -173,12 +172,12 @@ fn rollouts_count_what_is_beyond_and_end_where_a_guard_says() {
             let seven = e.seed == 7;
             assert_eq!((e.length, e.stopped, e.success), (5, false, Some(true)));
             assert_eq!((e.ood, e.first_ood), if seven { (4, Some(0)) } else { (3, Some(1)) });
-            let said = e.trace.as_ref().unwrap().decisions.iter().filter(|d| d.ood).count();
-            assert_eq!(said, e.ood);
+            let in_trace = e.trace.as_ref().unwrap().decisions.iter().filter(|d| d.ood).count();
+            assert_eq!(in_trace, e.ood);
         }
         for e in go(Response::Stop) {
             let steps = usize::from(e.seed != 7);
-            // The action of the state beyond is never taken.
+            // The action in the OOD state is not taken.
             assert_eq!((e.length, e.ret, e.latencies.len()), (steps, steps as f64, steps));
             assert_eq!((e.stopped, e.error.is_none(), e.ood), (true, true, 0));
             assert_eq!(e.first_ood, Some(steps));

@@ -1,4 +1,4 @@
-//! Memories exchanged while episodes run.
+//! Replacing the memories of a policy while episodes run.
 
 use mcnn::{
     act::Act as _,
@@ -32,14 +32,14 @@ fn book(action: f32) -> Codebook {
     .unwrap()
 }
 
-fn copying(action: f32) -> Policy {
+fn nearest_neighbor(action: f32) -> Policy {
     let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
     Policy::new(book(action), envelope, Backbone::Nothing, 1).unwrap()
 }
 
 #[test]
-fn an_episode_goes_on_with_the_new_memories_from_its_next_action_on() {
-    let live = LivePolicy::new(copying(-0.5));
+fn an_episode_uses_the_new_memories_from_its_next_action_on() {
+    let live = LivePolicy::new(nearest_neighbor(-0.5));
     let mut session = live.start(Seed(0));
     let mut action = [0.0; ACT];
     let mut act = |state: f32| {
@@ -47,17 +47,17 @@ fn an_episode_goes_on_with_the_new_memories_from_its_next_action_on() {
         (action, decision.memory.unwrap())
     };
     assert_eq!(act(3.9), ([-0.5; ACT], 4));
-    live.replace(copying(0.25)).unwrap();
+    live.replace(nearest_neighbor(0.25)).unwrap();
     assert_eq!(act(188.2), ([0.25; ACT], 188));
-    // Fewer memories than the last one recalled had: nothing is left of it.
-    let small = copying(0.75).codebook().without_memories(|m| m > 1).unwrap();
-    live.replace(copying(0.0).with_codebook(small).unwrap()).unwrap();
+    // Fewer memories than the number of the previously retrieved one.
+    let small = nearest_neighbor(0.75).codebook().without_memories(|m| m > 1).unwrap();
+    live.replace(nearest_neighbor(0.0).with_codebook(small).unwrap()).unwrap();
     assert_eq!(act(4.0), ([0.75; ACT], 1));
     assert_eq!(live.current().codebook().len(), 2);
 }
 
 #[test]
-fn a_network_goes_on_as_if_nothing_else_had_changed() {
+fn the_network_continues_with_other_memories() {
     let envelope = Envelope { lambda: 0.7, amplitude: 1.0, activation: Activation::Tanh };
     let network = || Backbone::Mlp(Mlp::random(&[1, 8, ACT], Seed(3)));
     let [old, new] = [-0.5, 0.5].map(|a| Policy::new(book(a), envelope, network(), 1).unwrap());
@@ -79,9 +79,9 @@ fn a_network_goes_on_as_if_nothing_else_had_changed() {
 }
 
 #[test]
-fn no_action_is_of_two_versions() {
-    let live = LivePolicy::new(copying(-0.5));
-    // Until every thread has seen both versions act, some times.
+fn every_action_is_computed_by_one_version() {
+    let live = LivePolicy::new(nearest_neighbor(-0.5));
+    // Until both versions have acted several times in every thread.
     let act = &|k: u64| {
         let (mut session, mut seen) = (live.start(Seed(k)), [0_u32; 2]);
         for _ in 0..2_000_000 {
@@ -99,7 +99,7 @@ fn no_action_is_of_two_versions() {
     std::thread::scope(|scope| {
         let acting: Vec<_> = (0..3).map(|k| scope.spawn(move || act(k))).collect();
         for action in [0.5, -0.5].into_iter().cycle() {
-            live.replace(copying(action)).unwrap();
+            live.replace(nearest_neighbor(action)).unwrap();
             std::thread::yield_now();
             if acting.iter().all(|a| a.is_finished()) {
                 break;

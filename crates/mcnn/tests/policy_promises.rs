@@ -1,4 +1,4 @@
-//! What a policy promises for every input, on random memories, random weights and random states.
+//! Guarantees of a policy for every input, tested with random memories, weights and states.
 
 use mcnn::{
     act::Act as _,
@@ -36,14 +36,14 @@ fn codebook(rng: &mut Rng) -> Codebook {
     .unwrap()
 }
 
-/// A network whose proposals are up to a thousand times too large.
+/// A network whose outputs are up to a thousand times too large.
 fn wild(seed: u64) -> Mlp {
     let mlp = Mlp::random(&[OBS, 16, ACT], Seed(seed));
     let layers = mlp.layers().map(|(w, b)| (w.iter().map(|w| w * 40.0).collect(), b.to_vec())).collect();
     Mlp::from_layers(vec![OBS, 16, ACT], layers).unwrap()
 }
 
-/// Diffusion whose predictions are as much too large, of every kind.
+/// Diffusion policies of every kind whose outputs are too large.
 fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
     let mut all = Vec::new();
     for schedule in [Schedule::Vp, Schedule::Linear, Schedule::Cosine] {
@@ -63,7 +63,7 @@ fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
     all
 }
 
-/// Behavior transformers whose heads are as much too large.
+/// Behavior transformers whose outputs are too large.
 fn wild_bets(seed: u64) -> Vec<Backbone> {
     let mut all = Vec::new();
     for bucket_selection in [BucketSelection::Sample, BucketSelection::Argmax] {
@@ -96,7 +96,7 @@ fn policy(lambda: f32, amplitude: f32, activation: Activation, seed: u64) -> Pol
     Policy::new(book, Envelope { lambda, amplitude, activation }, Backbone::Mlp(wild(seed)), 1).unwrap()
 }
 
-/// States near and far, and some that overflow on their way through the network.
+/// States near and far, and some that overflow in the network.
 fn states(rng: &mut Rng, n: usize) -> Vec<Vec<f32>> {
     let sizes = [1e-3, 1.0, 3.0, 1e3, 1e10, 1e30, 3e38];
     (0..n)
@@ -107,7 +107,7 @@ fn states(rng: &mut Rng, n: usize) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn every_action_lies_in_the_box_that_is_stated_for_it() {
+fn every_action_lies_in_its_permissible_region() {
     let mut touched = [0; 2];
     for seed in 0..6 {
         for lambda in [0.0, 0.01, 0.7, 30.0, f32::INFINITY] {
@@ -123,7 +123,7 @@ fn every_action_lies_in_the_box_that_is_stated_for_it() {
                     assert_eq!(explained.memory.memory, held.retrieval.memory);
                     let memory_action = policy.codebook().action(held.retrieval.memory);
                     for (k, d) in explained.dimensions.iter().enumerate() {
-                        assert_eq!(d.action, action[k], "explain tells what act does");
+                        assert_eq!(d.action, action[k], "explain and act agree");
                         assert_eq!(d.memory_action, memory_action[k]);
                         assert!(d.low <= action[k] && action[k] <= d.high, "{action:?} {d:?}");
                         assert!(d.high - d.low <= 2.0 * amplitude + 1e-6);
@@ -137,7 +137,7 @@ fn every_action_lies_in_the_box_that_is_stated_for_it() {
 }
 
 #[test]
-fn on_a_memory_the_action_is_the_memorys() {
+fn in_a_memorys_state_the_action_is_the_memorys() {
     for seed in 0..6 {
         for lambda in [0.0, 0.5, 80.0] {
             let policy = policy(lambda, 1.0, Activation::Clamp, seed);
@@ -156,7 +156,7 @@ fn on_a_memory_the_action_is_the_memorys() {
 }
 
 #[test]
-fn every_action_that_is_drawn_lies_in_its_box_and_on_a_memory_is_the_memorys() {
+fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys() {
     let mut touched = [0; 2];
     for (seed, (lambda, amplitude, activation)) in [
         (0.01, 1.0, Activation::Clamp),
@@ -202,7 +202,7 @@ fn every_action_that_is_drawn_lies_in_its_box_and_on_a_memory_is_the_memorys() {
 }
 
 #[test]
-fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
+fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation() {
     let settings = DiffusionSettings::default();
     let diffusion = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(5));
     let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
@@ -231,9 +231,9 @@ fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
     };
     let draws: Vec<[f32; ACT]> = (0..16).map(|_| draw()).collect();
     for (k, d) in explained.dimensions.iter().enumerate() {
-        assert_eq!(d.action, draws[0][k], "explain tells what act does");
+        assert_eq!(d.action, draws[0][k], "explain and act agree");
         let held = d.center + explained.radius * d.network_output.unwrap().clamp(-1.0, 1.0);
-        assert!((held - d.action).abs() < 1e-6, "the proposal is that of the action");
+        assert!((held - d.action).abs() < 1e-6, "the network output is that of the action");
         let mean = draws.iter().map(|a| f64::from(a[k])).sum::<f64>() / 16.0;
         let variance = draws.iter().map(|a| (f64::from(a[k]) - mean).powi(2)).sum::<f64>() / 16.0;
         assert!((f64::from(d.std.unwrap()) - variance.sqrt()).abs() < 1e-5);
@@ -245,7 +245,7 @@ fn equal_seeds_give_equal_actions_and_explain_tells_their_spread() {
 }
 
 #[test]
-fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
+fn explain_reports_the_selected_and_the_most_probable_buckets() {
     let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
     for backbone in wild_bets(6) {
         let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
@@ -271,18 +271,18 @@ fn explain_tells_the_bucket_that_was_chosen_and_the_likeliest() {
 #[test]
 fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
     for seed in 0..6 {
-        let (copy, plain) =
+        let (nearest, network) =
             (policy(0.0, 1.0, Activation::Tanh, seed), policy(f32::INFINITY, 1.0, Activation::Tanh, seed));
         let mlp = wild(seed);
         for state in states(&mut Seed(seed).rng(), 50) {
             let mut action = [0.0; ACT];
-            let held = copy.session().act(&state, &mut action).unwrap();
-            assert_eq!(action.as_slice(), copy.codebook().action(held.retrieval.memory));
-            plain.session().act(&state, &mut action).unwrap();
+            let held = nearest.session().act(&state, &mut action).unwrap();
+            assert_eq!(action.as_slice(), nearest.codebook().action(held.retrieval.memory));
+            network.session().act(&state, &mut action).unwrap();
             let mut scaled = vec![0.0; OBS];
-            plain.codebook().parts().scale.apply(&state, &mut scaled);
-            let proposal: Vec<f32> = mlp.propose(&scaled, &mut Default::default()).to_vec();
-            for (f, g) in action.iter().zip(proposal) {
+            network.codebook().parts().scale.apply(&state, &mut scaled);
+            let output: Vec<f32> = mlp.propose(&scaled, &mut Default::default()).to_vec();
+            for (f, g) in action.iter().zip(output) {
                 assert_eq!(*f, if g.is_nan() { 0.0 } else { g.tanh() });
             }
         }
@@ -290,7 +290,7 @@ fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
 }
 
 #[test]
-fn a_session_gives_the_same_actions_whatever_it_saw_before() {
+fn actions_of_a_perceptron_do_not_depend_on_earlier_observations() {
     let policy = policy(0.4, 1.0, Activation::Clamp, 1);
     let all = states(&mut Seed(8).rng(), 100);
     let mut session = policy.session();
@@ -303,7 +303,7 @@ fn a_session_gives_the_same_actions_whatever_it_saw_before() {
 }
 
 #[test]
-fn observations_that_are_not_numbers_are_refused() {
+fn observations_that_are_not_finite_are_refused() {
     let policy = policy(0.4, 1.0, Activation::Clamp, 1);
     for bad in [f32::NAN, f32::INFINITY] {
         let mut state = vec![0.0; OBS];

@@ -2,11 +2,11 @@
 
 use mcnn::data::{Parts, Recording, write_hdf5};
 
-use super::{blind, fenced};
+use super::{in_limited_process, random_damage};
 
 #[test]
 fn hdf5() {
-    fenced("demonstrations::hdf5", |attacks| {
+    in_limited_process("demonstrations::hdf5", |attacks| {
         let number = |i: usize| ((i * 37) % 100) as f32 / 100.0 - 0.5;
         let parts = Parts {
             n_obs: 3,
@@ -29,7 +29,7 @@ fn hdf5() {
         write_hdf5(&path, &parts, &recording).unwrap();
         assert!(attacks.at("demonstrations", "good", &path));
         let whole = std::fs::read(&path).unwrap();
-        blind(attacks, "demonstrations", "HDF5", &whole, 2000);
+        random_damage(attacks, "demonstrations", "HDF5", &whole, 2000);
         for i in [0, 59] {
             for value in [f32::NAN, f32::INFINITY] {
                 let mut parts = parts.clone();

@@ -1,25 +1,25 @@
-//! Hostile files against every reader of the library. What must hold: an error that names the file, or a value that is
-//! whole and can be used; never a panic, a hang, or memory beyond the readers' stated limits.
+//! Damaged and malicious files against every reader of the library. A reader must return an error that names the file, or a
+//! valid value that can be used; it must never panic, hang or exceed its memory limit.
 //!
-//! Each test starts itself again in a process of limited memory and watches it. What a failing attack read is kept
-//! (the message says where): put it into `corpus/`, named `reader-what.bin`, and it is tried for ever.
-//! `MCNN_ATTACKS=100000` sets the rounds of seeded random damage for each file (100 if not set).
+//! Each test runs in a process of its own with limited memory. If an attack fails, its file is kept, and the message names it:
+//! add it to `corpus/` as `reader-what.bin`, and the test `previous_failures` reads it from then on. `MCNN_ATTACKS=100000` sets
+//! the rounds of random damage per file (default: 100).
 
 mod arrays;
 mod demonstrations;
-mod fenced;
-mod ours;
+mod limited_process;
+mod mcnn_files;
 mod readers;
 mod special;
 
 use std::path::Path;
 
-use fenced::{Attacks, fenced};
+use limited_process::{Attacks, in_limited_process};
 use mcnn::seed::Seed;
 
-/// The damage that needs no knowledge of a format: cut short, numbers of 4 and of 8 bytes replaced by extremes, and bytes
-/// replaced at random; as many of each as there are rounds. Half of it falls into the first bytes, where headers are.
-fn blind(attacks: &mut Attacks, reader: &str, what: &str, whole: &[u8], header: usize) {
+/// Damage independent of the format: truncation, 4 and 8 bytes replaced by extreme numbers, and random bytes; one of each per
+/// round. Half of it is in the first `header` bytes.
+fn random_damage(attacks: &mut Attacks, reader: &str, what: &str, whole: &[u8], header: usize) {
     let header = header.min(whole.len());
     let half = 1 + attacks.rounds / 2;
     let places: Vec<usize> = (0..whole.len())
@@ -52,8 +52,8 @@ fn blind(attacks: &mut Attacks, reader: &str, what: &str, whole: &[u8], header: 
 }
 
 #[test]
-fn what_once_failed() {
-    fenced("what_once_failed", |attacks| {
+fn previous_failures() {
+    in_limited_process("previous_failures", |attacks| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/attacks/corpus");
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let name = entry.file_name().into_string().unwrap();

@@ -1,4 +1,4 @@
-//! The readers, each with some use of what it has read: a value that was taken must be one that works.
+//! The readers. Every value that is read without an error is used, and must work.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use mcnn::{
     vision::{Weights, load},
 };
 
-/// Reads a file as what is named, and uses it.
+/// Reads a file with the named reader and uses the value.
 pub fn read(reader: &str, path: &Path) -> Result<()> {
     match reader {
         "demonstrations" => demonstrations(path),
@@ -25,23 +25,27 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
             Ok(())
         }
         "policy" => {
-            let holding = file::read_constraint_set(path);
+            let constraints = file::read_constraint_set(path);
             let (policy, _) = file::read_policy(path)?;
-            assert!(holding.is_ok(), "the policy is whole, and what holds it is not");
+            assert!(constraints.is_ok(), "a policy is valid, and its constraint set is not");
             act(&policy);
             Ok(())
         }
-        "holding" => {
+        "constraints" => {
             memories(&file::read_constraint_set(path)?.0.codebook);
             Ok(())
         }
         "checkpoint" => {
             let checkpoint = file::read_checkpoint(path)?;
-            // Only what matches is gone on from; what is refused here was not the reader's to judge.
+            // A run resumes only from a matching checkpoint; refusing others is not the task of the reader.
             let settings = checkpoint.settings.clone();
-            if settings == super::ours::settings(settings.backbone)
-                && let Ok(mut run) =
-                    Run::resume(&super::ours::data(), super::ours::codebook(), settings, checkpoint)
+            if settings == super::mcnn_files::settings(settings.backbone)
+                && let Ok(mut run) = Run::resume(
+                    &super::mcnn_files::data(),
+                    super::mcnn_files::codebook(),
+                    settings,
+                    checkpoint,
+                )
             {
                 run.step();
             }
@@ -59,7 +63,7 @@ fn demonstrations(path: &Path) -> Result<()> {
         assert!(e.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{e}");
     }
     let (_, parts) = parts?;
-    parts.check().expect("what is read belongs together");
+    parts.check().expect("the parts that were read are consistent");
     let _ = inspect(path);
     let data = read_demonstrations(path, &ReadOptions::default())?;
     assert_eq!(data.states().len(), data.n_steps() * data.n_obs());
@@ -90,7 +94,7 @@ fn memories(codebook: &Codebook) {
     }
 }
 
-/// A policy acts: actions up to L (or 1, where the memories' own are larger), or an error.
+/// Lets a policy act: an error, or actions up to L, or up to 1 if L is smaller.
 fn act(policy: &Policy) {
     memories(policy.codebook());
     let mut session = policy.session();
@@ -99,7 +103,7 @@ fn act(policy: &Policy) {
         let state = vec![scale; policy.codebook().n_obs()];
         if session.act(&state, &mut action).is_ok() {
             let most = policy.envelope().amplitude.max(1.0);
-            assert!(action.iter().all(|a| a.abs() <= most), "the action {action:?} beyond {most}");
+            assert!(action.iter().all(|a| a.abs() <= most), "the action {action:?} above {most}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Attacks on our own files: memories, policies of every backbone, checkpoints, and encoders.
+//! Attacks on files of mcnn: memories, policies of every backbone, checkpoints and encoders.
 
 use mcnn::{
     backbone::{Architecture, BetSettings, UnetSettings},
@@ -11,7 +11,7 @@ use mcnn::{
 };
 use serde_json::{Value, json};
 
-use super::{Attacks, blind, fenced};
+use super::{Attacks, in_limited_process, random_damage};
 
 pub fn data() -> Demonstrations {
     let mut rng = Seed(1).rng();
@@ -50,20 +50,20 @@ fn architectures() -> [(&'static str, Architecture); 4] {
     ]
 }
 
-/// Reader, name and bytes of a file of each kind.
+/// The reader and the bytes of a file of each kind.
 fn files(backbone: Architecture) -> [(&'static str, Vec<u8>); 4] {
     let mut run = Run::new(&data(), codebook(), settings(backbone)).unwrap();
     run.step();
     let policy = file::policy_to_bytes(&run.policy());
     [
         ("memories", file::codebook_to_bytes(&codebook())),
-        ("holding", policy.clone()),
+        ("constraints", policy.clone()),
         ("checkpoint", file::checkpoint_to_bytes(&run.checkpoint().unwrap())),
         ("policy", policy),
     ]
 }
 
-/// The header of a safetensors file, and its numbers.
+/// The header and the data of a safetensors file.
 fn split(bytes: &[u8]) -> (Value, &[u8]) {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     (serde_json::from_slice(&bytes[8..][..length]).unwrap(), &bytes[8 + length..])
@@ -77,22 +77,22 @@ fn with_header(header: &Value, numbers: &[u8]) -> Vec<u8> {
     joined(header.to_string().as_bytes(), numbers)
 }
 
-/// The file with another text under the key of ours.
+/// The file with another text under the metadata key of mcnn.
 fn with_text(bytes: &[u8], text: &str) -> Vec<u8> {
     let (mut header, numbers) = split(bytes);
     header["__metadata__"]["mcnn"] = text.into();
     with_header(&header, numbers)
 }
 
-/// What to put in a value's place.
-fn strange() -> Vec<Value> {
+/// Replacements for a value.
+fn replacements() -> Vec<Value> {
     let numbers = [json!(0), json!(-1), json!(1), json!(2), json!(1000), json!(1e300), json!(0.5)];
     let giants = [json!(u64::MAX), json!(i64::MAX), json!(1_u64 << 32), json!(1_u64 << 40), json!(i64::MIN)];
     let others = [json!(null), json!([]), json!({}), json!(""), json!("inf"), json!(true), json!([[[]]])];
     numbers.into_iter().chain(giants).chain(others).collect()
 }
 
-/// All values that a value holds, by JSON pointer.
+/// The JSON pointers of all values in a value.
 fn pointers(value: &Value, at: String, all: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -107,14 +107,14 @@ fn pointers(value: &Value, at: String, all: &mut Vec<String>) {
     all.push(at);
 }
 
-/// Every setting in the text replaced by strange ones, and left out.
+/// Replaces every setting in the header.
 fn settings_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
     let (header, _) = split(bytes);
     let text: Value = serde_json::from_str(header["__metadata__"]["mcnn"].as_str().unwrap()).unwrap();
     let mut all = Vec::new();
     pointers(&text, String::new(), &mut all);
     for pointer in &all {
-        for value in strange() {
+        for value in replacements() {
             let mut text = text.clone();
             *text.pointer_mut(pointer).unwrap() = value.clone();
             attacks.file(reader, &format!("{pointer} = {value}"), &with_text(bytes, &text.to_string()));
@@ -128,7 +128,7 @@ fn settings_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
     }
 }
 
-/// Every tensor with another type, another shape, other places, and none; and with numbers that are none.
+/// Changes the type, shape and offsets of every tensor, removes and repeats it, and sets values to NaN and infinity.
 fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
     let (header, numbers) = split(bytes);
     let names: Vec<String> =
@@ -175,14 +175,14 @@ fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
             header[name][key] = value.clone();
             let value = value.to_string().chars().take(60).collect::<String>();
             attacks.file(reader, &format!("{name}: {key} = {value}"), &with_header(&header, numbers));
-            // The same with places that fit what is promised, where nothing has to be there for it.
+            // The same for a tensor without data.
             header[name]["data_offsets"] = json!([start, start]);
             attacks.file(reader, &format!("{name}: {key} = {value}, empty"), &with_header(&header, numbers));
         }
         let mut less = header.clone();
         less.as_object_mut().unwrap().remove(name);
         attacks.file(reader, &format!("no {name}"), &with_header(&less, numbers));
-        // Its name twice.
+        // Two tensors of the same name.
         let again =
             format!("{},\"{name}\":{tensor}}}", header.to_string().trim_end_matches('}').to_string() + "}");
         attacks.file(reader, &format!("{name} twice"), &joined(again.as_bytes(), numbers));
@@ -196,13 +196,14 @@ fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
                 numbers[at as usize..][..4].copy_from_slice(&value.to_le_bytes());
                 let what = format!("{name} with {value:e} at {at}");
                 let read = attacks.file(reader, &what, &with_header(&header, &numbers));
-                // (An infinite deviation marks a dimension that is ignored.)
-                let may = value.is_finite() || (name == "scale.std" && value > 0.0) || reader == "holding";
+                // An infinite standard deviation marks an ignored dimension.
+                let may =
+                    value.is_finite() || (name == "scale.std" && value > 0.0) || reader == "constraints";
                 assert!(may || !read, "{reader}: {what}: it was read");
             }
         }
     }
-    // A container that is none of ours, and lengths of the header that are not there.
+    // Wrong lengths of the header, and other containers.
     for length in [0, 1, 7, 100_000_000, 100_000_001, u64::MAX, u64::MAX - 7, 1 << 63, bytes.len() as u64] {
         let mut bytes = bytes.to_vec();
         bytes[..8].copy_from_slice(&length.to_le_bytes());
@@ -219,41 +220,41 @@ fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
 fn all(attacks: &mut Attacks, architecture: usize) {
     let (name, backbone) = architectures()[architecture];
     for (reader, bytes) in files(backbone) {
-        if matches!(reader, "memories" | "holding") && architecture > 0 {
-            continue; // it knows no networks
+        if matches!(reader, "memories" | "constraints") && architecture > 0 {
+            continue; // independent of the network
         }
         assert!(attacks.file(reader, "good", &bytes));
         settings_replaced(attacks, reader, &bytes);
         if reader == "policy" || architecture == 0 {
             tensors_replaced(attacks, reader, &bytes);
-            blind(attacks, reader, &format!("{name} damaged"), &bytes, 400);
+            random_damage(attacks, reader, &format!("{name} damaged"), &bytes, 400);
         }
     }
 }
 
 #[test]
 fn perceptrons_and_memories() {
-    fenced("ours::perceptrons_and_memories", |attacks| all(attacks, 0));
+    in_limited_process("mcnn_files::perceptrons_and_memories", |attacks| all(attacks, 0));
 }
 
 #[test]
 fn diffusion() {
-    fenced("ours::diffusion", |attacks| all(attacks, 1));
+    in_limited_process("mcnn_files::diffusion", |attacks| all(attacks, 1));
 }
 
 #[test]
 fn transformers() {
-    fenced("ours::transformers", |attacks| all(attacks, 2));
+    in_limited_process("mcnn_files::transformers", |attacks| all(attacks, 2));
 }
 
 #[test]
 fn unets() {
-    fenced("ours::unets", |attacks| all(attacks, 3));
+    in_limited_process("mcnn_files::unets", |attacks| all(attacks, 3));
 }
 
 #[test]
 fn encoders() {
-    fenced("ours::encoders", |attacks| {
+    in_limited_process("mcnn_files::encoders", |attacks| {
         let conv = Conv::new([9, 8], 3).unwrap();
         let training = Training {
             by: LearnsFrom::Action,
@@ -275,7 +276,7 @@ fn encoders() {
         assert!(attacks.file("encoder", "good", &bytes));
         settings_replaced(attacks, "encoder", &bytes);
         tensors_replaced(attacks, "encoder", &bytes);
-        blind(attacks, "encoder", "damaged", &bytes, 1200);
+        random_damage(attacks, "encoder", "damaged", &bytes, 1200);
         for network in
             ["resnet18", "conv:9x8:4", "conv:24x8:3", "conv:4096x4096:1024", "conv:8x", "conv:0x0:0"]
         {
@@ -287,11 +288,11 @@ fn encoders() {
     });
 }
 
-/// Short JSON that takes much memory: each `{"":0}` is a map of its own.
+/// Short JSON that takes much memory: each `{"":0}` is a map.
 #[test]
-fn texts_that_swell() {
-    fenced("ours::texts_that_swell", |attacks| {
-        // 28 MiB, and the most that is parsed.
+fn json_that_expands_in_memory() {
+    in_limited_process("mcnn_files::json_that_expands_in_memory", |attacks| {
+        // 28 MiB, and the maximum that is parsed.
         let many = [4 << 20, ((4 << 20) - 5000) / 7].map(|n| format!("[{}0]", "{\"\":0},".repeat(n)));
         for (reader, bytes) in files(Architecture::Mlp) {
             let (header, _) = split(&bytes);
@@ -306,10 +307,10 @@ fn texts_that_swell() {
     });
 }
 
-/// What the optimizer in a checkpoint goes by, replaced.
+/// Replaces the optimizer state in a checkpoint.
 #[test]
-fn optimizers_of_other_networks_and_steps() {
-    fenced("ours::optimizers_of_other_networks_and_steps", |attacks| {
+fn optimizer_states_of_other_networks_and_steps() {
+    in_limited_process("mcnn_files::optimizer_states_of_other_networks_and_steps", |attacks| {
         for (name, backbone) in architectures() {
             let mut run = Run::new(&data(), codebook(), settings(backbone)).unwrap();
             let before = run.checkpoint().unwrap().moments;
