@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use mcnn::{
-    backbone::Architecture,
+    backbone::{Architecture, BackboneKind},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, Gas, GasSettings, LearnSettings, SelectionMethod, learn},
     seed::Seed,
@@ -30,13 +30,8 @@ fn main() -> mcnn::Result<()> {
 }
 
 fn architecture(name: &str) -> Architecture {
-    match name {
-        "mlp" => Architecture::Mlp,
-        "diffusion" => Architecture::Diffusion(Default::default()),
-        "bet" => Architecture::Bet(Default::default()),
-        "unet" => Architecture::Unet(Default::default()),
-        other => panic!("mlp, diffusion, bet or unet, not {other:?}"),
-    }
+    let kind = BackboneKind::named(name);
+    kind.unwrap_or_else(|| panic!("mlp, diffusion, bet or unet, not {name:?}")).default_settings()
 }
 
 /// The mean time of a training step after a tenth of them as warm-up, on `threads` threads of rayon.
@@ -66,8 +61,8 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
     .codebook;
     let defaults = backbone.optimizer_defaults();
     let settings = TrainSettings {
+        hidden: backbone.default_hidden(),
         backbone,
-        hidden: backbone.hidden(),
         lambda: Lambda::Value(0.1),
         steps: steps as u64,
         batch: defaults.batch,
@@ -142,8 +137,8 @@ fn act(
     };
     let book = learn(&data, &settings)?.codebook;
     let settings = TrainSettings {
+        hidden: backbone.default_hidden(),
         backbone,
-        hidden: backbone.hidden(),
         lambda: Lambda::Value(0.1),
         steps: 1,
         validation_fraction: 0.0,

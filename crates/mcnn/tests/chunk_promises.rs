@@ -2,12 +2,12 @@
 
 use mcnn::{
     act::Act as _,
-    backbone::{Architecture, PredictionType, Sampler, Unet, UnetSettings},
+    backbone::{Architecture, Network, PredictionType, Sampler, Unet, UnetSettings},
     calibration::{CalibrationEpisode, OodCalibration},
     data::{ActionRange, Demonstrations, Parts},
     envelope::{Activation, Envelope},
     memory::{Amount, Codebook, LearnSettings, Retrieval, SelectionMethod, learn},
-    policy::{Backbone, Guard, LivePolicy, Policy, Response},
+    policy::{Guard, LivePolicy, Policy, Response},
     seed::{Rng, Seed},
 };
 
@@ -31,11 +31,11 @@ fn book(data: &Demonstrations, horizon: usize) -> Codebook {
 }
 
 /// A U-Net whose predictions are much too large.
-fn wild(settings: UnetSettings, seed: Seed) -> Backbone {
-    let unet = Backbone::Unet(Unet::random(OBS, &[8, 16], ACT, settings, seed));
-    let mut arrays = unet.arrays();
+fn wild(settings: UnetSettings, seed: Seed) -> Network {
+    let unet = Network::from(Unet::random(OBS, &[8, 16], ACT, settings, seed));
+    let mut arrays = unet.save_tensors();
     arrays.get_mut("end.1.weight").unwrap().1.iter_mut().for_each(|w| *w *= 40.0);
-    Backbone::from_arrays(Architecture::Unet(settings), &arrays).unwrap()
+    Architecture::from(settings).load_tensors(&arrays).unwrap()
 }
 
 fn all_settings() -> Vec<UnetSettings> {

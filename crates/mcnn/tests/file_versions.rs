@@ -144,8 +144,8 @@ fn a_checkpoint_of_version_1_loads_and_its_run_resumes() {
     while run.step().is_some() {}
     let (resumed, uninterrupted) = (run.policy(), policy("diffusion"));
     assert_eq!(resumed.training_record(), uninterrupted.training_record());
-    let expected = uninterrupted.backbone().arrays();
-    for (name, (shape, values)) in resumed.backbone().arrays() {
+    let expected = uninterrupted.backbone().unwrap().save_tensors();
+    for (name, (shape, values)) in resumed.backbone().unwrap().save_tensors() {
         let (expected_shape, expected) = &expected[&name];
         assert_eq!(&shape, expected_shape, "{name}");
         // Processors with and without fused multiply-add differ in the last digits of training.

@@ -2,13 +2,13 @@
 
 use mcnn::{
     act::{Act, Decision},
-    backbone::Mlp,
+    backbone::{Mlp, Network},
     calibration::{CalibrationEpisode, OodCalibration, OodQuantile},
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     eval::{Run, collect, rollout},
     memory::{Codebook, CodebookParts},
-    policy::{Backbone, Guard, Policy, Response},
+    policy::{Guard, Policy, Response},
     seed::Seed,
     task::{Environment, Outcome, Spec, Task},
 };
@@ -31,7 +31,7 @@ fn policy() -> Policy {
     })
     .unwrap();
     let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Tanh };
-    Policy::new(book, envelope, Backbone::Mlp(Mlp::random(&[1, 8, 1], Seed(3))), 1).unwrap()
+    Policy::new(book, envelope, Network::from(Mlp::random(&[1, 8, 1], Seed(3))), 1).unwrap()
 }
 
 /// Near, far twice, near, far.

@@ -2,11 +2,11 @@
 
 use mcnn::{
     act::Act as _,
-    backbone::Mlp,
+    backbone::{Mlp, Network},
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
-    policy::{Backbone, LivePolicy, Policy},
+    policy::{LivePolicy, Policy},
     seed::Seed,
 };
 
@@ -34,7 +34,7 @@ fn book(action: f32) -> Codebook {
 
 fn nearest_neighbor(action: f32) -> Policy {
     let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
-    Policy::new(book(action), envelope, Backbone::Nothing, 1).unwrap()
+    Policy::new(book(action), envelope, None, 1).unwrap()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_episode_uses_the_new_memories_from_its_next_action_on() {
 #[test]
 fn the_network_continues_with_other_memories() {
     let envelope = Envelope { lambda: 0.7, amplitude: 1.0, activation: Activation::Tanh };
-    let network = || Backbone::Mlp(Mlp::random(&[1, 8, ACT], Seed(3)));
+    let network = || Network::from(Mlp::random(&[1, 8, ACT], Seed(3)));
     let [old, new] = [-0.5, 0.5].map(|a| Policy::new(book(a), envelope, network(), 1).unwrap());
     let live = LivePolicy::new(old.clone());
     let mut session = live.start(Seed(0));
@@ -73,9 +73,9 @@ fn the_network_continues_with_other_memories() {
         assert_eq!(found, expected);
     }
     let other =
-        Policy::new(book(0.5), envelope, Backbone::Mlp(Mlp::random(&[1, 8, ACT], Seed(4))), 1).unwrap();
+        Policy::new(book(0.5), envelope, Network::from(Mlp::random(&[1, 8, ACT], Seed(4))), 1).unwrap();
     assert!(live.replace(other).unwrap_err().to_string().contains("same network"));
-    assert_eq!(live.current().backbone(), &network());
+    assert_eq!(live.current().backbone(), Some(&network()));
 }
 
 #[test]

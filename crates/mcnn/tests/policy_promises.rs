@@ -3,13 +3,13 @@
 use mcnn::{
     act::Act as _,
     backbone::{
-        Architecture, BetSettings, BucketSelection, Diffusion, DiffusionSettings, Layers, Mlp,
-        PredictionType, Sampler, Schedule,
+        Architecture, Bet, BetSettings, BucketSelection, Diffusion, DiffusionSettings, Episode, Layers, Mlp,
+        Network, PredictionType, Sampler, Schedule,
     },
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
-    policy::{Backbone, Policy},
+    policy::Policy,
     seed::{Rng, Seed},
 };
 
@@ -64,7 +64,7 @@ fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
 }
 
 /// Behavior transformers whose outputs are too large.
-fn wild_bets(seed: u64) -> Vec<Backbone> {
+fn wild_bets(seed: u64) -> Vec<Network> {
     let mut all = Vec::new();
     for bucket_selection in [BucketSelection::Sample, BucketSelection::Argmax] {
         for window in [1, 5] {
@@ -79,13 +79,13 @@ fn wild_bets(seed: u64) -> Vec<Backbone> {
             };
             let mut rng = Seed(seed).rng();
             let centers: Vec<f32> = (0..4 * ACT).map(|_| rng.between(-1.0, 1.0) as f32).collect();
-            let architecture = Architecture::Bet(bet);
-            let mut arrays = architecture.random(OBS, &[], ACT, &centers, Seed(seed)).arrays();
+            let architecture = Architecture::from(bet);
+            let mut arrays = architecture.random(OBS, &[], ACT, &centers, Seed(seed)).save_tensors();
             for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| name.ends_with("weight")) {
                 let by = if name.starts_with("offsets") { 40.0 } else { 5.0 };
                 values.iter_mut().for_each(|v| *v *= by);
             }
-            all.push(Backbone::from_arrays(architecture, &arrays).unwrap());
+            all.push(architecture.load_tensors(&arrays).unwrap());
         }
     }
     all
@@ -93,7 +93,7 @@ fn wild_bets(seed: u64) -> Vec<Backbone> {
 
 fn policy(lambda: f32, amplitude: f32, activation: Activation, seed: u64) -> Policy {
     let book = codebook(&mut Seed(seed).rng());
-    Policy::new(book, Envelope { lambda, amplitude, activation }, Backbone::Mlp(wild(seed)), 1).unwrap()
+    Policy::new(book, Envelope { lambda, amplitude, activation }, Network::from(wild(seed)), 1).unwrap()
 }
 
 /// States near and far, and some that overflow in the network.
@@ -169,7 +169,7 @@ fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys
     .enumerate()
     {
         let seed = seed as u64;
-        let diffusions = wild_diffusions(seed).into_iter().map(Backbone::Diffusion);
+        let diffusions = wild_diffusions(seed).into_iter().map(Network::from);
         for backbone in diffusions.chain(wild_bets(seed)) {
             let book = codebook(&mut Seed(seed).rng());
             let envelope = Envelope { lambda, amplitude, activation };
@@ -184,13 +184,13 @@ fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys
                     assert!(
                         low <= *f && *f <= high,
                         "{:?}: {f} {low} {high}",
-                        policy.backbone().architecture()
+                        policy.backbone().map(Network::architecture)
                     );
                     touched[usize::from(*f == low || *f == high)] += 1;
                 }
             }
             let explained = policy.explain(policy.codebook().state(1)).unwrap();
-            assert_eq!(explained.samples, policy.backbone().draws().then_some(16));
+            assert_eq!(explained.samples, policy.is_stochastic().then_some(16));
             for m in 0..if lambda.is_finite() { N } else { 0 } {
                 let mut action = [9.0; ACT];
                 session.act(policy.codebook().state(m), &mut action).unwrap();
@@ -207,7 +207,7 @@ fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation()
     let diffusion = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(5));
     let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
     let book = codebook(&mut Seed(5).rng());
-    let policy = Policy::new(book, envelope, Backbone::Diffusion(diffusion), 1).unwrap();
+    let policy = Policy::new(book, envelope, Network::from(diffusion), 1).unwrap();
     let all = states(&mut Seed(9).rng(), 30);
     let episode = |seed: u64| -> Vec<[f32; ACT]> {
         let mut session = policy.start(Seed(seed));
@@ -239,7 +239,7 @@ fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation()
         assert!((f64::from(d.std.unwrap()) - variance.sqrt()).abs() < 1e-5);
         assert!(d.std.unwrap() > 0.0);
     }
-    let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Backbone::Mlp(wild(5)), 1).unwrap();
+    let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Network::from(wild(5)), 1).unwrap();
     let explained = mlp.explain(&middle).unwrap();
     assert!(explained.samples.is_none() && explained.dimensions.iter().all(|d| d.std.is_none()));
 }
@@ -249,7 +249,7 @@ fn explain_reports_the_selected_and_the_most_probable_buckets() {
     let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
     for backbone in wild_bets(6) {
         let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
-        let Backbone::Bet(bet) = policy.backbone() else { panic!("a behavior transformer") };
+        let bet = policy.backbone().unwrap().downcast::<Bet>().expect("a behavior transformer");
         let explained = policy.explain(&policy.codebook().parts().scale.mean.repeat(3)).unwrap();
         let buckets = explained.buckets.unwrap();
         assert_eq!((buckets.of, buckets.likeliest.len()), (4, 4));
@@ -264,7 +264,7 @@ fn explain_reports_the_selected_and_the_most_probable_buckets() {
             assert_eq!(buckets.chosen, buckets.likeliest[0]);
         }
     }
-    let mlp = Policy::new(codebook(&mut Seed(6).rng()), envelope, Backbone::Mlp(wild(6)), 1).unwrap();
+    let mlp = Policy::new(codebook(&mut Seed(6).rng()), envelope, Network::from(wild(6)), 1).unwrap();
     assert!(mlp.explain(&[0.0; OBS]).unwrap().buckets.is_none());
 }
 
@@ -281,8 +281,10 @@ fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
             network.session().act(&state, &mut action).unwrap();
             let mut scaled = vec![0.0; OBS];
             network.codebook().parts().scale.apply(&state, &mut scaled);
-            let output: Vec<f32> = mlp.propose(&scaled, &mut Default::default()).to_vec();
-            for (f, g) in action.iter().zip(output) {
+            let mut episode = Episode::new(Seed(0));
+            episode.observe(&mlp, &scaled);
+            episode.predict(&mlp, &|_, g| g);
+            for (f, g) in action.iter().zip(episode.network_output()) {
                 assert_eq!(*f, if g.is_nan() { 0.0 } else { g.tanh() });
             }
         }
@@ -318,7 +320,7 @@ fn vinn_is_the_mean_of_its_neighbors_actions_weighted_by_the_exponential_of_thei
     for seed in 0..4 {
         let book = codebook(&mut Seed(seed).rng());
         let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
-        let policy = Policy::new(book.clone(), envelope, Backbone::Nothing, 7).unwrap();
+        let policy = Policy::new(book.clone(), envelope, None, 7).unwrap();
         let scale = &book.parts().scale;
         let mut compared = 0;
         for state in

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{
     backbone::{
-        Architecture, DiffusionSettings, Optimizer, OptimizerDefaults, PredictionType, Sampler, Schedule,
+        Architecture, BackboneKind, DiffusionSettings, Optimizer, OptimizerDefaults, PredictionType, Sampler,
+        Schedule,
     },
     data::Step,
     envelope::Activation,
@@ -113,7 +114,7 @@ pub struct TrainArgs {
     #[arg(value_name = "MEMORIES")]
     pub memories: PathBuf,
     /// The network: mlp, diffusion, bet (a behavior transformer) or unet (diffusion over a chunk of actions).
-    #[arg(long, default_value = "mlp", value_parser = Architecture::NAMES)]
+    #[arg(long, default_value = "mlp", value_parser = backbones())]
     pub backbone: String,
     #[command(flatten)]
     pub diffusion: DiffusionArgs,
@@ -278,10 +279,10 @@ impl TrainArgs {
                 .next("leave the option out, or choose that backbone"));
         }
         Ok(match self.backbone.as_str() {
-            "diffusion" => Architecture::Diffusion(self.diffusion.settings()),
-            "bet" => Architecture::Bet(self.bet.settings()),
-            "unet" => Architecture::Unet(self.unet.settings(&self.diffusion)),
-            _ => Architecture::Mlp,
+            "diffusion" => self.diffusion.settings().into(),
+            "bet" => self.bet.settings().into(),
+            "unet" => self.unet.settings(&self.diffusion).into(),
+            _ => Architecture::default(),
         })
     }
 }
@@ -299,6 +300,10 @@ pub struct ExplainArgs {
     pub at: Step,
     #[command(flatten)]
     pub options: InputOptions,
+}
+
+fn backbones() -> Vec<&'static str> {
+    BackboneKind::names().collect()
 }
 
 fn by(text: &str) -> Result<SelectionMethod, String> {

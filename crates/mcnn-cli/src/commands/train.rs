@@ -104,8 +104,8 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let backbone = args.architecture()?;
     let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.over(backbone.optimizer_defaults());
     let settings = TrainSettings {
-        backbone,
-        hidden: args.hidden.clone().unwrap_or_else(|| backbone.hidden()),
+        backbone: backbone.clone(),
+        hidden: args.hidden.clone().unwrap_or_else(|| backbone.default_hidden()),
         activation: args.activation,
         lambda: args.lambda,
         amplitude: args.amplitude,
@@ -120,7 +120,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     };
     let run = prepare(args, &data, codebook, settings, &folder)?;
     let flag = super::interrupted()?;
-    let threads = args.threads.map_or(backbone.parts().min(cores()), usize::from);
+    let threads = args.threads.map_or(backbone.micro_batches().min(cores()), usize::from);
     let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::trained(&report)) })

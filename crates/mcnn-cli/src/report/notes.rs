@@ -18,7 +18,7 @@ pub fn tell(
     }
     if lambda == 0.0 {
         notes.push("lambda is 0: the memory decides alone, every box is a point, and the network's proposals count nothing.".into());
-    } else if policy.backbone().widths().is_none() {
+    } else if policy.backbone().is_none() {
         notes.push("The policy has no network: there are no proposals.".into());
     }
     if lambda == f32::INFINITY {
@@ -53,7 +53,7 @@ pub fn tell(
             data.n_episodes()
         ));
     }
-    if policy.backbone().draws() {
+    if policy.is_stochastic() {
         notes.push("This policy draws its actions: explanations show the first draw of seed 0, and the action taken in closed loop is another.".into());
     }
 }

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
-    backbone::{Architecture, BetSettings, DiffusionSettings, Optimizer, UnetSettings},
+    backbone::{
+        Architecture, BackboneSettings, BetSettings, DiffusionSettings, InvalidSetting, Optimizer,
+        UnetSettings,
+    },
     data::regular,
     envelope::Activation,
     error::Kind,
@@ -105,10 +108,10 @@ pub enum Backbone {
 impl Backbone {
     fn with(self, diffusion: DiffusionSettings, bet: BetSettings, unet: UnetSettings) -> Architecture {
         match self {
-            Backbone::Mlp => Architecture::Mlp,
-            Backbone::Diffusion => Architecture::Diffusion(diffusion),
-            Backbone::Bet => Architecture::Bet(bet),
-            Backbone::Unet => Architecture::Unet(unet),
+            Backbone::Mlp => Architecture::default(),
+            Backbone::Diffusion => diffusion.into(),
+            Backbone::Bet => bet.into(),
+            Backbone::Unet => unet.into(),
         }
     }
 }
@@ -355,14 +358,14 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     if let Some((i, l)) = plan.amplitude.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
         return refuse(&format!("amplitude[{i}]"), "a number above 0", l.to_string());
     }
-    for (key, fault) in [("diffusion", plan.diffusion.fault()), ("bet", plan.bet.fault())] {
-        if let Some((option, expected, found)) = fault {
-            return refuse(&format!("{key} ({option})"), expected, found);
+    for (key, valid) in [("diffusion", plan.diffusion.validate(&[])), ("bet", plan.bet.validate(&[]))] {
+        if let Err(InvalidSetting { option, expected, found }) = valid {
+            return refuse(&format!("{key} ({option})"), &expected, found);
         }
     }
     if plan.backbone.contains(&Backbone::Unet) {
-        let unet = Architecture::Unet(plan.unet);
-        if let Some((option, expected, found)) = unet.fault(plan.hidden.as_ref().unwrap_or(&unet.hidden())) {
+        let hidden = plan.hidden.clone().unwrap_or_else(|| plan.unet.default_hidden());
+        if let Err(InvalidSetting { option, expected, found }) = plan.unet.validate(&hidden) {
             let key = if option == "--hidden" { "hidden".into() } else { format!("unet ({option})") };
             return refuse(&key, &expected, found);
         }
@@ -409,7 +412,7 @@ impl Settings {
     fn with_network(self, plan: &Plan) -> Self {
         let architecture = self.backbone.with(plan.diffusion, plan.bet, plan.unet);
         let layered = plan.hidden.clone().filter(|_| self.backbone != Backbone::Bet);
-        let hidden = layered.unwrap_or_else(|| architecture.hidden());
+        let hidden = layered.unwrap_or_else(|| architecture.default_hidden());
         let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
         let bet = (self.backbone == Backbone::Bet).then_some(plan.bet);
         let unet = (self.backbone == Backbone::Unet).then_some(plan.unet);

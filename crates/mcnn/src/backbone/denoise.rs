@@ -3,8 +3,50 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::schedule::Level;
+use super::{kind::OptionInfo, schedule::Level};
 use crate::seed::Rng;
+
+/// The options that all backbones share which denoise; each kind has its own defaults.
+pub const DIFFUSION_STEPS: OptionInfo = OptionInfo {
+    name: "diffusion-steps",
+    aliases: &[],
+    value_name: "T",
+    help: "Diffusion steps from noise to an action",
+    default: "",
+};
+pub const SCHEDULE: OptionInfo = OptionInfo {
+    name: "schedule",
+    aliases: &[],
+    value_name: "SCHEDULE",
+    help: "Noise schedule: vp, linear or cosine",
+    default: "",
+};
+pub const PREDICTION: OptionInfo = OptionInfo {
+    name: "prediction",
+    aliases: &["predict"],
+    value_name: "TYPE",
+    help: "What the network predicts: sample (the clean action) or epsilon (the noise)",
+    default: "",
+};
+pub const SAMPLER: OptionInfo = OptionInfo {
+    name: "sampler",
+    aliases: &[],
+    value_name: "SAMPLER",
+    help: "How the policy denoises: ddpm (random) or ddim (only its start is random)",
+    default: "",
+};
+pub const EMA: OptionInfo = OptionInfo {
+    name: "ema",
+    aliases: &[],
+    value_name: "DECAY",
+    help: "Largest decay of the exponential moving average of the weights, which acts; 0 for none",
+    default: "",
+};
+
+/// The words that options take.
+pub const SCHEDULES: &str = "vp, linear or cosine";
+pub const PREDICTIONS: &str = "sample or epsilon";
+pub const SAMPLERS: &str = "ddpm or ddim";
 
 /// What the network's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,21 +1,18 @@
-//! What a backbone looks back on and how far it proposes ahead, and what changes in an episode of it.
+//! Horizons of a backbone, and what changes during an episode of it.
 
-use super::{
-    bet::{Chosen, Workspace},
-    unet::Scratch,
-};
-use crate::seed::{Rng, Seed};
+use super::{ActingState, Backbone, BucketChoice, Constrain};
+use crate::seed::Seed;
 
-/// Which steps around the newest observation a backbone looks at and proposes for.
+/// Which steps around the newest observation a backbone uses and predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Horizons {
-    /// Observations it looks at, the newest one included: 1 or more.
+    /// Observations in its input, the newest one included: 1 or more.
     pub observation: usize,
-    /// Actions it proposes at once, the newest observation's first: 1 or more.
+    /// Actions it predicts at once, the newest observation's first: 1 or more.
     pub prediction: usize,
-    /// How many of those are acted on before it is asked again: 1 to `horizon`.
+    /// How many of those are executed before it predicts again: 1 to `prediction`.
     pub execution: usize,
-    /// Whether training has it propose for every observation of a window, each from those before it, rather than for the
+    /// Whether it predicts in training for every observation of a window, each from those before it, rather than for the
     /// newest one alone.
     pub predict_all_steps: bool,
 }
@@ -25,56 +22,58 @@ impl Horizons {
     pub const SINGLE: Horizons =
         Horizons { observation: 1, prediction: 1, execution: 1, predict_all_steps: false };
 
-    /// Actions proposed in training for a window of observations.
+    /// Actions predicted in training for a window of observations.
     pub fn target_steps(&self) -> usize {
         if self.predict_all_steps { self.observation } else { self.prediction }
     }
 }
 
-/// What changes in an episode of a backbone: the observations it looks back on, buffers that grow once, and the random
-/// numbers it draws.
+/// What changes during an episode of a backbone: the window of observations, buffers, and the random number generator.
+/// After the first predictions nothing is allocated.
 #[derive(Debug)]
 pub struct Episode {
-    pub(super) rng: Rng,
-    pub(super) seen: Vec<f32>, // [up to window, n_obs], the newest last
-    pub(super) buffers: (Vec<f32>, Vec<f32>),
-    pub(super) noisy: Vec<f32>,
-    pub(super) fixed: Vec<f32>,
-    pub(super) bet: Workspace,
-    pub(super) chunk: Scratch,
+    observations: Vec<f32>, // [1 to window, n_obs], the newest last
+    pub(super) state: ActingState,
 }
 
 impl Episode {
     /// A new episode. `seed` decides whatever is random in it.
     pub fn new(seed: Seed) -> Self {
-        Self {
-            rng: seed.rng(),
-            seen: Vec::new(),
-            buffers: Default::default(),
-            noisy: Vec::new(),
-            fixed: Vec::new(),
-            bet: Workspace::default(),
-            chunk: Scratch::default(),
+        Self { observations: Vec::new(), state: ActingState::new(seed) }
+    }
+
+    /// Appends the newest observation (`[n_obs]`, standardized) to the window. Every observation of an episode is given,
+    /// whether or not a prediction follows.
+    pub fn observe(&mut self, backbone: &dyn Backbone, observation: &[f32]) {
+        self.push(observation, backbone.settings().horizons().observation);
+    }
+
+    /// Predicts the actions from the newest observation on and leaves them as [`network_output`](Self::network_output).
+    ///
+    /// # Panics
+    /// If there is no observation, or observations of another width.
+    pub fn predict(&mut self, backbone: &dyn Backbone, constrain: Constrain) {
+        backbone.predict(&self.observations, constrain, &mut self.state);
+    }
+
+    /// The last prediction before it is constrained: `[horizon, n_act]`, empty before the first one.
+    pub fn network_output(&self) -> &[f32] {
+        &self.state.output
+    }
+
+    /// The bucket behind the last prediction; `None` for a backbone without buckets.
+    pub fn bucket_choice<'a>(&'a self, backbone: &'a dyn Backbone) -> Option<BucketChoice<'a>> {
+        backbone.bucket_choice(&self.state.workspace)
+    }
+
+    /// Appends an observation and drops all but the last `window`.
+    fn push(&mut self, observation: &[f32], window: usize) {
+        let width = observation.len();
+        if self.observations.len() == window * width {
+            self.observations.copy_within(width.., 0);
+            self.observations.truncate((window - 1) * width);
         }
-    }
-
-    /// What was proposed last, before it was held: `[horizon, n_act]`, or nothing where nothing proposes.
-    pub fn proposal(&self) -> &[f32] {
-        &self.buffers.1
-    }
-
-    /// The bucket chosen last, and how likely each was; `None` for a backbone that has none.
-    pub fn chosen(&self) -> Option<Chosen<'_>> {
-        self.bet.chosen()
-    }
-
-    /// Appends an observation and forgets all but the last `window`.
-    pub(super) fn see(&mut self, observation: &[f32], window: usize) {
-        if self.seen.len() == window * observation.len() {
-            self.seen.copy_within(observation.len().., 0);
-            self.seen.truncate((window - 1) * observation.len());
-        }
-        self.seen.extend_from_slice(observation);
+        self.observations.extend_from_slice(observation);
     }
 }
 
@@ -83,13 +82,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_observations_are_kept_newest_last() {
+    fn the_window_has_the_last_observations_newest_last() {
         let mut episode = Episode::new(Seed(0));
         for (k, expected) in
             [vec![0.0, 0.5], vec![0.0, 0.5, 1.0, 1.5], vec![1.0, 1.5, 2.0, 2.5]].iter().enumerate()
         {
-            episode.see(&[k as f32, k as f32 + 0.5], 2);
-            assert_eq!(&episode.seen, expected);
+            episode.push(&[k as f32, k as f32 + 0.5], 2);
+            assert_eq!(&episode.observations, expected);
         }
     }
 }

@@ -1,18 +1,44 @@
 //! Multi-layer perceptron with ReLU: `h = relu(x W + b)` for every hidden layer, `g = h W + b` at the end.
 //!
-//! It stands here twice: [`Mlp`] acts, one observation at a time; [`MlpNet`] is trained, a batch at a time. Tests hold both to
-//! the definition in a library of tensors and its automatic gradients.
+//! [`Mlp`] acts, one observation at a time; [`MlpNet`] is trained, a batch at a time.
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Batch, Layers, LossFn,
+    ActingState, Arrays, Backbone, BackboneSettings, Batch, Constrain, Describe, Layers, LossFn, Network,
+    TrainableNet, Workspace,
     chain::{Bend, Chain, ChainRoom},
     product::add_product,
 };
-use crate::seed::Seed;
+use crate::{error::Result, seed::Seed};
 
-/// The numbers of a multi-layer perceptron, for acting: observation, hidden layers, action.
+/// Settings of a multi-layer perceptron: none, besides the widths of its hidden layers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MlpSettings;
+
+impl Describe for MlpSettings {
+    const NAME: &'static str = "mlp";
+    const TITLE: &'static str = "MLP";
+    const METHODS: [&'static str; 2] = ["MCNN", "BC"];
+}
+
+impl BackboneSettings for MlpSettings {
+    fn default_hidden(&self) -> Vec<usize> {
+        vec![256; 2]
+    }
+
+    fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, _: &[f32], seed: Seed) -> Network {
+        Mlp::random(&[&[n_obs], hidden, &[n_act]].concat(), seed).into()
+    }
+
+    fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
+        Ok(Mlp(Layers::take("", tensors)?).into())
+    }
+}
+
+/// A multi-layer perceptron that acts: observation, hidden layers, action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mlp(pub(super) Layers);
 
@@ -25,7 +51,7 @@ impl Mlp {
         Self(Layers::random(widths, seed))
     }
 
-    /// A perceptron of given numbers: weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer.
+    /// A perceptron of given weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer.
     /// `None` if their sizes are not those.
     pub fn from_layers(widths: Vec<usize>, layers: Vec<(Vec<f32>, Vec<f32>)>) -> Option<Self> {
         Layers::new(widths, layers).map(Self)
@@ -41,14 +67,9 @@ impl Mlp {
         self.0.iter()
     }
 
-    /// The proposal for one observation, written to `buffers.1` of which a slice is returned. `buffers` are scratch
-    /// space that grows once.
-    ///
-    /// # Panics
-    /// If the observation has another width.
-    pub fn propose<'a>(&self, observation: &[f32], buffers: &'a mut (Vec<f32>, Vec<f32>)) -> &'a [f32] {
+    /// The output for one observation. `input` is scratch space.
+    fn forward(&self, observation: &[f32], input: &mut Vec<f32>, output: &mut Vec<f32>) {
         assert_eq!(observation.len(), self.widths()[0], "an observation of another width than the network");
-        let (input, output) = (&mut buffers.0, &mut buffers.1);
         output.clear();
         output.extend_from_slice(observation);
         for (k, (weight, bias)) in self.layers().enumerate() {
@@ -60,71 +81,105 @@ impl Mlp {
                 output.iter_mut().for_each(|o| *o = o.max(0.0));
             }
         }
-        output
     }
 }
 
-/// The perceptron as it is trained.
+impl Backbone for Mlp {
+    fn settings(&self) -> &dyn BackboneSettings {
+        &MlpSettings
+    }
+
+    fn widths(&self) -> [usize; 2] {
+        self.0.ends()
+    }
+
+    fn predict(&self, observations: &[f32], _: Constrain, state: &mut ActingState) {
+        self.forward(observations, state.workspace.buffers(), &mut state.output);
+    }
+
+    fn save_tensors(&self) -> Arrays {
+        let mut tensors = Arrays::new();
+        self.0.put("", &mut tensors);
+        tensors
+    }
+
+    fn to_trainable(&self) -> (Box<dyn TrainableNet>, Vec<f32>) {
+        let (net, parameters) = MlpNet::new(self);
+        (Box::new(net), parameters)
+    }
+}
+
+/// The perceptron in training.
 #[derive(Debug, Clone)]
 pub struct MlpNet(Chain);
 
 impl MlpNet {
-    /// The network of a perceptron, and its numbers.
+    /// The network of a perceptron, and its parameters.
     pub fn new(mlp: &Mlp) -> (Self, Vec<f32>) {
-        let mut numbers = Vec::new();
-        let chain = Chain::new(&mlp.0, Bend::Relu, &mut numbers);
-        (Self(chain), numbers)
+        let mut parameters = Vec::new();
+        let chain = Chain::new(&mlp.0, Bend::Relu, &mut parameters);
+        (Self(chain), parameters)
     }
 
-    /// The perceptron of given numbers.
-    pub fn numbers(&self, numbers: &[f32]) -> Mlp {
-        Mlp(self.0.layers(numbers))
+    /// The perceptron of given parameters.
+    pub fn with_parameters(&self, parameters: &[f32]) -> Mlp {
+        Mlp(self.0.layers(parameters))
     }
+}
 
-    /// As [`Net::train`](super::Net::train) has it.
-    pub fn train(
+impl TrainableNet for MlpNet {
+    fn loss_and_grad(
         &self,
-        numbers: &[f32],
+        parameters: &[f32],
         batch: &Batch,
-        hold: LossFn,
-        gradient: &mut [f32],
-        room: &mut ChainRoom,
+        _: Seed,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut Workspace,
     ) -> f64 {
-        room.values.resize_with(1, Vec::new);
-        room.values[0].clear();
-        room.values[0].extend_from_slice(batch.observations);
-        self.0.forward(numbers, room);
-        let proposals = room.values.last().expect("an output");
-        room.delta.resize(proposals.len(), 0.0);
-        let loss = hold(proposals, None, &mut room.delta);
-        self.0.back(numbers, room, gradient);
+        let workspace: &mut ChainRoom = workspace.buffers();
+        workspace.values.resize_with(1, Vec::new);
+        workspace.values[0].clear();
+        workspace.values[0].extend_from_slice(batch.observations);
+        self.0.forward(parameters, workspace);
+        let output = workspace.values.last().expect("an output");
+        workspace.delta.resize(output.len(), 0.0);
+        let loss = loss_fn(output, None, &mut workspace.delta);
+        self.0.back(parameters, workspace, grad);
         loss
     }
 
-    /// As [`Net::decaying`](super::Net::decaying) has it.
-    pub fn decaying(&self) -> Vec<Range<usize>> {
+    fn decaying(&self) -> Vec<Range<usize>> {
         self.0.weights()
+    }
+
+    fn to_network(&self, parameters: &[f32]) -> Network {
+        self.with_parameters(parameters).into()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::{
-        Backbone,
-        oracle::{MlpCase, Oracle, inputs},
-    };
+    use crate::backbone::oracle::{MlpCase, Oracle, inputs};
+
+    fn output(mlp: &Mlp, observation: &[f32]) -> Vec<f32> {
+        let mut output = Vec::new();
+        mlp.forward(observation, &mut Vec::new(), &mut output);
+        output
+    }
 
     #[test]
     fn acting_is_the_definition() {
         let oracle = Oracle::mlp();
         for case in oracle.cases::<MlpCase>() {
-            let Backbone::Mlp(mlp) = case.network() else { panic!("a perceptron") };
+            let network = case.network();
+            let mlp = network.downcast::<Mlp>().expect("a perceptron");
             let [n_obs, n_act] = mlp.0.ends();
             let observations = inputs::normal(&format!("{}/observations", case.name), case.rows * n_obs);
-            let (mut buffers, outputs) = (Default::default(), oracle.array(&case.name, "outputs"));
+            let outputs = oracle.array(&case.name, "outputs");
             for (observation, expected) in observations.chunks(n_obs).zip(outputs.chunks(n_act)) {
-                for (a, b) in mlp.propose(observation, &mut buffers).iter().zip(expected) {
+                for (a, b) in output(mlp, observation).iter().zip(expected) {
                     assert!((a - b).abs() < 1e-5, "{}: {a} {b}", case.name);
                 }
             }
@@ -136,6 +191,6 @@ mod tests {
         // One hidden unit that is on, one that is off: g = 2 * relu(1*1 + 2*0.5 + 1) + 3 * relu(-9) + 0.25.
         let layers = vec![(vec![1.0, -1.0, 0.5, -1.0], vec![1.0, -6.0]), (vec![2.0, 3.0], vec![0.25])];
         let mlp = Mlp::from_layers(vec![2, 2, 1], layers).unwrap();
-        assert_eq!(mlp.propose(&[1.0, 2.0], &mut Default::default()), [6.25]);
+        assert_eq!(output(&mlp, &[1.0, 2.0]), [6.25]);
     }
 }

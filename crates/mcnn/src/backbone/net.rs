@@ -1,23 +1,20 @@
-//! Backbones as they are trained: what a batch is, and how a network goes from it to the slopes of a loss by its numbers.
+//! Backbones in training: what a batch is, and how a network gets from it to a loss and a gradient.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-use super::chain::ChainRoom;
-use super::{
-    Backbone, BetNet, DiffusionNet, MlpNet, UnetNet, bet::BetRoom, diffusion::DiffusionRoom, unet::UnetRoom,
-};
+use super::{Backbone, Network, Workspace};
 use crate::seed::Seed;
 
-/// How a backbone is trained where nothing else is asked for.
+/// How a backbone is trained by default.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OptimizerDefaults {
     /// Learning rate.
     pub lr: f64,
     /// Rows in a batch.
     pub batch: usize,
-    /// The rest of what moves the weights.
+    /// Adam's settings and the learning-rate schedule.
     pub optimizer: Optimizer,
 }
 
@@ -49,142 +46,110 @@ impl Default for Optimizer {
     }
 }
 
-/// Rows to propose for: a batch, or a part of one. Of each row, `window` observations, and `places` demonstrated actions
-/// ([`Horizons::places`](super::Horizons::places)).
+/// A batch or a micro-batch. Each row is a window of observations and the demonstrated actions of its target steps
+/// ([`Horizons::target_steps`](super::Horizons::target_steps)).
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The observations, standardized: `[rows * window, n_obs]`, those of a row together, oldest first.
     pub observations: &'a [f32],
-    /// The demonstrated actions: `[rows, places, n_act]`.
+    /// The demonstrated actions: `[rows, target_steps, n_act]`.
     pub actions: &'a [f32],
-    /// Which places were demonstrated: `[rows, places]`. The others lie beyond the end of an episode, whose last action
-    /// (and observation) stands there; they count nothing.
+    /// Which target steps were demonstrated: `[rows, target_steps]`. The others lie beyond the end of an episode and repeat
+    /// its last action (and observation); they do not count in a loss.
     pub real: &'a [bool],
-    /// How many places were demonstrated in the whole batch that these rows are a part of: losses are means over them.
+    /// Demonstrated target steps of the whole batch that these rows belong to: losses are means over them.
     pub count: usize,
 }
 
-/// What becomes of proposals. It is told some, `[rows * places, n_act]`, and what their squared errors count (the same shape;
-/// 1 each where there are none); it writes the slopes of the loss by the proposals, and answers with the loss.
+/// The loss of network outputs. Its arguments are the outputs `[rows * target_steps, n_act]`, the weights of their squared
+/// errors (the same shape; `None` for 1 each), and the gradient of the loss with respect to the outputs, which it writes. It
+/// returns the loss.
 pub type LossFn<'a> = &'a mut dyn FnMut(&[f32], Option<&[f32]>, &mut [f32]) -> f64;
 
-/// A backbone as it is trained: its numbers in one array, and what they make.
-#[derive(Debug, Clone)]
+/// A network in training. Its parameters are one flat array, which its caller owns.
+pub trait TrainableNet: fmt::Debug + Send + Sync {
+    /// The loss of a micro-batch, the network's own included, and its gradient: `grad`, as long as `parameters`, is
+    /// overwritten. `seed` decides whatever is random.
+    ///
+    /// # Panics
+    /// If the batch, the parameters or the gradient do not fit the network.
+    fn loss_and_grad(
+        &self,
+        parameters: &[f32],
+        batch: &Batch,
+        seed: Seed,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> f64;
+
+    /// The ranges of parameters that weight decay applies to, in any order.
+    fn decaying(&self) -> Vec<Range<usize>> {
+        Vec::new()
+    }
+
+    /// The network of given parameters, for acting.
+    fn to_network(&self, parameters: &[f32]) -> Network;
+}
+
+/// A network in training together with its parameters.
+#[derive(Debug)]
 pub struct Net {
-    kind: Kind,
-    numbers: Vec<f32>,
-}
-
-#[derive(Debug, Clone)]
-enum Kind {
-    Mlp(MlpNet),
-    Diffusion(DiffusionNet),
-    Bet(BetNet),
-    Unet(UnetNet),
-}
-
-/// Room for what a step computes on the way, used again by the next.
-#[derive(Debug, Default)]
-pub struct Room {
-    chain: ChainRoom,
-    diffusion: DiffusionRoom,
-    bet: BetRoom,
-    unet: UnetRoom,
+    net: Box<dyn TrainableNet>,
+    parameters: Vec<f32>,
 }
 
 impl Net {
-    /// The network of a backbone; `None` for nothing.
-    pub fn new(backbone: &Backbone) -> Option<Self> {
-        let (kind, numbers) = match backbone {
-            Backbone::Nothing => return None,
-            Backbone::Mlp(mlp) => {
-                let (net, numbers) = MlpNet::new(mlp);
-                (Kind::Mlp(net), numbers)
-            }
-            Backbone::Diffusion(diffusion) => {
-                let (net, numbers) = DiffusionNet::new(diffusion);
-                (Kind::Diffusion(net), numbers)
-            }
-            Backbone::Bet(bet) => {
-                let (net, numbers) = BetNet::new(bet);
-                (Kind::Bet(net), numbers)
-            }
-            Backbone::Unet(unet) => {
-                let (net, numbers) = UnetNet::new(unet);
-                (Kind::Unet(net), numbers)
-            }
-        };
-        Some(Self { kind, numbers })
+    /// The network of a backbone.
+    pub fn new(backbone: &dyn Backbone) -> Self {
+        let (net, parameters) = backbone.to_trainable();
+        Self { net, parameters }
     }
 
-    /// The backbone as it is now.
-    pub fn backbone(&self) -> Backbone {
-        self.with(&self.numbers)
+    /// The network as it is now, for acting.
+    pub fn network(&self) -> Network {
+        self.network_of(&self.parameters)
     }
 
-    /// The backbone that it would be with other numbers.
+    /// The network of other parameters, for acting.
     ///
     /// # Panics
-    /// If they are not as many.
-    pub fn with(&self, numbers: &[f32]) -> Backbone {
-        assert_eq!(numbers.len(), self.numbers.len(), "a network's numbers");
-        match &self.kind {
-            Kind::Mlp(net) => Backbone::Mlp(net.numbers(numbers)),
-            Kind::Diffusion(net) => Backbone::Diffusion(net.numbers(numbers)),
-            Kind::Bet(net) => Backbone::Bet(net.numbers(numbers)),
-            Kind::Unet(net) => Backbone::Unet(net.numbers(numbers)),
-        }
+    /// If their number is another.
+    pub fn network_of(&self, parameters: &[f32]) -> Network {
+        assert_eq!(parameters.len(), self.parameters.len(), "the number of parameters");
+        self.net.to_network(parameters)
     }
 
-    /// The numbers that are trained.
-    pub fn numbers(&self) -> &[f32] {
-        &self.numbers
+    /// The parameters.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
     }
 
-    /// The numbers that are trained, to be changed.
-    pub fn numbers_mut(&mut self) -> &mut [f32] {
-        &mut self.numbers
+    /// The parameters, to be changed.
+    pub fn parameters_mut(&mut self) -> &mut [f32] {
+        &mut self.parameters
     }
 
-    /// Proposals for a batch, held, and the way back: sets the gradient of the loss by the numbers, and answers with the loss,
-    /// the network's own included. `seed` decides whatever is random.
+    /// See [`TrainableNet::loss_and_grad`].
     ///
     /// # Panics
-    /// If the gradient has another length than the numbers.
-    pub fn train(
+    /// If the batch or the gradient does not fit the network.
+    pub fn loss_and_grad(
         &self,
         batch: &Batch,
         seed: Seed,
-        hold: LossFn,
-        gradient: &mut [f32],
-        room: &mut Room,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut Workspace,
     ) -> f64 {
-        assert_eq!(gradient.len(), self.numbers.len(), "a gradient for every number");
-        let numbers = &self.numbers[..];
-        match &self.kind {
-            Kind::Mlp(net) => net.train(numbers, batch, hold, gradient, &mut room.chain),
-            Kind::Diffusion(net) => {
-                let draws = net.draw(batch, seed);
-                net.train(numbers, batch, &draws, hold, gradient, &mut room.diffusion)
-            }
-            Kind::Bet(net) => net.train(numbers, batch, seed, hold, gradient, &mut room.bet),
-            Kind::Unet(net) => {
-                let draws = net.draw(batch, seed);
-                net.train(numbers, batch, &draws, hold, gradient, &mut room.unet)
-            }
-        }
+        assert_eq!(grad.len(), self.parameters.len(), "a gradient for every parameter");
+        self.net.loss_and_grad(&self.parameters, batch, seed, loss_fn, grad, workspace)
     }
 
-    /// Where the numbers lie that weight decay is for: the weights of layers, not their biases; of a U-Net all of them, as in
-    /// the field. In order.
+    /// The ranges of parameters that weight decay applies to, in order.
     pub fn decaying(&self) -> Vec<Range<usize>> {
-        let mut places = match &self.kind {
-            Kind::Mlp(net) => net.decaying(),
-            Kind::Diffusion(net) => net.decaying(),
-            Kind::Bet(net) => net.decaying(),
-            Kind::Unet(_) => std::iter::once(0..self.numbers.len()).collect(),
-        };
-        places.sort_by_key(|place| place.start);
-        places
+        let mut ranges = self.net.decaying();
+        ranges.sort_by_key(|range| range.start);
+        ranges
     }
 }

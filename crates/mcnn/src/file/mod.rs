@@ -18,7 +18,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     atomic,
-    backbone::{Architecture, Arrays, Backbone},
+    backbone::{Architecture, Arrays, BackboneKind, Network},
     calibration::{CalibrationEpisode, OodCalibration},
     data::{Scale, Step, regular},
     envelope::Envelope,
@@ -96,7 +96,9 @@ pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
 pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let codebook = save_codebook(policy.codebook(), &mut bundle);
-    save_network("network", policy.backbone(), &mut bundle);
+    if let Some(network) = policy.backbone() {
+        save_network("network", network, &mut bundle);
+    }
     if let Some(calibration) = policy.calibration() {
         save_calibration(calibration, &mut bundle);
     }
@@ -108,7 +110,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         codebook,
         envelope: policy.envelope(),
         neighbors: policy.neighbors(),
-        backbone: policy.backbone().architecture().unwrap_or_default(),
+        backbone: policy.backbone().map_or_else(Architecture::default, Network::architecture),
         training: policy.training_record().clone(),
     };
     bundle.to_bytes(&to_json(&header))
@@ -123,7 +125,7 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     match header {
         Header::Policy { codebook, envelope, neighbors, backbone, training, .. } => {
             let codebook = load_codebook(codebook, &bundle)?;
-            let backbone = load_network("network", backbone, &bundle)?.unwrap_or(Backbone::Nothing);
+            let backbone = load_network("network", &backbone, &bundle)?;
             let calibration = load_calibration(&bundle)?;
             let encoder = bundle.f32s("encoder.");
             if !encoder.is_empty() && codebook.parts().encoding.is_none() {
@@ -172,9 +174,9 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
             if bundle.checksum() != checksum {
                 return Err(broken("the checksum of the checkpoint's arrays does not match"));
             }
-            let network = load_network("network", settings.backbone, &bundle)?
+            let network = load_network("network", &settings.backbone, &bundle)?
                 .ok_or_else(|| broken("the checkpoint has no network"))?;
-            let average = load_network("average", settings.backbone, &bundle)?;
+            let average = load_network("average", &settings.backbone, &bundle)?;
             let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
             let moments = Moments { mean: mean?.1, square: square?.1 };
             if let Some(fault) = moments.fault(moments.mean.len(), step) {
@@ -325,14 +327,14 @@ fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
     })
 }
 
-fn save_network(name: &str, backbone: &Backbone, bundle: &mut Bundle) {
-    for (part, (shape, values)) in backbone.arrays() {
+fn save_network(name: &str, network: &Network, bundle: &mut Bundle) {
+    for (part, (shape, values)) in network.save_tensors() {
         bundle.put(&format!("{name}.{part}"), shape, Array::F32(values));
     }
 }
 
 /// The network whose arrays have names with the prefix `name`; `None` if there are no such arrays.
-fn load_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Result<Option<Backbone>> {
+fn load_network(name: &str, architecture: &Architecture, bundle: &Bundle) -> Result<Option<Network>> {
     let arrays: Arrays = bundle.f32s(&format!("{name}."));
     if arrays.is_empty() {
         return Ok(None);
@@ -340,7 +342,7 @@ fn load_network(name: &str, architecture: Architecture, bundle: &Bundle) -> Resu
     if let Some((part, _)) = arrays.iter().find(|(_, (_, values))| values.iter().any(|v| !v.is_finite())) {
         return Err(broken("the network has weights that are NaN or infinite").at(format!("{name}.{part}")));
     }
-    Backbone::from_arrays(architecture, &arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
+    architecture.load_tensors(&arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
 }
 
 fn save_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
@@ -379,11 +381,11 @@ fn check_backbone(header: &serde_json::Value) -> Result<()> {
         Some(serde_json::Value::Object(map)) if map.len() == 1 => map.keys().next().expect("one key"),
         _ => return Ok(()),
     };
-    if Architecture::NAMES.contains(&name.as_str()) {
+    if BackboneKind::named(name).is_some() {
         return Ok(());
     }
     Err(Error::new(Kind::File, "the file has an unknown backbone")
-        .expected(Architecture::NAMES.join(" or "))
+        .expected(BackboneKind::names().collect::<Vec<_>>().join(" or "))
         .found(name.clone())
         .next("use the version of mcnn that wrote it"))
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    backbone::{BetSettings, DiffusionSettings, PredictionType, UnetSettings},
+    backbone::{BetSettings, DiffusionSettings, Mlp, PredictionType, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, LearnSettings, SelectionMethod, learn},
     seed::Seed,
@@ -25,12 +25,12 @@ fn codebook() -> Codebook {
 }
 
 fn run(lambda: Lambda) -> Run {
-    run_of(Architecture::Mlp, lambda)
+    run_of(Architecture::default(), lambda)
 }
 
 /// A small U-Net for the dimensions of these tests.
 fn unet() -> Architecture {
-    Architecture::Unet(UnetSettings {
+    Architecture::from(UnetSettings {
         groups: 2,
         horizon: 5,
         executed: 2,
@@ -56,15 +56,15 @@ fn saved_codebooks_policies_and_checkpoints_load_as_equal_values() {
         DiffusionSettings { prediction: PredictionType::Epsilon, steps: 3, ema: 0.0, ..Default::default() };
     let bet = BetSettings { layers: 2, heads: 2, width: 8, window: 3, buckets: 5, ..Default::default() };
     for (backbone, lambda) in [
-        (Architecture::Mlp, Lambda::Auto),
-        (Architecture::Mlp, Lambda::Value(0.0)),
-        (Architecture::Mlp, plain),
-        (Architecture::Diffusion(Default::default()), Lambda::Auto),
-        (Architecture::Diffusion(Default::default()), Lambda::Value(0.0)),
-        (Architecture::Diffusion(noise), plain),
-        (Architecture::Bet(bet), Lambda::Auto),
-        (Architecture::Bet(bet), Lambda::Value(0.0)),
-        (Architecture::Bet(bet), plain),
+        (Architecture::default(), Lambda::Auto),
+        (Architecture::default(), Lambda::Value(0.0)),
+        (Architecture::default(), plain),
+        (Architecture::from(DiffusionSettings::default()), Lambda::Auto),
+        (Architecture::from(DiffusionSettings::default()), Lambda::Value(0.0)),
+        (Architecture::from(noise), plain),
+        (Architecture::from(bet), Lambda::Auto),
+        (Architecture::from(bet), Lambda::Value(0.0)),
+        (Architecture::from(bet), plain),
         (unet(), Lambda::Auto),
         (unet(), Lambda::Value(0.0)),
         (unet(), plain),
@@ -99,7 +99,7 @@ fn one_seed_writes_the_same_bytes() {
 
 #[test]
 fn a_truncated_or_changed_file_is_refused_or_harmless_and_never_panics() {
-    for backbone in [Architecture::Mlp, Architecture::Diffusion(Default::default()), unet()] {
+    for backbone in [Architecture::default(), Architecture::from(DiffusionSettings::default()), unet()] {
         truncate_and_change(&policy_to_bytes(&run_of(backbone, Lambda::Auto).policy()));
     }
 }
@@ -144,7 +144,7 @@ fn errors_on_files_of_another_kind_or_version_name_both() {
 fn weights_that_are_nan_are_refused() {
     let policy = run(Lambda::Auto).policy();
     let mut bytes = policy_to_bytes(&policy);
-    let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
+    let mlp = policy.backbone().unwrap().downcast::<Mlp>().expect("a network");
     let first = mlp.layers().next().unwrap().1[0].to_le_bytes();
     let at = bytes.windows(4).rposition(|w| w == first).unwrap();
     bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -160,7 +160,7 @@ fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 
 #[test]
 fn an_unknown_backbone_is_refused_by_name() {
-    let diffusion = run_of(Architecture::Diffusion(Default::default()), Lambda::Auto);
+    let diffusion = run_of(Architecture::from(DiffusionSettings::default()), Lambda::Auto);
     let policy = policy_to_bytes(&diffusion.policy());
     let message = |bytes: &[u8]| policy_from_bytes(bytes).unwrap_err().to_string();
     let unknown = message(&edited(&policy, r#"\"diffusion\":{"#, r#"\"transform\":{"#));
@@ -197,7 +197,7 @@ fn a_constraint_set_is_read_without_the_network() {
     let book = constraint_set_from_bytes(&codebook_to_bytes(&codebook())).unwrap();
     assert_eq!((book.codebook.parts(), book.envelope), (codebook().parts(), None));
     // A network of NaN or of an unknown backbone is ignored; invalid memories are refused.
-    let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
+    let mlp = policy.backbone().unwrap().downcast::<Mlp>().expect("a network");
     let first = mlp.layers().next().unwrap().1[0].to_le_bytes();
     let at = bytes.windows(4).rposition(|w| w == first).unwrap();
     let mut damaged = edited(&bytes, r#"\"mlp\""#, r#"\"gpt\""#);

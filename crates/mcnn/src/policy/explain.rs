@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Backbone, Policy};
-use crate::{backbone::Chosen, data::Step, error::Result};
+use super::Policy;
+use crate::{backbone::BucketChoice, data::Step, error::Result};
 
 /// A memory near the explained state.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -126,8 +126,7 @@ impl Policy {
     pub fn explain(&self, observations: &[f32]) -> Result<Explanation> {
         let n_obs = self.codebook.n_obs();
         assert!(!observations.is_empty(), "no observation to explain");
-        let skipped =
-            (observations.len() / n_obs).saturating_sub(self.backbone.horizons().observation) * n_obs;
+        let skipped = (observations.len() / n_obs).saturating_sub(self.horizons().observation) * n_obs;
         let mut session = self.session();
         for observation in observations[skipped..].chunks(n_obs) {
             session.observe(observation)?;
@@ -141,22 +140,23 @@ impl Policy {
             source: self.codebook.source(r.memory),
             distance: r.distance,
         };
-        let outputs = session.episode.proposal().to_vec();
-        let buckets = session.episode.chosen().map(|chosen| self.buckets(chosen));
+        let outputs = session.episode.network_output().to_vec();
+        let choice = self.backbone.as_deref().and_then(|backbone| session.episode.bucket_choice(backbone));
+        let buckets = choice.map(|choice| self.buckets(choice));
         let memory_action = session.memory_action.clone();
-        let chunk = (self.backbone.horizons().prediction > 1).then(|| {
+        let chunk = (self.horizons().prediction > 1).then(|| {
             let ahead = |(&action, &memory_action): (&f32, &f32)| {
                 let [low, high] = constrained.region.bounds(memory_action);
                 ChunkDimension { memory_action, action, low, high }
             };
             let all: Vec<ChunkDimension> = session.queue.iter().zip(&memory_action).map(ahead).collect();
             Chunk {
-                horizon: self.backbone.horizons().prediction,
+                horizon: self.horizons().prediction,
                 steps: all.chunks(n_act).map(<[_]>::to_vec).collect(),
             }
         });
         let mut samples = vec![action.clone()];
-        if self.backbone.draws() {
+        if self.is_stochastic() {
             for _ in 1..SAMPLES {
                 session.predict();
                 samples.push(session.queue[..n_act].to_vec());
@@ -172,7 +172,7 @@ impl Policy {
                 let [low, high] = constrained.region.bounds(memory_action);
                 let center = constrained.region.center(memory_action);
                 let network_output = outputs.get(k).copied();
-                let std = self.backbone.draws().then(|| deviation(k));
+                let std = self.is_stochastic().then(|| deviation(k));
                 Dimension { memory_action, center, network_output, action: action[k], std, low, high }
             })
             .collect();
@@ -187,7 +187,7 @@ impl Policy {
                 .map(|calibration| calibration.quantile(constrained.retrieval.distance) as f32),
             smooth_neighbors: self.codebook.parts().smooth_neighbors,
             neighbors: self.neighbors,
-            samples: self.backbone.draws().then_some(SAMPLES),
+            samples: self.is_stochastic().then_some(SAMPLES),
             buckets,
             dimensions,
             chunk,
@@ -195,20 +195,16 @@ impl Policy {
         })
     }
 
-    fn buckets(&self, Chosen { bucket, chances }: Chosen) -> Buckets {
-        let centers = match &self.backbone {
-            Backbone::Bet(bet) => bet.centers(),
-            _ => &[],
-        };
+    fn buckets(&self, BucketChoice { bucket, probabilities, centers }: BucketChoice) -> Buckets {
         let n_act = self.codebook.n_act();
         let of = |k: usize| Bucket {
             bucket: k,
-            probability: chances[k],
+            probability: probabilities[k],
             center: centers[k * n_act..][..n_act].to_vec(),
         };
-        let mut order: Vec<usize> = (0..chances.len()).collect();
-        order.sort_by(|&a, &b| chances[b].total_cmp(&chances[a]));
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         let likeliest = order.into_iter().take(LIKELIEST).map(of).collect();
-        Buckets { chosen: of(bucket), likeliest, of: chances.len() }
+        Buckets { chosen: of(bucket), likeliest, of: probabilities.len() }
     }
 }

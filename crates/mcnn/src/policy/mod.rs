@@ -5,7 +5,6 @@ mod explain;
 mod guard;
 mod live;
 
-pub use crate::backbone::Backbone;
 pub use explain::{
     Bucket, Buckets, Chunk, ChunkDimension, Dimension, Explanation, LIKELIEST, NearbyMemory, SAMPLES,
 };
@@ -16,7 +15,7 @@ use std::{ops::Deref, sync::Arc};
 
 use crate::{
     act::{Act, Acting, Decision},
-    backbone::{self, Architecture, Arrays},
+    backbone::{self, Arrays, Horizons, Network},
     calibration::OodCalibration,
     data::Step,
     envelope::{Envelope, Region},
@@ -30,7 +29,7 @@ use crate::{
 pub struct Policy {
     codebook: Codebook,
     envelope: Envelope,
-    backbone: Backbone,
+    backbone: Option<Network>,
     neighbors: usize,
     calibration: Option<OodCalibration>,
     encoder: Option<Arc<Arrays>>,
@@ -58,7 +57,13 @@ impl Policy {
     /// # Errors
     /// If lambda, L or `neighbors` is out of range, the dimensions of the backbone and the codebook differ, the memories have
     /// fewer future actions than the backbone predicts, or there is no backbone although lambda is not 0.
-    pub fn new(codebook: Codebook, envelope: Envelope, backbone: Backbone, neighbors: usize) -> Result<Self> {
+    pub fn new(
+        codebook: Codebook,
+        envelope: Envelope,
+        backbone: impl Into<Option<Network>>,
+        neighbors: usize,
+    ) -> Result<Self> {
+        let backbone: Option<Network> = backbone.into();
         if let Err(fault) = envelope.validate() {
             return Err(Error::new(Kind::Settings, fault)
                 .at("--lambda, --amplitude")
@@ -70,7 +75,7 @@ impl Policy {
                 .expected(format!("1 to {}, the number of memories", codebook.len()))
                 .found(neighbors.to_string()));
         }
-        match backbone.widths() {
+        match backbone.as_ref().map(|backbone| backbone.widths()) {
             None if envelope.lambda != 0.0 => {
                 return Err(Error::new(Kind::Settings, "a policy without a network needs lambda 0")
                     .found(format!("lambda {}", envelope.lambda)));
@@ -85,7 +90,8 @@ impl Policy {
             }
             _ => {}
         }
-        if neighbors > 1 && backbone.horizons().prediction > 1 {
+        let horizons = horizons(&backbone);
+        if neighbors > 1 && horizons.prediction > 1 {
             return Err(Error::new(
                 Kind::Settings,
                 "a policy that predicts a chunk of actions uses one neighbor",
@@ -94,12 +100,12 @@ impl Policy {
             .expected("1")
             .found(neighbors.to_string()));
         }
-        if codebook.horizon() < backbone.horizons().prediction {
+        if codebook.horizon() < horizons.prediction {
             return Err(Error::new(
                 Kind::Mismatch,
                 "the network predicts more actions than the memories have",
             )
-            .expected(format!("memories with {} actions each", backbone.horizons().prediction))
+            .expected(format!("memories with {} actions each", horizons.prediction))
             .found(codebook.horizon().to_string()));
         }
         Ok(Self {
@@ -165,9 +171,19 @@ impl Policy {
         self.envelope
     }
 
-    /// The backbone.
-    pub fn backbone(&self) -> &Backbone {
-        &self.backbone
+    /// The network; `None` for a policy without one (1-NN, VINN).
+    pub fn backbone(&self) -> Option<&Network> {
+        self.backbone.as_ref()
+    }
+
+    /// The observation, prediction and execution horizon of the network; 1 each without one.
+    pub fn horizons(&self) -> Horizons {
+        horizons(&self.backbone)
+    }
+
+    /// Whether two actions for the same observations can differ.
+    pub fn is_stochastic(&self) -> bool {
+        self.backbone.as_ref().is_some_and(|backbone| backbone.is_stochastic())
     }
 
     /// Memories averaged into the memory action: 1 for MCNN, above 1 for VINN.
@@ -185,12 +201,8 @@ impl Policy {
             (0.0, 1) => "1-NN".into(),
             (0.0, k) => format!("VINN (k = {k})"),
             (lambda, _) => {
-                let (constrained, network) = match self.backbone.architecture() {
-                    Some(Architecture::Diffusion(_)) => ("MCNN-Diffusion", "Diffusion-BC"),
-                    Some(Architecture::Bet(_)) => ("MCNN-BeT", "BeT-BC"),
-                    Some(Architecture::Unet(_)) => ("MCNN-Diffusion (U-Net)", "Diffusion-BC (U-Net)"),
-                    Some(Architecture::Mlp) | None => ("MCNN", "BC"),
-                };
+                let backbone = self.backbone.as_ref().expect("a policy without a network has lambda 0");
+                let [constrained, network] = backbone.settings().method_names();
                 if lambda == f32::INFINITY {
                     format!("{network}, {activation}")
                 } else {
@@ -266,7 +278,7 @@ pub struct Constrained {
 
 impl<'a> Session<'a> {
     fn of(policy: Version<'a>, seed: Seed) -> Self {
-        let horizons = policy.backbone.horizons();
+        let horizons = policy.horizons();
         let n_act = policy.codebook.n_act();
         Session {
             state: policy.codebook.scaled_buffer(),
@@ -338,7 +350,9 @@ impl<'a> Session<'a> {
                 .found(observation[k].to_string()));
         }
         codebook.scale(observation, &mut self.state);
-        backbone.see(self.state.values(), &mut self.episode);
+        if let Some(backbone) = backbone {
+            self.episode.observe(&**backbone, self.state.values());
+        }
         Ok(())
     }
 
@@ -357,10 +371,12 @@ impl<'a> Session<'a> {
         };
         let region = envelope.region(retrieval.distance);
         let memory_action = &self.memory_action;
-        let hold = |k: usize, g: f32| region.constrain(memory_action[k], envelope.activation.apply(g));
-        backbone.propose(&mut self.episode, &hold);
+        let constrain = |k: usize, g: f32| region.constrain(memory_action[k], envelope.activation.apply(g));
+        if let Some(backbone) = backbone {
+            self.episode.predict(&**backbone, &constrain);
+        }
         for (k, f) in self.queue.iter_mut().enumerate() {
-            *f = hold(k, self.episode.proposal().get(k).copied().unwrap_or(0.0));
+            *f = constrain(k, self.episode.network_output().get(k).copied().unwrap_or(0.0));
         }
         Constrained {
             retrieval,
@@ -372,6 +388,10 @@ impl<'a> Session<'a> {
             stop: false,
         }
     }
+}
+
+fn horizons(backbone: &Option<Network>) -> Horizons {
+    backbone.as_ref().map_or(Horizons::SINGLE, |backbone| backbone.settings().horizons())
 }
 
 /// Writes the mean action over the `k` nearest memories, weighted by exp(-d) (VINN), and returns the nearest memory.

@@ -6,7 +6,9 @@ use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_code
 use super::*;
 use crate::envelope::Activation;
 use crate::{
-    backbone::{Architecture, Arrays, BetNet, BetSettings, BucketSelection, Optimizer},
+    backbone::{
+        Architecture, Arrays, Backbone, Bet, BetNet, BetSettings, BucketSelection, Optimizer, TrainableNet,
+    },
     data::{ActionRange, Parts},
     seed::Seed,
 };
@@ -45,7 +47,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     };
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
     let settings = TrainSettings {
-        backbone: Architecture::Bet(torch.bet),
+        backbone: Architecture::from(torch.bet),
         activation: Activation::Clamp,
         lambda: Lambda::Value(torch.lambda),
         distances: Distances::Paper,
@@ -61,9 +63,9 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         ..TrainSettings::default()
     };
     let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
-    let start = Backbone::from_arrays(Architecture::Bet(torch.bet), &torch.start).unwrap();
+    let start = Architecture::from(torch.bet).load_tensors(&torch.start).unwrap();
     run.start_from(&start);
-    let Backbone::Bet(bet) = &start else { panic!("a behavior transformer") };
+    let bet = start.downcast::<Bet>().expect("a behavior transformer");
     let (net, numbers) = BetNet::new(bet);
     let which: Vec<usize> = (0..7).collect();
     let (mut rows, count) = (Gathered::default(), run.rows.count(&which));
@@ -76,9 +78,16 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         proposals.extend_from_slice(found);
         holding.loss(&rows, found, weights, slopes)
     };
-    net.train(&numbers, &rows.batch(count), Seed(0), &mut hold, &mut gradient, &mut Default::default());
+    net.loss_and_grad(
+        &numbers,
+        &rows.batch(count),
+        Seed(0),
+        &mut hold,
+        &mut gradient,
+        &mut Default::default(),
+    );
     close(&proposals, &torch.proposal, 2e-5, "proposal");
-    let gradients = Backbone::Bet(net.numbers(&gradient)).arrays();
+    let gradients = net.with_parameters(&gradient).save_tensors();
     for (name, (_, expected)) in &torch.gradients {
         // The offsets' errors count a thousandfold, and gradients are as large.
         close(
@@ -95,7 +104,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let losses: Vec<f32> = std::iter::from_fn(|| run.step()).map(|s| s.loss).collect();
     close(&losses, &torch.losses, 1e-4, "loss at step");
     assert!(losses[0] > 10.0 * losses[losses.len() - 1], "it learned something");
-    let end = run.policy().backbone().arrays();
+    let end = run.policy().backbone().unwrap().save_tensors();
     // A key's bias adds the same to all scores of a query and changes nothing: its gradient is rounding alone, of which Adam
     // makes steps.
     for (name, (_, expected)) in torch.end.iter().filter(|(name, _)| !name.ends_with("key.bias")) {
@@ -106,7 +115,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
 
 fn with(bet: BetSettings, lambda: Lambda) -> TrainSettings {
     TrainSettings {
-        backbone: Architecture::Bet(bet),
+        backbone: Architecture::from(bet),
         lambda,
         batch: 64,
         lr: 3e-3,
@@ -158,8 +167,9 @@ fn two_modes_are_kept_where_a_perceptron_averages() {
     assert!((400..=600).contains(&high) && high + low == 1000, "{high}, {low}");
     // The likeliest bucket is one of them, always the same.
     let bet = BetSettings { bucket_selection: BucketSelection::Argmax, ..bet };
-    let actions =
-        drawn(&trained(&data, &[0], TrainSettings { backbone: Architecture::Bet(bet), ..settings }).policy());
+    let actions = drawn(
+        &trained(&data, &[0], TrainSettings { backbone: Architecture::from(bet), ..settings }).policy(),
+    );
     assert!(near(&actions, 0.8, 0.05) == 1000 || near(&actions, -0.8, 0.05) == 1000);
 }
 
@@ -226,14 +236,14 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
             for j in first..=i {
                 let mut scaled = policy.codebook().scaled_buffer();
                 policy.codebook().scale(data.state(j), &mut scaled);
-                policy.backbone().see(scaled.values(), &mut expected);
+                expected.observe(&**policy.backbone().unwrap(), scaled.values());
             }
-            policy.backbone().propose(&mut expected, &|_, g| g);
+            expected.predict(&**policy.backbone().unwrap(), &|_, g| g);
             let proposals: Vec<f32> = shown.dimensions.iter().map(|d| d.network_output.unwrap()).collect();
-            assert_eq!(proposals, expected.proposal());
+            assert_eq!(proposals, expected.network_output());
         }
     }
-    assert_eq!(expected.proposal().len(), 2);
+    assert_eq!(expected.network_output().len(), 2);
 }
 
 #[test]
@@ -254,7 +264,7 @@ fn a_resumed_run_ends_on_the_same_numbers_as_an_unbroken_one() {
     assert!(resumed.policy().backbone() != broken.policy().backbone());
     assert_eq!(resumed.validation(), unbroken.validation());
     let other = TrainSettings {
-        backbone: Architecture::Bet(BetSettings { dropout: 0.2, ..small() }),
+        backbone: Architecture::from(BetSettings { dropout: 0.2, ..small() }),
         ..settings(30)
     };
     let refused = Run::resume(&data, some_codebook(&data), other, checkpoint).err().unwrap().to_string();
@@ -315,7 +325,7 @@ fn training_gives_the_same_numbers_on_any_number_of_threads() {
             let settings = TrainSettings { steps: 3, ..with(bet, Lambda::Auto) };
             let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
             while run.step().is_some() {}
-            run.policy().backbone().clone()
+            run.policy().backbone().cloned()
         })
     };
     assert!(trained(1) == trained(3));

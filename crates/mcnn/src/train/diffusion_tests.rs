@@ -57,7 +57,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     for expected in &torch.runs {
         let diffusion = DiffusionSettings { prediction: expected.prediction, ema: 0.0, ..Default::default() };
         let settings = TrainSettings {
-            backbone: Architecture::Diffusion(diffusion),
+            backbone: Architecture::from(diffusion),
             hidden: problem.hidden.clone(),
             activation: expected.activation,
             lambda: Lambda::Value(problem.lambda),
@@ -73,7 +73,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let (time, body) =
             (layers(&[16, 32, 16], &torch.start.time), layers(&body_widths, &torch.start.body));
         let start = Diffusion::new(diffusion, time, body).unwrap();
-        run.start_from(&Backbone::Diffusion(start.clone()));
+        run.start_from(&start.clone().into());
         let (net, mut numbers) = DiffusionNet::new(&start);
         let which: Vec<usize> = (0..12).collect();
         let mut rows = Gathered::default();
@@ -87,7 +87,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                 holding.loss(&rows, proposals, weights, slopes)
             };
             let draws = &draws[k % draws.len()];
-            let loss = net.train(
+            let loss = net.loss_and_grad_of(
                 &numbers,
                 &rows.batch(12),
                 draws,
@@ -99,7 +99,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                 close(&output, &expected.output, 2e-5, "output");
             }
             if k == 0 {
-                let found = net.numbers(&gradient);
+                let found = net.with_parameters(&gradient);
                 let [time, body] = found.layers();
                 for ((weight, bias), expected) in body.iter().zip(&expected.gradients) {
                     close(weight, &expected.0, 2e-5, "gradient of a weight");
@@ -111,12 +111,13 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             }
             let Learner { net, adam, .. } = run.learner.as_mut().unwrap();
             adam.step(&run.settings, k as u64, net, vec![&mut gradient], None);
-            numbers.copy_from_slice(net.numbers());
+            numbers.copy_from_slice(net.parameters());
             run.step += 1;
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-4, "loss at step");
-        for ((weight, bias), expected) in net.numbers(&numbers).layers()[1].iter().zip(&expected.end) {
+        for ((weight, bias), expected) in net.with_parameters(&numbers).layers()[1].iter().zip(&expected.end)
+        {
             close(weight, &expected.0, 1e-3, "weight");
             close(bias, &expected.1, 1e-3, "bias");
         }
@@ -125,7 +126,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
 
 fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
     TrainSettings {
-        backbone: Architecture::Diffusion(diffusion),
+        backbone: Architecture::from(diffusion),
         hidden: vec![64, 64],
         lambda,
         batch: 64,
@@ -191,7 +192,7 @@ fn diffusion_keeps_two_modes_where_a_perceptron_averages() {
         assert!((300..=700).contains(&high) && (300..=700).contains(&low), "{diffusion:?}: {high}, {low}");
         assert!(high + low >= least, "{diffusion:?}: {high}, {low}, the rest in between");
     }
-    let settings = TrainSettings { backbone: Architecture::Mlp, ..with(Default::default(), plain) };
+    let settings = TrainSettings { backbone: Architecture::default(), ..with(Default::default(), plain) };
     let run = trained(&data, &[0], TrainSettings { steps: 1000, ..settings });
     assert!(drawn(&run.policy()).iter().all(|a| a.abs() < 0.1), "the mean of the two");
 }
@@ -214,7 +215,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     let (unbroken, broken) = (run(40), run(17));
     let checkpoint = broken.checkpoint().unwrap();
     assert_ne!(Some(&checkpoint.network), checkpoint.average.as_ref(), "the mean is not the weights");
-    assert_eq!(Some(broken.policy().backbone()), checkpoint.average.as_ref(), "and it is what acts");
+    assert_eq!(broken.policy().backbone(), checkpoint.average.as_ref(), "and it is what acts");
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(40), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
@@ -232,13 +233,13 @@ fn the_running_mean_is_that_of_its_definition() {
     let diffusion = DiffusionSettings { ema: 0.9, ..Default::default() };
     let settings = TrainSettings { steps: 30, hidden: vec![4], ..with(diffusion, Lambda::Auto) };
     let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
-    let bias = |backbone: &Backbone| backbone.arrays()["0.bias"].1[0];
-    let mut mean = f64::from(bias(run.policy().backbone()));
+    let bias = |backbone: &Network| backbone.save_tensors()["0.bias"].1[0];
+    let mut mean = f64::from(bias(run.policy().backbone().unwrap()));
     for step in 1..=30 {
         run.step().unwrap();
         let kept = (f64::from(step) / (f64::from(step) + 9.0)).min(0.9);
         mean = kept * mean + (1.0 - kept) * f64::from(bias(&run.checkpoint().unwrap().network));
-        assert!((mean - f64::from(bias(run.policy().backbone()))).abs() < 1e-6, "step {step}");
+        assert!((mean - f64::from(bias(run.policy().backbone().unwrap()))).abs() < 1e-6, "step {step}");
     }
 }
 
@@ -257,7 +258,7 @@ fn without_memories_it_makes_no_difference_which_they_are_and_with_them_it_does(
     let data = some_data();
     let trained = |rows: &[usize], lambda| {
         let settings = TrainSettings { steps: 20, ..with(Default::default(), Lambda::Value(lambda)) };
-        trained(&data, rows, settings).policy().backbone().clone()
+        trained(&data, rows, settings).policy().backbone().cloned()
     };
     assert_eq!(trained(&[0, 5], f32::INFINITY), trained(&[7, 50, 80], f32::INFINITY));
     assert_ne!(trained(&[0, 5], 0.5), trained(&[7, 50, 80], 0.5));
@@ -277,7 +278,7 @@ fn training_gives_the_same_numbers_on_any_number_of_threads() {
             };
             let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
             while run.step().is_some() {}
-            run.policy().backbone().clone()
+            run.policy().backbone().cloned()
         })
     };
     assert_eq!(trained(1), trained(3));

@@ -15,13 +15,13 @@ pub use validation::{Bin, Validation};
 use rayon::prelude::*;
 
 use crate::{
-    backbone::{Net, Room},
+    backbone::{Net, Network, Workspace},
     calibration::OodCalibration,
     data::Demonstrations,
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, kmeans},
-    policy::{Backbone, Policy, TrainingRecord},
+    policy::{Policy, TrainingRecord},
     seed::Seed,
 };
 use hold::Holding;
@@ -54,7 +54,7 @@ struct Learner {
 #[derive(Default)]
 struct Part {
     rows: Gathered,
-    room: Room,
+    room: Workspace,
     gradient: Vec<f32>,
 }
 
@@ -78,9 +78,9 @@ pub struct Checkpoint {
     /// Fingerprint of the data.
     pub data: String,
     /// The network.
-    pub network: Backbone,
+    pub network: Network,
     /// The running mean of its weights, where one is kept.
-    pub average: Option<Backbone>,
+    pub average: Option<Network>,
     /// What the optimizer goes by.
     pub moments: Moments,
 }
@@ -123,18 +123,18 @@ impl Run {
                 .found(format!("{all} shorter ones"))
                 .next("choose a shorter window or horizon, or another backbone"));
         }
-        let start = if lambda == 0.0 {
-            Backbone::Nothing
+        let learner = if lambda == 0.0 {
+            None
         } else {
             let (n_obs, n_act) = (codebook.n_obs(), codebook.n_act());
             let centers = centers(&train, settings.backbone.buckets(), settings.seed.fork("buckets"))?;
-            settings.backbone.random(n_obs, &settings.hidden, n_act, &centers, settings.seed.fork("network"))
+            let seed = settings.seed.fork("network");
+            let start = settings.backbone.random(n_obs, &settings.hidden, n_act, &centers, seed);
+            let net = Net::new(&*start);
+            let average = settings.backbone.ema_decay(1).map(|_| net.parameters().to_vec());
+            let moments = Moments::zeros(net.parameters().len());
+            Some(Learner::new(net, moments, average, settings.backbone.micro_batches()))
         };
-        let learner = Net::new(&start).map(|net| {
-            let average = settings.backbone.kept(1).map(|_| net.numbers().to_vec());
-            let moments = Moments::zeros(net.numbers().len());
-            Learner::new(net, moments, average, settings.backbone.parts())
-        });
         let order = Order::new(rows.n, settings.seed.fork("order"));
         let calibration = OodCalibration::leave_one_episode_out(&codebook, data);
         let data = data.fingerprint();
@@ -174,12 +174,11 @@ impl Run {
             );
         }
         if let Some(learner) = &mut run.learner {
-            let shapes = |backbone: &Backbone| -> Vec<(String, Vec<usize>)> {
-                backbone.arrays().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
+            let shapes = |network: &Network| -> Vec<(String, Vec<usize>)> {
+                network.save_tensors().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
             };
-            let mine = shapes(&learner.net.backbone());
-            let numbers =
-                |backbone: &Backbone| Net::new(backbone).map_or(Vec::new(), |net| net.numbers().to_vec());
+            let mine = shapes(&learner.net.network());
+            let parameters = |network: &Network| Net::new(&**network).parameters().to_vec();
             for found in [Some(&checkpoint.network), checkpoint.average.as_ref()].into_iter().flatten() {
                 if shapes(found) != mine {
                     return refuse(
@@ -192,13 +191,13 @@ impl Run {
             if checkpoint.average.is_some() != learner.average.is_some() {
                 return refuse("the interrupted run is not whole", "a running mean".into(), "none".into());
             }
-            let net = Net::new(&checkpoint.network).expect("a network of those shapes");
-            if let Some(fault) = checkpoint.moments.fault(net.numbers().len(), checkpoint.step) {
+            let net = Net::new(&*checkpoint.network);
+            if let Some(fault) = checkpoint.moments.fault(net.parameters().len(), checkpoint.step) {
                 let expected = "what the optimizer of this network goes by".into();
                 return refuse("the interrupted run is not whole", expected, fault.into());
             }
-            let average = checkpoint.average.as_ref().map(numbers);
-            *learner = Learner::new(net, checkpoint.moments, average, run.settings.backbone.parts());
+            let average = checkpoint.average.as_ref().map(parameters);
+            *learner = Learner::new(net, checkpoint.moments, average, run.settings.backbone.micro_batches());
         }
         run.step = checkpoint.step;
         Ok(run)
@@ -216,7 +215,7 @@ impl Run {
         let which = self.order.batch(self.step, self.settings.batch);
         let loss = self.gradients(&mut learner, &which);
         let Learner { net, adam, average, parts } = &mut learner;
-        let average = average.as_deref_mut().zip(self.settings.backbone.kept(self.step + 1));
+        let average = average.as_deref_mut().zip(self.settings.backbone.ema_decay(self.step + 1));
         let used = which.len().div_ceil(which.len().div_ceil(parts.len()));
         let gradients = parts[..used].iter_mut().map(|part| &mut part.gradient[..]).collect();
         adam.step(&self.settings, self.step, net, gradients, average);
@@ -238,7 +237,7 @@ impl Run {
             let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
                 holding.loss(rows, proposals, weights, slopes)
             };
-            net.train(&rows.batch(count), seed.nth(k as u64), &mut hold, gradient, room)
+            net.loss_and_grad(&rows.batch(count), seed.nth(k as u64), &mut hold, gradient, room)
         };
         let losses: Vec<f64> = if rayon::current_num_threads() > 1 {
             parts.collect::<Vec<_>>().into_par_iter().map(train).collect()
@@ -288,9 +287,9 @@ impl Run {
     /// The policy as it is now.
     pub fn policy(&self) -> Policy {
         let backbone = match &self.learner {
-            Some(Learner { net, average: Some(average), .. }) => net.with(average),
-            Some(Learner { net, .. }) => net.backbone(),
-            None => Backbone::Nothing,
+            Some(Learner { net, average: Some(average), .. }) => Some(net.network_of(average)),
+            Some(Learner { net, .. }) => Some(net.network()),
+            None => None,
         };
         let training = TrainingRecord {
             steps: self.step,
@@ -326,8 +325,8 @@ impl Run {
             step: self.step,
             settings: self.settings.clone(),
             data: self.data.clone(),
-            network: net.backbone(),
-            average: average.as_ref().map(|average| net.with(average)),
+            network: net.network(),
+            average: average.as_ref().map(|average| net.network_of(average)),
             moments: adam.moments.clone(),
         })
     }
@@ -335,7 +334,7 @@ impl Run {
 
 impl Learner {
     fn new(net: Net, moments: Moments, average: Option<Vec<f32>>, parts: usize) -> Self {
-        let part = |_| Part { gradient: vec![0.0; net.numbers().len()], ..Part::default() };
+        let part = |_| Part { gradient: vec![0.0; net.parameters().len()], ..Part::default() };
         Self { parts: (0..parts).map(part).collect(), adam: Adam::new(&net, moments), net, average }
     }
 }
@@ -364,6 +363,8 @@ fn slope(step: u64) -> f32 {
 mod bet_tests;
 #[cfg(test)]
 mod diffusion_tests;
+#[cfg(test)]
+mod linear_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -80,7 +80,7 @@ struct Slices<'a> {
 impl Adam {
     /// For a network, from given moments.
     pub fn new(net: &Net, moments: Moments) -> Self {
-        Self { moments, pieces: pieces(net.numbers().len(), &net.decaying()) }
+        Self { moments, pieces: pieces(net.parameters().len(), &net.decaying()) }
     }
 
     /// Takes a step, the one after `step` others, against the sum of some gradients, which is left in the first of them; and
@@ -107,7 +107,7 @@ impl Adam {
             kept: (1.0 - lr * weight_decay) as f32,
             average: share as f32,
         };
-        let mut slices = self.slices(net.numbers_mut(), gradients, average);
+        let mut slices = self.slices(net.parameters_mut(), gradients, average);
         if clip == 0.0 {
             each(&mut slices, |slices| {
                 slices.add_up();

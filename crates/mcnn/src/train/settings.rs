@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Architecture, Optimizer},
+    backbone::{Architecture, InvalidSetting, Optimizer},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
@@ -68,8 +68,8 @@ impl Default for TrainSettings {
     /// The authors' network and optimizer (the paper, appendix), with lambda set from the data.
     fn default() -> Self {
         Self {
-            backbone: Architecture::Mlp,
-            hidden: Architecture::Mlp.hidden(),
+            backbone: Architecture::default(),
+            hidden: Architecture::default().default_hidden(),
             activation: Activation::Clamp,
             lambda: Lambda::Auto,
             amplitude: 1.0,
@@ -96,9 +96,7 @@ impl TrainSettings {
         if self.hidden.contains(&0) || self.hidden.iter().any(|&w| w > 1 << 16) || self.hidden.len() > 64 {
             return refuse("--hidden", "at most 64 widths of 1 to 65536", format!("{:?}", self.hidden));
         }
-        if let Some((option, expected, found)) = self.backbone.fault(&self.hidden) {
-            return refuse(option, &expected, found);
-        }
+        self.backbone.validate(&self.hidden).map_err(InvalidSetting::into_error)?;
         if self.batch == 0 || self.batch > 1 << 20 {
             return refuse("--batch", "1 to 1048576 rows", self.batch.to_string());
         }

@@ -55,10 +55,10 @@ struct TorchRun {
 
 impl Run {
     /// Begins with another network, and nothing of what moved the one before.
-    pub(super) fn start_from(&mut self, backbone: &Backbone) {
-        let net = Net::new(backbone).unwrap();
-        let moments = Moments::zeros(net.numbers().len());
-        self.learner = Some(Learner::new(net, moments, None, self.settings.backbone.parts()));
+    pub(super) fn start_from(&mut self, backbone: &Network) {
+        let net = Net::new(&**backbone);
+        let moments = Moments::zeros(net.parameters().len());
+        self.learner = Some(Learner::new(net, moments, None, self.settings.backbone.micro_batches()));
     }
 
     /// The loss on some samples and its gradient, with what is random in the step to come.
@@ -67,7 +67,7 @@ impl Run {
         learner.parts.iter_mut().for_each(|part| part.gradient.fill(0.0));
         let loss = self.gradients(&mut learner, which);
         let of = |k: usize| learner.parts.iter().map(|part| part.gradient[k]).sum();
-        let gradient = (0..learner.net.numbers().len()).map(of).collect();
+        let gradient = (0..learner.net.parameters().len()).map(of).collect();
         self.learner = Some(learner);
         (loss, gradient)
     }
@@ -116,12 +116,12 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
         };
         let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
         let start = Mlp::from_layers(vec![3, 5, 4, 2], expected.start).unwrap();
-        run.start_from(&Backbone::Mlp(start));
+        run.start_from(&start.into());
         let losses: Vec<f32> = std::iter::from_fn(|| run.step()).map(|s| s.loss).collect();
         close(&losses, &expected.losses, 2e-5, "loss at step");
         assert!(losses[0] > 2.0 * losses[losses.len() - 1], "it learned something");
         let policy = run.policy();
-        let Backbone::Mlp(mlp) = policy.backbone() else { panic!("a network") };
+        let mlp = policy.backbone().unwrap().downcast::<Mlp>().expect("a network");
         for ((weight, bias), expected) in mlp.layers().zip(&expected.end) {
             close(weight, &expected.0, 2e-4, "weight");
             close(bias, &expected.1, 2e-4, "bias");
@@ -218,9 +218,9 @@ fn gradients_are_those_of_finite_differences() {
         let gradient = run.loss_and_gradient(&which).1;
         for k in (0..gradient.len()).step_by(3) {
             let mut moved = |by: f32| {
-                run.learner.as_mut().unwrap().net.numbers_mut()[k] += by;
+                run.learner.as_mut().unwrap().net.parameters_mut()[k] += by;
                 let loss = run.loss_and_gradient(&which).0;
-                run.learner.as_mut().unwrap().net.numbers_mut()[k] -= by;
+                run.learner.as_mut().unwrap().net.parameters_mut()[k] -= by;
                 loss
             };
             let h = 1e-3;
@@ -275,7 +275,7 @@ fn the_limits_of_lambda_train_nothing_and_everything() {
         let mut run = Run::new(&data, codebook_of(&data, rows), infinite.clone()).unwrap();
         assert_eq!(run.zero_gradient_share(), 0.0);
         while run.step().is_some() {}
-        run.policy().backbone().clone()
+        run.policy().backbone().cloned()
     };
     assert_eq!(trained(&[0, 5]), trained(&[7, 50, 80]));
 }
@@ -362,7 +362,7 @@ fn training_gives_the_same_numbers_on_any_number_of_threads() {
                 TrainSettings { hidden: vec![256, 256], batch: 256, steps: 12, ..small(Lambda::Auto) };
             let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
             while run.step().is_some() {}
-            run.policy().backbone().clone()
+            run.policy().backbone().cloned()
         })
     };
     assert_eq!(trained(1), trained(3));

@@ -9,7 +9,8 @@ use super::*;
 use crate::envelope::Activation;
 use crate::{
     backbone::{
-        Architecture, Arrays, NoiseSample, Optimizer, PredictionType, Sampler, UnetNet, UnetSettings,
+        Architecture, Arrays, Backbone, NoiseSample, Optimizer, PredictionType, Sampler, Unet, UnetNet,
+        UnetSettings,
     },
     data::{ActionRange, Parts},
     seed::Seed,
@@ -78,7 +79,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             clip: 0.0,
         };
         let settings = TrainSettings {
-            backbone: Architecture::Unet(unet),
+            backbone: Architecture::from(unet),
             hidden: torch.widths.clone(),
             activation: expected.activation,
             lambda: Lambda::Value(torch.lambda),
@@ -91,13 +92,13 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             ..TrainSettings::default()
         };
         let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
-        let start = Backbone::from_arrays(Architecture::Unet(unet), &torch.start).unwrap();
-        let Backbone::Unet(start) = start else { panic!("a U-Net") };
-        run.start_from(&Backbone::Unet(start.clone()));
+        let start = Architecture::from(unet).load_tensors(&torch.start).unwrap();
+        let start = start.downcast::<Unet>().expect("a U-Net");
+        run.start_from(&start.clone().into());
         let mut rows = Gathered::default();
         run.rows.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), &mut rows);
         let count = run.rows.count(&(0..12).collect::<Vec<_>>());
-        let (net, mut numbers) = UnetNet::new(&start);
+        let (net, mut numbers) = UnetNet::new(start);
         let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
         for k in 0..expected.losses.len() {
             let draws = NoiseSample {
@@ -110,7 +111,14 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                 holding.loss(&rows, proposals, weights, slopes)
             };
             let batch = rows.batch(count);
-            let loss = net.train(&numbers, &batch, &draws, &mut hold, &mut gradient, &mut Default::default());
+            let loss = net.loss_and_grad_of(
+                &numbers,
+                &batch,
+                &draws,
+                &mut hold,
+                &mut gradient,
+                &mut Default::default(),
+            );
             if k == 0 && expected.prediction == PredictionType::Sample {
                 close(&output, &expected.output, 2e-5, "output");
             }
@@ -124,12 +132,12 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             }
             let Learner { net, adam, .. } = run.learner.as_mut().unwrap();
             adam.step(&run.settings, k as u64, net, vec![&mut gradient], None);
-            numbers.copy_from_slice(net.numbers());
+            numbers.copy_from_slice(net.parameters());
             run.step += 1;
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-3, "loss at step");
-        let end = Backbone::Unet(net.numbers(&numbers)).arrays();
+        let end = net.with_parameters(&numbers).save_tensors();
         for (name, expected) in &expected.end {
             close(&end[name].1, expected, 2e-3, name);
         }
@@ -138,7 +146,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
 
 fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
     TrainSettings {
-        backbone: Architecture::Unet(unet),
+        backbone: Architecture::from(unet),
         hidden: vec![16, 32],
         lambda,
         batch: 32,
@@ -265,13 +273,13 @@ fn the_running_mean_is_that_of_its_formula() {
     let unet = UnetSettings { horizon: 2, executed: 2, ema: 0.7, ..quick() };
     let settings = TrainSettings { steps: 12, hidden: vec![8], ..with(unet, Lambda::Auto) };
     let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
-    let bias = |backbone: &Backbone| f64::from(backbone.arrays()["end.1.bias"].1[0]);
-    let mut mean = bias(run.policy().backbone());
+    let bias = |backbone: &Network| f64::from(backbone.save_tensors()["end.1.bias"].1[0]);
+    let mut mean = bias(run.policy().backbone().unwrap());
     for step in 1..=12 {
         run.step().unwrap();
         let kept = if step <= 2 { 0.0 } else { (1.0 - f64::from(step - 1).powf(-0.75)).min(0.7) };
         mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().network);
-        assert!((mean - bias(run.policy().backbone())).abs() < 1e-6, "step {step}");
+        assert!((mean - bias(run.policy().backbone().unwrap())).abs() < 1e-6, "step {step}");
     }
 }
 
@@ -314,7 +322,7 @@ fn training_gives_the_same_numbers_on_any_number_of_threads() {
                 TrainSettings { hidden: vec![32, 64], batch: 256, steps: 4, ..with(unet, Lambda::Auto) };
             let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
             while run.step().is_some() {}
-            run.policy().backbone().clone()
+            run.policy().backbone().cloned()
         })
     };
     assert_eq!(trained(1), trained(3));

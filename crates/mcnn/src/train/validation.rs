@@ -43,7 +43,7 @@ struct Row(f32, f32, [f64; 2], Option<f64>);
 impl Validation {
     pub(super) fn measure(policy: &Policy, data: &Demonstrations, seed: Seed) -> Self {
         let codebook = policy.codebook();
-        let horizons = policy.backbone().horizons();
+        let horizons = policy.horizons();
         let episodes: Vec<usize> =
             (0..data.n_episodes()).flat_map(|k| std::iter::repeat_n(k, data.episode(k).len())).collect();
         let mut rows = codebook.map_states(data, |i, state| {
@@ -64,10 +64,14 @@ impl Validation {
                 let mut seen = codebook.scaled_buffer();
                 for j in start.max((i + 1).saturating_sub(horizons.observation))..=i {
                     codebook.scale(data.state(j), &mut seen);
-                    policy.backbone().see(seen.values(), &mut episode);
+                    if let Some(backbone) = policy.backbone() {
+                        episode.observe(&**backbone, seen.values());
+                    }
                 }
-                policy.backbone().propose(&mut episode, hold);
-                let proposal = episode.proposal();
+                if let Some(backbone) = policy.backbone() {
+                    episode.predict(&**backbone, hold);
+                }
+                let proposal = episode.network_output();
                 (0..wanted.len())
                     .map(|k| hold(k, proposal.get(k).copied().unwrap_or(0.0)))
                     .collect::<Vec<f32>>()
@@ -77,7 +81,7 @@ impl Validation {
                 squares.sum::<f64>() / wanted.len() as f64
             };
             let held = acted(&|k, g| region.constrain(memory_action[k], activation.apply(g)));
-            let network = policy.backbone().widths().map(|_| {
+            let network = policy.backbone().map(|_| {
                 let alone = acted(&|_, g| activation.apply(g));
                 error(&|k| alone[k])
             });

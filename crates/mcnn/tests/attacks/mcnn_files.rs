@@ -1,7 +1,7 @@
 //! Attacks on files of mcnn: memories, policies of every backbone, checkpoints and encoders.
 
 use mcnn::{
-    backbone::{Architecture, BetSettings, UnetSettings},
+    backbone::{Architecture, BetSettings, DiffusionSettings, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     file,
     memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
@@ -43,10 +43,10 @@ fn architectures() -> [(&'static str, Architecture); 4] {
     let unet =
         UnetSettings { groups: 2, horizon: 4, executed: 2, sample_steps: 2, steps: 4, ..Default::default() };
     [
-        ("mlp", Architecture::Mlp),
-        ("diffusion", Architecture::Diffusion(Default::default())),
-        ("bet", Architecture::Bet(bet)),
-        ("unet", Architecture::Unet(unet)),
+        ("mlp", Architecture::default()),
+        ("diffusion", Architecture::from(DiffusionSettings::default())),
+        ("bet", Architecture::from(bet)),
+        ("unet", Architecture::from(unet)),
     ]
 }
 
@@ -218,7 +218,7 @@ fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
 }
 
 fn all(attacks: &mut Attacks, architecture: usize) {
-    let (name, backbone) = architectures()[architecture];
+    let (name, backbone) = architectures()[architecture].clone();
     for (reader, bytes) in files(backbone) {
         if matches!(reader, "memories" | "constraints") && architecture > 0 {
             continue; // independent of the network
@@ -294,7 +294,7 @@ fn json_that_expands_in_memory() {
     in_limited_process("mcnn_files::json_that_expands_in_memory", |attacks| {
         // 28 MiB, and the maximum that is parsed.
         let many = [4 << 20, ((4 << 20) - 5000) / 7].map(|n| format!("[{}0]", "{\"\":0},".repeat(n)));
-        for (reader, bytes) in files(Architecture::Mlp) {
+        for (reader, bytes) in files(Architecture::default()) {
             let (header, _) = split(&bytes);
             let text = header["__metadata__"]["mcnn"].as_str().unwrap().trim_end_matches('}').to_string();
             let closing = "}".repeat(header["__metadata__"]["mcnn"].as_str().unwrap().len() - text.len());
@@ -312,14 +312,16 @@ fn json_that_expands_in_memory() {
 fn optimizer_states_of_other_networks_and_steps() {
     in_limited_process("mcnn_files::optimizer_states_of_other_networks_and_steps", |attacks| {
         for (name, backbone) in architectures() {
-            let mut run = Run::new(&data(), codebook(), settings(backbone)).unwrap();
+            let mut run = Run::new(&data(), codebook(), settings(backbone.clone())).unwrap();
             let before = run.checkpoint().unwrap().moments;
             run.step();
             let good = run.checkpoint().unwrap();
             let resumes = |step: u64, moments: &Moments| {
                 let checkpoint = Checkpoint { moments: moments.clone(), step, ..good.clone() };
                 file::checkpoint_from_bytes(&file::checkpoint_to_bytes(&checkpoint))
-                    .and_then(|checkpoint| Run::resume(&data(), codebook(), settings(backbone), checkpoint))
+                    .and_then(|checkpoint| {
+                        Run::resume(&data(), codebook(), settings(backbone.clone()), checkpoint)
+                    })
                     .is_ok()
             };
             assert!(resumes(1, &good.moments) && resumes(0, &before) && !resumes(0, &good.moments), "{name}");

@@ -39,7 +39,7 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
             let checkpoint = file::read_checkpoint(path)?;
             // A run resumes only from a matching checkpoint; refusing others is not the task of the reader.
             let settings = checkpoint.settings.clone();
-            if settings == super::mcnn_files::settings(settings.backbone)
+            if settings == super::mcnn_files::settings(settings.backbone.clone())
                 && let Ok(mut run) = Run::resume(
                     &super::mcnn_files::data(),
                     super::mcnn_files::codebook(),

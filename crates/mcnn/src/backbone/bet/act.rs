@@ -19,7 +19,7 @@ use crate::{
 
 /// Buffers that grow once, and what was chosen last.
 #[derive(Debug, Default)]
-pub struct Workspace {
+pub struct ActBuffers {
     pub(super) tokens: Vec<f32>, // [n, width], n the observations there are
     pub(super) normed: Vec<f32>, // [n, width]
     pub(super) keys: Vec<f32>,   // [n, width]
@@ -32,33 +32,24 @@ pub struct Workspace {
     bucket: usize,
 }
 
-/// The bucket that was chosen, and how likely each was.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Chosen<'a> {
-    /// The bucket.
-    pub bucket: usize,
-    /// Probabilities: `[buckets]`.
-    pub chances: &'a [f32],
-}
-
-impl Workspace {
-    /// What was chosen last; `None` before the first proposal.
-    pub fn chosen(&self) -> Option<Chosen<'_>> {
-        (!self.chances.is_empty()).then_some(Chosen { bucket: self.bucket, chances: &self.chances })
+impl ActBuffers {
+    /// The bucket of the last prediction and the probabilities of all; `None` before the first one.
+    pub fn chosen(&self) -> Option<(usize, &[f32])> {
+        (!self.chances.is_empty()).then_some((self.bucket, &self.chances[..]))
     }
 }
 
 impl Bet {
-    /// Proposes an action (`[n_act]`, before it is held) for the newest of the observations of a window: `[n, n_obs]`, oldest
+    /// Predicts an action (`[n_act]`, not constrained) for the newest of the observations of a window: `[n, n_obs]`, oldest
     /// first, n from 1 to the window's length.
     ///
     /// # Panics
-    /// If the observations are not that many numbers.
-    pub fn propose(
+    /// If the length of the observations is another.
+    pub(super) fn forward(
         &self,
         observations: &[f32],
         rng: &mut Rng,
-        work: &mut Workspace,
+        work: &mut ActBuffers,
         proposal: &mut Vec<f32>,
     ) {
         look(self, observations, work);
@@ -77,7 +68,7 @@ impl Bet {
 
     /// Leaves the newest token, normed, and the buckets' probabilities.
     #[inline(always)]
-    fn look(&self, observations: &[f32], work: &mut Workspace) {
+    fn look(&self, observations: &[f32], work: &mut ActBuffers) {
         let (width, n_obs) = (self.settings.width, self.n_obs());
         let n = observations.len() / n_obs;
         assert!(
@@ -86,7 +77,7 @@ impl Bet {
             observations.len(),
             self.settings.window
         );
-        let Workspace { tokens, normed, keys, values, queries, mixed, wide, scores, chances, .. } = work;
+        let ActBuffers { tokens, normed, keys, values, queries, mixed, wide, scores, chances, .. } = work;
         tokens.clear();
         tokens.extend_from_slice(&self.positions[..n * width]);
         add_linear(observations, &self.embed, tokens);
@@ -118,7 +109,7 @@ impl Bet {
 
 widest! {
     /// See [`Bet::look`].
-    fn look<'a>(bet: &'a Bet, observations: &'a [f32], work: &'a mut Workspace) {
+    fn look<'a>(bet: &'a Bet, observations: &'a [f32], work: &'a mut ActBuffers) {
         bet.look(observations, work)
     }
 }

@@ -20,108 +20,21 @@ mod layout;
 mod net;
 mod norm;
 mod passes;
+mod settings;
 mod shape;
 
-pub use act::{Chosen, Workspace};
-pub use net::{BetNet, BetRoom};
+pub use net::BetNet;
+pub use settings::{BetSettings, BucketSelection};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Arrays, Horizons, Optimizer, OptimizerDefaults, strips::Strips};
+use super::{
+    ActingState, Arrays, Backbone, BackboneSettings, BucketChoice, Constrain, InvalidSetting, TrainableNet,
+    Workspace, strips::Strips,
+};
 use crate::{
     error::{Error, Kind, Result},
     seed::{Rng, Seed},
 };
-
-/// How a bucket is chosen in acting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BucketSelection {
-    /// Drawn by its probability.
-    Sample,
-    /// The likeliest, and nothing is random.
-    Argmax,
-}
-
-/// Settings of a behavior transformer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BetSettings {
-    /// Blocks of attention and perceptron: 1 to 64.
-    pub layers: usize,
-    /// Heads of attention: at least 1, and the width is a multiple of it.
-    pub heads: usize,
-    /// Numbers in a token: 1 to 4096.
-    pub width: usize,
-    /// Observations seen at once: 1 to 1000.
-    pub window: usize,
-    /// Buckets that actions fall into: 1 to 4096.
-    pub buckets: usize,
-    /// Share of numbers set to 0 in a training step, where minGPT does so: 0 up to but not 1.
-    pub dropout: f64,
-    /// Gamma of the focal loss: 0 or more.
-    pub gamma: f32,
-    /// What the squared error of the held action counts, where the focal loss counts 1: above 0.
-    pub offset_weight: f32,
-    /// How a bucket is chosen in acting. Training does not depend on it.
-    #[serde(alias = "pick")]
-    pub bucket_selection: BucketSelection,
-}
-
-impl Default for BetSettings {
-    /// The authors' (the paper, appendix).
-    fn default() -> Self {
-        Self {
-            layers: 6,
-            heads: 6,
-            width: 120,
-            window: 10,
-            buckets: 64,
-            dropout: 0.1,
-            gamma: 2.0,
-            offset_weight: 1000.0,
-            bucket_selection: BucketSelection::Sample,
-        }
-    }
-}
-
-impl BetSettings {
-    /// The authors' batch and AdamW, with minGPT's betas and limit.
-    pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
-        lr: 5.5e-5,
-        batch: 64,
-        optimizer: Optimizer { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimizer::ADAM },
-    };
-
-    /// A window of observations, every one of which is proposed for in training.
-    pub fn horizons(&self) -> Horizons {
-        Horizons { observation: self.window, predict_all_steps: true, ..Horizons::SINGLE }
-    }
-
-    /// What is wrong with the settings, if anything is: the option, what it takes, and what was found.
-    pub fn fault(&self) -> Option<(&'static str, &'static str, String)> {
-        let Self { layers, heads, width, window, buckets, dropout, gamma, offset_weight, .. } = *self;
-        if !(1..=64).contains(&layers) {
-            Some(("--layers", "1 to 64", layers.to_string()))
-        } else if !(1..=4096).contains(&width) {
-            Some(("--width", "1 to 4096", width.to_string()))
-        } else if heads == 0 || !width.is_multiple_of(heads) {
-            Some(("--heads", "a number that divides --width", format!("{heads} for {width}")))
-        } else if !(1..=1000).contains(&window) {
-            Some(("--window", "1 to 1000", window.to_string()))
-        } else if !(1..=4096).contains(&buckets) {
-            Some(("--buckets", "1 to 4096", buckets.to_string()))
-        } else if !(0.0..1.0).contains(&dropout) {
-            Some(("--dropout", "a share, 0 up to but not 1", dropout.to_string()))
-        } else if !(gamma >= 0.0 && gamma.is_finite()) {
-            Some(("--gamma", "a number of 0 or more", gamma.to_string()))
-        } else if !(offset_weight > 0.0 && offset_weight.is_finite()) {
-            Some(("--offset-weight", "a number above 0", offset_weight.to_string()))
-        } else {
-            None
-        }
-    }
-}
+use act::ActBuffers;
 
 /// The numbers of a behavior transformer, for acting.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,7 +121,7 @@ impl Bet {
     /// # Panics
     /// If a width is 0, the settings are out of range, or the centers are not that many numbers.
     pub fn random(n_obs: usize, n_act: usize, settings: BetSettings, centers: &[f32], seed: Seed) -> Self {
-        assert!(n_obs > 0 && n_act > 0 && settings.fault().is_none(), "{n_obs}, {n_act}, {settings:?}");
+        assert!(n_obs > 0 && n_act > 0 && settings.validate(&[]).is_ok(), "{n_obs}, {n_act}, {settings:?}");
         assert_eq!(centers.len(), settings.buckets * n_act, "centers for every bucket");
         Self::of(settings, n_obs, centers.to_vec(), &mut Random(seed.rng()))
             .expect("random numbers of any shape")
@@ -261,7 +174,7 @@ impl Bet {
         self.centers.len() / self.settings.buckets
     }
 
-    pub(super) fn put(&self, arrays: &mut Arrays) {
+    fn put(&self, arrays: &mut Arrays) {
         let mut put = |name: &str, shape: &[usize], values: &[f32]| {
             arrays.insert(name.into(), (shape.to_vec(), values.to_vec()));
         };
@@ -289,11 +202,8 @@ impl Bet {
         }
     }
 
-    pub(super) fn take(settings: BetSettings, arrays: &Arrays) -> Result<Self> {
-        if let Some((option, expected, found)) = settings.fault() {
-            let error = Error::new(Kind::Settings, "a setting out of range");
-            return Err(error.at(option).expected(expected).found(found));
-        }
+    fn take(settings: BetSettings, arrays: &Arrays) -> Result<Self> {
+        settings.validate(&[]).map_err(InvalidSetting::into_error)?;
         let width = |name: &str, axis: usize| match arrays.get(name) {
             Some((shape, _)) if shape.len() == 2 && !shape.contains(&0) => Ok(shape[axis]),
             _ => Err(Error::new(Kind::File, "an array that is missing or empty").at(name)),
@@ -302,6 +212,41 @@ impl Bet {
         let mut source = arrays;
         let centers = source.array("centers", &[settings.buckets, n_act])?;
         Self::of(settings, n_obs, centers, &mut source)
+    }
+}
+
+impl Backbone for Bet {
+    fn settings(&self) -> &dyn BackboneSettings {
+        &self.settings
+    }
+
+    fn widths(&self) -> [usize; 2] {
+        [self.n_obs(), self.n_act()]
+    }
+
+    fn is_stochastic(&self) -> bool {
+        self.settings.bucket_selection == BucketSelection::Sample
+    }
+
+    fn predict(&self, observations: &[f32], _: Constrain, state: &mut ActingState) {
+        let ActingState { rng, workspace, output } = state;
+        self.forward(observations, rng, workspace.buffers(), output);
+    }
+
+    fn bucket_choice<'a>(&'a self, workspace: &'a Workspace) -> Option<BucketChoice<'a>> {
+        let (bucket, probabilities) = workspace.existing::<ActBuffers>()?.chosen()?;
+        Some(BucketChoice { bucket, probabilities, centers: &self.centers })
+    }
+
+    fn save_tensors(&self) -> Arrays {
+        let mut tensors = Arrays::new();
+        self.put(&mut tensors);
+        tensors
+    }
+
+    fn to_trainable(&self) -> (Box<dyn TrainableNet>, Vec<f32>) {
+        let (net, parameters) = BetNet::new(self);
+        (Box::new(net), parameters)
     }
 }
 

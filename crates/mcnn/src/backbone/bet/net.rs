@@ -15,7 +15,7 @@ use super::{
     shape::{Dropout, Shape},
 };
 use crate::{
-    backbone::{Batch, LossFn},
+    backbone::{Batch, LossFn, Network, TrainableNet, Workspace},
     seed::Seed,
 };
 
@@ -68,46 +68,8 @@ impl BetNet {
     ///
     /// # Panics
     /// If there are too few numbers.
-    pub fn numbers(&self, flat: &[f32]) -> Bet {
-        self.layout.read(flat, self.settings, &self.centers)
-    }
-
-    /// Where the numbers lie that weight decay is for: weights of layers.
-    pub fn decaying(&self) -> Vec<Range<usize>> {
-        self.layout.weights.clone()
-    }
-
-    /// The loss of a batch, or of a part of one: what `hold` answers to proposals, and the focal loss of buckets, its sum over
-    /// these rows through the batch's count. A proposal is the center of the true bucket and its offset. Sets `gradient`, as many
-    /// numbers as the network has. `seed` decides what is dropped.
-    ///
-    /// # Panics
-    /// If the batch or the numbers do not fit the network.
-    pub fn train(
-        &self,
-        numbers: &[f32],
-        batch: &Batch,
-        seed: Seed,
-        hold: LossFn,
-        gradient: &mut [f32],
-        room: &mut BetRoom,
-    ) -> f64 {
-        assert_eq!([numbers.len(), gradient.len()], [self.layout.count; 2], "numbers of the network");
-        let (window, n_obs) = (self.settings.window, self.layout.embed.ends[0]);
-        let shape = Shape::new(&self.settings, batch.real.len() / window);
-        let places = shape.rows * window;
-        let sizes = [batch.real.len(), batch.observations.len(), batch.actions.len() * self.settings.buckets];
-        assert_eq!(sizes, [places, places * n_obs, places * self.centers.len()], "a batch of whole windows");
-        room.fit(&shape, n_obs);
-        room.dropout.draw(self.settings.dropout, seed, &shape);
-        room.turn(&shape, batch.observations, n_obs);
-        self.forward(&shape, numbers, room);
-        let Self { settings, centers, layout } = self;
-        let work = Work { layout, settings, centers, numbers, shape };
-        let BetRoom { normed, more, product, heads, .. } = room;
-        let loss = heads.run(&work, batch, normed, product, hold, [more, gradient]);
-        self.back(&shape, numbers, gradient, room);
-        loss
+    pub fn with_parameters(&self, parameters: &[f32]) -> Bet {
+        self.layout.read(parameters, self.settings, &self.centers)
     }
 
     /// From observations to what the heads are for, in `normed`.
@@ -216,6 +178,47 @@ impl BetNet {
         passes::drop(tokens, dropout.tokens(shape), more);
         layout.embed.learn(product, observations, more, gradient);
         passes::place_back(shape, more, &mut gradient[layout.positions.clone()]);
+    }
+}
+
+impl TrainableNet for BetNet {
+    /// The network's own loss is the focal loss of the buckets. An output is the center of the true bucket plus its offset.
+    /// `seed` decides the dropout.
+    fn loss_and_grad(
+        &self,
+        parameters: &[f32],
+        batch: &Batch,
+        seed: Seed,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> f64 {
+        let workspace: &mut BetRoom = workspace.buffers();
+        assert_eq!([parameters.len(), grad.len()], [self.layout.count; 2], "parameters of the network");
+        let (window, n_obs) = (self.settings.window, self.layout.embed.ends[0]);
+        let shape = Shape::new(&self.settings, batch.real.len() / window);
+        let places = shape.rows * window;
+        let sizes = [batch.real.len(), batch.observations.len(), batch.actions.len() * self.settings.buckets];
+        assert_eq!(sizes, [places, places * n_obs, places * self.centers.len()], "a batch of whole windows");
+        workspace.fit(&shape, n_obs);
+        workspace.dropout.draw(self.settings.dropout, seed, &shape);
+        workspace.turn(&shape, batch.observations, n_obs);
+        self.forward(&shape, parameters, workspace);
+        let Self { settings, centers, layout } = self;
+        let work = Work { layout, settings, centers, numbers: parameters, shape };
+        let BetRoom { normed, more, product, heads, .. } = workspace;
+        let loss = heads.run(&work, batch, normed, product, loss_fn, [more, grad]);
+        self.back(&shape, parameters, grad, workspace);
+        loss
+    }
+
+    /// The weights of layers, not their biases, nor positions and norms.
+    fn decaying(&self) -> Vec<Range<usize>> {
+        self.layout.weights.clone()
+    }
+
+    fn to_network(&self, parameters: &[f32]) -> Network {
+        self.with_parameters(parameters).into()
     }
 }
 

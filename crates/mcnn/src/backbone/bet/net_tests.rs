@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::BetSettings;
 use crate::{
     backbone::{
-        Backbone, Batch, Net, Room,
+        Batch, Net, Workspace,
         oracle::{BetCase, Oracle, compare, inputs, largest},
     },
     seed::Seed,
@@ -30,7 +30,7 @@ struct Step {
 impl Case {
     fn new(shape: BetCase) -> Self {
         Self {
-            net: Net::new(&shape.network(shape.settings())).unwrap(),
+            net: Net::new(&*shape.network(shape.settings())),
             observations: shape.observations(),
             actions: shape.actions(),
             real: inputs::real(shape.rows * shape.window),
@@ -40,7 +40,7 @@ impl Case {
 
     /// A training step on some of the rows. Beside the focal loss: the squared differences of the outputs to 0.7 times the
     /// actions, as much as each counts.
-    fn train(&self, rows: Range<usize>, workspace: &mut Room) -> Step {
+    fn train(&self, rows: Range<usize>, workspace: &mut Workspace) -> Step {
         let BetCase { n_obs, n_act, window, .. } = self.shape;
         let steps = rows.start * window..rows.end * window;
         let own = steps.start * n_act..steps.end * n_act;
@@ -50,7 +50,7 @@ impl Case {
             real: &self.real[steps],
             count: self.real.iter().filter(|real| **real).count(),
         };
-        let (mut gradient, mut found) = (vec![f32::NAN; self.net.numbers().len()], Vec::new());
+        let (mut gradient, mut found) = (vec![f32::NAN; self.net.parameters().len()], Vec::new());
         let share = 1.0 / (batch.count * n_act) as f32;
         let mut squares = |outputs: &[f32], weights: Option<&[f32]>, grad: &mut [f32]| {
             found = outputs.to_vec();
@@ -63,7 +63,7 @@ impl Case {
             }
             loss
         };
-        let loss = self.net.train(&batch, Seed(5), &mut squares, &mut gradient, workspace);
+        let loss = self.net.loss_and_grad(&batch, Seed(5), &mut squares, &mut gradient, workspace);
         Step { loss, outputs: found, gradient }
     }
 }
@@ -76,7 +76,7 @@ fn small() -> BetCase {
 
 #[test]
 fn loss_outputs_and_gradients_are_those_of_automatic_differentiation() {
-    let (oracle, mut workspace) = (Oracle::bet(), Room::default());
+    let (oracle, mut workspace) = (Oracle::bet(), Workspace::default());
     let cases = oracle.cases::<BetCase>();
     assert!(cases.iter().any(|case| case.dropout > 0.0) && cases.iter().any(|case| case.gamma == 0.0));
     for shape in cases {
@@ -93,12 +93,12 @@ fn loss_outputs_and_gradients_are_those_of_automatic_differentiation() {
 
 #[test]
 fn losses_and_gradients_of_micro_batches_add_up_to_those_of_the_batch() {
-    let (case, mut workspace) = (Case::new(small()), Room::default());
+    let (case, mut workspace) = (Case::new(small()), Workspace::default());
     let whole = case.train(0..24, &mut workspace);
     let parts = [0..9, 9..24].map(|rows| case.train(rows, &mut workspace));
     assert!((whole.loss - parts[0].loss - parts[1].loss).abs() < 1e-6 * whole.loss);
     let sums: Vec<f32> = parts[0].gradient.iter().zip(&parts[1].gradient).map(|(a, b)| a + b).collect();
-    let arrays = |gradient: &[f32]| case.net.with(gradient).arrays();
+    let arrays = |gradient: &[f32]| case.net.network_of(gradient).save_tensors();
     let (sums, expected) = (arrays(&sums), arrays(&whole.gradient));
     let trained = || expected.iter().filter(|(name, _)| *name != "centers");
     let most = trained().map(|(_, (_, values))| largest(values)).fold(0.0, f32::max);
@@ -111,7 +111,7 @@ fn losses_and_gradients_of_micro_batches_add_up_to_those_of_the_batch() {
 fn an_observation_changes_the_outputs_for_itself_and_what_follows_in_its_window() {
     let mut case = Case::new(BetCase { rows: 2, ..small() });
     let BetCase { window, n_obs, n_act, .. } = case.shape;
-    let mut workspace = Room::default();
+    let mut workspace = Workspace::default();
     let before = case.train(0..2, &mut workspace).outputs;
     for changed in 0..2 * window {
         case.observations[changed * n_obs + 1] += 1.0;
@@ -128,15 +128,15 @@ fn an_observation_changes_the_outputs_for_itself_and_what_follows_in_its_window(
 fn a_network_comes_back_from_its_parameters_and_weight_decay_is_for_the_weights_of_layers() {
     let shape = small();
     let backbone = shape.network(BetSettings { layers: 2, ..shape.settings() });
-    let net = Net::new(&backbone).unwrap();
-    assert_eq!(net.backbone(), backbone);
+    let net = Net::new(&*backbone);
+    assert_eq!(net.network(), backbone);
     let sorted = |values: Vec<&[f32]>| {
         let mut values = values.concat();
         values.sort_by(f32::total_cmp);
         values
     };
-    let decaying = net.decaying().into_iter().map(|place| &net.numbers()[place]).collect();
-    let arrays = Backbone::arrays(&backbone);
+    let decaying = net.decaying().into_iter().map(|place| &net.parameters()[place]).collect();
+    let arrays = backbone.save_tensors();
     let weights = arrays.iter().filter(|(name, _)| name.ends_with(".weight"));
     assert_eq!(sorted(decaying), sorted(weights.map(|(_, (_, values))| &values[..]).collect()));
 }

@@ -4,10 +4,7 @@ use super::{
     *,
 };
 use crate::{
-    backbone::{
-        Backbone,
-        oracle::{BetCase, Oracle},
-    },
+    backbone::oracle::{BetCase, Oracle},
     seed::Rng,
 };
 
@@ -35,36 +32,37 @@ fn some(settings: BetSettings, seed: u64) -> Bet {
     Bet::take(settings, &arrays).unwrap()
 }
 
-fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut Workspace) -> Vec<f32> {
+fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut ActBuffers) -> Vec<f32> {
     let mut proposal = Vec::new();
-    bet.propose(observations, &mut Seed(seed).rng(), work, &mut proposal);
+    bet.forward(observations, &mut Seed(seed).rng(), work, &mut proposal);
     proposal
 }
 
 #[test]
 fn acting_on_the_newest_observation_is_the_network_by_its_definition_at_every_step_of_a_window() {
-    let (oracle, mut work, mut layers) = (Oracle::bet(), Workspace::default(), Vec::new());
+    let (oracle, mut work, mut layers) = (Oracle::bet(), ActBuffers::default(), Vec::new());
     for case in oracle.cases::<BetCase>() {
         let Some(logits) = oracle.get(&case.name, "logits") else { continue };
         let offsets = oracle.array(&case.name, "offsets");
         let BetCase { window, buckets, n_obs, n_act, .. } = case;
         let settings = BetSettings { bucket_selection: BucketSelection::Argmax, ..case.settings() };
-        let Backbone::Bet(bet) = case.network(settings) else { panic!("a behavior transformer") };
+        let network = case.network(settings);
+        let bet = network.downcast::<Bet>().expect("a behavior transformer");
         let observations = case.observations();
         for (step, (logits, offsets)) in
             logits.chunks(buckets).zip(offsets.chunks(buckets * n_act)).enumerate()
         {
             let what = format!("{}, step {step}", case.name);
             let start = step / window * window;
-            let found = proposed(&bet, &observations[start * n_obs..(step + 1) * n_obs], 0, &mut work);
+            let found = proposed(bet, &observations[start * n_obs..(step + 1) * n_obs], 0, &mut work);
             let mut expected = logits.to_vec();
             buckets::softmax(&mut expected);
-            let chosen = work.chosen().unwrap();
-            for (a, b) in chosen.chances.iter().zip(&expected) {
+            let (bucket, probabilities) = work.chosen().unwrap();
+            for (a, b) in probabilities.iter().zip(&expected) {
                 assert!((a - b).abs() < 1e-5, "{what}: {a} {b}");
             }
-            assert_eq!(chosen.bucket, buckets::largest(logits.iter().copied()), "{what}");
-            let at = chosen.bucket * n_act;
+            assert_eq!(bucket, buckets::largest(logits.iter().copied()), "{what}");
+            let at = bucket * n_act;
             for ((a, c), o) in found.iter().zip(&bet.centers[at..]).zip(&offsets[at..]) {
                 assert!((a - (c + o)).abs() < 1e-4, "{what}: {a} {}", c + o);
             }
@@ -86,7 +84,7 @@ fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
         }
     }
     let (alone, whole) = (Bet::take(settings, &arrays).unwrap(), some(settings, 5));
-    let mut work = Workspace::default();
+    let mut work = ActBuffers::default();
     let window = normal(4 * N_OBS, &mut Seed(6).rng());
     let newest = &window[3 * N_OBS..];
     assert_eq!(proposed(&alone, &window, 0, &mut work), proposed(&alone, newest, 0, &mut work));
@@ -98,13 +96,13 @@ fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
 fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
     let bet = some(BetSettings { bucket_selection: BucketSelection::Sample, ..small() }, 7);
     let observations = normal(3 * N_OBS, &mut Seed(8).rng());
-    let (mut work, mut counts) = (Workspace::default(), [0.0_f32; 6]);
+    let (mut work, mut counts) = (ActBuffers::default(), [0.0_f32; 6]);
     assert!(work.chosen().is_none());
     for seed in 0..20_000 {
         proposed(&bet, &observations, seed, &mut work);
-        counts[work.chosen().unwrap().bucket] += 1.0 / 20_000.0;
+        counts[work.chosen().unwrap().0] += 1.0 / 20_000.0;
     }
-    let chances = work.chosen().unwrap().chances;
+    let chances = work.chosen().unwrap().1;
     assert!((chances.iter().sum::<f32>() - 1.0).abs() < 1e-6 && chances.iter().all(|c| *c < 0.9));
     for (count, chance) in counts.iter().zip(chances) {
         assert!((count - chance).abs() < 0.015, "{counts:?} {chances:?}");
@@ -119,16 +117,16 @@ fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
 fn buffers_grow_once() {
     let bet = some(small(), 10);
     let observations = normal(4 * N_OBS, &mut Seed(11).rng());
-    let (mut work, mut rng, mut proposal) = (Workspace::default(), Seed(12).rng(), Vec::new());
-    bet.propose(&observations, &mut rng, &mut work, &mut proposal);
-    let places = |work: &Workspace, proposal: &Vec<f32>| {
+    let (mut work, mut rng, mut proposal) = (ActBuffers::default(), Seed(12).rng(), Vec::new());
+    bet.forward(&observations, &mut rng, &mut work, &mut proposal);
+    let places = |work: &ActBuffers, proposal: &Vec<f32>| {
         let all = [&work.tokens, &work.normed, &work.keys, &work.values, &work.queries, &work.mixed];
         let all = all.into_iter().chain([&work.wide, &work.scores, &work.chances, proposal]);
         all.map(|v| (v.as_ptr(), v.capacity())).collect::<Vec<_>>()
     };
     let before = places(&work, &proposal);
     for _ in 0..5 {
-        bet.propose(&observations, &mut rng, &mut work, &mut proposal);
+        bet.forward(&observations, &mut rng, &mut work, &mut proposal);
     }
     assert_eq!(places(&work, &proposal), before);
 }

@@ -11,71 +11,19 @@
 //! the action drawn is held as that of any other backbone is, and nothing here knows by what.
 
 mod net;
+mod settings;
 
-pub use net::{DiffusionNet, DiffusionRoom};
-
-use serde::{Deserialize, Serialize};
+pub use net::DiffusionNet;
+pub use settings::DiffusionSettings;
 
 use super::{
-    Arrays, Episode, Layers, Level, PredictionType, Sampler, Schedule, denoise::sinusoids, mish::mish,
-    product::add_product,
+    ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Layers, Level,
+    PredictionType, TrainableNet, denoise::sinusoids, mish::mish, product::add_product,
 };
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
 };
-
-/// Settings of a diffusion backbone, besides the widths of its layers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DiffusionSettings {
-    /// Diffusion steps, T: 1 to 1000.
-    pub steps: usize,
-    /// How much noise each step adds.
-    pub schedule: Schedule,
-    /// What the network's output is.
-    #[serde(alias = "predict")]
-    pub prediction: PredictionType,
-    /// How noise is taken off in acting. Training does not depend on it.
-    pub sampler: Sampler,
-    /// Decay of the running mean of the weights, which is what acts: 0 (the weights themselves) up to but not 1.
-    pub ema: f64,
-}
-
-impl Default for DiffusionSettings {
-    /// The authors' five steps and schedule (the paper, appendix), and the running mean of Wang et al., 2023.
-    fn default() -> Self {
-        Self {
-            steps: 5,
-            schedule: Schedule::Vp,
-            prediction: PredictionType::Sample,
-            sampler: Sampler::Ddpm,
-            ema: 0.995,
-        }
-    }
-}
-
-impl DiffusionSettings {
-    /// What is wrong with the settings, if anything is: the option, what it takes, and what was found.
-    pub fn fault(&self) -> Option<(&'static str, &'static str, String)> {
-        if !(1..=1000).contains(&self.steps) {
-            Some(("--diffusion-steps", "1 to 1000", self.steps.to_string()))
-        } else if !(0.0..1.0).contains(&self.ema) {
-            Some(("--ema", "a decay, 0 up to but not 1", self.ema.to_string()))
-        } else {
-            None
-        }
-    }
-}
-
-impl DiffusionSettings {
-    /// The share of itself that the running mean keeps in a step, counted from 1: less at first, so that the random start is
-    /// soon forgotten.
-    pub fn kept(&self, step: u64) -> f64 {
-        let step = step as f64;
-        self.ema.min(step / (step + 9.0))
-    }
-}
 
 /// Widths of the part that the time goes through.
 pub(super) const TIME: [usize; 3] = [16, 32, 16];
@@ -113,12 +61,7 @@ impl Diffusion {
     /// # Errors
     /// If the settings are out of range or the widths are not those of such a network.
     pub fn new(settings: DiffusionSettings, time: Layers, body: Layers) -> Result<Self> {
-        if let Some((option, expected, found)) = settings.fault() {
-            return Err(Error::new(Kind::Settings, "a setting out of range")
-                .at(option)
-                .expected(expected)
-                .found(found));
-        }
+        settings.validate(&[]).map_err(InvalidSetting::into_error)?;
         let [first, last] = body.ends();
         if time.widths() != TIME || first <= last + TIME[2] {
             return Err(Error::new(Kind::File, "layers that are not those of a diffusion network")
@@ -167,28 +110,37 @@ impl Diffusion {
     pub fn n_act(&self) -> usize {
         self.body.ends()[1]
     }
+}
 
-    pub(super) fn put(&self, arrays: &mut Arrays) {
-        self.time.put("time.", arrays);
-        self.body.put("", arrays);
+/// Buffers of acting.
+#[derive(Debug, Default)]
+struct Buffers {
+    input: Vec<f32>,       // of a layer
+    noisy: Vec<f32>,       // [n_act]
+    observation: Vec<f32>, // what the observation adds to the first layer
+}
+
+impl Backbone for Diffusion {
+    fn settings(&self) -> &dyn BackboneSettings {
+        &self.settings
     }
 
-    pub(super) fn take(settings: DiffusionSettings, arrays: &Arrays) -> Result<Self> {
-        Self::new(settings, Layers::take("time.", arrays)?, Layers::take("", arrays)?)
+    fn widths(&self) -> [usize; 2] {
+        [self.n_obs(), self.n_act()]
     }
 
-    /// NoiseSample a proposal for one observation (`[n_obs]`), which is left in the episode, before it is held. `hold` is told
-    /// a dimension and a prediction of its clean action, and answers with what counts.
-    ///
-    /// # Panics
-    /// If the observation has another width.
-    pub fn propose(&self, observation: &[f32], episode: &mut Episode, hold: &dyn Fn(usize, f32) -> f32) {
+    fn is_stochastic(&self) -> bool {
+        true
+    }
+
+    fn predict(&self, observation: &[f32], constrain: Constrain, state: &mut ActingState) {
+        let ActingState { rng, workspace, output } = state;
         let (n_obs, n_act) = (self.n_obs(), self.n_act());
         assert_eq!(observation.len(), n_obs, "an observation of another width than the network");
-        let Episode { rng, buffers: (input, output), noisy, fixed, .. } = episode;
+        let Buffers { input, noisy, observation: fixed } = workspace.buffers();
         let (first, bias) = self.body.iter().next().expect("at least one layer");
         let (actions, rest) = first.split_at(n_act * bias.len());
-        // What the observation adds to the first layer is the same in every step.
+        // What the observation adds to the first layer is the same in every denoising step.
         fixed.clear();
         fixed.resize(bias.len(), 0.0);
         add_product(observation, n_obs, &rest[TIME[2] * bias.len()..], fixed);
@@ -216,12 +168,24 @@ impl Diffusion {
             }
             let [clean, kept, fresh] = level.back;
             for (k, (x, g)) in noisy.iter_mut().zip(output.iter()).enumerate() {
-                *x = clean * hold(k, *g) + kept * *x;
+                *x = clean * constrain(k, *g) + kept * *x;
                 if fresh > 0.0 {
                     *x += fresh * rng.normal() as f32;
                 }
             }
         }
+    }
+
+    fn save_tensors(&self) -> Arrays {
+        let mut tensors = Arrays::new();
+        self.time.put("time.", &mut tensors);
+        self.body.put("", &mut tensors);
+        tensors
+    }
+
+    fn to_trainable(&self) -> (Box<dyn TrainableNet>, Vec<f32>) {
+        let (net, parameters) = DiffusionNet::new(self);
+        (Box::new(net), parameters)
     }
 }
 

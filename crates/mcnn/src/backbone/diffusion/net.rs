@@ -7,7 +7,7 @@ use kernels::{Matrix, Product};
 use super::{Diffusion, DiffusionSettings, TIME, sinusoids};
 use crate::{
     backbone::{
-        Batch, Level, LossFn, NoiseSample,
+        Batch, Level, LossFn, Network, NoiseSample, TrainableNet, Workspace,
         chain::{Bend, Chain, ChainRoom},
     },
     seed::Seed,
@@ -53,9 +53,9 @@ impl DiffusionNet {
         (net, numbers)
     }
 
-    /// The backbone of given numbers.
-    pub fn numbers(&self, numbers: &[f32]) -> Diffusion {
-        Diffusion::new(self.settings, self.time.layers(numbers), self.body.layers(numbers))
+    /// The backbone of given parameters.
+    pub fn with_parameters(&self, parameters: &[f32]) -> Diffusion {
+        Diffusion::new(self.settings, self.time.layers(parameters), self.body.layers(parameters))
             .expect("a network's own layers fit")
     }
 
@@ -65,24 +65,24 @@ impl DiffusionNet {
         NoiseSample::new(rows, batch.actions.len() / rows, self.settings.steps, &mut seed.rng())
     }
 
-    /// As [`Net::train`](crate::backbone::Net::train) has it, of given draws: predictions of clean actions from actions with
-    /// noise on them.
-    pub fn train(
+    /// See [`TrainableNet::loss_and_grad`], for a given noise sample: the outputs are predictions of clean actions from noisy
+    /// ones.
+    pub fn loss_and_grad_of(
         &self,
-        numbers: &[f32],
+        parameters: &[f32],
         batch: &Batch,
         draws: &NoiseSample,
-        hold: LossFn,
-        gradient: &mut [f32],
-        room: &mut DiffusionRoom,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut DiffusionRoom,
     ) -> f64 {
-        let DiffusionRoom { body, time, noisy, of_time, product } = room;
+        let DiffusionRoom { body, time, noisy, of_time, product } = workspace;
         let (rows, [n_act, first]) = (draws.steps.len(), self.widths);
         // The time's layers are computed once a diffusion step, then handed to the rows.
         time.values.resize_with(1, Vec::new);
         time.values[0].clear();
         time.values[0].extend_from_slice(&self.waves);
-        self.time.forward(numbers, time);
+        self.time.forward(parameters, time);
         let times = time.values.last().expect("an output");
         draws.noisy(batch.actions, &self.levels, noisy);
         body.values.resize_with(1, Vec::new);
@@ -94,16 +94,16 @@ impl DiffusionNet {
             input.extend_from_slice(&times[t * TIME[2]..][..TIME[2]]);
             input.extend_from_slice(observation);
         }
-        self.body.forward(numbers, body);
+        self.body.forward(parameters, body);
         let output = body.values.last_mut().expect("an output");
         let weights = draws.clean(output, noisy, self.settings.prediction, &self.levels);
         body.delta.resize(output.len(), 0.0);
-        let loss = hold(output, weights.as_deref(), &mut body.delta);
+        let loss = loss_fn(output, weights.as_deref(), &mut body.delta);
         draws.clean_back(&mut body.delta, self.settings.prediction, &self.levels);
-        self.body.back(numbers, body, gradient);
+        self.body.back(parameters, body, grad);
 
         of_time.resize(rows * TIME[2], 0.0);
-        let weight = &numbers[self.body.weight(0)][n_act * first..][..TIME[2] * first];
+        let weight = &parameters[self.body.weight(0)][n_act * first..][..TIME[2] * first];
         let delta = Matrix::new(&body.delta, [rows, first]);
         product.set(delta, Matrix::new(weight, [TIME[2], first]).turned(), of_time);
         time.delta.clear();
@@ -111,12 +111,30 @@ impl DiffusionNet {
         for (of_row, &t) in of_time.chunks_exact(TIME[2]).zip(&draws.steps) {
             time.delta[t * TIME[2]..].iter_mut().zip(of_row).for_each(|(sum, d)| *sum += d);
         }
-        self.time.back(numbers, time, gradient);
+        self.time.back(parameters, time, grad);
         loss
     }
+}
 
-    /// As [`Net::decaying`](crate::backbone::Net::decaying) has it.
-    pub fn decaying(&self) -> Vec<Range<usize>> {
+impl TrainableNet for DiffusionNet {
+    fn loss_and_grad(
+        &self,
+        parameters: &[f32],
+        batch: &Batch,
+        seed: Seed,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> f64 {
+        let noise = self.draw(batch, seed);
+        self.loss_and_grad_of(parameters, batch, &noise, loss_fn, grad, workspace.buffers())
+    }
+
+    fn decaying(&self) -> Vec<Range<usize>> {
         [self.body.weights(), self.time.weights()].concat()
+    }
+
+    fn to_network(&self, parameters: &[f32]) -> Network {
+        self.with_parameters(parameters).into()
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::backbone::oracle::{DiffusionCase, Oracle, compare, largest};
+use crate::backbone::{
+    Episode, Sampler, Schedule,
+    oracle::{DiffusionCase, Oracle, compare, largest},
+};
 
 fn all_settings() -> Vec<DiffusionSettings> {
     let mut all = Vec::new();
@@ -112,13 +115,16 @@ fn acting_is_the_definition_through_every_sampler() {
     for settings in all_settings() {
         let diffusion = Diffusion::random(6, &[33, 20], 3, settings, Seed(3));
         let (net, numbers) = DiffusionNet::new(&diffusion);
-        assert_eq!(net.numbers(&numbers), diffusion);
+        assert_eq!(net.with_parameters(&numbers), diffusion);
         let hold = |k: usize, g: f32| 0.1 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
         for seed in 0..3 {
             let observation: Vec<f32> = (0..6).map(|_| rng.normal() as f32).collect();
             let mut episode = Episode::new(Seed(seed));
-            diffusion.propose(&observation, &mut episode, &hold);
-            for (a, b) in episode.proposal().iter().zip(slow(&diffusion, &observation, Seed(seed), &hold)) {
+            episode.observe(&diffusion, &observation);
+            episode.predict(&diffusion, &hold);
+            for (a, b) in
+                episode.network_output().iter().zip(slow(&diffusion, &observation, Seed(seed), &hold))
+            {
                 // Predicted noise is divided by what is left of the action, at the worst a twelfth.
                 assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{settings:?}: {a} {b}");
             }
@@ -131,15 +137,17 @@ fn an_episode_draws_by_its_seed_alone_and_its_buffers_grow_once() {
     let settings = DiffusionSettings::default();
     let diffusion = Diffusion::random(4, &[16, 16], 2, settings, Seed(1));
     let draw = |episode: &mut Episode| {
-        diffusion.propose(&[0.1, 0.2, 0.3, 0.4], episode, &|_, g| g.clamp(-1.0, 1.0));
-        episode.proposal().to_vec()
+        episode.observe(&diffusion, &[0.1, 0.2, 0.3, 0.4]);
+        episode.predict(&diffusion, &|_, g| g.clamp(-1.0, 1.0));
+        episode.network_output().to_vec()
     };
     let (mut a, mut b, mut c) = (Episode::new(Seed(1)), Episode::new(Seed(1)), Episode::new(Seed(2)));
     let first = draw(&mut a);
     assert_eq!(first, draw(&mut b));
     assert_ne!(first, draw(&mut c));
     let places = |e: &Episode| {
-        let mut all = [&e.buffers.0, &e.buffers.1, &e.noisy, &e.fixed].map(|v| (v.as_ptr(), v.capacity()));
+        let Buffers { input, noisy, observation } = e.state.workspace.existing().unwrap();
+        let mut all = [input, noisy, observation, &e.state.output].map(|v| (v.as_ptr(), v.capacity()));
         all.sort(); // the two buffers change places
         all
     };

@@ -10,7 +10,8 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    Architecture, Arrays, Backbone, BetSettings, Diffusion, DiffusionSettings, Mlp, Net, PredictionType,
+    Architecture, Arrays, Backbone, BetSettings, Diffusion, DiffusionSettings, Mlp, Net, Network,
+    PredictionType,
 };
 use crate::seed::Seed;
 
@@ -100,7 +101,7 @@ impl Oracle {
     pub fn compare_gradient(&self, case: &str, net: &Net, gradient: &[f32], tolerance: f32, floor: f32) {
         let mut stored = self.array(case, "gradient");
         let mut arrays = Vec::new(); // name, condensed values, stored values, largest of the stored gradient
-        for (name, (_, values)) in net.with(gradient).arrays() {
+        for (name, (_, values)) in net.network_of(gradient).save_tensors() {
             if name == "centers" {
                 continue; // not trained
             }
@@ -124,9 +125,8 @@ impl Oracle {
 }
 
 impl MlpCase {
-    pub fn network(&self) -> Backbone {
-        let random = Mlp::random(&self.widths, Seed(0));
-        network(&self.name, &Backbone::Mlp(random))
+    pub fn network(&self) -> Network {
+        network(&self.name, &Mlp::random(&self.widths, Seed(0)))
     }
 }
 
@@ -137,10 +137,7 @@ impl DiffusionCase {
 
     pub fn network(&self) -> Diffusion {
         let random = Diffusion::random(self.n_obs, &self.hidden, self.n_act, self.settings(), Seed(0));
-        match network(&self.name, &Backbone::Diffusion(random)) {
-            Backbone::Diffusion(diffusion) => diffusion,
-            other => panic!("{other:?}"),
-        }
+        network(&self.name, &random).downcast::<Diffusion>().expect("a diffusion network").clone()
     }
 
     /// The diffusion step of each row, counted from 0.
@@ -169,9 +166,9 @@ impl BetCase {
         }
     }
 
-    pub fn network(&self, settings: BetSettings) -> Backbone {
-        let (architecture, centers) = (Architecture::Bet(settings), self.centers());
-        network(&self.name, &architecture.random(self.n_obs, &[], self.n_act, &centers, Seed(0)))
+    pub fn network(&self, settings: BetSettings) -> Network {
+        let (architecture, centers) = (Architecture::from(settings), self.centers());
+        network(&self.name, &*architecture.random(self.n_obs, &[], self.n_act, &centers, Seed(0)))
     }
 
     /// `[buckets, n_act]`.
@@ -191,12 +188,12 @@ impl BetCase {
 }
 
 /// The network of a case: the arrays of a random one of the same shape, with the parameters of the case.
-fn network(case: &str, random: &Backbone) -> Backbone {
-    let mut arrays: Arrays = random.arrays();
+fn network(case: &str, random: &dyn Backbone) -> Network {
+    let mut arrays: Arrays = random.save_tensors();
     for (name, (shape, values)) in &mut arrays {
         *values = inputs::parameters(case, name, shape);
     }
-    Backbone::from_arrays(random.architecture().unwrap(), &arrays).unwrap()
+    random.settings().load_tensors(&arrays).unwrap()
 }
 
 /// Compares values that may differ by `tolerance`.

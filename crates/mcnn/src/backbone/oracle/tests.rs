@@ -2,7 +2,7 @@
 
 use super::{DiffusionCase, MlpCase, Oracle, compare, inputs, largest};
 use crate::{
-    backbone::{Backbone, Batch, DiffusionNet, Net, NoiseSample},
+    backbone::{Batch, DiffusionNet, Net, NoiseSample},
     seed::Seed,
 };
 
@@ -30,12 +30,12 @@ fn outputs_and_gradients_of_a_perceptron_are_those_of_automatic_differentiation(
             |array: &str, width: usize| inputs::normal(&format!("{}/{array}", case.name), case.rows * width);
         let (observations, grad) =
             (input("observations", case.widths[0]), input("grad", case.widths[case.widths.len() - 1]));
-        let net = Net::new(&case.network()).unwrap();
+        let net = Net::new(&*case.network());
         let real = vec![true; case.rows];
         let batch = Batch { observations: &observations, actions: &grad, real: &real, count: case.rows };
-        let (mut outputs, mut gradient) = (Vec::new(), vec![f32::NAN; net.numbers().len()]);
+        let (mut outputs, mut gradient) = (Vec::new(), vec![f32::NAN; net.parameters().len()]);
         let mut loss = record(&mut outputs, &grad);
-        net.train(&batch, Seed(0), &mut loss, &mut gradient, &mut Default::default());
+        net.loss_and_grad(&batch, Seed(0), &mut loss, &mut gradient, &mut Default::default());
         drop(loss);
         compare_outputs(&outputs, oracle.array(&case.name, "outputs"), &case.name);
         oracle.compare_gradient(&case.name, &net, &gradient, 1e-5, 1.0);
@@ -56,9 +56,9 @@ fn outputs_and_gradients_of_a_diffusion_network_are_those_of_automatic_different
         let batch = Batch { observations: &observations, actions: &actions, real: &real, count: case.rows };
         let (mut clean, mut gradient) = (Vec::new(), vec![f32::NAN; parameters.len()]);
         let mut loss = record(&mut clean, &grad);
-        net.train(&parameters, &batch, &noise, &mut loss, &mut gradient, &mut Default::default());
+        net.loss_and_grad_of(&parameters, &batch, &noise, &mut loss, &mut gradient, &mut Default::default());
         drop(loss);
-        let whole = Net::new(&Backbone::Diffusion(network)).unwrap();
+        let whole = Net::new(&network);
         compare_outputs(&clean, oracle.array(&case.name, "clean"), &case.name);
         oracle.compare_gradient(&case.name, &whole, &gradient, 1e-5, 1.0);
 
@@ -69,10 +69,10 @@ fn outputs_and_gradients_of_a_diffusion_network_are_those_of_automatic_different
         let mut gradients = [gradient.clone(), gradient];
         let [of_drawn, of_given] = &mut gradients;
         let mut loss = record(&mut drawn, &grad);
-        whole.train(&batch, Seed(9), &mut loss, of_drawn, &mut Default::default());
+        whole.loss_and_grad(&batch, Seed(9), &mut loss, of_drawn, &mut Default::default());
         drop(loss);
         let mut loss = record(&mut given, &grad);
-        net.train(&parameters, &batch, &noise, &mut loss, of_given, &mut Default::default());
+        net.loss_and_grad_of(&parameters, &batch, &noise, &mut loss, of_given, &mut Default::default());
         drop(loss);
         assert!(drawn == given && gradients[0] == gradients[1], "{}", case.name);
     }

@@ -33,17 +33,13 @@ impl Scratch {
 }
 
 impl Unet {
-    /// NoiseSample a proposal, `[horizon, n_act]`, into `output`, before it is held. `seen`: the observations so far, oldest first
-    /// (`[1 to window, n_obs]`); where there are fewer than the window, the oldest is repeated. `hold` is told a number's place
-    /// in the chunk and a prediction of it, and answers with what counts.
-    ///
-    /// # Panics
-    /// If nothing was seen, or observations of another width were.
-    pub fn propose(
+    /// See [`Backbone::predict`](crate::backbone::Backbone::predict): the chunk, `[horizon, n_act]`. If there are fewer
+    /// observations than the window has, the oldest is repeated.
+    pub(super) fn denoise(
         &self,
         seen: &[f32],
         (scratch, rng, output): (&mut Scratch, &mut Rng, &mut Vec<f32>),
-        hold: &dyn Fn(usize, f32) -> f32,
+        constrain: &dyn Fn(usize, f32) -> f32,
     ) {
         self.see(seen, scratch);
         scratch.values.resize_with(self.plan.parts.len() + 1, Vec::new);
@@ -68,7 +64,7 @@ impl Unet {
             }
             let [kept_clean, kept, fresh] = level.back;
             for (k, (x, g)) in noisy.iter_mut().zip(clean.iter()).enumerate() {
-                *x = kept_clean * hold(k, *g) + kept * *x;
+                *x = kept_clean * constrain(k, *g) + kept * *x;
                 if fresh > 0.0 {
                     *x += fresh * rng.normal() as f32;
                 }

@@ -30,13 +30,14 @@ mod norm;
 mod plan;
 mod settings;
 
-pub use act::Scratch;
-pub use net::{UnetNet, UnetRoom};
+pub use net::UnetNet;
 pub use settings::UnetSettings;
 
 use std::sync::Arc;
 
-use super::{Arrays, Level};
+use super::{
+    ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Level, TrainableNet,
+};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -58,9 +59,7 @@ impl Unet {
     /// # Panics
     /// If the settings or the widths are out of range.
     pub fn random(n_obs: usize, widths: &[usize], n_act: usize, settings: UnetSettings, seed: Seed) -> Self {
-        if let Some((option, expected, found)) = settings.fault(widths) {
-            panic!("{option}: {expected}, not {found}");
-        }
+        settings.validate(widths).expect("settings and widths in their ranges");
         let plan = Plan::new(n_obs, widths, n_act, &settings);
         let mut numbers = Vec::with_capacity(plan.numbers());
         for array in &plan.arrays {
@@ -98,12 +97,8 @@ impl Unet {
     }
 
     /// Channels of the levels, finest first.
-    pub fn widths(&self) -> &[usize] {
+    pub fn channels(&self) -> &[usize] {
         &self.plan.widths
-    }
-
-    pub(super) fn put(&self, arrays: &mut Arrays) {
-        arrays.extend(self.named(&self.numbers));
     }
 
     /// Numbers laid out as the network's own are, as arrays by name.
@@ -121,7 +116,7 @@ impl Unet {
     ///
     /// # Errors
     /// If they are not those of such a network.
-    pub(super) fn take(settings: UnetSettings, arrays: &Arrays) -> Result<Self> {
+    fn take(settings: UnetSettings, arrays: &Arrays) -> Result<Self> {
         let unfit =
             |name: &str| Error::new(Kind::File, "arrays that are not those of a U-Net").at(name.to_string());
         let shape = |name: &str| arrays.get(name).map(|(shape, _)| shape.as_slice());
@@ -132,12 +127,7 @@ impl Unet {
         let (Some(&[n_act]), Some(&[1, condition, _])) = (shape("end.1.bias"), shape("film.weight")) else {
             return Err(unfit("end.1.bias, film.weight"));
         };
-        if let Some((option, expected, found)) = settings.fault(&widths) {
-            return Err(Error::new(Kind::Settings, "a setting out of range")
-                .at(option)
-                .expected(expected)
-                .found(found));
-        }
+        settings.validate(&widths).map_err(InvalidSetting::into_error)?;
         let observed = condition.saturating_sub(widths[0]);
         let n_obs = observed / settings.window;
         if n_obs == 0
@@ -164,6 +154,34 @@ impl Unet {
             return Err(unfit(name).expected("no such array"));
         }
         Ok(Self::of(settings, Arc::new(plan), numbers))
+    }
+}
+
+impl Backbone for Unet {
+    fn settings(&self) -> &dyn BackboneSettings {
+        &self.settings
+    }
+
+    fn widths(&self) -> [usize; 2] {
+        [self.n_obs(), self.n_act()]
+    }
+
+    fn is_stochastic(&self) -> bool {
+        true
+    }
+
+    fn predict(&self, observations: &[f32], constrain: Constrain, state: &mut ActingState) {
+        let ActingState { rng, workspace, output } = state;
+        self.denoise(observations, (workspace.buffers(), rng, output), constrain);
+    }
+
+    fn save_tensors(&self) -> Arrays {
+        self.named(&self.numbers)
+    }
+
+    fn to_trainable(&self) -> (Box<dyn TrainableNet>, Vec<f32>) {
+        let (net, parameters) = UnetNet::new(self);
+        (Box::new(net), parameters)
     }
 }
 

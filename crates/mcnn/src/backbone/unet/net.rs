@@ -1,7 +1,7 @@
 //! The U-Net as it is trained, forward and back written out: products of matrices, and all else in single passes over the
 //! numbers. PyTorch's gradients hold it to account in a test.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use kernels::Product;
 
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     backbone::{
-        Batch, Level, LossFn, NoiseSample, denoise::sinusoids, mish::mish_with_slope, product::vectors,
+        Batch, Level, LossFn, Network, NoiseSample, TrainableNet, Workspace, denoise::sinusoids,
+        mish::mish_with_slope, product::vectors,
     },
     seed::Seed,
 };
@@ -78,9 +79,9 @@ impl UnetNet {
         (Self { settings, plan: unet.plan.clone(), levels }, unet.numbers.clone())
     }
 
-    /// The backbone of given numbers.
-    pub fn numbers(&self, numbers: &[f32]) -> Unet {
-        Unet::of(self.settings, self.plan.clone(), numbers.to_vec())
+    /// The backbone of given parameters.
+    pub fn with_parameters(&self, parameters: &[f32]) -> Unet {
+        Unet::of(self.settings, self.plan.clone(), parameters.to_vec())
     }
 
     /// What is random in training on a batch.
@@ -89,27 +90,28 @@ impl UnetNet {
         NoiseSample::new(batch.actions.len() / width, width, self.settings.steps, &mut seed.rng())
     }
 
-    /// As [`Net::train`](crate::backbone::Net::train) has it, of given draws: predictions of clean chunks from chunks with
-    /// noise on them. A place beyond the end of an episode has the last action, with noise on it, as any other has its own.
-    pub fn train(
+    /// See [`TrainableNet::loss_and_grad`], for a given noise sample: the outputs are predictions of clean chunks from noisy
+    /// ones. Steps beyond the end of an episode are its last action, with noise added as to any other.
+    pub fn loss_and_grad_of(
         &self,
-        numbers: &[f32],
+        parameters: &[f32],
         batch: &Batch,
         draws: &NoiseSample,
-        hold: LossFn,
-        gradient: &mut [f32],
-        room: &mut UnetRoom,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut UnetRoom,
     ) -> f64 {
-        let mut noisy = std::mem::take(&mut room.noisy);
+        let mut noisy = std::mem::take(&mut workspace.noisy);
         draws.noisy(batch.actions, &self.levels, &mut noisy);
-        let (mut output, tape) = self.forward(numbers, &noisy, &draws.steps, batch.observations, room);
+        let (mut output, tape) =
+            self.forward(parameters, &noisy, &draws.steps, batch.observations, workspace);
         let weights = draws.clean(&mut output, &noisy, self.settings.prediction, &self.levels);
         let mut slopes = vec![0.0; output.len()];
-        let loss = hold(&output, weights.as_deref(), &mut slopes);
+        let loss = loss_fn(&output, weights.as_deref(), &mut slopes);
         draws.clean_back(&mut slopes, self.settings.prediction, &self.levels);
-        gradient.fill(0.0);
-        tape.back(&self.plan, numbers, slopes, gradient, room);
-        room.noisy = noisy;
+        grad.fill(0.0);
+        tape.back(&self.plan, parameters, slopes, grad, workspace);
+        workspace.noisy = noisy;
         loss
     }
 
@@ -179,6 +181,30 @@ impl UnetNet {
         let output = made.pop().expect("an end");
         let slopes = [hidden_slope, slope];
         (output, Tape { parts, time: [first, second], slopes, condition, film: film_all })
+    }
+}
+
+impl TrainableNet for UnetNet {
+    fn loss_and_grad(
+        &self,
+        parameters: &[f32],
+        batch: &Batch,
+        seed: Seed,
+        loss_fn: LossFn,
+        grad: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> f64 {
+        let noise = self.draw(batch, seed);
+        self.loss_and_grad_of(parameters, batch, &noise, loss_fn, grad, workspace.buffers())
+    }
+
+    /// All parameters, as Chi et al. have it.
+    fn decaying(&self) -> Vec<Range<usize>> {
+        std::iter::once(0..self.plan.numbers()).collect()
+    }
+
+    fn to_network(&self, parameters: &[f32]) -> Network {
+        self.with_parameters(parameters).into()
     }
 }
 

@@ -2,7 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{Horizons, Level, Optimizer, OptimizerDefaults, PredictionType, Sampler, Schedule};
+use super::Unet;
+use crate::{
+    backbone::{
+        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Level, Network, Optimizer,
+        OptimizerDefaults, OptionInfo, PredictionType, Sampler, Schedule, SettingOption,
+        denoise::*,
+        kind::{parse, word},
+    },
+    error::Result,
+    seed::Seed,
+};
 
 /// Settings of a U-Net, besides the widths of its levels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,7 +40,7 @@ pub struct UnetSettings {
     /// Steps in acting, evenly spaced among those of training: 1 to `steps`.
     pub sample_steps: usize,
     /// The most that the running mean of the weights, which is what acts, keeps of itself in a step (see
-    /// [`kept`](Self::kept)): 0 (the weights themselves act) up to but not 1.
+    /// [`ema_decay`](BackboneSettings::ema_decay)): 0 (the weights themselves act) up to but not 1.
     pub ema: f64,
 }
 
@@ -68,49 +78,112 @@ impl UnetSettings {
         },
     };
 
-    /// What it looks back on, and how far it proposes ahead.
-    pub fn horizons(&self) -> Horizons {
-        Horizons {
-            observation: self.window,
-            prediction: self.horizon,
-            execution: self.executed,
-            predict_all_steps: false,
+    /// The levels of acting.
+    pub(super) fn taken(&self) -> Vec<Level> {
+        self.schedule.spaced(self.steps, self.sample_steps, self.sampler)
+    }
+}
+
+impl Describe for UnetSettings {
+    const NAME: &'static str = "unet";
+    const TITLE: &'static str = "U-Net";
+    const METHODS: [&'static str; 2] = ["MCNN-Diffusion (U-Net)", "Diffusion-BC (U-Net)"];
+    const OPTIONS: &'static [SettingOption<Self>] = &[
+        SettingOption { info: DIFFUSION_STEPS.with_default("100"), set: |s, text| parse(text, &mut s.steps) },
+        SettingOption {
+            info: SCHEDULE.with_default("cosine"),
+            set: |s, text| word(text, SCHEDULES, &mut s.schedule),
+        },
+        SettingOption {
+            info: PREDICTION.with_default("sample"),
+            set: |s, text| word(text, PREDICTIONS, &mut s.prediction),
+        },
+        SettingOption {
+            info: SAMPLER.with_default("ddim"),
+            set: |s, text| word(text, SAMPLERS, &mut s.sampler),
+        },
+        SettingOption { info: EMA.with_default("0.9999"), set: |s, text| parse(text, &mut s.ema) },
+        SettingOption {
+            info: OptionInfo {
+                name: "horizon",
+                aliases: &[],
+                value_name: "ACTIONS",
+                help: "Prediction horizon: actions predicted at once, from the newest observation's on",
+                default: "16",
+            },
+            set: |s, text| parse(text, &mut s.horizon),
+        },
+        SettingOption {
+            info: OptionInfo {
+                name: "execute",
+                aliases: &[],
+                value_name: "ACTIONS",
+                help: "Execution horizon: how many of them are executed before the next prediction",
+                default: "8",
+            },
+            set: |s, text| parse(text, &mut s.executed),
+        },
+        SettingOption {
+            info: OptionInfo {
+                name: "sample-steps",
+                aliases: &[],
+                value_name: "STEPS",
+                help: "Diffusion steps taken in acting, evenly spaced among those of training",
+                default: "10; with --sampler ddpm: all",
+            },
+            set: |s, text| parse(text, &mut s.sample_steps),
+        },
+    ];
+
+    fn resolve(&mut self, is_given: &dyn Fn(&str) -> bool) {
+        if !is_given("execute") {
+            self.executed = self.executed.min(self.horizon);
+        }
+        if !is_given("sample-steps") {
+            let all = self.sampler == Sampler::Ddpm;
+            self.sample_steps = if all { self.steps } else { self.sample_steps.min(self.steps) };
         }
     }
+}
 
-    /// What is wrong with the settings, or with the widths under them, if anything is: the option, what it takes, and what
-    /// was found.
-    pub fn fault(&self, widths: &[usize]) -> Option<(&'static str, String, String)> {
+impl BackboneSettings for UnetSettings {
+    /// Smaller than Chi et al.'s 256, 512 and 1024, which are for a GPU.
+    fn default_hidden(&self) -> Vec<usize> {
+        vec![32, 64, 128]
+    }
+
+    fn validate(&self, widths: &[usize]) -> std::result::Result<(), InvalidSetting> {
         let halves = 1_usize << widths.len().saturating_sub(1).min(16);
-        let fault = |option, expected: String, found: String| Some((option, expected, found));
+        let invalid =
+            |option, expected: String, found: String| Err(InvalidSetting::new(option, expected, found));
         if !(1..=256).contains(&self.horizon) {
-            fault("--horizon", "1 to 256 actions".into(), self.horizon.to_string())
+            invalid("--horizon", "1 to 256 actions".into(), self.horizon.to_string())
         } else if !(1..=self.horizon).contains(&self.executed) {
-            fault("--execute", format!("1 to {}, the horizon", self.horizon), self.executed.to_string())
+            invalid("--execute", format!("1 to {}, the horizon", self.horizon), self.executed.to_string())
         } else if !(1..=16).contains(&self.window) {
-            fault("window", "1 to 16 observations".into(), self.window.to_string())
+            invalid("window", "1 to 16 observations".into(), self.window.to_string())
         } else if !(1..=15).contains(&self.kernel) || self.kernel.is_multiple_of(2) {
-            fault("kernel", "an odd number, 1 to 15".into(), self.kernel.to_string())
+            invalid("kernel", "an odd number, 1 to 15".into(), self.kernel.to_string())
         } else if !(1..=1000).contains(&self.steps) {
-            fault("--diffusion-steps", "1 to 1000".into(), self.steps.to_string())
+            invalid("--diffusion-steps", "1 to 1000".into(), self.steps.to_string())
         } else if !(1..=self.steps).contains(&self.sample_steps) {
-            fault(
+            invalid(
                 "--sample-steps",
                 format!("1 to {}, the diffusion steps", self.steps),
                 self.sample_steps.to_string(),
             )
         } else if !(0.0..1.0).contains(&self.ema) {
-            fault("--ema", "a decay, 0 up to but not 1".into(), self.ema.to_string())
+            invalid("--ema", "a decay, 0 up to but not 1".into(), self.ema.to_string())
         } else if !(1..=5).contains(&widths.len()) || widths.iter().any(|w| !(4..=4096).contains(w)) {
-            fault("--hidden", "1 to 5 widths of 4 to 4096".into(), format!("{widths:?}"))
+            invalid("--hidden", "1 to 5 widths of 4 to 4096".into(), format!("{widths:?}"))
         } else if self.groups == 0 || widths.iter().any(|w| !w.is_multiple_of(self.groups)) {
-            fault(
+            invalid(
                 "--hidden",
                 format!("widths divisible by {}, the groups of group norm", self.groups),
                 format!("{widths:?}"),
             )
         } else if !widths[0].is_multiple_of(2) {
-            fault(
+            invalid(
                 "--hidden",
                 "an even width first: half the time's sinusoids are cosines".into(),
                 format!("{widths:?}"),
@@ -121,20 +194,39 @@ impl UnetSettings {
                 widths.len(),
                 widths.len() - 1
             );
-            fault("--horizon", expected, self.horizon.to_string())
+            invalid("--horizon", expected, self.horizon.to_string())
         } else {
-            None
+            Ok(())
         }
     }
 
-    /// The share of the running mean of the weights that a step, counted from 1, keeps: nothing in the first two, then
-    /// 1 - (step - 1)^-0.75 up to the most there is (Chi et al., 2023).
-    pub fn kept(&self, step: u64) -> f64 {
-        self.ema.min(1.0 - ((step.max(2) - 1) as f64).powf(-0.75))
+    /// 0 in the first two steps, then 1 - (step - 1)^-0.75, up to the setting `ema` (Chi et al., 2023).
+    fn ema_decay(&self, step: u64) -> Option<f64> {
+        (self.ema > 0.0).then(|| self.ema.min(1.0 - ((step.max(2) - 1) as f64).powf(-0.75)))
     }
 
-    /// The levels of acting.
-    pub(super) fn taken(&self) -> Vec<Level> {
-        self.schedule.spaced(self.steps, self.sample_steps, self.sampler)
+    fn micro_batches(&self) -> usize {
+        4
+    }
+
+    fn horizons(&self) -> Horizons {
+        Horizons {
+            observation: self.window,
+            prediction: self.horizon,
+            execution: self.executed,
+            predict_all_steps: false,
+        }
+    }
+
+    fn optimizer_defaults(&self) -> OptimizerDefaults {
+        Self::OPTIMIZER_DEFAULTS
+    }
+
+    fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, _: &[f32], seed: Seed) -> Network {
+        Unet::random(n_obs, hidden, n_act, *self, seed).into()
+    }
+
+    fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
+        Ok(Unet::take(*self, tensors)?.into())
     }
 }

@@ -1,4 +1,4 @@
-use super::*;
+use super::{act::Scratch, net::UnetRoom, *};
 use crate::{
     backbone::{Episode, PredictionType, Sampler, Schedule},
     seed::Rng,
@@ -79,12 +79,12 @@ fn acting_and_training_networks_agree_through_every_sampler() {
         for widths in [&[6, 8, 10][..], &[12]] {
             let unet = Unet::random(5, widths, 3, settings, Seed(3));
             let (net, numbers) = UnetNet::new(&unet);
-            assert_eq!(net.numbers(&numbers), unet);
+            assert_eq!(net.with_parameters(&numbers), unet);
             let hold = |k: usize, g: f32| 0.01 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
             for seed in 0..2 {
                 let window = draw(&mut rng, 2 * 5);
                 let (mut scratch, mut output) = (Scratch::default(), Vec::new());
-                unet.propose(&window, (&mut scratch, &mut Seed(seed).rng(), &mut output), &hold);
+                unet.denoise(&window, (&mut scratch, &mut Seed(seed).rng(), &mut output), &hold);
                 assert_eq!(output.len(), 8 * 3);
                 for (a, b) in output.iter().zip(slow(&unet, &window, Seed(seed), &hold)) {
                     // Predicted noise is divided by what is left of the action, at the worst a twelfth.
@@ -98,11 +98,10 @@ fn acting_and_training_networks_agree_through_every_sampler() {
 #[test]
 fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
     let unet = Unet::random(3, &[8, 16], 2, small(), Seed(1));
-    let backbone = crate::backbone::Backbone::Unet(unet);
     let chunk = |episode: &mut Episode, observation: [f32; 3]| {
-        backbone.see(&observation, episode);
-        backbone.propose(episode, &|_, g| g.clamp(-1.0, 1.0));
-        episode.proposal().to_vec()
+        episode.observe(&unet, &observation);
+        episode.predict(&unet, &|_, g| g.clamp(-1.0, 1.0));
+        episode.network_output().to_vec()
     };
     let (a, b) = ([0.1, 0.2, 0.3], [0.5, -0.4, 1.0]);
     let start = |seed| Episode::new(Seed(seed));
@@ -111,19 +110,21 @@ fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
     assert_ne!(chunk(&mut start(1), a), chunk(&mut start(2), a));
     // Before there is a second observation the first stands for it; then the older one counts.
     let mut twice = start(1);
-    backbone.see(&a, &mut twice);
+    twice.observe(&unet, &a);
     assert_eq!(chunk(&mut twice, a), chunk(&mut start(1), a));
     let mut after = start(1);
-    backbone.see(&b, &mut after);
+    after.observe(&unet, &b);
     assert_ne!(chunk(&mut after, a), chunk(&mut start(1), a));
     let mut long_after = start(1);
-    [b, a].iter().for_each(|seen| backbone.see(seen, &mut long_after));
+    [b, a].iter().for_each(|observation| long_after.observe(&unet, observation));
     assert_eq!(chunk(&mut long_after, a), chunk(&mut start(1), a), "nothing older does");
-    let before = one.chunk.places();
+    let places =
+        |episode: &Episode| episode.state.workspace.existing::<Scratch>().expect("its buffers").places();
+    let before = places(&one);
     for k in 0..10 {
         chunk(&mut one, [k as f32; 3]);
     }
-    assert_eq!(one.chunk.places(), before);
+    assert_eq!(places(&one), before);
 }
 
 #[test]
@@ -172,9 +173,8 @@ fn arrays_come_back_and_those_of_another_network_are_refused() {
 #[test]
 fn settings_and_widths_out_of_range_are_refused() {
     let good = UnetSettings::default();
-    let fault = |settings: UnetSettings, widths: &[usize]| settings.fault(widths);
-    assert_eq!(fault(good, &[32, 64, 128]), None);
-    assert_eq!(fault(good, &[256, 512, 1024]), None);
+    assert_eq!(good.validate(&[32, 64, 128]), Ok(()));
+    assert_eq!(good.validate(&[256, 512, 1024]), Ok(()));
     for (settings, widths, option, part) in [
         (UnetSettings { horizon: 0, ..good }, &[32][..], "--horizon", "1 to 256"),
         (UnetSettings { horizon: 18, ..good }, &[32, 64, 128], "--horizon", "divisible by 4: 3 widths"),
@@ -194,8 +194,8 @@ fn settings_and_widths_out_of_range_are_refused() {
         (good, &[8; 6], "--hidden", "1 to 5 widths"),
         (UnetSettings { groups: 1, ..good }, &[2], "--hidden", "4 to 4096"),
     ] {
-        let (found, expected, _) = fault(settings, widths).expect(part);
-        assert!(found == option && expected.contains(part), "{found} {expected}: {option} {part}");
+        let invalid = settings.validate(widths).expect_err(part);
+        assert!(invalid.option == option && invalid.expected.contains(part), "{invalid:?}: {option} {part}");
     }
 }
 
@@ -206,6 +206,6 @@ fn the_running_mean_keeps_what_its_formula_says() {
     for (step, expected) in
         [(1, 0.0), (2, 0.0), (3, 0.405_396_442), (4, 0.561_308_662), (5, 0.646_446_609), (100, 0.9)]
     {
-        assert!((settings.kept(step) - expected).abs() < 1e-9, "{step}");
+        assert!((settings.ema_decay(step).unwrap() - expected).abs() < 1e-9, "{step}");
     }
 }

@@ -1,0 +1,193 @@
+//! Settings of a behavior transformer, and its options.
+
+use serde::{Deserialize, Serialize};
+
+use super::Bet;
+use crate::{
+    backbone::{
+        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Network, Optimizer, OptimizerDefaults,
+        OptionInfo, SettingOption,
+        kind::{parse, word},
+    },
+    error::Result,
+    seed::Seed,
+};
+
+/// How a bucket is chosen in acting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BucketSelection {
+    /// Drawn by its probability.
+    Sample,
+    /// The likeliest, and nothing is random.
+    Argmax,
+}
+
+/// Settings of a behavior transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BetSettings {
+    /// Blocks of attention and perceptron: 1 to 64.
+    pub layers: usize,
+    /// Heads of attention: at least 1, and the width is a multiple of it.
+    pub heads: usize,
+    /// Numbers in a token: 1 to 4096.
+    pub width: usize,
+    /// Observations seen at once: 1 to 1000.
+    pub window: usize,
+    /// Buckets that actions fall into: 1 to 4096.
+    pub buckets: usize,
+    /// Share of numbers set to 0 in a training step, where minGPT does so: 0 up to but not 1.
+    pub dropout: f64,
+    /// Gamma of the focal loss: 0 or more.
+    pub gamma: f32,
+    /// What the squared error of the held action counts, where the focal loss counts 1: above 0.
+    pub offset_weight: f32,
+    /// How a bucket is chosen in acting. Training does not depend on it.
+    #[serde(alias = "pick")]
+    pub bucket_selection: BucketSelection,
+}
+
+impl Default for BetSettings {
+    /// The authors' (the paper, appendix).
+    fn default() -> Self {
+        Self {
+            layers: 6,
+            heads: 6,
+            width: 120,
+            window: 10,
+            buckets: 64,
+            dropout: 0.1,
+            gamma: 2.0,
+            offset_weight: 1000.0,
+            bucket_selection: BucketSelection::Sample,
+        }
+    }
+}
+
+impl BetSettings {
+    /// The authors' batch and AdamW, with minGPT's betas and limit.
+    pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
+        lr: 5.5e-5,
+        batch: 64,
+        optimizer: Optimizer { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimizer::ADAM },
+    };
+}
+
+const fn info(
+    name: &'static str,
+    value_name: &'static str,
+    help: &'static str,
+    default: &'static str,
+) -> OptionInfo {
+    OptionInfo { name, aliases: &[], value_name, help, default }
+}
+
+impl Describe for BetSettings {
+    const NAME: &'static str = "bet";
+    const TITLE: &'static str = "Behavior transformer";
+    const METHODS: [&'static str; 2] = ["MCNN-BeT", "BeT-BC"];
+    const OPTIONS: &'static [SettingOption<Self>] = &[
+        SettingOption {
+            info: info("layers", "N", "Blocks of the transformer", "6"),
+            set: |s, text| parse(text, &mut s.layers),
+        },
+        SettingOption {
+            info: info("heads", "N", "Attention heads; the width is a multiple of their number", "6"),
+            set: |s, text| parse(text, &mut s.heads),
+        },
+        SettingOption {
+            info: info("width", "N", "Width of a token", "120"),
+            set: |s, text| parse(text, &mut s.width),
+        },
+        SettingOption {
+            info: info("window", "N", "Observations in the window, the newest acted on", "10"),
+            set: |s, text| parse(text, &mut s.window),
+        },
+        SettingOption {
+            info: info("buckets", "N", "Buckets that actions are classified into, by k-means", "64"),
+            set: |s, text| parse(text, &mut s.buckets),
+        },
+        SettingOption {
+            info: info("dropout", "SHARE", "Dropout rate in training", "0.1"),
+            set: |s, text| parse(text, &mut s.dropout),
+        },
+        SettingOption {
+            info: info("gamma", "GAMMA", "Gamma of the focal loss of the bucket", "2"),
+            set: |s, text| parse(text, &mut s.gamma),
+        },
+        SettingOption {
+            info: info(
+                "offset-weight",
+                "WEIGHT",
+                "Weight of the action's squared error beside the focal loss",
+                "1000",
+            ),
+            set: |s, text| parse(text, &mut s.offset_weight),
+        },
+        SettingOption {
+            info: OptionInfo {
+                aliases: &["pick"],
+                ..info(
+                    "bucket-selection",
+                    "RULE",
+                    "How the policy selects a bucket: sample (by its probability) or argmax",
+                    "sample",
+                )
+            },
+            set: |s, text| word(text, "sample or argmax", &mut s.bucket_selection),
+        },
+    ];
+}
+
+impl BackboneSettings for BetSettings {
+    fn validate(&self, _hidden: &[usize]) -> std::result::Result<(), InvalidSetting> {
+        let Self { layers, heads, width, window, buckets, dropout, gamma, offset_weight, .. } = *self;
+        let invalid =
+            |option, expected: &str, found: String| Err(InvalidSetting::new(option, expected, found));
+        if !(1..=64).contains(&layers) {
+            invalid("--layers", "1 to 64", layers.to_string())
+        } else if !(1..=4096).contains(&width) {
+            invalid("--width", "1 to 4096", width.to_string())
+        } else if heads == 0 || !width.is_multiple_of(heads) {
+            invalid("--heads", "a number that divides --width", format!("{heads} for {width}"))
+        } else if !(1..=1000).contains(&window) {
+            invalid("--window", "1 to 1000", window.to_string())
+        } else if !(1..=4096).contains(&buckets) {
+            invalid("--buckets", "1 to 4096", buckets.to_string())
+        } else if !(0.0..1.0).contains(&dropout) {
+            invalid("--dropout", "a share, 0 up to but not 1", dropout.to_string())
+        } else if !(gamma >= 0.0 && gamma.is_finite()) {
+            invalid("--gamma", "a number of 0 or more", gamma.to_string())
+        } else if !(offset_weight > 0.0 && offset_weight.is_finite()) {
+            invalid("--offset-weight", "a number above 0", offset_weight.to_string())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn micro_batches(&self) -> usize {
+        4
+    }
+
+    /// A window of observations; training predicts for every one of them.
+    fn horizons(&self) -> Horizons {
+        Horizons { observation: self.window, predict_all_steps: true, ..Horizons::SINGLE }
+    }
+
+    fn buckets(&self) -> usize {
+        self.buckets
+    }
+
+    fn optimizer_defaults(&self) -> OptimizerDefaults {
+        Self::OPTIMIZER_DEFAULTS
+    }
+
+    fn random(&self, n_obs: usize, _hidden: &[usize], n_act: usize, centers: &[f32], seed: Seed) -> Network {
+        Bet::random(n_obs, n_act, *self, centers, seed).into()
+    }
+
+    fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
+        Ok(Bet::take(*self, tensors)?.into())
+    }
+}

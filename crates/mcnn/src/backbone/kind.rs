@@ -1,0 +1,381 @@
+//! Kinds of backbones: what each is before there is a network of it, and the list of those that are registered.
+//!
+//! A kind is a type of settings that implements two traits: [`BackboneSettings`] (what follows from given settings) and
+//! [`Describe`] (its name and its options, as data). Files, the command line and training know kinds only through
+//! [`KINDS`] and [`Architecture`].
+
+use std::{fmt, ops::Deref, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
+
+use super::{
+    Arrays, Horizons, Network, Optimizer, OptimizerDefaults, bet::BetSettings, diffusion::DiffusionSettings,
+    mlp::MlpSettings, unet::UnetSettings,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    seed::Seed,
+};
+
+/// All kinds of backbones. A kind that is not listed here does not exist for files, the command line or sweeps.
+pub static KINDS: &[BackboneKind] = &[
+    BackboneKind::of::<MlpSettings>(),
+    BackboneKind::of::<DiffusionSettings>(),
+    BackboneKind::of::<BetSettings>(),
+    BackboneKind::of::<UnetSettings>(),
+    #[cfg(test)]
+    BackboneKind::of::<super::linear_tests::LinearSettings>(),
+];
+
+/// What follows from the settings of a backbone, before there is a network.
+pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
+    /// Widths of the hidden layers if none are given. Empty for a backbone whose settings decide them.
+    fn default_hidden(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Checks the settings, and the widths of the hidden layers under them.
+    ///
+    /// # Errors
+    /// If one is out of its range, or they contradict each other.
+    fn validate(&self, _hidden: &[usize]) -> std::result::Result<(), InvalidSetting> {
+        Ok(())
+    }
+
+    /// Decay of the exponential moving average (EMA) of the weights at a step, counted from 1. `None` if none is taken: then
+    /// the weights themselves act, else their average does.
+    fn ema_decay(&self, _step: u64) -> Option<f64> {
+        None
+    }
+
+    /// Micro-batches that a batch is cut into in training, one per thread if there are as many threads. Their gradients are
+    /// added up in one order, so that the result does not depend on the threads.
+    fn micro_batches(&self) -> usize {
+        2
+    }
+
+    /// Observation, prediction and execution horizon.
+    fn horizons(&self) -> Horizons {
+        Horizons::SINGLE
+    }
+
+    /// Buckets that the backbone classifies actions into; 0 if it has none.
+    fn buckets(&self) -> usize {
+        0
+    }
+
+    /// How it is trained by default.
+    fn optimizer_defaults(&self) -> OptimizerDefaults {
+        OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: Optimizer::ADAM }
+    }
+
+    /// A network of random weights. `hidden`: widths of the hidden layers. `centers`: of the [`buckets`](Self::buckets),
+    /// `[buckets, n_act]`.
+    ///
+    /// # Panics
+    /// If a width is 0, a setting is out of range, or the number of centers is another.
+    fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, centers: &[f32], seed: Seed) -> Network;
+
+    /// The network that [`save_tensors`](super::Backbone::save_tensors) wrote.
+    ///
+    /// # Errors
+    /// If the tensors are not those of such a network.
+    fn load_tensors(&self, tensors: &Arrays) -> Result<Network>;
+}
+
+/// What a kind of backbone is called, and the options that its settings are given by.
+pub trait Describe: BackboneSettings + Clone + Default + Serialize + DeserializeOwned + 'static {
+    /// The name in files and options, such as `unet`.
+    const NAME: &'static str;
+    /// The name for people, such as `U-Net`.
+    const TITLE: &'static str;
+    /// Names of the method in the literature: with memories, and without them.
+    const METHODS: [&'static str; 2];
+    /// The options that set it. Two kinds may share an option; it then has one name and one meaning.
+    const OPTIONS: &'static [SettingOption<Self>] = &[];
+
+    /// Sets what depends on other settings and was not given. `is_given` takes the name of an option.
+    fn resolve(&mut self, _is_given: &dyn Fn(&str) -> bool) {}
+}
+
+/// An option of a backbone's settings.
+pub struct SettingOption<S> {
+    /// The option, without dashes.
+    pub info: OptionInfo,
+    /// Parses a value into the settings, or says what was expected.
+    pub set: fn(&mut S, &str) -> std::result::Result<(), String>,
+}
+
+/// What a reader is told of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionInfo {
+    /// Its long name, without dashes.
+    pub name: &'static str,
+    /// Earlier names that are still accepted, without dashes.
+    pub aliases: &'static [&'static str],
+    /// What stands for its value in a help text.
+    pub value_name: &'static str,
+    /// What it sets, in one phrase.
+    pub help: &'static str,
+    /// The default, as text.
+    pub default: &'static str,
+}
+
+impl OptionInfo {
+    /// The same option with another default: of a kind that shares it.
+    pub const fn with_default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+}
+
+/// Parses a number into a setting.
+pub(super) fn parse<T: std::str::FromStr<Err: fmt::Display>>(
+    text: &str,
+    setting: &mut T,
+) -> std::result::Result<(), String> {
+    *setting = text.parse().map_err(|e: T::Err| e.to_string())?;
+    Ok(())
+}
+
+/// Parses one of some words into a setting, as files have them.
+pub(super) fn word<T: DeserializeOwned>(
+    text: &str,
+    words: &str,
+    setting: &mut T,
+) -> std::result::Result<(), String> {
+    *setting = serde_json::from_value(text.into()).map_err(|_| format!("expected {words}"))?;
+    Ok(())
+}
+
+/// A setting out of its range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// The option (with dashes) or, of what has none, the setting.
+    pub option: &'static str,
+    /// What it takes.
+    pub expected: String,
+    /// Its value.
+    pub found: String,
+}
+
+impl InvalidSetting {
+    /// A setting, what it takes, and its value.
+    pub fn new(option: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self { option, expected: expected.into(), found: found.to_string() }
+    }
+
+    /// The same as an error of this library.
+    pub fn into_error(self) -> Error {
+        Error::new(Kind::Settings, "a setting out of range")
+            .at(self.option)
+            .expected(self.expected)
+            .found(self.found)
+    }
+}
+
+type FromOptions = fn(&[(&str, &str)]) -> std::result::Result<Architecture, InvalidSetting>;
+
+/// A kind of backbone as it is registered.
+#[derive(Debug, Clone, Copy)]
+pub struct BackboneKind {
+    /// The name in files and options.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    options: fn() -> Vec<OptionInfo>,
+    from_options: FromOptions,
+    from_json: fn(serde_json::Value) -> serde_json::Result<Architecture>,
+}
+
+impl BackboneKind {
+    /// The kind that a type of settings describes.
+    pub const fn of<S: Describe>() -> Self {
+        Self {
+            name: S::NAME,
+            title: S::TITLE,
+            options: || S::OPTIONS.iter().map(|option| option.info).collect(),
+            from_options: |given| {
+                let mut settings = S::default();
+                for &(name, text) in given {
+                    let option = S::OPTIONS.iter().find(|option| option.info.name == name);
+                    let option = option.unwrap_or_else(|| panic!("{} has no option {name}", S::NAME));
+                    (option.set)(&mut settings, text)
+                        .map_err(|expected| InvalidSetting::new(option.info.name, expected, text))?;
+                }
+                settings.resolve(&|name| given.iter().any(|(given, _)| *given == name));
+                Ok(settings.into())
+            },
+            from_json: |value| serde_json::from_value::<S>(value).map(Into::into),
+        }
+    }
+
+    /// The kind of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+
+    /// The names of all kinds, as files and options have them.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KINDS.iter().map(|kind| kind.name)
+    }
+
+    /// Its options.
+    pub fn options(&self) -> Vec<OptionInfo> {
+        (self.options)()
+    }
+
+    /// Its default settings.
+    pub fn default_settings(&self) -> Architecture {
+        self.with_options(&[]).expect("defaults are settings")
+    }
+
+    /// Its settings with some options given: pairs of a name (without dashes) and a value.
+    ///
+    /// # Errors
+    /// If an option has no such value.
+    ///
+    /// # Panics
+    /// If it has no such option.
+    pub fn with_options(&self, given: &[(&str, &str)]) -> std::result::Result<Architecture, InvalidSetting> {
+        (self.from_options)(given)
+    }
+
+    /// Its settings from JSON. Keys that are missing have their defaults.
+    ///
+    /// # Errors
+    /// If a key or a value is not one of such settings.
+    pub fn settings_from_json(&self, value: serde_json::Value) -> serde_json::Result<Architecture> {
+        (self.from_json)(value)
+    }
+}
+
+/// What every type of settings can do that has [`Describe`]; there is nothing to implement.
+pub trait SettingsObject {
+    /// The name of the kind.
+    fn name(&self) -> &'static str;
+    /// Names of the method in the literature: with memories, and without them.
+    fn method_names(&self) -> [&'static str; 2];
+    /// The settings, owned.
+    fn to_architecture(&self) -> Architecture;
+    /// The settings as JSON text; `null` for a kind without settings.
+    fn to_json(&self) -> String;
+}
+
+impl<S: Describe> SettingsObject for S {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn method_names(&self) -> [&'static str; 2] {
+        S::METHODS
+    }
+
+    fn to_architecture(&self) -> Architecture {
+        self.clone().into()
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("settings are plain values")
+    }
+}
+
+/// Which backbone, with its settings. In JSON it is the name of the kind, or an object with that name and the settings.
+#[derive(Clone)]
+pub struct Architecture(Arc<dyn BackboneSettings>);
+
+impl<S: Describe> From<S> for Architecture {
+    fn from(settings: S) -> Self {
+        Self(Arc::new(settings))
+    }
+}
+
+impl Default for Architecture {
+    /// A perceptron.
+    fn default() -> Self {
+        MlpSettings.into()
+    }
+}
+
+impl Deref for Architecture {
+    type Target = dyn BackboneSettings;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PartialEq for Architecture {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.to_json() == other.to_json()
+    }
+}
+
+impl Serialize for Architecture {
+    fn serialize<T: Serializer>(&self, to: T) -> std::result::Result<T::Ok, T::Error> {
+        let text = self.to_json();
+        if text == "null" {
+            return to.serialize_str(self.name());
+        }
+        // Through text, so that keys keep their order and f32 their shortest form.
+        let fields: Fields = serde_json::from_str(&text).expect("settings are an object");
+        let mut map = to.serialize_map(Some(1))?;
+        map.serialize_entry(self.name(), &fields)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Architecture {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let (name, settings) = match serde_json::Value::deserialize(from)? {
+            serde_json::Value::String(name) => (name, serde_json::Value::Null),
+            serde_json::Value::Object(map) if map.len() == 1 => map.into_iter().next().expect("one key"),
+            _ => return Err(D::Error::custom("a backbone is a name, or an object of a name and settings")),
+        };
+        let kind = BackboneKind::named(&name);
+        let kind = kind.ok_or_else(|| D::Error::custom(format!("no backbone is called {name:?}")))?;
+        kind.settings_from_json(settings).map_err(D::Error::custom)
+    }
+}
+
+/// The keys of a JSON object with their values, in the order of its text.
+struct Fields(Vec<(String, serde_json::Value)>);
+
+impl Serialize for Fields {
+    fn serialize<T: Serializer>(&self, to: T) -> std::result::Result<T::Ok, T::Error> {
+        to.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        from.deserialize_map(Visitor)
+    }
+}
