@@ -1,4 +1,4 @@
-//! What the optimizer in a checkpoint goes by: the bytes are its numbers, half of them means and half squares, the rest is whole.
+//! Adam's state in a checkpoint: the bytes are its values, one half means and one half squares; the rest is valid.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,7 +7,8 @@ use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
     file,
     memory::{Amount, Codebook, LearnSettings, learn},
-    train::{Checkpoint, Moments, Run, TrainSettings},
+    optimizer::Moments,
+    train::{Checkpoint, Run, TrainSettings},
 };
 
 static WHOLE: LazyLock<(Demonstrations, Codebook, TrainSettings, Checkpoint)> = LazyLock::new(|| {

@@ -23,6 +23,11 @@ impl Gradient {
     pub fn zeros(shape: &Shape) -> Self {
         Self { weights: vec![0.0; shape.to * shape.from * shape.taps()], bias: vec![0.0; shape.to] }
     }
+
+    /// Weights and bias, as [`Convolution::numbers_mut`] has them.
+    pub fn arrays_mut(&mut self) -> [&mut [f32]; 2] {
+        [&mut self.weights, &mut self.bias]
+    }
 }
 
 impl Convolution {

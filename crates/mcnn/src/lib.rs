@@ -16,6 +16,7 @@ pub mod expert;
 pub mod file;
 pub mod home;
 pub mod memory;
+pub mod optimizer;
 pub mod policy;
 pub mod seed;
 pub mod task;

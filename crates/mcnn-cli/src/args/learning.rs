@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mcnn::{
-    backbone::{
-        Architecture, BackboneKind, DiffusionSettings, Optimizer, OptimizerDefaults, PredictionType, Sampler,
-        Schedule,
-    },
+    backbone::{Architecture, BackboneKind, DiffusionSettings, PredictionType, Sampler, Schedule},
     data::Step,
     envelope::Activation,
     memory::{Amount, SelectionMethod},
+    optimizer::{OptimizerDefaults, OptimizerSettings},
     train::{Distances, Lambda},
     vision::Weights,
 };
@@ -198,7 +196,7 @@ impl OptimiserArgs {
         OptimizerDefaults {
             lr: self.lr.unwrap_or(lr),
             batch,
-            optimizer: Optimizer {
+            optimizer: OptimizerSettings {
                 betas: self.betas.unwrap_or(optimizer.betas),
                 weight_decay: self.weight_decay.unwrap_or(optimizer.weight_decay),
                 warm_up: self.warm_up.unwrap_or(optimizer.warm_up),

@@ -10,12 +10,12 @@ use std::{
 
 use mcnn::{
     Error, Result,
-    backbone::OptimizerDefaults,
     calibration::{OodCalibration, OodQuantile},
     data::Demonstrations,
     error::Kind,
     file,
     memory::Codebook,
+    optimizer::OptimizerDefaults,
     seed::Seed,
     train::{Lambda, Run, TrainSettings, Validation},
     vision::{Arrays, Encoding, Weights},

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use mcnn::{
     Error, Result,
     backbone::{
-        Architecture, BackboneSettings, BetSettings, DiffusionSettings, InvalidSetting, Optimizer,
-        UnetSettings,
+        Architecture, BackboneSettings, BetSettings, DiffusionSettings, InvalidSetting, UnetSettings,
     },
     data::regular,
     envelope::Activation,
     error::Kind,
     memory::{Amount, LearnSettings, SelectionMethod},
+    optimizer::OptimizerSettings,
     seed::Seed,
     task::adroit::Rewards,
     train::{Distances, Lambda, TrainSettings},
@@ -65,7 +65,7 @@ struct Plan {
     batch: Option<usize>,
     lr: Option<f64>,
     #[serde(alias = "optimiser")]
-    optimizer: Option<Optimizer>,
+    optimizer: Option<OptimizerSettings>,
     #[serde(alias = "check_on")]
     validation_fraction: Option<f64>,
     episodes: Option<usize>,
@@ -159,7 +159,7 @@ pub struct Settings {
     pub lr: f64,
     /// (Results of before there was a choice have Adam.)
     #[serde(default)]
-    pub optimizer: Optimizer,
+    pub optimizer: OptimizerSettings,
     pub validation_fraction: f64,
     pub episodes: usize,
     pub first_seed: u64,
@@ -277,7 +277,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             steps: plan.steps.unwrap_or(defaults.steps),
                                             batch: 0,
                                             lr: 0.0,
-                                            optimizer: Optimizer::ADAM,
+                                            optimizer: OptimizerSettings::ADAM,
                                             validation_fraction: plan
                                                 .validation_fraction
                                                 .unwrap_or(defaults.validation_fraction),

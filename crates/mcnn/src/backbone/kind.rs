@@ -9,11 +9,12 @@ use std::{fmt, ops::Deref, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
 
 use super::{
-    Arrays, Horizons, Network, Optimizer, OptimizerDefaults, bet::BetSettings, diffusion::DiffusionSettings,
-    mlp::MlpSettings, unet::UnetSettings,
+    Arrays, Horizons, Network, bet::BetSettings, diffusion::DiffusionSettings, mlp::MlpSettings,
+    unet::UnetSettings,
 };
 use crate::{
     error::{Error, Kind, Result},
+    optimizer::{OptimizerDefaults, OptimizerSettings},
     seed::Seed,
 };
 
@@ -66,7 +67,7 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
 
     /// How it is trained by default.
     fn optimizer_defaults(&self) -> OptimizerDefaults {
-        OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: Optimizer::ADAM }
+        OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: OptimizerSettings::ADAM }
     }
 
     /// A network of random weights. `hidden`: widths of the hidden layers. `centers`: of the [`buckets`](Self::buckets),

@@ -45,10 +45,10 @@ pub use kind::{
 };
 pub use layers::{Arrays, Layers};
 pub use mlp::{Mlp, MlpNet, MlpSettings};
-pub use net::{Batch, LossFn, Net, Optimizer, OptimizerDefaults, TrainableNet};
+pub use net::{Batch, LossFn, Net, TrainableNet};
 pub use network::{ActingState, Backbone, BucketChoice, Constrain, Network};
 pub(crate) use plain::exponential;
-pub(crate) use product::{vectors, widest};
+pub(crate) use product::widest;
 pub use schedule::{Level, Sampler, Schedule};
 pub use unet::{Unet, UnetNet, UnetSettings};
 pub use workspace::Workspace;

@@ -2,49 +2,8 @@
 
 use std::{fmt, ops::Range};
 
-use serde::{Deserialize, Serialize};
-
 use super::{Backbone, Network, Workspace};
 use crate::seed::Seed;
-
-/// How a backbone is trained by default.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct OptimizerDefaults {
-    /// Learning rate.
-    pub lr: f64,
-    /// Rows in a batch.
-    pub batch: usize,
-    /// Adam's settings and the learning-rate schedule.
-    pub optimizer: Optimizer,
-}
-
-/// Adam with decoupled weight decay (Loshchilov and Hutter, 2019) and the course of its learning rate.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Optimizer {
-    /// Decay of the running means of gradients and of their squares, each in [0, 1).
-    pub betas: [f64; 2],
-    /// Share of the weights that decay taken off a step, times the learning rate; 0 for none.
-    pub weight_decay: f64,
-    /// Steps over which the learning rate rises from 0; 0 for none.
-    pub warm_up: u64,
-    /// Whether the learning rate falls to 0 at the last step along a half cosine. It then matters how many steps are asked for.
-    pub cosine: bool,
-    /// Norm of all gradients together above which they are shortened to it; 0 for no limit.
-    pub clip: f64,
-}
-
-impl Optimizer {
-    /// Adam with PyTorch's defaults.
-    pub const ADAM: Optimizer =
-        Optimizer { betas: [0.9, 0.999], weight_decay: 0.0, warm_up: 0, cosine: false, clip: 0.0 };
-}
-
-impl Default for Optimizer {
-    fn default() -> Self {
-        Self::ADAM
-    }
-}
 
 /// A batch or a micro-batch. Each row is a window of observations and the demonstrated actions of its target steps
 /// ([`Horizons::target_steps`](super::Horizons::target_steps)).

@@ -7,7 +7,6 @@
 //! A batch is a function of the seed and the step, and a step's sums are taken in groups of a fixed size, added in their
 //! order: the same seed gives the same weights on any number of threads.
 
-mod adam;
 mod footage;
 mod net;
 mod state;
@@ -18,19 +17,22 @@ pub use footage::Footage;
 
 use std::{path::Path, sync::Mutex};
 
-use kernels::Gradient;
+use kernels::{Convolution, Gradient};
 use rayon::prelude::*;
 
 use crate::{
     error::{Error, Kind, Result},
+    optimizer::{Adam, Moments, OptimizerSettings, StepArrays},
     seed::Seed,
     vision::{By, Conv, Design, EncoderInfo, Training, write_encoder},
 };
-use adam::Adam;
 use net::{Desk, Net, Row};
 
 /// Frames whose gradients are added up together. What comes out depends on it, in the last bits.
 const GROUP: usize = 16;
+
+/// Adam with PyTorch's defaults; the learning rate falls to 0 along a half cosine.
+const OPTIMIZER: OptimizerSettings = OptimizerSettings { cosine: true, ..OptimizerSettings::ADAM };
 
 /// How an encoder is trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,10 +140,13 @@ impl Run {
         }
         let conv = Conv::new(data.size, settings.width)?;
         let net = Net::new(conv, settings.by, &data, settings.seed);
+        let gradients = net.gradients();
+        let lengths: Vec<usize> =
+            gradients.iter().flat_map(|gradient| [gradient.weights.len(), gradient.bias.len()]).collect();
         let [rows, held] = data.split(validation_fraction, settings.seed.fork("held out"));
         Ok(Self {
-            adam: Adam::new(&net.layers),
-            gradients: (0..batch.div_ceil(GROUP)).map(|_| net.gradients()).collect(),
+            adam: Adam::new(&lengths, &[], Moments::zeros(lengths.iter().sum())),
+            gradients: vec![gradients; batch.div_ceil(GROUP)],
             net,
             data,
             settings,
@@ -190,31 +195,29 @@ impl Run {
                 )
             })
             .collect();
-        let done = self.step as f64 / self.settings.steps as f64;
-        let rate = self.settings.lr * 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-        let loss = self.take(&batch, rate);
-        self.step += 1;
+        let lr = OPTIMIZER.learning_rate(self.settings.lr, self.settings.steps, self.step);
+        let loss = self.take(&batch, lr);
         Some(Stepped { step: self.step, loss: loss as f32 })
     }
 
-    /// One step on these frames; gives their mean squared error.
-    fn take(&mut self, batch: &[Row], rate: f64) -> f64 {
+    /// Takes one step on these frames, with learning rate `lr`; returns their mean squared error before it.
+    fn take(&mut self, batch: &[Row], lr: f64) -> f64 {
         let numbers = batch.len() * self.net.outputs;
         let scale = 1.0 / numbers as f32;
         let (net, data, desks) = (&self.net, &self.data, &self.desks);
         let errors: Vec<f64> = (batch.par_chunks(GROUP).zip(&mut self.gradients))
             .map(|(rows, to)| with_desk(desks, |desk| desk.learn(net, data, rows, scale, to)))
             .collect();
-        let (sum, rest) = self.gradients.split_first_mut().expect("a group");
-        let rest = &rest[..errors.len() - 1];
-        sum.par_iter_mut().enumerate().for_each(|(layer, sum)| {
-            for group in rest {
-                let add = |to: &mut [f32], from: &[f32]| to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
-                add(&mut sum.weights, &group[layer].weights);
-                add(&mut sum.bias, &group[layer].bias);
-            }
-        });
-        self.adam.step(&mut self.net.layers, sum, rate);
+        let arrays = StepArrays {
+            parameters: self.net.layers.iter_mut().flat_map(Convolution::numbers_mut).collect(),
+            gradients: self.gradients[..errors.len()]
+                .iter_mut()
+                .map(|group| group.iter_mut().flat_map(Gradient::arrays_mut).collect())
+                .collect(),
+            ema: None,
+        };
+        self.adam.step(&OPTIMIZER, lr, self.step, arrays);
+        self.step += 1;
         self.net.follow();
         errors.iter().sum::<f64>() / numbers as f64
     }

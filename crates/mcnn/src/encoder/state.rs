@@ -1,80 +1,132 @@
-//! A run on its way, as a file: weights and Adam's means, in the order they have in memory, and what it is a run of.
+//! The checkpoint of an interrupted run: the parameters and Adam's state as they lie in memory, and what identifies the run.
 
 use std::path::Path;
 
 use safetensors::{Dtype, tensor::TensorView};
+use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::{
     atomic,
     error::{Error, Kind, Result},
-    vision::Tensors,
+    vision::{By, Preset, Tensors},
 };
 
+const VERSION: u32 = 2;
+
+/// Everything that a run's result depends on. A run resumes only from a checkpoint that names the same, so it ends on the
+/// bytes it would have reached without a break.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Identity {
+    kind: String,
+    version: u32,
+    network: String,
+    preset: Preset,
+    by: By,
+    steps: u64,
+    batch: usize,
+    lr: f64,
+    augment: usize,
+    #[serde(alias = "check_on")] // version 1
+    validation_fraction: f64,
+    seed: u64,
+    data: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    step: u64,
+    run: String, // an `Identity` as JSON
+}
+
 impl Run {
-    /// What a run is: one that goes on from its file ends on the same bytes.
-    fn identity(&self) -> String {
+    fn identity(&self) -> Identity {
         let s = &self.settings;
-        let identity = serde_json::json!({
-            "kind": "encoder run", "version": 1, "network": self.net.conv.to_string(), "preset": self.data.preset,
-            "by": s.by, "steps": s.steps, "batch": s.batch, "lr": s.lr, "augment": s.augment, "validation_fraction": s.validation_fraction,
-            "seed": s.seed, "data": self.data.fingerprint(),
-        });
-        identity.to_string()
+        Identity {
+            kind: "encoder run".into(),
+            version: VERSION,
+            network: self.net.conv.to_string(),
+            preset: self.data.preset,
+            by: s.by,
+            steps: s.steps,
+            batch: s.batch,
+            lr: s.lr,
+            augment: s.augment,
+            validation_fraction: s.validation_fraction,
+            seed: s.seed.0,
+            data: self.data.fingerprint(),
+        }
     }
 
-    /// Writes the run as it is now.
+    /// Writes a checkpoint of the run as it is now.
     ///
     /// # Errors
     /// Of the file system.
     pub fn save(&mut self, path: &Path) -> Result<()> {
-        let text = serde_json::json!({ "step": self.step, "run": self.identity() }).to_string();
+        let run = serde_json::to_string(&self.identity()).expect("plain values");
+        let text = serde_json::to_string(&Header { step: self.step, run }).expect("plain values");
         let mut arrays: Vec<(String, Vec<u8>)> = Vec::new();
-        self.arrays(|name, numbers| {
-            arrays.push((name, numbers.iter().flat_map(|v| v.to_le_bytes()).collect()));
+        self.for_each_array(|name, values| {
+            arrays.push((name, values.iter().flat_map(|v| v.to_le_bytes()).collect()));
             Ok(())
         })?;
         let views = arrays.iter().map(|(name, bytes)| {
-            (name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a number"))
+            (name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a value"))
         });
         let file = safetensors::serialize(views, Some([("mcnn".to_owned(), text)].into())).expect("they fit");
         atomic::write(path, &file)
     }
 
-    /// Goes on from where a run was saved.
+    /// Goes on from a checkpoint, of version 1 or 2.
     ///
     /// # Errors
-    /// A file that is damaged, or of another run.
+    /// A file that is damaged, or that is the checkpoint of another run.
     pub fn resume(&mut self, path: &Path) -> Result<()> {
         let mut tensors = Tensors::open(path)?;
-        let text = tensors.text().unwrap_or_default();
-        let found: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-        let step = found["step"].as_u64().filter(|&step| step <= self.settings.steps);
-        let (Some(step), true) = (step, found["run"] == self.identity()) else {
-            return Err(Error::new(Kind::Mismatch, "an interrupted run trained something else")
-                .at(path.display().to_string())
-                .expected(self.identity())
-                .found(found["run"].as_str().unwrap_or("no run").chars().take(600).collect::<String>())
-                .next("--force begins anew; or give what that run was given"));
+        let header = tensors.text().and_then(|text| serde_json::from_str::<Header>(text).ok());
+        let expected = self.identity();
+        let found = header.as_ref().and_then(|header| serde_json::from_str::<Identity>(&header.run).ok());
+        let is_same = found.is_some_and(|found| {
+            (1..=VERSION).contains(&found.version) && Identity { version: VERSION, ..found } == expected
+        });
+        let step = match header {
+            Some(Header { step, .. }) if is_same && step <= self.settings.steps => step,
+            other => {
+                let found: String =
+                    other.map_or("no run".into(), |header| header.run.chars().take(600).collect());
+                return Err(Error::new(Kind::Mismatch, "an interrupted run trained something else")
+                    .at(path.display().to_string())
+                    .expected(serde_json::to_string(&expected).expect("plain values"))
+                    .found(found)
+                    .next("--force begins anew; or give what that run was given"));
+            }
         };
-        self.arrays(|name, numbers| {
-            numbers.copy_from_slice(&tensors.read(&name, &[numbers.len()])?);
+        self.for_each_array(|name, values| {
+            values.copy_from_slice(&tensors.read(&name, &[values.len()])?);
             Ok(())
         })?;
+        let parameters = self.adam.moments.mean.len();
+        self.adam.moments.validate(parameters, step).map_err(|fault| {
+            Error::new(Kind::File, "the checkpoint of an interrupted run is damaged")
+                .at(path.display().to_string())
+                .found(fault)
+                .next("--force begins anew")
+        })?;
         self.step = step;
-        self.adam.steps = step as i32;
         self.net.follow();
         Ok(())
     }
 
-    fn arrays(&mut self, mut each: impl FnMut(String, &mut [f32]) -> Result<()>) -> Result<()> {
-        for (i, (layer, means)) in self.net.layers.iter_mut().zip(&mut self.adam.means).enumerate() {
-            let [weights, bias] = layer.numbers_mut();
-            each(format!("weights.{i}"), weights)?;
-            each(format!("bias.{i}"), bias)?;
-            for (k, mean) in means.iter_mut().enumerate() {
-                each(format!("weights.{i}.mean.{}", k + 1), &mut mean.weights)?;
-                each(format!("bias.{i}.mean.{}", k + 1), &mut mean.bias)?;
+    /// Calls `each` with the name and the values of every array of a checkpoint, in order: of layer `i` the parameters
+    /// (`weights.i`, `bias.i`), and of each Adam's running means of the gradient (`.mean.1`) and of its square (`.mean.2`).
+    fn for_each_array(&mut self, mut each: impl FnMut(String, &mut [f32]) -> Result<()>) -> Result<()> {
+        let (mut mean, mut square) = (&mut self.adam.moments.mean[..], &mut self.adam.moments.square[..]);
+        for (i, layer) in self.net.layers.iter_mut().enumerate() {
+            for (name, parameters) in ["weights", "bias"].into_iter().zip(layer.numbers_mut()) {
+                let len = parameters.len();
+                each(format!("{name}.{i}"), parameters)?;
+                each(format!("{name}.{i}.mean.1"), mean.split_off_mut(..len).expect("Adam's state"))?;
+                each(format!("{name}.{i}.mean.2"), square.split_off_mut(..len).expect("Adam's state"))?;
             }
         }
         Ok(())

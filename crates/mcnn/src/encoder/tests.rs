@@ -271,6 +271,24 @@ fn a_run_that_was_saved_ends_on_the_same_bytes() {
     assert_eq!(again.steps_taken(), 4);
     let whole = finished(new(1));
     assert!(whole == finished(again) && whole == finished(run));
+    // The same checkpoint as version 1 wrote it.
+    let bytes = std::fs::read(&part).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut first = String::from_utf8(bytes[8..header].to_vec()).unwrap();
+    for (name, old) in [
+        ("validation_fraction", "check_on"),
+        ("normalized", "normalised"),
+        (r#"version\\\":2"#, r#"version\\\":1"#),
+    ] {
+        assert!(first.contains(name), "{name} in {first}");
+        first = first.replace(name, old);
+    }
+    let old = folder.path().join("old");
+    std::fs::write(&old, [&(first.len() as u64).to_le_bytes(), first.as_bytes(), &bytes[header..]].concat())
+        .unwrap();
+    let mut again = new(1);
+    again.resume(&old).unwrap();
+    assert!(whole == finished(again));
     let message = new(2).resume(&part).unwrap_err().to_string();
     assert!(message.contains("something else") && message.contains("\"seed\":2"), "{message}");
     let bytes = std::fs::read(&part).unwrap();

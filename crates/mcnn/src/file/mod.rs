@@ -24,8 +24,9 @@ use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, CodebookParts},
+    optimizer::Moments,
     policy::{Policy, TrainingRecord},
-    train::{Checkpoint, Moments, TrainSettings},
+    train::{Checkpoint, TrainSettings},
 };
 use bundle::{Array, Bundle};
 use version::VERSION;
@@ -179,9 +180,7 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
             let average = load_network("average", &settings.backbone, &bundle)?;
             let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
             let moments = Moments { mean: mean?.1, square: square?.1 };
-            if let Some(fault) = moments.fault(moments.mean.len(), step) {
-                return Err(broken(fault).at("moments"));
-            }
+            moments.validate(moments.mean.len(), step).map_err(|fault| broken(fault).at("moments"))?;
             Ok(Checkpoint { step, settings, data, network, average, moments })
         }
         other => Err(wrong_kind("a checkpoint", &other)),

@@ -6,10 +6,9 @@ use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_code
 use super::*;
 use crate::envelope::Activation;
 use crate::{
-    backbone::{
-        Architecture, Arrays, Backbone, Bet, BetNet, BetSettings, BucketSelection, Optimizer, TrainableNet,
-    },
+    backbone::{Architecture, Arrays, Backbone, Bet, BetNet, BetSettings, BucketSelection, TrainableNet},
     data::{ActionRange, Parts},
+    optimizer::OptimizerSettings,
     seed::Seed,
 };
 
@@ -54,7 +53,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         steps: torch.losses.len() as u64,
         batch: 7, // every window once a step
         lr: torch.lr,
-        optimizer: Optimizer {
+        optimizer: OptimizerSettings {
             weight_decay: torch.decay,
             clip: torch.clip,
             ..BetSettings::OPTIMIZER_DEFAULTS.optimizer

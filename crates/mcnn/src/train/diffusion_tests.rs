@@ -109,10 +109,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(bias, expected, 2e-5, "gradient of a bias of the time");
                 }
             }
-            let Learner { net, adam, .. } = run.learner.as_mut().unwrap();
-            adam.step(&run.settings, k as u64, net, vec![&mut gradient], None);
-            numbers.copy_from_slice(net.parameters());
-            run.step += 1;
+            numbers.copy_from_slice(run.apply_gradient(&mut gradient));
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-4, "loss at step");

@@ -3,12 +3,10 @@
 //! a [`Run`] is stepped, and each step returns what happened.
 
 mod hold;
-mod optimizer;
 mod rows;
 mod settings;
 mod validation;
 
-pub use optimizer::Moments;
 pub use settings::{Distances, Lambda, TrainSettings};
 pub use validation::{Bin, Validation};
 
@@ -21,11 +19,11 @@ use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, kmeans},
+    optimizer::{Adam, Moments, StepArrays},
     policy::{Policy, TrainingRecord},
     seed::Seed,
 };
 use hold::Holding;
-use optimizer::Adam;
 use rows::{Gathered, Order, Rows};
 
 /// A training run: stepped by its caller, and at any step a policy.
@@ -192,8 +190,8 @@ impl Run {
                 return refuse("the interrupted run is not whole", "a running mean".into(), "none".into());
             }
             let net = Net::new(&*checkpoint.network);
-            if let Some(fault) = checkpoint.moments.fault(net.parameters().len(), checkpoint.step) {
-                let expected = "what the optimizer of this network goes by".into();
+            if let Err(fault) = checkpoint.moments.validate(net.parameters().len(), checkpoint.step) {
+                let expected = "the optimizer's state of this network".into();
                 return refuse("the interrupted run is not whole", expected, fault.into());
             }
             let average = checkpoint.average.as_ref().map(parameters);
@@ -215,10 +213,15 @@ impl Run {
         let which = self.order.batch(self.step, self.settings.batch);
         let loss = self.gradients(&mut learner, &which);
         let Learner { net, adam, average, parts } = &mut learner;
-        let average = average.as_deref_mut().zip(self.settings.backbone.ema_decay(self.step + 1));
+        let decay = self.settings.backbone.ema_decay(self.step + 1);
         let used = which.len().div_ceil(which.len().div_ceil(parts.len()));
-        let gradients = parts[..used].iter_mut().map(|part| &mut part.gradient[..]).collect();
-        adam.step(&self.settings, self.step, net, gradients, average);
+        let arrays = StepArrays {
+            parameters: vec![net.parameters_mut()],
+            gradients: parts[..used].iter_mut().map(|part| vec![&mut part.gradient[..]]).collect(),
+            ema: average.as_deref_mut().map(|ema| vec![ema]).zip(decay),
+        };
+        let TrainSettings { optimizer, lr, steps, .. } = &self.settings;
+        adam.step(optimizer, optimizer.learning_rate(*lr, *steps, self.step), self.step, arrays);
         self.learner = Some(learner);
         self.step += 1;
         Some(Stepped { step: self.step, loss: loss as f32 })
@@ -335,7 +338,8 @@ impl Run {
 impl Learner {
     fn new(net: Net, moments: Moments, average: Option<Vec<f32>>, parts: usize) -> Self {
         let part = |_| Part { gradient: vec![0.0; net.parameters().len()], ..Part::default() };
-        Self { parts: (0..parts).map(part).collect(), adam: Adam::new(&net, moments), net, average }
+        let adam = Adam::new(&[net.parameters().len()], &net.decaying(), moments);
+        Self { parts: (0..parts).map(part).collect(), adam, net, average }
     }
 }
 

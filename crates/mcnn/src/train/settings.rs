@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Architecture, InvalidSetting, Optimizer},
+    backbone::{Architecture, InvalidSetting},
     data::Demonstrations,
     envelope::{Activation, Envelope},
     error::{Error, Kind, Result},
     memory::Codebook,
+    optimizer::OptimizerSettings,
     seed::Seed,
 };
 
@@ -57,7 +58,7 @@ pub struct TrainSettings {
     pub lr: f64,
     /// The rest of what moves the weights. (Files of before there was a choice have Adam.)
     #[serde(default)]
-    pub optimizer: Optimizer,
+    pub optimizer: OptimizerSettings,
     /// Share of whole episodes held out.
     pub validation_fraction: f64,
     /// Decides whatever is random.
@@ -78,7 +79,7 @@ impl Default for TrainSettings {
             steps: 20_000,
             batch: 256,
             lr: 3e-4,
-            optimizer: Optimizer::ADAM,
+            optimizer: OptimizerSettings::ADAM,
             validation_fraction: 0.1,
             seed: Seed(0),
         }
@@ -103,7 +104,7 @@ impl TrainSettings {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return refuse("--lr", "a number above 0", self.lr.to_string());
         }
-        let Optimizer { betas, weight_decay, clip, .. } = self.optimizer;
+        let OptimizerSettings { betas, weight_decay, clip, .. } = self.optimizer;
         if !betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
             return refuse("--betas", "two numbers, 0 up to but not 1", format!("{betas:?}"));
         }

@@ -61,6 +61,18 @@ impl Run {
         self.learner = Some(Learner::new(net, moments, None, self.settings.backbone.micro_batches()));
     }
 
+    /// Takes one optimizer step against a given gradient; returns the parameters after it.
+    pub(super) fn apply_gradient(&mut self, gradient: &mut [f32]) -> &[f32] {
+        let Learner { net, adam, .. } = self.learner.as_mut().unwrap();
+        let TrainSettings { optimizer, lr, steps, .. } = &self.settings;
+        let lr = optimizer.learning_rate(*lr, *steps, self.step);
+        let arrays =
+            StepArrays { parameters: vec![net.parameters_mut()], gradients: vec![vec![gradient]], ema: None };
+        adam.step(optimizer, lr, self.step, arrays);
+        self.step += 1;
+        net.parameters()
+    }
+
     /// The loss on some samples and its gradient, with what is random in the step to come.
     pub(super) fn loss_and_gradient(&mut self, which: &[usize]) -> (f64, Vec<f32>) {
         let mut learner = self.learner.take().unwrap();

@@ -9,10 +9,10 @@ use super::*;
 use crate::envelope::Activation;
 use crate::{
     backbone::{
-        Architecture, Arrays, Backbone, NoiseSample, Optimizer, PredictionType, Sampler, Unet, UnetNet,
-        UnetSettings,
+        Architecture, Arrays, Backbone, NoiseSample, PredictionType, Sampler, Unet, UnetNet, UnetSettings,
     },
     data::{ActionRange, Parts},
+    optimizer::OptimizerSettings,
     seed::Seed,
 };
 
@@ -71,7 +71,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             ema: 0.0,
             ..Default::default()
         };
-        let optimizer = Optimizer {
+        let optimizer = OptimizerSettings {
             betas: torch.betas,
             weight_decay: torch.weight_decay,
             warm_up: torch.warm_up,
@@ -130,10 +130,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(&found[name].1, expected, 1e-5 * largest.max(1.0), name);
                 }
             }
-            let Learner { net, adam, .. } = run.learner.as_mut().unwrap();
-            adam.step(&run.settings, k as u64, net, vec![&mut gradient], None);
-            numbers.copy_from_slice(net.parameters());
-            run.step += 1;
+            numbers.copy_from_slice(run.apply_gradient(&mut gradient));
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-3, "loss at step");
@@ -151,7 +148,7 @@ fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
         lambda,
         batch: 32,
         lr: 1e-3,
-        optimizer: Optimizer { betas: [0.95, 0.999], ..Optimizer::ADAM },
+        optimizer: OptimizerSettings { betas: [0.95, 0.999], ..OptimizerSettings::ADAM },
         validation_fraction: 0.0,
         ..Default::default()
     }
@@ -245,7 +242,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
         validation_fraction: 0.3,
         hidden: vec![8],
         batch: 8,
-        optimizer: Optimizer { warm_up: 5, ..UnetSettings::OPTIMIZER_DEFAULTS.optimizer },
+        optimizer: OptimizerSettings { warm_up: 5, ..UnetSettings::OPTIMIZER_DEFAULTS.optimizer },
         ..with(UnetSettings { horizon: 2, executed: 2, ..quick() }, Lambda::Auto)
     };
     let run = |taken| {

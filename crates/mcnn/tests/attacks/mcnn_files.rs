@@ -5,8 +5,9 @@ use mcnn::{
     data::{ActionRange, Demonstrations, Parts},
     file,
     memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
+    optimizer::Moments,
     seed::Seed,
-    train::{Checkpoint, Lambda, Moments, Run, TrainSettings},
+    train::{Checkpoint, Lambda, Run, TrainSettings},
     vision::{By as LearnsFrom, Conv, Design, EncoderInfo, Training, write_encoder},
 };
 use serde_json::{Value, json};

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::Bet;
 use crate::{
     backbone::{
-        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Network, Optimizer, OptimizerDefaults,
-        OptionInfo, SettingOption,
+        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Network, OptionInfo, SettingOption,
         kind::{parse, word},
     },
     error::Result,
+    optimizer::{OptimizerDefaults, OptimizerSettings},
     seed::Seed,
 };
 
@@ -70,7 +70,12 @@ impl BetSettings {
     pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
         lr: 5.5e-5,
         batch: 64,
-        optimizer: Optimizer { betas: [0.9, 0.95], weight_decay: 2e-4, clip: 1.0, ..Optimizer::ADAM },
+        optimizer: OptimizerSettings {
+            betas: [0.9, 0.95],
+            weight_decay: 2e-4,
+            clip: 1.0,
+            ..OptimizerSettings::ADAM
+        },
     };
 }
 

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::Unet;
 use crate::{
     backbone::{
-        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Level, Network, Optimizer,
-        OptimizerDefaults, OptionInfo, PredictionType, Sampler, Schedule, SettingOption,
+        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Level, Network, OptionInfo,
+        PredictionType, Sampler, Schedule, SettingOption,
         denoise::*,
         kind::{parse, word},
     },
     error::Result,
+    optimizer::{OptimizerDefaults, OptimizerSettings},
     seed::Seed,
 };
 
@@ -69,7 +70,7 @@ impl UnetSettings {
     pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
         lr: 1e-4,
         batch: 256,
-        optimizer: Optimizer {
+        optimizer: OptimizerSettings {
             betas: [0.95, 0.999],
             weight_decay: 1e-6,
             warm_up: 500,
