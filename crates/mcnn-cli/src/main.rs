@@ -4,9 +4,7 @@
 mod actor;
 mod args;
 mod commands;
-mod film;
 mod guard;
-mod losses;
 mod page;
 mod plot;
 mod print;
@@ -14,11 +12,13 @@ mod progress;
 mod reference;
 mod report;
 mod run_folder;
+mod smoothed_loss;
 mod sweep;
 mod task_encoder;
 mod tasks;
 mod tensorboard;
 mod versions;
+mod video;
 
 use std::process::ExitCode;
 

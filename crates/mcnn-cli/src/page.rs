@@ -1,4 +1,4 @@
-//! The page that `mcnn demo` writes: one file with its numbers inside, readable offline.
+//! The page that `mcnn demo` writes: one HTML file that contains its data and needs no network.
 
 use mcnn::eval;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub struct Page<'a> {
     pub episodes: Vec<Episode>,
 }
 
-/// An episode that every method drove.
+/// An episode driven by every method.
 #[derive(Serialize)]
 pub struct Episode {
     pub seed: u64,
@@ -41,20 +41,20 @@ pub struct Drive {
     pub path: Vec<[f32; 2]>,
     /// Standardized distance to the nearest memory at every step.
     pub distance: Vec<Option<f32>>,
-    /// Weight of the memory at every step.
+    /// Memory weight at every step, in [0, 1].
     pub weight: Vec<Option<f32>>,
-    /// What its camera saw, in a task of frames.
+    /// Its camera frames, in a task whose observations are frames.
     pub view: Option<View>,
 }
 
-/// Frames below each other in one picture.
+/// Camera frames of an episode, as a sprite sheet: one below the other in one image.
 #[derive(Serialize, Clone)]
 pub struct View {
-    /// The picture, as a `data:` URL.
+    /// The image as a `data:` URL.
     pub sheet: String,
     /// Steps from one frame to the next.
     pub every: usize,
-    /// Frames.
+    /// Number of frames.
     pub count: usize,
 }
 

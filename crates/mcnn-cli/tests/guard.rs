@@ -79,12 +79,12 @@ fn calibrated_on_the_very_episode_half_of_its_steps_are_beyond_the_half() {
 }
 
 #[test]
-fn a_film_under_a_guard_ends_where_the_guard_says() {
+fn a_video_under_a_guard_ends_where_the_guard_says() {
     let bench = Bench::with_policy();
     let line = "eval p.safetensors --task drive --episodes 3 --guard stop --ood-quantile 0.9 --video f.gif --video-every 1";
     let report = bench.json(&format!("{line} --video-episodes 3"));
     let returns: Vec<&Value> =
-        report["film"]["episodes"].as_array().unwrap().iter().map(|e| &e["return"]).collect();
+        report["video"]["episodes"].as_array().unwrap().iter().map(|e| &e["returns"][0]).collect();
     assert_eq!(returns, report["returns"].as_array().unwrap().iter().collect::<Vec<_>>());
     assert!(n(&report["guard"]["stopped"]) > 0.0);
 }

@@ -1,4 +1,4 @@
-//! Collecting demonstrations, replaying them, and filming.
+//! Collecting demonstrations, replaying them, and recording videos.
 
 mod common;
 use common::Bench;
@@ -63,35 +63,53 @@ fn a_policy_can_be_collected_from_and_trained_on_again() {
 }
 
 #[test]
-fn a_film_shows_the_episodes_that_were_evaluated() {
+fn a_video_shows_the_episodes_that_were_evaluated() {
     let bench = Bench::with_policy();
     let line =
         "eval p.safetensors --task drive --episodes 3 --video out.gif --video-episodes 2 --video-every 40";
     let value = bench.json(line);
-    let film = &value["film"];
+    let video = &value["video"];
     for k in 0..2 {
-        assert_eq!(
-            film["episodes"][k]["return"], value["returns"][k],
-            "the film is of the episode evaluated"
-        );
+        assert_eq!(video["episodes"][k]["returns"], serde_json::json!([value["returns"][k]]));
     }
     let (frames, [width, height]) = gif(&std::fs::read(bench.path("out.gif")).unwrap());
-    assert_eq!(frames as u64, film["frames"].as_u64().unwrap());
-    assert!(frames >= 2 && width >= 200 && height > width, "the band is below: {width} x {height}");
+    assert_eq!(frames as u64, video["frames"].as_u64().unwrap());
+    assert!(frames >= 2 && width >= 200 && height > width, "the panel is below: {width} x {height}");
     let plain = bench.json("eval p.safetensors --task drive --episodes 3");
-    assert_eq!((&plain["returns"], plain["film"].is_null()), (&value["returns"], true));
+    assert_eq!((&plain["returns"], plain["video"].is_null()), (&value["returns"], true));
+}
+
+#[test]
+fn a_comparison_is_recorded_side_by_side_on_the_same_episodes() {
+    let bench = Bench::with_policy();
+    bench.ok("train drive.npz m.safetensors -o copy.safetensors --lambda 0");
+    let line = "--task drive --episodes 2 --video-every 40";
+    let compared = bench.json(&format!("compare p.safetensors copy.safetensors {line} --video both.gif"));
+    let video = &compared["video"];
+    let first = |k: usize| compared["policies"][k]["returns"][0].clone();
+    assert_eq!(video["episodes"][0]["returns"], serde_json::json!([first(0), first(1)]));
+    assert_ne!(first(0), first(1));
+    let (frames, [width, height]) = gif(&std::fs::read(bench.path("both.gif")).unwrap());
+    assert_eq!(frames as u64, video["frames"].as_u64().unwrap());
+    bench.ok(&format!("eval p.safetensors {line} --video one.gif"));
+    let (_, one) = gif(&std::fs::read(bench.path("one.gif")).unwrap());
+    assert!(
+        width > 2 * one[0] && height > one[1],
+        "two columns with labels: {width} x {height}, not {one:?}"
+    );
+    assert!(bench.json(&format!("compare p.safetensors copy.safetensors {line}"))["video"].is_null());
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_film_that_cannot_be_written_does_not_lose_the_evaluation() {
+fn a_video_that_cannot_be_written_does_not_lose_the_evaluation() {
     let bench = Bench::with_policy();
     std::os::unix::fs::symlink("/dev/full", bench.path("full.gif")).unwrap();
     let line = "eval p.safetensors --task drive --episodes 2 --video full.gif --video-every 100 --json";
     let output = bench.run(line);
     assert_eq!(output.status.code(), Some(2));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(report["returns"].as_array().unwrap().len() == 2 && report["film"].is_null());
+    assert!(report["returns"].as_array().unwrap().len() == 2 && report["video"].is_null());
     assert!(String::from_utf8_lossy(&output.stderr).contains("free some space"));
 }
 
@@ -141,7 +159,7 @@ fn mp4_is_made_where_ffmpeg_is() {
 }
 
 #[test]
-fn what_cannot_be_collected_filmed_or_replayed_is_refused_before_any_work() {
+fn what_cannot_be_collected_recorded_or_replayed_is_refused_before_any_work() {
     let bench = Bench::with_policy();
     bench.ok("collect --task drive --episodes 2 -o r.hdf5");
     std::fs::write(bench.path("broken.npz"), b"PK\x03\x04 and no more").unwrap();
@@ -155,6 +173,7 @@ fn what_cannot_be_collected_filmed_or_replayed_is_refused_before_any_work() {
         ("collect --task drive --episodes 1 --threads 0 -o x.hdf5", vec!["--threads"]),
         ("eval p.safetensors --task drive --video x.avi", vec!["x.avi", ".gif or .mp4"]),
         ("eval p.safetensors --task drive --video none/x.gif", vec!["mkdir -p none"]),
+        ("compare p.safetensors p.safetensors --task drive --video x.avi", vec!["x.avi", ".gif or .mp4"]),
         ("replay r.hdf5 --task drive --episode 2 --video x.gif", vec!["--episode 2", "0 to 1", "r.hdf5"]),
         ("replay p.safetensors --task drive --episode 0 --video x.gif", vec!["p.safetensors"]),
         ("eval broken.npz --task drive", vec!["broken.npz"]),

@@ -184,7 +184,7 @@ fn what_a_policy_lacks_is_said() {
     std::fs::remove_dir_all(bench.path("p.run")).unwrap();
     bench.ok("make drive --episodes 1 --seed 90 -o other.npz");
     let bare = report("p.safetensors", "other.npz");
-    for part in ["no calibration", "No training curve", "not those the memories"] {
+    for part in ["no distance calibration", "No training curve", "not those from which the memories"] {
         assert!(notes(&bare).contains(part), "{part}: {}", notes(&bare));
     }
     assert_eq!((&bare["about"]["far"], list(&bare["losses"]).len()), (&Value::Null, 0));

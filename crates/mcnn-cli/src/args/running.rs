@@ -1,4 +1,4 @@
-//! Options of running tasks: evaluating, comparing, recording, filming, sweeping.
+//! Options of running tasks: evaluating, comparing, collecting, recording videos, sweeping.
 
 use std::path::PathBuf;
 
@@ -93,6 +93,8 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub episodes: Episodes,
     #[command(flatten)]
+    pub video: Video,
+    #[command(flatten)]
     pub encoder: TaskEncoderArgs,
 }
 
@@ -124,18 +126,18 @@ pub struct ReplayArgs {
     /// The episode, counted from 0.
     #[arg(long, value_name = "N")]
     pub episode: usize,
-    /// The film to write, .gif or .mp4.
+    /// The video to write, .gif or .mp4.
     #[arg(long, value_name = "FILE")]
     pub video: PathBuf,
     #[command(flatten)]
-    pub filming: Filming,
+    pub recording: Recording,
     /// A policy whose distances to its memories are drawn.
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Run the recorded actions from this seed's reset, instead of putting the scene where the recording has it.
     #[arg(long, value_name = "SEED")]
     pub from_seed: Option<u64>,
-    /// Overwrite the film if it is there.
+    /// Overwrite the video if it is there.
     #[arg(long)]
     pub force: bool,
 }
@@ -147,25 +149,26 @@ impl ReplayArgs {
     }
 }
 
-/// How often to take a picture.
+/// How often to record a frame.
 #[derive(Args, Debug, Clone, Copy)]
-pub struct Filming {
-    /// Take a picture every N steps.
+pub struct Recording {
+    /// Record a frame every N steps.
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub video_every: u32,
 }
 
-/// A film of the first episodes.
+/// A video of the first episodes.
 #[derive(Args, Debug, Clone)]
 pub struct Video {
-    /// Film the first episodes, .gif or .mp4, with the distance to the memories drawn below.
+    /// Record the first episodes as a video, .gif or .mp4, with the distance to the nearest memory below; several policies stand
+    /// side by side.
     #[arg(long, value_name = "FILE")]
     pub video: Option<PathBuf>,
     /// How many of them.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub video_episodes: u32,
     #[command(flatten)]
-    pub filming: Filming,
+    pub recording: Recording,
 }
 
 #[derive(Args, Debug)]

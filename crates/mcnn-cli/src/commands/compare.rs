@@ -13,7 +13,12 @@ use super::{
     Done,
     eval::{Evaluated, episodes, evaluated, stem},
 };
-use crate::{actor::Actor, args::CompareArgs, print, tasks};
+use crate::{
+    actor::Actor,
+    args::CompareArgs,
+    print, tasks,
+    video::{Label, Recorded, RecordedPolicy, Recorder},
+};
 
 /// What a comparison came to.
 #[derive(Serialize)]
@@ -24,18 +29,35 @@ pub struct Compared {
     pub files: Vec<String>,
     /// Each policy less each later one, on the same episodes.
     pub differences: Vec<Comparison>,
+    /// The video of --video: the policies side by side.
+    pub video: Option<Recorded>,
 }
 
 pub fn run(args: &CompareArgs) -> Result<Done> {
     let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
+    // Before the episodes are run, so that a video that cannot be made is an error at once.
+    let recorder =
+        args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let encoders = actors
+        .iter()
+        .zip(&files)
+        .map(|(actor, name)| actor.encoder(task.spec(), &args.encoder).map_err(|e| e.within(name)))
+        .collect::<Result<Vec<_>>>()?;
+    let encoded = actors
+        .iter()
+        .zip(&encoders)
+        .map(|(actor, encoder)| encoder.as_ref().map(|e| EncodedPolicy::new(e, actor.act())).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    let acts: Vec<&dyn Act> = actors
+        .iter()
+        .zip(&encoded)
+        .map(|(actor, encoded)| encoded.as_ref().map_or(actor.act(), |encoded| encoded as &dyn Act))
+        .collect();
     let mut runs = Vec::new();
-    for (actor, name) in actors.iter().zip(&files) {
-        let encoder = actor.encoder(task.spec(), &args.encoder).map_err(|e| e.within(name))?;
-        let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, actor.act())).transpose()?;
-        let act: &dyn Act = sighted.as_ref().map_or(actor.act(), |sighted| sighted);
-        runs.push((name.clone(), episodes(act, task.as_ref(), &args.episodes, name)?));
+    for (act, name) in acts.iter().zip(&files) {
+        runs.push((name.clone(), episodes(*act, task.as_ref(), &args.episodes, name)?));
     }
     let named: Vec<(&str, &[_])> = runs.iter().map(|(name, run)| (name.as_str(), run.as_slice())).collect();
     let differences = compare(&named, task.spec(), Seed(args.episodes.rollouts.seed()).fork("bootstrap"))?;
@@ -44,7 +66,36 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
         .zip(&runs)
         .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.rollouts.seed()))
         .collect();
-    let report = Compared { policies, files, differences };
-    let failed = report.policies.iter().any(|p| p.summary.failed > 0);
-    Ok(Done::new(&report, print::compared(&report)).failed_if(failed))
+    let mut report = Compared { policies, files, differences, video: None };
+    let mut failed = report.policies.iter().any(|p| p.summary.failed > 0);
+    if let Some(recorder) = recorder {
+        let recorded: Vec<RecordedPolicy> = actors
+            .iter()
+            .zip(&acts)
+            .zip(&report.files)
+            .map(|((actor, act), file)| RecordedPolicy {
+                act: *act,
+                policy: actor.policy(),
+                label: Some(label(&actor.name(), file)),
+            })
+            .collect();
+        match recorder.record(&recorded, args.episodes.rollouts.seed(), &args.video) {
+            Ok(video) => report.video = Some(video),
+            // The comparison is reported all the same.
+            Err(error) => {
+                eprintln!("error: {error}");
+                failed = true;
+            }
+        }
+    }
+    let interrupted = report.video.as_ref().is_some_and(|video| video.interrupted);
+    let done = Done::new(&report, print::compared(&report));
+    Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
+}
+
+/// What stands above a policy's pictures: the method, and below it the file's name and the settings.
+fn label(name: &str, file: &str) -> Label {
+    let (title, settings) = name.split_once(", ").unwrap_or((name, ""));
+    let detail = if settings.is_empty() { file.into() } else { format!("{file}: {settings}") };
+    Label { title: title.into(), detail }
 }

@@ -21,10 +21,10 @@ use serde::Serialize;
 use super::{Done, check_folder, demo_frames::seen, make::laps, on_threads};
 use crate::{
     args::DemoArgs,
-    film::sheet,
-    losses::Losses,
     page::{self, Road},
     print,
+    smoothed_loss::SmoothedLoss,
+    video::sprite_sheet,
 };
 
 /// What the demo came to.
@@ -146,7 +146,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     Ok(Done::new(&demonstrated, print::demonstrated(&demonstrated)))
 }
 
-/// MCNN, plain cloning with the same network and clamp, and the two that only copy.
+/// MCNN, behavior cloning with the same network and activation, and the two methods without a network.
 fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let seed = Seed(args.seed);
     let memories = |by, smooth_neighbors| {
@@ -171,7 +171,7 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let train = |codebook: Codebook, settings: TrainSettings| {
         on_threads(1, || {
             let mut run = Run::new(data, codebook, settings)?;
-            let (mut window, mut losses) = (Losses::new(args.steps), Vec::new());
+            let (mut window, mut losses) = (SmoothedLoss::new(args.steps), Vec::new());
             while let Some(stepped) = run.step() {
                 losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
             }
@@ -188,8 +188,8 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let vinn = TrainSettings { neighbors: 10.min(all.len()), ..copying.clone() };
     Ok(vec![
         learner("MCNN", "mcnn", mcnn?),
-        learner("plain cloning", "cloning", plain?),
-        learner("1-NN (copying)", "1nn", train(all.clone(), copying)?),
+        learner("behavior cloning", "cloning", plain?),
+        learner("1-NN", "1nn", train(all.clone(), copying)?),
         learner("VINN (k = 10)", "vinn", train(all, vinn)?),
     ])
 }
@@ -206,7 +206,7 @@ fn views_of(act: &dyn Act, task: &dyn Task, how: &Rollout) -> Result<Vec<View>> 
     let each = size[0] * size[1] * 3;
     let starts = std::iter::once(0).chain(all.ends.iter().copied());
     let view = |((start, &end), episode): ((usize, &usize), &Episode)| {
-        let sheet = sheet(&all.frames[start * each..end * each], size, EVERY)?;
+        let sheet = sprite_sheet(&all.frames[start * each..end * each], size, EVERY)?;
         Ok((episode.seed, page::View { sheet, every: EVERY, count: (end - start).div_ceil(EVERY) }))
     };
     starts.zip(&all.ends).zip(&all.episodes).map(view).collect()

@@ -13,7 +13,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{Done, check_output, embed::threads, interrupted};
-use crate::{args::EncoderArgs, losses::Losses, print, progress::Progress};
+use crate::{args::EncoderArgs, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
 /// What training came to.
 #[derive(Serialize)]
@@ -90,7 +90,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         run.resume(&part)?;
     }
     let resumed_from = run.steps_taken();
-    let (mut losses, mut loss, mut steps) = (Losses::new(args.steps), None, resumed_from);
+    let (mut losses, mut loss, mut steps) = (SmoothedLoss::new(args.steps), None, resumed_from);
     let mut progress = Progress::new("training", resumed_from, args.steps);
     let start = Instant::now();
     while go_on()

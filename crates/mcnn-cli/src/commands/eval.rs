@@ -19,11 +19,11 @@ use super::Done;
 use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
-    film::{self, Filmed},
     guard::{self, Watched},
     print,
     progress::Progress,
     tasks,
+    video::{Recorded, RecordedPolicy, Recorder},
 };
 
 /// What an evaluation came to.
@@ -39,16 +39,17 @@ pub struct Evaluated {
     pub first_failure: Option<String>,
     /// Episodes that would halve the interval of the return.
     pub episodes_to_halve: usize,
-    /// The film, if one was asked for.
-    pub film: Option<Filmed>,
+    /// The video of --video.
+    pub video: Option<Recorded>,
     /// The guard, if one was asked for.
     pub guard: Option<Watched>,
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
     let actor = Actor::read(&args.policy)?;
-    // Before the episodes are run: that no film can be made should not be known only after them.
-    let studio = args.video.video.as_deref().map(|path| film::check(path, &args.episodes)).transpose()?;
+    // Before the episodes are run, so that a video that cannot be made is an error at once.
+    let recorder =
+        args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;
     let set = guard::set(&args.guard, actor.policy())?;
     let guarded = actor.policy().zip(set).map(|(policy, set)| policy.guarded(set.guard));
     let act: &dyn Act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
@@ -60,16 +61,17 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.rollouts.seed());
     report.guard = set.map(|set| set.watched(&run));
     let mut failed = report.summary.failed > 0;
-    match studio.map(|studio| studio.shoot(act, actor.policy(), args.episodes.rollouts.seed(), &args.video)) {
-        Some(Ok(film)) => report.film = Some(film),
-        // The episodes that were run are worth their report all the same.
+    let recorded = RecordedPolicy { act, policy: actor.policy(), label: None };
+    match recorder.map(|recorder| recorder.record(&[recorded], args.episodes.rollouts.seed(), &args.video)) {
+        Some(Ok(video)) => report.video = Some(video),
+        // The evaluation is reported all the same.
         Some(Err(error)) => {
             eprintln!("error: {error}");
             failed = true;
         }
         None => {}
     }
-    let interrupted = report.film.as_ref().is_some_and(|film| film.interrupted);
+    let interrupted = report.video.as_ref().is_some_and(|video| video.interrupted);
     let done = Done::new(&report, print::evaluated(&report));
     Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
 }
@@ -82,7 +84,7 @@ pub fn evaluated(actor: &Actor, task: &dyn Task, episodes: &[Episode], seed: u64
         first_failure: first_failure(episodes),
         // The width of an interval falls with the square root of the number of episodes.
         episodes_to_halve: 4 * episodes.len(),
-        film: None,
+        video: None,
         guard: None,
     }
 }

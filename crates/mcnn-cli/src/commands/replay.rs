@@ -17,10 +17,10 @@ use serde::Serialize;
 use super::{Done, check_output, interrupted};
 use crate::{
     args::ReplayArgs,
-    film::{Caption, Film},
     print,
     progress::Progress,
     tasks,
+    video::{Caption, Column, VideoWriter},
 };
 
 /// A recorded episode that was shown again.
@@ -131,7 +131,8 @@ fn replay(
     task: &dyn Task,
     seed: Option<u64>,
 ) -> Result<Replayed> {
-    let mut film = Film::new(&args.video, &|line| eprintln!("{line}"))?;
+    let mut writer = VideoWriter::new(&args.video, &|line| eprintln!("{line}"))?;
+    let mut column = Column::default();
     let mut environment = task.start_with_pictures()?;
     let n_obs = task.spec().n_obs;
     let mut observation = vec![0.0; n_obs];
@@ -141,7 +142,6 @@ fn replay(
     let mut action = vec![0.0; task.spec().n_act];
     let mut progress = Progress::new("replaying", 0, episode.steps as u64);
     let mut worst = (0.0, 0);
-    film.start_episode();
     let mut done = 0;
     while done < episode.steps && !flag.load(Ordering::Relaxed) {
         let (step, recorded) = (done, episode.recorded(done));
@@ -153,8 +153,8 @@ fn replay(
             caption.weight = decision.weight;
             caption.memory = decision.memory.map(|m| policy.codebook().source(m).to_string());
         }
-        film.note(&caption);
-        let shown = step.is_multiple_of(args.filming.video_every as usize);
+        column.add_step(&caption);
+        let shown = step.is_multiple_of(args.recording.video_every as usize);
         if shown && !by_actions {
             environment.put(&recorded, &mut observation)?;
         }
@@ -166,7 +166,8 @@ fn replay(
             }
         }
         if shown {
-            film.add(&environment.picture()?, &caption)?;
+            let top = column.largest_distance();
+            writer.add_frame(&column.compose(&environment.picture()?, &caption, top))?;
         }
         if by_actions {
             environment.step(episode.action(step), &mut observation)?;
@@ -182,7 +183,7 @@ fn replay(
         difference: worst.0,
         at: worst.1,
         file: args.video.display().to_string(),
-        frames: film.finish()?,
+        frames: writer.finish()?,
         interrupted: flag.load(Ordering::Relaxed),
     })
 }

@@ -30,9 +30,9 @@ use crate::{
         About, Page,
         coverage::coverage,
         html, map,
-        notes::tell,
+        notes::add_notes,
         pca::Plane,
-        steps::{self, BUDGET, Episode, Of},
+        steps::{self, BUDGET, Episode, Origin},
     },
     run_folder::{Logged, RunFolder},
     task_encoder, tasks,
@@ -98,9 +98,9 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let visits = visited.as_ref().map(|(visited, _)| uses(codebook, visited));
     let map = map::map(codebook, &plane, &uses(codebook, &data), visits.as_deref(), &shown);
     let losses = losses(&args.policy, &policy, &mut notes);
-    tell(&policy, &data, &map, &episodes, &mut notes);
+    add_notes(&policy, &data, &map, &episodes, &mut notes);
 
-    let mut sets = vec![("the data's states", codebook.distances(&data))];
+    let mut sets = vec![("demonstrated states", codebook.distances(&data))];
     if own {
         let others = codebook
             .retrieve_leave_one_episode_out(&data)
@@ -230,21 +230,21 @@ fn show(
 ) -> Result<Vec<Episode>> {
     let mut episodes = Vec::new();
     let (mut left, mut bytes) = (of_data.len() + run.len(), BUDGET);
-    let mut add = |mut episode: Episode, states: &Demonstrations, k: usize, of: Of| {
+    let mut add = |mut episode: Episode, states: &Demonstrations, k: usize, origin: Origin| {
         episode.length = states.episode(k).len();
-        let used = steps::fill(&mut episode, policy, plane, states, k, of, bytes / left)?;
+        let used = steps::fill(&mut episode, policy, plane, states, k, origin, bytes / left)?;
         (left, bytes) = (left - 1, bytes.saturating_sub(used));
         episodes.push(episode);
         Ok(())
     };
     for &k in of_data {
-        add(blank(false, data.number(k)), data, k, if own { Of::OwnData } else { Of::OtherData })?;
+        add(blank(false, data.number(k)), data, k, if own { Origin::OwnData } else { Origin::OtherData })?;
     }
     for (&k, (states, all)) in run.iter().flat_map(|k| Some((k, visited?))) {
         let ran = &all.episodes[k];
         let (seed, ret, success) = (Some(ran.seed), Some(ran.ret), ran.success);
-        let of = Of::Run(ran.trace.as_ref().map_or(&[], |t| &t.decisions));
-        add(Episode { seed, ret, success, ..blank(true, k as u32) }, states, k, of)?;
+        let origin = Origin::Run(ran.trace.as_ref().map_or(&[], |t| &t.decisions));
+        add(Episode { seed, ret, success, ..blank(true, k as u32) }, states, k, origin)?;
     }
     Ok(episodes)
 }

@@ -24,7 +24,8 @@ use serde::Serialize;
 
 use super::{Done, check_output, cores, on_threads, read};
 use crate::{
-    args::TrainArgs, losses::Losses, print, progress::Progress, run_folder::RunFolder, task_encoder,
+    args::TrainArgs, print, progress::Progress, run_folder::RunFolder, smoothed_loss::SmoothedLoss,
+    task_encoder,
 };
 
 /// What training came to.
@@ -169,7 +170,7 @@ fn train(
     let (first, total) = (run.steps_taken(), run.settings().steps);
     let check_every = (total / 10).max(1);
     let mut progress = Progress::new("training", first, if run.done() { first } else { total });
-    let (mut losses, mut loss) = (Losses::new(total), None);
+    let (mut losses, mut loss) = (SmoothedLoss::new(total), None);
     let start = Instant::now();
     while !interrupted.load(Ordering::Relaxed)
         && let Some(stepped) = run.step()

@@ -1,19 +1,19 @@
-//! What more memories buy, as a picture: d_I and the bound against their number, a line for each way to choose them.
+//! The plot of `certify --curve`: d_I and the performance bound by the number of memories, one line per selection method.
 
 use std::fmt::Write as _;
 
-use super::{COLOURS, GAP, LETTER, PANEL, TOP, begin, frame, text, ticks};
+use super::{COLORS, GAP, LETTER, PANEL, TOP, begin, frame, text, ticks};
 use crate::commands::certify::{Point, Promise};
 
 const HEIGHT: f64 = 220.0; // of a panel
 
-/// The picture; `horizon` is where the bound is vacuous.
+/// The plot. `horizon` is the value at which the bound is vacuous.
 pub fn svg(points: &[Point], horizon: f64) -> String {
     let mut ways: Vec<_> = points.iter().map(|p| (p.by, p.nested)).collect();
     ways.dedup();
     let legend = 150.0;
     let (width, height) = (60.0 + 2.0 * (PANEL + GAP + 30.0) + legend, TOP + HEIGHT + 60.0);
-    let mut out = begin(width, height, "More memories: the most isolated state, and theorem 4.7");
+    let mut out = begin(width, height, "Distance of the most isolated state and the bound of theorem 4.7");
     let others = points.iter().any(|p| p.elsewhere.is_some());
     for (k, (title, value, line)) in [
         ("d_I", (|p: &Promise| f64::from(p.d_i)) as fn(&Promise) -> f64, None),
@@ -28,12 +28,15 @@ pub fn svg(points: &[Point], horizon: f64) -> String {
     for (i, (by, nested)) in ways.iter().enumerate() {
         let y = TOP + 12.0 + 22.0 * i as f64;
         let note = if *nested { "" } else { ", not nested" };
-        put!(out, r#"<rect x="{left:.1}" y="{:.1}" width="10" height="10" fill="{}"/>"#, y - 9.0, COLOURS[i]);
+        put!(out, r#"<rect x="{left:.1}" y="{:.1}" width="10" height="10" fill="{}"/>"#, y - 9.0, COLORS[i]);
         put!(out, r#"<text x="{:.1}" y="{y:.1}">{by}{note}</text>"#, left + 16.0);
     }
     if others {
         let y = TOP + 12.0 + 22.0 * ways.len() as f64;
-        put!(out, r#"<text x="{left:.1}" y="{y:.1}" font-size="11">dashed: from other episodes</text>"#);
+        put!(
+            out,
+            r#"<text x="{left:.1}" y="{y:.1}" font-size="11">dashed: memories of other episodes</text>"#
+        );
     }
     out + "</svg>\n"
 }
@@ -52,7 +55,7 @@ fn panel(
     let rungs = ticks([0.0, most]);
     let top = rungs[rungs.len() - 1];
     let up = |v: f64| TOP + (1.0 - v / top) * HEIGHT;
-    // A logarithmic axis from the fewest to the most memories.
+    // A logarithmic axis from the smallest to the largest number of memories.
     let logs = || points.iter().map(|p| (p.memories as f64).log10());
     let (low, high) = (logs().fold(f64::MAX, f64::min), logs().fold(f64::MIN, f64::max));
     let at = |n: f64| left + (n.log10() - low) / (high - low).max(1e-9) * PANEL;
@@ -92,7 +95,7 @@ fn panel(
                 out,
                 r#"<polyline points="{}" fill="none" stroke="{}" stroke-width="2"{dash}/>"#,
                 line.join(" "),
-                COLOURS[i]
+                COLORS[i]
             );
         }
     }

@@ -1,18 +1,18 @@
-//! Pictures in plain SVG, with the reader's own sans-serif font; as PNG too, drawn from that.
+//! Plots as SVG, in the viewer's sans-serif font, and as PNG, which is rasterized from the SVG.
 
 use std::{fmt::Write as _, path::Path};
 
 use mcnn::{Result, atomic};
 
-/// Okabe and Ito's colors, which the color-blind can tell apart, then greys.
-const COLOURS: [&str; 8] =
+/// The palette of Okabe and Ito (2008), which color-blind readers can distinguish, then grays.
+const COLORS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444", "#999999"];
-const PANEL: f64 = 260.0; // width
+const PANEL: f64 = 260.0; // width of a panel
 const TOP: f64 = 64.0;
 const GAP: f64 = 40.0;
-const LETTER: f64 = 7.0; // width of a letter, about
+const LETTER: f64 = 7.0; // approximate width of a letter
 
-/// Writes an element to a string, which cannot fail.
+/// Appends a line to a string, which cannot fail.
 macro_rules! put {
     ($out:expr, $($arg:tt)*) => {{
         let _ = writeln!($out, $($arg)*);
@@ -20,11 +20,12 @@ macro_rules! put {
 }
 
 pub mod curve;
+pub mod font;
 mod png;
 pub mod report;
 pub mod table;
 
-/// Writes a picture: as PNG where the file's name ends so, else as SVG.
+/// Writes a plot: as PNG where the file name ends in .png, else as SVG.
 pub fn write(path: &Path, svg: &str) -> Result<()> {
     match path.extension().is_some_and(|e| e == "png") {
         true => atomic::write(path, &png::png(svg)?),
@@ -32,7 +33,7 @@ pub fn write(path: &Path, svg: &str) -> Result<()> {
     }
 }
 
-/// The beginning of a picture, with its title.
+/// The start of an SVG, with the title.
 fn begin(width: f64, height: f64, title: &str) -> String {
     let mut out = String::new();
     put!(
@@ -44,7 +45,7 @@ fn begin(width: f64, height: f64, title: &str) -> String {
     out
 }
 
-/// A panel's frame: its title, and lines at `ticks`.
+/// The title of a panel and its vertical grid lines at `ticks` (position, label).
 fn frame(out: &mut String, left: f64, rows: f64, title: &str, ticks: &[(f64, String)]) {
     let bottom = TOP + rows;
     put!(out, r#"<text x="{left:.1}" y="{:.1}" font-weight="bold">{}</text>"#, TOP - 12.0, escaped(title));
@@ -58,7 +59,7 @@ fn frame(out: &mut String, left: f64, rows: f64, title: &str, ticks: &[(f64, Str
     }
 }
 
-/// Round numbers from at or below a range to at or above it, about four steps.
+/// Round numbers, about four steps apart, from at or below the range to at or above it.
 fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
     let wide = (high - low).max(low.abs().max(1.0) * 1e-6);

@@ -1,14 +1,12 @@
-//! The same pictures as PNG, at twice the size: what this folder writes of SVG - rectangles, lines, polygons, circles and
-//! text in 8 x 8 letters - and no other SVG.
+//! Rasterizes the SVG of this module at twice the size: rectangles, lines, polylines, polygons, circles and text. Other SVG is
+//! not supported.
 
-use font8x8::legacy::BASIC_LEGACY;
 use mcnn::{Error, Result, error::Kind};
 
+use super::font;
+
 const SCALE: f64 = 2.0;
-const SAMPLES: usize = 4; // a side of the grid in a pixel that is tried
-/// Width of a letter and height of a line of them, by the size of the font.
-const ADVANCE: f64 = 0.5;
-const RISE: f64 = 0.95;
+const SAMPLES: usize = 4; // per side of a pixel, for antialiasing
 
 /// The bytes of a PNG.
 ///
@@ -50,7 +48,7 @@ fn drawn(svg: &str) -> Page {
     page
 }
 
-/// What is between < and >.
+/// The text between < and >.
 struct Tag<'a>(&'a str);
 
 impl<'a> Tag<'a> {
@@ -74,7 +72,7 @@ impl<'a> Tag<'a> {
         self.get(key).and_then(|v| v.parse().ok()).unwrap_or(0.0)
     }
 
-    /// A color such as #0072b2 or #222, and how much of it.
+    /// A color such as #0072b2 or #222, with its opacity.
     fn ink(&self, key: &str) -> Ink {
         let hex = self.get(key).and_then(|v| v.strip_prefix('#')).unwrap_or("222");
         let digit = |i: usize| hex.get(i..=i).and_then(|d| u8::from_str_radix(d, 16).ok()).unwrap_or(0);
@@ -101,7 +99,7 @@ struct Ink {
     opacity: f64,
 }
 
-/// Pixels; all places are in the SVG's units.
+/// The pixels. All coordinates are in units of the SVG.
 struct Page {
     width: usize,
     height: usize,
@@ -114,7 +112,7 @@ impl Page {
         Self { width, height, rgb: vec![255; 3 * width * height] }
     }
 
-    /// Colors what is inside, between left, top, right and bottom, by the share of each pixel.
+    /// Fills the points that are `inside`, within a bounding box, with antialiasing.
     fn fill(&mut self, [left, top, right, bottom]: [f64; 4], ink: Ink, inside: impl Fn(f64, f64) -> bool) {
         let pixels = |from: f64, to: f64, most: usize| {
             ((from * SCALE).floor().max(0.0) as usize).min(most)
@@ -128,11 +126,7 @@ impl Page {
                     (left..=right).contains(&px) && (top..=bottom).contains(&py) && inside(px, py)
                 };
                 let share = (0..SAMPLES * SAMPLES).filter(hit).count() as f64 / (SAMPLES * SAMPLES) as f64;
-                let at = 3 * (y * self.width + x);
-                for (to, from) in self.rgb[at..at + 3].iter_mut().zip(ink.rgb) {
-                    let mixed = f64::from(*to) + share * ink.opacity * (f64::from(from) - f64::from(*to));
-                    *to = mixed.round() as u8;
-                }
+                self.blend([x, y], ink, share);
             }
         }
     }
@@ -148,7 +142,7 @@ impl Page {
             ends(0, f64::max, high),
             ends(1, f64::max, high),
         ];
-        // Inside: a ray to the right crosses the outline an odd number of times.
+        // Even-odd rule: a ray to the right crosses the outline an odd number of times.
         let inside = |x: f64, y: f64| {
             let sides = points.iter().zip(points.iter().cycle().skip(1));
             let crossed = |(a, b): &(&[f64; 2], &[f64; 2])| {
@@ -161,7 +155,7 @@ impl Page {
         }
     }
 
-    /// A line through points, in dashes where the tag says so.
+    /// Draws a polyline, dashed where the tag has a `stroke-dasharray`.
     fn stroke(&mut self, points: &[[f64; 2]], tag: &Tag) {
         let half = 0.5 * tag.get("stroke-width").map_or(1.0, |w| w.parse().unwrap_or(1.0));
         let dashes: Vec<f64> = tag
@@ -201,35 +195,36 @@ impl Page {
     fn text(&mut self, tag: &Tag, text: &str) {
         let text =
             text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
-        let size = tag.get("font-size").and_then(|v| v.parse().ok()).unwrap_or(13.0);
-        let (wide, high) = (ADVANCE * size, RISE * size);
-        let letters: Vec<[u8; 8]> = text.chars().map(letter).collect();
-        let width = wide * letters.len() as f64;
-        let left = tag.number("x")
-            - [0.0, 0.5, 1.0][match tag.get("text-anchor") {
-                Some("middle") => 1,
-                Some("end") => 2,
-                _ => 0,
-            }] * width;
-        let top = tag.number("y") - high * 7.0 / 8.0; // the last row is below the line
-        let bold = if tag.get("font-weight").is_some() { 0.35 } else { 0.0 }; // of a letter's pixel
-        let inside = |x: f64, y: f64| {
-            let row = (8.0 * (y - top) / high) as usize;
-            let column = 8.0 * (x - left) / wide;
-            let set = |column: f64| {
-                let column = column.max(0.0) as usize;
-                letters.get(column / 8).is_some_and(|l| l[row.min(7)] >> (column % 8) & 1 == 1)
-            };
-            set(column) || (bold > 0.0 && set(column - bold))
+        let size = SCALE * tag.get("font-size").and_then(|v| v.parse().ok()).unwrap_or(13.0);
+        let before = match tag.get("text-anchor") {
+            Some("middle") => 0.5,
+            Some("end") => 1.0,
+            _ => 0.0,
         };
-        self.fill([left, top, left + width, top + high], tag.ink("fill"), inside);
+        let left = SCALE * tag.number("x") - before * font::width(&text, size);
+        let bold = tag.get("font-weight").is_some();
+        let drawn = font::draw(&text, [left, SCALE * tag.number("y")], size, bold);
+        let ink = tag.ink("fill");
+        for (i, share) in drawn.shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+            let x = drawn.corner[0] + (i % drawn.width) as i64;
+            let y = drawn.corner[1] + (i / drawn.width) as i64;
+            if let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) {
+                self.blend([x, y], ink, *share);
+            }
+        }
     }
-}
 
-/// A letter's rows, lowest bit left; a question mark for what has none.
-fn letter(c: char) -> [u8; 8] {
-    let c = if c == '\u{2212}' { '-' } else { c };
-    BASIC_LEGACY.get(c as usize).copied().unwrap_or(BASIC_LEGACY['?' as usize])
+    /// Mixes a color into a pixel. A pixel outside the page is left out.
+    fn blend(&mut self, [x, y]: [usize; 2], ink: Ink, share: f64) {
+        if x >= self.width || y >= self.height {
+            return;
+        }
+        let at = 3 * (y * self.width + x);
+        for (to, from) in self.rgb[at..at + 3].iter_mut().zip(ink.rgb) {
+            let mixed = f64::from(*to) + share * ink.opacity * (f64::from(from) - f64::from(*to));
+            *to = mixed.round() as u8;
+        }
+    }
 }
 
 #[cfg(test)]

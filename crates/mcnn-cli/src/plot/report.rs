@@ -1,14 +1,14 @@
-//! The main pictures of a report: the codebook, its coverage, and an episode.
+//! The main plots of a report: the codebook, its coverage, and an episode.
 
 use std::fmt::Write as _;
 
-use super::{COLOURS, TOP, begin, escaped, text, ticks};
+use super::{COLORS, TOP, begin, escaped, text, ticks};
 use crate::report::{coverage::Coverage, map::Map, steps::Episode};
 
 const WIDTH: f64 = 560.0; // of a panel
 const LEFT: f64 = 64.0;
 
-/// A panel's axes, and where its numbers lie on the picture.
+/// The axes of a panel: ranges of values and the area on the page.
 struct Axes {
     x: [f64; 2],
     y: [f64; 2],
@@ -17,7 +17,7 @@ struct Axes {
 }
 
 impl Axes {
-    /// NoiseSample the axes of two ranges, widened to round numbers.
+    /// Draws the axes of two ranges, which are extended to round numbers.
     fn new(
         out: &mut String,
         top: f64,
@@ -66,16 +66,16 @@ fn range(values: impl Iterator<Item = f32>) -> [f64; 2] {
     values.map(f64::from).fold([f64::MAX, f64::MIN], |[a, b], v| [a.min(v), b.max(v)])
 }
 
-/// Memories by use, edges, and the first episode shown.
+/// The memories, sized by how many states they are nearest to, the edges, and the first episode shown.
 pub fn codebook(map: &Map, episode: Option<&Episode>) -> String {
     let path = episode.map_or(&[][..], |e| &e.path);
     let both = || map.at.iter().chain(path);
     let mut out =
-        begin(LEFT + WIDTH + 24.0, TOP + 480.0, "The memories, in the plane in which they spread most");
+        begin(LEFT + WIDTH + 24.0, TOP + 480.0, "Memories and an episode, on two principal components");
     let [a, b] = map.shares.map(|s| 100.0 * s);
     let (x, y) = (range(both().map(|p| p[0])), range(both().map(|p| p[1])));
-    let below = format!("component 1, standard deviations ({a:.0} % of the variance)");
-    let above = format!("component 2, standard deviations ({b:.0} %)");
+    let below = format!("principal component 1 ({a:.0} % of the variance)");
+    let above = format!("principal component 2 ({b:.0} % of the variance)");
     let axes = Axes::new(&mut out, TOP, 400.0, [x, y], [&below, &above]);
     let place = |p: [f32; 2]| (axes.across(p[0].into()), axes.up(p[1].into()));
     for &[a, b] in &map.edges {
@@ -85,16 +85,16 @@ pub fn codebook(map: &Map, episode: Option<&Episode>) -> String {
     let most = map.uses.iter().copied().max().unwrap_or(0).max(1);
     for (&at, &uses) in map.at.iter().zip(&map.uses) {
         let ((x, y), r) = (place(at), 1.5 + 5.0 * (f64::from(uses) / f64::from(most)).sqrt());
-        let color = COLOURS[0];
+        let color = COLORS[0];
         put!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="{r:.1}" fill="{color}" fill-opacity="0.6"/>"#);
     }
-    axes.line(&mut out, path.iter().map(|p| p.map(f64::from)), COLOURS[1], "");
+    axes.line(&mut out, path.iter().map(|p| p.map(f64::from)), COLORS[1], "");
     out + "</svg>\n"
 }
 
-/// Shares of states by distance.
+/// Histograms of the distance to the nearest memory. `far` is the OOD threshold.
 pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
-    let mut out = begin(LEFT + WIDTH + 24.0, TOP + 370.0, "How far states are from their memories");
+    let mut out = begin(LEFT + WIDTH + 24.0, TOP + 370.0, "Distance to the nearest memory");
     let share = |n: usize, of: usize| 100.0 * n as f64 / of as f64;
     let shares = || coverage.sets.iter().flat_map(|s| s.counts.iter().map(|&n| share(n, s.states)));
     let most = shares().fold(0.0, f64::max);
@@ -105,7 +105,7 @@ pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
         TOP,
         220.0,
         [[0.0, right], [0.0, most]],
-        ["distance, standard deviations", above],
+        ["distance, in standard deviations", above],
     );
     for (k, set) in coverage.sets.iter().enumerate() {
         let steps = set
@@ -116,15 +116,15 @@ pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
         axes.line(
             &mut out,
             steps,
-            COLOURS[k],
+            COLORS[k],
             ["", r#"stroke-dasharray="6 4""#, r#"stroke-dasharray="2 3""#][k % 3],
         );
         let y = TOP + 280.0 + 20.0 * k as f64;
-        put!(out, r#"<rect x="{LEFT}" y="{:.1}" width="10" height="10" fill="{}"/>"#, y - 9.0, COLOURS[k]);
+        put!(out, r#"<rect x="{LEFT}" y="{:.1}" width="10" height="10" fill="{}"/>"#, y - 9.0, COLORS[k]);
         let (name, x) = (escaped(set.name), LEFT + 16.0);
         put!(
             out,
-            r#"<text x="{x}" y="{y:.1}">{name}: median {:.3}, 95 % {:.3}, farthest {:.3}</text>"#,
+            r#"<text x="{x}" y="{y:.1}">{name}: median {:.3}, 95 % {:.3}, maximum {:.3}</text>"#,
             set.median,
             set.p95,
             set.max
@@ -138,26 +138,34 @@ pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
             r#"stroke-dasharray="2 4""#,
         );
         let y = TOP + 280.0 + 20.0 * coverage.sets.len() as f64;
-        put!(out, r#"<text x="{LEFT}" y="{y:.1}">dotted: farther than 99 % of the calibrated states</text>"#);
+        put!(
+            out,
+            r#"<text x="{LEFT}" y="{y:.1}">dotted: OOD threshold (99 % of the calibration states are nearer)</text>"#
+        );
     }
     out + "</svg>\n"
 }
 
-/// Distance and weight over an episode.
+/// Distance and memory weight over an episode. `far` is the OOD threshold.
 pub fn episode(episode: Option<&Episode>, far: Option<f32>) -> String {
-    let mut out = begin(LEFT + WIDTH + 24.0, TOP + 480.0, "An episode: distance, and the memory's weight");
+    let mut out = begin(
+        LEFT + WIDTH + 24.0,
+        TOP + 480.0,
+        "An episode: distance to the nearest memory, and memory weight",
+    );
     let Some(episode) = episode else { return out + "</svg>\n" };
     let steps = &episode.steps;
     let last = steps.len().saturating_sub(1) as f64;
     let distances = || steps.iter().map(|s| s.why.memory.distance);
     let y = [0.0, range(distances().chain(far))[1]];
-    let axes = Axes::new(&mut out, TOP, 180.0, [[0.0, last], y], ["step", "distance, standard deviations"]);
+    let axes =
+        Axes::new(&mut out, TOP, 180.0, [[0.0, last], y], ["step", "distance, in standard deviations"]);
     let timed = |(t, v): (usize, f32)| [t as f64, f64::from(v)];
-    axes.line(&mut out, distances().enumerate().map(timed), COLOURS[0], "");
+    axes.line(&mut out, distances().enumerate().map(timed), COLORS[0], "");
     if let Some(far) = far.map(f64::from) {
         axes.line(&mut out, [[0.0, far], [last, far]].into_iter(), "#222", r#"stroke-dasharray="2 4""#);
     }
-    let axes = Axes::new(&mut out, TOP + 250.0, 130.0, [[0.0, last], [0.0, 1.0]], ["step", "weight, 0 to 1"]);
-    axes.line(&mut out, steps.iter().map(|s| s.why.weight).enumerate().map(timed), COLOURS[1], "");
+    let axes = Axes::new(&mut out, TOP + 250.0, 130.0, [[0.0, last], [0.0, 1.0]], ["step", "memory weight"]);
+    axes.line(&mut out, steps.iter().map(|s| s.why.weight).enumerate().map(timed), COLORS[1], "");
     out + "</svg>\n"
 }

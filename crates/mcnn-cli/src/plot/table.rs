@@ -1,15 +1,16 @@
-//! A table as a picture: a panel of dots and bars for each column, and the profiles where there are several columns.
+//! The plot of `table --plot`: a panel of means and intervals for each column, and performance profiles where there are
+//! several columns.
 
 use std::fmt::Write as _;
 
 use mcnn::eval::stats::Mean;
 
-use super::{COLOURS, GAP, LETTER, PANEL, TOP, begin, escaped, frame, text, ticks};
+use super::{COLORS, GAP, LETTER, PANEL, TOP, begin, escaped, frame, text, ticks};
 use crate::sweep::grid::Grid;
 
 const ROW: f64 = 26.0;
 
-/// The picture.
+/// The plot.
 pub fn svg(grid: &Grid) -> String {
     let longest = grid.methods.iter().map(|m| m.label.chars().count()).max().unwrap_or(0);
     let left = 42.0 + LETTER * longest as f64;
@@ -17,11 +18,11 @@ pub fn svg(grid: &Grid) -> String {
     let panels = grid.columns.len() + 2 * usize::from(profiles);
     let rows = grid.methods.len().max(if profiles { 6 } else { 1 }) as f64 * ROW;
     let (width, height) = (left + panels as f64 * (PANEL + GAP), TOP + rows + 56.0);
-    let title = format!("Mean {} with 95 % interval (dashed: rough)", grid.unit);
+    let title = format!("Mean {} with 95 % interval (dashed: approximate)", grid.unit);
     let mut out = begin(width, height, &title);
     for (i, m) in grid.methods.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
-        let (x, color) = (left - 26.0, COLOURS[i % COLOURS.len()]);
+        let (x, color) = (left - 26.0, COLORS[i % COLORS.len()]);
         put!(out, r#"<rect x="{:.1}" y="{:.1}" width="8" height="8" fill="{color}"/>"#, left - 20.0, y - 4.0);
         put!(out, r#"<text x="{x:.1}" y="{:.1}" text-anchor="end">{}</text>"#, y + 4.5, escaped(&m.label));
     }
@@ -40,7 +41,7 @@ pub fn svg(grid: &Grid) -> String {
     out + "</svg>\n"
 }
 
-/// A panel of dots with bars, one a row.
+/// A panel with a dot (mean) and a bar (interval) per method.
 fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Mean>]) {
     let ends = found.iter().flatten().flat_map(|m| [m.mean, m.low, m.high]).filter(|v| v.is_finite());
     let range = ends.fold([f64::MAX, f64::MIN], |[a, b], v| [a.min(v), b.max(v)]);
@@ -49,13 +50,13 @@ fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Mea
     let at = |v: f64| left + (v - low) / (high - low) * PANEL;
     frame(out, left, rows, title, &ticks.iter().map(|t| (at(*t), text(*t))).collect::<Vec<_>>());
     for (i, m) in found.iter().enumerate() {
-        let (y, color) = (TOP + (i as f64 + 0.5) * ROW, COLOURS[i % COLOURS.len()]);
+        let (y, color) = (TOP + (i as f64 + 0.5) * ROW, COLORS[i % COLORS.len()]);
         let Some(m) = m else {
             put!(out, r##"<text x="{left:.1}" y="{:.1}" fill="#888">no runs</text>"##, y + 4.5);
             continue;
         };
         if m.low.is_finite() && m.high.is_finite() {
-            // Dashed: rough.
+            // Dashed: approximate (few seeds, skewed or equal values).
             let dash = if m.rough.is_some() { r#" stroke-dasharray="5 3""# } else { "" };
             put!(
                 out,
@@ -68,7 +69,7 @@ fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Mea
     }
 }
 
-/// The share of runs above each score, with its band.
+/// The performance profile of each method: the share of runs above each score, with its confidence band.
 fn curves(out: &mut String, left: f64, rows: f64, grid: &Grid) {
     let all = || grid.methods.iter().enumerate().filter_map(|(i, m)| Some((i, &m.all.as_ref()?.profile)));
     let taus = || all().flat_map(|(_, p)| p.iter().map(|q| q.tau));
@@ -87,7 +88,7 @@ fn curves(out: &mut String, left: f64, rows: f64, grid: &Grid) {
         );
     }
     for (i, profile) in all() {
-        let color = COLOURS[i % COLOURS.len()];
+        let color = COLORS[i % COLORS.len()];
         let point = |tau: f64, share: f64| format!("{:.1},{:.1}", at(tau), up(share));
         if profile.iter().all(|p| p.share.low.is_finite()) {
             let there = profile.iter().map(|p| point(p.tau, p.share.high));

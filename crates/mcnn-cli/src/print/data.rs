@@ -186,7 +186,7 @@ pub fn replayed(r: &Replayed) -> String {
         );
     }
     if r.interrupted {
-        line!(out, "  interrupted: the film ends there");
+        line!(out, "  interrupted: the video ends there");
     }
     out
 }

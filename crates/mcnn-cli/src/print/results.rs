@@ -10,8 +10,8 @@ use mcnn::{
 use super::{ends, rough};
 use crate::{
     commands::{compare::Compared, demo::Demonstrated, eval::Evaluated},
-    film::Filmed,
     guard::Watched,
+    video::Recorded,
 };
 
 pub fn evaluated(e: &Evaluated) -> String {
@@ -51,7 +51,7 @@ pub fn evaluated(e: &Evaluated) -> String {
         .map_or(String::new(), |l| format!("; without the encoder {:.1} (p99 {:.1})", l.p50, l.p99));
     line!(out, "  latency    {:.1} us an action (p99 {:.1}){without}", s.latency_us.p50, s.latency_us.p99);
     line!(out, "  interval   {} episodes would halve it", e.episodes_to_halve);
-    filmed(&mut out, &e.film);
+    recorded(&mut out, &e.video);
     failures(&mut out, e);
     out
 }
@@ -89,15 +89,15 @@ fn watched(out: &mut String, w: &Watched, episodes: usize) {
     );
 }
 
-fn filmed(out: &mut String, film: &Option<Filmed>) {
-    if let Some(film) = film {
-        let cut = if film.interrupted { ", interrupted" } else { "" };
+fn recorded(out: &mut String, video: &Option<Recorded>) {
+    if let Some(video) = video {
+        let cut = if video.interrupted { ", interrupted" } else { "" };
         line!(
             out,
-            "  film       {}: {} frames of {} episodes{cut}",
-            film.file,
-            film.frames,
-            film.episodes.len()
+            "  video      {}: {} frames of {} episodes{cut}",
+            video.file,
+            video.frames,
+            video.episodes.len()
         );
     }
 }
@@ -187,6 +187,7 @@ pub fn compared(c: &Compared) -> String {
             ends(d.improvement.low, d.improvement.high, 2)
         );
     }
+    recorded(&mut out, &c.video);
     out
 }
 

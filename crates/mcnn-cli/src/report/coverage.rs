@@ -1,43 +1,43 @@
-//! How far states are from their memories, as histograms with common bins.
+//! Histograms of the distance to the nearest memory, with common bins.
 
 use serde::Serialize;
 
-/// Bins.
+/// Number of bins.
 const BINS: usize = 40;
 
 /// Histograms of distances.
 #[derive(Serialize)]
 pub struct Coverage {
-    /// Bounds of the bins, one more than bins; what is beyond the last counts in the last bin.
+    /// Edges of the bins, `[BINS + 1]`. The last bin also counts what is beyond its edge.
     pub bounds: Vec<f32>,
     pub sets: Vec<Set>,
 }
 
-/// Some states.
+/// The distances of one set of states.
 #[derive(Serialize)]
 pub struct Set {
     pub name: &'static str,
     pub states: usize,
     /// States in each bin.
     pub counts: Vec<usize>,
-    /// States beyond the last bound.
+    /// States beyond the last edge.
     pub beyond: usize,
     pub median: f32,
     pub p95: f32,
     pub max: f32,
 }
 
-/// The histograms of some named distances; those without any are left out.
+/// The histograms of named sets of distances. Empty sets are left out.
 pub fn coverage(sets: Vec<(&'static str, Vec<f32>)>) -> Coverage {
     let mut sets: Vec<_> = sets.into_iter().filter(|(_, d)| !d.is_empty()).collect();
     sets.iter_mut().for_each(|(_, d)| d.sort_by(f32::total_cmp));
     let rank = |d: &[f32], share: f64| d[((share * d.len() as f64).ceil() as usize).clamp(1, d.len()) - 1];
-    // A few states far off must not press all others into one bin.
+    // By the 99.5 % quantile, because a few outliers would put all other states into one bin.
     let top = sets.iter().map(|(_, d)| rank(d, 0.995)).fold(0.0, f32::max);
     let top = if top > 0.0 { top } else { 1.0 };
     let bounds: Vec<f32> = (0..=BINS).map(|i| top * i as f32 / BINS as f32).collect();
     let set = |(name, d): (&'static str, Vec<f32>)| {
-        // Where each bin ends among the sorted distances; the last has all that is left.
+        // The end of each bin among the sorted distances; the last bin takes all that remain.
         let ends: Vec<usize> = (1..=BINS)
             .map(|i| if i == BINS { d.len() } else { d.partition_point(|&x| x < bounds[i]) })
             .collect();
@@ -61,7 +61,7 @@ mod tests {
     use mcnn::seed::Seed;
 
     #[test]
-    fn every_state_is_in_the_one_bin_it_belongs_to() {
+    fn every_state_is_in_exactly_one_bin() {
         let mut rng = Seed(1).rng();
         let mut draw = |n: usize| (0..n).map(|_| rng.normal().abs() as f32).collect::<Vec<_>>();
         let (a, b) = (draw(500), draw(37));

@@ -1,32 +1,32 @@
-//! The codebook in two dimensions: memories in the plane in which they spread most, and the graph between them.
+//! The codebook in two dimensions: the memories on their first two principal components, and the graph between them.
 
 use mcnn::memory::Codebook;
 use serde::Serialize;
 
 use super::{pca::Plane, short};
 
-/// The most memories that are drawn, so that the page stays small and quick.
-const MOST: usize = 5000;
+/// Limit of the memories drawn, so that the page stays small and fast.
+const MAX_MEMORIES: usize = 5000;
 
-/// The most edges.
-const EDGES: usize = 20_000;
+/// Limit of the edges drawn.
+const MAX_EDGES: usize = 20_000;
 
-/// Memories and edges as they are drawn. All lists but `edges` are by drawn memory.
+/// The memories and edges drawn. All lists but `edges` have one entry per drawn memory.
 #[derive(Serialize)]
 pub struct Map {
-    /// The memories' numbers.
+    /// The memories' indices in the codebook.
     pub memories: Vec<usize>,
-    /// Places in the plane, in standardized units.
+    /// Coordinates in the plane, in standardized units.
     pub at: Vec<[f32; 2]>,
     /// The demonstrated steps they come from.
     pub sources: Vec<[u32; 2]>,
-    /// How many of the data's states recall each.
+    /// Number of demonstrated states of which it is the nearest memory.
     pub uses: Vec<u32>,
-    /// How many of the visited states do; null where nothing was run.
+    /// The same of the visited states; null where no task was run.
     pub visits: Option<Vec<u32>>,
-    /// Pairs of places in the lists above.
+    /// Pairs of indices into the lists above.
     pub edges: Vec<[usize; 2]>,
-    /// Edges there are, drawn or not.
+    /// Number of all edges, drawn or not.
     pub of_edges: usize,
     /// Share of the memories' variance along each axis.
     pub shares: [f64; 2],
@@ -43,26 +43,27 @@ pub fn plane(codebook: &Codebook) -> Plane {
     Plane::of(&all, codebook.n_obs())
 }
 
-/// The map. Where there are too many memories every k-th is drawn, and all of `shown` (in order, each once) besides.
+/// The map. Of too many memories, every k-th is drawn, and all of `shown` (sorted, without duplicates).
 pub fn map(codebook: &Codebook, plane: &Plane, uses: &[u32], visits: Option<&[u32]>, shown: &[usize]) -> Map {
-    let every = codebook.len().div_ceil(MOST);
+    let every = codebook.len().div_ceil(MAX_MEMORIES);
     let drawn = |m: &usize| m.is_multiple_of(every) || shown.binary_search(m).is_ok();
     let memories: Vec<usize> = (0..codebook.len()).filter(drawn).collect();
     let mut scaled = codebook.scaled_buffer();
     let at = memories.iter().map(|&m| {
         codebook.scale(codebook.state(m), &mut scaled);
-        plane.place(scaled.values()).map(short)
+        plane.project(scaled.values()).map(short)
     });
     let at = at.collect();
     let parts = codebook.parts();
-    let place = |m: u32| memories.binary_search(&(m as usize)).ok();
-    let edges = parts.edges.iter().filter_map(|&[a, b]| Some([place(a)?, place(b)?])).take(EDGES).collect();
-    let pick = |of: &[u32]| memories.iter().map(|&m| of[m]).collect();
+    let index = |m: u32| memories.binary_search(&(m as usize)).ok();
+    let edges =
+        parts.edges.iter().filter_map(|&[a, b]| Some([index(a)?, index(b)?])).take(MAX_EDGES).collect();
+    let of_drawn = |values: &[u32]| memories.iter().map(|&m| values[m]).collect();
     Map {
         at,
         sources: memories.iter().map(|&m| codebook.source(m)).map(|s| [s.episode, s.step]).collect(),
-        uses: pick(uses),
-        visits: visits.map(pick),
+        uses: of_drawn(uses),
+        visits: visits.map(of_drawn),
         edges,
         of_edges: parts.edges.len(),
         shares: plane.shares,

@@ -1,5 +1,6 @@
-//! The page that `mcnn report` writes: a policy and its memories in pictures, readable offline. The numbers are those of
-//! the library (`Policy::explain`, `eval::collect`, recall), as JSON inside one file; the script in it only draws.
+//! The page that `mcnn report` writes: a policy and its memories in pictures, in one HTML file that needs no network. The
+//! numbers are computed by the library (`Policy::explain`, `eval::collect`, retrieval) and stand as JSON in the file; its script
+//! only draws them.
 
 pub mod coverage;
 pub mod map;
@@ -21,11 +22,11 @@ pub struct Page {
     pub episodes: Vec<steps::Episode>,
     /// Training loss by step; empty where there is no run folder.
     pub losses: Vec<Logged>,
-    /// What the page leaves out or cannot show, in words.
+    /// Sentences on what the page leaves out or cannot show.
     pub notes: Vec<String>,
 }
 
-/// The policy, as it is.
+/// The policy and its settings.
 #[derive(Serialize)]
 pub struct About {
     pub file: String,
@@ -36,7 +37,7 @@ pub struct About {
     pub half_distance: Option<f32>,
     pub amplitude: f32,
     pub memories: usize,
-    /// How the memories were chosen.
+    /// How the memories were selected.
     pub by: String,
     pub n_obs: usize,
     pub n_act: usize,
@@ -45,7 +46,7 @@ pub struct About {
     pub steps: u64,
     pub edits: Vec<String>,
     pub task: Option<String>,
-    /// The distance farther than which a share of 0.01 of the calibrated states are; null without a calibration.
+    /// The OOD threshold: 99 % of the calibration states are nearer. Null without a calibration.
     pub far: Option<f32>,
 }
 
@@ -56,7 +57,7 @@ pub fn html(page: &Page) -> String {
     include_str!("page.html").replacen("/*DATA*/", &data, 1)
 }
 
-/// A number for a picture, which needs no more than four digits behind the point.
+/// Rounds a coordinate to four decimals, which is enough for a picture.
 fn short(x: f32) -> f32 {
     (x * 1e4).round() / 1e4
 }

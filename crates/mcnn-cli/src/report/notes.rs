@@ -1,11 +1,11 @@
-//! What a page cannot show, and what it leaves out, in words.
+//! Sentences on what a page leaves out or cannot show.
 
 use mcnn::{data::Demonstrations, policy::Policy};
 
 use super::{map::Map, steps::Episode};
 
-/// What the page cannot show of this policy, and what it leaves out.
-pub fn tell(
+/// Adds what the page leaves out of this policy or cannot show.
+pub fn add_notes(
     policy: &Policy,
     data: &Demonstrations,
     map: &Map,
@@ -14,22 +14,28 @@ pub fn tell(
 ) {
     let (codebook, lambda) = (policy.codebook(), policy.envelope().lambda);
     if policy.calibration().is_none() {
-        notes.push("The policy has no calibration of its distances: no shares of nearer states.".into());
+        notes.push(
+            "The policy has no distance calibration, so the page has no shares of nearer calibration states."
+                .into(),
+        );
     }
     if lambda == 0.0 {
-        notes.push("lambda is 0: the memory decides alone, every box is a point, and the network's proposals count nothing.".into());
+        notes.push(
+            "lambda is 0: the memory alone decides the action, and the network output has no influence."
+                .into(),
+        );
     } else if policy.backbone().is_none() {
-        notes.push("The policy has no network: there are no proposals.".into());
+        notes.push("The policy has no network, so there is no network output.".into());
     }
     if lambda == f32::INFINITY {
-        notes.push("lambda is infinite: the memories count nothing, and every box is [-L, L].".into());
+        notes.push("lambda is infinite: the memories have no influence, and the permissible region is [-L, L] everywhere.".into());
     }
     if codebook.check_data(data).is_err() {
-        notes.push("The data are not those the memories were learned from.".into());
+        notes.push("The demonstrations are not those from which the memories were selected.".into());
     }
     if map.memories.len() < codebook.len() || map.edges.len() < map.of_edges {
         notes.push(format!(
-            "The map draws {} of {} memories and {} of {} edges.",
+            "The map shows {} of {} memories and {} of {} edges.",
             map.memories.len(),
             codebook.len(),
             map.edges.len(),
@@ -39,21 +45,21 @@ pub fn tell(
     let cut = episodes.iter().filter(|e| e.steps.len() < e.length).count();
     if cut > 0 {
         notes.push(format!(
-            "Of {cut} of the {} episodes shown, only the first steps are here, to keep the page small.",
+            "Of {cut} of the {} episodes shown, the page has only the first steps, to stay small.",
             episodes.len()
         ));
     }
-    let many = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
+    let counted = |n: usize, what: &str| (n > 0).then(|| format!("{n} {what}"));
     let shown = |visited| episodes.iter().filter(|e| e.visited == visited).count();
     if shown(false) < data.n_episodes() {
-        let run = many(shown(true), "run in closed loop").map_or(String::new(), |t| format!(", and {t}"));
+        let run = counted(shown(true), "in closed loop").map_or(String::new(), |text| format!(" and {text}"));
         notes.push(format!(
-            "Step by step there are {} of the data's {} episodes{run}; --show names others.",
+            "The page has {} of the {} demonstrations{run}; --show selects others.",
             shown(false),
             data.n_episodes()
         ));
     }
     if policy.is_stochastic() {
-        notes.push("This policy draws its actions: explanations show the first draw of seed 0, and the action taken in closed loop is another.".into());
+        notes.push("The actions of this policy are random samples: the explanations show the first sample with seed 0, and the action taken in closed loop is another sample.".into());
     }
 }

@@ -1,4 +1,4 @@
-//! Principal components: the plane in which points spread most, for pictures.
+//! Principal components: the plane of largest variance, for pictures.
 
 /// The two directions of largest variance.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,8 +10,8 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// The plane of some points, row by row: `[points, n]`, at least one point and one number. The larger part of an
-    /// axis points to positive numbers, so that the picture does not depend on rounding.
+    /// The plane of points `[points, n]`, with at least one point and one dimension. The largest component of each axis is
+    /// positive, so that the orientation does not depend on rounding.
     pub fn of(points: &[f32], n: usize) -> Self {
         let count = (points.len() / n) as f64;
         let mut mean = vec![0.0; n];
@@ -37,15 +37,15 @@ impl Plane {
         let (values, vectors) = eigen(covariance, n);
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
-        let axis = |k: usize| order.get(k).map_or(vec![0.0; n], |&k| upright(&vectors[k * n..][..n]));
+        let axis = |k: usize| order.get(k).map_or(vec![0.0; n], |&k| oriented(&vectors[k * n..][..n]));
         let share = |k: usize| {
             order.get(k).filter(|_| total > 0.0).map_or(0.0, |&k| (values[k] / total).clamp(0.0, 1.0))
         };
         Self { mean, axes: [axis(0), axis(1)], shares: [share(0), share(1)] }
     }
 
-    /// Where a point (`[n]`) lies in the plane, from the mean, in the points' own units.
-    pub fn place(&self, point: &[f32]) -> [f32; 2] {
+    /// The coordinates of a point (`[n]`) in the plane, relative to the mean, in the units of the points.
+    pub fn project(&self, point: &[f32]) -> [f32; 2] {
         let along = |axis: &[f64]| {
             point.iter().zip(&self.mean).zip(axis).map(|((&x, m), a)| (f64::from(x) - m) * a).sum::<f64>()
                 as f32
@@ -54,18 +54,19 @@ impl Plane {
     }
 }
 
-fn upright(axis: &[f64]) -> Vec<f64> {
+/// The axis with the sign that makes its largest component positive.
+fn oriented(axis: &[f64]) -> Vec<f64> {
     let largest = axis.iter().copied().fold(0.0, |m: f64, x| if x.abs() > m.abs() + 1e-9 { x } else { m });
     axis.iter().map(|x| if largest < 0.0 { -x } else { *x }).collect()
 }
 
-/// Eigenvalues and eigenvectors (one a row, orthonormal) of a symmetric matrix, by Jacobi's rotations (Golub and Van
-/// Loan, Matrix Computations, section 8.5).
+/// Eigenvalues and orthonormal eigenvectors (as rows) of a symmetric matrix `[n, n]`, by the cyclic Jacobi method (Golub and
+/// Van Loan, Matrix Computations, section 8.5).
 fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);
     let size: f64 = a.iter().map(|x| x * x).sum();
-    // Each sweep squares what is left off the diagonal, once that is small; 50 are never needed.
+    // Convergence is quadratic: a few sweeps are enough, and 50 are a safe limit.
     for _ in 0..50 {
         let off: f64 = (0..n * n).filter(|k| k / n != k % n).map(|k| a[k] * a[k]).sum();
         if off <= 1e-26 * size {
@@ -80,7 +81,7 @@ fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     ((0..n).map(|i| a[i * n + i]).collect(), vectors)
 }
 
-/// Turns axes p and q so that their covariance vanishes.
+/// Rotates axes p and q so that their covariance is 0.
 fn rotate(a: &mut [f64], vectors: &mut [f64], n: usize, p: usize, q: usize) {
     let apq = a[p * n + q];
     if apq == 0.0 {
@@ -90,16 +91,16 @@ fn rotate(a: &mut [f64], vectors: &mut [f64], n: usize, p: usize, q: usize) {
     let t = (if tau >= 0.0 { 1.0 } else { -1.0 }) / (tau.abs() + tau.hypot(1.0));
     let c = 1.0 / t.hypot(1.0);
     let s = t * c;
-    let turn = |m: &mut [f64], i: usize, j: usize| {
+    let rotate_pair = |m: &mut [f64], i: usize, j: usize| {
         let (x, y) = (m[i], m[j]);
         (m[i], m[j]) = (c * x - s * y, s * x + c * y);
     };
     for k in 0..n {
-        turn(a, k * n + p, k * n + q); // columns
+        rotate_pair(a, k * n + p, k * n + q); // columns
     }
     for k in 0..n {
-        turn(a, p * n + k, q * n + k); // rows
-        turn(vectors, p * n + k, q * n + k);
+        rotate_pair(a, p * n + k, q * n + k); // rows
+        rotate_pair(vectors, p * n + k, q * n + k);
     }
 }
 
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use mcnn::seed::Seed;
 
-    /// Correlated numbers: a random matrix times random numbers of very different sizes.
+    /// Correlated points: a random matrix times random numbers of very different variances.
     fn points(count: usize, n: usize, seed: u64) -> Vec<f32> {
         let mut rng = Seed(seed).rng();
         let mix: Vec<f64> = (0..n * n).map(|_| rng.normal()).collect();
@@ -122,7 +123,7 @@ mod tests {
             .collect()
     }
 
-    /// The covariance straight from its definition.
+    /// The covariance by its definition.
     fn covariance(points: &[f32], n: usize) -> Vec<f64> {
         let rows: Vec<&[f32]> = points.chunks_exact(n).collect();
         let mean = |i: usize| rows.iter().map(|r| f64::from(r[i])).sum::<f64>() / rows.len() as f64;
@@ -133,7 +134,7 @@ mod tests {
         (0..n * n).map(|k| both(k / n, k % n)).collect()
     }
 
-    /// Oracle: power iteration, and once more on what the first direction leaves.
+    /// Reference: power iteration with deflation.
     fn by_power(mut a: Vec<f64>, n: usize) -> [(f64, Vec<f64>); 2] {
         std::array::from_fn(|_| {
             let mut v: Vec<f64> = (0..n).map(|i| 1.0 + 0.1 * i as f64).collect();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plane_is_the_one_power_iteration_finds() {
+    fn the_plane_agrees_with_power_iteration() {
         for (n, seed) in [(2, 1), (3, 2), (7, 3), (12, 4)] {
             let points = points(200, n, seed);
             let (plane, a) = (Plane::of(&points, n), covariance(&points, n));
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn eigenvectors_are_orthonormal_and_give_the_matrix_back() {
+    fn eigenvectors_are_orthonormal_and_reconstruct_the_matrix() {
         let n = 9;
         let a = covariance(&points(50, n, 5), n);
         let (values, vectors) = eigen(a.clone(), n);
@@ -178,19 +179,19 @@ mod tests {
     }
 
     #[test]
-    fn places_spread_as_the_shares_say_and_degenerate_points_have_one() {
+    fn projections_have_the_stated_variance_even_of_degenerate_points() {
         let (n, points) = (5, points(300, 5, 6));
         let plane = Plane::of(&points, n);
         let total: f64 = (0..n).map(|i| covariance(&points, n)[i * n + i]).sum();
         for k in 0..2 {
-            let along: Vec<f64> = points.chunks_exact(n).map(|p| f64::from(plane.place(p)[k])).collect();
+            let along: Vec<f64> = points.chunks_exact(n).map(|p| f64::from(plane.project(p)[k])).collect();
             let mean = along.iter().sum::<f64>() / along.len() as f64;
             let variance = along.iter().map(|x| x * x).sum::<f64>() / along.len() as f64;
             assert!(mean.abs() < 1e-4 && (variance / total - plane.shares[k]).abs() < 1e-4);
         }
         let one = Plane::of(&[1.0, 2.0], 2);
-        assert_eq!((one.place(&[1.0, 2.0]), one.shares), ([0.0, 0.0], [0.0, 0.0]));
+        assert_eq!((one.project(&[1.0, 2.0]), one.shares), ([0.0, 0.0], [0.0, 0.0]));
         let line = Plane::of(&[1.0, 3.0], 1);
-        assert_eq!((line.place(&[3.0]), line.shares), ([1.0, 0.0], [1.0, 0.0]));
+        assert_eq!((line.project(&[3.0]), line.shares), ([1.0, 0.0], [1.0, 0.0]));
     }
 }

@@ -1,4 +1,4 @@
-//! Episodes step by step: what held each action, as the library explains it.
+//! Episodes step by step: every action, explained by `Policy::explain`.
 
 use mcnn::{
     Result,
@@ -11,28 +11,28 @@ use serde::Serialize;
 
 use super::{pca::Plane, short};
 
-/// The most bytes of JSON that all steps together take, so that the page stays below 5 MB.
+/// Limit of the JSON of all steps together, in bytes, so that the page stays below 5 MB.
 pub const BUDGET: usize = 3_600_000;
 
-/// The most steps of an episode.
-const MOST: usize = 1000;
+/// Limit of the steps of an episode.
+const MAX_STEPS: usize = 1000;
 
 /// One episode.
 #[derive(Serialize)]
 pub struct Episode {
-    /// Run in closed loop, or else of the data.
+    /// True of an episode run in closed loop, false of a demonstration.
     pub visited: bool,
-    /// Its number in the data, or its place among those run.
+    /// Its number in the data, or its index among the episodes run.
     pub number: u32,
-    /// Of one that was run.
+    /// The seed of an episode run in closed loop.
     pub seed: Option<u64>,
     #[serde(rename = "return")]
     pub ret: Option<f64>,
     pub success: Option<bool>,
-    /// Steps it has; `steps` has the first of them.
+    /// Number of its steps. `steps` has only the first of them where the page would be too large.
     pub length: usize,
     pub steps: Vec<Moment>,
-    /// Where each step's state lies on the map.
+    /// Coordinates of each step's state on the map.
     pub path: Vec<[f32; 2]>,
 }
 
@@ -41,15 +41,15 @@ pub struct Episode {
 pub struct Moment {
     #[serde(flatten)]
     pub why: Why,
-    /// The action demonstrated, or taken in closed loop.
+    /// The demonstrated action, or the action taken in closed loop. `[n_act]`.
     pub taken: Vec<f32>,
-    /// Of the memories' own data: the distance to the nearest memory of another episode, as a new episode would see it.
+    /// Distance to the nearest memory from another episode, as for a new episode. Only of the memories' own data.
     pub elsewhere: Option<f32>,
-    /// What held the action taken in closed loop.
+    /// The decision behind the action taken in closed loop.
     pub acted: Option<Acted>,
 }
 
-/// An [`Explanation`] in fewer letters.
+/// An [`Explanation`] as short JSON.
 #[derive(Serialize)]
 pub struct Why {
     pub memory: NearbyMemory,
@@ -59,9 +59,9 @@ pub struct Why {
     pub quantile: Option<f32>,
     pub samples: Option<usize>,
     pub buckets: Option<Buckets>,
-    /// By dimension of the action: memory_action, center, proposal, action, spread, low, high.
+    /// By action dimension: memory action, box center, network output, action, spread, low, high.
     pub dimensions: Vec<[Option<f32>; 7]>,
-    /// By executed step and dimension: memory_action, action, low, high.
+    /// By executed step and action dimension: memory action, action, low, high.
     pub chunk: Option<Vec<Vec<[f32; 4]>>>,
     pub contributions: Vec<f32>,
 }
@@ -106,19 +106,19 @@ impl From<Explanation> for Why {
     }
 }
 
-/// What an episode's states are.
+/// The origin of an episode's states.
 #[derive(Clone, Copy)]
-pub enum Of<'a> {
-    /// Of the data the memories were learned from.
+pub enum Origin<'a> {
+    /// The demonstrations from which the memories were selected.
     OwnData,
-    /// Of other data.
+    /// Other demonstrations.
     OtherData,
-    /// Visited in closed loop, with what held each action.
+    /// Visited in closed loop, with the decision of each step.
     Run(&'a [Decision]),
 }
 
-/// Fills an episode with its first steps, the k-th of `data`, up to a number of bytes (but one step at least); answers with
-/// the bytes.
+/// Adds the first steps of the k-th episode of `data` to an episode: as many as fit into `bytes`, and at least one. Gives the bytes
+/// used.
 ///
 /// # Errors
 /// As [`Policy::explain`].
@@ -128,25 +128,25 @@ pub fn fill(
     plane: &Plane,
     data: &Demonstrations,
     k: usize,
-    of: Of,
+    origin: Origin,
     bytes: usize,
 ) -> Result<usize> {
     let (range, n_obs) = (data.episode(k), data.n_obs());
-    let steps: Vec<usize> = range.clone().take(MOST).collect();
+    let steps: Vec<usize> = range.clone().take(MAX_STEPS).collect();
     let codebook = policy.codebook();
     let mut scaled = codebook.scaled_buffer();
     let mut used = 0;
-    // A handful at a time: explaining what is not kept afterwards would be slow where actions are drawn.
+    // In groups, because explaining steps that do not fit would be slow where actions are sampled.
     for some in steps.chunks(32) {
         let moments: Vec<Moment> = some
             .par_iter()
             .map(|&i| {
                 let why = policy.explain(&data.states()[range.start * n_obs..(i + 1) * n_obs])?.into();
-                let acted = match of {
-                    Of::Run(decisions) => decisions.get(i - range.start).map(Acted::from),
+                let acted = match origin {
+                    Origin::Run(decisions) => decisions.get(i - range.start).map(Acted::from),
                     _ => None,
                 };
-                let elsewhere = matches!(of, Of::OwnData).then(|| {
+                let elsewhere = matches!(origin, Origin::OwnData).then(|| {
                     let mut scaled = codebook.scaled_buffer();
                     codebook.scale(data.state(i), &mut scaled);
                     codebook.retrieve_from_other_episode(&scaled, data.number(k)).map(|r| r.distance)
@@ -155,12 +155,12 @@ pub fn fill(
             })
             .collect::<Result<_>>()?;
         for (moment, &i) in moments.into_iter().zip(some) {
-            used += serde_json::to_vec(&moment).expect("a step is plain values").len() + 24; // with its place
+            used += serde_json::to_vec(&moment).expect("a step is plain values").len() + 24; // with its coordinates
             if used > bytes && !episode.steps.is_empty() {
                 return Ok(used);
             }
             codebook.scale(data.state(i), &mut scaled);
-            episode.path.push(plane.place(scaled.values()).map(short));
+            episode.path.push(plane.project(scaled.values()).map(short));
             episode.steps.push(moment);
         }
     }

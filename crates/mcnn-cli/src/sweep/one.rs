@@ -1,4 +1,4 @@
-//! One run of a sweep: memories, training, and the final policy in closed loop. On one thread throughout.
+//! One run of a sweep: selects memories, trains, and evaluates the policy in closed loop, on one thread.
 
 use std::{
     collections::HashMap,
@@ -24,14 +24,14 @@ use mcnn::{
 };
 
 use super::{plan::Settings, results::Line};
-use crate::{actor::Actor, commands::eval::evaluated, losses::Losses};
+use crate::{actor::Actor, commands::eval::evaluated, smoothed_loss::SmoothedLoss};
 
-/// What all runs share.
+/// Shared by all runs.
 pub struct Shared<'a> {
     pub task: &'a dyn Task,
     /// Set by Ctrl-C.
     pub stop: &'a AtomicBool,
-    /// Memories by the settings that decide them: methods that differ in training alone have the same.
+    /// Codebooks by the settings that determine them, because methods that differ only in training share one.
     memories: Mutex<HashMap<String, Arc<OnceLock<Result<Codebook>>>>>,
 }
 
@@ -53,7 +53,8 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Makes a run, acting through an encoder where the data are embeddings; none if it was stopped before its end. What goes wrong is in the line.
+/// Makes one run and gives its line of results, or none if the sweep was stopped before its end. Where the data are embeddings, the
+/// policy acts through `encoder`. An error is part of the line.
 pub fn run(
     shared: &Shared,
     (data, encoder): (&Demonstrations, Option<&Encoder>),
@@ -96,16 +97,16 @@ fn fill(
     let envelope = run.envelope();
     line.lambda = Some(Lambda::Value(envelope.lambda));
     line.half_distance = Some(envelope.half_distance()).filter(|d| d.is_finite());
-    let mut losses = Losses::new(settings.steps);
+    let mut smoothed = SmoothedLoss::new(settings.steps);
     while !shared.stopped()
         && let Some(stepped) = run.step()
     {
-        line.loss = losses.add(&stepped, run.done())?.or(line.loss);
+        line.loss = smoothed.add(&stepped, run.done())?.or(line.loss);
     }
-    line.validation_loss = run.validation().map(|h| h.loss);
+    line.validation_loss = run.validation().map(|validation| validation.loss);
     let policy = run.policy();
-    let print = file::fingerprint(&file::policy_to_bytes(&policy));
-    line.policy = Some(print.clone());
+    let fingerprint = file::fingerprint(&file::policy_to_bytes(&policy));
+    line.policy = Some(fingerprint.clone());
     line.name = Some(policy.name());
     let how = Rollout {
         episodes: settings.episodes,
@@ -115,11 +116,11 @@ fn fill(
         trace: false,
     };
     let episodes = {
-        let sighted = encoder.map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
-        let act: &dyn Act = sighted.as_ref().map_or(&policy, |sighted| sighted);
+        let encoded = encoder.map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
+        let act: &dyn Act = encoded.as_ref().map_or(&policy, |encoded| encoded);
         rollout(&Stoppable { act, stop: shared.stop }, shared.task, &how, &|_| ())?
     };
-    let actor = Actor::Policy(Box::new(policy), print);
+    let actor = Actor::Policy(Box::new(policy), fingerprint);
     let found = evaluated(&actor, shared.task, &episodes, settings.first_seed);
     line.returns.clone_from(&found.returns);
     line.eval = Some(serde_json::to_value(&found.summary).expect("a summary is plain values"));
@@ -130,7 +131,7 @@ fn fill(
     }
 }
 
-/// An actor that fails once the sweep is stopped, so that no episode is waited for.
+/// A policy whose actions fail once the sweep is stopped, so that running episodes end at once.
 struct Stoppable<'a> {
     act: &'a dyn Act,
     stop: &'a AtomicBool,

@@ -1,15 +1,19 @@
-//! Small frames below each other in one picture, as text that a page can hold.
+//! Sprite sheets: small frames below each other in one image, as a `data:` URL that a page can contain.
 
 use ::gif::{Encoder, Frame};
 use mcnn::{Error, Result, error::Kind};
 
-const SPEED: i32 = 10; // of choosing the colors: 1 is best, 30 fastest
+use super::gif::SPEED;
 
-/// Every `every`-th of some frames (`[n, height, width, 3]`, of `size`) below each other: a `data:` URL of a GIF.
-pub fn sheet(frames: &[u8], size: [usize; 2], every: usize) -> Result<String> {
+/// Every `every`-th of the frames (`[n, height, width, 3]`, with `size` as height and width), below each other: the `data:` URL of
+/// a GIF.
+///
+/// # Errors
+/// If the image is too large for a GIF.
+pub fn sprite_sheet(frames: &[u8], size: [usize; 2], every: usize) -> Result<String> {
     let each = size[0] * size[1] * 3;
     let shown: Vec<u8> = frames.chunks_exact(each).step_by(every).flatten().copied().collect();
-    let failed = |found: String| Error::new(Kind::File, "the frames cannot be put on the page").found(found);
+    let failed = |found: String| Error::new(Kind::File, "the frames do not fit into one image").found(found);
     let sides = (u16::try_from(size[1]), u16::try_from(shown.len() / each * size[0]));
     let (Ok(width), Ok(height)) = sides else {
         return Err(failed(format!("{} frames of {} x {}", shown.len() / each, size[0], size[1])));
@@ -21,7 +25,7 @@ pub fn sheet(frames: &[u8], size: [usize; 2], every: usize) -> Result<String> {
     Ok(format!("data:image/gif;base64,{}", base64(&bytes)))
 }
 
-/// RFC 4648: three bytes as four letters.
+/// Base64 of RFC 4648: three bytes become four letters.
 fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -50,10 +54,12 @@ mod tests {
     }
 
     #[test]
-    fn every_second_of_five_frames_is_three_high() {
+    fn every_second_of_five_frames_makes_an_image_three_frames_high() {
         let frames: Vec<u8> = (0..5).flat_map(|k| [k * 50; 12]).collect();
-        let text = sheet(&frames, [2, 2], 2).unwrap();
+        let text = sprite_sheet(&frames, [2, 2], 2).unwrap();
         assert!(text.starts_with("data:image/gif;base64,R0lGOD"));
-        assert!(sheet(&vec![0; 12 * 40_000], [2, 2], 1).unwrap_err().to_string().contains("40000 frames"));
+        assert!(
+            sprite_sheet(&vec![0; 12 * 40_000], [2, 2], 1).unwrap_err().to_string().contains("40000 frames")
+        );
     }
 }

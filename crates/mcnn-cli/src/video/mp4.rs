@@ -8,13 +8,14 @@ use std::{
 
 use mcnn::{Error, Result, error::Kind, task::Picture};
 
-use super::{FPS, Frames};
+use super::{FPS, FrameEncoder};
 
+/// An MP4 that ffmpeg is writing to a temporary file.
 pub struct Mp4 {
     path: PathBuf,
     temporary: PathBuf,
     ffmpeg: PathBuf,
-    child: Option<Child>, // from the first frame on, which says the size
+    child: Option<Child>, // from the first frame on, which decides the size
 }
 
 impl Mp4 {
@@ -27,7 +28,7 @@ impl Mp4 {
     fn start(&self, picture: &Picture) -> Result<Child> {
         let size = format!("{}x{}", picture.width, picture.height);
         let mut command = Command::new(&self.ffmpeg);
-        // Ctrl-C is ours to act on: the film is brought to its end.
+        // In a process group of its own, so that Ctrl-C does not end ffmpeg before the video is complete.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command
@@ -43,27 +44,27 @@ impl Mp4 {
     }
 
     fn failed(&self, found: &str) -> Error {
-        Error::new(Kind::File, "ffmpeg could not make the film")
+        Error::new(Kind::File, "ffmpeg could not make the video")
             .at(self.path.display().to_string())
             .found(found.trim_end())
             .next("a name that ends in .gif needs no ffmpeg")
     }
 
-    /// What ffmpeg said when it went away.
-    fn last_words(&mut self) -> String {
-        let mut said = String::new();
+    /// Waits for an ffmpeg that closed its input, and gives what it wrote to stderr.
+    fn message(&mut self) -> String {
+        let mut text = String::new();
         if let Some(mut child) = self.child.take() {
             drop(child.stdin.take());
             let pipe = child.stderr.take();
-            let _ = pipe.map(|mut pipe| pipe.read_to_string(&mut said));
+            let _ = pipe.map(|mut pipe| pipe.read_to_string(&mut text));
             let _ = child.wait();
         }
-        if said.is_empty() { "it ended without a word".into() } else { said }
+        if text.is_empty() { "it ended without a message".into() } else { text }
     }
 }
 
-impl Frames for Mp4 {
-    fn add(&mut self, picture: &Picture) -> Result<()> {
+impl FrameEncoder for Mp4 {
+    fn add_frame(&mut self, picture: &Picture) -> Result<()> {
         let mut child = match self.child.take() {
             Some(child) => child,
             None => self.start(picture)?,
@@ -73,13 +74,13 @@ impl Frames for Mp4 {
         if matches!(written, Some(Ok(()))) {
             return Ok(());
         }
-        let said = self.last_words();
-        Err(self.failed(&said))
+        let message = self.message();
+        Err(self.failed(&message))
     }
 
     fn finish(mut self: Box<Self>) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Err(self.failed("no frames")) };
-        drop(child.stdin.take()); // the end of its input ends the film
+        drop(child.stdin.take()); // the end of its input ends the video
         let done = child.wait_with_output().map_err(|e| self.failed(&e.to_string()))?;
         if !done.status.success() {
             return Err(self.failed(&String::from_utf8_lossy(&done.stderr)));
@@ -91,8 +92,8 @@ impl Frames for Mp4 {
 impl Drop for Mp4 {
     fn drop(&mut self) {
         if self.child.is_some() {
-            self.last_words();
+            let _ = self.message();
         }
-        let _ = std::fs::remove_file(&self.temporary); // not there once the film is whole
+        let _ = std::fs::remove_file(&self.temporary); // not there once the video is complete
     }
 }
