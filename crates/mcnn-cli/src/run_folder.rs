@@ -1,4 +1,4 @@
-//! The folder of a training run, beside its policy: a log in JSON lines, TensorBoard events, and the checkpoint.
+//! The folder of a training run, beside its policy: the log as JSON lines, TensorBoard events, and the checkpoint.
 
 use std::{
     fs::{File, OpenOptions},
@@ -11,25 +11,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::tensorboard::Events;
 
-/// A line of a log.
+/// A line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Logged {
     pub step: u64,
     pub loss: Option<f64>,
+    #[serde(alias = "held_out_loss")] // of version 1
     pub validation_loss: Option<f64>,
 }
 
-/// The most lines of a log that are read for a picture.
-const LINES: usize = 2000;
+/// Limit of the log lines that are drawn.
+const MAX_LINES: usize = 2000;
 
-/// A run's folder.
+/// The folder of a training run.
 pub struct RunFolder {
     path: PathBuf,
     files: Option<(File, Events)>,
 }
 
 impl RunFolder {
-    /// The folder of a policy: `policy.safetensors` has `policy.run`.
+    /// The folder beside a policy: of `policy.safetensors`, `policy.run`.
     pub fn beside(policy: &Path) -> Self {
         Self { path: policy.with_extension("run"), files: None }
     }
@@ -46,27 +47,30 @@ impl RunFolder {
         self.path.join("log.jsonl")
     }
 
-    /// The log as it stands, every k-th line and the last where it is long; lines that are none, and a log that is not
-    /// there, count nothing.
+    /// The lines of the log; of a long log, every k-th line and the last. Lines that cannot be read are left out. A missing log is
+    /// empty.
     pub fn logged(&self) -> Vec<Logged> {
         let text = std::fs::read_to_string(self.log_path()).unwrap_or_default();
         let all: Vec<Logged> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let every = all.len().div_ceil(LINES).max(1);
-        let kept = |(i, _): &(usize, &Logged)| i.is_multiple_of(every) || i + 1 == all.len();
-        all.iter().enumerate().filter(kept).map(|(_, line)| *line).collect()
+        let every = all.len().div_ceil(MAX_LINES).max(1);
+        let shown = |(i, _): &(usize, &Logged)| i.is_multiple_of(every) || i + 1 == all.len();
+        all.iter().enumerate().filter(shown).map(|(_, line)| *line).collect()
     }
 
-    /// Makes the folder and opens its files. A new run replaces the log and checkpoint of an old one; a resumed run
-    /// goes on with the log, from which it first takes what is past the checkpoint.
+    /// Creates the folder and opens its files. A new run replaces the log and the checkpoint of an earlier one. A resumed run
+    /// continues the log, after removing the lines past the checkpoint.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be written.
     pub fn open(&mut self, run: &Run, resume: bool) -> Result<()> {
         std::fs::create_dir_all(&self.path)
-            .map_err(|e| Error::io("making the run's folder", &self.path, &e))?;
+            .map_err(|e| Error::io("creating the folder of the run", &self.path, &e))?;
         let log = self.log_path();
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |e: std::io::Error| Error::io("writing", &path, &e)
         };
-        let kept = if resume { kept(&log, run.steps_taken()) } else { String::new() };
+        let kept = if resume { lines_up_to(&log, run.steps_taken()) } else { String::new() };
         atomic::write(&log, kept.as_bytes())?;
         if !resume {
             for entry in std::fs::read_dir(&self.path).map_err(io(&self.path))?.flatten() {
@@ -84,14 +88,17 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Logs a loss (NaN for none) and, where it was measured, the loss held out.
-    pub fn log(&mut self, step: u64, loss: f64, seconds: f64, held_out: Option<f64>) -> Result<()> {
+    /// Logs a training loss (NaN for none) and, where it was measured, the validation loss.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn log(&mut self, step: u64, loss: f64, seconds: f64, validation: Option<f64>) -> Result<()> {
         let (lines, events) = self.files.as_mut().expect("the folder is open");
         let mut line = serde_json::json!({ "step": step, "seconds": (seconds * 1e3).round() / 1e3 });
         let mut scalars = || {
             for (key, tag, value) in [
                 ("loss", "loss/train", Some(loss).filter(|l| l.is_finite())),
-                ("validation_loss", "loss/held_out", held_out),
+                ("validation_loss", "loss/validation", validation),
             ] {
                 if let Some(value) = value {
                     line[key] = value.into();
@@ -103,7 +110,10 @@ impl RunFolder {
         scalars().map_err(|e| Error::io("writing the log in", &self.path, &e))
     }
 
-    /// Saves what a run needs to go on later.
+    /// Saves the checkpoint from which the run can be resumed.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     pub fn save(&self, run: &Run) -> Result<()> {
         match run.checkpoint() {
             Some(checkpoint) => file::write_checkpoint(&self.checkpoint(), &checkpoint),
@@ -113,7 +123,7 @@ impl RunFolder {
 }
 
 /// The lines of a log up to a step.
-fn kept(log: &Path, step: u64) -> String {
+fn lines_up_to(log: &Path, step: u64) -> String {
     let lines = std::fs::read_to_string(log).unwrap_or_default();
     let at = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
     lines

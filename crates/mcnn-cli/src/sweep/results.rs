@@ -1,4 +1,4 @@
-//! The file of results: one JSON line a run, appended when the run is whole.
+//! The file of results: one line of JSON per run, appended when the run is complete.
 
 use std::{
     collections::HashMap,
@@ -10,64 +10,67 @@ use std::{
 
 use mcnn::{Error, Result, error::Kind};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::plan::Settings;
 
-/// One run and what came of it. Of a run that failed, what was known before it did.
+/// One run and its results. A failed run has the results from before the failure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Line {
     pub settings: Settings,
-    /// Fingerprint of the demonstrations.
+    /// Fingerprint (content hash) of the demonstrations.
     pub data: String,
     /// Fingerprint of the memories.
     pub memories: Option<String>,
     /// Fingerprint of the policy.
     pub policy: Option<String>,
-    /// What the policy is called in the literature.
+    /// The method, as the literature calls it.
     pub name: Option<String>,
-    /// Mean squared error over the last two-hundredth of the training.
+    /// Training loss, as the mean over the last 1/200 of the steps.
     pub loss: Option<f64>,
-    /// The same on the episodes held out.
+    /// Validation loss.
     pub validation_loss: Option<f64>,
-    /// lambda of the formula: a number or "inf".
+    /// A number or "inf".
     pub lambda: Option<mcnn::train::Lambda>,
     pub half_distance: Option<f32>,
-    /// Each episode's return in the order of the seeds; null where the episode failed.
+    /// Returns of the episodes in the order of their seeds; null where an episode failed.
     pub returns: Vec<Option<f64>>,
-    /// Mean returns of a random and of an expert policy, where the task has both.
+    /// Mean returns of a random policy and of an expert, where the task has both.
     pub reference: Option<[f64; 2]>,
     /// The summary of the episodes, with the keys of `mcnn eval`.
-    pub eval: Option<serde_json::Value>,
+    pub eval: Option<Value>,
     pub seconds: f64,
     pub version: String,
-    /// The whole message of what went wrong.
+    /// The complete error message of a failed run.
     pub error: Option<String>,
 }
 
 impl Line {
-    /// The same for the same run: its settings and its data's contents.
+    /// Identifies the run: its settings and the content hash of its data.
     pub fn key(&self) -> (String, String) {
         (self.settings.key(), self.data.clone())
     }
 }
 
-/// Bytes of a line, at most: a million episodes fit, the most that a plan can ask for.
-const LONGEST: u64 = 24 << 20;
-/// Brackets in a line, at most. Some tens are usual; each can take a hundred times its text's memory.
-const BRACKETS: usize = 10_000;
+/// Limit of a line, in bytes. The maximum of a plan, a million episodes, fits.
+const MAX_LINE_BYTES: u64 = 24 << 20;
+/// Limit of the brackets in a line. Some tens are usual; parsed, a bracket can take a hundred times the memory of its text.
+const MAX_BRACKETS: usize = 10_000;
 
-/// Reads whole results; of runs that are there twice (tried again) the last. A half-written last line is left out,
-/// and the bytes up to there are given with the lines. Parsing a line takes at most about 1 GiB, the lines together a few times
-/// the size of the file.
+/// Reads the complete lines, and their length in bytes, which excludes a half-written last line. Of a run with several lines (tried
+/// again), the last one counts. Parsing a line takes at most about 1 GiB, all lines together a few times the size of the file.
+///
+/// # Errors
+/// If the file cannot be read, or a line is not a result.
 pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
     let mut from = BufReader::new(file);
-    let mut whole = 0;
+    let mut complete = 0;
     let mut lines: Vec<Line> = Vec::new();
     let mut places = HashMap::new();
     let mut text = Vec::new();
     for i in 1.. {
         text.clear();
-        let taken = from.by_ref().take(LONGEST).read_until(b'\n', &mut text);
+        let taken = from.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut text);
         let length = taken.map_err(|e| Error::io("reading", path, &e))? as u64;
         let refuse = |found: String| {
             Error::new(Kind::File, "this is not a result of mcnn sweep")
@@ -76,24 +79,20 @@ pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
                 .next("take the line out, or name another file")
         };
         if text.pop() != Some(b'\n') {
-            if length == LONGEST {
-                return Err(refuse(format!("more than {LONGEST} bytes")));
+            if length == MAX_LINE_BYTES {
+                return Err(refuse(format!("more than {MAX_LINE_BYTES} bytes")));
             }
             break;
         }
-        whole += length;
+        complete += length;
         if text.is_empty() {
             continue;
         }
         let brackets = text.iter().filter(|b| b"[{".contains(b)).count();
-        if brackets > BRACKETS {
+        if brackets > MAX_BRACKETS {
             return Err(refuse(format!("{brackets} brackets")));
         }
-        let parsed = serde_json::from_slice(&text).and_then(|mut line: serde_json::Value| {
-            mcnn::file::upgrade_names(&mut line); // results of earlier versions stand beside new ones
-            serde_json::from_value(line)
-        });
-        let line: Line = parsed.map_err(|e| refuse(e.to_string()))?;
+        let line = parse(&text).map_err(|e| refuse(e.to_string()))?;
         match places.insert(line.key(), lines.len()) {
             Some(place) => {
                 places.insert(line.key(), place);
@@ -102,18 +101,31 @@ pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
             None => lines.push(line),
         }
     }
-    Ok((lines, whole))
+    Ok((lines, complete))
 }
 
-/// The file of a sweep that runs: locked, so that two sweeps cannot write to it at once.
+/// Parses a line; a line of version 1 gets the present names, because a sweep may continue such a file.
+fn parse(text: &[u8]) -> serde_json::Result<Line> {
+    let mut value: Value = serde_json::from_slice(text)?;
+    mcnn::file::upgrade_names(&mut value);
+    // Moved, because a copy of a long one would not fit into memory.
+    let eval = value.get_mut("eval").map(Value::take);
+    let line: Line = serde_json::from_value(value)?;
+    Ok(Line { eval: eval.filter(|eval| !eval.is_null()), ..line })
+}
+
+/// The file of a running sweep. It is locked, so that no second sweep writes to it.
 pub struct Results {
     path: PathBuf,
     file: Mutex<File>,
 }
 
 impl Results {
-    /// Opens or makes the file, and reads the runs that are in it. What is half-written at its end is cut off, and
-    /// `tell` hears of it.
+    /// Opens or creates the file and reads the runs in it. A half-written line at its end is removed, with a message to
+    /// `tell`.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or read, or another sweep has it open.
     pub fn open(path: &Path, tell: &dyn Fn(&str)) -> Result<(Self, Vec<Line>)> {
         let io = |doing: &'static str| move |e: std::io::Error| Error::io(doing, path, &e);
         let mut file = OpenOptions::new()
@@ -128,10 +140,10 @@ impl Results {
                 .at(path.display().to_string())
                 .next("wait for it, or name another file"));
         }
-        let (lines, whole) = read(path, &file)?;
-        if file.metadata().map_err(io("reading"))?.len() > whole {
-            tell(&format!("{}: the last line is half-written; its run is made again", path.display()));
-            file.set_len(whole).map_err(io("writing"))?;
+        let (lines, complete) = read(path, &file)?;
+        if file.metadata().map_err(io("reading"))?.len() > complete {
+            tell(&format!("{}: the last line is half-written; its run will be made again", path.display()));
+            file.set_len(complete).map_err(io("writing"))?;
         }
         file.seek(SeekFrom::End(0)).map_err(io("writing"))?;
         Ok((Self { path: path.into(), file: Mutex::new(file) }, lines))

@@ -39,6 +39,7 @@ pub struct Training {
     /// Pixels by which frames were shifted, at most.
     pub augment: usize,
     /// The share of the episodes that was held out.
+    #[serde(alias = "check_on")] // in files of version 1
     pub validation_fraction: f64,
     /// What decided whatever was random.
     pub seed: u64,
