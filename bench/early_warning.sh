@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How early the distance to memory warns of failure, against an ensemble's variance: docs/book/src/studies/calibration.md. Some minutes.
+# How early the distance to the nearest memory warns of a failure, compared with the variance of an ensemble. Takes some minutes.
+# The results are in docs/book/src/studies/calibration.md.
 #   bench/early_warning.sh drive FOLDER            the built-in task
 #   bench/early_warning.sh pen FOLDER DATA.hdf5    needs python/get_mujoco.sh
 set -euo pipefail
@@ -17,13 +18,13 @@ if [ "$task" = drive ]; then
     choose=(--fraction 0.1)
 else
     data=$3
-    choose=(--by all --smooth 10)
+    choose=(--by all --smooth-neighbors 10)
 fi
 "$mcnn" learn "$data" "${choose[@]}" -o "$folder/memories.safetensors" --force
-train() { "$mcnn" train "$data" "$folder/memories.safetensors" --steps 6000 --check-on 0 --force "$@" >/dev/null; }
+train() { "$mcnn" train "$data" "$folder/memories.safetensors" --steps 6000 --validation-fraction 0 --force "$@" >/dev/null; }
 train -o "$folder/mcnn.safetensors"
-for seed in 1 2 3 4 5 6; do train --lambda inf --seed "$seed" -o "$folder/clone$seed.safetensors"; done
-ensemble=("$folder"/clone[1-5].safetensors)
-for acting in mcnn clone6; do
+for seed in 1 2 3 4 5 6; do train --lambda inf --seed "$seed" -o "$folder/bc$seed.safetensors"; done
+ensemble=("$folder"/bc[1-5].safetensors)
+for acting in mcnn bc6; do
     "$warning" "$task" 300 "$folder/$acting.safetensors" "${ensemble[@]}"
 done

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What suggested demonstrations are worth against random ones: docs/book/src/studies/suggest.md. Each takes some minutes.
+# How much suggested demonstrations improve a policy, compared with random ones. Each takes some minutes. The results are in
+# docs/book/src/studies/suggest.md.
 #   bench/suggest.sh drive | visited
 #   bench/suggest.sh pen DATA.hdf5    needs python/get_mujoco.sh
 set -euo pipefail

@@ -1,9 +1,9 @@
-//! What suggested demonstrations are worth, against random ones. `bench/suggest.sh` runs it; docs/book/src/studies/suggest.md says what is
-//! measured and what came of it.
+//! How much suggested demonstrations improve a policy, compared with random ones. `bench/suggest.sh` runs it;
+//! docs/book/src/studies/suggest.md has the method and the results.
 //!
 //!     suggest drive SEEDS PICTURE.svg             learning curves on the built-in task
 //!     suggest pen SEEDS PICTURE.svg DATA.hdf5     the same on Adroit's pen (--features adroit)
-//!     suggest visited SEEDS                       laps begun in states that a policy visits
+//!     suggest visited SEEDS                       laps that start in states visited by a policy
 //!
 //! SEEDS is FROM..TO, the last not included.
 
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Laps of drive's expert, with the noise of correlation 0.5 that `mcnn make --noise` puts on.
+/// Demonstrations by the expert of drive, with noise of correlation 0.5, as `mcnn make --noise` adds it.
 fn laps(episodes: usize, first_seed: u64, noise: f64) -> Result<Demonstrations> {
     let expert = Noisy::new(Expert, Noise::Correlated { std: noise, kept: 0.5 }, None)?;
     record(&expert, episodes, first_seed)
@@ -69,7 +69,7 @@ fn train(data: &Demonstrations, book: Codebook, lambda: Lambda, seed: u64) -> Re
     Ok(run.policy())
 }
 
-/// Of an evaluation: the mean normalized score (0 is random, 100 the expert), and the share of successes in per cent.
+/// Evaluates a policy: the mean normalized score (0 for random actions, 100 for the expert) and the success rate in percent.
 fn score(act: &dyn Act, task: &dyn Task, first_seed: u64, episodes: usize) -> Result<[f64; 2]> {
     let run = Run { episodes, first_seed, threads: 2, lanes: 1, trace: false };
     let all = rollout(act, task, &run, &|_| ())?;
@@ -83,7 +83,7 @@ fn score(act: &dyn Act, task: &dyn Task, first_seed: u64, episodes: usize) -> Re
     ])
 }
 
-/// A mean with its interval over seeds.
+/// A mean with its 95 % interval over seeds.
 fn cell(m: stats::Mean) -> String {
     let digits = if m.mean.abs() < 10.0 { 2 } else { 1 };
     format!("{:.digits$} ({:.digits$} to {:.digits$})", m.mean, m.low, m.high)

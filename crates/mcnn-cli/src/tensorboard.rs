@@ -1,4 +1,4 @@
-//! TensorBoard's event files: TFRecords of `Event` protocol buffers, holding scalars only.
+//! TensorBoard event files: TFRecords of `Event` protocol buffers, with scalars only.
 //!
 //! A record is its length (u64), the masked CRC-32C of the length, the bytes, and the masked CRC-32C of the bytes. An
 //! event has wall_time (field 1, double), step (2, int64), and file_version (3, string) or summary (5): repeated value
@@ -16,9 +16,12 @@ use std::{
 pub struct Events(File);
 
 impl Events {
-    /// Starts a new event file in a folder.
+    /// Creates a new event file in a folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        // TensorBoard reads the files of a folder in the order of their names: seconds, then a running number.
+        // TensorBoard reads the files of a folder in the order of their names: seconds, then a counter.
         let seconds = now() as u64;
         let path = |k| folder.join(format!("events.out.tfevents.{seconds:010}.{k}.mcnn"));
         let free = (0..).find(|&k| !path(k).exists()).expect("a free name");
@@ -29,7 +32,10 @@ impl Events {
         Ok(events)
     }
 
-    /// Adds a scalar.
+    /// Appends a scalar.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     pub fn scalar(&mut self, tag: &str, step: u64, value: f32) -> io::Result<()> {
         let mut inner = bytes(1, tag.as_bytes());
         inner.push(2 << 3 | 5);
@@ -78,8 +84,8 @@ fn varint(mut value: u64) -> Vec<u8> {
     out
 }
 
-/// CRC-32C (Castagnoli), masked as TFRecord does so that a checksum of checksums stays useful. Bit by bit: a run
-/// writes some kilobytes.
+/// CRC-32C (Castagnoli), masked as in TFRecord. Computed bit by bit, which is fast enough for the kilobytes that a run
+/// writes.
 fn masked(data: &[u8]) -> u32 {
     let crc = !data.iter().fold(!0_u32, |crc, &byte| {
         (0..8).fold(
@@ -103,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_packed_as_protocol_buffers_pack_them() {
+    fn numbers_are_encoded_as_protocol_buffers() {
         assert_eq!(varint(300), [0xac, 0x02]);
         assert_eq!(varint(0), [0]);
         assert_eq!(bytes(5, b"ab"), [0x2a, 2, b'a', b'b']);

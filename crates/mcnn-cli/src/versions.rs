@@ -1,5 +1,5 @@
-//! Versions of a policy file: whole copies in a folder beside it, and a log of what made each from which. The present
-//! version is the one whose bytes the file has, so that nothing can disagree.
+//! Versions of a policy file: complete copies in a folder beside it, and a log of how each version was made. The current version
+//! is the one with the same content hash as the policy file, so the log cannot disagree with the file.
 
 use std::{
     fs,
@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 /// One version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Version {
-    /// Counted from 0, the policy as it was before the first change.
+    /// Counted from 0, the policy before the first change.
     pub version: usize,
-    /// The version it was made from; none of a file that came from elsewhere.
+    /// The version that was changed; none of a policy that no change here has made.
     pub from: Option<usize>,
-    /// What made it.
+    /// The change that made it.
     pub what: String,
-    /// Memories in it.
+    /// Number of memories.
     pub memories: usize,
+    /// Content hash of the file.
     pub fingerprint: String,
 }
 
@@ -31,16 +32,19 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Those beside a policy file; none where there is no folder yet.
+    /// Reads the versions beside a policy file; none where there is no folder yet.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
     pub fn of(policy: &Path) -> Result<Self> {
         let folder = policy.with_extension("versions");
         let log = folder.join("log.json");
         let all = match fs::read(&log) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
-                Error::new(Kind::File, "a log of versions that cannot be read")
+                Error::new(Kind::File, "the log of versions cannot be read")
                     .at(log.display().to_string())
                     .found(e.to_string())
-                    .next("move that folder away: the policy itself needs none of it")
+                    .next("move that folder away; the policy itself does not need it")
             })?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(Error::io("reading", &log, &e)),
@@ -52,54 +56,65 @@ impl Versions {
         &self.all
     }
 
-    /// The version that has this fingerprint, the newest if there are several.
+    /// The version with this fingerprint, the newest if there are several.
     pub fn present(&self, fingerprint: &str) -> Option<&Version> {
         self.all.iter().rev().find(|v| v.fingerprint == fingerprint)
     }
 
-    /// Makes a new version of the policy file: keeps what it has now, if no version has that, and what it is to have; then
-    /// exchanges the file. Answers with the new version.
-    pub fn advance(&mut self, was: (&[u8], usize), is: (&[u8], usize), what: String) -> Result<Version> {
-        let from = self.kept(was)?;
-        let version = self.keep(Some(from), is, what)?;
-        atomic::write(&self.policy, is.0)?;
+    /// Makes a new version and writes it to the policy file. The old content of the file is saved first, unless a version has it.
+    /// `old` and `new` are the bytes of the file and its number of memories.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn advance(&mut self, old: (&[u8], usize), new: (&[u8], usize), what: String) -> Result<Version> {
+        let from = self.find_or_save(old)?;
+        let version = self.save(Some(from), new, what)?;
+        atomic::write(&self.policy, new.0)?;
         Ok(version)
     }
 
-    /// Exchanges the policy file for the bytes of a version, having kept what it has now, if no version has that.
-    pub fn go(&mut self, was: (&[u8], usize), is: &[u8]) -> Result<()> {
-        self.kept(was)?;
-        atomic::write(&self.policy, is)
+    /// Writes the bytes of another version to the policy file. The old content of the file is saved first, unless a version has
+    /// it.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn go(&mut self, old: (&[u8], usize), new: &[u8]) -> Result<()> {
+        self.find_or_save(old)?;
+        atomic::write(&self.policy, new)
     }
 
-    /// The version that has these bytes, made now if there is none.
-    fn kept(&mut self, was: (&[u8], usize)) -> Result<usize> {
-        if let Some(version) = self.present(&fingerprint(was.0)) {
+    /// The version with these bytes, saved now if there is none.
+    fn find_or_save(&mut self, content: (&[u8], usize)) -> Result<usize> {
+        if let Some(version) = self.present(&fingerprint(content.0)) {
             return Ok(version.version);
         }
         let what = if self.all.is_empty() { "as it was trained" } else { "as it was found" };
-        Ok(self.keep(None, was, what.into())?.version)
+        Ok(self.save(None, content, what.into())?.version)
     }
 
-    /// The bytes of a version.
+    /// Reads the bytes of a version.
+    ///
+    /// # Errors
+    /// If its file cannot be read or has changed.
     pub fn bytes(&self, version: &Version) -> Result<Vec<u8>> {
         let path = self.file(version.version);
         let bytes = fs::read(&path).map_err(|e| Error::io("reading", &path, &e))?;
         if fingerprint(&bytes) != version.fingerprint {
-            return Err(Error::new(Kind::File, "a version that is not what it was")
+            return Err(Error::new(Kind::File, "the file of this version has changed")
                 .at(path.display().to_string())
                 .expected(format!("fingerprint {:.12}", version.fingerprint)));
         }
         Ok(bytes)
     }
 
-    fn keep(
+    /// Adds a version to the folder and the log.
+    fn save(
         &mut self,
         from: Option<usize>,
         (bytes, memories): (&[u8], usize),
         what: String,
     ) -> Result<Version> {
-        fs::create_dir_all(&self.folder).map_err(|e| Error::io("making a folder", &self.folder, &e))?;
+        fs::create_dir_all(&self.folder).map_err(|e| Error::io("creating a folder", &self.folder, &e))?;
         let version = self.all.last().map_or(0, |last| last.version + 1);
         atomic::write(&self.file(version), bytes)?;
         let version = Version { version, from, what, memories, fingerprint: fingerprint(bytes) };

@@ -93,8 +93,8 @@ fn what_failed_or_is_not_there_is_said() {
 fn rows_are_those_asked_for_and_never_mix_methods() {
     let bench = bench();
     let label = |line: &str| bench.json(line)["methods"][1]["label"].as_str().unwrap().to_string();
-    assert_eq!(label("table r.jsonl --rows l,lambda"), "l 1, lambda inf");
-    let message = bench.refused("table r.jsonl --rows l");
+    assert_eq!(label("table r.jsonl --rows amplitude,lambda"), "amplitude 1, lambda inf");
+    let message = bench.refused("table r.jsonl --rows amplitude");
     assert!(message.contains("mix") && message.contains("lambda"), "{message}");
     let message = bench.refused("table r.jsonl --rows color");
     assert!(message.contains("color") && message.contains("lambda"), "{message}");

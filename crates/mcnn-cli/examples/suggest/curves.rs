@@ -1,4 +1,4 @@
-//! Learning curves: episodes taken from a pool as suggested, against random ones.
+//! Learning curves: episodes selected from a pool by suggestion, compared with random ones.
 
 use std::{ops::Range, path::Path};
 
@@ -15,14 +15,14 @@ use mcnn::{
 
 use super::{cell, laps, picture, score, train};
 
-/// Episodes taken.
+/// Numbers of episodes.
 const SIZES: [usize; 6] = [1, 2, 3, 5, 8, 12];
 const POOL: usize = 25;
 const METHODS: [&str; 2] = ["MCNN", "1-NN"];
-/// How the episodes after the first are taken.
+/// How the episodes after the first are selected.
 const ARMS: [&str; 2] = ["random", "suggested"];
 
-/// What is measured at one size, by arm: `[seed]`.
+/// The measurements at one size, by arm: `[seed]`.
 #[derive(Default)]
 pub struct Point {
     pub d_i: [Vec<f64>; 2],
@@ -31,7 +31,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// What was measured last of a random selection is of the suggested one, too.
+    /// Copies the last measurement of the random arm to the suggested arm.
     fn repeat(&mut self) {
         let again = |values: &mut [Vec<f64>; 2]| values[1].push(values[0][values[0].len() - 1]);
         again(&mut self.d_i);
@@ -39,11 +39,11 @@ impl Point {
     }
 }
 
-/// What differs between the tasks.
+/// The settings of a task.
 struct Setting<'a> {
     task: &'a dyn Task,
     pool: &'a Demonstrations,
-    /// The states that d_I is of.
+    /// The states of which d_I is measured.
     unseen: &'a Demonstrations,
     /// The memories of MCNN.
     memories: LearnSettings,
@@ -84,7 +84,7 @@ pub fn pen(_: Range<u64>, _: &Path, _: &Path) -> Result<()> {
 
 fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
     let random = Seed(seed).fork("pool").rng().permutation(s.pool.n_episodes());
-    // Distances of different selections compare in one scale only: that of the whole pool.
+    // Distances are comparable only in one scale, that of the whole pool.
     let all = LearnSettings {
         selection: SelectionMethod::All,
         smooth_neighbors: s.memories.smooth_neighbors,
@@ -93,7 +93,7 @@ fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
     let scale = learn(s.pool, &all)?.codebook.parts().scale.clone();
     let mut suggested = vec![random[0]];
     for (&size, point) in SIZES.iter().zip(points) {
-        more(s.pool, &mut suggested, size)?;
+        extend(s.pool, &mut suggested, size)?;
         for (arm, order) in [&random[..size], &suggested].into_iter().enumerate() {
             if arm == 1 && order == &random[..size] {
                 point.repeat(); // the first episode is the same
@@ -119,8 +119,8 @@ fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
     Ok(())
 }
 
-/// Goes on to `size` episodes: memories of all that were taken, then what they suggest, as one would go about it.
-fn more(pool: &Demonstrations, taken: &mut Vec<usize>, size: usize) -> Result<()> {
+/// Extends a selection to `size` episodes, as suggested by the memories of the episodes already selected.
+fn extend(pool: &Demonstrations, taken: &mut Vec<usize>, size: usize) -> Result<()> {
     let count = size - taken.len();
     let amount = Amount::Fraction(1.0);
     let book = learn(
@@ -134,12 +134,12 @@ fn more(pool: &Demonstrations, taken: &mut Vec<usize>, size: usize) -> Result<()
         let found = suggest(&book, &rest, DemonstrationScope::Episode, count);
         taken.extend(found.iter().map(|s| left[rest.episode_of(s.row)]));
     }
-    assert_eq!(taken.len(), size, "the pool has enough that is not known");
+    assert_eq!(taken.len(), size, "the pool has enough unknown episodes");
     Ok(())
 }
 
 fn report(task: &str, points: &[Point], path: &Path) -> Result<()> {
-    println!("\n| episodes | what | random | suggested | suggested less random |\n|---|---|---|---|---|");
+    println!("\n| episodes | what | random | suggested | suggested minus random |\n|---|---|---|---|---|");
     for (size, p) in SIZES.iter().zip(points) {
         let rows = [("d_I", &p.d_i)].into_iter().chain((0..2).flat_map(|m| {
             [

@@ -1,4 +1,4 @@
-//! The learning curves as SVG: d_I and the scores against the episodes taken, with intervals over seeds.
+//! The learning curves as SVG: d_I and the scores by the number of episodes, with intervals over seeds.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,14 @@ use super::curves::Point;
 
 const PANEL: [f64; 2] = [250.0, 200.0];
 const TOP: f64 = 60.0;
-const COLOURS: [&str; 2] = ["#999999", "#0072b2"];
+const COLORS: [&str; 2] = ["#999999", "#0072b2"];
 
 pub fn svg(task: &str, sizes: &[usize], points: &[Point], methods: &[&str; 2], arms: &[&str; 2]) -> String {
     let [width, height] = [60.0 + 3.0 * (PANEL[0] + 60.0), TOP + PANEL[1] + 70.0];
     let mut out = format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="sans-serif" font-size="13" fill="#222">
 <rect width="100%" height="100%" fill="#ffffff"/>
-<text x="12" y="24" font-size="15">{task}: episodes from a pool, by number; 95 % intervals over seeds</text>
+<text x="12" y="24" font-size="15">{task}: by the number of episodes from a pool; 95 % intervals over seeds</text>
 "##
     );
     let all = |of: &dyn Fn(&Point) -> &[Vec<f64>; 2]| -> Vec<[Vec<f64>; 2]> {
@@ -32,7 +32,7 @@ pub fn svg(task: &str, sizes: &[usize], points: &[Point], methods: &[&str; 2], a
             out,
             r#"<rect x="{x}" y="{}" width="10" height="10" fill="{}"/><text x="{}" y="{y}">{name}</text>"#,
             y - 9.0,
-            COLOURS[arm],
+            COLORS[arm],
             x + 16.0
         );
     }
@@ -64,7 +64,7 @@ fn panel(out: &mut String, left: f64, title: &str, sizes: &[usize], values: &[[V
         let (x, y) = (at(n), TOP + PANEL[1] + 16.0);
         let _ = writeln!(out, r#"<text x="{x:.1}" y="{y}" text-anchor="middle" font-size="11">{n}</text>"#);
     }
-    for (arm, color) in COLOURS.iter().enumerate() {
+    for (arm, color) in COLORS.iter().enumerate() {
         let line: Vec<String> = sizes
             .iter()
             .zip(&means)

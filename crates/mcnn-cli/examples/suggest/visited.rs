@@ -1,4 +1,4 @@
-//! Demonstrations begun where a policy's own visits suggest, added to its memories, against laps of random roads.
+//! Demonstrations suggested by the states that a policy visits, added to its memories, compared with laps on random roads.
 
 use std::ops::Range;
 
@@ -19,8 +19,8 @@ use super::{cell, laps, record, score, train};
 /// Laps added.
 const COUNTS: [usize; 3] = [1, 3, 5];
 const WAYS: [&str; 3] = ["random roads", "suggested roads", "from the suggested states"];
-/// Roads on which the policy's states are looked at, and on which it is evaluated.
-const LOOKED_AT: u64 = 3000;
+/// First seeds of the roads whose visited states are used for suggestions, and of the roads of the evaluation.
+const VISITED: u64 = 3000;
 const EVALUATED: u64 = 1000;
 
 pub fn visited(seeds: Range<u64>) -> Result<()> {
@@ -32,13 +32,13 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
         let policy = train(&data, learn(&data, &settings)?.codebook, Lambda::Auto, seed)?;
         let evaluate = |act: &dyn Act| score(act, &Drive::new(), EVALUATED, 200);
         before.push(evaluate(&policy)?[1]);
-        let states = record(&policy, 60, LOOKED_AT)?;
+        let states = record(&policy, 60, VISITED)?;
         let most = COUNTS[COUNTS.len() - 1];
         let found = suggest(policy.codebook(), &states, DemonstrationScope::State, most);
-        // One demonstration after another, each way's in its own order.
+        // Demonstrations in the order in which they are added, for each way.
         let mut added: [Vec<Demonstrations>; WAYS.len()] = Default::default();
         for (k, suggestion) in found.iter().enumerate() {
-            let road = LOOKED_AT + u64::from(suggestion.at.episode);
+            let road = VISITED + u64::from(suggestion.at.episode);
             added[0].push(laps(1, 200_000 + 100 * seed + k as u64, 0.0)?);
             added[1].push(laps(1, road, 0.0)?);
             let at = suggestion.start.step as usize;
@@ -59,7 +59,7 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
         }
     }
     println!("\nbefore: {}\n", cell(interval(&before)));
-    println!("| added | by | success % | less before | less random roads |\n|---|---|---|---|---|");
+    println!("| added | by | success % | minus before | minus random roads |\n|---|---|---|---|---|");
     for (count, ways) in COUNTS.iter().zip(&after) {
         for (way, success) in WAYS.iter().zip(ways) {
             println!(
@@ -73,13 +73,13 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
     Ok(())
 }
 
-/// Memories with a lap's steps from `begin` on.
+/// The memories with the steps of a lap from `begin` on.
 fn with(book: &Codebook, lap: &Demonstrations, begin: usize) -> Result<Codebook> {
     let steps: Vec<usize> = (begin..lap.n_steps()).collect();
     Ok(book.with_steps(lap, &steps)?.0)
 }
 
-/// One acts up to a step, another from there on.
+/// One policy acts up to a step, another from there on.
 struct Relay<'a> {
     first: &'a dyn Act,
     then: &'a dyn Act,
@@ -89,7 +89,7 @@ struct Relay<'a> {
 struct Baton<'a> {
     first: Box<dyn Acting + 'a>,
     then: Box<dyn Acting + 'a>,
-    left: usize, // steps that the first has to act
+    left: usize, // steps left to the first
 }
 
 impl Act for Relay<'_> {

@@ -1,4 +1,4 @@
-//! Results as a grid: a row for each method (all settings that vary but the seed), a column for each task and data.
+//! Results as a table: a row for each method (all varying settings except the seed), a column for each task and data set.
 
 use std::collections::BTreeSet;
 
@@ -13,62 +13,62 @@ use serde_json::{Map, Value};
 
 use super::results::Line;
 
-/// Results, method by column.
+/// The results by method and column.
 #[derive(Serialize)]
 pub struct Grid {
-    /// What the numbers are: "score" where every task has references, else "return".
+    /// The unit of all values: "score" (normalized) where every task has reference returns, else "return".
     pub unit: &'static str,
     pub columns: Vec<Column>,
     pub methods: Vec<Method>,
     pub failed: Vec<Failed>,
 }
 
-/// A task and the data learned from.
+/// A task and the demonstrations learned from.
 #[derive(Serialize, Clone, PartialEq)]
 pub struct Column {
     pub task: String,
     pub data: String,
-    /// Of the data.
+    /// Content hash of the demonstrations.
     pub fingerprint: String,
 }
 
-/// A method: settings, and how it did.
+/// A method: its settings and results.
 #[derive(Serialize)]
 pub struct Method {
-    /// The settings that make it differ from other rows.
+    /// The settings in which it differs from other rows.
     pub label: String,
     pub settings: Map<String, Value>,
-    /// One for each column; null where no run of it succeeded.
+    /// One per column; null where no run of the method is complete.
     pub cells: Vec<Option<Cell>>,
-    /// Over all columns, where there are several and the method has runs in each.
+    /// Over all columns, if there are several and the method has runs in each.
     pub all: Option<All>,
-    /// Probability that a run of it does better than one of the first method, in the columns that both have; null for
-    /// the first.
+    /// Probability of improvement: that a run of it has a higher mean than a run of the first method, over the columns that both
+    /// have. Null for the first.
     pub improvement: Option<Mean>,
 }
 
-/// The runs of a method on a column.
+/// The runs of a method in a column.
 #[derive(Serialize)]
 pub struct Cell {
     #[serde(flatten)]
     pub found: Crossed,
-    /// Mean weight of the memory on visited states.
+    /// Mean memory weight over the visited states.
     pub weight: Option<f64>,
     pub seeds: Vec<u64>,
-    /// Seeds that other methods have in this column and this one has not: failed, or not yet made.
+    /// Seeds that other methods have in this column and this one lacks: failed, or not yet run.
     pub missing: Vec<u64>,
-    /// Each run's mean, in the order of `seeds`.
+    /// The mean of each run, in the order of `seeds`.
     pub runs: Vec<f64>,
 }
 
-/// A method's runs over all columns, as rliable sums them up.
+/// Aggregates of a method's runs over all columns, as in rliable (Agarwal et al. 2021).
 #[derive(Serialize)]
 pub struct All {
     pub iqm: Mean,
     pub median: Mean,
-    /// How far the runs fall short of a score of 100; null for returns.
+    /// Mean amount by which the runs miss a score of 100; null for returns.
     pub optimality_gap: Option<Mean>,
-    /// Share of runs above each of some scores.
+    /// Performance profile: the share of runs above each threshold.
     pub profile: Vec<Profile>,
 }
 
@@ -81,16 +81,16 @@ pub struct Failed {
     pub error: String,
 }
 
-/// Settings that are no part of a method.
-const ASIDE: [&str; 3] = ["seed", "task", "data"];
+/// Settings that do not belong to a method.
+const NOT_OF_METHOD: [&str; 3] = ["seed", "task", "data"];
 
-/// Arranges results. `rows` are the settings that make rows, in the order of their columns in the label; all that vary
-/// where it is empty.
+/// Arranges results as a table. `rows` names the settings that distinguish rows, in the order in which labels have them; if it is
+/// empty, all settings that vary.
 ///
 /// # Errors
-/// If there are no results, a setting of `rows` is none, or a row would mix methods.
+/// If there are no results, `rows` names an unknown setting, or a row would mix several methods.
 pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
-    // Runs end in any order; the table has one.
+    // Runs finish in any order; sorted, the table does not depend on it.
     let mut lines: Vec<&Line> = lines.iter().collect();
     lines.sort_by_cached_key(|l| l.key());
     let Some(example) = lines.first() else {
@@ -99,14 +99,14 @@ pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
         );
     };
     let known: Vec<String> =
-        settings(example).keys().filter(|key| !ASIDE.contains(&key.as_str())).cloned().collect();
+        settings(example).keys().filter(|key| !NOT_OF_METHOD.contains(&key.as_str())).cloned().collect();
     if let Some(unknown) = rows.iter().find(|row| !known.contains(row)) {
         return Err(Error::new(Kind::Settings, "there is no such setting")
             .at("--rows")
             .expected(known.join(", "))
             .found(unknown));
     }
-    let of: Vec<Map<String, Value>> = lines.iter().map(|l| counting(l)).collect();
+    let of: Vec<Map<String, Value>> = lines.iter().map(|l| method_settings(l)).collect();
     let varying: Vec<String> = known
         .iter()
         .filter(|key| {
@@ -186,10 +186,10 @@ fn settings(line: &Line) -> Map<String, Value> {
     }
 }
 
-/// A run's settings that make its method: without those that count nothing in it, and those that are none.
-fn counting(line: &Line) -> Map<String, Value> {
-    let idle = line.settings.idle();
-    let counts = |key: &str| !ASIDE.contains(&key) && !idle.contains(&key);
+/// The settings of a run's method: without those that have no effect in it, and those that are null.
+fn method_settings(line: &Line) -> Map<String, Value> {
+    let without_effect = line.settings.without_effect();
+    let counts = |key: &str| !NOT_OF_METHOD.contains(&key) && !without_effect.contains(&key);
     settings(line).into_iter().filter(|(key, value)| counts(key) && !value.is_null()).collect()
 }
 
@@ -204,7 +204,7 @@ fn label(settings: &Map<String, Value>, shown: &[String]) -> String {
     if parts.is_empty() { "all runs".into() } else { parts.join(", ") }
 }
 
-/// The runs of one method on one column; none where none succeeded.
+/// The runs of one method in one column; none where no run is complete.
 fn cell(here: &[&Line], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
     let mut good: Vec<&&Line> = here.iter().filter(|l| l.error.is_none()).collect();
     good.sort_by_key(|l| l.settings.seed);
@@ -225,9 +225,9 @@ fn cell(here: &[&Line], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
     let mut found = stats::crossed(&returns);
     let mut missing: Vec<u64> = seeds.iter().filter(|s| !made.contains(s)).copied().collect();
     if let [only] = good.as_slice()
-        && only.settings.seedless()
+        && only.settings.is_deterministic()
     {
-        // All seeds are this one, and only the episodes are a matter of chance.
+        // The run is the same for all seeds, so only the episodes are random.
         (found.mean, missing) = (stats::interval(&returns[0]), Vec::new());
     }
     let weights: Vec<f64> = good.iter().filter_map(|l| l.eval.as_ref()?["weight"].as_f64()).collect();

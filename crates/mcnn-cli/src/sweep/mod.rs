@@ -1,5 +1,5 @@
-//! Sweeps: a plan of many runs (`plan`), one of them (`one`), the file of their results (`results`), and the results as
-//! a table of methods by tasks (`grid`).
+//! Sweeps: a plan of many runs (`plan`), one run (`one`), the file of results (`results`), and the results as a table of
+//! methods by tasks (`grid`).
 
 pub mod grid;
 pub mod one;

@@ -1,4 +1,4 @@
-//! A plan: a TOML file with lists, every combination of which is a run.
+//! A plan: a TOML file with lists. Every combination of their values is a run.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{Dimensions, InputOptions};
 
-/// A plan as it is written. Lists are combined; the rest is the same for all runs.
+/// A plan as it stands in its file. Lists are combined; all other values are the same for all runs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
@@ -91,17 +91,17 @@ fn mlp() -> Vec<Backbone> {
     vec![Backbone::Mlp]
 }
 
-/// The networks that a run can have.
+/// The backbone of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backbone {
-    /// A perceptron.
+    /// A multilayer perceptron (MLP).
     Mlp,
-    /// Denoising diffusion, with the plan's settings for it.
+    /// A diffusion policy over single actions, with the plan's `diffusion` settings.
     Diffusion,
-    /// A behavior transformer, with the plan's settings for it.
+    /// A behavior transformer (BeT), with the plan's `bet` settings.
     Bet,
-    /// A U-Net over chunks of actions, with the plan's settings for it.
+    /// A diffusion U-Net over action chunks, with the plan's `unet` settings.
     Unet,
 }
 
@@ -116,15 +116,16 @@ impl Backbone {
     }
 }
 
-/// Everything that decides a run, besides the contents of its data.
+/// Everything that determines a run, except the contents of its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub task: String,
-    /// The file as the plan names it.
+    /// The file name as in the plan.
     pub data: String,
     pub by: SelectionMethod,
-    /// Share of the states; none where their number is given.
+    /// The number of memories as a share of the states; none where `count` is given.
     pub fraction: Option<f64>,
+    /// The number of memories.
     pub count: Option<usize>,
     pub smooth_neighbors: usize,
     pub lambda: Lambda,
@@ -143,11 +144,11 @@ pub struct Settings {
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
-    /// Dimensions of the state that count nothing.
+    /// Dimensions of the state that distances ignore.
     #[serde(default)]
     pub ignore: Dimensions,
-    /// Weights as the plan names them, for data that are embeddings: each run has the ones that embedded its data, which
-    /// decides nothing.
+    /// Encoder weights as in the plan, for data that are embeddings. A run uses the ones that embedded its data, so they are not
+    /// part of its identity.
     #[serde(skip)]
     pub encoder: Vec<String>,
     pub epochs: usize,
@@ -157,7 +158,7 @@ pub struct Settings {
     pub steps: u64,
     pub batch: usize,
     pub lr: f64,
-    /// (Results of before there was a choice have Adam.)
+    /// Adam where a version-1 result has none.
     #[serde(default)]
     pub optimizer: OptimizerSettings,
     pub validation_fraction: f64,
@@ -165,9 +166,9 @@ pub struct Settings {
     pub first_seed: u64,
 }
 
-/// Settings that count nothing where all states are memories and are copied: first those of choosing memories, then those of
-/// a network.
-static IDLE: [&str; 15] = [
+/// Settings without effect on 1-NN or VINN over all states: first those of memory selection, then those of the network and its
+/// training.
+static WITHOUT_EFFECT: [&str; 15] = [
     "fraction",
     "count",
     "epochs",
@@ -185,16 +186,16 @@ static IDLE: [&str; 15] = [
     "distances",
 ];
 
-/// How many of them are of choosing memories.
-const OF_CHOOSING: usize = 3;
+/// How many of them are settings of memory selection.
+const OF_SELECTION: usize = 3;
 
-/// The most runs of one plan.
-const MOST: usize = 1_000_000;
-/// The most bytes that the copies of its longer settings take.
-const LONGEST_COPIES: usize = 1 << 28;
+/// Limit of the runs of one plan.
+const MAX_RUNS: usize = 1_000_000;
+/// Limit of the bytes that the runs' copies of its long settings take.
+const MAX_COPIED_BYTES: usize = 1 << 28;
 
-/// Bytes of a plan, at most; a thousand are usual.
-const LONGEST: u64 = 1 << 20;
+/// Limit of a plan file, in bytes. About a thousand are usual.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads a plan and lists its runs, each once.
 ///
@@ -202,10 +203,10 @@ const LONGEST: u64 = 1 << 20;
 /// If the file cannot be read, or is not a plan: the place is the line and key.
 pub fn read(path: &Path) -> Result<Vec<Settings>> {
     let length = regular(path)?;
-    if length > LONGEST {
+    if length > MAX_BYTES {
         return Err(Error::new(Kind::Settings, "this is not a plan")
             .at(path.display().to_string())
-            .expected(format!("at most {LONGEST} bytes"))
+            .expected(format!("at most {MAX_BYTES} bytes"))
             .found(format!("{length} bytes"))
             .next("docs/plan.toml is an example with every key"));
     }
@@ -240,7 +241,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
             all.push(settings);
         }
     };
-    // The seed outermost: a sweep that is cut short has some seeds of every method rather than all of some.
+    // The seed is the outermost loop, so that an interrupted sweep has some seeds of every method, not all seeds of some.
     for &seed in &plan.seed {
         for data in &plan.data {
             for &by in &plan.by {
@@ -250,7 +251,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                             for &amplitude in &plan.amplitude {
                                 for &activation in &plan.activation {
                                     for &backbone in &plan.backbone {
-                                        let copies = lambda == Lambda::Value(0.0);
+                                        let nearest_neighbor = lambda == Lambda::Value(0.0);
                                         add(Settings {
                                             task: plan.task.clone(),
                                             data: data.clone(),
@@ -272,7 +273,11 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             encoder: plan.encoder.clone(),
                                             epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
                                             distances: plan.distances.unwrap_or(defaults.distances),
-                                            neighbors: if copies { plan.neighbors.unwrap_or(1) } else { 1 },
+                                            neighbors: if nearest_neighbor {
+                                                plan.neighbors.unwrap_or(1)
+                                            } else {
+                                                1
+                                            },
                                             hidden: Vec::new(),
                                             steps: plan.steps.unwrap_or(defaults.steps),
                                             batch: 0,
@@ -284,7 +289,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             episodes: plan.episodes.unwrap_or(100),
                                             first_seed: plan.first_seed.unwrap_or(1000),
                                         }
-                                        .merged(plan, amounts[0])
+                                        .without_ineffective(plan, amounts[0])
                                         .with_network(plan));
                                     }
                                 }
@@ -316,17 +321,17 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
             .expected("at least one value"));
     }
     let total = lists.iter().try_fold(1_usize, |product, (_, n)| product.checked_mul(*n));
-    if total.is_none_or(|n| n > MOST) {
-        return Err(Error::new(Kind::Settings, "too many runs").expected(format!("at most {MOST}")));
+    if total.is_none_or(|n| n > MAX_RUNS) {
+        return Err(Error::new(Kind::Settings, "too many runs").expected(format!("at most {MAX_RUNS}")));
     }
-    // Every run has a copy of what is long.
+    // Every run has a copy of the long settings.
     let longest = plan.data.iter().map(String::len).max().unwrap_or(0);
     let lengths = 8 * (plan.ignore.0.len() + plan.hidden.as_ref().map_or(0, Vec::len));
     let each = plan.task.len() + longest + lengths;
-    if total.is_none_or(|n| n.saturating_mul(each) > LONGEST_COPIES) {
+    if total.is_none_or(|n| n.saturating_mul(each) > MAX_COPIED_BYTES) {
         return Err(Error::new(Kind::Settings, "too many runs with settings that are so long")
             .expected(format!(
-                "runs times the bytes of task, data, ignore and hidden: at most {LONGEST_COPIES}"
+                "runs times the bytes of task, data, ignore and hidden: at most {MAX_COPIED_BYTES}"
             ))
             .found(format!("{} runs, {each} bytes", total.unwrap_or(usize::MAX))));
     }
@@ -377,17 +382,17 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
 }
 
 impl Settings {
-    /// With what counts nothing here set to the plan's first value, so that the same run is not made twice: without
-    /// memories (lambda inf) which they are, without a network (lambda 0) which it is, of all states how many, and where
-    /// nothing is random the seed.
-    fn merged(self, plan: &Plan, (fraction, count): (Option<f64>, Option<usize>)) -> Self {
+    /// With the settings that have no effect here set to the plan's first values, so that equal runs have equal settings: the
+    /// memories with BC (lambda inf), the network with 1-NN and VINN (lambda 0), the number of memories where all states are
+    /// memories, and the seed where nothing is random.
+    fn without_ineffective(self, plan: &Plan, (fraction, count): (Option<f64>, Option<usize>)) -> Self {
         let first = |all: bool| if all { (fraction, count) } else { (self.fraction, self.count) };
         match self.lambda {
             Lambda::Value(0.0) => {
                 let (fraction, count) = first(self.by == SelectionMethod::All);
                 let (amplitude, activation, backbone) =
                     (plan.amplitude[0], plan.activation[0], plan.backbone[0]);
-                let seed = if self.seedless() { plan.seed[0] } else { self.seed };
+                let seed = if self.is_deterministic() { plan.seed[0] } else { self.seed };
                 Self { fraction, count, amplitude, activation, backbone, seed, ..self }
             }
             Lambda::Value(f32::INFINITY) => {
@@ -408,7 +413,7 @@ impl Settings {
         }
     }
 
-    /// With what the backbone decides.
+    /// With the settings that depend on the backbone.
     fn with_network(self, plan: &Plan) -> Self {
         let architecture = self.backbone.with(plan.diffusion, plan.bet, plan.unet);
         let layered = plan.hidden.clone().filter(|_| self.backbone != Backbone::Bet);
@@ -416,51 +421,51 @@ impl Settings {
         let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
         let bet = (self.backbone == Backbone::Bet).then_some(plan.bet);
         let unet = (self.backbone == Backbone::Unet).then_some(plan.unet);
-        let recipe = architecture.optimizer_defaults();
-        let (lr, batch) = (plan.lr.unwrap_or(recipe.lr), plan.batch.unwrap_or(recipe.batch));
-        let optimizer = plan.optimizer.unwrap_or(recipe.optimizer);
+        let defaults = architecture.optimizer_defaults();
+        let (lr, batch) = (plan.lr.unwrap_or(defaults.lr), plan.batch.unwrap_or(defaults.batch));
+        let optimizer = plan.optimizer.unwrap_or(defaults.optimizer);
         Self { hidden, diffusion, bet, unet, lr, batch, optimizer, ..self }
     }
 
-    /// Whether nothing in this run is random: all states are copied from, and none held out.
-    pub fn seedless(&self) -> bool {
+    /// Whether nothing in this run is random: 1-NN or VINN over all states, without a validation set.
+    pub fn is_deterministic(&self) -> bool {
         self.lambda == Lambda::Value(0.0)
             && self.by == SelectionMethod::All
             && self.validation_fraction == 0.0
     }
 
-    /// Settings that count nothing in this run.
-    pub fn idle(&self) -> &'static [&'static str] {
+    /// The settings without effect in this run.
+    pub fn without_effect(&self) -> &'static [&'static str] {
         match self.lambda {
-            Lambda::Value(f32::INFINITY) => {
-                &["by", "fraction", "count", "smooth_neighbors", "epochs", "distances"]
-            }
-            Lambda::Value(0.0) if self.by == SelectionMethod::All => &IDLE,
-            Lambda::Value(0.0) => &IDLE[OF_CHOOSING..],
-            _ if self.by == SelectionMethod::All => &IDLE[..OF_CHOOSING],
+            Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
+            Lambda::Value(0.0) if self.by == SelectionMethod::All => &WITHOUT_EFFECT,
+            Lambda::Value(0.0) => &WITHOUT_EFFECT[OF_SELECTION..],
+            _ if self.by == SelectionMethod::All => &WITHOUT_EFFECT[..OF_SELECTION],
             _ => &[],
         }
     }
 
-    /// The same text for the same settings.
+    /// Identifies the settings: equal settings have equal texts.
     pub fn key(&self) -> String {
         serde_json::to_string(self).expect("settings are plain values")
     }
 
-    /// The file of demonstrations, named from the folder of the plan.
+    /// The path of the demonstrations, relative to the folder of the plan.
     pub fn file(&self, plan: &Path) -> PathBuf {
         plan.parent().unwrap_or(Path::new("")).join(&self.data)
     }
 
-    /// The weights that may have embedded the data, files named from the folder of the plan.
+    /// The encoder weights that may have embedded the data. Files are relative to the folder of the plan.
     ///
     /// # Errors
-    /// If one is none.
+    /// If a text names no weights.
     pub fn weights(&self, plan: &Path) -> Result<Vec<Weights>> {
         let read = |text: &String| match text.parse() {
             Ok(Weights::File(path)) => Ok(Weights::File(plan.parent().unwrap_or(Path::new("")).join(path))),
             Ok(weights) => Ok(weights),
-            Err(found) => Err(Error::new(Kind::Settings, "no weights").at("encoder").found(found)),
+            Err(found) => {
+                Err(Error::new(Kind::Settings, "not the name of encoder weights").at("encoder").found(found))
+            }
         };
         self.encoder.iter().map(read).collect()
     }
@@ -469,7 +474,7 @@ impl Settings {
         InputOptions { clip_actions: self.clip_actions, d4rl_drop_last: false }
     }
 
-    /// How the memories are learned.
+    /// How the memories are selected.
     pub fn learn(&self) -> LearnSettings {
         let amount = self.count.map_or(Amount::Fraction(self.fraction.unwrap_or(0.1)), Amount::Count);
         LearnSettings {
