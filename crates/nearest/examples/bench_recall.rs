@@ -1,9 +1,9 @@
 //! Times the searches for `bench/recall.py`, which runs a peer in turn with this program.
 //!
-//! `bench_recall ROWS QUERIES DIM`: two files of raw little-endian `f32`, row after row. Then each line of standard
-//! input names a work, which is done once over all queries, and one line of JSON answers it: `us`, the median time of
-//! a query in microseconds (for `many`, the mean; for `stream`, the best time of ten to read the table once), the answers, and
-//! the part of the columns that was read.
+//! `bench_recall ROWS QUERIES DIM` reads two files of raw little-endian `f32`, row-major. Each line of standard input names a
+//! search, which is run once over all queries, and is answered by one line of JSON: `us`, the median time of a query in
+//! microseconds (for `many` the mean; for `stream` the best of ten times to read the table once), `read`, the mean share of the
+//! columns that was read, and the rows found.
 
 use nearest::{Hit, Table};
 use std::hint::black_box;
@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (us, read, hits) = match work.as_str() {
             "nearest" => one_by_one(&queries, dim, |q, _| (table.nearest(q).expect("rows"), None)),
             "from" => one_by_one(&queries, dim, |q, last| {
-                let (hit, unread) = table.nearest_from(q, last);
-                (hit, Some(1.0 - unread as f64 / table.columns() as f64))
+                let (hit, pruned) = table.nearest_from(q, last);
+                (hit, Some(1.0 - pruned as f64 / table.columns() as f64))
             }),
             "many" => {
                 let start = Instant::now();
@@ -38,19 +38,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 };
                 ((0..10).map(pass).fold(f64::INFINITY, f64::min), None, Vec::new())
             }
-            other => return Err(format!("unknown work {other:?}: nearest, from, many or stream").into()),
+            other => return Err(format!("unknown search {other:?}: nearest, from, many or stream").into()),
         };
         let index: Vec<usize> = hits.iter().map(|hit| hit.index).collect();
         let d2: Vec<f32> = hits.iter().map(|hit| hit.d2).collect();
-        let read = read.map_or("null".into(), |part| part.to_string());
+        let read = read.map_or("null".into(), |share| share.to_string());
         println!(r#"{{"work":"{work}","us":{us},"read":{read},"index":{index:?},"d2":{d2:?}}}"#);
         std::io::stdout().flush()?;
     }
     Ok(())
 }
 
-/// The median time of a search in microseconds, the mean part of the columns read, and the answers. `search` is given
-/// the query and the last answer.
+/// The median time of a search in microseconds, the mean share of the columns read, and the rows found. `search` takes the query
+/// and the row found last.
 fn one_by_one(
     queries: &[f32],
     dim: usize,
@@ -58,21 +58,21 @@ fn one_by_one(
 ) -> (f64, Option<f64>, Vec<Hit>) {
     let mut hits: Vec<Hit> = Vec::new();
     let mut times = Vec::new();
-    let mut parts = Vec::new();
+    let mut shares = Vec::new();
     for q in queries.chunks_exact(dim) {
         let last = hits.last().map_or(0, |hit| hit.index);
         let start = Instant::now();
-        let (hit, part) = black_box(search(black_box(q), last));
+        let (hit, share) = black_box(search(black_box(q), last));
         times.push(micros(start));
         hits.push(hit);
-        parts.extend(part);
+        shares.extend(share);
     }
     times.sort_by(f64::total_cmp);
-    let part = (!parts.is_empty()).then(|| parts.iter().sum::<f64>() / parts.len() as f64);
-    (times[times.len() / 2], part, hits)
+    let share = (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64);
+    (times[times.len() / 2], share, hits)
 }
 
-/// The sum of all numbers, in thirty-two chains so that memory and not addition is the limit.
+/// The sum of all values, in 32 independent sums, so that memory bandwidth and not addition latency is the limit.
 fn sum(rows: &[f32]) -> f32 {
     let mut sums = [0.0; 32];
     for chunk in rows.chunks_exact(32) {

@@ -1,12 +1,12 @@
-//! Which instructions the searches are compiled for, chosen when the program runs: the only dispatch in the crate.
+//! Detection of the processor's instructions at run time, and the one dispatch of this crate on them.
 
 #[cfg(target_arch = "x86_64")]
 use crate::instructions::x86::{on_avx2, on_avx512, on_vnni};
 use crate::instructions::{Instructions, Plain};
 
-/// A set of vector instructions that this processor has. A value of it is the proof that it was found here.
+/// A set of vector instructions that this processor has. A value is proof of that: values are made only by detection.
 ///
-/// The answers do not depend on it, only the time does. A [`crate::Table`] takes the best; a test runs them all.
+/// Results do not depend on the level, only the time does. A [`crate::Table`] uses the best one; tests run all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Kind);
 
@@ -22,7 +22,7 @@ enum Kind {
 }
 
 impl Level {
-    /// Every level of this processor, the slowest first; at least the baseline of the compilation target.
+    /// Every level of this processor, the slowest first; the baseline of the compilation target is always there.
     pub fn available() -> Vec<Level> {
         #[allow(unused_mut, reason = "only x86-64 has more than one level")]
         let mut levels = vec![Level(Kind::Baseline)];
@@ -49,8 +49,8 @@ impl Level {
         *Level::available().last().expect("the baseline is always there")
     }
 
-    /// Whether whole numbers of eight bits are multiplied by vectors here, so that a coarse copy pays.
-    pub(crate) fn is_coarse(self) -> bool {
+    /// Whether this level has vector products of 8-bit integers, without which the int8-quantized copy does not pay.
+    pub(crate) fn has_int8_products(self) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 | Kind::Vnni => true,
@@ -58,28 +58,28 @@ impl Level {
         }
     }
 
-    /// Does the work with the instructions of this level.
+    /// Runs a kernel with the instructions of this level.
     #[inline(always)]
-    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
-            Kind::Baseline => work.run(Plain),
-            // SAFETY: these functions are unsafe to call only where the processor lacks the instructions. `available`
-            // is the only place that makes any of these kinds, and makes it only after detecting them.
+            Kind::Baseline => kernel.run(Plain),
+            // SAFETY: `on_avx2` is unsafe to call only on a processor without AVX2. `available` is the only place that
+            // makes a `Kind::Avx2`, and makes it only after detecting AVX2.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => unsafe { on_avx2(work) },
-            // SAFETY: as above.
+            Kind::Avx2 => unsafe { on_avx2(kernel) },
+            // SAFETY: as above, with AVX-512F.
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => unsafe { on_avx512(work) },
-            // SAFETY: as above.
+            Kind::Avx512 => unsafe { on_avx512(kernel) },
+            // SAFETY: as above, with AVX-512F, BW, DQ, VL and VNNI.
             #[cfg(target_arch = "x86_64")]
-            Kind::Vnni => unsafe { on_vnni(work) },
+            Kind::Vnni => unsafe { on_vnni(kernel) },
         }
     }
 }
 
-/// A piece of work to be compiled once for each level. `run`, and all it calls in its inner loops, must be
+/// A computation that is compiled once for each level. `run`, and all that it calls in its inner loops, must be
 /// `#[inline(always)]`: code is compiled for the instructions of the function that it is inlined into.
-pub(crate) trait Work {
+pub(crate) trait Kernel {
     type Output;
     fn run<I: Instructions>(self, instructions: I) -> Self::Output;
 }

@@ -1,11 +1,11 @@
-//! What every search means, in plain loops over plain rows: slow, short, and the judge of the fast ones.
+//! The definition of every search, in plain loops: slow and short, and the reference of the fast ones in tests.
 //!
-//! `rows` is `[n, dim]`, row after row, with `dim` the width of the query. Nothing here shares a line with the kernels.
+//! `rows` is `[n, dim]`, and `q` is `[dim]`. No code is shared with the fast searches.
 
 use crate::Hit;
 use std::cmp::Ordering;
 
-/// All rows with their squared distances, nearest first; ties by index; NaN distances last.
+/// All rows with their squared distances, nearest first; ties by index; distances of NaN last. O(n (dim + log n)).
 pub fn ranked(rows: &[f32], q: &[f32]) -> Vec<Hit> {
     let distance = |row: &[f32]| {
         let mut sum = 0.0f32;
@@ -31,27 +31,27 @@ pub fn ranked(rows: &[f32], q: &[f32]) -> Vec<Hit> {
     hits
 }
 
-/// The nearest row, or none when there are no rows.
+/// The nearest row; `None` without rows.
 pub fn nearest(rows: &[f32], q: &[f32]) -> Option<Hit> {
     ranked(rows, q).first().copied()
 }
 
-/// The nearest row and the one after it.
+/// The nearest and the second nearest row.
 pub fn two_nearest(rows: &[f32], q: &[f32]) -> (Option<Hit>, Option<Hit>) {
     let hits = ranked(rows, q);
     (hits.first().copied(), hits.get(1).copied())
 }
 
-/// The `k` nearest rows, nearest first; all of them when there are fewer.
+/// The `k` nearest rows, nearest first; all rows if there are fewer.
 pub fn k_nearest(rows: &[f32], q: &[f32], k: usize) -> Vec<Hit> {
     let mut hits = ranked(rows, q);
     hits.truncate(k);
     hits
 }
 
-/// The nearest of the rows whose index `keep` accepts.
-pub fn nearest_where(rows: &[f32], q: &[f32], keep: impl Fn(usize) -> bool) -> Option<Hit> {
-    ranked(rows, q).into_iter().find(|hit| keep(hit.index))
+/// The nearest of the rows whose index `accept` accepts.
+pub fn nearest_where(rows: &[f32], q: &[f32], accept: impl Fn(usize) -> bool) -> Option<Hit> {
+    ranked(rows, q).into_iter().find(|hit| accept(hit.index))
 }
 
 /// The nearest row to each query of `queries`, `[m, dim]`.

@@ -1,219 +1,227 @@
-//! The one loop that all searches run: a query against blocks of rows, a block left as soon as it cannot win.
+//! The scan that all searches run: a query against blocks of rows, each block pruned as soon as it cannot contain an answer.
 
 use crate::Hit;
-use crate::best::Keep;
-use crate::coarse::{Aim, Coarse};
+use crate::direction::Direction;
 use crate::instructions::Instructions;
-use crate::order::Way;
+use crate::quantized::{QuantizedCopy, QuantizedQuery};
 use crate::table::{Column, LANES, Table};
+use crate::top_k::TopK;
 use std::ops::Range;
 
-/// After how many dimensions the partial sums are compared with the bar.
+/// Dimensions after which partial sums are compared with the threshold.
 pub(crate) const STEP: usize = 8;
 
-/// Offers to `keep` every row of `blocks` that could be kept, but for the block `done`, whose rows it was offered before;
-/// returns how many columns were left unread, those of `done` among them. `aim` is the query as the table's coarse copy sees
-/// it, where there is one.
+/// Offers to `top` every row of `blocks` that could be kept, except those of block `scanned`, which were offered before.
+/// Returns the number of pruned columns, which were not read; those of `scanned` count as pruned. `query` is the quantized query
+/// if the table has a quantized copy.
 ///
-/// A block is left when all its partial sums are above the bar. That loses nothing: a square is never negative, and
-/// rounding is monotonic, so a sum never falls as dimensions are added. A NaN is never above the bar, and nothing is
-/// above a bar of NaN, so both stay in, and [`Keep::offer`] decides. A sum equal to the bar stays in too: it wins a
-/// tie by a lower index, since blocks may come in any order.
+/// A block is pruned when all its partial sums exceed the threshold. No answer is lost: squares are not negative and rounding is
+/// monotonic, so a sum never decreases as dimensions are added. NaN exceeds no threshold, and nothing exceeds a threshold of NaN,
+/// so both remain, and [`TopK::offer`] decides. A sum equal to the threshold remains, because its row wins a tie if its index is
+/// lower, and blocks may come in any order.
 #[inline(always)]
-pub(crate) fn scan<K: Keep, I: Instructions>(
+pub(crate) fn scan<T: TopK, I: Instructions>(
     table: &Table,
     q: &[f32],
-    aim: &mut Option<Aim>,
+    query: &mut Option<QuantizedQuery>,
     instructions: I,
     blocks: Range<usize>,
-    done: Option<usize>,
-    keep: &mut K,
+    scanned: Option<usize>,
+    top: &mut T,
 ) -> usize {
-    let mut unread = blocks.len() * table.dim();
+    let mut pruned = blocks.len() * table.dim();
     let mut first = blocks.start;
     while first < blocks.end {
         let end = blocks.end.min((first / LANES + 1) * LANES);
         let bounds = match table.boxes() {
-            Some(boxes) => boxes.bounds(q, first / LANES, keep.bar()),
+            Some(boxes) => boxes.lower_bounds(q, first / LANES, top.threshold()),
             None => Some([0.0; LANES]),
         };
         if let Some(bounds) = bounds {
-            let (bounds, bar) = (&bounds[first % LANES..][..end - first], keep.bar());
-            let mut near = [false; LANES];
-            near.iter_mut().zip(bounds).for_each(|(near, &bound)| *near = may_be_within(bound, bar));
-            if let Some(done) = done
-                && (first..end).contains(&done)
+            let (bounds, threshold) = (&bounds[first % LANES..][..end - first], top.threshold());
+            let mut candidates = [false; LANES];
+            candidates
+                .iter_mut()
+                .zip(bounds)
+                .for_each(|(candidate, &bound)| *candidate = may_be_within(bound, threshold));
+            if let Some(scanned) = scanned
+                && (first..end).contains(&scanned)
             {
-                near[done - first] = false;
+                candidates[scanned - first] = false;
             }
-            // While nothing is kept, the block that may be nearest comes first: it leaves less of the others.
-            if bar.is_nan() {
-                let lead = lowest_bound(bounds);
-                if std::mem::take(&mut near[lead]) {
-                    unread -= table.dim() - scan_block(table, q, instructions, first + lead, keep);
+            // Without a threshold yet, the block with the lowest bound comes first: its rows give the lowest threshold.
+            if threshold.is_nan() {
+                let best = argmin_bound(bounds);
+                if std::mem::take(&mut candidates[best]) {
+                    pruned -= table.dim() - scan_block(table, q, instructions, first + best, top);
                 }
             }
-            each_near(&near, |k| {
-                let bar = keep.bar();
-                if may_be_within(bounds[k], bar) && !is_far(table, aim, instructions, first + k, bar) {
-                    unread -= table.dim() - scan_block(table, q, instructions, first + k, keep);
+            for_each_candidate(&candidates, |k| {
+                let threshold = top.threshold();
+                if may_be_within(bounds[k], threshold)
+                    && !is_pruned(table, query, instructions, first + k, threshold)
+                {
+                    pruned -= table.dim() - scan_block(table, q, instructions, first + k, top);
                 }
             });
         }
         first = end;
     }
-    unread
+    pruned
 }
 
-/// Whether rows that are not below a bound may be within a bar. One that is NaN is no bar yet.
+/// Whether a distance of at least `bound` may be at most `threshold`. A threshold of NaN is none yet.
 #[inline(always)]
-fn may_be_within(bound: f32, bar: f32) -> bool {
-    bar.is_nan() || bound <= bar
+fn may_be_within(bound: f32, threshold: f32) -> bool {
+    threshold.is_nan() || bound <= threshold
 }
 
-/// The place of the lowest bound, the first of several.
+/// The place of the lowest bound, the first of equal ones.
 #[inline(always)]
-fn lowest_bound(bounds: &[f32]) -> usize {
+fn argmin_bound(bounds: &[f32]) -> usize {
     let lowest = bounds.iter().fold(f32::INFINITY, |a, &b| if b < a { b } else { a });
     bounds.iter().position(|&x| x == lowest).unwrap_or(0)
 }
 
-/// How many blocks are looked at in the coarse copy before any is read.
+/// Blocks whose minima in the quantized copy are computed before any row is read.
 const CHUNK: usize = 256;
-/// How many blocks are gone through forwards all the same on the way back.
+/// Blocks that are read forwards even in a backward pass, for the hardware prefetcher.
 const RUN: usize = 8;
 
-/// Offers to `keep` every row of the table that could be kept, but for the block `done`, whose rows it was offered before;
-/// returns how many columns were left unread, those of `done` among them. Looks at the coarse copy of many blocks first, and
-/// reads first what is nearest there: what is near then leaves little else to be read.
+/// [`scan`] of the whole table by the quantized copy alone: minima of a chunk of blocks first, then the rows of the blocks that
+/// may contain an answer, the most promising ones first.
 #[inline(always)]
-pub(crate) fn sift<K: Keep, I: Instructions>(
+pub(crate) fn scan_quantized<T: TopK, I: Instructions>(
     table: &Table,
-    coarse: &Coarse,
+    copy: &QuantizedCopy,
     q: &[f32],
-    aim: &mut Aim,
+    query: &mut QuantizedQuery,
     instructions: I,
-    done: Option<usize>,
-    keep: &mut K,
+    scanned: Option<usize>,
+    top: &mut T,
 ) -> usize {
-    let mut unread = table.columns();
-    let (mut least, mut near) = ([0; CHUNK], [false; CHUNK]);
-    // With a guess it is told how much was left unread, which must not depend on what was searched before.
-    let way = match done {
-        Some(_) => Way::Forwards,
-        None => Way::next(coarse.bytes()),
+    let mut pruned = table.columns();
+    let (mut minima, mut candidates) = ([0; CHUNK], [false; CHUNK]);
+    // Searches with a guess report the pruned columns, which must not depend on earlier searches: always forwards.
+    let direction = match scanned {
+        Some(_) => Direction::Forwards,
+        None => Direction::next(copy.bytes()),
     };
-    for blocks in way.runs(0..table.blocks(), CHUNK) {
-        let (first, least) = (blocks.start, &mut least[..blocks.len()]);
-        for run in way.runs(blocks.clone(), if way == Way::Forwards { CHUNK } else { RUN }) {
-            let (codes, norms) = coarse.blocks(run.clone());
-            instructions.least(aim.codes(), codes, norms, &mut least[run.start - first..run.end - first]);
+    for blocks in direction.chunks(0..table.blocks(), CHUNK) {
+        let (first, minima) = (blocks.start, &mut minima[..blocks.len()]);
+        let length = if direction == Direction::Forwards { CHUNK } else { RUN };
+        for run in direction.chunks(blocks.clone(), length) {
+            let (codes, norms) = copy.blocks(run.clone());
+            let minima = &mut minima[run.start - first..run.end - first];
+            instructions.block_minima(query.codes(), codes, norms, minima);
         }
-        if let Some(done) = done
-            && blocks.contains(&done)
+        if let Some(scanned) = scanned
+            && blocks.contains(&scanned)
         {
-            least[done - first] = READ;
+            minima[scanned - first] = SCANNED;
         }
-        // Two, for a search of the two nearest is satisfied by no fewer.
+        // The two most promising blocks first: a search for the two nearest has no threshold before two rows are kept.
         for _ in 0..2 {
-            let best = lowest(least);
-            unread -= read(table, coarse, q, aim, instructions, first + best, &mut least[best], keep);
+            let best = argmin(minima);
+            let minimum = &mut minima[best];
+            pruned -= scan_candidate(table, copy, q, query, instructions, first + best, minimum, top);
         }
-        let near = &mut near[..blocks.len()];
-        aim.near(keep.bar(), least, coarse.errors(blocks), near);
-        each_near(near, |b| {
-            unread -= read(table, coarse, q, aim, instructions, first + b, &mut least[b], keep);
+        let candidates = &mut candidates[..blocks.len()];
+        query.mark_candidates(top.threshold(), minima, copy.errors(blocks), candidates);
+        for_each_candidate(candidates, |b| {
+            pruned -= scan_candidate(table, copy, q, query, instructions, first + b, &mut minima[b], top);
         });
     }
-    unread
+    pruned
 }
 
-/// Calls `then` with the place of each block that is near.
+/// Calls `each` with the place of each candidate.
 #[inline(always)]
-pub(crate) fn each_near(near: &[bool], mut then: impl FnMut(usize)) {
-    for (k, some) in near.chunks(8).enumerate() {
-        // Nearly all are not.
+pub(crate) fn for_each_candidate(candidates: &[bool], mut each: impl FnMut(usize)) {
+    for (k, some) in candidates.chunks(8).enumerate() {
+        // Candidates are rare.
         if some.contains(&true) {
-            some.iter().enumerate().filter(|(_, near)| **near).for_each(|(l, _)| then(8 * k + l));
+            some.iter().enumerate().filter(|(_, candidate)| **candidate).for_each(|(l, _)| each(8 * k + l));
         }
     }
 }
 
-/// Offers the rows of a block, where the least number of its coarse copy leaves any that could be kept; returns how many of
-/// its columns were read. Marks the block as read.
+/// Offers the rows of block `b`, unless its minimum prunes it or it was scanned before, and marks it as scanned. Returns the
+/// number of columns read.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "two callers, and nothing that belongs together")]
-pub(crate) fn read<K: Keep, I: Instructions>(
+pub(crate) fn scan_candidate<T: TopK, I: Instructions>(
     table: &Table,
-    coarse: &Coarse,
+    copy: &QuantizedCopy,
     q: &[f32],
-    aim: &mut Aim,
+    query: &mut QuantizedQuery,
     instructions: I,
     b: usize,
-    least: &mut i32,
-    keep: &mut K,
+    minimum: &mut i32,
+    top: &mut T,
 ) -> usize {
-    if *least == READ || *least > aim.limit(coarse.error(b), keep.bar()) {
+    if *minimum == SCANNED || *minimum > query.limit(copy.error(b), top.threshold()) {
         return 0;
     }
-    *least = READ;
-    table.dim() - scan_block(table, q, instructions, b, keep)
+    *minimum = SCANNED;
+    table.dim() - scan_block(table, q, instructions, b, top)
 }
 
-/// Stands where a block has been read, above what can be least in any.
-const READ: i32 = i32::MAX;
+/// Marks a scanned block in place of its minimum: above every possible minimum.
+const SCANNED: i32 = i32::MAX;
 
-/// The place of the lowest number, the first of several.
+/// The place of the minimum, the first of equal ones.
 #[inline(always)]
-pub(crate) fn lowest(numbers: &[i32]) -> usize {
-    let lowest = numbers.iter().fold(i32::MAX, |a, &b| a.min(b));
-    numbers.iter().position(|&x| x == lowest).unwrap_or(0)
+pub(crate) fn argmin(values: &[i32]) -> usize {
+    let lowest = values.iter().fold(i32::MAX, |a, &b| a.min(b));
+    values.iter().position(|&x| x == lowest).unwrap_or(0)
 }
 
-/// Whether the coarse copy says that no row of a block is within the bar.
+/// Whether the quantized copy shows that no row of block `b` is within the threshold.
 #[inline(always)]
-fn is_far<I: Instructions>(
+fn is_pruned<I: Instructions>(
     table: &Table,
-    aim: &mut Option<Aim>,
+    query: &mut Option<QuantizedQuery>,
     instructions: I,
     b: usize,
-    bar: f32,
+    threshold: f32,
 ) -> bool {
-    let (Some(aim), Some(coarse)) = (aim, table.coarse()) else { return false };
-    let limit = aim.limit(coarse.error(b), bar);
-    let (codes, norms) = coarse.blocks(b..b + 1);
-    let mut least = [0];
-    instructions.least(aim.codes(), codes, norms, &mut least);
-    least[0] > limit
+    let (Some(query), Some(copy)) = (query, table.quantized()) else { return false };
+    let limit = query.limit(copy.error(b), threshold);
+    let (codes, norms) = copy.blocks(b..b + 1);
+    let mut minimum = [0];
+    instructions.block_minima(query.codes(), codes, norms, &mut minimum);
+    minimum[0] > limit
 }
 
-/// Offers the rows of a block; returns how many of its columns were left unread.
+/// Offers the rows of block `b`. Returns the number of its columns that were pruned.
 #[inline(always)]
-pub(crate) fn scan_block<K: Keep, I: Instructions>(
+pub(crate) fn scan_block<T: TopK, I: Instructions>(
     table: &Table,
     q: &[f32],
     instructions: I,
     b: usize,
-    keep: &mut K,
+    top: &mut T,
 ) -> usize {
-    let sums = match instructions.block_sums(table.block(b), q, keep.bar()) {
+    let sums = match instructions.block_sums(table.block(b), q, top.threshold()) {
         Ok(sums) => sums,
-        Err(unread) => return unread,
+        Err(pruned) => return pruned,
     };
-    // Only rows that exist are looked at, so what the padding holds does not matter.
+    // `take` leaves out the padding of the last block.
     let first = b * LANES;
     for (lane, &d2) in sums.iter().enumerate().take(table.len() - first) {
-        if d2 > keep.bar() {
+        if d2 > top.threshold() {
             continue;
         }
-        keep.offer(Hit { index: first + lane, d2 });
+        top.offer(Hit { index: first + lane, d2 });
     }
     0
 }
 
-/// The squared distances of a block's rows, or, when all are above the bar, how many columns it took not to read.
+/// The squared distances of a block's rows to `q`, `[dim]`; or, if all exceed the threshold, the number of columns that did not
+/// have to be read to show it. `block`: `[dim]`.
 #[inline(always)]
-pub(crate) fn block_sums(block: &[Column], q: &[f32], bar: f32) -> Result<[f32; LANES], usize> {
+pub(crate) fn block_sums(block: &[Column], q: &[f32], threshold: f32) -> Result<[f32; LANES], usize> {
     let mut sums = [0.0; LANES];
     let mut done = 0;
     for (columns, q) in block.chunks(STEP).zip(q.chunks(STEP)) {
@@ -221,14 +229,14 @@ pub(crate) fn block_sums(block: &[Column], q: &[f32], bar: f32) -> Result<[f32; 
             add_squares(&mut sums, x, column);
         }
         done += columns.len();
-        if all_above(&sums, bar) {
+        if all_above(&sums, threshold) {
             return Err(block.len() - done);
         }
     }
     Ok(sums)
 }
 
-/// One dimension of the distances of a block's rows.
+/// Adds one dimension of the squared distances of a block's rows.
 #[inline(always)]
 fn add_squares(sums: &mut [f32; LANES], x: f32, column: &Column) {
     for (sum, &c) in sums.iter_mut().zip(&column.0) {
@@ -238,10 +246,10 @@ fn add_squares(sums: &mut [f32; LANES], x: f32, column: &Column) {
 }
 
 #[inline(always)]
-pub(crate) fn all_above(sums: &[f32; LANES], bar: f32) -> bool {
+pub(crate) fn all_above(sums: &[f32; LANES], threshold: f32) -> bool {
     let mut all = true;
     for &sum in sums {
-        all &= sum > bar;
+        all &= sum > threshold;
     }
     all
 }

@@ -1,144 +1,145 @@
-//! The searches of a table: each sets up what to keep, and runs the scan at the table's level.
+//! The searches of a table: each sets up a top-k accumulator and runs the scan at the table's level.
 
-use crate::best::{Keep, NONE, Sorted, Where, found};
+use crate::batch::NearestOfEach;
 use crate::instructions::Instructions;
-use crate::level::Work;
-use crate::many::Many;
-use crate::scan::{scan, scan_block, sift};
-use crate::shrink::Shrink;
+use crate::level::Kernel;
+use crate::relax::RelaxDistances;
+use crate::scan::{scan, scan_block, scan_quantized};
 use crate::table::LANES;
+use crate::top_k::{Filtered, NO_HIT, Sorted, TopK, found};
 use crate::{Hit, Table};
 
-/// One query against the whole table, the block of a guess of its nearest row first.
-struct One<'a, K> {
+/// One query against the whole table, the block of a guessed row first. Returns the number of pruned columns outside that block.
+struct Search<'a, T> {
     table: &'a Table,
     q: &'a [f32],
     guess: Option<usize>,
-    keep: &'a mut K,
+    top: &'a mut T,
 }
 
-impl<K: Keep> Work for One<'_, K> {
+impl<T: TopK> Kernel for Search<'_, T> {
     type Output = usize;
     #[inline(always)]
     fn run<I: Instructions>(self, instructions: I) -> usize {
-        let One { table, q, guess, keep } = self;
-        let done = guess.map(|guess| guess / LANES);
-        if let Some(done) = done {
-            scan_block(table, q, instructions, done, keep);
+        let Search { table, q, guess, top } = self;
+        let scanned = guess.map(|guess| guess / LANES);
+        if let Some(scanned) = scanned {
+            scan_block(table, q, instructions, scanned, top);
         }
-        let mut aim = table.coarse().and_then(|coarse| coarse.aim(q));
-        let unread = match (table.boxes(), table.coarse(), &mut aim) {
-            (None, Some(coarse), Some(aim)) => sift(table, coarse, q, aim, instructions, done, keep),
-            _ => scan(table, q, &mut aim, instructions, 0..table.blocks(), done, keep),
+        let mut query = table.quantized().and_then(|copy| copy.quantize_query(q));
+        let pruned = match (table.boxes(), table.quantized(), &mut query) {
+            (None, Some(copy), Some(query)) => {
+                scan_quantized(table, copy, q, query, instructions, scanned, top)
+            }
+            _ => scan(table, q, &mut query, instructions, 0..table.blocks(), scanned, top),
         };
-        unread - done.map_or(0, |_| table.dim())
+        pruned - scanned.map_or(0, |_| table.dim())
     }
 }
 
-/// How many blocks are passed over by their boxes at a bar.
-struct BoxedOff<'a> {
+/// Counts the blocks that bounding boxes prune at a threshold.
+struct CountPruned<'a> {
     table: &'a Table,
     q: &'a [f32],
-    bar: f32,
+    threshold: f32,
 }
 
-impl Work for BoxedOff<'_> {
+impl Kernel for CountPruned<'_> {
     type Output = usize;
     #[inline(always)]
     fn run<I: Instructions>(self, _: I) -> usize {
-        let BoxedOff { table, q, bar } = self;
+        let CountPruned { table, q, threshold } = self;
         let Some(boxes) = table.boxes() else { return 0 };
-        let of = |first: usize| {
+        let of_group = |first: usize| {
             let blocks = LANES.min(table.blocks() - first);
-            match boxes.bounds(q, first / LANES, bar) {
+            match boxes.lower_bounds(q, first / LANES, threshold) {
                 None => blocks,
-                Some(bounds) => bounds[..blocks].iter().filter(|bound| **bound > bar).count(),
+                Some(bounds) => bounds[..blocks].iter().filter(|bound| **bound > threshold).count(),
             }
         };
-        (0..table.blocks()).step_by(LANES).map(of).sum()
+        (0..table.blocks()).step_by(LANES).map(of_group).sum()
     }
 }
 
+/// Searches cost O(rows dim) in the worst case. What is pruned by bounding boxes or the quantized copy costs a small part of that.
 impl Table {
-    /// How many blocks are passed over by their boxes at a bar.
-    pub(crate) fn boxed_off(&self, q: &[f32], bar: f32) -> usize {
-        self.level().run(BoxedOff { table: self, q, bar })
+    /// How many blocks the bounding boxes prune at a threshold.
+    pub(crate) fn count_pruned_by_boxes(&self, q: &[f32], threshold: f32) -> usize {
+        self.level().run(CountPruned { table: self, q, threshold })
     }
 
-    /// Lowers each row's entry of `d2` to its squared distance to `q`, where that is smaller: what farthest-point
-    /// traversal does for every point it adds. `d2`: `[len]`.
+    /// Lowers each entry of `d2`, `[len]`, to the squared distance of its row to `q`, `[dim]`, where that is smaller: the update
+    /// of farthest-point traversal for an added point.
     ///
     /// # Panics
-    /// When `q` is not of the table's width, or `d2` not of its length.
-    pub fn shrink(&self, q: &[f32], d2: &mut [f32]) {
-        self.check_width(q);
-        assert_eq!(d2.len(), self.len(), "shrink: {} distances for {} rows", d2.len(), self.len());
-        self.level().run(Shrink { table: self, q, d2 });
+    /// If `q` has not the table's dimensions, or `d2` not its length.
+    pub fn relax_distances(&self, q: &[f32], d2: &mut [f32]) {
+        self.check_dim(q);
+        assert_eq!(d2.len(), self.len(), "relax_distances: {} distances for {} rows", d2.len(), self.len());
+        self.level().run(RelaxDistances { table: self, q, d2 });
     }
 
-    /// The nearest row to `q`, or none in an empty table. Allocates nothing.
+    /// The nearest row to `q`, `[dim]`; `None` in an empty table. Does not allocate.
     ///
     /// # Panics
-    /// When `q` is not of the table's width.
+    /// If `q` has not the table's dimensions.
     pub fn nearest(&self, q: &[f32]) -> Option<Hit> {
-        let mut best = NONE;
+        let mut best = NO_HIT;
         self.search(q, None, &mut best);
         found(best)
     }
 
-    /// The nearest row to `q`, given a guess of it, and how many of the table's [`columns`](Table::columns) the guess
-    /// made it needless to read. The answer is that of [`nearest`](Table::nearest) for any guess; a near one, such as
-    /// the last answer along a path, makes it cheap. Allocates nothing.
+    /// The nearest row to `q`, `[dim]`, and the number of the table's [`columns`](Table::columns) that were pruned. The row is that of
+    /// [`nearest`](Table::nearest) for any guess; a near guess, such as the last answer along a path, prunes most. Does not allocate.
     ///
     /// # Panics
-    /// When `q` is not of the table's width, or there is no row `guess`.
+    /// If `q` has not the table's dimensions, or there is no row `guess`.
     pub fn nearest_from(&self, q: &[f32], guess: usize) -> (Hit, usize) {
         self.check_index(guess);
-        let mut best = NONE;
-        let unread = self.search(q, Some(guess), &mut best);
-        (best, unread)
+        let mut best = NO_HIT;
+        let pruned = self.search(q, Some(guess), &mut best);
+        (best, pruned)
     }
 
-    /// The nearest row to `q` and the second nearest, as far as there are rows. Allocates nothing.
+    /// The nearest and the second nearest row to `q`, `[dim]`, as far as there are rows. Does not allocate.
     ///
     /// # Panics
-    /// When `q` is not of the table's width.
+    /// If `q` has not the table's dimensions.
     pub fn two_nearest(&self, q: &[f32]) -> (Option<Hit>, Option<Hit>) {
-        let mut best = [NONE; 2];
+        let mut best = [NO_HIT; 2];
         self.search(q, None, &mut best);
         (found(best[0]), found(best[1]))
     }
 
-    /// Fills `hits`, whatever it held, with the `k` nearest rows to `q`, nearest first; with all the rows when there
-    /// are fewer.
+    /// Replaces the contents of `hits` by the `k` nearest rows to `q`, `[dim]`, nearest first; by all rows if there are fewer.
     ///
     /// # Panics
-    /// When `q` is not of the table's width.
+    /// If `q` has not the table's dimensions.
     pub fn k_nearest(&self, q: &[f32], k: usize, hits: &mut Vec<Hit>) {
-        self.check_width(q);
+        self.check_dim(q);
         hits.clear();
         if k > 0 {
             self.search(q, None, &mut Sorted { hits, k });
         }
     }
 
-    /// The nearest to `q` of the rows whose index `keep` accepts, or none. `keep` is asked only about rows nearer than
-    /// those it has accepted.
+    /// The nearest to `q`, `[dim]`, of the rows whose index `accept` accepts; `None` if it accepts none. `accept` is called only for
+    /// rows nearer than those it has accepted.
     ///
     /// # Panics
-    /// When `q` is not of the table's width.
-    pub fn nearest_where(&self, q: &[f32], keep: impl Fn(usize) -> bool) -> Option<Hit> {
-        let mut best = Where { best: NONE, keep };
+    /// If `q` has not the table's dimensions.
+    pub fn nearest_where(&self, q: &[f32], accept: impl Fn(usize) -> bool) -> Option<Hit> {
+        let mut best = Filtered { best: NO_HIT, accept };
         self.search(q, None, &mut best);
         found(best.best)
     }
 
-    /// Row `i` and its squared distance to `q`.
+    /// Row `i` and its squared distance to `q`, `[dim]`. O(dim).
     ///
     /// # Panics
-    /// When `q` is not of the table's width, or there is no row `i`.
+    /// If `q` has not the table's dimensions, or there is no row `i`.
     pub fn hit(&self, q: &[f32], i: usize) -> Hit {
-        self.check_width(q);
+        self.check_dim(q);
         self.check_index(i);
         let mut d2 = 0.0;
         for (x, column) in q.iter().zip(self.block(i / LANES)) {
@@ -148,33 +149,32 @@ impl Table {
         Hit { index: i, d2 }
     }
 
-    fn search<K: Keep>(&self, q: &[f32], guess: Option<usize>, keep: &mut K) -> usize {
-        self.check_width(q);
-        self.level().run(One { table: self, q, guess, keep })
+    fn search<T: TopK>(&self, q: &[f32], guess: Option<usize>, top: &mut T) -> usize {
+        self.check_dim(q);
+        self.level().run(Search { table: self, q, guess, top })
     }
 
-    /// The nearest row to each query of `queries`, `[m, dim]` query after query, found by `threads` threads (0 counts
-    /// as 1). The answers are those of [`nearest`](Table::nearest), for any number of threads. In an empty table there
-    /// are none.
+    /// The nearest row to each query of `queries`, `[m, dim]`, on `threads` threads (0 counts as 1). The answers are those of
+    /// [`nearest`](Table::nearest) for any number of threads; in an empty table there are none.
     ///
     /// # Panics
-    /// When the length of `queries` is not a multiple of the table's width.
+    /// If the length of `queries` is not a multiple of the table's dimensions.
     pub fn nearest_many(&self, queries: &[f32], threads: usize) -> Vec<Hit> {
         let dim = self.dim();
         assert!(queries.len().is_multiple_of(dim), "{} numbers do not make queries of {dim}", queries.len());
         if self.is_empty() {
             return Vec::new();
         }
-        let mut hits = vec![NONE; queries.len() / dim];
+        let mut hits = vec![NO_HIT; queries.len() / dim];
         let share = hits.len().div_ceil(threads.max(1)).max(1);
         let mut shares = hits.chunks_mut(share).zip(queries.chunks(share * dim));
         std::thread::scope(|scope| {
             let mine = shares.next();
             for (hits, queries) in shares {
-                scope.spawn(move || self.level().run(Many { table: self, queries, hits }));
+                scope.spawn(move || self.level().run(NearestOfEach { table: self, queries, hits }));
             }
             if let Some((hits, queries)) = mine {
-                self.level().run(Many { table: self, queries, hits });
+                self.level().run(NearestOfEach { table: self, queries, hits });
             }
         });
         hits

@@ -1,99 +1,99 @@
-//! The rows, as they lie in memory.
+//! The table of rows, in the memory layout of the searches.
 
 use crate::Level;
-use crate::boxes::Boxes;
-use crate::coarse::Coarse;
+use crate::bounding_boxes::BoundingBoxes;
+use crate::quantized::QuantizedCopy;
 
-/// How many rows lie side by side in a block.
+/// Rows of a block.
 pub(crate) const LANES: usize = 32;
 
-/// One dimension of the rows of a block. Aligned so that no vector load crosses a cache line.
+/// One dimension of a block's rows. Aligned, so that no vector load crosses a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct Column(pub [f32; LANES]);
 
-/// A growable table of rows of one width, laid out for searching.
+/// A growable table of rows of `dim` `f32` values, laid out for searching.
 ///
-/// Rows lie in blocks of 32, dimension after dimension, so a search goes through memory in order and treats 32 rows at
-/// a time. The last block is padded with rows that no search looks at. Rows keep their index until removed.
+/// Rows lie in blocks of 32, dimension after dimension, so a search reads memory in order and treats 32 rows at a time. The
+/// last block is padded. Rows keep their index until they are removed.
 ///
-/// Where the processor multiplies bytes by vectors, a copy of the rows at one byte a number lets a search pass over blocks
-/// without reading them, for a quarter more memory. It is made anew whenever the table has doubled.
+/// Searches prune blocks in two ways, neither of which changes an answer:
 ///
-/// A box around each block lets a search pass over blocks that are too far away. So rows that lie near each other in
-/// space are best kept near each other in the table, as the steps of an episode are. A box grows with every row that
-/// is put into its block and does not shrink when one leaves; a table made anew has tight ones. Where they pass over
-/// next to nothing, as around rows in no order, there are none beside the copy.
+/// * On processors with vector products of 8-bit integers, an int8-quantized copy of the rows, for a quarter more memory. It is
+///   rebuilt whenever the number of rows has doubled.
+/// * A bounding box of each block. Rows that are near in space should be near in the table, as the steps of an episode are. A
+///   box is extended by every row written to its block and does not shrink when one leaves; rebuilding makes it tight. If
+///   boxes prune next to nothing, as with rows in random order, a table with a quantized copy has none.
 #[derive(Clone, Debug)]
 pub struct Table {
-    columns: Vec<Column>, // [blocks, dim] of 32 rows
-    boxes: Option<Boxes>, // there wherever there is no coarse copy
-    coarse: Option<Coarse>,
+    columns: Vec<Column>,         // [blocks, dim]
+    boxes: Option<BoundingBoxes>, // always present without a quantized copy
+    quantized: Option<QuantizedCopy>,
     len: usize,
     dim: usize,
     level: Level,
 }
 
 impl Table {
-    /// An empty table of rows of `dim` numbers.
+    /// An empty table of rows of `dim` dimensions.
     ///
     /// # Panics
-    /// When `dim` is 0.
+    /// If `dim` is 0.
     pub fn new(dim: usize) -> Table {
         assert!(dim > 0, "a table needs rows of at least one number, got dim 0");
         Table {
             columns: Vec::new(),
-            boxes: Some(Boxes::new(dim)),
-            coarse: None,
+            boxes: Some(BoundingBoxes::new(dim)),
+            quantized: None,
             len: 0,
             dim,
             level: Level::best(),
         }
     }
 
-    /// A table of the rows of `rows`, `[n, dim]` row after row.
+    /// A table of `rows`, `[n, dim]`. O(n dim).
     ///
     /// # Panics
-    /// When `dim` is 0, or the length of `rows` is not a multiple of it.
+    /// If `dim` is 0, or the length of `rows` is not a multiple of it.
     pub fn from_rows(rows: &[f32], dim: usize) -> Table {
         let mut table = Table::new(dim);
         assert!(rows.len().is_multiple_of(dim), "{} numbers do not make rows of {dim}", rows.len());
         table.columns.reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
         for row in rows.chunks_exact(dim) {
-            table.add(row);
+            table.append(row);
         }
-        table.renew();
+        table.rebuild();
         table
     }
 
-    /// The same table, searched with the instructions of `level` instead of the best: for tests and measurements.
+    /// The same table, searched with the instructions of `level`, for tests and measurements. Rebuilds it.
     pub fn at_level(mut self, level: Level) -> Table {
         self.level = level;
-        self.renew();
+        self.rebuild();
         self
     }
 
-    /// The instructions it is searched with.
+    /// The instructions that searches use.
     pub fn level(&self) -> Level {
         self.level
     }
 
-    /// How many rows it holds.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it holds no rows.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many numbers a row has.
+    /// The number of dimensions.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// How many columns, of one dimension of 32 rows each, a search that reads everything reads.
+    /// The number of columns, of one dimension of 32 rows each, that a search reads if it prunes nothing.
     pub fn columns(&self) -> usize {
         self.blocks() * self.dim
     }
@@ -101,7 +101,7 @@ impl Table {
     /// A copy of row `i`.
     ///
     /// # Panics
-    /// When there is no row `i`.
+    /// If there is no row `i`.
     pub fn row(&self, i: usize) -> Vec<f32> {
         let mut out = vec![0.0; self.dim];
         self.row_into(i, &mut out);
@@ -111,33 +111,32 @@ impl Table {
     /// Copies row `i` to `out`.
     ///
     /// # Panics
-    /// When there is no row `i`, or `out` is not of the table's width.
+    /// If there is no row `i`, or `out` has not the table's dimensions.
     pub fn row_into(&self, i: usize, out: &mut [f32]) {
         self.check_index(i);
-        self.check_width(out);
+        self.check_dim(out);
         for (x, column) in out.iter_mut().zip(self.block(i / LANES)) {
             *x = column.0[i % LANES];
         }
     }
 
-    /// Adds a row after the last.
+    /// Adds a row, `[dim]`, after the last. O(dim) amortized.
     ///
     /// # Panics
-    /// When `row` is not of the table's width.
+    /// If `row` has not the table's dimensions.
     pub fn push(&mut self, row: &[f32]) {
-        self.add(row);
-        match &mut self.coarse {
-            // The copy's scale is that of the rows it was made of. Made anew whenever the table has doubled, it costs each
-            // row a constant.
-            _ if self.len.is_power_of_two() => self.renew(),
-            Some(coarse) => coarse.set(self.len - 1, row, self.level),
+        self.append(row);
+        match &mut self.quantized {
+            // The grid fits the rows that it was made of. Rebuilding at every doubling costs a constant per row.
+            _ if self.len.is_power_of_two() => self.rebuild(),
+            Some(copy) => copy.set(self.len - 1, row, self.level),
             None => {}
         }
     }
 
-    /// Adds a row to the columns.
-    fn add(&mut self, row: &[f32]) {
-        self.check_width(row);
+    /// Adds a row to columns and boxes.
+    fn append(&mut self, row: &[f32]) {
+        self.check_dim(row);
         if self.len.is_multiple_of(LANES) {
             self.open_block(self.len / LANES);
         }
@@ -145,43 +144,43 @@ impl Table {
         self.write(self.len - 1, row);
     }
 
-    /// Makes the coarse copy anew, and the boxes where they pay.
-    fn renew(&mut self) {
-        self.coarse = None;
+    /// Rebuilds the quantized copy, and the boxes if they pay.
+    fn rebuild(&mut self) {
+        self.quantized = None;
         if self.boxes.is_none() {
-            self.boxes = Some(Boxes::of(&self.columns, self.len, self.dim));
+            self.boxes = Some(BoundingBoxes::of(&self.columns, self.len, self.dim));
         }
-        if self.level.is_coarse() {
-            self.coarse = Coarse::of(&self.columns, self.len, self.dim, self.level);
+        if self.level.has_int8_products() {
+            self.quantized = QuantizedCopy::of(&self.columns, self.len, self.dim, self.level);
         }
-        if self.coarse.is_some() && !self.boxes_pay() {
+        if self.quantized.is_some() && !self.boxes_pay() {
             self.boxes = None;
         }
     }
 
-    /// Whether boxes pass over so many blocks that they take less time than they save. Those of 32 blocks are as many bytes
-    /// as the coarse copy of 8. Asked of a few rows, each looking for the nearest outside its block.
+    /// Whether boxes save more time than they take. The boxes of 32 blocks are as many bytes as the quantized copy of 8, so they
+    /// must prune more than 8 of 32. Measured on a few rows, each as a query for the nearest row outside its block.
     fn boxes_pay(&self) -> bool {
         const ROWS: usize = 8;
-        let passed_over = |k: usize| {
+        let pruned = |k: usize| {
             let i = (2 * k + 1) * self.len / (2 * ROWS);
             let q = self.row(i);
-            let near = self.nearest_where(&q, |j| j / LANES != i / LANES);
-            near.map_or(0, |near| self.boxed_off(&q, near.d2))
+            let nearest = self.nearest_where(&q, |j| j / LANES != i / LANES);
+            nearest.map_or(0, |nearest| self.count_pruned_by_boxes(&q, nearest.d2))
         };
-        (0..ROWS).map(passed_over).sum::<usize>() * LANES > ROWS * self.blocks() * 8
+        (0..ROWS).map(pruned).sum::<usize>() * LANES > ROWS * self.blocks() * 8
     }
 
-    /// Replaces row `i`: a few writes for each dimension.
+    /// Replaces row `i` by `row`, `[dim]`. O(dim).
     ///
     /// # Panics
-    /// When there is no row `i`, or `row` is not of the table's width.
+    /// If there is no row `i`, or `row` has not the table's dimensions.
     pub fn set(&mut self, i: usize, row: &[f32]) {
         self.check_index(i);
-        self.check_width(row);
+        self.check_dim(row);
         self.write(i, row);
-        if let Some(coarse) = &mut self.coarse {
-            coarse.set(i, row, self.level);
+        if let Some(copy) = &mut self.quantized {
+            copy.set(i, row, self.level);
         }
     }
 
@@ -191,14 +190,14 @@ impl Table {
             column.0[lane] = x;
         }
         if let Some(boxes) = &mut self.boxes {
-            row.iter().enumerate().for_each(|(j, &x)| boxes.widen(block, j, x));
+            row.iter().enumerate().for_each(|(j, &x)| boxes.extend(block, j, x));
         }
     }
 
-    /// Removes row `i`; the last row takes its place and its index.
+    /// Removes row `i`; the last row takes its place and its index. O(dim).
     ///
     /// # Panics
-    /// When there is no row `i`.
+    /// If there is no row `i`.
     pub fn swap_remove(&mut self, i: usize) {
         self.check_index(i);
         let last = self.len - 1;
@@ -207,20 +206,20 @@ impl Table {
             let x = self.block(last / LANES)[j].0[last % LANES];
             self.columns[block * self.dim + j].0[lane] = x;
             if let Some(boxes) = &mut self.boxes {
-                boxes.widen(block, j, x);
+                boxes.extend(block, j, x);
             }
         }
         self.len = last;
-        if let Some(coarse) = &mut self.coarse {
-            coarse.take(i, last);
+        if let Some(copy) = &mut self.quantized {
+            copy.swap_remove(i, last);
         }
     }
 
-    /// Makes room for a block of rows, with a box that holds nothing. Removals may have left the room there.
+    /// Adds a block with an empty box. After removals its columns may exist already.
     fn open_block(&mut self, block: usize) {
         self.columns.resize((block + 1) * self.dim, Column([0.0; LANES]));
         if let Some(boxes) = &mut self.boxes {
-            boxes.open(block);
+            boxes.reset(block);
         }
     }
 
@@ -230,29 +229,29 @@ impl Table {
     }
 
     #[inline(always)]
-    pub(crate) fn coarse(&self) -> Option<&Coarse> {
-        self.coarse.as_ref()
+    pub(crate) fn quantized(&self) -> Option<&QuantizedCopy> {
+        self.quantized.as_ref()
     }
 
-    /// How many blocks hold rows; the last may be part padding.
+    /// The number of blocks with rows; the last may be padded.
     pub(crate) fn blocks(&self) -> usize {
         self.len.div_ceil(LANES)
     }
 
-    /// The columns of one block, a column for each dimension.
+    /// The columns of a block, `[dim]`.
     #[inline(always)]
     pub(crate) fn block(&self, b: usize) -> &[Column] {
         &self.columns[b * self.dim..(b + 1) * self.dim]
     }
 
-    /// The boxes around its blocks, where it has any.
+    /// The bounding boxes of the blocks, if there are any.
     #[inline(always)]
-    pub(crate) fn boxes(&self) -> Option<&Boxes> {
+    pub(crate) fn boxes(&self) -> Option<&BoundingBoxes> {
         self.boxes.as_ref()
     }
 
     #[inline]
-    pub(crate) fn check_width(&self, row: &[f32]) {
+    pub(crate) fn check_dim(&self, row: &[f32]) {
         assert!(row.len() == self.dim, "the table's rows have {} numbers, this one {}", self.dim, row.len());
     }
 
@@ -267,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_boxes_where_they_pay() {
+    fn boxes_are_kept_only_if_they_pay() {
         let (n, dim) = (40 * LANES, 5);
         for level in Level::available() {
             let boxed = |row: &dyn Fn(usize) -> f32| {
@@ -275,8 +274,8 @@ mod tests {
                     (0..n * dim).map(|k| row(k / dim) + (k * 7919 % 101) as f32 / 1e3).collect();
                 let mut table = Table::from_rows(&rows, dim).at_level(level);
                 let boxed = table.boxes().is_some();
-                assert!(boxed || table.coarse().is_some());
-                // What changes later is found by boxes or without.
+                assert!(boxed || table.quantized().is_some());
+                // Later changes are found with boxes and without.
                 table.set(3, &vec![-9.0; dim]);
                 table.push(&vec![-8.0; dim]);
                 let found = [-9.0, -8.0].map(|x| table.nearest(&vec![x; dim]).map(|hit| hit.index));
@@ -284,8 +283,12 @@ mod tests {
                 boxed
             };
             assert!(boxed(&|i| i as f32 / 8.0), "rows along a line");
-            assert_eq!(boxed(&|i| (i * 2731 % 1283) as f32 / 8.0), !level.is_coarse(), "rows in no order");
-            // A table that is made anew for more instructions has the boxes it was without.
+            assert_eq!(
+                boxed(&|i| (i * 2731 % 1283) as f32 / 8.0),
+                !level.has_int8_products(),
+                "rows in no order"
+            );
+            // A table rebuilt for the baseline, which has no quantized copy, has boxes again.
             let rows: Vec<f32> = (0..n * dim).map(|k| (k / dim * 2731 % 1283) as f32).collect();
             let table = Table::from_rows(&rows, dim).at_level(level).at_level(Level::available()[0]);
             assert!(table.boxes().is_some());

@@ -1,14 +1,14 @@
-//! A table that grows, changes and shrinks holds what a plain list of rows would.
+//! A table that grows, changes and shrinks equals a plain list of rows.
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod common;
 
-use common::{Numbers, assert_same};
+use common::{Rng, assert_same};
 use nearest::{Level, Table, oracle};
 
 #[test]
 fn changes_equal_those_of_a_list_of_rows() {
-    let mut numbers = Numbers(5);
+    let mut rng = Rng(5);
     for (dim, level) in
         [1, 3, 8, 45].into_iter().flat_map(|dim| Level::available().into_iter().map(move |l| (dim, l)))
     {
@@ -17,17 +17,17 @@ fn changes_equal_those_of_a_list_of_rows() {
         for step in 0..2000 {
             // Grows to about 100 rows, then shrinks to none and grows again: every edge of a block is crossed.
             let growing = step % 500 < 300;
-            // Later rows lie elsewhere, so a box that was not kept up would hide them.
+            // Later rows are elsewhere, so a box that was not extended would prune them.
             let far = (step / 100) as f32;
-            let row: Vec<f32> = numbers.coarse(dim).iter().map(|x| x + far).collect();
-            match numbers.below(4) {
+            let row: Vec<f32> = rng.tied(dim).iter().map(|x| x + far).collect();
+            match rng.below(4) {
                 0 if !list.is_empty() => {
-                    let i = numbers.below(list.len());
+                    let i = rng.below(list.len());
                     table.set(i, &row);
                     list[i] = row;
                 }
                 1 | 2 if !growing && !list.is_empty() => {
-                    let i = numbers.below(list.len());
+                    let i = rng.below(list.len());
                     table.swap_remove(i);
                     list.swap_remove(i);
                 }
@@ -39,7 +39,7 @@ fn changes_equal_those_of_a_list_of_rows() {
             }
             assert_eq!((table.len(), table.is_empty()), (list.len(), list.is_empty()));
             let rows = list.concat();
-            let q: Vec<f32> = numbers.coarse(dim).iter().map(|x| x + numbers.below(20) as f32).collect();
+            let q: Vec<f32> = rng.tied(dim).iter().map(|x| x + rng.below(20) as f32).collect();
             assert_same(
                 table.nearest(&q).as_slice(),
                 oracle::nearest(&rows, &q).as_slice(),
@@ -55,18 +55,18 @@ fn changes_equal_those_of_a_list_of_rows() {
     }
 }
 
-/// Scattered rows, each far from all others: a search that passes over the block of a row that changed misses it.
+/// Scattered rows, each far from all others: a search that prunes the block of a changed row misses it.
 #[test]
 fn a_changed_row_is_found_where_it_is() {
-    let mut numbers = Numbers(9);
+    let mut rng = Rng(9);
     for (dim, level) in
         [7, 45].into_iter().flat_map(|dim| Level::available().into_iter().map(move |l| (dim, l)))
     {
-        let mut list: Vec<Vec<f32>> = (0..900).map(|_| numbers.fine(dim)).collect();
+        let mut list: Vec<Vec<f32>> = (0..900).map(|_| rng.uniform(dim)).collect();
         let mut table = Table::from_rows(&list.concat(), dim).at_level(level);
         for step in 0..1500 {
-            let i = numbers.below(list.len());
-            let mut row = numbers.fine(dim);
+            let i = rng.below(list.len());
+            let mut row = rng.uniform(dim);
             row[0] += (step % 3) as f32;
             match step % 3 {
                 0 => {
@@ -135,12 +135,12 @@ fn mistakes_panic_with_the_numbers() {
     assert!(widths.contains("one point has 1 dimensions, the other 2"), "{widths}");
 }
 
-/// In a table that is gone through forwards and backwards in turn.
+/// In a table over which passes alternate in direction.
 #[test]
-fn what_a_guess_leaves_unread_does_not_depend_on_what_was_searched_before() {
-    let (mut numbers, n, dim) = (Numbers(12), 9000, 150);
-    let table = Table::from_rows(&numbers.fine(n * dim), dim);
-    for q in numbers.fine(8 * dim).chunks(dim) {
+fn pruned_columns_do_not_depend_on_earlier_searches() {
+    let (mut rng, n, dim) = (Rng(12), 9000, 150);
+    let table = Table::from_rows(&rng.uniform(n * dim), dim);
+    for q in rng.uniform(8 * dim).chunks(dim) {
         let first = table.nearest_from(q, 4500);
         assert_eq!(table.nearest_from(q, 4500), first);
         table.nearest(q);

@@ -41,7 +41,7 @@ impl<'a> FarthestPoints<'a> {
     /// # Panics
     /// If its dimensions differ from those of the rows.
     pub fn add_center(&mut self, center: &[f32]) {
-        self.rows.shrink(center, &mut self.d2);
+        self.rows.relax_distances(center, &mut self.d2);
     }
 
     /// Excludes rows from being farthest.

@@ -43,7 +43,7 @@ fn initialize(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
         if centers.len() == count * dim {
             break;
         }
-        table.shrink(row, &mut near);
+        table.relax_distances(row, &mut near);
         let mut left = rng.uniform() * near.iter().map(|&d2| f64::from(d2)).sum::<f64>();
         let drawn = near.iter().position(|&d2| {
             left -= f64::from(d2);

@@ -1,11 +1,11 @@
-//! Seeded numbers for the tests, and equality that takes NaN for equal to NaN.
+//! Seeded random numbers for the tests, and equality that treats NaN as equal to NaN.
 
 use nearest::Hit;
 
 /// A small generator (splitmix64), so that the tests need no crate.
-pub struct Numbers(pub u64);
+pub struct Rng(pub u64);
 
-impl Numbers {
+impl Rng {
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -18,27 +18,27 @@ impl Numbers {
         (self.next() % n as u64) as usize
     }
 
-    /// `n` numbers that tie often: 0, 1 or 2.
-    pub fn coarse(&mut self, n: usize) -> Vec<f32> {
+    /// `n` values that tie often: 0, 1 or 2.
+    pub fn tied(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.below(3) as f32).collect()
     }
 
-    /// `n` numbers in [-1, 1), whose sums round.
-    pub fn fine(&mut self, n: usize) -> Vec<f32> {
+    /// `n` values in [-1, 1), whose sums round.
+    pub fn uniform(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0).collect()
     }
 }
 
-/// Makes about half of the rows copies of others, so that whole distances tie.
-pub fn duplicate(rows: &mut [f32], dim: usize, numbers: &mut Numbers) {
+/// Replaces about half of the rows by copies of others, so that distances tie.
+pub fn duplicate(rows: &mut [f32], dim: usize, rng: &mut Rng) {
     let n = rows.len() / dim;
     for _ in 0..n / 2 {
-        let (from, to) = (numbers.below(n), numbers.below(n));
+        let (from, to) = (rng.below(n), rng.below(n));
         rows.copy_within(from * dim..(from + 1) * dim, to * dim);
     }
 }
 
-/// Fails unless two answers are equal, bit for bit but for the kind of NaN.
+/// Asserts that two answers are equal bit for bit, with every NaN alike.
 pub fn assert_same(ours: &[Hit], oracle: &[Hit], what: &str) {
     let plain = |hit: &Hit| (hit.index, if hit.d2.is_nan() { f32::NAN.to_bits() } else { hit.d2.to_bits() });
     let (ours, oracle): (Vec<_>, Vec<_>) =
