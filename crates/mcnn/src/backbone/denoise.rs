@@ -1,12 +1,11 @@
-//! What networks that take noise off actions share in training: what is drawn, the actions with noise on them, and what
-//! the network's output says of the clean ones.
+//! What denoising backbones share: options, noise samples of training, the clean action of an output, and one denoising step.
 
 use serde::{Deserialize, Serialize};
 
-use super::{kind::OptionInfo, schedule::Level};
+use super::{Constrain, kind::OptionInfo, schedule::Level};
 use crate::seed::Rng;
 
-/// The options that all backbones share which denoise; each kind has its own defaults.
+/// Options that all denoising backbones have, without their defaults, which differ.
 pub const DIFFUSION_STEPS: OptionInfo = OptionInfo {
     name: "diffusion-steps",
     aliases: &[],
@@ -43,66 +42,71 @@ pub const EMA: OptionInfo = OptionInfo {
     default: "",
 };
 
-/// The words that options take.
+/// The words that the options take.
 pub const SCHEDULES: &str = "vp, linear or cosine";
 pub const PREDICTIONS: &str = "sample or epsilon";
 pub const SAMPLERS: &str = "ddpm or ddim";
 
-/// What the network's output is.
+/// What the network predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PredictionType {
     /// The clean action.
     #[serde(alias = "action")]
     Sample,
-    /// The noise e, from which the clean action is (x_t - sqrt(1 - abar_t) e) / sqrt(abar_t).
+    /// The noise e. The clean action is (x_t - sqrt(1 - abar_t) e) / sqrt(abar_t).
     #[serde(alias = "noise")]
     Epsilon,
 }
 
-/// What is random in a training step.
+/// The random part of a training step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseSample {
-    /// The diffusion step of each row, counted from 0: `[batch]`.
+    /// The diffusion step of each row, counted from 0: `[rows]`.
     pub steps: Vec<usize>,
-    /// Standard normal noise, as many numbers a row as are proposed: `[batch, width]`.
+    /// Standard normal noise: `[rows, width]`.
     pub noise: Vec<f32>,
 }
 
 impl NoiseSample {
-    /// NoiseSample for a batch: steps evenly from 0 to `steps - 1`.
-    pub fn new(batch: usize, width: usize, steps: usize, rng: &mut Rng) -> Self {
+    /// Samples steps uniformly from 0 to `steps - 1`, and noise. `width`: predicted values in a row.
+    pub fn new(rows: usize, width: usize, steps: usize, rng: &mut Rng) -> Self {
         Self {
-            steps: (0..batch).map(|_| rng.below(steps)).collect(),
-            noise: (0..batch * width).map(|_| rng.normal() as f32).collect(),
+            steps: (0..rows).map(|_| rng.below(steps)).collect(),
+            noise: (0..rows * width).map(|_| rng.normal() as f32).collect(),
         }
     }
 
-    /// Some numbers in rows as long as those of noise are, each with the level of its row.
+    fn width(&self) -> usize {
+        self.noise.len() / self.steps.len()
+    }
+
+    /// The rows of `values` (`[rows, width]`), each with its level.
     fn rows<'a>(
         &'a self,
-        numbers: &'a mut [f32],
+        values: &'a mut [f32],
         levels: &'a [Level],
     ) -> impl Iterator<Item = (&'a mut [f32], &'a Level)> {
-        let width = self.noise.len() / self.steps.len();
-        numbers.chunks_exact_mut(width).zip(self.steps.iter().map(|&t| &levels[t]))
+        values.chunks_exact_mut(self.width()).zip(self.steps.iter().map(|&t| &levels[t]))
     }
 
-    /// Actions (`[batch, width]`) with their noise on them, left in `noisy`. `levels`: all of them, the first one first.
-    pub fn noisy(&self, actions: &[f32], levels: &[Level], noisy: &mut Vec<f32>) {
+    /// Writes the noisy actions x_t for actions `[rows, width]`. `levels`: all, the first step first.
+    pub fn add_noise(&self, actions: &[f32], levels: &[Level], noisy: &mut Vec<f32>) {
         noisy.clear();
         noisy.extend_from_slice(actions);
-        let width = self.noise.len() / self.steps.len();
-        for ((row, level), noise) in self.rows(noisy, levels).zip(self.noise.chunks_exact(width)) {
-            row.iter_mut().zip(noise).for_each(|(a, e)| *a = level.action * *a + level.noise * e);
+        for ((row, level), noise) in self.rows(noisy, levels).zip(self.noise.chunks_exact(self.width())) {
+            let Level { sqrt_alpha_bar, sqrt_one_minus_alpha_bar, .. } = *level;
+            row.iter_mut()
+                .zip(noise)
+                .for_each(|(a, e)| *a = sqrt_alpha_bar * *a + sqrt_one_minus_alpha_bar * e);
         }
     }
 
-    /// Replaces a network's output by what it says of the clean actions, and answers with what their squared errors count.
+    /// Replaces outputs by the clean actions that they predict. Returns the weights of the squared errors, `None` for 1 each.
     ///
-    /// Where noise is predicted, a row's error is weighted by abar_t / (1 - abar_t): that makes the squared error of the
-    /// clean action the squared error of the noise it implies, which is the loss of Ho et al. wherever nothing is held.
-    pub fn clean(
+    /// If the network predicts the noise, the weight is abar_t / (1 - abar_t). The squared error of the clean action, so
+    /// weighted, is the squared error of the noise: without a constraint this is the loss of Ho et al.
+    pub fn to_clean(
         &self,
         output: &mut [f32],
         noisy: &[f32],
@@ -112,37 +116,60 @@ impl NoiseSample {
         if prediction == PredictionType::Sample {
             return None;
         }
-        let width = self.noise.len() / self.steps.len();
         let mut weights = vec![0.0; output.len()];
-        for ((row, level), noisy) in self.rows(output, levels).zip(noisy.chunks_exact(width)) {
-            row.iter_mut().zip(noisy).for_each(|(g, x)| *g = (x - level.noise * *g) / level.action);
+        for ((row, level), noisy) in self.rows(output, levels).zip(noisy.chunks_exact(self.width())) {
+            level.to_clean(row, noisy, prediction);
         }
-        self.rows(&mut weights, levels)
-            .for_each(|(row, level)| row.fill((level.action / level.noise).powi(2)));
+        self.rows(&mut weights, levels).for_each(|(row, level)| {
+            row.fill((level.sqrt_alpha_bar / level.sqrt_one_minus_alpha_bar).powi(2))
+        });
         Some(weights)
     }
 
-    /// The way back of [`clean`](Self::clean): slopes by the clean actions become those by the output.
-    pub fn clean_back(&self, slopes: &mut [f32], prediction: PredictionType, levels: &[Level]) {
+    /// The backward pass of [`to_clean`](Self::to_clean): from the gradient with respect to the clean actions to that with
+    /// respect to the outputs.
+    pub fn to_clean_backward(&self, grad: &mut [f32], prediction: PredictionType, levels: &[Level]) {
         if prediction == PredictionType::Epsilon {
-            for (row, level) in self.rows(slopes, levels) {
-                row.iter_mut().for_each(|d| *d *= -level.noise / level.action);
+            for (row, level) in self.rows(grad, levels) {
+                row.iter_mut().for_each(|d| *d *= -level.sqrt_one_minus_alpha_bar / level.sqrt_alpha_bar);
             }
         }
     }
 }
 
-/// The sinusoids of a diffusion step, counted from 0, written to `waves`: sines, then cosines, of frequencies from 1 down to
-/// 1/10000.
+impl Level {
+    /// Replaces an output by the clean action that it predicts from x_t (`noisy`).
+    pub fn to_clean(&self, output: &mut [f32], noisy: &[f32], prediction: PredictionType) {
+        if prediction == PredictionType::Epsilon {
+            output
+                .iter_mut()
+                .zip(noisy)
+                .for_each(|(g, x)| *g = (x - self.sqrt_one_minus_alpha_bar * *g) / self.sqrt_alpha_bar);
+        }
+    }
+
+    /// One denoising step: replaces x_t (`noisy`) by x_{t-1}, from the constrained prediction of the clean action.
+    pub fn denoise(&self, noisy: &mut [f32], clean: &[f32], constrain: Constrain, rng: &mut Rng) {
+        let [of_clean, of_noisy, of_noise] = self.posterior;
+        for (k, (x, g)) in noisy.iter_mut().zip(clean).enumerate() {
+            *x = of_clean * constrain(k, *g) + of_noisy * *x;
+            if of_noise > 0.0 {
+                *x += of_noise * rng.normal() as f32;
+            }
+        }
+    }
+}
+
+/// Writes the sinusoidal embedding of a diffusion step, counted from 0: sines, then cosines, of frequencies from 1 to 1/10000.
 ///
 /// # Panics
-/// If there is not an even number of them, 4 or more.
-pub fn sinusoids(t: usize, waves: &mut [f32]) {
-    let half = waves.len() / 2;
-    assert!(half >= 2 && waves.len() == 2 * half, "{} sinusoids", waves.len());
+/// If its width is odd or below 4.
+pub fn sinusoids(t: usize, embedding: &mut [f32]) {
+    let half = embedding.len() / 2;
+    assert!(half >= 2 && embedding.len() == 2 * half, "{} sinusoids", embedding.len());
     for k in 0..half {
         let angle = t as f64 * 10_000_f64.powf(-(k as f64) / (half - 1) as f64);
-        (waves[k], waves[half + k]) = (angle.sin() as f32, angle.cos() as f32);
+        (embedding[k], embedding[half + k]) = (angle.sin() as f32, angle.cos() as f32);
     }
 }
 

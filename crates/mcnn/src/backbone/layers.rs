@@ -1,4 +1,4 @@
-//! The numbers of a chain of linear layers, `y = x W + b` each, that networks are made of.
+//! A stack of linear layers, `y = x W + b` each: the parameters in the layout of acting.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use crate::{
     seed::Seed,
 };
 
-/// Arrays by name, each with its shape: how a network lies in a file.
+/// Arrays by name, each with its shape: a network in a file.
 pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// Weights and biases of linear layers, the output of each as wide as the input of the next.
+/// Weights and biases of linear layers. The output of each is the input of the next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layers {
     widths: Vec<usize>,     // [n_layers + 1]
@@ -19,8 +19,8 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Random numbers: every weight and bias of a layer uniform within 1/sqrt(inputs of the layer), as PyTorch's
-    /// `nn.Linear` starts. `widths`: the input, then the output of each layer.
+    /// Random layers: every weight and bias is uniform within 1/sqrt(inputs of the layer), the default of PyTorch's
+    /// `nn.Linear`. `widths`: of the input, then of the output of each layer.
     ///
     /// # Panics
     /// If there are fewer than two widths or one of them is 0.
@@ -37,8 +37,7 @@ impl Layers {
         Self { widths: widths.to_vec(), weights, biases }
     }
 
-    /// Layers of given numbers: weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer. `None` if
-    /// their sizes are not those.
+    /// Layers of given weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]`. `None` if their sizes are others.
     pub fn new(widths: Vec<usize>, layers: Vec<(Vec<f32>, Vec<f32>)>) -> Option<Self> {
         let fits = widths.len() == layers.len() + 1
             && !layers.is_empty()
@@ -49,12 +48,12 @@ impl Layers {
         fits.then_some(Self { widths, weights, biases })
     }
 
-    /// The width of the input, then of the output of each layer.
+    /// Widths of the input and of the output of each layer.
     pub fn widths(&self) -> &[usize] {
         &self.widths
     }
 
-    /// The width of the input and of the last output.
+    /// Widths of the input and of the last output.
     pub fn ends(&self) -> [usize; 2] {
         [self.widths[0], self.widths[self.widths.len() - 1]]
     }
@@ -64,8 +63,8 @@ impl Layers {
         self.weights.iter().map(Vec::as_slice).zip(self.biases.iter().map(Vec::as_slice))
     }
 
-    /// Puts the layers among arrays, as `{prefix}{k}.weight` and `{prefix}{k}.bias`.
-    pub fn put(&self, prefix: &str, arrays: &mut Arrays) {
+    /// Adds the layers to `arrays` as `{prefix}{k}.weight` and `{prefix}{k}.bias`.
+    pub fn save_tensors(&self, prefix: &str, arrays: &mut Arrays) {
         for (k, (weight, bias)) in self.iter().enumerate() {
             let shape = vec![self.widths[k], self.widths[k + 1]];
             arrays.insert(format!("{prefix}{k}.bias"), (vec![shape[1]], bias.to_vec()));
@@ -73,11 +72,11 @@ impl Layers {
         }
     }
 
-    /// The layers of that prefix among arrays.
+    /// The layers that [`save_tensors`](Self::save_tensors) added with that prefix.
     ///
     /// # Errors
-    /// If there are none, or they do not fit together.
-    pub fn take(prefix: &str, arrays: &Arrays) -> Result<Self> {
+    /// If there are none, or their shapes do not fit together.
+    pub fn load_tensors(prefix: &str, arrays: &Arrays) -> Result<Self> {
         let unfit = |name: String| Error::new(Kind::File, "layers that do not fit together").at(name);
         let (mut widths, mut layers) = (Vec::new(), Vec::new());
         loop {
@@ -106,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_stays_within_its_bounds_and_fills_them() {
+    fn random_weights_fill_their_bounds() {
         let layers = Layers::random(&[16, 400, 1], Seed(1));
         let largest = layers.weights[0].iter().fold(0.0_f32, |m, w| m.max(w.abs()));
         assert!((0.24..=0.25).contains(&largest), "{largest}");
@@ -114,16 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn layers_come_back_from_arrays_and_those_that_do_not_fit_are_refused() {
+    fn layers_are_loaded_as_they_were_saved_and_shapes_that_do_not_fit_are_refused() {
         let layers = Layers::random(&[3, 5, 2], Seed(2));
         let mut arrays = Arrays::new();
-        layers.put("a.", &mut arrays);
-        assert_eq!(Layers::take("a.", &arrays).unwrap(), layers);
-        assert!(Layers::take("b.", &arrays).unwrap_err().to_string().contains("not whole"));
+        layers.save_tensors("a.", &mut arrays);
+        assert_eq!(Layers::load_tensors("a.", &arrays).unwrap(), layers);
+        assert!(Layers::load_tensors("b.", &arrays).unwrap_err().to_string().contains("not whole"));
         arrays.get_mut("a.1.weight").unwrap().0 = vec![2, 5];
-        assert!(Layers::take("a.", &arrays).unwrap_err().to_string().contains("a.1.weight"));
+        assert!(Layers::load_tensors("a.", &arrays).unwrap_err().to_string().contains("a.1.weight"));
         arrays.remove("a.1.weight");
         arrays.get_mut("a.0.bias").unwrap().1.pop();
-        assert!(Layers::take("a.", &arrays).unwrap_err().to_string().contains("not whole"));
+        assert!(Layers::load_tensors("a.", &arrays).unwrap_err().to_string().contains("not whole"));
     }
 }

@@ -1,15 +1,15 @@
-//! Mish (Misra, 2019), `x tanh(ln(1 + e^x))`, written as `x n / (n + 2)` with `n = e^x (e^x + 2)`: one exponential where
-//! the definition has three transcendental functions. The same plain numbers act and are trained.
+//! Mish (Misra, 2019), `x tanh(ln(1 + e^x))`, computed as `x n / (n + 2)` with `n = e^x (e^x + 2)`: one exponential instead
+//! of three transcendental functions. Acting and training use the same function.
 
-use super::{plain::exponential, product::vectors};
+use super::{math::exponential, product::vectors};
 
-/// Above this, n / (n + 2) is 1 in f32; and e^x squared is still far from overflow.
+/// Above this, n / (n + 2) is 1 in f32. Here e^x squared does not overflow.
 const HIGH: f32 = 20.0;
 
-/// Below this, e^x would leave the normal numbers; x e^x is 0 to 36 digits.
+/// Below this, e^x would be subnormal; |x e^x| is below 1e-35.
 const LOW: f32 = -87.0;
 
-/// n / (n + 2), and what e^x and n were. NaN counts as large here, and stays NaN in the product with x.
+/// n / (n + 2), e^x and n. NaN is treated as large here and stays NaN in the product with x.
 #[inline(always)]
 fn gate(x: f32) -> (f32, f32, f32) {
     let x = if x < HIGH { x } else { HIGH };
@@ -18,19 +18,19 @@ fn gate(x: f32) -> (f32, f32, f32) {
     (n / (n + 2.0), e, n)
 }
 
-/// Applies Mish to numbers in place.
+/// Applies Mish in place.
 pub fn mish(values: &mut [f32]) {
     vectors(|| values.iter_mut().for_each(|x| *x *= gate(*x).0));
 }
 
-/// Applies Mish to numbers in place, and leaves its derivatives.
+/// Applies Mish in place and writes its derivatives.
 ///
 /// # Panics
-/// If there are not as many places for derivatives as numbers.
-pub fn mish_with_slope(values: &mut [f32], slopes: &mut [f32]) {
-    assert_eq!(values.len(), slopes.len(), "a derivative for each number");
+/// If the lengths differ.
+pub fn mish_with_derivative(values: &mut [f32], derivatives: &mut [f32]) {
+    assert_eq!(values.len(), derivatives.len(), "a derivative for each value");
     vectors(|| {
-        for (v, s) in values.iter_mut().zip(slopes) {
+        for (v, s) in values.iter_mut().zip(derivatives) {
             let (w, e, n) = gate(*v);
             let x = if *v < HIGH { *v } else { HIGH };
             *s = w + x * 4.0 * e * (e + 1.0) / ((n + 2.0) * (n + 2.0));
@@ -66,15 +66,15 @@ mod tests {
     }
 
     #[test]
-    fn the_slope_is_that_of_the_definition() {
+    fn derivatives_are_those_of_the_definition() {
         let points: Vec<f32> = (-60..60).map(|i| i as f32 * 0.5).collect();
-        let (mut values, mut slopes) = (points.clone(), vec![0.0; points.len()]);
-        mish_with_slope(&mut values, &mut slopes);
-        for ((x, value), slope) in points.iter().zip(values).zip(slopes) {
+        let (mut values, mut derivatives) = (points.clone(), vec![0.0; points.len()]);
+        mish_with_derivative(&mut values, &mut derivatives);
+        for ((x, value), derivative) in points.iter().zip(values).zip(derivatives) {
             let x = f64::from(*x);
             assert!((f64::from(value) - definition(x)).abs() < 1e-6 * x.abs().max(1.0), "{x}: {value}");
             let expected = (definition(x + 1e-4) - definition(x - 1e-4)) / 2e-4;
-            assert!((f64::from(slope) - expected).abs() < 1e-5, "{x}: {slope} {expected}");
+            assert!((f64::from(derivative) - expected).abs() < 1e-5, "{x}: {derivative} {expected}");
         }
     }
 }

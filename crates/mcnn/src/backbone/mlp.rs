@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Batch, Constrain, Describe, Layers, LossFn, Network,
     TrainableNet, Workspace,
-    chain::{Bend, Chain, ChainRoom},
+    layer_stack::{HiddenActivation, LayerStack, StackWorkspace},
     product::add_product,
 };
 use crate::{error::Result, seed::Seed};
@@ -34,7 +34,7 @@ impl BackboneSettings for MlpSettings {
     }
 
     fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
-        Ok(Mlp(Layers::take("", tensors)?).into())
+        Ok(Mlp(Layers::load_tensors("", tensors)?).into())
     }
 }
 
@@ -99,7 +99,7 @@ impl Backbone for Mlp {
 
     fn save_tensors(&self) -> Arrays {
         let mut tensors = Arrays::new();
-        self.0.put("", &mut tensors);
+        self.0.save_tensors("", &mut tensors);
         tensors
     }
 
@@ -111,14 +111,14 @@ impl Backbone for Mlp {
 
 /// The perceptron in training.
 #[derive(Debug, Clone)]
-pub struct MlpNet(Chain);
+pub struct MlpNet(LayerStack);
 
 impl MlpNet {
     /// The network of a perceptron, and its parameters.
     pub fn new(mlp: &Mlp) -> (Self, Vec<f32>) {
         let mut parameters = Vec::new();
-        let chain = Chain::new(&mlp.0, Bend::Relu, &mut parameters);
-        (Self(chain), parameters)
+        let stack = LayerStack::new(&mlp.0, HiddenActivation::Relu, &mut parameters);
+        (Self(stack), parameters)
     }
 
     /// The perceptron of given parameters.
@@ -137,7 +137,7 @@ impl TrainableNet for MlpNet {
         grad: &mut [f32],
         workspace: &mut Workspace,
     ) -> f64 {
-        let workspace: &mut ChainRoom = workspace.buffers();
+        let workspace: &mut StackWorkspace = workspace.buffers();
         workspace.values.resize_with(1, Vec::new);
         workspace.values[0].clear();
         workspace.values[0].extend_from_slice(batch.observations);
@@ -145,7 +145,7 @@ impl TrainableNet for MlpNet {
         let output = workspace.values.last().expect("an output");
         workspace.delta.resize(output.len(), 0.0);
         let loss = loss_fn(output, None, &mut workspace.delta);
-        self.0.back(parameters, workspace, grad);
+        self.0.backward(parameters, workspace, grad);
         loss
     }
 

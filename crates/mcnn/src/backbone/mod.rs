@@ -14,24 +14,24 @@
 //! [`Net`] (a network in training) and [`Episode`].
 
 mod bet;
-mod chain;
 mod denoise;
 mod diffusion;
 mod episode;
 mod kind;
+mod layer_stack;
 mod layers;
 #[cfg(test)]
 mod linear_tests;
+mod math;
 mod mish;
 mod mlp;
 mod net;
 mod network;
 #[cfg(test)]
 mod oracle;
-mod plain;
+mod packed;
 mod product;
 mod schedule;
-mod strips;
 mod unet;
 mod workspace;
 
@@ -44,10 +44,10 @@ pub use kind::{
     SettingsObject,
 };
 pub use layers::{Arrays, Layers};
+pub(crate) use math::exponential;
 pub use mlp::{Mlp, MlpNet, MlpSettings};
 pub use net::{Batch, LossFn, Net, TrainableNet};
 pub use network::{ActingState, Backbone, BucketChoice, Constrain, Network};
-pub(crate) use plain::exponential;
 pub(crate) use product::widest;
 pub use schedule::{Level, Sampler, Schedule};
 pub use unet::{Unet, UnetNet, UnetSettings};

@@ -13,9 +13,9 @@ pub struct Batch<'a> {
     pub observations: &'a [f32],
     /// The demonstrated actions: `[rows, target_steps, n_act]`.
     pub actions: &'a [f32],
-    /// Which target steps were demonstrated: `[rows, target_steps]`. The others lie beyond the end of an episode and repeat
+    /// Which target steps count: `[rows, target_steps]`. The others lie beyond the end of an episode and repeat
     /// its last action (and observation); they do not count in a loss.
-    pub real: &'a [bool],
+    pub mask: &'a [bool],
     /// Demonstrated target steps of the whole batch that these rows belong to: losses are means over them.
     pub count: usize,
 }

@@ -13,7 +13,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// If `out` is too short.
 pub fn add_product(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
     let (rows, outputs) = (x.len() / inputs, weight.len() / inputs);
-    add_product_apart(rows, (x, inputs), (weight, inputs), (out, outputs));
+    add_product_strided(rows, (x, inputs), (weight, inputs), (out, outputs));
 }
 
 /// The same of rows that lie apart: those of `x` and of `out` begin at steps, which are given with them, and `inputs` with the
@@ -21,7 +21,7 @@ pub fn add_product(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
 ///
 /// # Panics
 /// If `x` or `out` is too short.
-pub fn add_product_apart(
+pub fn add_product_strided(
     rows: usize,
     (x, x_step): (&[f32], usize),
     (weight, inputs): (&[f32], usize),
@@ -212,7 +212,7 @@ mod tests {
                     };
                     let (x, mut out) = (spread(&x, inputs, 2), spread(&start, outputs, 3));
                     let to = (&mut out[..], 3 * outputs);
-                    add_product_apart(rows, (&x, 2 * inputs), (&weight, inputs), to);
+                    add_product_strided(rows, (&x, 2 * inputs), (&weight, inputs), to);
                     assert!(out == spread(&expected, outputs, 3), "{what}, apart");
                 }
             }

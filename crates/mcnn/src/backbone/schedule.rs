@@ -1,50 +1,50 @@
-//! How noise is put on an action, and taken off it: schedules and samplers.
+//! Noise schedules and samplers.
 //!
 //! ```text
-//! noisy   x_t = sqrt(abar_t) a + sqrt(1 - abar_t) e        e standard normal, abar_t = product of (1 - beta) up to t
-//! back    x_{t-1} = (a share of the clean action) + (a share of x_t) + (fresh noise)
+//! forward     x_t = sqrt(abar_t) a + sqrt(1 - abar_t) e      e standard normal, abar_t = product of (1 - beta) up to t
+//! denoising   x_{t-1} = p[0] a + p[1] x_t + p[2] e           a the predicted clean action
 //! ```
 //!
-//! The last step back returns the clean action itself, in both samplers.
+//! The last denoising step returns the predicted clean action itself, with both samplers.
 
 use serde::{Deserialize, Serialize};
 
-/// How much noise each diffusion step adds: beta_t for t = 1 to T.
+/// Noise schedule: beta_t for t = 1 to T.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// Variance preserving (Song et al., 2021; discretized as by Xiao et al., 2022): beta_t = 1 - exp(-b / T - (B - b)
-    /// (2t - 1) / (2 T^2)) with b = 0.1, B = 10. All but 0.6 % of the variance is noise at t = T, for every T.
+    /// (2t - 1) / (2 T^2)) with b = 0.1, B = 10. At t = T 99.4 % of the variance is noise, for every T.
     Vp,
-    /// Evenly from 1e-4 to 0.02 (Ho et al., 2020), made for T = 1000: with few steps most of an action is left at t = T,
-    /// though sampling starts from noise alone.
+    /// Linear from 1e-4 to 0.02 (Ho et al., 2020), for T = 1000. With few steps x_T is mostly the action, although sampling
+    /// starts from noise alone.
     Linear,
     /// Cosine (Nichol and Dhariwal, 2021): abar_t = f(t) / f(0), f(t) = cos^2(pi / 2 (t / T + 0.008) / 1.008), beta_t at
     /// most 0.999.
     Cosine,
 }
 
-/// How noise is taken off in acting.
+/// How acting denoises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampler {
-    /// Ho et al., 2020: a draw from the posterior of x_{t-1} given x_t and the clean action, at every step.
+    /// Ho et al., 2020: x_{t-1} is sampled from its posterior given x_t and the clean action.
     Ddpm,
-    /// Song et al., 2021, with eta = 0: after the first draw, x_T, nothing is random.
+    /// Song et al., 2021, with eta = 0: only x_T is random.
     Ddim,
 }
 
-/// One diffusion step, both ways.
+/// The coefficients of one diffusion step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Level {
-    /// Which diffusion step, counted from 0.
+    /// The diffusion step, counted from 0.
     pub t: usize,
-    /// sqrt(abar_t): how much of the action is in x_t.
-    pub action: f32,
-    /// sqrt(1 - abar_t): how much of the noise is in x_t.
-    pub noise: f32,
-    /// Shares of the clean action, of x_t and of fresh noise in what the step back gives.
-    pub back: [f32; 3],
+    /// sqrt(abar_t), the coefficient of the action in x_t.
+    pub sqrt_alpha_bar: f32,
+    /// sqrt(1 - abar_t), the coefficient of the noise in x_t.
+    pub sqrt_one_minus_alpha_bar: f32,
+    /// Coefficients of the clean action, of x_t and of fresh noise in x_{t-1}.
+    pub posterior: [f32; 3],
 }
 
 impl Schedule {
@@ -62,34 +62,34 @@ impl Schedule {
             .collect()
     }
 
-    /// The levels t = 1 to `steps`, t = 1 first, with the way back from each to the one before.
+    /// The levels t = 1 to `steps`, in this order. The posterior of each is of the level before.
     pub fn levels(self, steps: usize, sampler: Sampler) -> Vec<Level> {
         self.spaced(steps, steps, sampler)
     }
 
-    /// `taken` of the levels t = 1 to `steps`, evenly spaced and the noisiest among them, from which acting starts (Lin et
-    /// al., 2024, call it trailing): t = round(k steps / taken) for k = 1 to `taken`. The way back from each goes to the
-    /// one before it here, with the beta that all the steps between them come to (Nichol and Dhariwal, 2021).
+    /// `inference_steps` of the levels t = 1 to `steps`: t = round(k steps / inference_steps) for k = 1 to `inference_steps`,
+    /// with the noisiest level, from which acting starts ("trailing" spacing; Lin et al., 2024). The posterior of each is of
+    /// the level before it in this list, with the beta of all the steps between them (Nichol and Dhariwal, 2021).
     ///
     /// # Panics
-    /// If more are to be taken than there are.
-    pub fn spaced(self, steps: usize, taken: usize, sampler: Sampler) -> Vec<Level> {
-        assert!(taken <= steps, "{taken} levels of {steps}");
-        let mut left = 1.0;
+    /// If `inference_steps` is larger than `steps`.
+    pub fn spaced(self, steps: usize, inference_steps: usize, sampler: Sampler) -> Vec<Level> {
+        assert!(inference_steps <= steps, "{inference_steps} levels of {steps}");
+        let mut abar = 1.0;
         let abars: Vec<f64> = self
             .betas(steps)
             .into_iter()
             .map(|beta| {
-                left *= 1.0 - beta;
-                left
+                abar *= 1.0 - beta;
+                abar
             })
             .collect();
         let mut before = 1.0; // abar of the level before
-        spaced(steps, taken)
+        spaced(steps, inference_steps)
             .map(|t| {
                 let abar = abars[t - 1];
                 let beta = 1.0 - abar / before;
-                let back = match sampler {
+                let posterior = match sampler {
                     Sampler::Ddpm => [
                         beta * before.sqrt() / (1.0 - abar),
                         (1.0 - before) * (1.0 - beta).sqrt() / (1.0 - abar),
@@ -103,18 +103,18 @@ impl Schedule {
                 before = abar;
                 Level {
                     t: t - 1,
-                    action: abar.sqrt() as f32,
-                    noise: (1.0 - abar).sqrt() as f32,
-                    back: back.map(|share| share as f32),
+                    sqrt_alpha_bar: abar.sqrt() as f32,
+                    sqrt_one_minus_alpha_bar: (1.0 - abar).sqrt() as f32,
+                    posterior: posterior.map(|coefficient| coefficient as f32),
                 }
             })
             .collect()
     }
 }
 
-/// `taken` of 1 to `steps`, evenly spaced, `steps` among them.
-fn spaced(steps: usize, taken: usize) -> impl Iterator<Item = usize> {
-    (1..=taken).map(move |k| (2 * k * steps + taken) / (2 * taken))
+/// `count` of 1 to `steps`, evenly spaced, the last one `steps`.
+fn spaced(steps: usize, count: usize) -> impl Iterator<Item = usize> {
+    (1..=count).map(move |k| (2 * k * steps + count) / (2 * count))
 }
 
 #[cfg(test)]
@@ -149,16 +149,26 @@ mod tests {
                 for steps in [1, 2, 5, 100] {
                     let levels = schedule.levels(steps, sampler);
                     assert_eq!(levels.len(), steps);
-                    let [clean, noisy, fresh] = levels[0].back;
+                    let [clean, noisy, fresh] = levels[0].posterior;
                     assert!((clean - 1.0).abs() < 1e-6 && noisy == 0.0 && fresh == 0.0, "{levels:?}");
                     for (before, level) in levels.iter().zip(&levels[1..]) {
-                        assert!((level.action.powi(2) + level.noise.powi(2) - 1.0).abs() < 1e-6);
+                        assert!(
+                            (level.sqrt_alpha_bar.powi(2) + level.sqrt_one_minus_alpha_bar.powi(2) - 1.0)
+                                .abs()
+                                < 1e-6
+                        );
                         // A step back from the true x_t has the mean and the variance that x_{t-1} has.
-                        let [clean, noisy, fresh] = level.back;
-                        let mean = clean + noisy * level.action;
-                        let variance = (noisy * level.noise).powi(2) + fresh.powi(2);
-                        assert!((mean - before.action).abs() < 1e-5, "{schedule:?} {sampler:?} {level:?}");
-                        assert!((variance - before.noise.powi(2)).abs() < 1e-5, "{schedule:?} {sampler:?}");
+                        let [clean, noisy, fresh] = level.posterior;
+                        let mean = clean + noisy * level.sqrt_alpha_bar;
+                        let variance = (noisy * level.sqrt_one_minus_alpha_bar).powi(2) + fresh.powi(2);
+                        assert!(
+                            (mean - before.sqrt_alpha_bar).abs() < 1e-5,
+                            "{schedule:?} {sampler:?} {level:?}"
+                        );
+                        assert!(
+                            (variance - before.sqrt_one_minus_alpha_bar.powi(2)).abs() < 1e-5,
+                            "{schedule:?} {sampler:?}"
+                        );
                     }
                 }
             }
@@ -169,7 +179,7 @@ mod tests {
     fn spaced_levels_are_those_of_their_formulas() {
         // NumPy: f as above with 100 steps, b = np.clip(1 - f[1:] / f[:-1], 0, 0.999), abar = np.cumprod(1 - b).
         let all = Schedule::Cosine.levels(100, Sampler::Ddim);
-        let abar = |t: usize| f64::from(all[t - 1].action).powi(2);
+        let abar = |t: usize| f64::from(all[t - 1].sqrt_alpha_bar).powi(2);
         for (t, expected) in COSINE_100 {
             assert!((abar(t) - expected).abs() < 1e-6 * expected.max(0.01), "{t}: {} {expected}", abar(t));
         }
@@ -182,8 +192,8 @@ mod tests {
                 let (times, mut before) = (times(taken), 1.0);
                 for (level, t) in Schedule::Cosine.spaced(100, taken, sampler).iter().zip(times) {
                     assert_eq!(
-                        (level.t, level.action, level.noise),
-                        (t - 1, all[t - 1].action, all[t - 1].noise)
+                        (level.t, level.sqrt_alpha_bar, level.sqrt_one_minus_alpha_bar),
+                        (t - 1, all[t - 1].sqrt_alpha_bar, all[t - 1].sqrt_one_minus_alpha_bar)
                     );
                     // DDIM: x_s = sqrt(abar_s) a + sqrt(1 - abar_s) e with e = (x_t - sqrt(abar_t) a) / sqrt(1 - abar_t);
                     // DDPM: the posterior of x_s, whose variance is (1 - abar_s) / (1 - abar_t) (1 - abar_t / abar_s).
@@ -194,7 +204,7 @@ mod tests {
                     };
                     let noisy = ((1.0 - before - fresh) / (1.0 - now)).sqrt();
                     let expected = [before.sqrt() - noisy * now.sqrt(), noisy, fresh.sqrt()];
-                    for (a, b) in level.back.iter().zip(expected) {
+                    for (a, b) in level.posterior.iter().zip(expected) {
                         assert!((f64::from(*a) - b).abs() < 2e-4, "{sampler:?} {taken} {t}: {a} {b}");
                     }
                     before = now;

@@ -47,7 +47,7 @@ pub struct Gathered {
 impl Gathered {
     /// The same as the batch, or a part of a batch with `count` demonstrated places, that a network is trained on.
     pub fn batch(&self, count: usize) -> Batch<'_> {
-        Batch { observations: &self.observations, actions: &self.targets, real: &self.real, count }
+        Batch { observations: &self.observations, actions: &self.targets, mask: &self.real, count }
     }
 }
 

@@ -123,7 +123,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                 close(&output, &expected.output, 2e-5, "output");
             }
             if k == 0 {
-                let found = start.named(&gradient);
+                let found = start.to_arrays(&gradient);
                 assert_eq!(found.len(), expected.gradients.len());
                 let largest = expected.gradients.values().flatten().fold(0.0_f32, |m, g| m.max(g.abs()));
                 for (name, expected) in &expected.gradients {

@@ -1,8 +1,8 @@
-//! The behavior transformer as it acts: one window, in plain numbers.
+//! The behavior transformer in acting: one window at a time.
 //!
-//! The keys and values of earlier steps cannot be kept from one action to the next: once the window is full it slides, so
-//! every observation moves to another position, and with it changes all that is computed of it. The whole window is computed
-//! anew. Of the last block only what the newest observation needs is, and of the offsets only those of the chosen bucket.
+//! Keys and values cannot be cached from one action to the next. Once the window is full it slides, so every observation gets
+//! another position embedding, and all activations change. The last block runs for the newest observation alone, and of the
+//! offsets only those of the selected bucket are computed.
 
 use super::{
     Bet, BucketSelection, Layer, Norm,
@@ -11,31 +11,31 @@ use super::{
 };
 use crate::{
     backbone::{
-        plain::sum,
+        math::sum,
         product::{add_product, widest},
     },
     seed::Rng,
 };
 
-/// Buffers that grow once, and what was chosen last.
+/// Buffers of acting, and the last selected bucket. `n`: observations in the window.
 #[derive(Debug, Default)]
 pub struct ActBuffers {
-    pub(super) tokens: Vec<f32>, // [n, width], n the observations there are
+    pub(super) tokens: Vec<f32>, // [n, width]
     pub(super) normed: Vec<f32>, // [n, width]
     pub(super) keys: Vec<f32>,   // [n, width]
     pub(super) values: Vec<f32>, // [n, width]
     pub(super) queries: Vec<f32>,
-    pub(super) mixed: Vec<f32>,
-    pub(super) wide: Vec<f32>,    // [n, 4 * width]
-    pub(super) scores: Vec<f32>,  // of one query and head: [n]
-    pub(super) chances: Vec<f32>, // [buckets]
+    pub(super) attended: Vec<f32>,
+    pub(super) hidden: Vec<f32>,        // [n, 4 * width]
+    pub(super) scores: Vec<f32>,        // of one query and head: [n]
+    pub(super) probabilities: Vec<f32>, // [buckets]
     bucket: usize,
 }
 
 impl ActBuffers {
     /// The bucket of the last prediction and the probabilities of all; `None` before the first one.
-    pub fn chosen(&self) -> Option<(usize, &[f32])> {
-        (!self.chances.is_empty()).then_some((self.bucket, &self.chances[..]))
+    pub fn selected(&self) -> Option<(usize, &[f32])> {
+        (!self.probabilities.is_empty()).then_some((self.bucket, &self.probabilities[..]))
     }
 }
 
@@ -49,72 +49,74 @@ impl Bet {
         &self,
         observations: &[f32],
         rng: &mut Rng,
-        work: &mut ActBuffers,
-        proposal: &mut Vec<f32>,
+        buffers: &mut ActBuffers,
+        output: &mut Vec<f32>,
     ) {
-        look(self, observations, work);
-        work.bucket = match self.settings.bucket_selection {
-            BucketSelection::Argmax => largest(work.chances.iter().copied()),
-            BucketSelection::Sample => draw(&work.chances, rng),
+        encode(self, observations, buffers);
+        buffers.bucket = match self.settings.bucket_selection {
+            BucketSelection::Argmax => largest(buffers.probabilities.iter().copied()),
+            BucketSelection::Sample => sample(&buffers.probabilities, rng),
         };
         let (n_act, width) = (self.n_act(), self.settings.width);
-        let place = work.bucket * n_act;
-        proposal.clear();
-        proposal.extend(
-            self.centers[place..].iter().zip(&self.offsets.biases[place..]).take(n_act).map(|(c, b)| c + b),
+        let start = buffers.bucket * n_act;
+        output.clear();
+        output.extend(
+            self.centers[start..].iter().zip(&self.offsets.biases[start..]).take(n_act).map(|(c, b)| c + b),
         );
-        add_product(&work.normed, width, &self.offsets.weights[place * width..][..width * n_act], proposal);
+        add_product(&buffers.normed, width, &self.offsets.weights[start * width..][..width * n_act], output);
     }
 
-    /// Leaves the newest token, normed, and the buckets' probabilities.
+    /// Computes the normalized token of the newest observation, and the probabilities of the buckets.
     #[inline(always)]
-    fn look(&self, observations: &[f32], work: &mut ActBuffers) {
+    fn encode(&self, observations: &[f32], buffers: &mut ActBuffers) {
         let (width, n_obs) = (self.settings.width, self.n_obs());
         let n = observations.len() / n_obs;
         assert!(
             observations.len() == n * n_obs && (1..=self.settings.window).contains(&n),
-            "{} numbers, for observations of {n_obs} and a window of {}",
+            "{} values, for observations of width {n_obs} and a window of {}",
             observations.len(),
             self.settings.window
         );
-        let ActBuffers { tokens, normed, keys, values, queries, mixed, wide, scores, chances, .. } = work;
+        let ActBuffers {
+            tokens, normed, keys, values, queries, attended, hidden, scores, probabilities, ..
+        } = buffers;
         tokens.clear();
         tokens.extend_from_slice(&self.positions[..n * width]);
         add_linear(observations, &self.embed, tokens);
         for (k, block) in self.blocks.iter().enumerate() {
-            // The first place whose token is still wanted after this block.
+            // The first step whose token is needed after this block.
             let first = if k + 1 == self.blocks.len() { n - 1 } else { 0 };
             normalize(tokens, &block.norms[0], normed);
             linear(normed, &block.key, keys);
             linear(normed, &block.value, values);
             linear(&normed[first * width..], &block.query, queries);
-            mixed.clear();
-            mixed.resize(queries.len(), 0.0);
-            let rows = queries.chunks_exact(width).zip(mixed.chunks_exact_mut(width));
-            for (last, (query, mixed)) in (first..n).zip(rows) {
-                attend(query, keys, values, last + 1, self.settings.heads, scores, mixed);
+            attended.clear();
+            attended.resize(queries.len(), 0.0);
+            let rows = queries.chunks_exact(width).zip(attended.chunks_exact_mut(width));
+            for (last, (query, attended)) in (first..n).zip(rows) {
+                attend(query, keys, values, last + 1, self.settings.heads, scores, attended);
             }
             let tokens = &mut tokens[first * width..];
-            add_linear(mixed, &block.mix, tokens);
+            add_linear(attended, &block.out_proj, tokens);
             normalize(tokens, &block.norms[1], normed);
-            linear(normed, &block.up, wide);
-            gelu(wide);
-            add_linear(wide, &block.down, tokens);
+            linear(normed, &block.up, hidden);
+            gelu(hidden);
+            add_linear(hidden, &block.down, tokens);
         }
         normalize(&tokens[(n - 1) * width..], &self.norm, normed);
-        linear(normed, &self.logits, chances);
-        softmax(chances);
+        linear(normed, &self.logits, probabilities);
+        softmax(probabilities);
     }
 }
 
 widest! {
-    /// See [`Bet::look`].
-    fn look<'a>(bet: &'a Bet, observations: &'a [f32], work: &'a mut ActBuffers) {
-        bet.look(observations, work)
+    /// See [`Bet::encode`].
+    fn encode<'a>(bet: &'a Bet, observations: &'a [f32], buffers: &'a mut ActBuffers) {
+        bet.encode(observations, buffers)
     }
 }
 
-/// Attention of one query (`[width]`) to the first `n` keys, head by head: the values' mean by weight is added to `mixed`.
+/// Attention of one query (`[width]`) to the first `n` keys, head by head. Adds the weighted mean of the values to `attended`.
 #[inline(always)]
 fn attend(
     query: &[f32],
@@ -123,7 +125,7 @@ fn attend(
     n: usize,
     heads: usize,
     scores: &mut Vec<f32>,
-    mixed: &mut [f32],
+    attended: &mut [f32],
 ) {
     let width = query.len();
     let size = width / heads;
@@ -136,9 +138,9 @@ fn attend(
             keys.chunks_exact(width).take(n).map(|key| scale * sum(query, &key[of(key)], |q, k| q * k)),
         );
         softmax(scores);
-        let mixed = &mut mixed[head..head + size];
+        let attended = &mut attended[head..head + size];
         for (score, value) in scores.iter().zip(values.chunks_exact(width)) {
-            mixed.iter_mut().zip(&value[of(value)]).for_each(|(m, v)| *m += score * v);
+            attended.iter_mut().zip(&value[of(value)]).for_each(|(m, v)| *m += score * v);
         }
     }
 }
@@ -152,8 +154,8 @@ fn normalize(tokens: &[f32], norm: &Norm, normed: &mut Vec<f32>) {
         let mean = sum(token, token, |x, _| x) / width as f32;
         let variance = sum(token, token, |x, _| (x - mean) * (x - mean)) / width as f32;
         let inverse = 1.0 / (variance + 1e-5).sqrt();
-        let numbers = token.iter().zip(&norm.scale).zip(&norm.shift);
-        normed.extend(numbers.map(|((x, scale), shift)| (x - mean) * inverse * scale + shift));
+        let values = token.iter().zip(&norm.scale).zip(&norm.shift);
+        normed.extend(values.map(|((x, scale), shift)| (x - mean) * inverse * scale + shift));
     }
 }
 
@@ -173,14 +175,14 @@ fn add_linear(x: &[f32], layer: &Layer, out: &mut [f32]) {
     layer.weight.add_product(x, out);
 }
 
-/// A place drawn by its probability; where rounding leaves none, or a probability is no number, the likeliest.
-pub(super) fn draw(chances: &[f32], rng: &mut Rng) -> usize {
+/// Samples an index by its probability. The likeliest, if rounding leaves none or a probability is NaN.
+pub(super) fn sample(probabilities: &[f32], rng: &mut Rng) -> usize {
     let mut left = rng.uniform() as f32;
-    for (k, chance) in chances.iter().enumerate() {
-        left -= chance;
+    for (k, probability) in probabilities.iter().enumerate() {
+        left -= probability;
         if left < 0.0 {
             return k;
         }
     }
-    largest(chances.iter().copied())
+    largest(probabilities.iter().copied())
 }

@@ -1,11 +1,11 @@
-//! Buckets of actions: which one an action is in, and the loss of a guess at it.
+//! Buckets of actions: the bucket of an action, and the classification loss.
 
-use crate::backbone::{plain::exponential, product::widest};
+use crate::backbone::{math::exponential, product::widest};
 
-/// For each action the nearest center; of two that are equally near, the first. `actions`: `[n, n_act]`, `centers`:
+/// The nearest center to each action, the first of equally near ones. `actions`: `[n, n_act]`, `centers`:
 /// `[buckets, n_act]`.
 pub fn nearest(actions: &[f32], centers: &[f32], n_act: usize) -> Vec<usize> {
-    // By dimension, so that one dimension of an action meets those of all centers side by side.
+    // Transposed, so that the loop over centers is contiguous.
     let by_dimension: Vec<f32> =
         (0..n_act).flat_map(|k| centers.iter().skip(k).step_by(n_act)).copied().collect();
     search(actions, n_act, &by_dimension)
@@ -27,14 +27,14 @@ widest! {
     }
 }
 
-/// The place of the largest number, the first of several; 0 where none is one.
+/// The index of the largest value, the first of equal ones. 0 if all are NaN.
 #[inline(always)]
 pub fn largest(values: impl Iterator<Item = f32>) -> usize {
     let pick = |best: (usize, f32), (k, v)| if v > best.1 { (k, v) } else { best };
     values.enumerate().fold((0, f32::NEG_INFINITY), pick).0
 }
 
-/// Makes probabilities of logits, in place. Answers with the largest logit and the sum of e^(logit - largest).
+/// Softmax in place. Returns the largest logit and the sum of e^(logit - largest).
 #[inline(always)]
 pub fn softmax(values: &mut [f32]) -> (f32, f32) {
     let high = values.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
@@ -48,32 +48,33 @@ pub fn softmax(values: &mut [f32]) -> (f32, f32) {
     (high, total)
 }
 
-/// The focal loss (Lin et al., 2017), `-(1 - p)^gamma log p` with p the probability of the true bucket: its sum over the rows
-/// that count, through `count`, which is how many do in the whole batch. Its derivatives take the logits' place. `logits`: `[n,
-/// buckets]`; `buckets`, `real`: `[n]`. With gamma 0 it is the cross-entropy; above, what is right already counts less.
-pub fn focal(logits: &mut [f32], buckets: &[usize], real: &[bool], gamma: f32, count: usize) -> f64 {
-    focal_rows(logits, buckets, real, gamma, 1.0 / count as f32)
+/// The focal loss (Lin et al., 2017), `-(1 - p)^gamma log p` with p the probability of the true bucket, summed over the masked
+/// rows and divided by `count`, their number in the whole batch. Replaces the logits by the gradient with respect to them.
+/// `logits`: `[n, buckets]`; `buckets`, `mask`: `[n]`. With gamma 0 it is the cross-entropy.
+pub fn focal_loss(logits: &mut [f32], buckets: &[usize], mask: &[bool], gamma: f32, count: usize) -> f64 {
+    focal_rows(logits, buckets, mask, gamma, 1.0 / count as f32)
 }
 
 widest! {
-    fn focal_rows<'a>(logits: &'a mut [f32], buckets: &'a [usize], real: &'a [bool], gamma: f32, share: f32) -> f64 {
+    fn focal_rows<'a>(logits: &'a mut [f32], buckets: &'a [usize], mask: &'a [bool], gamma: f32, share: f32) -> f64 {
         let (k, mut loss) = (logits.len() / buckets.len(), 0.0_f64);
-        for ((row, &bucket), &real) in logits.chunks_exact_mut(k).zip(buckets).zip(real) {
-            if !real {
+        for ((row, &bucket), &mask) in logits.chunks_exact_mut(k).zip(buckets).zip(mask) {
+            if !mask {
                 row.fill(0.0);
                 continue;
             }
             let logit = row[bucket];
             let (high, total) = softmax(row);
             let (p, log_p) = (row[bucket], logit - high - total.ln());
-            // Of the others, added up: 1 - p would lose what is left of it where p is close to 1.
+            // 1 - p as the sum of the other probabilities, which does not cancel where p is close to 1.
             let others = row[..bucket].iter().chain(&row[bucket + 1..]).sum::<f32>();
             let scale = others.powf(gamma);
             loss -= f64::from(scale * log_p * share);
             let of_scale = if others > 0.0 { gamma * others.powf(gamma - 1.0) * p * log_p } else { 0.0 };
-            let slope = (of_scale - scale) * share; // with respect to log p, whose own is [this is the bucket] - probability
-            row.iter_mut().for_each(|q| *q *= -slope);
-            row[bucket] += slope;
+            // With respect to log p, whose derivative by a logit is [it is the true one] - probability.
+            let grad = (of_scale - scale) * share;
+            row.iter_mut().for_each(|q| *q *= -grad);
+            row[bucket] += grad;
         }
         loss
     }
@@ -105,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn the_focal_loss_and_its_slopes_are_those_of_its_definition() {
+    fn the_focal_loss_and_its_gradient_are_those_of_the_definition() {
         let mut rng = Seed(1).rng();
         let logits: Vec<f32> =
             (0..4 * 5).map(|i| (rng.normal() * if i < 5 { 20.0 } else { 1.0 }) as f32).collect();
-        let (buckets, real) = ([1, 0, 4, 2], [true, true, false, true]);
+        let (buckets, mask) = ([1, 0, 4, 2], [true, true, false, true]);
         for gamma in [0.0, 1.0, 2.0, 2.5] {
             let definition = |logits: &[f64]| {
                 let row = |i: usize| {
@@ -119,8 +120,8 @@ mod tests {
                 };
                 (row(0) + row(1) + row(3)) / 3.0
             };
-            let mut slopes = logits.clone();
-            let loss = focal(&mut slopes, &buckets, &real, gamma as f32, 3);
+            let mut grad = logits.clone();
+            let loss = focal_loss(&mut grad, &buckets, &mask, gamma as f32, 3);
             let exact: Vec<f64> = logits.iter().map(|&v| f64::from(v)).collect();
             let expected = definition(&exact);
             assert!((loss - expected).abs() < 1e-5 * expected, "{gamma}: {loss} {expected}");
@@ -131,18 +132,14 @@ mod tests {
                     definition(&moved)
                 };
                 let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                assert!(
-                    (f64::from(slopes[k]) - expected).abs() < 1e-5,
-                    "{gamma} {k}: {} {expected}",
-                    slopes[k]
-                );
+                assert!((f64::from(grad[k]) - expected).abs() < 1e-5, "{gamma} {k}: {} {expected}", grad[k]);
             }
         }
-        // What is sure and right has no slope, however gamma is.
+        // A certain and correct prediction has gradient 0 for every gamma.
         for gamma in [0.0, 0.5, 2.0] {
-            let mut slopes = [200.0, 0.0];
-            let loss = focal(&mut slopes, &[0], &[true], gamma, 1);
-            assert!(loss.abs() < 1e-6 && slopes.iter().all(|s| s.abs() < 1e-6), "{gamma}: {loss} {slopes:?}");
+            let mut grad = [200.0, 0.0];
+            let loss = focal_loss(&mut grad, &[0], &[true], gamma, 1);
+            assert!(loss.abs() < 1e-6 && grad.iter().all(|g| g.abs() < 1e-6), "{gamma}: {loss} {grad:?}");
         }
     }
 }

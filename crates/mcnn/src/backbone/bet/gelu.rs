@@ -1,10 +1,10 @@
-//! GELU (Hendrycks and Gimpel, 2016), `x Phi(x)` with Phi the normal distribution: the same plain numbers act and are
-//! trained.
+//! GELU (Hendrycks and Gimpel, 2016), `x Phi(x)` with Phi the normal distribution function. Acting and training use the same
+//! function.
 
 use kernels::WIDE;
 
 use crate::backbone::{
-    plain::exponential,
+    math::exponential,
     product::{vectors, widest},
 };
 
@@ -23,15 +23,14 @@ fn normal(x: f32) -> (f32, f32) {
     (if x < 0.0 { tail } else { 1.0 - tail }, 0.398_942_3 * e)
 }
 
-/// Applies GELU to numbers in place.
+/// Applies GELU in place.
 pub fn gelu(values: &mut [f32]) {
     vectors(|| values.iter_mut().for_each(|x| *x *= normal(*x).0));
 }
 
 widest! {
-    /// GELU of rows of numbers, to each of which a bias is added first, written to `out`; its derivatives take the numbers'
-    /// place. Both lie in panels of a row for each bias.
-    pub fn gelu_slopes<'a>(values: &'a mut [f32], biases: &'a [f32], out: &'a mut [f32]) {
+    /// Writes GELU(values + bias) to `out` and replaces the values by its derivatives. Both are panels with one row per bias.
+    pub fn gelu_with_derivative<'a>(values: &'a mut [f32], biases: &'a [f32], out: &'a mut [f32]) {
         let values = values.as_chunks_mut::<WIDE>().0.iter_mut().zip(out.as_chunks_mut::<WIDE>().0);
         for ((values, out), bias) in values.zip(biases.iter().cycle()) {
             for (x, out) in values.iter_mut().zip(out) {
@@ -80,7 +79,7 @@ mod tests {
     fn the_slopes_are_those_of_the_definition() {
         let points: Vec<f32> = (-60..36).map(|i| i as f32 / 12.0).collect();
         let (mut slopes, mut values) = (points.clone(), vec![0.0; points.len()]);
-        gelu_slopes(&mut slopes, &[0.25, -0.5, 1.0], &mut values);
+        gelu_with_derivative(&mut slopes, &[0.25, -0.5, 1.0], &mut values);
         for (k, (slope, value)) in slopes.iter().zip(values).enumerate() {
             let x = f64::from(points[k]) + [0.25, -0.5, 1.0][k / WIDE];
             assert!((f64::from(value) - x * phi(x)).abs() < 1e-6, "{x}: {value}");

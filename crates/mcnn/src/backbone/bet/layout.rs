@@ -1,4 +1,4 @@
-//! The numbers of a network as one flat array: where each part of it lies.
+//! The layout of the parameters in one flat array.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -7,37 +7,37 @@ use kernels::{Matrix, Panels, Product};
 use super::{Arrays, Bet, BetSettings, Source, passes};
 use crate::error::{Error, Kind, Result};
 
-/// Where each part of a network lies.
+/// The ranges of all arrays of a network.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub embed: Linear,
     pub positions: Range<usize>, // [window, width]
-    pub blocks: Vec<BlockPlaces>,
-    pub norm: NormPlaces,
+    pub blocks: Vec<BlockLayout>,
+    pub norm: NormLayout,
     pub logits: Linear,
     pub offsets: [Range<usize>; 2], // [buckets, width, n_act], [buckets, n_act]
-    pub weights: Vec<Range<usize>>, // of all layers, those of the offsets included
-    pub count: usize,               // numbers there are
+    pub weights: Vec<Range<usize>>, // of all layers, with those of the offsets
+    pub count: usize,               // of parameters
 }
 
-/// Where a block lies.
+/// The ranges of a block.
 #[derive(Debug, Clone)]
-pub(super) struct BlockPlaces {
-    pub norms: [NormPlaces; 2],
-    pub sees: [Linear; 3], // query, key, value
-    pub mix: Linear,
+pub(super) struct BlockLayout {
+    pub norms: [NormLayout; 2],
+    pub qkv: [Linear; 3], // query, key, value
+    pub out_proj: Linear,
     pub up: Linear,
     pub down: Linear,
 }
 
-/// Where a layer normalization lies.
+/// The ranges of a layer normalization.
 #[derive(Debug, Clone)]
-pub(super) struct NormPlaces {
+pub(super) struct NormLayout {
     pub scale: Range<usize>,
     pub shift: Range<usize>,
 }
 
-/// Where a layer lies.
+/// The ranges of a linear layer, and its inputs and outputs.
 #[derive(Debug, Clone)]
 pub(super) struct Linear {
     pub weight: Range<usize>, // [ends]
@@ -45,24 +45,24 @@ pub(super) struct Linear {
     pub ends: [usize; 2],
 }
 
-/// Writes down numbers that arrays have, one after the other, and where each array went.
+/// Copies arrays into a flat one, and notes the range of each.
 struct Writer<'a> {
     arrays: &'a Arrays,
     flat: Vec<f32>,
-    places: BTreeMap<String, (Range<usize>, Vec<usize>)>, // and shapes
+    ranges: BTreeMap<String, (Range<usize>, Vec<usize>)>, // and shapes
 }
 
 impl Source for Writer<'_> {
     fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let values = self.arrays.array(name, shape)?;
-        let place = self.flat.len()..self.flat.len() + values.len();
-        self.places.insert(name.into(), (place, shape.to_vec()));
+        let range = self.flat.len()..self.flat.len() + values.len();
+        self.ranges.insert(name.into(), (range, shape.to_vec()));
         self.flat.extend(&values);
         Ok(values)
     }
 }
 
-/// Reads them again.
+/// Reads arrays from a flat one, in the same order.
 struct Reader<'a>(&'a [f32]);
 
 impl Source for Reader<'_> {
@@ -70,40 +70,41 @@ impl Source for Reader<'_> {
         let (values, rest) = self
             .0
             .split_at_checked(shape.iter().product())
-            .ok_or_else(|| Error::new(Kind::File, "too few numbers for a network").at(name))?;
+            .ok_or_else(|| Error::new(Kind::File, "too few parameters for a network").at(name))?;
         self.0 = rest;
         Ok(values.to_vec())
     }
 }
 
 impl Layout {
-    /// The layout of a network, and its numbers so.
-    pub fn of(bet: &Bet) -> (Self, Vec<f32>) {
+    /// The layout of a network, and its parameters.
+    pub fn new(bet: &Bet) -> (Self, Vec<f32>) {
         let mut arrays = Arrays::new();
-        bet.put(&mut arrays);
-        let mut writer = Writer { arrays: &arrays, flat: Vec::new(), places: BTreeMap::new() };
-        Bet::of(bet.settings, bet.n_obs(), bet.centers.clone(), &mut writer).expect("a network's own arrays");
-        let Writer { flat, places, .. } = writer;
-        let at = |name: &str| places[name].0.clone();
+        bet.save_arrays(&mut arrays);
+        let mut writer = Writer { arrays: &arrays, flat: Vec::new(), ranges: BTreeMap::new() };
+        Bet::from_source(bet.settings, bet.n_obs(), bet.centers.clone(), &mut writer)
+            .expect("a network's own arrays");
+        let Writer { flat, ranges, .. } = writer;
+        let at = |name: &str| ranges[name].0.clone();
         let linear = |name: &str| {
-            let (weight, shape) = &places[&format!("{name}.weight")];
+            let (weight, shape) = &ranges[&format!("{name}.weight")];
             Linear { weight: weight.clone(), bias: at(&format!("{name}.bias")), ends: [shape[0], shape[1]] }
         };
-        let norm = |name: &str| NormPlaces {
+        let norm = |name: &str| NormLayout {
             scale: at(&format!("{name}.scale")),
             shift: at(&format!("{name}.shift")),
         };
         let block = |k: usize| {
             let linear = |part: &str| linear(&format!("blocks.{k}.{part}"));
-            BlockPlaces {
+            BlockLayout {
                 norms: ["norm1", "norm2"].map(|part| norm(&format!("blocks.{k}.{part}"))),
-                sees: ["query", "key", "value"].map(linear),
-                mix: linear("mix"),
+                qkv: ["query", "key", "value"].map(linear),
+                out_proj: linear("mix"),
                 up: linear("up"),
                 down: linear("down"),
             }
         };
-        let weights = places.iter().filter(|(name, _)| name.ends_with("weight"));
+        let weights = ranges.iter().filter(|(name, _)| name.ends_with("weight"));
         let layout = Self {
             embed: linear("embed"),
             positions: at("positions"),
@@ -111,39 +112,53 @@ impl Layout {
             norm: norm("norm"),
             logits: linear("logits"),
             offsets: [at("offsets.weight"), at("offsets.bias")],
-            weights: weights.map(|(_, (place, _))| place.clone()).collect(),
+            weights: weights.map(|(_, (range, _))| range.clone()).collect(),
             count: flat.len(),
         };
         (layout, flat)
     }
 
-    /// The network of flat numbers.
+    /// The network of given parameters.
     ///
     /// # Panics
-    /// If they are too few.
+    /// If there are too few.
     pub fn read(&self, flat: &[f32], settings: BetSettings, centers: &[f32]) -> Bet {
-        Bet::of(settings, self.embed.ends[0], centers.to_vec(), &mut Reader(flat))
-            .expect("as many numbers as were laid out")
+        Bet::from_source(settings, self.embed.ends[0], centers.to_vec(), &mut Reader(flat))
+            .expect("as many parameters as the layout has")
     }
 }
 
 impl Linear {
-    /// What comes out for some panels, without the bias: added to what is in `out`, if `onto`.
-    pub fn forward(&self, numbers: &[f32], product: &mut Product, x: &[f32], onto: bool, out: &mut [f32]) {
-        let weight = Matrix::new(&numbers[self.weight.clone()], self.ends);
-        product.panels(weight.turned(), Panels::new(x, self.ends[0]), onto, out);
+    /// The outputs for panels of tokens, without the bias. Adds to `out` if `accumulate`.
+    pub fn forward(
+        &self,
+        parameters: &[f32],
+        product: &mut Product,
+        x: &[f32],
+        accumulate: bool,
+        out: &mut [f32],
+    ) {
+        let weight = Matrix::new(&parameters[self.weight.clone()], self.ends);
+        product.panels(weight.turned(), Panels::new(x, self.ends[0]), accumulate, out);
     }
 
-    /// The slopes of what went in, from those of what came out: added to what is in `out`, if `onto`.
-    pub fn back(&self, numbers: &[f32], product: &mut Product, slopes: &[f32], onto: bool, out: &mut [f32]) {
-        let weight = Matrix::new(&numbers[self.weight.clone()], self.ends);
-        product.panels(weight, Panels::new(slopes, self.ends[1]), onto, out);
+    /// From the gradient with respect to the outputs to that with respect to the inputs. Adds to `out` if `accumulate`.
+    pub fn input_grad(
+        &self,
+        parameters: &[f32],
+        product: &mut Product,
+        output_grad: &[f32],
+        accumulate: bool,
+        out: &mut [f32],
+    ) {
+        let weight = Matrix::new(&parameters[self.weight.clone()], self.ends);
+        product.panels(weight, Panels::new(output_grad, self.ends[1]), accumulate, out);
     }
 
-    /// The gradient, from what went in and the slopes of what came out, in all panels.
-    pub fn learn(&self, product: &mut Product, x: &[f32], slopes: &[f32], gradient: &mut [f32]) {
-        let panels = [Panels::new(x, self.ends[0]), Panels::new(slopes, self.ends[1])];
-        product.outer(panels[0], panels[1], &mut gradient[self.weight.clone()]);
-        passes::sum_rows(slopes, &mut gradient[self.bias.clone()]);
+    /// The gradient of the weight and the bias, from the inputs and the gradient with respect to the outputs of all panels.
+    pub fn weight_grad(&self, product: &mut Product, x: &[f32], output_grad: &[f32], grad: &mut [f32]) {
+        let [inputs, outputs] = [Panels::new(x, self.ends[0]), Panels::new(output_grad, self.ends[1])];
+        product.outer(inputs, outputs, &mut grad[self.weight.clone()]);
+        passes::sum_rows(output_grad, &mut grad[self.bias.clone()]);
     }
 }

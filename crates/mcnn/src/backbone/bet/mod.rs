@@ -1,18 +1,18 @@
-//! The behavior transformer (Shafiullah et al., 2022): actions fall into buckets, and from the observations of a window a
-//! transformer says how likely each bucket is and how far from its center the action would be.
+//! The behavior transformer (Shafiullah et al., 2022). Actions are classified into buckets. From a window of observations a
+//! transformer predicts the probability of each bucket and the offset of the action from the bucket's center.
 //!
 //! ```text
 //! tokens    x_t = W o_t + position t                         o: a standardized observation, oldest first
-//! block     x = x + attention(norm(x)), to itself and what is before it;  x = x + down(GELU(up(norm(x))))
+//! block     x = x + attention(norm(x)), causal;  x = x + down(GELU(up(norm(x))))
 //! heads     of norm(x): a logit for each bucket; for each bucket an offset, [n_act]
-//! proposal  center + offset of a bucket, drawn by the logits or the likeliest
+//! output    center + offset of a bucket, sampled by the logits or the likeliest
 //! ```
 //!
-//! The newest observation is acted on, and those before it are what it is seen in the light of. All places of a window are
-//! trained at once, each to its own action; because none sees what is after it, a window that has just begun is one too.
+//! The output is for the newest observation. Training predicts for all steps of a window, each from the observations up to it.
+//! Because attention is causal, a window that has just begun needs no padding.
 
 mod act;
-mod attend;
+mod attention;
 mod buckets;
 mod gelu;
 mod heads;
@@ -28,7 +28,7 @@ pub use settings::{BetSettings, BucketSelection};
 
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, BucketChoice, Constrain, InvalidSetting, TrainableNet,
-    Workspace, strips::Strips,
+    Workspace, packed::PackedWeights,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -36,7 +36,7 @@ use crate::{
 };
 use act::ActBuffers;
 
-/// The numbers of a behavior transformer, for acting.
+/// A behavior transformer that acts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bet {
     settings: BetSettings,
@@ -49,21 +49,21 @@ pub struct Bet {
     offsets: Offsets,
 }
 
-/// A layer for each bucket: width to n_act.
+/// A linear layer for each bucket: width to n_act.
 #[derive(Debug, Clone, PartialEq)]
 struct Offsets {
     weights: Vec<f32>, // [buckets, width, n_act]
     biases: Vec<f32>,  // [buckets, n_act]
 }
 
-/// A block.
+/// A block of the transformer.
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
     norms: [Norm; 2], // before attention, before the perceptron
     query: Layer,     // width to width
     key: Layer,
     value: Layer,
-    mix: Layer,
+    out_proj: Layer,
     up: Layer,   // width to 4 * width
     down: Layer, // 4 * width to width
 }
@@ -71,7 +71,7 @@ struct Block {
 /// `x W + b`.
 #[derive(Debug, Clone, PartialEq)]
 struct Layer {
-    weight: Strips,
+    weight: PackedWeights,
     bias: Vec<f32>,
 }
 
@@ -82,22 +82,22 @@ struct Norm {
     shift: Vec<f32>, // [width]
 }
 
-/// The numbers of a network, called by name and shape in one order: what draws, reads and writes them.
+/// Where the arrays of a network come from. They are requested by name and shape, in one order.
 trait Source {
     fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
 }
 
-/// Random numbers as minGPT starts with them: normal with a deviation of 0.02, biases 0, norms 1 and 0.
+/// Random arrays as in minGPT: normal with standard deviation 0.02; biases 0; norms scale by 1 and shift by 0.
 struct Random(Rng);
 
 impl Source for Random {
     fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let mut number = || match name.rsplit('.').next() {
+        let mut value = || match name.rsplit('.').next() {
             Some("bias" | "shift") => 0.0,
             Some("scale") => 1.0,
             _ => (0.02 * self.0.normal()) as f32,
         };
-        Ok((0..shape.iter().product()).map(|_| number()).collect())
+        Ok((0..shape.iter().product()).map(|_| value()).collect())
     }
 }
 
@@ -119,16 +119,21 @@ impl Bet {
     /// A network of random weights. `centers`: of the buckets, `[buckets, n_act]`.
     ///
     /// # Panics
-    /// If a width is 0, the settings are out of range, or the centers are not that many numbers.
+    /// If a width is 0, a setting is out of range, or the number of centers is another.
     pub fn random(n_obs: usize, n_act: usize, settings: BetSettings, centers: &[f32], seed: Seed) -> Self {
         assert!(n_obs > 0 && n_act > 0 && settings.validate(&[]).is_ok(), "{n_obs}, {n_act}, {settings:?}");
         assert_eq!(centers.len(), settings.buckets * n_act, "centers for every bucket");
-        Self::of(settings, n_obs, centers.to_vec(), &mut Random(seed.rng()))
-            .expect("random numbers of any shape")
+        Self::from_source(settings, n_obs, centers.to_vec(), &mut Random(seed.rng()))
+            .expect("random arrays of any shape")
     }
 
-    /// A network of the numbers that a source has.
-    fn of(settings: BetSettings, n_obs: usize, centers: Vec<f32>, source: &mut impl Source) -> Result<Self> {
+    /// The network of the arrays of a source.
+    fn from_source(
+        settings: BetSettings,
+        n_obs: usize,
+        centers: Vec<f32>,
+        source: &mut impl Source,
+    ) -> Result<Self> {
         let (width, n_act) = (settings.width, centers.len() / settings.buckets);
         let embed = linear(source, "embed", n_obs, width)?;
         let positions = source.array("positions", &[settings.window, width])?;
@@ -139,7 +144,7 @@ impl Bet {
                 query: linear(source, &name("query"), width, width)?,
                 key: linear(source, &name("key"), width, width)?,
                 value: linear(source, &name("value"), width, width)?,
-                mix: linear(source, &name("mix"), width, width)?,
+                out_proj: linear(source, &name("mix"), width, width)?,
                 up: linear(source, &name("up"), width, 4 * width)?,
                 down: linear(source, &name("down"), 4 * width, width)?,
             })
@@ -174,7 +179,7 @@ impl Bet {
         self.centers.len() / self.settings.buckets
     }
 
-    fn put(&self, arrays: &mut Arrays) {
+    fn save_arrays(&self, arrays: &mut Arrays) {
         let mut put = |name: &str, shape: &[usize], values: &[f32]| {
             arrays.insert(name.into(), (shape.to_vec(), values.to_vec()));
         };
@@ -202,7 +207,7 @@ impl Bet {
         }
     }
 
-    fn take(settings: BetSettings, arrays: &Arrays) -> Result<Self> {
+    fn load(settings: BetSettings, arrays: &Arrays) -> Result<Self> {
         settings.validate(&[]).map_err(InvalidSetting::into_error)?;
         let width = |name: &str, axis: usize| match arrays.get(name) {
             Some((shape, _)) if shape.len() == 2 && !shape.contains(&0) => Ok(shape[axis]),
@@ -211,7 +216,7 @@ impl Bet {
         let (n_obs, n_act) = (width("embed.weight", 0)?, width("centers", 1)?);
         let mut source = arrays;
         let centers = source.array("centers", &[settings.buckets, n_act])?;
-        Self::of(settings, n_obs, centers, &mut source)
+        Self::from_source(settings, n_obs, centers, &mut source)
     }
 }
 
@@ -234,13 +239,13 @@ impl Backbone for Bet {
     }
 
     fn bucket_choice<'a>(&'a self, workspace: &'a Workspace) -> Option<BucketChoice<'a>> {
-        let (bucket, probabilities) = workspace.existing::<ActBuffers>()?.chosen()?;
+        let (bucket, probabilities) = workspace.existing::<ActBuffers>()?.selected()?;
         Some(BucketChoice { bucket, probabilities, centers: &self.centers })
     }
 
     fn save_tensors(&self) -> Arrays {
         let mut tensors = Arrays::new();
-        self.put(&mut tensors);
+        self.save_arrays(&mut tensors);
         tensors
     }
 
@@ -252,15 +257,15 @@ impl Backbone for Bet {
 
 impl Block {
     fn layers(&self) -> [(&'static str, &Layer); 6] {
-        let Self { query, key, value, mix, up, down, .. } = self;
-        [("query", query), ("key", key), ("value", value), ("mix", mix), ("up", up), ("down", down)]
+        let Self { query, key, value, out_proj, up, down, .. } = self;
+        [("query", query), ("key", key), ("value", value), ("mix", out_proj), ("up", up), ("down", down)]
     }
 }
 
 fn linear(source: &mut impl Source, name: &str, inputs: usize, outputs: usize) -> Result<Layer> {
     let weight = source.array(&format!("{name}.weight"), &[inputs, outputs])?;
     let bias = source.array(&format!("{name}.bias"), &[outputs])?;
-    Ok(Layer { weight: Strips::of(&weight, inputs), bias })
+    Ok(Layer { weight: PackedWeights::new(&weight, inputs), bias })
 }
 
 fn norm(source: &mut impl Source, name: &str, width: usize) -> Result<Norm> {

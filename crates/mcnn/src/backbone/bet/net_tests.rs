@@ -47,7 +47,7 @@ impl Case {
         let batch = Batch {
             observations: &self.observations[steps.start * n_obs..steps.end * n_obs],
             actions: &self.actions[own.clone()],
-            real: &self.real[steps],
+            mask: &self.real[steps],
             count: self.real.iter().filter(|real| **real).count(),
         };
         let (mut gradient, mut found) = (vec![f32::NAN; self.net.parameters().len()], Vec::new());

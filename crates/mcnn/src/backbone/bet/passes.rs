@@ -1,4 +1,4 @@
-//! What is done to tokens number by number between two products, in single passes over some panels of them.
+//! Elementwise operations on panels of tokens, each in a single pass.
 
 use std::array::from_fn;
 
@@ -7,7 +7,7 @@ use kernels::WIDE;
 use super::shape::{LANES, Mask, Shape};
 use crate::backbone::product::widest;
 
-/// One number of every token of a panel.
+/// One feature of every token of a panel.
 type Row = [f32; WIDE];
 
 #[inline(always)]
@@ -21,7 +21,7 @@ fn rows_mut(panels: &mut [f32]) -> &mut [Row] {
 }
 
 widest! {
-    /// The sum of each row of panels, over all panels.
+    /// The sum of each feature over all tokens.
     pub(super) fn sum_rows<'a>(panels: &'a [f32], out: &'a mut [f32]) {
         let count = out.len();
         for (row, out) in out.iter_mut().enumerate() {
@@ -35,20 +35,20 @@ widest! {
 }
 
 widest! {
-    /// Adds to all tokens a bias and the numbers of their places (`[window, width]`), and drops.
-    pub(super) fn place<'a>(shape: &'a Shape, tokens: &'a mut [f32], bias: &'a [f32], positions: &'a [f32], mask: Mask<'a>) {
+    /// Adds a bias and the position embedding (`[window, width]`) of its step to every token; then dropout.
+    pub(super) fn add_positions<'a>(shape: &'a Shape, tokens: &'a mut [f32], bias: &'a [f32], positions: &'a [f32], mask: Mask<'a>) {
         let panels = rows_mut(tokens).chunks_exact_mut(shape.width);
-        for (p, (panel, drawn)) in
-            panels.zip(mask.drawn.as_chunks::<WIDE>().0.chunks_exact(shape.width)).enumerate()
+        for (p, (panel, bits)) in
+            panels.zip(mask.bits.as_chunks::<WIDE>().0.chunks_exact(shape.width)).enumerate()
         {
-            let places: [&[f32]; WIDE / LANES] =
-                from_fn(|i| &positions[shape.place(p * WIDE / LANES + i) * shape.width..]);
-            for (k, (row, drawn)) in panel.iter_mut().zip(drawn).enumerate() {
-                for (i, (row, drawn)) in
-                    row.chunks_exact_mut(LANES).zip(drawn.chunks_exact(LANES)).enumerate()
+            let positions: [&[f32]; WIDE / LANES] =
+                from_fn(|i| &positions[shape.step(p * WIDE / LANES + i) * shape.width..]);
+            for (k, (row, bits)) in panel.iter_mut().zip(bits).enumerate() {
+                for (i, (row, bits)) in
+                    row.chunks_exact_mut(LANES).zip(bits.chunks_exact(LANES)).enumerate()
                 {
-                    let add = bias[k] + places[i][k];
-                    row.iter_mut().zip(drawn).for_each(|(x, &drawn)| *x = mask.of(drawn, *x + add));
+                    let add = bias[k] + positions[i][k];
+                    row.iter_mut().zip(bits).for_each(|(x, &bits)| *x = mask.apply(bits, *x + add));
                 }
             }
         }
@@ -56,12 +56,12 @@ widest! {
 }
 
 widest! {
-    /// From the slopes of all tokens, dropped already, to those of the numbers of places.
-    pub(super) fn place_back<'a>(shape: &'a Shape, slopes: &'a [f32], positions: &'a mut [f32]) {
+    /// From the gradient with respect to the tokens, after the dropout's, to that of the position embeddings.
+    pub(super) fn position_grad<'a>(shape: &'a Shape, token_grad: &'a [f32], positions: &'a mut [f32]) {
         positions.fill(0.0);
-        for (p, panel) in rows(slopes).chunks_exact(shape.width).enumerate() {
+        for (p, panel) in rows(token_grad).chunks_exact(shape.width).enumerate() {
             for i in 0..WIDE / LANES {
-                let first = shape.place(p * WIDE / LANES + i) * shape.width;
+                let first = shape.step(p * WIDE / LANES + i) * shape.width;
                 for (position, row) in positions[first..].iter_mut().zip(panel) {
                     *position += row[i * LANES..][..LANES].iter().sum::<f32>();
                 }
@@ -70,37 +70,37 @@ widest! {
     }
 }
 
-/// Sets every row of a panel to its bias.
-pub(super) fn start(panel: &mut [f32], bias: &[f32]) {
+/// Sets every token of a panel to a bias.
+pub(super) fn fill_bias(panel: &mut [f32], bias: &[f32]) {
     rows_mut(panel).iter_mut().zip(bias).for_each(|(row, bias)| row.fill(*bias));
 }
 
 widest! {
-    /// Adds `dropped(more + bias)` to a panel of tokens.
-    pub(super) fn add<'a>(tokens: &'a mut [f32], more: &'a [f32], bias: &'a [f32], mask: Mask<'a>) {
-        let drawn = mask.drawn.as_chunks::<WIDE>().0;
-        for (((tokens, more), drawn), bias) in
-            rows_mut(tokens).iter_mut().zip(rows(more)).zip(drawn).zip(bias)
+    /// Adds `dropout(residual + bias)` to a panel of tokens.
+    pub(super) fn add_residual<'a>(tokens: &'a mut [f32], residual: &'a [f32], bias: &'a [f32], mask: Mask<'a>) {
+        let bits = mask.bits.as_chunks::<WIDE>().0;
+        for (((tokens, residual), bits), bias) in
+            rows_mut(tokens).iter_mut().zip(rows(residual)).zip(bits).zip(bias)
         {
-            for ((x, more), &drawn) in tokens.iter_mut().zip(more).zip(drawn) {
-                *x += mask.of(drawn, more + bias);
+            for ((x, residual), &bits) in tokens.iter_mut().zip(residual).zip(bits) {
+                *x += mask.apply(bits, residual + bias);
             }
         }
     }
 }
 
 widest! {
-    /// Slopes through what was dropped.
-    pub(super) fn drop<'a>(slopes: &'a [f32], mask: Mask<'a>, out: &'a mut [f32]) {
-        for ((out, slope), &drawn) in out.iter_mut().zip(slopes).zip(mask.drawn) {
-            *out = mask.of(drawn, *slope);
+    /// Dropout of values, also of their gradients.
+    pub(super) fn apply_dropout<'a>(values: &'a [f32], mask: Mask<'a>, out: &'a mut [f32]) {
+        for ((out, value), &bits) in out.iter_mut().zip(values).zip(mask.bits) {
+            *out = mask.apply(bits, *value);
         }
     }
 }
 
 widest! {
-    /// Multiplies numbers by others.
-    pub(super) fn multiply<'a>(numbers: &'a mut [f32], by: &'a [f32]) {
-        numbers.iter_mut().zip(by).for_each(|(x, by)| *x *= by);
+    /// Multiplies values in place.
+    pub(super) fn multiply<'a>(values: &'a mut [f32], by: &'a [f32]) {
+        values.iter_mut().zip(by).for_each(|(x, by)| *x *= by);
     }
 }

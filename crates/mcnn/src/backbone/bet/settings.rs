@@ -13,13 +13,13 @@ use crate::{
     seed::Seed,
 };
 
-/// How a bucket is chosen in acting.
+/// How acting selects a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BucketSelection {
-    /// Drawn by its probability.
+    /// Sampled by its probability.
     Sample,
-    /// The likeliest, and nothing is random.
+    /// The likeliest one.
     Argmax,
 }
 
@@ -27,29 +27,29 @@ pub enum BucketSelection {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BetSettings {
-    /// Blocks of attention and perceptron: 1 to 64.
+    /// Blocks: 1 to 64.
     pub layers: usize,
-    /// Heads of attention: at least 1, and the width is a multiple of it.
+    /// Attention heads: 1 or more; a divisor of the width.
     pub heads: usize,
-    /// Numbers in a token: 1 to 4096.
+    /// Width of a token: 1 to 4096.
     pub width: usize,
-    /// Observations seen at once: 1 to 1000.
+    /// Observations in a window: 1 to 1000.
     pub window: usize,
-    /// Buckets that actions fall into: 1 to 4096.
+    /// Buckets that actions are classified into: 1 to 4096.
     pub buckets: usize,
-    /// Share of numbers set to 0 in a training step, where minGPT does so: 0 up to but not 1.
+    /// Dropout rate, applied as in minGPT: in [0, 1).
     pub dropout: f64,
     /// Gamma of the focal loss: 0 or more.
     pub gamma: f32,
-    /// What the squared error of the held action counts, where the focal loss counts 1: above 0.
+    /// Weight of the squared error of the constrained action; the focal loss has weight 1. Above 0.
     pub offset_weight: f32,
-    /// How a bucket is chosen in acting. Training does not depend on it.
+    /// How acting selects a bucket. Training does not depend on it.
     #[serde(alias = "pick")]
     pub bucket_selection: BucketSelection,
 }
 
 impl Default for BetSettings {
-    /// The authors' (the paper, appendix).
+    /// As in the paper (appendix).
     fn default() -> Self {
         Self {
             layers: 6,
@@ -66,7 +66,7 @@ impl Default for BetSettings {
 }
 
 impl BetSettings {
-    /// The authors' batch and AdamW, with minGPT's betas and limit.
+    /// Batch and AdamW of the paper; betas and the limit of the gradient norm of minGPT.
     pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
         lr: 5.5e-5,
         batch: 64,
@@ -193,6 +193,6 @@ impl BackboneSettings for BetSettings {
     }
 
     fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
-        Ok(Bet::take(*self, tensors)?.into())
+        Ok(Bet::load(*self, tensors)?.into())
     }
 }

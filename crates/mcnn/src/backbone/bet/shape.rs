@@ -1,4 +1,4 @@
-//! How a batch lies while it is trained on, and what is dropped of it.
+//! The layout of a batch in training, and dropout.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ use kernels::WIDE;
 use super::BetSettings;
 use crate::seed::Seed;
 
-/// Rows that attention goes through side by side.
+/// Rows that attention processes in one vector.
 pub(super) const LANES: usize = 16;
 
-/// Tokens lie in panels ([`Panels`](kernels::Panels)): `[panels, numbers of a token, WIDE]`. In a group are [`LANES`] rows, side by
-/// side, and their tokens lie one place of the window after the other; rows and tokens without a meaning are added until groups
-/// and panels are whole. Weights of attention lie as `[heads, groups, pairs, LANES]`; a pair is a place and one that it sees,
-/// `(place, seen)` in the order (0, 0), (1, 0), (1, 1), (2, 0) and so on.
+/// The shape of a batch. Tokens are in panels ([`Panels`](kernels::Panels)): `[panels, features, WIDE]`. Rows are in groups of
+/// [`LANES`]; the tokens of a group are ordered by step of the window, then by row. Rows and tokens of zeros are added until
+/// groups and panels are complete. Attention weights are `[heads, groups, pairs, LANES]`. A pair is a step and a step that it
+/// attends to, in the order (0, 0), (1, 0), (1, 1), (2, 0) and so on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub width: usize,
     pub heads: usize,
     pub window: usize,
-    pub rows: usize, // those with a meaning
+    pub rows: usize, // without the added ones
     pub blocks: usize,
 }
 
@@ -34,110 +34,110 @@ impl Shape {
         if (groups * self.window * LANES).is_multiple_of(WIDE) { groups } else { groups + 1 }
     }
 
-    /// Tokens, those without a meaning included.
+    /// Tokens, with the added ones.
     pub fn tokens(&self) -> usize {
         self.groups() * self.window * LANES
     }
 
-    /// Which token is that of a row and a place.
-    pub fn token(&self, row: usize, place: usize) -> usize {
-        (row / LANES * self.window + place) * LANES + row % LANES
+    /// The index of the token of a row and a step.
+    pub fn token(&self, row: usize, step: usize) -> usize {
+        (row / LANES * self.window + step) * LANES + row % LANES
     }
 
-    /// The place of the window that some [`LANES`] tokens are at, by which of them they are.
+    /// The step of the window of [`LANES`] consecutive tokens, by their index among such runs.
     #[inline(always)]
-    pub fn place(&self, lanes: usize) -> usize {
-        lanes % self.window
+    pub fn step(&self, run: usize) -> usize {
+        run % self.window
     }
 
-    /// Numbers that all tokens have.
-    pub fn numbers(&self) -> usize {
+    /// Values of all tokens.
+    pub fn size(&self) -> usize {
         self.width * self.tokens()
     }
 
-    /// Where the numbers of a panel of tokens lie.
+    /// The range of a panel of tokens.
     pub fn panel(&self, panel: usize) -> Range<usize> {
         let size = self.width * WIDE;
         panel * size..(panel + 1) * size
     }
 
-    /// Where a number of a token lies.
+    /// The index of a feature of a token.
     #[inline(always)]
-    pub fn at(&self, token: usize, number: usize) -> usize {
-        (token / WIDE * self.width + number) * WIDE + token % WIDE
+    pub fn index(&self, token: usize, feature: usize) -> usize {
+        (token / WIDE * self.width + feature) * WIDE + token % WIDE
     }
 
-    /// Pairs of a place and one that it sees.
+    /// Pairs of a step and one that it attends to.
     pub fn pairs(&self) -> usize {
         self.window * (self.window + 1) / 2
     }
 
-    /// Weights that attention has in a block.
-    pub fn chances(&self) -> usize {
+    /// Attention weights of a block.
+    pub fn attention_weights(&self) -> usize {
         self.heads * self.groups() * self.pairs() * LANES
     }
 }
 
-/// Sets a share of numbers to 0 and makes the others larger by as much, so that their mean stays. Drawn from a seed, so that a
-/// resumed run draws what an unbroken one does.
+/// Dropout: sets a share of the values to 0 and scales the others so that the mean stays. The mask follows from a seed, so that a
+/// resumed run has the same one.
 #[derive(Debug, Default)]
 pub(super) struct Dropout {
-    below: u16,      // of 65536, what is dropped
-    kept: f32,       // what the others are multiplied by
-    drawn: Vec<u16>, // tokens; of each block chances, what is mixed, what the perceptron says
+    threshold: u16, // of 65536; values below are dropped
+    scale: f32,     // of the values that are not dropped
+    bits: Vec<u16>, // of the tokens; then for each block of attention weights, attention outputs and perceptron outputs
 }
 
-/// What is dropped of some numbers.
+/// The part of a dropout mask for some values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mask<'a> {
-    pub below: u16,
-    pub kept: f32,
-    pub drawn: &'a [u16],
+    pub threshold: u16,
+    pub scale: f32,
+    pub bits: &'a [u16],
 }
 
 impl Dropout {
-    /// NoiseSample what a step drops. `share`: 0 up to but not 1, rounded to 1 / 65536.
-    pub fn draw(&mut self, share: f64, seed: Seed, shape: &Shape) {
-        self.below = (share * 65536.0).round().min(65535.0) as u16;
-        self.kept = 1.0 / (1.0 - f32::from(self.below) / 65536.0);
-        let count = shape.numbers() + shape.blocks * (shape.chances() + 2 * shape.numbers());
-        self.drawn.resize(count.next_multiple_of(4), 0);
-        if self.below > 0 {
+    /// Samples the masks of a step. `rate`: in [0, 1), rounded to 1 / 65536.
+    pub fn sample(&mut self, rate: f64, seed: Seed, shape: &Shape) {
+        self.threshold = (rate * 65536.0).round().min(65535.0) as u16;
+        self.scale = 1.0 / (1.0 - f32::from(self.threshold) / 65536.0);
+        let len = shape.size() + shape.blocks * (shape.attention_weights() + 2 * shape.size());
+        self.bits.resize(len.next_multiple_of(4), 0);
+        if self.threshold > 0 {
             let mut rng = seed.rng();
-            for drawn in self.drawn.as_chunks_mut::<4>().0 {
+            for four in self.bits.as_chunks_mut::<4>().0 {
                 let bits = rng.bits();
-                *drawn = [0, 16, 32, 48].map(|at| (bits >> at) as u16);
+                *four = [0, 16, 32, 48].map(|at| (bits >> at) as u16);
             }
         }
     }
 
-    fn mask(&self, first: usize, count: usize) -> Mask<'_> {
-        Mask { below: self.below, kept: self.kept, drawn: &self.drawn[first..first + count] }
+    fn mask(&self, first: usize, len: usize) -> Mask<'_> {
+        Mask { threshold: self.threshold, scale: self.scale, bits: &self.bits[first..first + len] }
     }
 
-    /// Of the tokens at the start.
+    /// The mask of the embedded tokens.
     pub fn tokens(&self, shape: &Shape) -> Mask<'_> {
-        self.mask(0, shape.numbers())
+        self.mask(0, shape.size())
     }
 
-    /// Of a block: of the weights of attention, of what is mixed by them, and of what the perceptron says.
+    /// The masks of a block: of its attention weights, of the attention's output and of the perceptron's.
     pub fn block(&self, shape: &Shape, block: usize) -> [Mask<'_>; 3] {
-        let (numbers, chances) = (shape.numbers(), shape.chances());
-        let first = numbers + block * (chances + 2 * numbers);
-        let mixed = first + chances;
-        [self.mask(first, chances), self.mask(mixed, numbers), self.mask(mixed + numbers, numbers)]
+        let (size, weights) = (shape.size(), shape.attention_weights());
+        let first = size + block * (weights + 2 * size);
+        let attended = first + weights;
+        [self.mask(first, weights), self.mask(attended, size), self.mask(attended + size, size)]
     }
 }
 
 impl<'a> Mask<'a> {
-    /// A number, or 0.
+    /// A value after dropout.
     #[inline(always)]
-    pub fn of(&self, drawn: u16, x: f32) -> f32 {
-        if drawn < self.below { 0.0 } else { x * self.kept }
+    pub fn apply(&self, bits: u16, x: f32) -> f32 {
+        if bits < self.threshold { 0.0 } else { x * self.scale }
     }
 
-    /// Of some of the numbers.
+    /// The mask of a range of the values.
     pub fn of_range(self, range: Range<usize>) -> Self {
-        Self { drawn: &self.drawn[range], ..self }
+        Self { bits: &self.bits[range], ..self }
     }
 }

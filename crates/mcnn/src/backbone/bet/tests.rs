@@ -1,5 +1,5 @@
 use super::{
-    act::draw,
+    act::sample,
     shape::{Dropout, Shape},
     *,
 };
@@ -24,12 +24,12 @@ fn some(settings: BetSettings, seed: u64) -> Bet {
     let mut rng = Seed(seed).rng();
     let centers = normal(settings.buckets * N_ACT, &mut rng);
     let mut arrays = Arrays::new();
-    Bet::random(N_OBS, N_ACT, settings, &centers, Seed(seed)).put(&mut arrays);
+    Bet::random(N_OBS, N_ACT, settings, &centers, Seed(seed)).save_arrays(&mut arrays);
     for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centers") {
         let around = if name.ends_with("scale") { 1.0 } else { 0.0 };
         values.iter_mut().for_each(|v| *v = (around + 0.4 * rng.normal()) as f32);
     }
-    Bet::take(settings, &arrays).unwrap()
+    Bet::load(settings, &arrays).unwrap()
 }
 
 fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut ActBuffers) -> Vec<f32> {
@@ -57,7 +57,7 @@ fn acting_on_the_newest_observation_is_the_network_by_its_definition_at_every_st
             let found = proposed(bet, &observations[start * n_obs..(step + 1) * n_obs], 0, &mut work);
             let mut expected = logits.to_vec();
             buckets::softmax(&mut expected);
-            let (bucket, probabilities) = work.chosen().unwrap();
+            let (bucket, probabilities) = work.selected().unwrap();
             for (a, b) in probabilities.iter().zip(&expected) {
                 assert!((a - b).abs() < 1e-5, "{what}: {a} {b}");
             }
@@ -77,13 +77,13 @@ fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
     // A network that sees one place alone, its own: the values count nothing.
     let settings = BetSettings { bucket_selection: BucketSelection::Argmax, ..small() };
     let mut arrays = Arrays::new();
-    some(settings, 5).put(&mut arrays);
+    some(settings, 5).save_arrays(&mut arrays);
     for (name, (_, values)) in arrays.iter_mut() {
         if name.contains("value") || name == "positions" {
             values.fill(0.0);
         }
     }
-    let (alone, whole) = (Bet::take(settings, &arrays).unwrap(), some(settings, 5));
+    let (alone, whole) = (Bet::load(settings, &arrays).unwrap(), some(settings, 5));
     let mut work = ActBuffers::default();
     let window = normal(4 * N_OBS, &mut Seed(6).rng());
     let newest = &window[3 * N_OBS..];
@@ -97,20 +97,20 @@ fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
     let bet = some(BetSettings { bucket_selection: BucketSelection::Sample, ..small() }, 7);
     let observations = normal(3 * N_OBS, &mut Seed(8).rng());
     let (mut work, mut counts) = (ActBuffers::default(), [0.0_f32; 6]);
-    assert!(work.chosen().is_none());
+    assert!(work.selected().is_none());
     for seed in 0..20_000 {
         proposed(&bet, &observations, seed, &mut work);
-        counts[work.chosen().unwrap().0] += 1.0 / 20_000.0;
+        counts[work.selected().unwrap().0] += 1.0 / 20_000.0;
     }
-    let chances = work.chosen().unwrap().1;
+    let chances = work.selected().unwrap().1;
     assert!((chances.iter().sum::<f32>() - 1.0).abs() < 1e-6 && chances.iter().all(|c| *c < 0.9));
     for (count, chance) in counts.iter().zip(chances) {
         assert!((count - chance).abs() < 0.015, "{counts:?} {chances:?}");
     }
     // What is no probability is chosen among all the same.
     let mut rng = Seed(9).rng();
-    assert_eq!(draw(&[f32::NAN; 3], &mut rng), 0);
-    assert_eq!(draw(&[0.0, 1e-9, 0.0], &mut rng), 1, "what rounding leaves goes to the likeliest");
+    assert_eq!(sample(&[f32::NAN; 3], &mut rng), 0);
+    assert_eq!(sample(&[0.0, 1e-9, 0.0], &mut rng), 1, "what rounding leaves goes to the likeliest");
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn buffers_grow_once() {
     let (mut work, mut rng, mut proposal) = (ActBuffers::default(), Seed(12).rng(), Vec::new());
     bet.forward(&observations, &mut rng, &mut work, &mut proposal);
     let places = |work: &ActBuffers, proposal: &Vec<f32>| {
-        let all = [&work.tokens, &work.normed, &work.keys, &work.values, &work.queries, &work.mixed];
-        let all = all.into_iter().chain([&work.wide, &work.scores, &work.chances, proposal]);
+        let all = [&work.tokens, &work.normed, &work.keys, &work.values, &work.queries, &work.attended];
+        let all = all.into_iter().chain([&work.hidden, &work.scores, &work.probabilities, proposal]);
         all.map(|v| (v.as_ptr(), v.capacity())).collect::<Vec<_>>()
     };
     let before = places(&work, &proposal);
@@ -136,10 +136,12 @@ fn dropout_drops_its_share_keeps_the_mean_and_follows_from_the_seed() {
     let shape = Shape::new(&small(), 300);
     let apply = |share: f64, seed: u64| {
         let mut dropout = Dropout::default();
-        dropout.draw(share, Seed(seed), &shape);
+        dropout.sample(share, Seed(seed), &shape);
         let masks = [vec![dropout.tokens(&shape)], (0..3).flat_map(|k| dropout.block(&shape, k)).collect()];
-        let all =
-            masks.concat().into_iter().flat_map(|mask| mask.drawn.iter().map(move |&m| mask.of(m, 1.0)));
+        let all = masks
+            .concat()
+            .into_iter()
+            .flat_map(|mask| mask.bits.iter().map(move |&bits| mask.apply(bits, 1.0)));
         all.collect::<Vec<_>>()
     };
     for share in [0.1, 0.5] {
@@ -158,8 +160,8 @@ fn dropout_drops_its_share_keeps_the_mean_and_follows_from_the_seed() {
 fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
     let good = small();
     let mut arrays = Arrays::new();
-    some(good, 13).put(&mut arrays);
-    assert_eq!(Bet::take(good, &arrays).unwrap(), some(good, 13));
+    some(good, 13).save_arrays(&mut arrays);
+    assert_eq!(Bet::load(good, &arrays).unwrap(), some(good, 13));
     for (settings, option) in [
         (BetSettings { layers: 0, ..good }, "--layers"),
         (BetSettings { layers: 65, ..good }, "--layers"),
@@ -174,7 +176,7 @@ fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
         (BetSettings { gamma: -1.0, ..good }, "--gamma"),
         (BetSettings { offset_weight: 0.0, ..good }, "--offset-weight"),
     ] {
-        let message = Bet::take(settings, &arrays).map(drop).unwrap_err().to_string();
+        let message = Bet::load(settings, &arrays).map(drop).unwrap_err().to_string();
         assert!(message.contains(option), "{option}: {message}");
     }
     for other in [
@@ -183,13 +185,13 @@ fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
         BetSettings { window: 5, ..good },
         BetSettings { buckets: 7, ..good },
     ] {
-        let message = Bet::take(other, &arrays).map(drop).unwrap_err().to_string();
+        let message = Bet::load(other, &arrays).map(drop).unwrap_err().to_string();
         assert!(message.contains("array"), "{message}");
     }
     for name in arrays.keys().cloned().collect::<Vec<_>>() {
         let mut less = arrays.clone();
         less.remove(&name);
-        let message = Bet::take(good, &less).map(drop).unwrap_err().to_string();
+        let message = Bet::load(good, &less).map(drop).unwrap_err().to_string();
         assert!(message.contains(&name), "{name}: {message}");
     }
 }

@@ -1,14 +1,13 @@
-//! Denoising diffusion over one action (Ho et al., 2020; for acting, Wang et al., 2023): from noise, `T` times, a network
-//! predicts the clean action from the noisy one, the step and the observation, and the noise is taken off a little.
+//! Denoising diffusion over one action (Ho et al., 2020; for acting, Wang et al., 2023): starting from noise, `T` times, a network
+//! predicts the clean action from the noisy one, the diffusion step and the observation, and some of the noise is removed.
 //!
 //! ```text
-//! input    (noisy action, time, standardized state), side by side
+//! input    (noisy action, time embedding, standardized state), concatenated
 //! time     16 sinusoids of t -> 32, Mish -> 16
 //! network  input -> hidden layers, Mish -> n_act
 //! ```
 //!
-//! Every prediction of the clean action is held by whoever asks before it counts, and the last one *is* the proposal. So
-//! the action drawn is held as that of any other backbone is, and nothing here knows by what.
+//! Every prediction of the clean action is constrained before the next denoising step. The last one is the output.
 
 mod net;
 mod settings;
@@ -17,25 +16,25 @@ pub use net::DiffusionNet;
 pub use settings::DiffusionSettings;
 
 use super::{
-    ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Layers, Level,
-    PredictionType, TrainableNet, denoise::sinusoids, mish::mish, product::add_product,
+    ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Layers, Level, TrainableNet,
+    denoise::sinusoids, mish::mish, product::add_product,
 };
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
 };
 
-/// Widths of the part that the time goes through.
+/// Widths of the layers of the time embedding.
 pub(super) const TIME: [usize; 3] = [16, 32, 16];
 
-/// The numbers of a diffusion backbone, for acting.
+/// A diffusion backbone that acts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diffusion {
     settings: DiffusionSettings,
     time: Layers,          // TIME
     body: Layers,          // n_act + 16 + n_obs, hidden layers, n_act
     levels: Vec<Level>,    // [steps]
-    starts: Vec<Vec<f32>>, // [steps][body.widths()[1]]: the first layer's bias and what the time adds to it
+    starts: Vec<Vec<f32>>, // [steps, body.widths()[1]]: the bias of the first layer plus the contribution of the time
 }
 
 impl Diffusion {
@@ -56,10 +55,10 @@ impl Diffusion {
         Self::new(settings, time, body).expect("the widths fit")
     }
 
-    /// A network of given numbers: the layers that the time goes through, and the others.
+    /// A network of given layers: those of the time embedding, and the others.
     ///
     /// # Errors
-    /// If the settings are out of range or the widths are not those of such a network.
+    /// If a setting is out of range, or the widths are not those of such a network.
     pub fn new(settings: DiffusionSettings, time: Layers, body: Layers) -> Result<Self> {
         settings.validate(&[]).map_err(InvalidSetting::into_error)?;
         let [first, last] = body.ends();
@@ -69,7 +68,7 @@ impl Diffusion {
                 .found(format!("{:?} and {:?}", time.widths(), body.widths())));
         }
         let levels = settings.schedule.levels(settings.steps, settings.sampler);
-        // What the first layer adds up that depends on the weights and the step alone.
+        // The contributions to the first layer that do not depend on the observation or the action.
         let (weight, bias) = body.iter().next().expect("at least one layer");
         let rows = &weight[last * bias.len()..][..TIME[2] * bias.len()];
         let start = |t: usize| {
@@ -96,7 +95,7 @@ impl Diffusion {
         &self.settings
     }
 
-    /// The layers that the time goes through, and the others.
+    /// The layers of the time embedding, and the others.
     pub fn layers(&self) -> [&Layers; 2] {
         [&self.time, &self.body]
     }
@@ -117,7 +116,7 @@ impl Diffusion {
 struct Buffers {
     input: Vec<f32>,       // of a layer
     noisy: Vec<f32>,       // [n_act]
-    observation: Vec<f32>, // what the observation adds to the first layer
+    observation: Vec<f32>, // the contribution of the observation to the first layer
 }
 
 impl Backbone for Diffusion {
@@ -137,18 +136,18 @@ impl Backbone for Diffusion {
         let ActingState { rng, workspace, output } = state;
         let (n_obs, n_act) = (self.n_obs(), self.n_act());
         assert_eq!(observation.len(), n_obs, "an observation of another width than the network");
-        let Buffers { input, noisy, observation: fixed } = workspace.buffers();
+        let Buffers { input, noisy, observation: of_observation } = workspace.buffers();
         let (first, bias) = self.body.iter().next().expect("at least one layer");
         let (actions, rest) = first.split_at(n_act * bias.len());
-        // What the observation adds to the first layer is the same in every denoising step.
-        fixed.clear();
-        fixed.resize(bias.len(), 0.0);
-        add_product(observation, n_obs, &rest[TIME[2] * bias.len()..], fixed);
+        // The contribution of the observation is the same in every denoising step.
+        of_observation.clear();
+        of_observation.resize(bias.len(), 0.0);
+        add_product(observation, n_obs, &rest[TIME[2] * bias.len()..], of_observation);
         noisy.clear();
         noisy.extend((0..n_act).map(|_| rng.normal() as f32));
         for (t, level) in self.levels.iter().enumerate().rev() {
             output.clear();
-            output.extend(self.starts[t].iter().zip(fixed.iter()).map(|(a, b)| a + b));
+            output.extend(self.starts[t].iter().zip(of_observation.iter()).map(|(a, b)| a + b));
             add_product(noisy, n_act, actions, output);
             for (weight, bias) in self.body.iter().skip(1) {
                 mish(output);
@@ -157,29 +156,17 @@ impl Backbone for Diffusion {
                 output.extend_from_slice(bias);
                 add_product(input, input.len(), weight, output);
             }
-            if self.settings.prediction == PredictionType::Epsilon {
-                output
-                    .iter_mut()
-                    .zip(noisy.iter())
-                    .for_each(|(g, x)| *g = (x - level.noise * *g) / level.action);
-            }
-            if t == 0 {
-                break;
-            }
-            let [clean, kept, fresh] = level.back;
-            for (k, (x, g)) in noisy.iter_mut().zip(output.iter()).enumerate() {
-                *x = clean * constrain(k, *g) + kept * *x;
-                if fresh > 0.0 {
-                    *x += fresh * rng.normal() as f32;
-                }
+            level.to_clean(output, noisy, self.settings.prediction);
+            if t > 0 {
+                level.denoise(noisy, output, constrain, rng);
             }
         }
     }
 
     fn save_tensors(&self) -> Arrays {
         let mut tensors = Arrays::new();
-        self.time.put("time.", &mut tensors);
-        self.body.put("", &mut tensors);
+        self.time.save_tensors("time.", &mut tensors);
+        self.body.save_tensors("", &mut tensors);
         tensors
     }
 

@@ -1,4 +1,4 @@
-//! The diffusion network as it is trained: one random step of noise a row.
+//! The diffusion network in training: one random diffusion step per row.
 
 use std::ops::Range;
 
@@ -8,49 +8,49 @@ use super::{Diffusion, DiffusionSettings, TIME, sinusoids};
 use crate::{
     backbone::{
         Batch, Level, LossFn, Network, NoiseSample, TrainableNet, Workspace,
-        chain::{Bend, Chain, ChainRoom},
+        layer_stack::{HiddenActivation, LayerStack, StackWorkspace},
     },
     seed::Seed,
 };
 
-/// The network as it is trained.
+/// The network in training.
 #[derive(Debug, Clone)]
 pub struct DiffusionNet {
     settings: DiffusionSettings,
     levels: Vec<Level>,
-    waves: Vec<f32>, // [steps, TIME[0]]
-    body: Chain,
-    time: Chain,
-    widths: [usize; 2], // of the first layer that is shown the time: n_act before it, outputs
+    embeddings: Vec<f32>, // of all diffusion steps: [steps, TIME[0]]
+    body: LayerStack,
+    time: LayerStack,
+    widths: [usize; 2], // n_act, and the outputs of the first layer
 }
 
-/// Room for a step.
+/// Buffers of a training step.
 #[derive(Debug, Default)]
-pub struct DiffusionRoom {
-    body: ChainRoom,
-    time: ChainRoom,
+pub struct DiffusionWorkspace {
+    body: StackWorkspace,
+    time: StackWorkspace,
     noisy: Vec<f32>,
-    of_time: Vec<f32>, // slopes by what each row was shown of the time, [rows, TIME[2]]
+    grad_time: Vec<f32>, // with respect to the time embedding of each row: [rows, TIME[2]]
     product: Product,
 }
 
 impl DiffusionNet {
-    /// The network of a backbone, and its numbers.
+    /// The network of a backbone, and its parameters.
     pub fn new(diffusion: &Diffusion) -> (Self, Vec<f32>) {
         let [time, body] = diffusion.layers();
-        let mut numbers = Vec::new();
+        let mut parameters = Vec::new();
         let settings = diffusion.settings;
-        let mut waves = vec![0.0; settings.steps * TIME[0]];
-        waves.chunks_exact_mut(TIME[0]).enumerate().for_each(|(t, waves)| sinusoids(t, waves));
+        let mut embeddings = vec![0.0; settings.steps * TIME[0]];
+        embeddings.chunks_exact_mut(TIME[0]).enumerate().for_each(|(t, row)| sinusoids(t, row));
         let net = Self {
             settings,
             levels: diffusion.levels.clone(),
-            waves,
-            body: Chain::new(body, Bend::Mish, &mut numbers),
-            time: Chain::new(time, Bend::Mish, &mut numbers),
+            embeddings,
+            body: LayerStack::new(body, HiddenActivation::Mish, &mut parameters),
+            time: LayerStack::new(time, HiddenActivation::Mish, &mut parameters),
             widths: [diffusion.n_act(), body.widths()[1]],
         };
-        (net, numbers)
+        (net, parameters)
     }
 
     /// The backbone of given parameters.
@@ -59,9 +59,9 @@ impl DiffusionNet {
             .expect("a network's own layers fit")
     }
 
-    /// What is random in training on a batch.
-    pub fn draw(&self, batch: &Batch, seed: Seed) -> NoiseSample {
-        let rows = batch.real.len();
+    /// The random part of a training step on a batch.
+    pub fn sample_noise(&self, batch: &Batch, seed: Seed) -> NoiseSample {
+        let rows = batch.mask.len();
         NoiseSample::new(rows, batch.actions.len() / rows, self.settings.steps, &mut seed.rng())
     }
 
@@ -71,47 +71,47 @@ impl DiffusionNet {
         &self,
         parameters: &[f32],
         batch: &Batch,
-        draws: &NoiseSample,
+        sample: &NoiseSample,
         loss_fn: LossFn,
         grad: &mut [f32],
-        workspace: &mut DiffusionRoom,
+        workspace: &mut DiffusionWorkspace,
     ) -> f64 {
-        let DiffusionRoom { body, time, noisy, of_time, product } = workspace;
-        let (rows, [n_act, first]) = (draws.steps.len(), self.widths);
-        // The time's layers are computed once a diffusion step, then handed to the rows.
+        let DiffusionWorkspace { body, time, noisy, grad_time, product } = workspace;
+        let (rows, [n_act, first]) = (sample.steps.len(), self.widths);
+        // The layers of the time embedding run once for all diffusion steps.
         time.values.resize_with(1, Vec::new);
         time.values[0].clear();
-        time.values[0].extend_from_slice(&self.waves);
+        time.values[0].extend_from_slice(&self.embeddings);
         self.time.forward(parameters, time);
         let times = time.values.last().expect("an output");
-        draws.noisy(batch.actions, &self.levels, noisy);
+        sample.add_noise(batch.actions, &self.levels, noisy);
         body.values.resize_with(1, Vec::new);
         let input = &mut body.values[0];
         input.clear();
         let observations = batch.observations.chunks_exact(batch.observations.len() / rows);
-        for ((noisy, &t), observation) in noisy.chunks_exact(n_act).zip(&draws.steps).zip(observations) {
+        for ((noisy, &t), observation) in noisy.chunks_exact(n_act).zip(&sample.steps).zip(observations) {
             input.extend_from_slice(noisy);
             input.extend_from_slice(&times[t * TIME[2]..][..TIME[2]]);
             input.extend_from_slice(observation);
         }
         self.body.forward(parameters, body);
         let output = body.values.last_mut().expect("an output");
-        let weights = draws.clean(output, noisy, self.settings.prediction, &self.levels);
+        let weights = sample.to_clean(output, noisy, self.settings.prediction, &self.levels);
         body.delta.resize(output.len(), 0.0);
         let loss = loss_fn(output, weights.as_deref(), &mut body.delta);
-        draws.clean_back(&mut body.delta, self.settings.prediction, &self.levels);
-        self.body.back(parameters, body, grad);
+        sample.to_clean_backward(&mut body.delta, self.settings.prediction, &self.levels);
+        self.body.backward(parameters, body, grad);
 
-        of_time.resize(rows * TIME[2], 0.0);
+        grad_time.resize(rows * TIME[2], 0.0);
         let weight = &parameters[self.body.weight(0)][n_act * first..][..TIME[2] * first];
         let delta = Matrix::new(&body.delta, [rows, first]);
-        product.set(delta, Matrix::new(weight, [TIME[2], first]).turned(), of_time);
+        product.set(delta, Matrix::new(weight, [TIME[2], first]).turned(), grad_time);
         time.delta.clear();
         time.delta.resize(self.settings.steps * TIME[2], 0.0);
-        for (of_row, &t) in of_time.chunks_exact(TIME[2]).zip(&draws.steps) {
+        for (of_row, &t) in grad_time.chunks_exact(TIME[2]).zip(&sample.steps) {
             time.delta[t * TIME[2]..].iter_mut().zip(of_row).for_each(|(sum, d)| *sum += d);
         }
-        self.time.back(parameters, time, grad);
+        self.time.backward(parameters, time, grad);
         loss
     }
 }
@@ -126,7 +126,7 @@ impl TrainableNet for DiffusionNet {
         grad: &mut [f32],
         workspace: &mut Workspace,
     ) -> f64 {
-        let noise = self.draw(batch, seed);
+        let noise = self.sample_noise(batch, seed);
         self.loss_and_grad_of(parameters, batch, &noise, loss_fn, grad, workspace.buffers())
     }
 

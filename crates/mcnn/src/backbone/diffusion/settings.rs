@@ -14,25 +14,25 @@ use crate::{
     seed::Seed,
 };
 
-/// Settings of a diffusion backbone, besides the widths of its layers.
+/// Settings of a diffusion backbone, except the widths of its layers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiffusionSettings {
     /// Diffusion steps, T: 1 to 1000.
     pub steps: usize,
-    /// How much noise each step adds.
+    /// Noise schedule.
     pub schedule: Schedule,
-    /// What the network's output is.
+    /// What the network predicts.
     #[serde(alias = "predict")]
     pub prediction: PredictionType,
-    /// How noise is taken off in acting. Training does not depend on it.
+    /// How acting denoises. Training does not depend on it.
     pub sampler: Sampler,
-    /// Decay of the running mean of the weights, which is what acts: 0 (the weights themselves) up to but not 1.
+    /// Largest decay of the EMA of the weights, which acts: in [0, 1). 0: the weights themselves act.
     pub ema: f64,
 }
 
 impl Default for DiffusionSettings {
-    /// The authors' five steps and schedule (the paper, appendix), and the running mean of Wang et al., 2023.
+    /// Steps and schedule as in the paper (appendix), EMA as in Wang et al., 2023.
     fn default() -> Self {
         Self {
             steps: 5,
@@ -92,6 +92,11 @@ impl BackboneSettings for DiffusionSettings {
     }
 
     fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
-        Ok(Diffusion::new(*self, Layers::take("time.", tensors)?, Layers::take("", tensors)?)?.into())
+        Ok(Diffusion::new(
+            *self,
+            Layers::load_tensors("time.", tensors)?,
+            Layers::load_tensors("", tensors)?,
+        )?
+        .into())
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::backbone::{
-    Episode, Sampler, Schedule,
+    Episode, PredictionType, Sampler, Schedule,
     oracle::{DiffusionCase, Oracle, compare, largest},
 };
 
@@ -99,8 +99,13 @@ fn the_network_written_out_in_f64_is_that_of_a_tensor_library() {
         let mut found: Vec<f32> = Vec::new();
         for (row, t) in case.diffusion_steps().into_iter().enumerate() {
             let own = row * case.n_act..(row + 1) * case.n_act;
-            let noisy: Vec<f64> =
-                own.map(|i| f64::from(levels[t].action * actions[i] + levels[t].noise * noise[i])).collect();
+            let noisy: Vec<f64> = own
+                .map(|i| {
+                    f64::from(
+                        levels[t].sqrt_alpha_bar * actions[i] + levels[t].sqrt_one_minus_alpha_bar * noise[i],
+                    )
+                })
+                .collect();
             let observation = &observations[row * case.n_obs..][..case.n_obs];
             found.extend(output(&diffusion, &noisy, t, observation).into_iter().map(|x| x as f32));
         }
@@ -114,8 +119,8 @@ fn acting_is_the_definition_through_every_sampler() {
     let mut rng = Seed(7).rng();
     for settings in all_settings() {
         let diffusion = Diffusion::random(6, &[33, 20], 3, settings, Seed(3));
-        let (net, numbers) = DiffusionNet::new(&diffusion);
-        assert_eq!(net.with_parameters(&numbers), diffusion);
+        let (net, parameters) = DiffusionNet::new(&diffusion);
+        assert_eq!(net.with_parameters(&parameters), diffusion);
         let hold = |k: usize, g: f32| 0.1 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
         for seed in 0..3 {
             let observation: Vec<f32> = (0..6).map(|_| rng.normal() as f32).collect();

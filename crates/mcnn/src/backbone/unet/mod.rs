@@ -1,29 +1,27 @@
-//! A conditional U-Net over a chunk of actions (Chi et al., 2023; the U-Net along time is Janner et al.'s, 2022): from noise,
-//! some times, a network predicts the clean chunk from the noisy one, the diffusion step and the newest observations, and the
-//! noise is taken off a little.
+//! A conditional U-Net over a chunk of actions (Chi et al., 2023; the U-Net along time is Janner et al.'s, 2022). Starting from
+//! noise, the network predicts the clean chunk from the noisy one, the diffusion step and the newest observations, and some of the
+//! noise is removed.
 //!
 //! ```text
 //! chunk      [horizon, n_act], noisy
-//! condition  sinusoids of t, as many as the first width -> 4 times as many, Mish -> as many;  then the observations
+//! condition  time embedding: sinusoids of t, as wide as the first level -> 4 times, Mish -> 1 time;  then the observations
 //! block      convolution along time, group norm, Mish
-//! residual   block, scale and shift of each channel by a linear map of Mish(condition), block;  + the input, through a
-//!            convolution of one tap where the channels change
-//! down       for each width two residuals, and but for the last half as many steps (stride 2)
+//! residual   block, FiLM by a linear map of Mish(condition), block;  + shortcut: the input, or a convolution with one tap
+//! encoder    for each level two residuals and, except for the last, downsampling (stride 2)
 //! middle     two residuals
-//! up         for each width but the last, the last first: what left the level below on the way down is put beside it, two
-//!            residuals, and twice as many steps (transposed convolution)
-//! end        block, convolution of one tap -> [horizon, n_act]
+//! decoder    for each level but the last, coarsest first: concatenation with the output of the encoder's next coarser
+//!            level, two residuals, upsampling (transposed convolution)
+//! end        block, convolution with one tap -> [horizon, n_act]
 //! ```
 //!
-//! So what leaves the first level on the way down is not used on the way up, as in the field's implementations.
+//! The output of the first level of the encoder is not used in the decoder, as in the implementations of Chi et al.
 //!
-//! The chunk begins with the action of the newest observation: of actions t to t + horizon - 1 the first ones are executed. (Chi
-//! et al. begin at the oldest observation, a step earlier with two of them, and skip that action.) Every prediction of the
-//! clean chunk is held by whoever asks before it counts, every number of it, at every step; and the last one *is* the
-//! proposal.
+//! The chunk begins with the action for the newest observation: of actions t to t + horizon - 1 the first ones are executed.
+//! (Chi et al. begin at the oldest observation, a step earlier with two of them, and skip that action.) Every prediction of the
+//! clean chunk is constrained before the next denoising step. The last one is the output.
 
 mod act;
-mod back;
+mod backward;
 mod conv;
 mod net;
 mod norm;
@@ -42,43 +40,43 @@ use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
 };
-use plan::{Part, Plan, Start};
+use plan::{Init, Plan, Stage};
 
-/// The numbers of a U-Net, for acting.
+/// A U-Net that acts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unet {
     settings: UnetSettings,
     plan: Arc<Plan>,
     levels: Vec<Level>, // [sample_steps]
-    numbers: Vec<f32>,
+    parameters: Vec<f32>,
 }
 
 impl Unet {
-    /// A network of random weights, each array as PyTorch's layers start. `widths`: channels of the levels, finest first.
+    /// A network of random weights, initialized as PyTorch's layers. `widths`: channels of the levels, finest first.
     ///
     /// # Panics
     /// If the settings or the widths are out of range.
     pub fn random(n_obs: usize, widths: &[usize], n_act: usize, settings: UnetSettings, seed: Seed) -> Self {
         settings.validate(widths).expect("settings and widths in their ranges");
         let plan = Plan::new(n_obs, widths, n_act, &settings);
-        let mut numbers = Vec::with_capacity(plan.numbers());
+        let mut parameters = Vec::with_capacity(plan.n_parameters());
         for array in &plan.arrays {
             let (mut rng, n) = (seed.fork(&array.name).rng(), array.shape.iter().product::<usize>());
-            numbers.extend((0..n).map(|_| match array.start {
-                Start::Within(inputs) => {
+            parameters.extend((0..n).map(|_| match array.init {
+                Init::Uniform(inputs) => {
                     let bound = 1.0 / (inputs as f64).sqrt();
                     rng.between(-bound, bound) as f32
                 }
-                Start::Ones => 1.0,
-                Start::Zeros => 0.0,
+                Init::Ones => 1.0,
+                Init::Zeros => 0.0,
             }));
         }
-        Self::of(settings, Arc::new(plan), numbers)
+        Self::from_parts(settings, Arc::new(plan), parameters)
     }
 
-    fn of(settings: UnetSettings, plan: Arc<Plan>, numbers: Vec<f32>) -> Self {
-        debug_assert_eq!(numbers.len(), plan.numbers());
-        Self { settings, levels: settings.taken(), plan, numbers }
+    fn from_parts(settings: UnetSettings, plan: Arc<Plan>, parameters: Vec<f32>) -> Self {
+        debug_assert_eq!(parameters.len(), plan.n_parameters());
+        Self { settings, levels: settings.inference_levels(), plan, parameters }
     }
 
     /// The settings.
@@ -101,22 +99,22 @@ impl Unet {
         &self.plan.widths
     }
 
-    /// Numbers laid out as the network's own are, as arrays by name.
-    pub(crate) fn named(&self, numbers: &[f32]) -> Arrays {
+    /// Values in the layout of the parameters, as arrays by name.
+    pub(crate) fn to_arrays(&self, values: &[f32]) -> Arrays {
         let arrays = self.plan.arrays.iter();
         arrays
             .map(|array| {
                 let n = array.shape.iter().product::<usize>();
-                (array.name.clone(), (array.shape.clone(), numbers[array.at..][..n].to_vec()))
+                (array.name.clone(), (array.shape.clone(), values[array.start..][..n].to_vec()))
             })
             .collect()
     }
 
-    /// A network from its arrays.
+    /// The network of arrays.
     ///
     /// # Errors
     /// If they are not those of such a network.
-    fn take(settings: UnetSettings, arrays: &Arrays) -> Result<Self> {
+    fn load(settings: UnetSettings, arrays: &Arrays) -> Result<Self> {
         let unfit =
             |name: &str| Error::new(Kind::File, "arrays that are not those of a U-Net").at(name.to_string());
         let shape = |name: &str| arrays.get(name).map(|(shape, _)| shape.as_slice());
@@ -139,10 +137,10 @@ impl Unet {
             return Err(unfit("film.weight"));
         }
         let plan = Plan::new(n_obs, &widths, n_act, &settings);
-        let mut numbers = Vec::new();
+        let mut parameters = Vec::new();
         for array in &plan.arrays {
             match arrays.get(&array.name) {
-                Some((shape, values)) if *shape == array.shape => numbers.extend_from_slice(values),
+                Some((shape, values)) if *shape == array.shape => parameters.extend_from_slice(values),
                 found => {
                     return Err(unfit(&array.name)
                         .expected(format!("{:?}", array.shape))
@@ -153,7 +151,7 @@ impl Unet {
         if let Some(name) = arrays.keys().find(|name| plan.arrays.iter().all(|array| array.name != **name)) {
             return Err(unfit(name).expected("no such array"));
         }
-        Ok(Self::of(settings, Arc::new(plan), numbers))
+        Ok(Self::from_parts(settings, Arc::new(plan), parameters))
     }
 }
 
@@ -176,7 +174,7 @@ impl Backbone for Unet {
     }
 
     fn save_tensors(&self) -> Arrays {
-        self.named(&self.numbers)
+        self.to_arrays(&self.parameters)
     }
 
     fn to_trainable(&self) -> (Box<dyn TrainableNet>, Vec<f32>) {

@@ -1,5 +1,5 @@
-//! What follows a block's convolution: its bias, group norm (Wu and He, 2018) and Mish; and FiLM (Perez et al., 2018), the
-//! scale and the shift that a condition gives to every channel. All of one row of a batch, `[time, channels]`.
+//! After the convolution of a block: its bias, group norm (Wu and He, 2018) and Mish. Then FiLM (Perez et al., 2018): a scale
+//! and a shift of every channel that depend on a condition. All for one row of a batch, `[time, channels]`.
 //!
 //! ```text
 //! x = (h + bias - mean) / sqrt(variance + 1e-5)      over the steps and the channels of a group
@@ -7,9 +7,9 @@
 //! z = scale y + shift
 //! ```
 
-use super::super::mish::mish_with_slope;
+use super::super::mish::mish_with_derivative;
 
-/// Group norm and where its numbers lie: gamma and beta, `[channels]` each, and the bias of the convolution before it.
+/// Group norm and the indices of its parameters: gamma and beta (`[channels]` each), and the bias of the convolution before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
     pub groups: usize,
@@ -19,11 +19,11 @@ pub struct Norm {
     pub beta: usize,
 }
 
-/// Room for numbers by channel; it grows once.
+/// Buffers by channel; they grow once.
 #[derive(Debug, Clone, Default)]
-pub struct Room([Vec<f32>; 3]);
+pub struct ChannelBuffers([Vec<f32>; 3]);
 
-impl Room {
+impl ChannelBuffers {
     fn channels(&mut self, n: usize) -> [&mut [f32]; 3] {
         self.0.each_mut().map(|v| {
             v.clear();
@@ -34,11 +34,11 @@ impl Room {
 }
 
 impl Norm {
-    /// Replaces what a convolution gave, bias and all, by gamma x + beta.
-    pub fn one(&self, numbers: &[f32], h: &mut [f32], room: &mut Room) {
-        let [mean, scale, _] = room.channels(self.channels);
+    /// In acting: replaces the output of the convolution, with its bias, by gamma x + beta.
+    pub fn forward_one(&self, parameters: &[f32], h: &mut [f32], buffers: &mut ChannelBuffers) {
+        let [mean, scale, _] = buffers.channels(self.channels);
         self.moments(h, mean, scale);
-        let of = |at: usize| &numbers[at..][..self.channels];
+        let of = |at: usize| &parameters[at..][..self.channels];
         let (gamma, beta) = (of(self.gamma), of(self.beta));
         for h in h.chunks_exact_mut(self.channels) {
             for ((((h, m), s), g), b) in h.iter_mut().zip(&*mean).zip(&*scale).zip(gamma).zip(beta) {
@@ -47,17 +47,17 @@ impl Norm {
         }
     }
 
-    /// In training: adds the bias to `h`, replaces `h` by x, and leaves y, the slope dy / d(gamma x + beta), and
+    /// In training: adds the bias to `h` and replaces `h` by x. Writes y, the derivative dy / d(gamma x + beta), and
     /// 1 / sqrt(variance + 1e-5) by channel.
     pub fn forward(
         &self,
-        numbers: &[f32],
+        parameters: &[f32],
         h: &mut [f32],
-        (y, slope, inverse): (&mut [f32], &mut [f32], &mut [f32]),
-        room: &mut Room,
+        (y, derivative, inverse): (&mut [f32], &mut [f32], &mut [f32]),
+        buffers: &mut ChannelBuffers,
     ) {
-        let [mean, scale, _] = room.channels(self.channels);
-        let of = |at: usize| &numbers[at..][..self.channels];
+        let [mean, scale, _] = buffers.channels(self.channels);
+        let of = |at: usize| &parameters[at..][..self.channels];
         for h in h.chunks_exact_mut(self.channels) {
             h.iter_mut().zip(of(self.bias)).for_each(|(h, b)| *h += b);
         }
@@ -72,24 +72,26 @@ impl Norm {
                 *y = g * *h + b;
             }
         }
-        mish_with_slope(y, slope);
+        mish_with_derivative(y, derivative);
     }
 
-    /// The way back from `dy`, which is replaced by the gradient of the convolution's output. Adds to the gradients of
-    /// gamma, beta and the bias, laid out as the numbers are.
-    pub fn back(
+    /// The backward pass. Replaces `dy` by the gradient with respect to the convolution's output. Adds to the gradients of
+    /// gamma, beta and the bias in `grad`, which is laid out as the parameters are.
+    pub fn backward(
         &self,
-        numbers: &[f32],
-        (x, slope, inverse): (&[f32], &[f32], &[f32]),
+        parameters: &[f32],
+        (x, derivative, inverse): (&[f32], &[f32], &[f32]),
         dy: &mut [f32],
-        gradient: &mut [f32],
-        room: &mut Room,
+        grad: &mut [f32],
+        buffers: &mut ChannelBuffers,
     ) {
         let (c, wide) = (self.channels, self.channels / self.groups);
-        let [du, dux, dh] = room.channels(c); // sums over time, by channel
-        for ((dy, slope), x) in dy.chunks_exact_mut(c).zip(slope.chunks_exact(c)).zip(x.chunks_exact(c)) {
+        let [du, dux, dh] = buffers.channels(c); // sums over time, by channel
+        for ((dy, derivative), x) in
+            dy.chunks_exact_mut(c).zip(derivative.chunks_exact(c)).zip(x.chunks_exact(c))
+        {
             for ((((d, s), x), du), dux) in
-                dy.iter_mut().zip(slope).zip(x).zip(du.iter_mut()).zip(dux.iter_mut())
+                dy.iter_mut().zip(derivative).zip(x).zip(du.iter_mut()).zip(dux.iter_mut())
             {
                 *d *= s;
                 *du += *d;
@@ -97,13 +99,13 @@ impl Norm {
             }
         }
         let mut add = |at: usize, from: &[f32]| {
-            gradient[at..][..c].iter_mut().zip(from).for_each(|(a, b)| *a += b);
+            grad[at..][..c].iter_mut().zip(from).for_each(|(a, b)| *a += b);
         };
         add(self.gamma, dux);
         add(self.beta, du);
-        let gamma = &numbers[self.gamma..][..c];
+        let gamma = &parameters[self.gamma..][..c];
         let n = (dy.len() / c * wide) as f32;
-        // Means over a group of dx and dx x, where dx = gamma du, written to every channel of it.
+        // Means over a group of dx and of dx x, where dx = gamma du, for every channel of it.
         for (group, gamma) in gamma.chunks_exact(wide).enumerate() {
             for sums in [&mut *du, &mut *dux] {
                 let sums = &mut sums[group * wide..][..wide];
@@ -122,7 +124,7 @@ impl Norm {
         add(self.bias, dh);
     }
 
-    /// The mean and 1 / sqrt(variance + 1e-5) of each group, written to every channel of it.
+    /// The mean and 1 / sqrt(variance + 1e-5) of each group, for every channel of it.
     fn moments(&self, h: &[f32], mean: &mut [f32], scale: &mut [f32]) {
         let (c, wide) = (self.channels, self.channels / self.groups);
         let n = (h.len() / c * wide) as f32;
@@ -140,7 +142,7 @@ impl Norm {
     }
 }
 
-/// Scales and shifts the channels of a row in place. `film`: scales, then shifts, `[2 * channels]`.
+/// Scales and shifts the channels of a row in place. `film`: scales, then shifts: `[2 * channels]`.
 pub fn film(film: &[f32], y: &mut [f32]) {
     let (scale, shift) = film.split_at(film.len() / 2);
     for y in y.chunks_exact_mut(scale.len()) {
@@ -148,8 +150,8 @@ pub fn film(film: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The way back from `dz`, which is replaced by the gradient of y; `dfilm` is set to that of scales and shifts.
-pub fn film_back(film: &[f32], y: &[f32], dz: &mut [f32], dfilm: &mut [f32]) {
+/// The backward pass. Replaces `dz` by the gradient with respect to y, and `dfilm` by that of scales and shifts.
+pub fn film_backward(film: &[f32], y: &[f32], dz: &mut [f32], dfilm: &mut [f32]) {
     let (scale, _) = film.split_at(film.len() / 2);
     let (dscale, dshift) = dfilm.split_at_mut(film.len() / 2);
     dscale.fill(0.0);
@@ -174,17 +176,17 @@ mod tests {
     const CHANNELS: usize = 6;
 
     /// Block and FiLM by their definitions, in f64: bias, group norm of two groups, Mish, scale and shift.
-    fn slow(numbers: &[f64], h: &[f64], film: &[f64]) -> Vec<f64> {
+    fn slow(parameters: &[f64], h: &[f64], film: &[f64]) -> Vec<f64> {
         let c = CHANNELS;
         let mut out = vec![0.0; h.len()];
         for group in 0..2 {
             let at: Vec<usize> = (0..h.len()).filter(|i| i % c / 3 == group).collect();
-            let of = |i: usize| h[i] + numbers[i % c];
+            let of = |i: usize| h[i] + parameters[i % c];
             let mean = at.iter().map(|&i| of(i)).sum::<f64>() / at.len() as f64;
             let variance = at.iter().map(|&i| (of(i) - mean).powi(2)).sum::<f64>() / at.len() as f64;
             for i in at {
                 let k = i % c;
-                let u = numbers[c + k] * (of(i) - mean) / (variance + 1e-5).sqrt() + numbers[2 * c + k];
+                let u = parameters[c + k] * (of(i) - mean) / (variance + 1e-5).sqrt() + parameters[2 * c + k];
                 out[i] = film[k] * u * u.exp().ln_1p().tanh() + film[c + k];
             }
         }
@@ -192,24 +194,25 @@ mod tests {
     }
 
     #[test]
-    fn block_and_film_are_their_definitions_forward_and_back() {
+    fn block_and_film_are_their_definitions_forward_and_backward() {
         let mut rng = Seed(5).rng();
         let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
         let size = STEPS * CHANNELS;
-        let (numbers, h, scales, wanted) = (draw(3 * CHANNELS), draw(size), draw(2 * CHANNELS), draw(size));
+        let (parameters, h, scales, wanted) =
+            (draw(3 * CHANNELS), draw(size), draw(2 * CHANNELS), draw(size));
         let norm = Norm { groups: 2, channels: CHANNELS, bias: 0, gamma: CHANNELS, beta: 2 * CHANNELS };
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let expected = slow(&wide(&numbers), &wide(&h), &wide(&scales));
+        let expected = slow(&wide(&parameters), &wide(&h), &wide(&scales));
 
-        let (mut x, mut y, mut slope, mut inverse) =
+        let (mut x, mut y, mut derivative, mut inverse) =
             (h.clone(), vec![0.0; size], vec![0.0; size], [0.0; CHANNELS]);
-        let mut room = Room::default();
-        norm.forward(&numbers, &mut x, (&mut y, &mut slope, &mut inverse), &mut room);
+        let mut buffers = ChannelBuffers::default();
+        norm.forward(&parameters, &mut x, (&mut y, &mut derivative, &mut inverse), &mut buffers);
         let mut z = y.clone();
         film(&scales, &mut z);
-        // In acting the convolution has added the bias.
-        let mut one: Vec<f32> = h.iter().enumerate().map(|(i, h)| h + numbers[i % CHANNELS]).collect();
-        norm.one(&numbers, &mut one, &mut room);
+        // In acting the convolution adds the bias.
+        let mut one: Vec<f32> = h.iter().enumerate().map(|(i, h)| h + parameters[i % CHANNELS]).collect();
+        norm.forward_one(&parameters, &mut one, &mut buffers);
         mish(&mut one);
         film(&scales, &mut one);
         for ((a, b), expected) in z.iter().zip(&one).zip(&expected) {
@@ -218,14 +221,14 @@ mod tests {
 
         // The gradients of sum(wanted z), against differences of the definition.
         let (mut dh, mut dfilm) = (wanted.clone(), vec![0.0; 2 * CHANNELS]);
-        film_back(&scales, &y, &mut dh, &mut dfilm);
-        let mut gradient = vec![0.0; numbers.len()];
-        norm.back(&numbers, (&x, &slope, &inverse), &mut dh, &mut gradient, &mut room);
-        let loss = |numbers: &[f64], h: &[f64], scales: &[f64]| {
-            slow(numbers, h, scales).iter().zip(&wanted).map(|(z, w)| z * f64::from(*w)).sum::<f64>()
+        film_backward(&scales, &y, &mut dh, &mut dfilm);
+        let mut grad = vec![0.0; parameters.len()];
+        norm.backward(&parameters, (&x, &derivative, &inverse), &mut dh, &mut grad, &mut buffers);
+        let loss = |parameters: &[f64], h: &[f64], scales: &[f64]| {
+            slow(parameters, h, scales).iter().zip(&wanted).map(|(z, w)| z * f64::from(*w)).sum::<f64>()
         };
-        let inputs = [wide(&numbers), wide(&h), wide(&scales)];
-        for (which, found) in [&gradient, &dh, &dfilm].into_iter().enumerate() {
+        let inputs = [wide(&parameters), wide(&h), wide(&scales)];
+        for (which, found) in [&grad, &dh, &dfilm].into_iter().enumerate() {
             for (k, found) in found.iter().enumerate() {
                 let moved = |by: f64| {
                     let mut inputs = inputs.clone();

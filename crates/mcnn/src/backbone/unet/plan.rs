@@ -1,4 +1,4 @@
-//! What the network is made of, and where each part's numbers lie.
+//! The layers of the network, and the layout of their parameters in one flat array.
 
 use super::{
     UnetSettings,
@@ -13,43 +13,44 @@ pub struct Block {
     pub norm: Norm,
 }
 
-/// Two blocks, the channels scaled and shifted between them, and a way around them.
+/// Two blocks with FiLM between them, and a shortcut.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Residual {
-    /// An earlier value whose channels are put after those of the input.
+    /// An earlier value that is concatenated to the input (by channel).
     pub skip: Option<usize>,
     pub first: Block,
-    /// Where its scales and shifts begin among those of all.
+    /// Index of its first scale among the scales and shifts of all residuals.
     pub film: usize,
     pub second: Block,
-    /// A convolution of one tap; the input itself where it has as many channels as come out.
-    pub around: Option<Conv>,
+    /// A convolution with one tap; `None` if the numbers of channels are equal: then the shortcut is the input itself.
+    pub shortcut: Option<Conv>,
 }
 
-/// A part: value k + 1 is what part k makes of value k, and value 0 the chunk of noisy actions.
+/// A stage of the network. Value 0 is the noisy chunk; stage k maps value k to value k + 1.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum Stage {
     Residual(Residual),
     Block(Block),
     Conv(Conv),
 }
 
-/// How an array begins.
+/// How an array is initialized.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Start {
+pub enum Init {
     /// Uniform within 1/sqrt of this.
-    Within(usize),
+    Uniform(usize),
     Ones,
     Zeros,
 }
 
-/// An array among the numbers.
+/// An array among the parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Named {
     pub name: String,
     pub shape: Vec<usize>,
-    pub at: usize,
-    pub start: Start,
+    /// Index of its first value.
+    pub start: usize,
+    pub init: Init,
 }
 
 /// The whole network.
@@ -58,15 +59,15 @@ pub struct Plan {
     pub widths: Vec<usize>,
     pub n_obs: usize,
     pub n_act: usize,
-    /// What the sinusoids of the diffusion step go through, Mish between.
+    /// Layers of the embedding of the diffusion step, with Mish between them.
     pub time: [Conv; 2],
-    /// From the condition (the time, then the observations), after Mish, to the scales and shifts of all residuals.
+    /// From Mish of the condition (time embedding, then observations) to the scales and shifts of all residuals.
     pub film: Conv,
-    pub parts: Vec<Part>,
+    pub stages: Vec<Stage>,
     pub arrays: Vec<Named>,
 }
 
-/// Lays arrays out one after the other.
+/// Assigns ranges of the flat array to arrays, in order.
 struct Layout<'a> {
     settings: &'a UnetSettings,
     arrays: Vec<Named>,
@@ -75,15 +76,15 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn array(&mut self, name: String, shape: &[usize], start: Start) -> usize {
-        let at = self.end;
+    fn array(&mut self, name: String, shape: &[usize], init: Init) -> usize {
+        let start = self.end;
         self.end += shape.iter().product::<usize>();
-        self.arrays.push(Named { name, shape: shape.to_vec(), at, start });
-        at
+        self.arrays.push(Named { name, shape: shape.to_vec(), start, init });
+        start
     }
 
-    /// As PyTorch's layers start: every weight and bias within 1/sqrt of the numbers that an output adds up (of a
-    /// transposed convolution: that an input goes to).
+    /// Initialized as PyTorch's layers: weights and biases are uniform within 1/sqrt(inputs of an output), of a transposed
+    /// convolution within 1/sqrt(outputs of an input).
     fn conv(
         &mut self,
         name: &str,
@@ -92,28 +93,29 @@ impl Layout<'_> {
         [inputs, outputs]: [usize; 2],
         time: usize,
     ) -> Conv {
-        let start = Start::Within(kernel * if kind == Kind::Double { outputs } else { inputs });
-        let weight = self.array(format!("{name}.weight"), &[kernel, inputs, outputs], start);
-        let bias = self.array(format!("{name}.bias"), &[outputs], start);
+        let init = Init::Uniform(kernel * if kind == Kind::Upsample { outputs } else { inputs });
+        let weight = self.array(format!("{name}.weight"), &[kernel, inputs, outputs], init);
+        let bias = self.array(format!("{name}.bias"), &[outputs], init);
         Conv { kind, kernel, inputs, outputs, time, weight, bias }
     }
 
     fn block(&mut self, name: &str, ends: [usize; 2], time: usize) -> Block {
-        let conv = self.conv(name, Kind::Same, self.settings.kernel, ends, time);
-        let gamma = self.array(format!("{name}.gamma"), &ends[1..], Start::Ones);
-        let beta = self.array(format!("{name}.beta"), &ends[1..], Start::Zeros);
+        let conv = self.conv(name, Kind::Plain, self.settings.kernel, ends, time);
+        let gamma = self.array(format!("{name}.gamma"), &ends[1..], Init::Ones);
+        let beta = self.array(format!("{name}.beta"), &ends[1..], Init::Zeros);
         let norm = Norm { groups: self.settings.groups, channels: ends[1], bias: conv.bias, gamma, beta };
         Block { conv, norm }
     }
 
-    fn residual(&mut self, name: &str, skip: Option<usize>, ends: [usize; 2], time: usize) -> Part {
+    fn residual(&mut self, name: &str, skip: Option<usize>, ends: [usize; 2], time: usize) -> Stage {
         let film = self.film;
         self.film += 2 * ends[1];
         let first = self.block(&format!("{name}.first"), ends, time);
         let second = self.block(&format!("{name}.second"), [ends[1]; 2], time);
-        let around =
-            (ends[0] != ends[1]).then(|| self.conv(&format!("{name}.around"), Kind::Same, 1, ends, time));
-        Part::Residual(Residual { skip, first, film, second, around })
+        // The names of arrays are those in files.
+        let shortcut =
+            (ends[0] != ends[1]).then(|| self.conv(&format!("{name}.around"), Kind::Plain, 1, ends, time));
+        Stage::Residual(Residual { skip, first, film, second, shortcut })
     }
 }
 
@@ -123,19 +125,19 @@ impl Plan {
         let mut layout = Layout { settings, arrays: Vec::new(), end: 0, film: 0 };
         let waves = widths[0];
         let time = [[waves, 4 * waves], [4 * waves, waves]];
-        let time = [0, 1].map(|k| layout.conv(&format!("time.{k}"), Kind::Same, 1, time[k], 1));
-        let mut parts = Vec::new();
-        let mut skips = Vec::new(); // the value at the end of each level on the way down
+        let time = [0, 1].map(|k| layout.conv(&format!("time.{k}"), Kind::Plain, 1, time[k], 1));
+        let mut stages = Vec::new();
+        let mut skips = Vec::new(); // the index of the last value of each level of the encoder
         let (mut steps, mut from) = (settings.horizon, n_act);
         let depth = widths.len() - 1;
         for (k, &width) in widths.iter().enumerate() {
-            parts.push(layout.residual(&format!("down.{k}.0"), None, [from, width], steps));
-            parts.push(layout.residual(&format!("down.{k}.1"), None, [width; 2], steps));
-            skips.push(parts.len());
+            stages.push(layout.residual(&format!("down.{k}.0"), None, [from, width], steps));
+            stages.push(layout.residual(&format!("down.{k}.1"), None, [width; 2], steps));
+            skips.push(stages.len());
             if k < depth {
-                parts.push(Part::Conv(layout.conv(
+                stages.push(Stage::Conv(layout.conv(
                     &format!("down.{k}.halve"),
-                    Kind::Halve,
+                    Kind::Downsample,
                     3,
                     [width; 2],
                     steps,
@@ -145,16 +147,16 @@ impl Plan {
             from = width;
         }
         for k in 0..2 {
-            parts.push(layout.residual(&format!("middle.{k}"), None, [from; 2], steps));
+            stages.push(layout.residual(&format!("middle.{k}"), None, [from; 2], steps));
         }
-        // The way up begins with the skip of the last level, at its own length, so that of the first is not used.
+        // The decoder begins with the skip connection of the coarsest level, so that of the finest one is not used.
         for k in (0..depth).rev() {
             let (skip, width) = (skips[k + 1], widths[k]);
-            parts.push(layout.residual(&format!("up.{k}.0"), Some(skip), [2 * from, width], steps));
-            parts.push(layout.residual(&format!("up.{k}.1"), None, [width; 2], steps));
-            parts.push(Part::Conv(layout.conv(
+            stages.push(layout.residual(&format!("up.{k}.0"), Some(skip), [2 * from, width], steps));
+            stages.push(layout.residual(&format!("up.{k}.1"), None, [width; 2], steps));
+            stages.push(Stage::Conv(layout.conv(
                 &format!("up.{k}.double"),
-                Kind::Double,
+                Kind::Upsample,
                 4,
                 [width; 2],
                 steps,
@@ -162,15 +164,15 @@ impl Plan {
             steps *= 2;
             from = width;
         }
-        parts.push(Part::Block(layout.block("end.0", [from; 2], steps)));
-        parts.push(Part::Conv(layout.conv("end.1", Kind::Same, 1, [from, n_act], steps)));
+        stages.push(Stage::Block(layout.block("end.0", [from; 2], steps)));
+        stages.push(Stage::Conv(layout.conv("end.1", Kind::Plain, 1, [from, n_act], steps)));
         let ends = [waves + settings.window * n_obs, layout.film];
-        let film = layout.conv("film", Kind::Same, 1, ends, 1);
-        Self { widths: widths.to_vec(), n_obs, n_act, time, film, parts, arrays: layout.arrays }
+        let film = layout.conv("film", Kind::Plain, 1, ends, 1);
+        Self { widths: widths.to_vec(), n_obs, n_act, time, film, stages, arrays: layout.arrays }
     }
 
-    /// How many numbers there are.
-    pub fn numbers(&self) -> usize {
-        self.arrays.last().map_or(0, |last| last.at + last.shape.iter().product::<usize>())
+    /// The number of parameters.
+    pub fn n_parameters(&self) -> usize {
+        self.arrays.last().map_or(0, |last| last.start + last.shape.iter().product::<usize>())
     }
 }

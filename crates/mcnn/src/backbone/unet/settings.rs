@@ -15,39 +15,39 @@ use crate::{
     seed::Seed,
 };
 
-/// Settings of a U-Net, besides the widths of its levels.
+/// Settings of a U-Net, except the widths of its levels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnetSettings {
-    /// Actions in a chunk: 1 to 256, and as often divisible by two as the way down halves it.
+    /// Prediction horizon: actions in a chunk, 1 to 256. Divisible by 2 once for each downsampling.
     pub horizon: usize,
-    /// How many of them are executed before the next chunk: 1 to `horizon`.
+    /// Execution horizon: actions executed before the next prediction, 1 to `horizon`.
     pub executed: usize,
-    /// Newest observations that the network looks at: 1 to 16.
+    /// Observation horizon: 1 to 16.
     pub window: usize,
-    /// Taps of the blocks' convolutions: odd, 1 to 15.
+    /// Kernel size of the blocks' convolutions: odd, 1 to 15.
     pub kernel: usize,
-    /// Groups of group norm, which divide every width.
+    /// Groups of group norm: a divisor of every width.
     pub groups: usize,
     /// Diffusion steps in training, T: 1 to 1000.
     pub steps: usize,
-    /// How much noise each step adds.
+    /// Noise schedule.
     pub schedule: Schedule,
-    /// What the network's output is.
+    /// What the network predicts.
     #[serde(alias = "predict")]
     pub prediction: PredictionType,
-    /// How noise is taken off in acting. Training does not depend on it.
+    /// How acting denoises. Training does not depend on it.
     pub sampler: Sampler,
-    /// Steps in acting, evenly spaced among those of training: 1 to `steps`.
+    /// Diffusion steps in acting, evenly spaced among those of training: 1 to `steps`.
     pub sample_steps: usize,
-    /// The most that the running mean of the weights, which is what acts, keeps of itself in a step (see
-    /// [`ema_decay`](BackboneSettings::ema_decay)): 0 (the weights themselves act) up to but not 1.
+    /// Largest decay of the EMA of the weights, which acts (see [`ema_decay`](BackboneSettings::ema_decay)): in [0, 1).
+    /// 0: the weights themselves act.
     pub ema: f64,
 }
 
 impl Default for UnetSettings {
-    /// Those of Chi et al., 2023, for states, with the clean action predicted; in acting, ten steps of DDIM, as they have it
-    /// on robots, where the paper's hundred of DDPM take ten times as long.
+    /// As in Chi et al., 2023, for states, but predicting the clean action. Acting takes ten steps of DDIM, as theirs on robots;
+    /// 100 steps of DDPM, as in the paper, take ten times as long.
     fn default() -> Self {
         Self {
             horizon: 16,
@@ -66,7 +66,7 @@ impl Default for UnetSettings {
 }
 
 impl UnetSettings {
-    /// How Chi et al. train it.
+    /// As in Chi et al., 2023.
     pub const OPTIMIZER_DEFAULTS: OptimizerDefaults = OptimizerDefaults {
         lr: 1e-4,
         batch: 256,
@@ -80,7 +80,7 @@ impl UnetSettings {
     };
 
     /// The levels of acting.
-    pub(super) fn taken(&self) -> Vec<Level> {
+    pub(super) fn inference_levels(&self) -> Vec<Level> {
         self.schedule.spaced(self.steps, self.sample_steps, self.sampler)
     }
 }
@@ -228,6 +228,6 @@ impl BackboneSettings for UnetSettings {
     }
 
     fn load_tensors(&self, tensors: &Arrays) -> Result<Network> {
-        Ok(Unet::take(*self, tensors)?.into())
+        Ok(Unet::load(*self, tensors)?.into())
     }
 }

@@ -1,4 +1,4 @@
-use super::{act::Scratch, net::UnetRoom, *};
+use super::{act::ActBuffers, net::UnetWorkspace, *};
 use crate::{
     backbone::{Episode, PredictionType, Sampler, Schedule},
     seed::Rng,
@@ -31,8 +31,8 @@ fn draw(rng: &mut Rng, n: usize) -> Vec<f32> {
 /// A proposal by the network as it is trained, step by step, with the sampler written out in f64.
 fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f32) -> Vec<f32> {
     let UnetSettings { steps, sample_steps, schedule, prediction, sampler, horizon, .. } = *unet.settings();
-    let (net, numbers) = UnetNet::new(unet);
-    let mut room = UnetRoom::default();
+    let (net, parameters) = UnetNet::new(unet);
+    let mut workspace = UnetWorkspace::default();
     let mut rng = seed.rng();
     let betas = schedule.betas(steps);
     let abar = |t: usize| betas[..t].iter().map(|b| 1.0 - b).product::<f64>(); // of steps counted from 1
@@ -43,7 +43,7 @@ fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f3
     for pair in times.windows(2).rev() {
         let (before, now) = (abar(pair[0]), abar(pair[1]));
         let noisy: Vec<f32> = x.iter().map(|&x| x as f32).collect();
-        let (output, _) = net.forward(&numbers, &noisy, &[pair[1] - 1], window, &mut room);
+        let (output, _) = net.forward(&parameters, &noisy, &[pair[1] - 1], window, &mut workspace);
         let clean: Vec<f64> = output
             .iter()
             .zip(&x)
@@ -78,12 +78,12 @@ fn acting_and_training_networks_agree_through_every_sampler() {
     for settings in all_settings() {
         for widths in [&[6, 8, 10][..], &[12]] {
             let unet = Unet::random(5, widths, 3, settings, Seed(3));
-            let (net, numbers) = UnetNet::new(&unet);
-            assert_eq!(net.with_parameters(&numbers), unet);
+            let (net, parameters) = UnetNet::new(&unet);
+            assert_eq!(net.with_parameters(&parameters), unet);
             let hold = |k: usize, g: f32| 0.01 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
             for seed in 0..2 {
                 let window = draw(&mut rng, 2 * 5);
-                let (mut scratch, mut output) = (Scratch::default(), Vec::new());
+                let (mut scratch, mut output) = (ActBuffers::default(), Vec::new());
                 unet.denoise(&window, (&mut scratch, &mut Seed(seed).rng(), &mut output), &hold);
                 assert_eq!(output.len(), 8 * 3);
                 for (a, b) in output.iter().zip(slow(&unet, &window, Seed(seed), &hold)) {
@@ -119,7 +119,7 @@ fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
     [b, a].iter().for_each(|observation| long_after.observe(&unet, observation));
     assert_eq!(chunk(&mut long_after, a), chunk(&mut start(1), a), "nothing older does");
     let places =
-        |episode: &Episode| episode.state.workspace.existing::<Scratch>().expect("its buffers").places();
+        |episode: &Episode| episode.state.workspace.existing::<ActBuffers>().expect("its buffers").places();
     let before = places(&one);
     for k in 0..10 {
         chunk(&mut one, [k as f32; 3]);
@@ -128,11 +128,11 @@ fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
 }
 
 #[test]
-fn the_start_is_pytorchs_and_the_papers_network_has_as_many_numbers_as_the_field_says() {
+fn the_start_is_pytorchs_and_the_papers_network_has_as_many_parameters_as_published() {
     let unet = Unet::random(60, &[256, 512, 1024], 9, UnetSettings::default(), Seed(0));
     // Counted by PyTorch, of the network in python/tests/torch_unet.py with these widths and 8 groups.
-    assert_eq!(unet.numbers.len(), 66_942_729);
-    let arrays = unet.named(&unet.numbers);
+    assert_eq!(unet.parameters.len(), 66_942_729);
+    let arrays = unet.to_arrays(&unet.parameters);
     let largest = |name: &str| arrays[name].1.iter().fold(0.0_f32, |m, w| m.max(w.abs()));
     for (name, inputs) in [
         ("middle.0.first.weight", 5 * 1024),
@@ -150,9 +150,9 @@ fn the_start_is_pytorchs_and_the_papers_network_has_as_many_numbers_as_the_field
 #[test]
 fn arrays_come_back_and_those_of_another_network_are_refused() {
     let unet = Unet::random(5, &[8, 16], 3, small(), Seed(3));
-    let arrays = unet.named(&unet.numbers);
-    assert_eq!(Unet::take(small(), &arrays).unwrap(), unet);
-    let refused = |settings, arrays: &Arrays| Unet::take(settings, arrays).unwrap_err().to_string();
+    let arrays = unet.to_arrays(&unet.parameters);
+    assert_eq!(Unet::load(small(), &arrays).unwrap(), unet);
+    let refused = |settings, arrays: &Arrays| Unet::load(settings, arrays).unwrap_err().to_string();
     for name in arrays.keys() {
         let mut less = arrays.clone();
         less.remove(name);
@@ -164,7 +164,7 @@ fn arrays_come_back_and_those_of_another_network_are_refused() {
     let mut more = arrays.clone();
     more.insert("down.1.halve.weight".into(), (vec![1], vec![0.0]));
     assert!(refused(small(), &more).contains("down.1.halve.weight"));
-    // 10 observed numbers are no window of 3 observations.
+    // 10 observed values are no window of 3 observations.
     assert!(refused(UnetSettings { window: 3, ..small() }, &arrays).contains("film.weight"));
     assert!(refused(UnetSettings { kernel: 3, ..small() }, &arrays).contains("found: [5, 3, 8]"));
     assert!(refused(UnetSettings { horizon: 7, ..small() }, &arrays).contains("--horizon"));

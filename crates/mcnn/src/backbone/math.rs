@@ -1,18 +1,18 @@
-//! What networks that act are computed with: plain loops that compilers make vector operations of, in one order of
-//! additions, so that all machines agree.
+//! Elementary functions and sums in plain loops, which compilers vectorize. The order of additions is fixed, so that all
+//! machines give the same bits.
 
-/// e^x for x from -87 to 88, to 2e-7 of its value. A polynomial instead of the platform's function, which would be
-/// called number by number and differs between platforms.
+/// e^x for x in [-87, 88], with a relative error below 2.5e-7. It is a polynomial, because the platform's function differs
+/// between platforms and is not vectorized.
 #[inline(always)]
 pub fn exponential(x: f32) -> f32 {
-    // x = k ln 2 + r. Adding 1.5 * 2^23 rounds k to a whole number, which then stands in the lowest bits.
+    // x = k ln 2 + r. Adding 1.5 * 2^23 rounds k to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    const LN_2_HIGH: f32 = 0.693_359_4; // few digits, so that k times it is exact
+    const LN_2_HIGH: f32 = 0.693_359_4; // few digits, so that its product with k is exact
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let k = shifted - ROUND;
     let r = (x - k * LN_2_HIGH) - k * LN_2_LOW;
-    // Taylor's series to r^7: |r| <= ln 2 / 2, so the rest is below 1e-8.
+    // Taylor series to r^7; |r| <= ln 2 / 2, so the remainder is below 1e-8.
     let series = 1.0 / 5040.0;
     let series = series * r + 1.0 / 720.0;
     let series = series * r + 1.0 / 120.0;
@@ -25,7 +25,7 @@ pub fn exponential(x: f32) -> f32 {
     series * power
 }
 
-/// The sum of `f(a, b)` over two slices of one length, in eight partial sums.
+/// The sum of `f(a, b)` over two slices of equal length, in eight partial sums.
 #[inline(always)]
 pub fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());

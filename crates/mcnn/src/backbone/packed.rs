@@ -1,43 +1,42 @@
-//! Weights as products of several rows read them, for networks that act and are larger than the cache.
+//! Packed weights, for networks that act and are larger than the cache.
 //!
-//! Row by row, a few outputs at a time, every product passes over all of the weights with gaps between what it reads, and as often
-//! as it has groups of outputs: what the cache does not hold then comes in bursts, and products wait. In strips, each weight is
-//! read once for ten rows, in the order of memory, while the sums of those rows are computed. The behavior transformer (10 rows,
-//! 4.2 MB of weights) acts in 0.8 of the time so.
+//! With weights row by row, a product of several rows reads them with gaps, once for each group of outputs, and waits for memory.
+//! Packed, the weights of a group of outputs are contiguous: each is read once for ten rows, in the order of memory. The behavior
+//! transformer (10 rows, 4.2 MB of weights) acts in 0.8 of the time.
 
 use std::array::from_fn;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Outputs of a strip: two vectors of the widest.
+/// Outputs of a group: two of the widest vectors.
 const WIDE: usize = 32;
 
-/// The weights from one input to the outputs of a strip. Aligned, so that no vector crosses a line of the cache.
+/// The weights from one input to a group of outputs. Aligned, so that no vector crosses a cache line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(align(64))]
 struct Weights([f32; WIDE]);
 
-/// Weights `[inputs, outputs]` in strips of outputs, of each strip those of input after input.
+/// Weights `[inputs, outputs]`, packed by groups of outputs; within a group by input.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Strips {
-    weights: Vec<Weights>, // [strips, inputs]; those beyond the last output are 0
+pub struct PackedWeights {
+    weights: Vec<Weights>, // [groups, inputs]; 0 beyond the last output
     inputs: usize,
     outputs: usize,
 }
 
-impl Strips {
-    /// The strips of weights that are given row by row.
+impl PackedWeights {
+    /// Packs weights that are given row by row.
     ///
     /// # Panics
-    /// If there are no inputs, or the weights are not rows of as many outputs.
-    pub fn of(rows: &[f32], inputs: usize) -> Self {
+    /// If there are no inputs, or the rows are not of equal length.
+    pub fn new(rows: &[f32], inputs: usize) -> Self {
         let outputs = rows.len() / inputs;
         assert_eq!(rows.len(), inputs * outputs, "weights of {inputs} inputs");
-        let strip = |first: usize| {
+        let group = |first: usize| {
             let of = move |row: &[f32]| Weights(from_fn(|k| row.get(first + k).copied().unwrap_or(0.0)));
             rows.chunks_exact(outputs).map(of)
         };
-        Self { weights: (0..outputs).step_by(WIDE).flat_map(strip).collect(), inputs, outputs }
+        Self { weights: (0..outputs).step_by(WIDE).flat_map(group).collect(), inputs, outputs }
     }
 
     /// Inputs and outputs.
@@ -47,24 +46,24 @@ impl Strips {
 
     /// The weights row by row: `[inputs, outputs]`.
     pub fn rows(&self) -> Vec<f32> {
-        let strips = self.weights.chunks_exact(self.inputs);
-        let row = |i: usize| strips.clone().flat_map(move |strip| strip[i].0).take(self.outputs);
+        let groups = self.weights.chunks_exact(self.inputs);
+        let row = |i: usize| groups.clone().flat_map(move |group| group[i].0).take(self.outputs);
         (0..self.inputs).flat_map(row).collect()
     }
 
-    /// Adds `x W` to `out`, row by row: `x` is `[rows, inputs]`, `out` `[rows, outputs]`. As
-    /// [`add_product`](super::product::add_product) does it, to the last bit.
+    /// Adds `x W` to `out`: `x` is `[rows, inputs]`, `out` `[rows, outputs]`. The result has the same bits as that of
+    /// [`add_product`](super::product::add_product).
     ///
     /// # Panics
-    /// If `out` has not as many rows.
+    /// If `out` has another number of rows.
     pub fn add_product(&self, x: &[f32], out: &mut [f32]) {
         assert_eq!(x.len() / self.inputs * self.outputs, out.len(), "a row for each");
-        Arch::new().dispatch(Product { strips: self, x, out });
+        Arch::new().dispatch(Product { packed: self, x, out });
     }
 }
 
 struct Product<'a> {
-    strips: &'a Strips,
+    packed: &'a PackedWeights,
     x: &'a [f32],
     out: &'a mut [f32],
 }
@@ -74,8 +73,8 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // As many rows as leave registers for a strip of weights and a number beside their sums; half of them; and one, of which
-        // the sums of several strips are computed at a time, or each addition would wait for the one before.
+        // The number of rows whose sums fit the registers, beside a group of weights and an input; half as many; and one row, with
+        // several groups at a time, because a single chain of additions would wait for each result.
         match S::F32_LANES {
             16 => self.rows::<S, 2, 10, 5>(simd),
             8 => self.rows::<S, 4, 2, 1>(simd),
@@ -86,11 +85,11 @@ impl WithSimd for Product<'_> {
 }
 
 impl Product<'_> {
-    /// All rows, first `A`, then `B` and then one at a time, by strips of `V` vectors.
+    /// All rows: `A` at a time, then `B`, then one. A group is `V` vectors.
     #[inline(always)]
     fn rows<S: Simd, const V: usize, const A: usize, const B: usize>(self, simd: S) {
-        let Product { strips, mut x, mut out } = self;
-        let [inputs, outputs] = strips.ends();
+        let Product { packed, mut x, mut out } = self;
+        let [inputs, outputs] = packed.ends();
         while !out.is_empty() {
             let rows = match out.len() / outputs {
                 rows if rows >= A => A,
@@ -99,38 +98,38 @@ impl Product<'_> {
             };
             let (some, rest) = std::mem::take(&mut out).split_at_mut(rows * outputs);
             if rows == 1 {
-                pass::<S, V, 1, 4>(simd, strips, x, some);
+                pass::<S, V, 1, 4>(simd, packed, x, some);
             } else if rows == A {
-                pass::<S, V, A, 1>(simd, strips, x, some);
+                pass::<S, V, A, 1>(simd, packed, x, some);
             } else {
-                pass::<S, V, B, 1>(simd, strips, x, some);
+                pass::<S, V, B, 1>(simd, packed, x, some);
             }
             (x, out) = (&x[rows * inputs..], rest);
         }
     }
 }
 
-/// `R` rows, `N` strips at a time.
+/// `R` rows, `N` groups at a time.
 #[inline(always)]
 fn pass<S: Simd, const V: usize, const R: usize, const N: usize>(
     simd: S,
-    strips: &Strips,
+    packed: &PackedWeights,
     x: &[f32],
     out: &mut [f32],
 ) {
     let mut first = 0;
-    let mut groups = strips.weights.chunks_exact(N * strips.inputs);
+    let mut groups = packed.weights.chunks_exact(N * packed.inputs);
     for weights in groups.by_ref() {
-        tile::<S, V, R, N>(simd, strips.ends(), weights, x, out, first);
+        tile::<S, V, R, N>(simd, packed.ends(), weights, x, out, first);
         first += N * WIDE;
     }
-    for weights in groups.remainder().chunks_exact(strips.inputs) {
-        tile::<S, V, R, 1>(simd, strips.ends(), weights, x, out, first);
+    for weights in groups.remainder().chunks_exact(packed.inputs) {
+        tile::<S, V, R, 1>(simd, packed.ends(), weights, x, out, first);
         first += WIDE;
     }
 }
 
-/// The outputs of `R` rows in `N` strips, from output `first` on.
+/// The outputs of `R` rows in `N` groups, from output `first` on.
 #[inline(always)]
 fn tile<S: Simd, const V: usize, const R: usize, const N: usize>(
     simd: S,
@@ -141,7 +140,7 @@ fn tile<S: Simd, const V: usize, const R: usize, const N: usize>(
     first: usize,
 ) {
     let rows: [&[f32]; R] = from_fn(|r| &x[r * inputs..][..inputs]);
-    let strips: [&[Weights]; N] = from_fn(|n| &weights[n * inputs..][..inputs]);
+    let groups: [&[Weights]; N] = from_fn(|n| &weights[n * inputs..][..inputs]);
     let wide = first..outputs.min(first + N * WIDE);
     let mut edge = [[Weights([0.0; WIDE]); N]; R]; // the outputs, padded
     for (edge, out) in edge.iter_mut().zip(out.chunks_exact(outputs)) {
@@ -151,7 +150,7 @@ fn tile<S: Simd, const V: usize, const R: usize, const N: usize>(
     }
     let mut sums: [[[S::f32s; V]; N]; R] = from_fn(|r| from_fn(|n| loaded::<S, V>(&edge[r][n])));
     for i in 0..inputs {
-        let weights: [[S::f32s; V]; N] = from_fn(|n| loaded::<S, V>(&strips[n][i]));
+        let weights: [[S::f32s; V]; N] = from_fn(|n| loaded::<S, V>(&groups[n][i]));
         for (sums, row) in sums.iter_mut().zip(rows) {
             let x = simd.splat_f32s(row[i]);
             for (sum, &weight) in sums.as_flattened_mut().iter_mut().zip(weights.as_flattened()) {
@@ -180,7 +179,7 @@ mod tests {
     use crate::{backbone::product::add_product, seed::Seed};
 
     #[test]
-    fn products_by_strips_are_products_bit_for_bit() {
+    fn products_with_packed_weights_are_products_bit_for_bit() {
         let mut rng = Seed(4).rng();
         let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
         for rows in [0, 1, 2, 4, 5, 6, 10, 13, 27] {
@@ -188,17 +187,17 @@ mod tests {
                 for outputs in (1..=70).chain([96, 120, 128, 150, 480]) {
                     let (x, weight, start) =
                         (draw(rows * inputs), draw(inputs * outputs), draw(rows * outputs));
-                    let strips = Strips::of(&weight, inputs);
-                    assert_eq!((strips.ends(), strips.rows()), ([inputs, outputs], weight.clone()));
+                    let packed = PackedWeights::new(&weight, inputs);
+                    assert_eq!((packed.ends(), packed.rows()), ([inputs, outputs], weight.clone()));
                     let mut expected = start.clone();
                     add_product(&x, inputs, &weight, &mut expected);
                     let what = format!("{rows} x {inputs} x {outputs}");
                     let mut out = start.clone();
-                    strips.add_product(&x, &mut out);
+                    packed.add_product(&x, &mut out);
                     assert!(out == expected, "{what}");
                     // As on a processor without vectors.
                     out.copy_from_slice(&start);
-                    Product { strips: &strips, x: &x, out: &mut out }.with_simd(pulp::Scalar::new());
+                    Product { packed: &packed, x: &x, out: &mut out }.with_simd(pulp::Scalar::new());
                     assert!(out == expected, "{what}, number by number");
                 }
             }
