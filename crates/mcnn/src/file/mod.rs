@@ -146,8 +146,8 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
 pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut bundle = Bundle::default();
     save_network("network", &checkpoint.network, &mut bundle);
-    if let Some(average) = &checkpoint.average {
-        save_network("average", average, &mut bundle);
+    if let Some(ema) = &checkpoint.ema {
+        save_network("ema", ema, &mut bundle);
     }
     let Moments { mean, square } = &checkpoint.moments;
     for (name, values) in [("moments.mean", mean), ("moments.square", square)] {
@@ -177,11 +177,11 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
             }
             let network = load_network("network", &settings.backbone, &bundle)?
                 .ok_or_else(|| broken("the checkpoint has no network"))?;
-            let average = load_network("average", &settings.backbone, &bundle)?;
+            let ema = load_network("ema", &settings.backbone, &bundle)?;
             let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
             let moments = Moments { mean: mean?.1, square: square?.1 };
             moments.validate(moments.mean.len(), step).map_err(|fault| broken(fault).at("moments"))?;
-            Ok(Checkpoint { step, settings, data, network, average, moments })
+            Ok(Checkpoint { step, settings, data, network, ema, moments })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }

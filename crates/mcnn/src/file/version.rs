@@ -32,8 +32,8 @@ const VALUES: [(&str, &str, &str); 4] = [
 ];
 
 /// Parts of array names, between dots, renamed since version 1. The arrays of an encoder keep their names.
-const ARRAYS: [(&str, &str); 3] =
-    [("gauge", "calibration"), ("following", "future_actions"), ("centres", "centers")];
+const ARRAYS: [(&str, &str); 4] =
+    [("gauge", "calibration"), ("following", "future_actions"), ("centres", "centers"), ("average", "ema")];
 
 /// A preset in an encoding (JSON in a string) as version 1 spelled it, and as it is spelled now.
 const PRESET: [&str; 2] = [r#""preset":"normalised"#, r#""preset":"normalized"#];

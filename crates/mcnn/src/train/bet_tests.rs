@@ -67,15 +67,15 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let bet = start.downcast::<Bet>().expect("a behavior transformer");
     let (net, numbers) = BetNet::new(bet);
     let which: Vec<usize> = (0..7).collect();
-    let (mut rows, count) = (Gathered::default(), run.rows.count(&which));
-    run.rows.gather(&run.codebook, &which, &mut rows);
+    let (mut rows, count) = (MiniBatch::default(), run.training_set.count(&which));
+    run.training_set.gather(&run.codebook, &which, &mut rows);
     let wanted: Vec<f32> =
         torch.windows.iter().flat_map(|&i| &torch.actions[2 * i..2 * i + 2]).copied().collect();
     assert_eq!(rows.targets, wanted, "the same windows");
-    let (holding, mut proposals, mut gradient) = (run.holding(count), Vec::new(), vec![0.0; numbers.len()]);
+    let (loss_fn, mut proposals, mut gradient) = (run.loss(count), Vec::new(), vec![0.0; numbers.len()]);
     let mut hold = |found: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
         proposals.extend_from_slice(found);
-        holding.loss(&rows, found, weights, slopes)
+        loss_fn.loss_and_grad(&rows, found, weights, slopes)
     };
     net.loss_and_grad(
         &numbers,

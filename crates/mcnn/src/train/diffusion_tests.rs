@@ -76,15 +76,15 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         run.start_from(&start.clone().into());
         let (net, mut numbers) = DiffusionNet::new(&start);
         let which: Vec<usize> = (0..12).collect();
-        let mut rows = Gathered::default();
-        run.rows.gather(&run.codebook, &which, &mut rows);
+        let mut rows = MiniBatch::default();
+        run.training_set.gather(&run.codebook, &which, &mut rows);
 
         let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
         for k in 0..expected.losses.len() {
-            let (holding, mut output) = (run.holding(12), Vec::new());
+            let (loss_fn, mut output) = (run.loss(12), Vec::new());
             let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
                 output.extend_from_slice(proposals);
-                holding.loss(&rows, proposals, weights, slopes)
+                loss_fn.loss_and_grad(&rows, proposals, weights, slopes)
             };
             let draws = &draws[k % draws.len()];
             let loss = net.loss_and_grad_of(
@@ -211,15 +211,15 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     };
     let (unbroken, broken) = (run(40), run(17));
     let checkpoint = broken.checkpoint().unwrap();
-    assert_ne!(Some(&checkpoint.network), checkpoint.average.as_ref(), "the mean is not the weights");
-    assert_eq!(broken.policy().backbone(), checkpoint.average.as_ref(), "and it is what acts");
+    assert_ne!(Some(&checkpoint.network), checkpoint.ema.as_ref(), "the mean is not the weights");
+    assert_eq!(broken.policy().backbone(), checkpoint.ema.as_ref(), "and it is what acts");
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(40), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
     let network = |run: &Run| run.checkpoint().unwrap().network;
     assert!(network(&resumed) == network(&unbroken));
     assert_eq!(resumed.validation(), unbroken.validation());
-    let lost = Checkpoint { average: None, ..checkpoint };
+    let lost = Checkpoint { ema: None, ..checkpoint };
     let refused = Run::resume(&data, some_codebook(&data), settings(40), lost).err().unwrap().to_string();
     assert!(refused.contains("not whole"), "{refused}");
 }

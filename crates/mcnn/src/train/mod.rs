@@ -1,10 +1,10 @@
-//! Training: ordinary supervised learning of `c + r sigma(g(x))` against the demonstrated action. The nearest memory of
-//! a training state never changes, so `c` and `r` are computed once, before the first step. The caller owns the loop:
-//! a [`Run`] is stepped, and each step returns what happened.
+//! Training: supervised learning of `c + r sigma(g(x))` from demonstrated actions. The memory of a training state never changes,
+//! so the box center `c` and the radius `r` are computed once, before the first step. The caller owns the loop: it calls
+//! [`Run::step`].
 
-mod hold;
-mod rows;
+mod loss;
 mod settings;
+mod training_set;
 mod validation;
 
 pub use settings::{Distances, Lambda, TrainSettings};
@@ -23,63 +23,63 @@ use crate::{
     policy::{Policy, TrainingRecord},
     seed::Seed,
 };
-use hold::Holding;
-use rows::{Gathered, Order, Rows};
+use loss::ConstrainedLoss;
+use training_set::{BatchSampler, MiniBatch, TrainingSet};
 
-/// A training run: stepped by its caller, and at any step a policy.
+/// A training run.
 pub struct Run {
     settings: TrainSettings,
     envelope: Envelope,
     codebook: Codebook,
-    data: String, // fingerprint
-    rows: Rows,
-    held_out: Option<Demonstrations>,
-    calibration: Option<OodCalibration>, // of all episodes: no network has a part in a distance
-    order: Order,
-    learner: Option<Learner>, // none while lambda is 0: no proposal counts, so there is nothing to train
+    data: String, // content hash
+    training_set: TrainingSet,
+    validation_set: Option<Demonstrations>,
+    calibration: Option<OodCalibration>, // of all episodes: distances do not depend on the network
+    sampler: BatchSampler,
+    learner: Option<Learner>, // none if lambda is 0: then there is nothing to train
     step: u64,
 }
 
-/// The network, and what moves it.
+/// The network and its optimizer.
 struct Learner {
     net: Net,
     adam: Adam,
-    average: Option<Vec<f32>>, // the running mean of its numbers, where one is kept: it acts
-    parts: Vec<Part>,
+    ema: Option<Vec<f32>>, // of the parameters, if one is taken: it acts
+    micro_batches: Vec<MicroBatch>,
 }
 
-/// What is computed for a part of a batch.
+/// Buffers of a micro-batch.
 #[derive(Default)]
-struct Part {
-    rows: Gathered,
-    room: Workspace,
-    gradient: Vec<f32>,
+struct MicroBatch {
+    rows: MiniBatch,
+    workspace: Workspace,
+    grad: Vec<f32>,
 }
 
-/// What a step brought.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
-    /// Steps taken so far, this one included.
+    /// Steps taken so far, with this one.
     pub step: u64,
-    /// Mean squared error of the held action on the batch, before the step; where diffusion predicts noise, of the noise
-    /// that the held action implies. A loss of the network's own is added.
+    /// Mean squared error of the constrained action on the batch, before the step. If diffusion predicts the noise: of the noise
+    /// that the constrained action implies. The network's own loss is added.
     pub loss: f32,
 }
 
-/// What a run needs to go on from where it was, besides its data, codebook and settings.
+/// The state of a run, from which it can be resumed with the same data and codebook.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     /// Steps taken.
     pub step: u64,
-    /// The settings of the run, as they were resolved.
+    /// The settings of the run.
     pub settings: TrainSettings,
-    /// Fingerprint of the data.
+    /// Content hash of the data.
     pub data: String,
     /// The network.
     pub network: Network,
-    /// The running mean of its weights, where one is kept.
-    pub average: Option<Network>,
-    /// What the optimizer goes by.
+    /// The EMA of its weights, if one is taken.
+    pub ema: Option<Network>,
+    /// The state of the optimizer.
     pub moments: Moments,
 }
 
@@ -87,10 +87,10 @@ impl Run {
     /// Prepares a run.
     ///
     /// # Errors
-    /// If the memories were learned on other data, a setting is out of range, no episode is as long as what the network looks
-    /// back on or proposes ahead, or the network sorts actions into more buckets than there are distinct ones.
+    /// If the memories were learned on other data, a setting is out of range, every episode is shorter than the observation or the
+    /// prediction horizon, or there are more buckets than distinct actions.
     pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
-        settings.check()?;
+        settings.validate()?;
         codebook.check_data(data)?;
         let horizons = settings.backbone.horizons();
         let codebook = if horizons.prediction > 1 {
@@ -98,10 +98,11 @@ impl Run {
         } else {
             codebook
         };
-        let (train, held_out) = data.split(settings.validation_fraction, settings.seed.fork("held out"));
+        let (train, validation_set) =
+            data.split(settings.validation_fraction, settings.seed.fork("held out"));
         let lambda = match settings.lambda {
             Lambda::Value(lambda) => lambda,
-            Lambda::Auto => settings::auto(&codebook, &train)?,
+            Lambda::Auto => settings::auto_lambda(&codebook, &train)?,
         };
         let envelope = Envelope { lambda, amplitude: settings.amplitude, activation: settings.activation };
         if let Err(fault) = envelope.validate() {
@@ -109,8 +110,8 @@ impl Run {
                 .at("--lambda, --amplitude")
                 .found(format!("{lambda}, {}", settings.amplitude)));
         }
-        let rows = Rows::new(&train, &codebook, envelope, settings.distances, horizons);
-        if let [short, all] = rows.short()
+        let training_set = TrainingSet::new(&train, &codebook, envelope, settings.distances, horizons);
+        if let [short, all] = training_set.short_episodes()
             && short == all
         {
             return Err(Error::new(Kind::Data, "no episode is long enough for this network")
@@ -129,21 +130,32 @@ impl Run {
             let seed = settings.seed.fork("network");
             let start = settings.backbone.random(n_obs, &settings.hidden, n_act, &centers, seed);
             let net = Net::new(&*start);
-            let average = settings.backbone.ema_decay(1).map(|_| net.parameters().to_vec());
+            let ema = settings.backbone.ema_decay(1).map(|_| net.parameters().to_vec());
             let moments = Moments::zeros(net.parameters().len());
-            Some(Learner::new(net, moments, average, settings.backbone.micro_batches()))
+            Some(Learner::new(net, moments, ema, settings.backbone.micro_batches()))
         };
-        let order = Order::new(rows.n, settings.seed.fork("order"));
+        let sampler = BatchSampler::new(training_set.n, settings.seed.fork("order"));
         let calibration = OodCalibration::leave_one_episode_out(&codebook, data);
         let data = data.fingerprint();
-        Ok(Self { settings, envelope, codebook, data, rows, held_out, calibration, order, learner, step: 0 })
+        Ok(Self {
+            settings,
+            envelope,
+            codebook,
+            data,
+            training_set,
+            validation_set,
+            calibration,
+            sampler,
+            learner,
+            step: 0,
+        })
     }
 
-    /// Prepares a run that goes on from a checkpoint, to the very bytes it would have reached unbroken.
+    /// Prepares a run that resumes from a checkpoint. It ends with the same bytes as an uninterrupted run.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and if the checkpoint belongs to other data or other settings (the number of steps may
-    /// differ: nothing that a step does depends on it), or is past the steps asked for.
+    /// As [`new`](Self::new), and if the checkpoint is of other data or other settings (the number of steps may differ unless
+    /// the learning rate depends on it), or has more steps than the settings.
     pub fn resume(
         data: &Demonstrations,
         codebook: Codebook,
@@ -177,7 +189,7 @@ impl Run {
             };
             let mine = shapes(&learner.net.network());
             let parameters = |network: &Network| Net::new(&**network).parameters().to_vec();
-            for found in [Some(&checkpoint.network), checkpoint.average.as_ref()].into_iter().flatten() {
+            for found in [Some(&checkpoint.network), checkpoint.ema.as_ref()].into_iter().flatten() {
                 if shapes(found) != mine {
                     return refuse(
                         "the interrupted run had another network",
@@ -186,39 +198,43 @@ impl Run {
                     );
                 }
             }
-            if checkpoint.average.is_some() != learner.average.is_some() {
-                return refuse("the interrupted run is not whole", "a running mean".into(), "none".into());
+            if checkpoint.ema.is_some() != learner.ema.is_some() {
+                return refuse(
+                    "the interrupted run is not whole",
+                    "an EMA of the weights".into(),
+                    "none".into(),
+                );
             }
             let net = Net::new(&*checkpoint.network);
             if let Err(fault) = checkpoint.moments.validate(net.parameters().len(), checkpoint.step) {
                 let expected = "the optimizer's state of this network".into();
                 return refuse("the interrupted run is not whole", expected, fault.into());
             }
-            let average = checkpoint.average.as_ref().map(parameters);
-            *learner = Learner::new(net, checkpoint.moments, average, run.settings.backbone.micro_batches());
+            let ema = checkpoint.ema.as_ref().map(parameters);
+            *learner = Learner::new(net, checkpoint.moments, ema, run.settings.backbone.micro_batches());
         }
         run.step = checkpoint.step;
         Ok(run)
     }
 
-    /// Takes one gradient step. Once [`done`](Self::done) it takes no more and answers `None`.
+    /// Takes one gradient step. Returns `None` once the run is [`done`](Self::done).
     ///
-    /// The step is taken on rayon's pool of the calling thread, which is best one of the pool's own. Its numbers do not
-    /// depend on the threads there: a batch is cut into the same parts on any number of them.
+    /// Micro-batches run on rayon's pool of the calling thread, best called from within that pool. The result does not depend on
+    /// the number of threads.
     pub fn step(&mut self) -> Option<Stepped> {
         if self.done() {
             return None;
         }
         let mut learner = self.learner.take()?;
-        let which = self.order.batch(self.step, self.settings.batch);
+        let which = self.sampler.batch(self.step, self.settings.batch);
         let loss = self.gradients(&mut learner, &which);
-        let Learner { net, adam, average, parts } = &mut learner;
+        let Learner { net, adam, ema, micro_batches } = &mut learner;
         let decay = self.settings.backbone.ema_decay(self.step + 1);
-        let used = which.len().div_ceil(which.len().div_ceil(parts.len()));
+        let used = which.len().div_ceil(which.len().div_ceil(micro_batches.len()));
         let arrays = StepArrays {
             parameters: vec![net.parameters_mut()],
-            gradients: parts[..used].iter_mut().map(|part| vec![&mut part.gradient[..]]).collect(),
-            ema: average.as_deref_mut().map(|ema| vec![ema]).zip(decay),
+            gradients: micro_batches[..used].iter_mut().map(|micro| vec![&mut micro.grad[..]]).collect(),
+            ema: ema.as_deref_mut().map(|ema| vec![ema]).zip(decay),
         };
         let TrainSettings { optimizer, lr, steps, .. } = &self.settings;
         adam.step(optimizer, optimizer.learning_rate(*lr, *steps, self.step), self.step, arrays);
@@ -227,36 +243,41 @@ impl Run {
         Some(Stepped { step: self.step, loss: loss as f32 })
     }
 
-    /// The loss on some samples, and its gradients by parts, left with the learner.
+    /// The loss on some samples. Leaves its gradient with the micro-batches.
     fn gradients(&self, learner: &mut Learner, which: &[usize]) -> f64 {
-        let (net, count) = (&learner.net, self.rows.count(which));
+        let (net, count) = (&learner.net, self.training_set.count(which));
         let seed = self.settings.seed.fork("proposals").nth(self.step);
-        let cut = which.chunks(which.len().div_ceil(learner.parts.len()));
-        let parts = learner.parts.iter_mut().zip(cut).enumerate();
-        let train = |(k, (part, which)): (usize, (&mut Part, &[usize]))| {
-            let Part { rows, room, gradient } = part;
-            self.rows.gather(&self.codebook, which, rows);
-            let holding = self.holding(count);
-            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
-                holding.loss(rows, proposals, weights, slopes)
+        let chunks = which.chunks(which.len().div_ceil(learner.micro_batches.len()));
+        let micro_batches = learner.micro_batches.iter_mut().zip(chunks).enumerate();
+        let train = |(k, (micro, which)): (usize, (&mut MicroBatch, &[usize]))| {
+            let MicroBatch { rows, workspace, grad } = micro;
+            self.training_set.gather(&self.codebook, which, rows);
+            let loss = self.loss(count);
+            let mut loss_fn = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                loss.loss_and_grad(rows, outputs, weights, output_grad)
             };
-            net.loss_and_grad(&rows.batch(count), seed.nth(k as u64), &mut hold, gradient, room)
+            net.loss_and_grad(&rows.batch(count), seed.nth(k as u64), &mut loss_fn, grad, workspace)
         };
         let losses: Vec<f64> = if rayon::current_num_threads() > 1 {
-            parts.collect::<Vec<_>>().into_par_iter().map(train).collect()
+            micro_batches.collect::<Vec<_>>().into_par_iter().map(train).collect()
         } else {
-            parts.map(train).collect()
+            micro_batches.map(train).collect()
         };
         losses.into_iter().sum()
     }
 
-    /// How proposals are held in the step to come, of a batch with `count` demonstrated places.
-    fn holding(&self, count: usize) -> Holding {
+    /// The loss of the next step. `count`: demonstrated target steps of the batch.
+    fn loss(&self, count: usize) -> ConstrainedLoss {
         let activation = self.settings.activation;
-        Holding { activation, outside: slope(self.step), n_act: self.codebook.n_act(), count }
+        ConstrainedLoss {
+            activation,
+            outside_slope: outside_slope(self.step),
+            n_act: self.codebook.n_act(),
+            count,
+        }
     }
 
-    /// Whether all steps have been taken (at once, where lambda is 0 and there is nothing to train).
+    /// Whether all steps have been taken. True from the start if lambda is 0, because there is nothing to train.
     pub fn done(&self) -> bool {
         self.learner.is_none() || self.step >= self.settings.steps
     }
@@ -271,26 +292,26 @@ impl Run {
         &self.settings
     }
 
-    /// The envelope, lambda resolved.
+    /// The envelope, with the value of lambda.
     pub fn envelope(&self) -> Envelope {
         self.envelope
     }
 
-    /// The share of training steps that train nothing, because their memory decides alone (radius 0).
+    /// The share of training steps with zero gradient, because the radius of their box is 0.
     pub fn zero_gradient_share(&self) -> f64 {
-        self.rows.zero_gradient_share()
+        self.training_set.zero_gradient_share()
     }
 
-    /// Episodes trained on that are shorter than what the network looks back on or proposes ahead (they are used as far as
-    /// they go), and all episodes trained on.
+    /// Training episodes that are shorter than the observation or the prediction horizon, and all training episodes. Short ones
+    /// are used, with masked steps.
     pub fn short_episodes(&self) -> [usize; 2] {
-        self.rows.short()
+        self.training_set.short_episodes()
     }
 
-    /// The policy as it is now.
+    /// The current policy.
     pub fn policy(&self) -> Policy {
         let backbone = match &self.learner {
-            Some(Learner { net, average: Some(average), .. }) => Some(net.network_of(average)),
+            Some(Learner { net, ema: Some(ema), .. }) => Some(net.network_of(ema)),
             Some(Learner { net, .. }) => Some(net.network()),
             None => None,
         };
@@ -298,9 +319,9 @@ impl Run {
             steps: self.step,
             settings: serde_json::to_value(&self.settings).expect("settings are plain values"),
             validation_episodes: self
-                .held_out
+                .validation_set
                 .iter()
-                .flat_map(|h| (0..h.n_episodes()).map(|k| h.number(k)))
+                .flat_map(|set| (0..set.n_episodes()).map(|k| set.number(k)))
                 .collect(),
             edits: Vec::new(),
         };
@@ -310,46 +331,46 @@ impl Run {
             .with_training_record(training)
     }
 
-    /// The error on the episodes held out, by distance to memory; `None` where none were.
+    /// The error on the validation episodes, by distance to memory. `None` if there are none.
     pub fn validation(&self) -> Option<Validation> {
         let seed = self.settings.seed.fork("held out actions");
-        self.held_out.as_ref().map(|data| Validation::measure(&self.policy(), data, seed))
+        self.validation_set.as_ref().map(|data| Validation::measure(&self.policy(), data, seed))
     }
 
-    /// How far is far: the distances of all episodes to memories of other ones; `None` where there is no other one.
+    /// The distances of all episodes to memories of other ones. `None` if there is one episode only.
     pub fn calibration(&self) -> Option<&OodCalibration> {
         self.calibration.as_ref()
     }
 
-    /// What is needed to go on later; `None` where there is nothing to train.
+    /// The state from which the run can be resumed. `None` if there is nothing to train.
     pub fn checkpoint(&self) -> Option<Checkpoint> {
-        let Learner { net, adam, average, .. } = self.learner.as_ref()?;
+        let Learner { net, adam, ema, .. } = self.learner.as_ref()?;
         Some(Checkpoint {
             step: self.step,
             settings: self.settings.clone(),
             data: self.data.clone(),
             network: net.network(),
-            average: average.as_ref().map(|average| net.network_of(average)),
+            ema: ema.as_ref().map(|ema| net.network_of(ema)),
             moments: adam.moments.clone(),
         })
     }
 }
 
 impl Learner {
-    fn new(net: Net, moments: Moments, average: Option<Vec<f32>>, parts: usize) -> Self {
-        let part = |_| Part { gradient: vec![0.0; net.parameters().len()], ..Part::default() };
+    fn new(net: Net, moments: Moments, ema: Option<Vec<f32>>, micro_batches: usize) -> Self {
+        let micro_batch = |_| MicroBatch { grad: vec![0.0; net.parameters().len()], ..MicroBatch::default() };
         let adam = Adam::new(&[net.parameters().len()], &net.decaying(), moments);
-        Self { parts: (0..parts).map(part).collect(), adam, net, average }
+        Self { micro_batches: (0..micro_batches).map(micro_batch).collect(), adam, net, ema }
     }
 }
 
-/// The centers of buckets that actions are sorted into, by k-means: `[buckets, n_act]`.
+/// The centers of the action buckets, by k-means: `[buckets, n_act]`.
 fn centers(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32>> {
     if buckets == 0 {
         return Ok(Vec::new());
     }
     kmeans(train.actions(), train.n_act(), buckets, seed).map_err(|distinct| {
-        Error::new(Kind::Settings, "fewer distinct actions than buckets to sort them into")
+        Error::new(Kind::Settings, "fewer distinct actions than buckets")
             .at("--buckets")
             .expected(format!("at most {distinct}, the number of distinct actions trained on"))
             .found(buckets.to_string())
@@ -357,9 +378,9 @@ fn centers(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32
     })
 }
 
-/// The slope of the clamp outside [-1, 1] at a step: the authors anneal it from 0.99 to 0 in ten stages of ten steps,
-/// so that no output is stuck without a gradient at the start.
-fn slope(step: u64) -> f32 {
+/// The slope of the clamp outside [-1, 1] at a step. As in the code of Sridhar et al., it is annealed from 0.99 to 0 in ten
+/// stages of ten steps, so that outputs that start outside have a gradient.
+fn outside_slope(step: u64) -> f32 {
     0.99 * (1.0 - (step / 10).min(10) as f32 / 10.0)
 }
 

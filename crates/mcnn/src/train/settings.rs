@@ -15,27 +15,27 @@ use crate::{
 /// How lambda is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lambda {
-    /// From the data: a memory counts [`AUTO_WEIGHT`](Self::AUTO_WEIGHT) at the median distance between a training state
-    /// and its nearest memory from another episode.
+    /// From the data: the memory weight is [`AUTO_WEIGHT`](Self::AUTO_WEIGHT) at the median distance between a training state and
+    /// its nearest memory from another episode.
     Auto,
     /// lambda of the formula: 0 or more, or infinite.
     Value(f32),
 }
 
-/// Which memory a training state is held by.
+/// Which memory constrains a training state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Distances {
-    /// The nearest one, as in the paper: often one of the state's own episode, nearer than any will be in acting.
+    /// The nearest one, as in the paper. It is often of the state's own episode and nearer than any is in acting.
     Paper,
-    /// The nearest one from another episode (leave one out): what a state sees in acting.
+    /// The nearest one of another episode (leave one episode out), as in acting.
     Loo,
 }
 
 /// Settings of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
-    /// Which network. (Files of before there was a choice have a perceptron.)
+    /// The backbone. Missing in older files, which have a perceptron.
     #[serde(default)]
     pub backbone: Architecture,
     /// Widths of the hidden layers.
@@ -46,27 +46,27 @@ pub struct TrainSettings {
     pub lambda: Lambda,
     /// L, the amplitude.
     pub amplitude: f32,
-    /// Which memory a training state is held by.
+    /// Which memory constrains a training state.
     pub distances: Distances,
-    /// Memories averaged into the memory action: 1 is the method, above 1 is VINN.
+    /// Memories averaged into the memory action: 1 for MCNN, above 1 for VINN.
     pub neighbors: usize,
     /// Gradient steps.
     pub steps: u64,
     /// Rows in a batch.
     pub batch: usize,
-    /// Learning rate of Adam. The authors train perceptrons with 3e-4 and diffusion, for a million steps, with 3e-5.
+    /// Learning rate of Adam. The paper has 3e-4 for perceptrons, and 3e-5 for diffusion with a million steps.
     pub lr: f64,
-    /// The rest of what moves the weights. (Files of before there was a choice have Adam.)
+    /// Settings of the optimizer. Missing in older files, which have Adam.
     #[serde(default)]
     pub optimizer: OptimizerSettings,
-    /// Share of whole episodes held out.
+    /// Share of the episodes in the validation set.
     pub validation_fraction: f64,
     /// Decides whatever is random.
     pub seed: Seed,
 }
 
 impl Default for TrainSettings {
-    /// The authors' network and optimizer (the paper, appendix), with lambda set from the data.
+    /// Network and optimizer of the paper (appendix), with lambda from the data.
     fn default() -> Self {
         Self {
             backbone: Architecture::default(),
@@ -87,7 +87,7 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn validate(&self) -> Result<()> {
         let refuse = |option: &str, expected: &str, found: String| {
             Err(Error::new(Kind::Settings, "a setting out of range")
                 .at(option)
@@ -127,8 +127,8 @@ impl TrainSettings {
         Ok(())
     }
 
-    /// The first setting that differs: its name and both values. The number of steps may differ unless the learning rate
-    /// goes by it.
+    /// The first setting that differs: its name and both values. The number of steps may differ unless the learning rate depends
+    /// on it.
     pub(super) fn difference(&self, other: &Self) -> Option<(String, String, String)> {
         let steps = |s: &Self| if s.optimizer.cosine { s.steps } else { 0 };
         let object = |s: &Self| match serde_json::to_value(Self { steps: steps(s), ..s.clone() }) {
@@ -191,9 +191,9 @@ impl std::str::FromStr for Lambda {
     }
 }
 
-/// lambda from the distances between training states and their nearest memory from another episode (or, with one
-/// episode alone, their second nearest memory: the nearest is often the state itself).
-pub(super) fn auto(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
+/// lambda from the distances between training states and their nearest memory of another episode. With one episode only: of the
+/// second nearest memory, because the nearest is often the state itself.
+pub(super) fn auto_lambda(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
     let mut distances: Vec<f32> =
         codebook.retrieve_leave_one_episode_out(train).into_iter().flatten().map(|r| r.distance).collect();
     if distances.is_empty() {
@@ -210,7 +210,7 @@ pub(super) fn auto(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
         _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
             .at("--lambda auto")
             .expected("training states at some distance from the memories of other episodes")
-            .found(if distances.is_empty() { "one memory alone" } else { "a median distance of 0" })
+            .found(if distances.is_empty() { "a single memory" } else { "a median distance of 0" })
             .next("give lambda as a number")),
     }
 }

@@ -76,9 +76,9 @@ impl Run {
     /// The loss on some samples and its gradient, with what is random in the step to come.
     pub(super) fn loss_and_gradient(&mut self, which: &[usize]) -> (f64, Vec<f32>) {
         let mut learner = self.learner.take().unwrap();
-        learner.parts.iter_mut().for_each(|part| part.gradient.fill(0.0));
+        learner.micro_batches.iter_mut().for_each(|micro| micro.grad.fill(0.0));
         let loss = self.gradients(&mut learner, which);
-        let of = |k: usize| learner.parts.iter().map(|part| part.gradient[k]).sum();
+        let of = |k: usize| learner.micro_batches.iter().map(|micro| micro.grad[k]).sum();
         let gradient = (0..learner.net.parameters().len()).map(of).collect();
         self.learner = Some(learner);
         (loss, gradient)
@@ -317,21 +317,24 @@ fn paper_and_leave_one_out_distances_differ_and_the_paper_has_idle_rows() {
 
 #[test]
 fn every_epoch_sees_every_row_once_and_batches_run_on() {
-    let mut order = Order::new(10, Seed(3));
-    let stream: Vec<usize> = (0..5).flat_map(|step| order.batch(step, 4)).collect();
+    let mut sampler = BatchSampler::new(10, Seed(3));
+    let stream: Vec<usize> = (0..5).flat_map(|step| sampler.batch(step, 4)).collect();
     for epoch in stream.chunks(10) {
         let mut rows = epoch.to_vec();
         rows.sort();
         assert_eq!(rows, (0..10).collect::<Vec<_>>());
     }
     assert_ne!(stream[..10], stream[10..]);
-    assert_eq!(Order::new(10, Seed(3)).batch(3, 4), stream[12..16], "a position needs no history");
+    assert_eq!(BatchSampler::new(10, Seed(3)).batch(3, 4), stream[12..16], "a position needs no history");
 }
 
 #[test]
 fn the_clamps_slope_is_annealed_in_ten_stages() {
-    assert_eq!((slope(0), slope(9), slope(100), slope(1_000_000)), (0.99, 0.99, 0.0, 0.0));
-    assert!((slope(55) - 0.495).abs() < 1e-6);
+    assert_eq!(
+        (outside_slope(0), outside_slope(9), outside_slope(100), outside_slope(1_000_000)),
+        (0.99, 0.99, 0.0, 0.0)
+    );
+    assert!((outside_slope(55) - 0.495).abs() < 1e-6);
 }
 
 #[test]

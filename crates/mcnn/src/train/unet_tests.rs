@@ -95,9 +95,9 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let start = Architecture::from(unet).load_tensors(&torch.start).unwrap();
         let start = start.downcast::<Unet>().expect("a U-Net");
         run.start_from(&start.clone().into());
-        let mut rows = Gathered::default();
-        run.rows.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), &mut rows);
-        let count = run.rows.count(&(0..12).collect::<Vec<_>>());
+        let mut rows = MiniBatch::default();
+        run.training_set.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), &mut rows);
+        let count = run.training_set.count(&(0..12).collect::<Vec<_>>());
         let (net, mut numbers) = UnetNet::new(start);
         let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
         for k in 0..expected.losses.len() {
@@ -105,10 +105,10 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                 steps: torch.steps[k % torch.steps.len()].clone(),
                 noise: torch.noise[k % torch.noise.len()].clone(),
             };
-            let (holding, mut output) = (run.holding(count), Vec::new());
+            let (loss_fn, mut output) = (run.loss(count), Vec::new());
             let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
                 output.extend_from_slice(proposals);
-                holding.loss(&rows, proposals, weights, slopes)
+                loss_fn.loss_and_grad(&rows, proposals, weights, slopes)
             };
             let batch = rows.batch(count);
             let loss = net.loss_and_grad_of(
@@ -252,7 +252,7 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     };
     let (unbroken, broken) = (run(20), run(9));
     let checkpoint = broken.checkpoint().unwrap();
-    assert_ne!(Some(&checkpoint.network), checkpoint.average.as_ref(), "the mean is not the weights");
+    assert_ne!(Some(&checkpoint.network), checkpoint.ema.as_ref(), "the mean is not the weights");
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(20), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
@@ -291,18 +291,18 @@ fn what_lies_beyond_an_episodes_end_counts_nothing() {
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
     let run = Run::new(&data, codebook_of(&data, &[0, 5]), with(quick(), Lambda::Value(0.5))).unwrap();
     assert_eq!(run.short_episodes(), [1, 2]);
-    let mut rows = Gathered::default();
-    run.rows.gather(&run.codebook, &[1, 4], &mut rows);
-    let real: Vec<f32> = rows.real.iter().map(|real| f32::from(u8::from(*real))).collect();
+    let mut rows = MiniBatch::default();
+    run.training_set.gather(&run.codebook, &[1, 4], &mut rows);
+    let real: Vec<f32> = rows.mask.iter().map(|real| f32::from(u8::from(*real))).collect();
     assert_eq!(real[..8], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(real[8..], [1.0; 8]);
     assert_eq!(rows.targets[..8], [&[data.action(1)[0]][..], &[data.action(2)[0]; 7]].concat());
-    let holding = run.holding(run.rows.count(&[1, 4]));
+    let loss_fn = run.loss(run.training_set.count(&[1, 4]));
     let loss = |beyond: f32| {
         let of = |real: &bool| if *real { 0.3 } else { beyond };
-        let proposals: Vec<f32> = rows.real.iter().map(of).collect();
+        let proposals: Vec<f32> = rows.mask.iter().map(of).collect();
         let mut slopes = vec![f32::NAN; 16];
-        let loss = holding.loss(&rows, &proposals, None, &mut slopes);
+        let loss = loss_fn.loss_and_grad(&rows, &proposals, None, &mut slopes);
         (loss, slopes)
     };
     assert_eq!(loss(0.0), loss(0.9));

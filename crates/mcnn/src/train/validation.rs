@@ -1,22 +1,28 @@
-//! The error on episodes held out, by distance to memory.
+//! The error on validation episodes, by distance to memory.
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::{backbone::Episode, data::Demonstrations, memory::Retrieval, policy::Policy, seed::Seed};
+use crate::{
+    backbone::{Constrain, Episode},
+    data::Demonstrations,
+    memory::Retrieval,
+    policy::Policy,
+    seed::Seed,
+};
 
-/// Mean squared errors on held-out states. Each state is held by the nearest memory from another episode: where the
-/// memories were learned on all the data, those of the state's own episode would flatter. Where actions are drawn, one is
-/// drawn for each state, by the seed and the state alone. Of a policy that acts ahead, all the actions that would be executed
-/// from the state count, as far as its episode goes.
+/// Mean squared errors on validation states. Each state is constrained by the nearest memory of another episode, because memories
+/// of its own episode, learned on all the data, would make the error too small. A stochastic policy samples one action per
+/// state; its seed depends on the state's index only. If the execution horizon is above 1, all actions executed from the
+/// state count, up to the end of its episode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Validation {
     /// States.
     pub states: usize,
     /// Mean squared error of the policy's action, over states and dimensions.
     pub loss: f64,
-    /// Four bins of equally many states, from near to far.
+    /// Four bins with equal numbers of states, from near to far.
     pub by_distance: Vec<Bin>,
 }
 
@@ -27,17 +33,18 @@ pub struct Bin {
     pub distance: [f32; 2],
     /// States in it.
     pub states: usize,
-    /// Mean weight of the memory.
+    /// Mean memory weight.
     pub weight: f64,
     /// Mean squared error of the policy's action.
     pub loss: f64,
-    /// Mean squared error of copying the memory.
+    /// Mean squared error of the memory action (1-NN).
     pub copying: f64,
-    /// Mean squared error of the network alone; absent where there is none.
+    /// Mean squared error of the network alone. `None` for a policy without one.
     pub network: Option<f64>,
 }
 
-/// One held-out state: distance, weight, and the three squared errors, each a mean over dimensions.
+/// One validation state: distance, memory weight, squared errors of the policy and of the memory action, and of the network alone. Each
+/// error is a mean over dimensions.
 struct Row(f32, f32, [f64; 2], Option<f64>);
 
 impl Validation {
@@ -58,34 +65,34 @@ impl Validation {
                 .flat_map(|ahead| codebook.action_after(memory, ahead))
                 .copied()
                 .collect();
-            // What comes of proposals that are held, in acting and on their way, by a rule.
-            let acted = |hold: &dyn Fn(usize, f32) -> f32| {
+            // The constrained actions, for a rule that constrains predictions.
+            let act = |constrain: Constrain| {
                 let mut episode = Episode::new(seed.nth(i as u64));
-                let mut seen = codebook.scaled_buffer();
+                let mut scaled = codebook.scaled_buffer();
                 for j in start.max((i + 1).saturating_sub(horizons.observation))..=i {
-                    codebook.scale(data.state(j), &mut seen);
+                    codebook.scale(data.state(j), &mut scaled);
                     if let Some(backbone) = policy.backbone() {
-                        episode.observe(&**backbone, seen.values());
+                        episode.observe(&**backbone, scaled.values());
                     }
                 }
                 if let Some(backbone) = policy.backbone() {
-                    episode.predict(&**backbone, hold);
+                    episode.predict(&**backbone, constrain);
                 }
-                let proposal = episode.network_output();
+                let output = episode.network_output();
                 (0..wanted.len())
-                    .map(|k| hold(k, proposal.get(k).copied().unwrap_or(0.0)))
+                    .map(|k| constrain(k, output.get(k).copied().unwrap_or(0.0)))
                     .collect::<Vec<f32>>()
             };
             let error = |f: &dyn Fn(usize) -> f32| {
                 let squares = wanted.iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
                 squares.sum::<f64>() / wanted.len() as f64
             };
-            let held = acted(&|k, g| region.constrain(memory_action[k], activation.apply(g)));
+            let constrained = act(&|k, g| region.constrain(memory_action[k], activation.apply(g)));
             let network = policy.backbone().map(|_| {
-                let alone = acted(&|_, g| activation.apply(g));
+                let alone = act(&|_, g| activation.apply(g));
                 error(&|k| alone[k])
             });
-            Row(distance, region.weight, [error(&|k| held[k]), error(&|k| memory_action[k])], network)
+            Row(distance, region.weight, [error(&|k| constrained[k]), error(&|k| memory_action[k])], network)
         });
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let n = rows.len();

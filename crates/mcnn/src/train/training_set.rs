@@ -1,4 +1,4 @@
-//! The training rows, and the order in which they are trained on.
+//! The training set, its mini-batches, and the sampler of batches.
 
 use super::Distances;
 use crate::{
@@ -9,20 +9,20 @@ use crate::{
     seed::Seed,
 };
 
-/// The training steps, and the samples of them that batches are made of.
+/// The demonstrated steps, and the samples that batches consist of.
 ///
-/// A sample is a window of observations and a demonstrated action for each of its places. Where every observation of a window
-/// is proposed for, windows lie wholly inside an episode and start at each of its steps, and a place is held by the memory
-/// of its own observation; else a window ends on each step of an episode, repeating the first where it would begin before it,
-/// and its places, from the step itself on, are held by the memory of that step and the actions that followed it.
-pub struct Rows {
+/// A sample is a window of observations and the actions of its target steps. If the backbone predicts for every observation of
+/// a window, windows are inside an episode and start at each of its steps; a target step is constrained by the memory of its
+/// own observation. Otherwise a window ends at each step of an episode (before its start, the first observation is repeated);
+/// the target steps begin at that step and are constrained by its memory and the future actions of the memory.
+pub struct TrainingSet {
     pub n: usize, // samples
     n_obs: usize,
     n_act: usize,
     horizons: Horizons,
     states: Vec<f32>,     // [steps, n_obs], standardized
     targets: Vec<f32>,    // [steps, n_act]
-    memories: Vec<usize>, // [steps], what holds each
+    memories: Vec<usize>, // [steps], the retrieved memory of each
     regions: Vec<Region>, // [steps]
     ends: Vec<usize>,     // [episodes], exclusive
     samples: Vec<Sample>,
@@ -30,28 +30,28 @@ pub struct Rows {
 
 /// A window of steps.
 struct Sample {
-    step: usize, // the first of the window where every one is proposed for, else the last
+    step: usize, // the first of the window if every one is predicted, else the last
     episode: usize,
 }
 
-/// A batch of rows, or a part of one.
+/// A mini-batch or a micro-batch.
 #[derive(Debug, Default)]
-pub struct Gathered {
-    pub observations: Vec<f32>, // [batch, window, n_obs]
-    pub targets: Vec<f32>,      // [batch, places, n_act]
-    pub centers: Vec<f32>,      // [batch, places, n_act]
-    pub radii: Vec<f32>,        // [batch, places]
-    pub real: Vec<bool>,        // [batch, places]: not beyond the end of the episode
+pub struct MiniBatch {
+    pub observations: Vec<f32>, // [rows, window, n_obs]
+    pub targets: Vec<f32>,      // [rows, target_steps, n_act]
+    pub centers: Vec<f32>,      // [rows, target_steps, n_act]
+    pub radii: Vec<f32>,        // [rows, target_steps]
+    pub mask: Vec<bool>,        // [rows, target_steps]: not beyond the end of the episode
 }
 
-impl Gathered {
-    /// The same as the batch, or a part of a batch with `count` demonstrated places, that a network is trained on.
+impl MiniBatch {
+    /// The part that a backbone takes. `count`: demonstrated target steps of the whole batch.
     pub fn batch(&self, count: usize) -> Batch<'_> {
-        Batch { observations: &self.observations, actions: &self.targets, mask: &self.real, count }
+        Batch { observations: &self.observations, actions: &self.targets, mask: &self.mask, count }
     }
 }
 
-impl Rows {
+impl TrainingSet {
     pub fn new(
         train: &Demonstrations,
         codebook: &Codebook,
@@ -59,12 +59,12 @@ impl Rows {
         distances: Distances,
         horizons: Horizons,
     ) -> Self {
-        let elsewhere = match distances {
+        let retrievals = match distances {
             Distances::Paper => Vec::new(),
             Distances::Loo => codebook.retrieve_leave_one_episode_out(train),
         };
         let rows = codebook.map_states(train, |i, state| {
-            let retrieval = elsewhere.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
+            let retrieval = retrievals.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
             (state.values().to_vec(), retrieval.memory, envelope.region(retrieval.distance))
         });
         let samples: Vec<Sample> = (0..train.n_episodes())
@@ -92,40 +92,39 @@ impl Rows {
         }
     }
 
-    /// The share of steps that train nothing, because their memory decides alone.
+    /// The share of steps with zero gradient: those with radius 0.
     pub fn zero_gradient_share(&self) -> f64 {
         self.regions.iter().filter(|r| r.radius == 0.0).count() as f64 / self.regions.len() as f64
     }
 
-    /// Episodes shorter than what is looked back on or proposed ahead, of all.
-    pub fn short(&self) -> [usize; 2] {
+    /// Episodes shorter than the observation or the prediction horizon, and all episodes.
+    pub fn short_episodes(&self) -> [usize; 2] {
         let least = self.horizons.observation.max(self.horizons.prediction);
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         [starts.zip(&self.ends).filter(|(start, end)| *end - start < least).count(), self.ends.len()]
     }
 
-    /// The places of some samples that were demonstrated.
+    /// Demonstrated target steps of some samples.
     pub fn count(&self, which: &[usize]) -> usize {
-        let places = self.horizons.target_steps();
-        let real = |&i: &usize| places.min(self.ends[self.samples[i].episode] - self.samples[i].step);
-        which.iter().map(real).sum()
+        let steps = self.horizons.target_steps();
+        let demonstrated = |&i: &usize| steps.min(self.ends[self.samples[i].episode] - self.samples[i].step);
+        which.iter().map(demonstrated).sum()
     }
 
-    /// Puts some samples into a batch, one after the other, in place of those that were in it. `codebook`: the memories the
-    /// rows were made with.
-    pub fn gather(&self, codebook: &Codebook, which: &[usize], batch: &mut Gathered) {
-        let Horizons { observation: window, predict_all_steps: every, .. } = self.horizons;
+    /// Replaces the contents of a mini-batch by some samples. `codebook`: that of [`new`](Self::new).
+    pub fn gather(&self, codebook: &Codebook, which: &[usize], batch: &mut MiniBatch) {
+        let Horizons { observation: window, predict_all_steps, .. } = self.horizons;
         batch.observations.clear();
         for values in [&mut batch.targets, &mut batch.centers, &mut batch.radii] {
             values.clear();
         }
-        batch.real.clear();
+        batch.mask.clear();
         for &i in which {
             let Sample { step, episode } = self.samples[i];
             let start = if episode == 0 { 0 } else { self.ends[episode - 1] };
             let last = self.ends[episode] - 1;
             for k in 0..window {
-                let at = if every {
+                let at = if predict_all_steps {
                     (step + k).min(last)
                 } else {
                     (step + k + 1).saturating_sub(window).max(start)
@@ -134,28 +133,28 @@ impl Rows {
             }
             for k in 0..self.horizons.target_steps() {
                 let at = (step + k).min(last);
-                let (holder, ahead) = if every { (at, 0) } else { (step, k) };
-                let region = self.regions[holder];
+                let (retrieved_at, chunk_step) = if predict_all_steps { (at, 0) } else { (step, k) };
+                let region = self.regions[retrieved_at];
                 batch.targets.extend_from_slice(&self.targets[at * self.n_act..][..self.n_act]);
-                let memory_action = codebook.action_after(self.memories[holder], ahead);
+                let memory_action = codebook.action_after(self.memories[retrieved_at], chunk_step);
                 batch.centers.extend(memory_action.iter().map(|&a| region.center(a)));
                 batch.radii.push(region.radius);
-                batch.real.push(step + k <= last);
+                batch.mask.push(step + k <= last);
             }
         }
     }
 }
 
-/// The order in which rows are trained on: every epoch a new permutation, batches running on from one epoch into the
-/// next. A function of the seed and the position alone, so a resumed run needs no state of it.
-pub struct Order {
+/// Samples batches: every epoch is a new permutation, and batches continue from one epoch into the next. A batch is a function
+/// of the seed and the step, so a resumed run needs no state of the sampler.
+pub struct BatchSampler {
     n: usize,
     seed: Seed,
     epoch: u64,
     permutation: Vec<usize>,
 }
 
-impl Order {
+impl BatchSampler {
     pub fn new(n: usize, seed: Seed) -> Self {
         Self { n, seed, epoch: 0, permutation: seed.nth(0).rng().permutation(n) }
     }
@@ -184,8 +183,8 @@ mod tests {
         memory::{LearnSettings, SelectionMethod, learn},
     };
 
-    /// Episodes of 2 and 5 steps; a state is ten times its step, and an action a tenth of it.
-    fn gathered(horizons: Horizons, distances: Distances) -> (Rows, Vec<Gathered>) {
+    /// Mini-batches of one sample each. Episodes have 2 and 5 steps; a state is ten times its step, an action a tenth of it.
+    fn one_by_one(horizons: Horizons, distances: Distances) -> (TrainingSet, Vec<MiniBatch>) {
         let parts = Parts {
             n_obs: 1,
             n_act: 1,
@@ -199,46 +198,46 @@ mod tests {
         let book =
             learn(&data, &all).unwrap().codebook.with_future_actions(&data, horizons.prediction).unwrap();
         let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Clamp };
-        let rows = Rows::new(&data, &book, envelope, distances, horizons);
+        let set = TrainingSet::new(&data, &book, envelope, distances, horizons);
         let scale = book.parts().scale.clone();
-        let batches = (0..rows.n)
+        let batches = (0..set.n)
             .map(|i| {
-                let mut batch = Gathered::default();
-                rows.gather(&book, &[i], &mut batch);
-                assert_eq!(rows.count(&[i]), batch.real.iter().filter(|real| **real).count());
+                let mut batch = MiniBatch::default();
+                set.gather(&book, &[i], &mut batch);
+                assert_eq!(set.count(&[i]), batch.mask.iter().filter(|mask| **mask).count());
                 let back = |v: &f32| ((v * scale.std[0] + scale.mean[0]) / 10.0).round();
-                batch.observations = batch.observations.iter().map(back).collect(); // the steps' numbers again
+                batch.observations = batch.observations.iter().map(back).collect(); // back to the index of the step
                 batch.targets.iter_mut().for_each(|a| *a = (*a * 10.0).round());
                 batch
             })
             .collect();
-        (rows, batches)
+        (set, batches)
     }
 
     #[test]
-    fn windows_that_are_proposed_for_throughout_never_cross_episodes() {
+    fn windows_whose_every_step_is_predicted_never_cross_episodes() {
         let horizons = Horizons { observation: 3, prediction: 1, execution: 1, predict_all_steps: true };
-        let (rows, batches) = gathered(horizons, Distances::Paper);
+        let (set, batches) = one_by_one(horizons, Distances::Paper);
         let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
         assert_eq!(seen, [[0.0, 1.0, 1.0], [2.0, 3.0, 4.0], [3.0, 4.0, 5.0], [4.0, 5.0, 6.0]]);
-        assert_eq!(batches[0].real, [true, true, false], "the place beyond the end counts nothing");
-        assert!(batches[1..].iter().all(|b| b.real == [true; 3]));
-        assert!(batches.iter().all(|b| b.targets == b.observations), "each place has its own action");
-        // Every step is a memory, at distance 0: each place is held by its own, and the network decides nothing.
+        assert_eq!(batches[0].mask, [true, true, false], "the step beyond the end is masked");
+        assert!(batches[1..].iter().all(|b| b.mask == [true; 3]));
+        assert!(batches.iter().all(|b| b.targets == b.observations), "each step has its own action");
+        // Every step is a memory at distance 0: its box is the memory action.
         for batch in &batches {
             for (center, target) in batch.centers.iter().zip(&batch.targets) {
                 assert!((10.0 * center - target).abs() < 1e-5);
             }
             assert_eq!(batch.radii, [0.0; 3]);
         }
-        assert_eq!((rows.short(), rows.zero_gradient_share()), ([1, 2], 1.0));
+        assert_eq!((set.short_episodes(), set.zero_gradient_share()), ([1, 2], 1.0));
     }
 
     #[test]
-    fn proposals_ahead_are_held_by_what_followed_the_memory_of_the_newest_observation() {
+    fn chunks_are_constrained_by_the_future_actions_of_the_memory_of_the_newest_observation() {
         let horizons = Horizons { observation: 2, prediction: 3, execution: 2, predict_all_steps: false };
-        let (rows, batches) = gathered(horizons, Distances::Loo);
-        assert_eq!(rows.n, 7);
+        let (set, batches) = one_by_one(horizons, Distances::Loo);
+        assert_eq!(set.n, 7);
         let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
         assert_eq!(
             seen,
@@ -247,9 +246,9 @@ mod tests {
         let wanted: Vec<&[f32]> = batches.iter().map(|b| &b.targets[..]).collect();
         assert_eq!(wanted[..3], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [2.0, 3.0, 4.0]]);
         assert_eq!(wanted[5], [5.0, 6.0, 6.0]);
-        assert_eq!(batches[5].real, [true, true, false]);
-        // Step 1 is held by step 2, the nearest of the other episode, and by what followed that, at one distance.
-        let Gathered { centers, radii, .. } = &batches[1];
+        assert_eq!(batches[5].mask, [true, true, false]);
+        // The memory of step 1 is step 2, the nearest one of the other episode. Its future actions have the same weight.
+        let MiniBatch { centers, radii, .. } = &batches[1];
         let weight = 1.0 - radii[0];
         assert!(weight > 0.1 && radii.iter().all(|r| *r == radii[0]));
         for (center, memory_action) in centers.iter().zip([0.2, 0.3, 0.4]) {
