@@ -29,6 +29,7 @@ TERMINALS[5 - 1] = True
 MARKS = np.isin(np.arange(N), np.array(ENDS) - 1)
 BASE = dict(observations=STATES, actions=ACTIONS, rewards=REWARDS, terminals=TERMINALS, timeouts=TIMEOUTS)
 PACKED = dict(compression="gzip", shuffle=True, chunks=True)
+NAMES = dict(state_names=["x", "y (m)", "Höhe 🙂"], action_names=["lift", "turn"])
 
 good, broken = {}, {}
 
@@ -52,8 +53,10 @@ def hdf5(folder, name, options=PACKED, file_options=None, then=None, remove=(), 
     return name
 
 
-def expect(name, states=STATES, actions=ACTIONS, rewards=REWARDS, ends=ENDS):
+def expect(name, states=STATES, actions=ACTIONS, rewards=REWARDS, ends=ENDS, state_names=None, action_names=None):
     good[name] = dict(
+        state_names=state_names,
+        action_names=action_names,
         n_obs=states.shape[1],
         n_act=actions.shape[1],
         states=states.astype("f4").ravel().tolist(),
@@ -102,6 +105,13 @@ def good_hdf5(folder):
     write("linked", remove=["actions"],
           then=lambda f: f.update({"kept/a": ACTIONS, "actions": h5py.SoftLink("/kept/a")}))
 
+    text = lambda kind: {key: (np.array(names, dtype=object), dict(dtype=kind)) for key, names in NAMES.items()}
+    write("names", expected=NAMES, **text(h5py.string_dtype()))
+    write("names_of_one_length", expected=NAMES, **text(h5py.string_dtype(length=16)))
+    write("names_packed", expected=NAMES, **{k: (v, {**o, **PACKED}) for k, (v, o) in text(h5py.string_dtype()).items()})
+    ascii = np.array(["lift", "turn"], "S")
+    write("names_of_actions", action_names=(ascii, {}), expected=dict(action_names=NAMES["action_names"]))
+
     half = STATES.copy()
     half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 says it holds the fill value
     def partly(f):
@@ -131,6 +141,11 @@ def good_npz(folder):
     write("unsigned_ends", episode_ends=np.array(ENDS, "u8"), rewards=REWARDS.astype("i8"))
     write("no_rewards", remove=["rewards"], expected=dict(rewards=None))
     write("other_arrays", name=np.array("door"), images=np.zeros((2, 2, 2, 3), "u1"))
+    write("names", **NAMES, expected=NAMES)
+    write("names_compressed", save=np.savez_compressed, **NAMES, expected=NAMES)
+    write("names_big_endian", **{k: np.array(v).astype(">U16") for k, v in NAMES.items()}, expected=NAMES)
+    write("names_in_bytes", **{k: np.array([n.encode() for n in v]) for k, v in NAMES.items()}, expected=NAMES)
+    write("names_of_actions", action_names=NAMES["action_names"], expected=dict(action_names=NAMES["action_names"]))
     (folder / "good_without_extension").write_bytes((folder / "good_plain.npz").read_bytes())
     expect("good_without_extension")
     (folder / "good_hdf5_called.npz").write_bytes((folder / "good_packed.hdf5").read_bytes())
@@ -178,6 +193,13 @@ def broken_hdf5(folder):
           then=lambda f: f.create_dataset("observations", (10**9, OBS), "f4", chunks=(10**8, OBS)))
     write("many_chunks", ["more than it can hold", "/observations"], remove=["observations"],
           then=lambda f: f.create_dataset("observations", (10**6, OBS), "f4", chunks=(1, 1)))
+    plain = lambda values: (np.array(values), {})
+    write("few_names", ["state_names", "expected: 3 names", "found: 2 names"], state_names=plain([b"x", b"y"]))
+    write("equal_names", ["action_names", "occurs twice", '"turn"'], action_names=plain([b"turn", b"turn"]))
+    write("numbers_for_names", ["/state_names", "expected: strings", "64-bit integers"], state_names=plain([1, 2, 3]))
+    write("one_name", ["/action_names", "(dimensions,)"], action_names=(b"turn", {}))
+    write("long_names", ["/action_names, dimension 1", "too long", "9999 bytes"],
+          action_names=(np.array(["a", "n" * 9999], object), dict(dtype=h5py.string_dtype())))
     write("elsewhere", ["/observations"], remove=["observations"],
           then=lambda f: f.update({"observations": h5py.ExternalLink("good_packed.hdf5", "/observations")}))
 
@@ -211,6 +233,15 @@ def broken_npz(folder):
     write("nan", ["NaN or infinite", "states, step 2, dimension 1"], states=changed(STATES, (2, 1), np.nan))
     write("outside", ["outside [-1, 1]", "--clip-actions"], actions=changed(ACTIONS, (1, 0), -1.5))
     write("no_steps", ["no steps"], states=STATES[:0], actions=ACTIONS[:0], rewards=REWARDS[:0])
+    write("few_names", ["state_names", "expected: 3 names", "found: 2 names"], state_names=["x", "y"])
+    write("equal_names", ["action_names", "occurs twice", '"turn"'], action_names=["turn", "turn"])
+    write("empty_name", ["action_names, dimension 1", "an empty name"], action_names=["turn", ""])
+    write("long_names", ["state_names, dimension 2", "too long", "99 characters"], state_names=["x", "y", "n" * 99])
+    write("one_name", ["another shape", "state_names", "(dimensions,)"], state_names="x")
+    write("numbers_for_names", ["state_names", "expected: strings"], state_names=[1, 2, 3])
+    write("objects_for_names", ["state_names", "pickle", "dtype=str"], state_names=np.array(["x", "y", "z"], object))
+    write("bytes_for_names", ["state_names", "element 1"], state_names=np.array([b"x", b"\xff", b"z"]))
+    write("text_for_rewards", ["unsupported type", "rewards", "text"], rewards=np.full(N, "1"))
     write("no_arrays", ["missing array", "no arrays"], remove=["states", "actions", "episode_ends", "rewards"])
 
     def header(name, says, text, data=STATES.tobytes()):
@@ -261,13 +292,16 @@ def summary(path):
     else:
         with h5py.File(path) as f:
             data = dict(states=f["observations"][()], actions=f["actions"][()], rewards=f["rewards"][()])
+            data.update({k: f[k][()] for k in NAMES if k in f})
             timeouts, terminals = f["timeouts"][()], f["terminals"][()]
         ends = []
         for i in range(len(timeouts)):
             if timeouts[i] or terminals[i] or i + 1 == len(timeouts):
                 ends.append(i + 1)
     digest = lambda a: hashlib.sha256(np.ascontiguousarray(a, "<f4").tobytes()).hexdigest()
+    text = lambda names: [n.decode() if isinstance(n, bytes) else str(n) for n in names]
     return dict(
+        **{k: text(data[k]) for k in NAMES if k in data},
         n_obs=data["states"].shape[1],
         n_act=data["actions"].shape[1],
         ends=ends,

@@ -11,7 +11,10 @@ use std::{
 };
 
 use mcnn::{
-    data::{ActionRange, Demonstrations, Format, ReadOptions, Scale, inspect, read, read_parts, write_npz},
+    data::{
+        ActionRange, Demonstrations, DimensionNames, Format, ReadOptions, Scale, inspect, read, read_names,
+        read_parts, write_npz,
+    },
     seed::Seed,
 };
 use serde::Deserialize;
@@ -23,6 +26,20 @@ struct Manifest {
     broken: BTreeMap<String, Vec<String>>,
 }
 
+/// Names of dimensions as the script writes them.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Names {
+    state_names: Option<Vec<String>>,
+    action_names: Option<Vec<String>>,
+}
+
+impl From<&DimensionNames> for Names {
+    fn from(names: &DimensionNames) -> Self {
+        let DimensionNames { state_names, action_names } = names.clone();
+        Self { state_names, action_names }
+    }
+}
+
 #[derive(Deserialize)]
 struct Expected {
     n_obs: usize,
@@ -31,10 +48,14 @@ struct Expected {
     actions: Vec<f32>,
     rewards: Option<Vec<f32>>,
     ends: Vec<usize>,
+    #[serde(flatten)]
+    names: Names,
 }
 
 #[derive(Deserialize)]
 struct Summary {
+    #[serde(flatten)]
+    names: Names,
     n_obs: usize,
     n_act: usize,
     ends: Vec<usize>,
@@ -98,8 +119,10 @@ fn files_that_others_wrote_are_read() {
         assert_eq!(data.actions(), expected.actions, "{name}");
         assert_eq!(data.rewards(), expected.rewards.as_deref(), "{name}");
         assert_eq!(data.ends(), expected.ends, "{name}");
+        assert_eq!(Names::from(data.names()), expected.names, "{name}");
         let found = inspect(&path).unwrap();
         assert_eq!(found.fingerprint, Some(data.fingerprint()), "{name}");
+        assert_eq!(&found.names, data.names(), "{name}");
         let npz = std::fs::read(&path).unwrap().starts_with(b"PK");
         let format = if npz { Format::Npz } else { Format::D4rl };
         assert_eq!(found.format, Some(format), "{name}");
@@ -152,11 +175,12 @@ fn the_last_steps_are_dropped_on_request() {
 fn numpy_reads_what_is_written() {
     let Some((folder, _)) = files() else { return };
     let path = folder.path().join("written.npz");
-    for name in ["good_packed.hdf5", "good_no_rewards.hdf5"] {
+    for name in ["good_packed.hdf5", "good_no_rewards.hdf5", "good_names.npz", "good_names_of_actions.hdf5"] {
         let data = read(&folder.path().join(name), &ReadOptions::default()).unwrap();
         write_npz(&path, &data).unwrap();
         let summary = summary(&path).unwrap();
         assert_eq!(summary.ends, data.ends());
+        assert_eq!(summary.names, Names::from(data.names()), "{name}");
         assert_eq!((summary.n_obs, summary.n_act), (data.n_obs(), data.n_act()));
         assert_eq!(summary.states, digest(data.states()));
         assert_eq!(summary.actions, digest(data.actions()));
@@ -175,7 +199,8 @@ fn numpy_reads_what_is_written() {
 /// Reads a damaged file. It may still hold demonstrations; it may not panic, take long, or fail without its name.
 fn survive(path: &Path, damage: &str) -> bool {
     let start = Instant::now();
-    let result = catch_unwind(|| read_parts(path).map(|(_, parts)| parts.n_steps()));
+    let result =
+        catch_unwind(|| read_parts(path).and_then(|(_, parts)| read_names(path).map(|_| parts.n_steps())));
     let took = start.elapsed();
     assert!(took < Duration::from_secs(5), "{damage}: {took:?}");
     match result {
@@ -203,6 +228,8 @@ fn damaged_files_never_panic_hang_or_fill_the_memory() {
         "good_contiguous.hdf5",
         "good_compressed.npz",
         "good_fortran.npz",
+        "good_names.hdf5",
+        "good_names.npz",
     ] {
         let whole = std::fs::read(folder.path().join(name)).unwrap();
         for cut in (0..whole.len()).step_by(1 + whole.len() / 250) {

@@ -28,6 +28,7 @@ fn policy() -> Policy {
         data: String::new(),
         n_states: 3,
         encoding: None,
+        names: Default::default(),
     })
     .unwrap();
     let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Tanh };

@@ -28,6 +28,7 @@ fn book(action: f32) -> Codebook {
         data: String::new(),
         n_states: N as usize,
         encoding: None,
+        names: Default::default(),
     })
     .unwrap()
 }

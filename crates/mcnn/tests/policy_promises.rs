@@ -32,6 +32,7 @@ fn codebook(rng: &mut Rng) -> Codebook {
         data: String::new(),
         n_states: N,
         encoding: None,
+        names: Default::default(),
     })
     .unwrap()
 }

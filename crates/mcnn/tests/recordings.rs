@@ -10,8 +10,8 @@ use std::{
 use mcnn::{
     act::Act as _,
     data::{
-        ActionRange, Demonstrations, Film, Footage, Parts, ReadOptions, Recording, Rows, Simulator, read,
-        read_simulator, write_hdf5, write_npz,
+        ActionRange, Demonstrations, DimensionNames, Film, Footage, Parts, ReadOptions, Recording, Rows,
+        Simulator, read, read_simulator, write_hdf5, write_npz,
     },
     expert::GaussianPolicy,
     seed::Seed,
@@ -43,11 +43,20 @@ fn parts() -> Parts {
     }
 }
 
+fn names() -> DimensionNames {
+    let list = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+    DimensionNames {
+        state_names: list(&["x", "y", "Höhe", "speed (m/s)", "angle"]),
+        action_names: list(&["lift", "turn"]),
+    }
+}
+
 fn recording() -> Recording {
     Recording {
         terminals: vec![false, true, false],
         infos: vec![("qpos", 3, (0..27_000).map(|i| i as f32).collect())],
         episodes: vec![(7, Some(true)), (u64::MAX, Some(false)), (9, None)],
+        names: names(),
         notes: vec![("task", "pen".into()), ("policy", "an expert, noisy".into())],
     }
 }
@@ -60,7 +69,8 @@ fn a_recording_is_read_back_as_it_was_and_its_bytes_are_a_function_of_it() {
     write_hdf5(&two, &parts(), &recording()).unwrap();
     assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
     let found = read(&one, &ReadOptions::default()).unwrap();
-    assert_eq!(found, Demonstrations::new(parts(), ActionRange::Refuse).unwrap());
+    let expected = Demonstrations::new(parts(), ActionRange::Refuse).unwrap().with_names(names()).unwrap();
+    assert_eq!(found, expected);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary stays");
     let simulator = read_simulator(&one).unwrap();
     assert_eq!(simulator.qpos, Some((3, (0..27_000).map(|i| i as f32).collect())));
@@ -83,6 +93,7 @@ with h5py.File(sys.argv[1]) as f:
     print(np.flatnonzero(f["terminals"][()]).tolist(), np.flatnonzero(f["timeouts"][()]).tolist())
     assert (f["infos/qpos"][()] == np.arange(27000, dtype="f4").reshape(-1, 3)).all()
     print(f["metadata/episode_seeds"][()].tolist(), f["metadata/episode_success"][()].tolist())
+    print(f["state_names"].asstr()[()].tolist() + f["action_names"].asstr()[()].tolist())
     print(f["metadata"].attrs["task"], "|", f["metadata"].attrs["policy"])
     print(repr(float(f["observations"][()].astype("f8").sum())), repr(float(f["rewards"][()].astype("f8").sum())))
 "#;
@@ -93,8 +104,9 @@ with h5py.File(sys.argv[1]) as f:
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[0], "[4999] [0, 8999]");
     assert_eq!(lines[1], format!("[7, {}, 9] [1, 0, -1]", u64::MAX));
-    assert_eq!(lines[2], "pen | an expert, noisy");
-    let sums: Vec<f64> = lines[3].split(' ').map(|v| v.parse().unwrap()).collect();
+    assert_eq!(lines[2], "['x', 'y', 'Höhe', 'speed (m/s)', 'angle', 'lift', 'turn']");
+    assert_eq!(lines[3], "pen | an expert, noisy");
+    let sums: Vec<f64> = lines[4].split(' ').map(|v| v.parse().unwrap()).collect();
     assert!((sums[0] - sum(&parts().states)).abs() < 1e-8, "{sums:?}");
     assert!((sums[1] - sum(&parts().rewards.unwrap())).abs() < 1e-8, "{sums:?}");
 }
@@ -107,6 +119,10 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_left() {
         ("terminals", Recording { terminals: vec![true], ..recording() }),
         ("qpos", Recording { infos: vec![("qpos", 3, vec![0.0; 5])], ..recording() }),
         ("episodes", Recording { episodes: vec![(1, None)], ..recording() }),
+        (
+            "action_names",
+            Recording { names: DimensionNames { action_names: Some(vec![]), ..names() }, ..recording() },
+        ),
     ];
     for (part, recording) in wrong {
         let error = write_hdf5(&path, &parts(), &recording).unwrap_err().to_string();

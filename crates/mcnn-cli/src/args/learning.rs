@@ -13,12 +13,14 @@ use mcnn::{
     vision::Weights,
 };
 
-use super::{Input, InputOptions, Output, bet::BetArgs, unet::UnetArgs, word};
+use super::{Input, InputOptions, NamesArgs, Output, bet::BetArgs, unet::UnetArgs, word};
 
 #[derive(Args, Debug)]
 pub struct LearnArgs {
     #[command(flatten)]
     pub input: Input,
+    #[command(flatten)]
+    pub names: NamesArgs,
     /// Share of the states that become memories [default: 0.1].
     #[arg(long, conflicts_with = "count")]
     pub fraction: Option<f64>,
@@ -108,6 +110,8 @@ pub fn epochs(by: SelectionMethod) -> usize {
 pub struct TrainArgs {
     #[command(flatten)]
     pub input: Input,
+    #[command(flatten)]
+    pub names: NamesArgs,
     /// Memories, from `mcnn learn` on the same data.
     #[arg(value_name = "MEMORIES")]
     pub memories: PathBuf,
@@ -298,6 +302,8 @@ pub struct ExplainArgs {
     pub at: Step,
     #[command(flatten)]
     pub options: InputOptions,
+    #[command(flatten)]
+    pub names: NamesArgs,
 }
 
 fn backbones() -> Vec<&'static str> {

@@ -109,11 +109,22 @@ pub struct InputOptions {
     pub d4rl_drop_last: bool,
 }
 
+/// Names of dimensions, in place of those that the data or the policy has.
+#[derive(Args, Debug)]
+pub struct NamesArgs {
+    /// Names of the dimensions of states and actions: a JSON file such as {"state_names": ["x", "y"], "action_names": ["steer"]},
+    /// with one name for each dimension; one of the two keys may be missing.
+    #[arg(long = "names", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub names: NamesArgs,
 }
 
 #[derive(Args, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{InputOptions, Output, Rollouts, TaskEncoderArgs};
+use super::{InputOptions, NamesArgs, Output, Rollouts, TaskEncoderArgs};
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
@@ -16,6 +16,8 @@ pub struct ReportArgs {
     pub data: PathBuf,
     #[command(flatten)]
     pub options: InputOptions,
+    #[command(flatten)]
+    pub names: NamesArgs,
     /// Look at the states visited in closed loop, too, in a task, named as for `mcnn eval`.
     #[arg(long)]
     pub task: Option<String>,

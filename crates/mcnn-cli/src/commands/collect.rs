@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Instant};
 use mcnn::{
     Error, Result,
     act::Act,
-    data::{ActionRange, Demonstrations, Footage, Parts, Recording, write_hdf5, write_npz},
+    data::{ActionRange, Demonstrations, DimensionNames, Footage, Parts, Recording, write_hdf5, write_npz},
     error::Kind,
     eval::{Collected, Episode, Run, collect, demonstrate, stats::mean},
     expert::{Advised, Noise, Noisy},
@@ -172,6 +172,7 @@ pub fn recorded(all: Collected, notes: Vec<(&'static str, String)>) -> Recording
             .map(|(n, (w, rows))| (n, w, rows))
             .collect(),
         episodes: all.episodes.iter().map(|e| (e.seed, e.success)).collect(),
+        names: DimensionNames::default(),
         notes,
     }
 }

@@ -1,9 +1,15 @@
 //! `mcnn explain`.
 
-use mcnn::{Error, Result, data::Step, error::Kind, file, policy::Explanation};
+use mcnn::{
+    Error, Result,
+    data::{DimensionNames, Step},
+    error::Kind,
+    file,
+    policy::Explanation,
+};
 use serde::Serialize;
 
-use super::{Done, read};
+use super::{Done, names, read};
 use crate::{args::ExplainArgs, print};
 
 /// Why the policy acts as it does.
@@ -14,6 +20,9 @@ pub struct Explained {
     /// What the policy is called in the literature.
     pub name: String,
     pub half_distance: Option<f32>,
+    /// Names of the dimensions, where there are any.
+    #[serde(flatten)]
+    pub names: DimensionNames,
     #[serde(flatten)]
     pub explanation: Explanation,
     /// The state, in the data's own units.
@@ -31,6 +40,8 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
     let data = read(&args.data, args.options)?;
     let codebook = policy.codebook();
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
+    let widths = [codebook.n_obs(), codebook.n_act()];
+    let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
     let Some(i) = data.find(args.at) else {
         let episode = args.at.episode as usize;
         let expected = if episode < data.n_episodes() {
@@ -49,6 +60,7 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
         at: args.at,
         name: policy.name(),
         half_distance: Some(policy.envelope().half_distance()).filter(|d| d.is_finite()),
+        names,
         state: data.state(i).to_vec(),
         memory_state: codebook.state(explanation.memory.memory).to_vec(),
         demonstrated: data.action(i).to_vec(),

@@ -2,10 +2,11 @@
 
 use mcnn::Result;
 
-use super::Done;
+use super::{Done, names};
 use crate::{args::InspectArgs, print};
 
 pub fn run(args: &InspectArgs) -> Result<Done> {
-    let inspection = mcnn::data::inspect(&args.data)?;
+    let mut inspection = mcnn::data::inspect(&args.data)?;
+    inspection.names = names(&args.names, [inspection.n_obs, inspection.n_act], &[&inspection.names])?;
     Ok(Done::new(&inspection, print::inspection(&args.data.display().to_string(), &inspection)))
 }

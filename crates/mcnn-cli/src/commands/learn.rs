@@ -9,7 +9,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, read};
+use super::{Done, check_output, names, read};
 use crate::{args::LearnArgs, print};
 
 /// What was learned.
@@ -38,6 +38,8 @@ pub struct Learnt {
 pub fn run(args: &LearnArgs) -> Result<Done> {
     check_output(&args.output)?;
     let data = read(&args.input.data, args.input.options)?;
+    let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
+    let data = data.with_names(names)?;
     let settings = LearnSettings {
         amount: args.amount(),
         selection: args.by,

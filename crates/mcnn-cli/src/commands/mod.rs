@@ -31,11 +31,11 @@ use std::{
 
 use mcnn::{
     Error, Result,
-    data::{ActionRange, Demonstrations, ReadOptions},
+    data::{ActionRange, Demonstrations, DimensionNames, ReadOptions},
     error::Kind,
 };
 
-use crate::args::{InputOptions, Output};
+use crate::args::{InputOptions, NamesArgs, Output};
 
 /// What a verb came to.
 pub struct Done {
@@ -63,6 +63,27 @@ impl Done {
 pub fn read(path: &Path, options: InputOptions) -> Result<Demonstrations> {
     let range = if options.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     mcnn::data::read(path, &ReadOptions { range, drop_last: options.d4rl_drop_last })
+}
+
+/// The names of the dimensions: those of `--names`, if it is given; what it leaves out is taken from the first of `others` that
+/// has it.
+///
+/// # Errors
+/// A file of names that cannot be read or does not fit states of `n_obs` and actions of `n_act` dimensions.
+pub fn names(
+    args: &NamesArgs,
+    [n_obs, n_act]: [usize; 2],
+    others: &[&DimensionNames],
+) -> Result<DimensionNames> {
+    let given = match &args.file {
+        None => DimensionNames::default(),
+        Some(path) => {
+            let names = DimensionNames::read(path)?;
+            names.validate(n_obs, n_act).map_err(|e| e.within(path.display()))?;
+            names
+        }
+    };
+    Ok(others.iter().fold(given, |names, other| names.or(other)))
 }
 
 /// Cores of this machine.

@@ -7,7 +7,7 @@ use mcnn::{
     act::Act,
     atomic,
     calibration::OodQuantile,
-    data::{ActionRange, Demonstrations, Parts, Step},
+    data::{ActionRange, Demonstrations, DimensionNames, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
     file,
@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::{
     Done, check_output,
     eval::{first_failure, told},
-    read,
+    names, read,
 };
 use crate::{
     args::{Output, ReportArgs},
@@ -85,6 +85,8 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let codebook = policy.codebook();
     let data = read(&args.data, args.options)?;
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
+    let widths = [codebook.n_obs(), codebook.n_act()];
+    let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
     let mut notes = Vec::new();
     let visited = args.task.as_deref().map(|task| visit(args, &policy, task, &mut notes)).transpose()?;
     let wanted = wanted(args, &data, visited.as_ref())?;
@@ -114,7 +116,7 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
         sets.push(("states visited in closed loop", codebook.distances(visited)));
     }
     let page = Page {
-        about: about(args, &policy, &fingerprint)?,
+        about: about(args, &policy, &fingerprint, names)?,
         map,
         coverage: coverage(sets),
         episodes,
@@ -276,7 +278,7 @@ fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> 
     losses
 }
 
-fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About> {
+fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str, names: DimensionNames) -> Result<About> {
     let (codebook, envelope) = (policy.codebook(), policy.envelope());
     let far = policy.calibration().map(|g| g.threshold(OodQuantile::States(0.99))).transpose()?;
     Ok(About {
@@ -291,6 +293,7 @@ fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str) -> Result<About>
         by: codebook.parts().selection.clone(),
         n_obs: codebook.n_obs(),
         n_act: codebook.n_act(),
+        names,
         smooth_neighbors: codebook.parts().smooth_neighbors,
         neighbors: policy.neighbors(),
         steps: policy.training_record().steps,

@@ -22,7 +22,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, cores, on_threads, read};
+use super::{Done, check_output, cores, names, on_threads, read};
 use crate::{
     args::TrainArgs, print, progress::Progress, run_folder::RunFolder, smoothed_loss::SmoothedLoss,
     task_encoder,
@@ -101,6 +101,10 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     }
     let data = read(&args.input.data, args.input.options)?;
     let codebook = file::read_codebook(&args.memories)?;
+    codebook.check_space(&data)?;
+    let widths = [codebook.n_obs(), codebook.n_act()];
+    let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
+    let codebook = codebook.with_names(names)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
     let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.over(backbone.optimizer_defaults());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mcnn::data::{Dimension, Inspection};
 
-use super::list;
+use super::{list, list_dimensions, name_width};
 use crate::commands::{collect::Recorded, embed::Embedding, learn::Learnt, make::Made, replay::Replayed};
 
 pub fn inspection(file: &str, i: &Inspection) -> String {
@@ -23,11 +23,13 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
     line!(out, "  widths        states of {}, actions of {}", i.n_obs, i.n_act);
     line!(out, "  states        {}", range(&i.states));
     line!(out, "  actions       {}", range(&i.actions));
+    named_dimensions(&mut out, "state", &i.states, i.names.state_names.as_deref());
+    named_dimensions(&mut out, "action", &i.actions, i.names.action_names.as_deref());
     line!(
         out,
         "  constant      state dimensions {}; action dimensions {}",
-        list(&i.constant_states),
-        list(&i.constant_actions)
+        list_dimensions(&i.constant_states, i.names.state_names.as_deref()),
+        list_dimensions(&i.constant_actions, i.names.action_names.as_deref())
     );
     line!(
         out,
@@ -63,6 +65,32 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
         (None, None) => {}
     }
     out
+}
+
+/// A line for each dimension, where they have names.
+fn named_dimensions(out: &mut String, of: &str, dimensions: &[Dimension], names: Option<&[String]>) {
+    let Some(names) = names else { return };
+    let width = name_width(names);
+    line!(
+        out,
+        "    {:<width$} {:>10} {:>10} {:>10} {:>10}",
+        format!("{of} dimension"),
+        "min",
+        "max",
+        "mean",
+        "std",
+        width = width + 5
+    );
+    for (k, (d, name)) in dimensions.iter().zip(names).enumerate() {
+        line!(
+            out,
+            "    {k:>4} {name:<width$} {:>10.4} {:>10.4} {:>10.4} {:>10.4}",
+            d.min,
+            d.max,
+            d.mean,
+            d.std
+        );
+    }
 }
 
 fn range(dimensions: &[Dimension]) -> String {

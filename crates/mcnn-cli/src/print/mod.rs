@@ -66,6 +66,17 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
 }
 
+/// Dimensions by number and, where they have names, by name.
+fn list_dimensions(dimensions: &[usize], names: Option<&[String]>) -> String {
+    let Some(names) = names.filter(|_| !dimensions.is_empty()) else { return list(dimensions) };
+    dimensions.iter().map(|&k| format!("{k} {}", names[k])).collect::<Vec<_>>().join(", ")
+}
+
+/// Characters of a column of names: as many as the longest has, and 10 at least.
+fn name_width(names: &[String]) -> usize {
+    names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(10)
+}
+
 /// The ends of an interval, where there is one.
 fn ends(low: f64, high: f64, digits: usize) -> String {
     if low.is_nan() { "no interval".into() } else { format!("{low:.digits$} to {high:.digits$}") }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use mcnn::{policy::Bucket, train::Lambda};
 
+use super::name_width;
 use crate::commands::{explain::Explained, train::Trained};
 
 pub fn trained(t: &Trained) -> String {
@@ -148,10 +149,12 @@ pub fn explained(e: &Explained) -> String {
         line!(out, "  drawn      the action is one draw; its spread is the standard deviation of {samples}");
     }
     let spread = if x.samples.is_some() { format!(" {:>9}", "spread") } else { String::new() };
+    let (action_names, state_names) = (e.names.action_names.as_deref(), e.names.state_names.as_deref());
     line!(
         out,
-        "  action     {:>4} {:>9} {:>9} {:>9} {:>9}{spread} {:>21} {:>12}",
+        "  action     {:>4}{} {:>9} {:>9} {:>9} {:>9}{spread} {:>21} {:>12}",
         "dim",
+        name_column(action_names, None),
         "memory",
         "anchor",
         "proposal",
@@ -165,7 +168,8 @@ pub fn explained(e: &Explained) -> String {
         let spread = d.std.map_or(String::new(), |s| format!(" {s:>9.4}"));
         line!(
             out,
-            "             {k:>4} {:>9.4} {:>9.4} {proposal:>9} {:>9.4}{spread} {bounds:>21} {shown:>12.4}",
+            "             {k:>4}{} {:>9.4} {:>9.4} {proposal:>9} {:>9.4}{spread} {bounds:>21} {shown:>12.4}",
+            name_column(action_names, Some(k)),
             d.memory_action,
             d.center,
             d.action
@@ -198,7 +202,8 @@ pub fn explained(e: &Explained) -> String {
         for &k in order.iter().take(6).filter(|&&k| x.contributions[k] > 0.0) {
             line!(
                 out,
-                "             {k:>4} {:>5.1} %   state {:.4}, memory {:.4}",
+                "             {k:>4}{} {:>5.1} %   state {:.4}, memory {:.4}",
+                name_column(state_names, Some(k)),
                 100.0 * x.contributions[k] / total,
                 e.state[k],
                 e.memory_state[k]
@@ -206,4 +211,12 @@ pub fn explained(e: &Explained) -> String {
         }
     }
     out
+}
+
+/// A cell of the column with the names of dimensions: a dimension's name, or the head of the column. Nothing where there are no
+/// names.
+fn name_column(names: Option<&[String]>, dimension: Option<usize>) -> String {
+    let Some(names) = names else { return String::new() };
+    let text = dimension.map_or("name", |k| &names[k]);
+    format!(" {text:<width$}", width = name_width(names))
 }

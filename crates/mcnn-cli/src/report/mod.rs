@@ -8,7 +8,7 @@ pub mod notes;
 pub mod pca;
 pub mod steps;
 
-use mcnn::train::Lambda;
+use mcnn::{data::DimensionNames, train::Lambda};
 use serde::Serialize;
 
 use crate::run_folder::Logged;
@@ -41,6 +41,9 @@ pub struct About {
     pub by: String,
     pub n_obs: usize,
     pub n_act: usize,
+    /// Names of the dimensions, where there are any.
+    #[serde(flatten)]
+    pub names: DimensionNames,
     pub smooth_neighbors: usize,
     pub neighbors: usize,
     pub steps: u64,

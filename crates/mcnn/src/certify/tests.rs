@@ -27,6 +27,7 @@ fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
         data: String::new(),
         n_states: n,
         encoding: None,
+        names: Default::default(),
     })
     .unwrap()
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use super::DimensionNames;
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -45,6 +46,7 @@ pub struct Demonstrations {
     ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
     numbers: Vec<u32>,         // [n_episodes], the episode's number in its source
     encoding: Option<String>,  // what the states are embeddings of
+    names: DimensionNames,     // of states and actions; absent in most data
 }
 
 /// The parts of [`Demonstrations`] before they are checked.
@@ -116,7 +118,7 @@ impl Parts {
 }
 
 impl From<Demonstrations> for Parts {
-    /// The parts again. The episodes' numbers in their source are lost.
+    /// The parts again, without the episodes' numbers in their source, the encoding and the names of dimensions.
     fn from(data: Demonstrations) -> Self {
         Self {
             n_obs: data.n_obs,
@@ -169,12 +171,36 @@ impl Demonstrations {
             }
         }
         let numbers = (0..ends.len() as u32).collect();
-        Ok(Self { n_obs, n_act, states, actions, rewards, ends, numbers, encoding: None })
+        Ok(Self {
+            n_obs,
+            n_act,
+            states,
+            actions,
+            rewards,
+            ends,
+            numbers,
+            encoding: None,
+            names: DimensionNames::default(),
+        })
     }
 
     /// The same, of states that are embeddings: `encoding` says by what, as JSON.
     pub fn with_encoding(self, encoding: Option<String>) -> Self {
         Self { encoding, ..self }
+    }
+
+    /// The same data with these names of dimensions, in place of those it had.
+    ///
+    /// # Errors
+    /// As [`DimensionNames::validate`].
+    pub fn with_names(self, names: DimensionNames) -> Result<Self> {
+        names.validate(self.n_obs, self.n_act)?;
+        Ok(Self { names, ..self })
+    }
+
+    /// Names of the dimensions of states and actions, where the source has them.
+    pub fn names(&self) -> &DimensionNames {
+        &self.names
     }
 
     /// What the states are embeddings by (network, weights, preset), as JSON; none of states that are none. States of one
@@ -300,6 +326,7 @@ impl Demonstrations {
             ends: Vec::new(),
             numbers: Vec::new(),
             encoding: self.encoding.clone(),
+            names: self.names.clone(),
         }
     }
 
@@ -331,7 +358,7 @@ impl Demonstrations {
     }
 
     /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: equal data, equal fingerprint, whatever
-    /// the file's format. Rewards do not count: they train nothing.
+    /// the file's format. Rewards and names do not count: they train nothing.
     pub fn fingerprint(&self) -> String {
         fingerprint([self.n_obs, self.n_act], &self.ends, [&self.states, &self.actions])
     }
@@ -385,6 +412,20 @@ mod tests {
         assert_eq!(part.find(Step { episode: 0, step: 0 }), Some(3));
         assert_eq!(part.find(Step { episode: 0, step: 1 }), None);
         assert_eq!(part.find(Step { episode: 1, step: 0 }), None);
+    }
+
+    #[test]
+    fn names_stay_with_every_selection_and_do_not_change_the_fingerprint() {
+        let list = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+        let names = DimensionNames { state_names: list(&["x", "y"]), action_names: list(&["turn"]) };
+        let all = data().with_names(names.clone()).unwrap();
+        assert_eq!(all.fingerprint(), data().fingerprint());
+        assert_eq!(all.select(&[1]).names(), &names);
+        assert_eq!(all.drop_last().unwrap().names(), &names);
+        let (train, held_out) = all.split(0.5, Seed(0));
+        assert_eq!((train.names(), held_out.unwrap().names()), (&names, &names));
+        let wrong = DimensionNames { state_names: list(&["x"]), ..names };
+        assert!(data().with_names(wrong).unwrap_err().to_string().contains("expected: 2 names"));
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! D4RL's flat HDF5: every step of every episode in one table per key.
 //!
 //! Layout: D4RL, `d4rl/offline_env.py` and `scripts/generation/hand_dapg_demos.py`. Keys read: `observations` and
-//! `actions` (rank 2), `timeouts`, `terminals` and `rewards` (rank 1, or 2 with one column); others are ignored.
+//! `actions` (rank 2), `timeouts`, `terminals` and `rewards` (rank 1, or 2 with one column), `state_names` and
+//! `action_names` (rank 1, strings); others are ignored, and so are attributes.
 
 use std::{collections::HashSet, path::Path};
 
-use hdf5_reader::{ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions, dtype_element_size, group::Group};
+use hdf5_reader::{
+    ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions, StringSize, dtype_element_size, group::Group,
+};
 
 use super::{
-    Parts,
+    DimensionNames, MAX_NAME_LENGTH, Parts,
     read::{FRAMES, expanded, limit, too_large},
 };
 use crate::error::{Error, Kind, Result};
@@ -61,6 +64,46 @@ fn labels(file: &Flat, n_steps: u64) -> Result<Parts> {
         },
         ends,
     })
+}
+
+/// Reads the names of dimensions. Errors name the key; the caller adds the file.
+pub(super) fn names(path: &Path, length: u64) -> Result<DimensionNames> {
+    let file = Flat::open(path, length)?;
+    Ok(DimensionNames {
+        state_names: strings(&file, "state_names")?,
+        action_names: strings(&file, "action_names")?,
+    })
+}
+
+/// The strings of a dataset of rank 1, if the file has it.
+fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
+    let Some(dataset) = file.find(key)? else {
+        return Ok(None);
+    };
+    let [_] = dataset.shape() else {
+        return Err(other_rank(key, "(dimensions,)", dataset.shape()));
+    };
+    match dataset.dtype() {
+        Datatype::String { size: StringSize::Fixed(_), .. } => {}
+        Datatype::String { size: StringSize::Variable, .. } | Datatype::VarLen { .. } => {
+            // An element refers to text that stands elsewhere in the file, and many may refer to the same one. Its length, 4
+            // bytes at the beginning of the reference, is checked before the text is read.
+            let references = dataset.read_raw_bytes().map_err(|e| unreadable(e, key))?;
+            let size = dataset.vlen_reference_size().max(4);
+            let longest = 4 * MAX_NAME_LENGTH as u32; // bytes in UTF-8
+            for (i, reference) in references.chunks_exact(size).enumerate() {
+                let bytes = u32::from_le_bytes([reference[0], reference[1], reference[2], reference[3]]);
+                if bytes > longest {
+                    return Err(Error::new(Kind::Data, "a name that is too long")
+                        .at(format!("/{key}, dimension {i}"))
+                        .expected(format!("at most {MAX_NAME_LENGTH} characters"))
+                        .found(format!("{bytes} bytes")));
+                }
+            }
+        }
+        other => return Err(other_type(key, "strings", other)),
+    }
+    dataset.read_strings().map(Some).map_err(|e| unreadable(e, key))
 }
 
 /// What a recording in D4RL's layout may say of the simulator, beside its demonstrations.

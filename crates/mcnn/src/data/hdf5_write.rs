@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rust_hdf5::{H5File, H5Group, H5Type, types::HBool};
 
-use super::Parts;
+use super::{DimensionNames, Parts};
 use crate::{
     atomic,
     error::{Error, Kind, Result},
@@ -24,13 +24,15 @@ pub struct Recording {
     pub infos: Vec<(&'static str, usize, Vec<f32>)>,
     /// For each episode, the seed it started from, and whether it was a success (where the task has a rule).
     pub episodes: Vec<(u64, Option<bool>)>,
+    /// Names of the dimensions, where there are any.
+    pub names: DimensionNames,
     /// What made the recording, as (name, text): attributes of the group `metadata`.
     pub notes: Vec<(&'static str, String)>,
 }
 
 /// Writes what [`read`](super::read()) and h5py read back as D4RL's layout: `observations`, `actions`, `rewards`
 /// (float32), `terminals` and `timeouts` (booleans: the last step of an episode has the one or the other), all gzip in
-/// chunks; `infos/...`; and in the group `metadata` the attributes of `notes` and one row an episode of `episode_seeds`
+/// chunks; `infos/...`; the strings `state_names` and `action_names`, where there are names; and in the group `metadata` the attributes of `notes` and one row an episode of `episode_seeds`
 /// (uint64) and `episode_success` (int8, -1 where there is no rule). Whole or not at all; equal recordings give equal
 /// bytes.
 ///
@@ -38,6 +40,7 @@ pub struct Recording {
 /// Parts that do not belong together, a table or a list of another length, and errors of the file system.
 pub fn write_hdf5(path: &Path, parts: &Parts, recording: &Recording) -> Result<()> {
     parts.check()?;
+    recording.names.validate(parts.n_obs, parts.n_act)?;
     write(path, Seen::Numbers(parts.n_obs, &parts.states), parts, recording)
 }
 
@@ -88,6 +91,12 @@ fn fill(path: &Path, seen: &Seen, parts: &Parts, recording: &Recording) -> rust_
     put(&root, "actions", &[n, parts.n_act], &parts.actions)?;
     if let Some(rewards) = &parts.rewards {
         put(&root, "rewards", &[n], rewards)?;
+    }
+    let names = &recording.names;
+    for (key, names) in [("state_names", &names.state_names), ("action_names", &names.action_names)] {
+        if let Some(names) = names {
+            file.write_vlen_strings(key, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+        }
     }
     for (name, by_task) in [("terminals", true), ("timeouts", false)] {
         let mut marks = vec![HBool::from(false); n];

@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, ops::Range, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Dimension, Format, Parts, Step, demonstrations::fingerprint,
-    dimension::dimensions, read_encoding, read_parts, scale::is_constant,
+    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Parts, Step, demonstrations::fingerprint,
+    dimension::dimensions, read_encoding, read_names, read_parts, scale::is_constant,
 };
 use crate::error::Result;
 
@@ -32,6 +32,9 @@ pub struct Inspection {
     pub states: Vec<Dimension>,
     /// Each dimension of the action: `[n_act]`.
     pub actions: Vec<Dimension>,
+    /// Names of the dimensions (the keys `state_names` and `action_names`), each list where there is one.
+    #[serde(flatten)]
+    pub names: DimensionNames,
     /// Dimensions of the state that do not vary (the rule of [`Scale::fit`](super::Scale::fit)).
     pub constant_states: Vec<usize>,
     /// Dimensions of the action that do not vary.
@@ -99,7 +102,9 @@ pub struct Returns {
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let (format, parts) = read_parts(path)?;
     let encoding = read_encoding(path)?;
-    Ok(Inspection { encoding, ..Inspection::of(Some(format), parts)? })
+    let names = read_names(path)?;
+    names.validate(parts.n_obs, parts.n_act).map_err(|e| e.within(path.display()))?;
+    Ok(Inspection { encoding, names, ..Inspection::of(Some(format), parts)? })
 }
 
 impl Inspection {
@@ -145,6 +150,7 @@ impl Inspection {
             constant_actions: constant(&actions),
             states,
             actions,
+            names: DimensionNames::default(),
             actions_at_limit: share(at_limit),
             actions_outside: share(outside),
             not_finite,

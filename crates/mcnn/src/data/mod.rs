@@ -7,6 +7,7 @@ mod footage;
 mod hdf5;
 mod hdf5_write;
 mod inspect;
+mod names;
 mod npz;
 mod read;
 mod scale;
@@ -19,7 +20,8 @@ pub use footage::Footage;
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
-pub use read::{Format, ReadOptions, read, read_encoding, read_parts, read_simulator, regular};
+pub use names::{DimensionNames, MAX_NAME_LENGTH};
+pub use read::{Format, ReadOptions, read, read_encoding, read_names, read_parts, read_simulator, regular};
 pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};
 

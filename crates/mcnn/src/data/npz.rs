@@ -1,5 +1,6 @@
 //! NumPy's `.npz`, a zip of arrays: `states` or `observations` (rank 2), `actions` (rank 2), `episode_ends` (where
-//! each episode ends, exclusive: the running sum of the lengths) and, if there, `rewards` (a number a step).
+//! each episode ends, exclusive: the running sum of the lengths) and, if there, `rewards` (a number a step),
+//! `state_names` and `action_names` (a string for each dimension, `<U` or `|S`).
 //!
 //! Format: NumPy, `numpy/lib/format.py`. The header is parsed here, strictly: it is three fixed keys, and a general
 //! parser of Python literals is a way to hang (the `npyz` crate's ran for over ten minutes on 10,000 nested lists).
@@ -13,7 +14,7 @@ use std::{
 use zip::ZipArchive;
 
 use super::{
-    Parts,
+    DimensionNames, Parts,
     read::{FRAMES, expanded, limit, too_large},
 };
 use crate::error::{Error, Kind, Result};
@@ -74,6 +75,15 @@ pub(super) fn encoding(path: &Path, length: u64) -> Result<Option<String>> {
     }
 }
 
+/// The names of dimensions.
+pub(super) fn names(path: &Path, length: u64) -> Result<DimensionNames> {
+    let mut arrays = Arrays::open(path, length, "state_names and action_names")?;
+    Ok(DimensionNames {
+        state_names: arrays.strings("state_names")?,
+        action_names: arrays.strings("action_names")?,
+    })
+}
+
 /// All but the states of `n_steps` steps: their width is given as 1.
 fn labels(arrays: &mut Arrays, n_steps: usize) -> Result<Parts> {
     let (actions_steps, n_act, actions) = arrays.need("actions")?.table()?;
@@ -120,13 +130,25 @@ impl Arrays {
         self.need(name)?.column()
     }
 
+    /// The strings of an array of rank 1, if it is there.
+    fn strings(&mut self, name: &str) -> Result<Option<Vec<String>>> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let (length, left) = (self.length, self.left);
+        let array =
+            self.within(name, |file| Array::read(Array::any_head(name, file)?, file, length, left))?;
+        self.left -= array.bytes.len() as u64;
+        array.strings().map(Some)
+    }
+
     fn has(&self, name: &str) -> bool {
         self.names.iter().any(|n| n == name)
     }
 
     fn need(&mut self, name: &str) -> Result<Array> {
         let (length, left) = (self.length, self.left);
-        let array = self.within(name, |file| Array::read(name, file, length, left))?;
+        let array = self.within(name, |file| Array::read(Array::head(name, file)?, file, length, left))?;
         self.left -= array.bytes.len() as u64;
         Ok(array)
     }
@@ -165,8 +187,20 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// The header, after which `from` is at the first number.
+    /// The header of an array of numbers, after which `from` is at the first number.
     pub(super) fn head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
+        let array = Self::any_head(name, from)?;
+        match array.kind {
+            'U' | 'S' => Err(other_type("text")),
+            'O' => Err(python_objects(
+                "make it an array of numbers: episodes one after the other, and episode_ends",
+            )),
+            _ => Ok(array),
+        }
+    }
+
+    /// The header of an array of numbers, strings or Python objects, after which `from` is at the first element.
+    fn any_head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let mut start = [0; 8];
         let mut take = |buffer: &mut [u8]| from.read_exact(buffer).map_err(|e| damaged(&e.to_string()));
         take(&mut start)?;
@@ -194,9 +228,8 @@ impl Array {
         Self::parse(name, &String::from_utf8_lossy(&text))
     }
 
-    /// The whole array, of a file of `length` bytes, if it takes at most `left` bytes.
-    fn read(name: &str, from: &mut dyn Read, length: u64, left: u64) -> Result<Self> {
-        let mut array = Self::head(name, from)?;
+    /// The whole array with this header, of a file of `length` bytes, if it takes at most `left` bytes.
+    fn read(mut array: Self, from: &mut dyn Read, length: u64, left: u64) -> Result<Self> {
         let count = array.shape.iter().try_fold(array.size as u64, |n, &d| n.checked_mul(d));
         let Some(count) = count.filter(|&n| n <= left) else {
             return Err(Error::new(Kind::File, "the .npz expands to more memory than it is given")
@@ -243,14 +276,12 @@ impl Array {
         let (Some(order @ ('<' | '>' | '|' | '=')), Some(kind)) = (order, kind) else {
             return Err(strange());
         };
-        if kind == 'O' {
-            return Err(other_type("Python objects, stored as a pickle, and pickles run code when read")
-                .next("make it an array of numbers: episodes one after the other, and episode_ends"));
-        }
-        let size = characters.as_str().parse().unwrap_or(0);
-        if !matches!((kind, size), ('f', 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) | ('b', 1)) {
-            return Err(other_type(&format!("NumPy's {descr}")));
-        }
+        let size = characters.as_str().parse().unwrap_or(0_usize);
+        let size = match (kind, size) {
+            ('f', 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) | ('b', 1) | ('S', 1..) | ('O', _) => size,
+            ('U', 1..) => size.saturating_mul(4), // UTF-32
+            _ => return Err(other_type(&format!("NumPy's {descr}"))),
+        };
         Ok(Self {
             name: name.into(),
             big_endian: order == '>' || (order == '=' && cfg!(target_endian = "big")),
@@ -332,6 +363,39 @@ impl Array {
         }
     }
 
+    /// The strings of an array of rank 1, without the NULs that fill each up to the length of the longest.
+    fn strings(&self) -> Result<Vec<String>> {
+        let at = |e: Error| e.within(&self.name);
+        let not_text = |i: usize, what: &str| {
+            at(other_type(&format!("{what} as element {i}"))
+                .expected("text: characters of Unicode, or UTF-8"))
+        };
+        match self.kind {
+            'U' | 'S' => {}
+            'O' => {
+                return Err(at(python_objects("make it an array of strings: numpy.array(names, dtype=str)")));
+            }
+            _ => return Err(at(other_type("numbers").expected("strings"))),
+        }
+        let [_] = self.shape[..] else {
+            return Err(self.other_shape("(dimensions,)"));
+        };
+        let mut strings = Vec::new();
+        for (i, bytes) in self.bytes.chunks_exact(self.size).enumerate() {
+            let text: Option<String> = if self.kind == 'U' {
+                let code = |c: &[u8; 4]| {
+                    if self.big_endian { u32::from_be_bytes(*c) } else { u32::from_le_bytes(*c) }
+                };
+                bytes.as_chunks().0.iter().map(|c| char::from_u32(code(c))).collect()
+            } else {
+                String::from_utf8(bytes.to_vec()).ok()
+            };
+            let text = text.ok_or_else(|| not_text(i, "bytes that are no text"))?;
+            strings.push(text.trim_end_matches('\0').to_owned());
+        }
+        Ok(strings)
+    }
+
     fn ends(&self) -> Result<Vec<usize>> {
         let [_] = self.shape[..] else {
             return Err(self.other_shape("(episodes,)"));
@@ -361,6 +425,10 @@ fn other_type(found: &str) -> Error {
     Error::new(Kind::Data, "numbers of an unsupported type")
         .expected("float32, float64 or integers")
         .found(found)
+}
+
+fn python_objects(next: &str) -> Error {
+    other_type("Python objects, stored as a pickle, and pickles run code when read").next(next)
 }
 
 fn same_length(name: &str, found: usize, expected: usize) -> Result<()> {

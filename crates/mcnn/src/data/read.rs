@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Parts,
+    ActionRange, Demonstrations, DimensionNames, Parts,
     hdf5::{self, Simulator},
     npz,
 };
@@ -43,7 +43,7 @@ impl std::fmt::Display for Format {
 }
 
 /// Reads demonstrations: D4RL's flat HDF5, or an `.npz` with `states` (or `observations`), `actions`, `episode_ends`
-/// and optionally `rewards`.
+/// and optionally `rewards`, and in either format optionally `state_names` and `action_names` ([`read_names`]).
 ///
 /// In HDF5 an episode ends where `timeouts` or `terminals` is set; steps after the last end are one more, unfinished
 /// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the key it lacks
@@ -62,6 +62,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
     let (_, parts) = read_parts(path)?;
     let named = |e: Error| e.within(path.display());
     let data = Demonstrations::new(parts, options.range).map_err(named)?.with_encoding(read_encoding(path)?);
+    let data = data.with_names(read_names(path)?).map_err(named)?;
     if !options.drop_last {
         return Ok(data);
     }
@@ -98,6 +99,20 @@ pub fn read_encoding(path: &Path) -> Result<Option<String>> {
         (Format::Npz, length) => npz::encoding(path, length).map_err(|e| e.within(path.display())),
         (Format::D4rl, _) => Ok(None),
     }
+}
+
+/// Reads the names of dimensions, where a file has them: `state_names` and `action_names`, each an array (in HDF5 a dataset)
+/// of strings, one for each dimension. Attributes of an HDF5 file are not read. [`DimensionNames::validate`] compares them
+/// with the dimensions.
+///
+/// # Errors
+/// As [`read`], of those arrays.
+pub fn read_names(path: &Path) -> Result<DimensionNames> {
+    let names = match recognize(path)? {
+        (Format::Npz, length) => npz::names(path, length),
+        (Format::D4rl, length) => hdf5::names(path, length),
+    };
+    names.map_err(|e| e.within(path.display()))
 }
 
 /// Reads what a recording says of the simulator it was made in; of an `.npz`, which has no place for it, nothing.
@@ -176,7 +191,7 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let (found, next) = if here(0, b"\x93NUMPY") {
         ("one NumPy array (.npy)", "save states, actions and episode_ends together with numpy.savez")
     } else if here(0, b"version https://git-lfs") {
-        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs weight`")
+        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
     } else if here(0, b"\x80") {
         (
             "perhaps a Python pickle; pickles run code when read, so none are",

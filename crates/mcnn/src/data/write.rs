@@ -8,14 +8,15 @@ use std::{
 
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
-use super::{Demonstrations, Parts};
+use super::{Demonstrations, DimensionNames, Parts};
 use crate::{
     atomic,
     error::{Error, Result},
 };
 
 /// Writes demonstrations as an uncompressed `.npz` that [`read`](super::read()) reads back and `numpy.load` opens:
-/// `states` and `actions` (float32), `episode_ends` (int64), `rewards` (float32) where there are any. Equal
+/// `states` and `actions` (float32), `episode_ends` (int64), `rewards` (float32), `state_names` and `action_names` (strings)
+/// where there are any. Equal
 /// demonstrations give equal bytes. Episodes are numbered anew when read back. The file is built in memory, then
 /// written whole or not at all ([`atomic::write`]).
 ///
@@ -31,13 +32,14 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
     };
     let states = floats(data.states());
     let mut bytes = Cursor::new(Vec::new());
-    fill(&mut bytes, &labels, Array::states(&labels, data.n_obs()), &mut &states[..], None)
+    fill(&mut bytes, &labels, Array::states(&labels, data.n_obs()), &mut &states[..], data.names(), None)
         .map_err(|e| Error::io("writing", path, &e))?;
     atomic::write(path, bytes.get_ref())
 }
 
 /// The same of states that are too many to hold: `labels` has all but these, and `states` gives the bytes of its steps'
 /// rows of `n_obs` numbers. `encoding` says what the states are embeddings of, as JSON: an array of bytes, `encoding`.
+/// `names` must be valid for the dimensions ([`DimensionNames::validate`]).
 ///
 /// # Errors
 /// Fewer states than there are steps, and errors of the file system.
@@ -46,12 +48,13 @@ pub fn write_npz_from(
     labels: &Parts,
     n_obs: usize,
     states: &mut dyn Read,
+    names: &DimensionNames,
     encoding: &str,
 ) -> Result<()> {
     atomic::write_through(path, |temporary| {
         let written = File::create(temporary).and_then(|file| {
             let mut file = BufWriter::new(file);
-            fill(&mut file, labels, Array::states(labels, n_obs), states, Some(encoding))?;
+            fill(&mut file, labels, Array::states(labels, n_obs), states, names, Some(encoding))?;
             file.flush()
         });
         written.map_err(|e| Error::io("writing", path, &e))
@@ -65,8 +68,8 @@ pub(super) fn write_frames(path: &Path, labels: &Parts, size: [usize; 2], frames
     atomic::write_through(path, |temporary| {
         let written = File::create(temporary).and_then(|file| {
             let mut file = BufWriter::new(file);
-            let seen = Array { name: "frames", kind: "|u1", shape, length: frames.len() as u64 };
-            fill(&mut file, labels, seen, &mut &frames[..], None)?;
+            let seen = Array { name: "frames", kind: "|u1".into(), shape, length: frames.len() as u64 };
+            fill(&mut file, labels, seen, &mut &frames[..], &DimensionNames::default(), None)?;
             file.flush()
         });
         written.map_err(|e| Error::io("writing", path, &e))
@@ -76,7 +79,7 @@ pub(super) fn write_frames(path: &Path, labels: &Parts, size: [usize; 2], frames
 /// The head of an array.
 struct Array {
     name: &'static str,
-    kind: &'static str,
+    kind: String,
     shape: String,
     length: u64, // bytes
 }
@@ -85,7 +88,12 @@ impl Array {
     /// Of the states of these steps.
     fn states(labels: &Parts, n_obs: usize) -> Self {
         let n = labels.actions.len() / labels.n_act;
-        Self { name: "states", kind: "<f4", shape: format!("{n}, {n_obs}"), length: 4 * (n * n_obs) as u64 }
+        Self {
+            name: "states",
+            kind: "<f4".into(),
+            shape: format!("{n}, {n_obs}"),
+            length: 4 * (n * n_obs) as u64,
+        }
     }
 }
 
@@ -98,6 +106,7 @@ fn fill(
     labels: &Parts,
     seen: Array,
     rows: &mut dyn Read,
+    names: &DimensionNames,
     encoding: Option<&str>,
 ) -> std::io::Result<()> {
     let (n, episodes) = (labels.actions.len() / labels.n_act, labels.ends.len());
@@ -123,14 +132,24 @@ fn fill(
         }
     };
     add(seen, rows)?;
-    let mut numbers = |name, kind, shape: String, bytes: Vec<u8>| {
-        add(Array { name, kind, shape, length: bytes.len() as u64 }, &mut &bytes[..])
+    let mut numbers = |name, kind: &str, shape: String, bytes: Vec<u8>| {
+        add(Array { name, kind: kind.into(), shape, length: bytes.len() as u64 }, &mut &bytes[..])
     };
     numbers("actions", "<f4", format!("{n}, {}", labels.n_act), floats(&labels.actions))?;
     let ends = labels.ends.iter().flat_map(|&end| (end as i64).to_le_bytes());
     numbers("episode_ends", "<i8", format!("{episodes},"), ends.collect())?;
     if let Some(rewards) = &labels.rewards {
         numbers("rewards", "<f4", format!("{n},"), floats(rewards))?;
+    }
+    for (name, names) in [("state_names", &names.state_names), ("action_names", &names.action_names)] {
+        if let Some(names) = names {
+            // NumPy's `<U`: UTF-32, every string filled up with NULs to the length of the longest.
+            let length = names.iter().map(|name| name.chars().count()).max().unwrap_or(1);
+            let characters =
+                |name: &String| name.chars().chain(std::iter::repeat('\0')).take(length).collect::<Vec<_>>();
+            let bytes = names.iter().flat_map(characters).flat_map(|c| u32::from(c).to_le_bytes()).collect();
+            numbers(name, &format!("<U{length}"), format!("{},", names.len()), bytes)?;
+        }
     }
     if let Some(encoding) = encoding {
         numbers("encoding", "|u1", format!("{},", encoding.len()), encoding.as_bytes().to_vec())?;

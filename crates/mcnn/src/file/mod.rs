@@ -20,7 +20,7 @@ use crate::{
     atomic,
     backbone::{Architecture, Arrays, BackboneKind, Network},
     calibration::{CalibrationEpisode, OodCalibration},
-    data::{Scale, Step, regular},
+    data::{DimensionNames, Scale, Step, regular},
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, CodebookParts},
@@ -67,6 +67,10 @@ struct CodebookHeader {
     n_states: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state_names: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action_names: Option<Vec<String>>,
 }
 
 /// The fingerprint of a file: the SHA-256 of its bytes, in hexadecimal.
@@ -297,11 +301,14 @@ fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
         data: parts.data.clone(),
         n_states: parts.n_states,
         encoding: parts.encoding.clone(),
+        state_names: parts.names.state_names.clone(),
+        action_names: parts.names.action_names.clone(),
     }
 }
 
 fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
-    let CodebookHeader { by, seed, smooth_neighbors, data, n_states, encoding } = header;
+    let CodebookHeader { by, seed, smooth_neighbors, data, n_states, encoding, state_names, action_names } =
+        header;
     let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
     let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
     Codebook::new(CodebookParts {
@@ -323,6 +330,7 @@ fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
         data,
         n_states,
         encoding,
+        names: DimensionNames { state_names, action_names },
     })
 }
 

@@ -245,3 +245,27 @@ fn a_saved_calibration_loads_as_equal_and_is_optional() {
         assert!(message.contains("calibration") && message.contains("damaged"), "{message}");
     }
 }
+
+#[test]
+fn names_of_dimensions_are_kept_and_names_that_do_not_fit_are_refused() {
+    let list = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+    let names =
+        DimensionNames { state_names: list(&["x", "y", "Höhe"]), action_names: list(&["lift", "turn"]) };
+    let named = codebook().with_names(names.clone()).unwrap();
+    let bytes = codebook_to_bytes(&named);
+    assert_eq!(codebook_from_bytes(&bytes).unwrap().parts().names, names);
+    assert_eq!(
+        codebook_from_bytes(&codebook_to_bytes(&codebook())).unwrap().parts().names,
+        Default::default()
+    );
+    let backbone = run(Lambda::Auto).policy().backbone().clone();
+    let policy = Policy::new(named, run(Lambda::Auto).envelope(), backbone, 1).unwrap();
+    assert_eq!(policy_from_bytes(&policy_to_bytes(&policy)).unwrap().codebook().parts().names, names);
+    // In the header, the quotes of the JSON text are escaped.
+    let text = |name: &str| format!(r#"\"{name}\""#).into_bytes();
+    let place = bytes.windows(8).position(|w| w == text("lift")).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[place..place + 8].copy_from_slice(&text("turn"));
+    let error = codebook_from_bytes(&damaged).unwrap_err().to_string();
+    assert!(error.contains("action_names") && error.contains("occurs twice"), "{error}");
+}

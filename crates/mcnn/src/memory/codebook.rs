@@ -3,7 +3,7 @@
 use nearest::Table;
 
 use crate::{
-    data::{Demonstrations, Scale, Step},
+    data::{Demonstrations, DimensionNames, Scale, Step},
     error::{Error, Kind, Result},
 };
 
@@ -45,14 +45,16 @@ pub struct CodebookParts {
     pub n_states: usize,
     /// How the states were embedded, if they are embeddings ([`Demonstrations::encoding`]).
     pub encoding: Option<String>,
+    /// Names of the dimensions of states and actions, where they are known.
+    pub names: DimensionNames,
 }
 
 impl Codebook {
     /// Checks the parts and prepares the search.
     ///
     /// # Errors
-    /// If lengths disagree, numbers are not finite, actions are outside [-1, 1], there is no memory, or an edge names a
-    /// memory that does not exist.
+    /// If lengths disagree, numbers are not finite, actions are outside [-1, 1], there is no memory, an edge names a
+    /// memory that does not exist, or names do not fit the dimensions.
     pub fn new(parts: CodebookParts) -> Result<Self> {
         let n = parts.sources.len();
         let n_obs = parts.scale.mean.len();
@@ -98,6 +100,7 @@ impl Codebook {
                     .into(),
             );
         }
+        parts.names.validate(n_obs, n_act).map_err(|e| e.within("codebook"))?;
         let mut scaled = vec![0.0; n * n_obs];
         for (to, from) in scaled.chunks_exact_mut(n_obs).zip(parts.states.chunks_exact(n_obs)) {
             parts.scale.apply(from, to);
@@ -113,6 +116,16 @@ impl Codebook {
         }
         let episodes = parts.sources.iter().map(|s| s.episode).collect();
         Ok(Self { table: Table::from_rows(&scaled, n_obs), scaled, links, episodes, parts })
+    }
+
+    /// The same memories with these names of dimensions, in place of those they had.
+    ///
+    /// # Errors
+    /// As [`DimensionNames::validate`].
+    pub fn with_names(mut self, names: DimensionNames) -> Result<Self> {
+        names.validate(self.n_obs(), self.n_act())?;
+        self.parts.names = names;
+        Ok(self)
     }
 
     /// The parts, as stored in a file.

@@ -156,6 +156,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         data: data.fingerprint(),
         n_states: n,
         encoding: data.encoding().map(str::to_owned),
+        names: data.names().clone(),
     })?;
     let coverage = codebook.coverage(data);
     Ok(Learned {

@@ -99,6 +99,7 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         data: data.fingerprint(),
         n_states: data.n_steps(),
         encoding: None,
+        names: Default::default(),
     })
     .unwrap()
 }

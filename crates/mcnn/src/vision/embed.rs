@@ -16,7 +16,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    data::{ActionRange, Film, write_npz_from},
+    data::{ActionRange, DimensionNames, Film, write_npz_from},
     error::{Error, Kind, Result},
 };
 
@@ -92,6 +92,8 @@ pub fn embed(
     watch: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Embedded>> {
     let labels = Film::check(&source.labels, range)?;
+    let names = DimensionNames { state_names: None, action_names: source.action_names.clone() };
+    names.validate(network.width(), labels.n_act)?;
     let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
     let width = network.width();
     let part = Part::open(&part_of(output), &identity.to_string(), width)?;
@@ -137,7 +139,7 @@ pub fn embed(
     let still = part.still(&labels.ends, width)?;
     part.rewind()?;
     let about = serde_json::to_string(encoding).expect("plain values");
-    write_npz_from(output, &labels, width, &mut BufReader::new(&part.file), &about)?;
+    write_npz_from(output, &labels, width, &mut BufReader::new(&part.file), &names, &about)?;
     part.remove()?;
     Ok(Some(Embedded { resumed_from, ..still }))
 }

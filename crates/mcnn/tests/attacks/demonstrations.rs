@@ -1,6 +1,6 @@
 //! Attacks on D4RL's HDF5, written by this library: chunked and compressed, with groups and attributes.
 
-use mcnn::data::{Parts, Recording, write_hdf5};
+use mcnn::data::{DimensionNames, Parts, Recording, write_hdf5};
 
 use super::{in_limited_process, random_damage};
 
@@ -23,6 +23,10 @@ fn hdf5() {
                 ("qvel", 4, (0..80).map(number).collect()),
             ],
             episodes: vec![(1, None), (2, Some(true))],
+            names: DimensionNames {
+                state_names: Some(["x", "y", "z"].map(str::to_owned).to_vec()),
+                action_names: Some(["lift", "turn"].map(str::to_owned).to_vec()),
+            },
             notes: vec![("policy", "none".into())],
         };
         let path = attacks.path("good");

@@ -66,7 +66,8 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let n = rows.len();
     let pictures = rows.into_iter().map(|row| row.picture).collect();
     let stamp = crate::vision::hex(&hash.finalize());
-    Ok(Source { labels, n, size: None, notes, stamp, frames: Box::new(Folder { pictures }) })
+    let frames = Box::new(Folder { pictures });
+    Ok(Source { labels, action_names: None, n, size: None, notes, stamp, frames })
 }
 
 /// How many pictures of a folder no row names.

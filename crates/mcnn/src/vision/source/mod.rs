@@ -30,6 +30,8 @@ pub struct SourceOptions {
 pub struct Source {
     /// What was done: a recording without observations, whose width is given as 1.
     pub labels: Parts,
+    /// Names of the dimensions of the actions, where one file has them.
+    pub action_names: Option<Vec<String>>,
     /// Frames.
     pub n: usize,
     /// Height and width of all frames, where that is known before they are read: of one file, not of a folder.

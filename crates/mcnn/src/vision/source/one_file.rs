@@ -7,7 +7,7 @@ use std::{
 
 use super::{Play, Source, SourceOptions, stamp};
 use crate::{
-    data::{Film, Rows},
+    data::{Film, Rows, read_names},
     error::{Error, Kind, Result},
     vision::frames::Frames,
 };
@@ -107,8 +107,9 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
     let (n, labels) = (film.shape[0], film.labels.clone());
     let stamp = format!("{} {:?}", stamp(path)?, film.shape);
+    let action_names = read_names(path)?.action_names;
     let frames = Box::new(OneFile { film, path: path.to_owned(), size, layout, full });
-    Ok(Source { labels, n, size: Some(size), notes, stamp, frames })
+    Ok(Source { labels, action_names, n, size: Some(size), notes, stamp, frames })
 }
 
 /// Height, width and order of frames of this shape.
