@@ -105,10 +105,11 @@ def good_hdf5(folder):
     write("linked", remove=["actions"],
           then=lambda f: f.update({"kept/a": ACTIONS, "actions": h5py.SoftLink("/kept/a")}))
 
-    text = lambda kind: {key: (np.array(names, dtype=object), dict(dtype=kind)) for key, names in NAMES.items()}
-    write("names", expected=NAMES, **text(h5py.string_dtype()))
-    write("names_of_one_length", expected=NAMES, **text(h5py.string_dtype(length=16)))
-    write("names_packed", expected=NAMES, **{k: (v, {**o, **PACKED}) for k, (v, o) in text(h5py.string_dtype()).items()})
+    text = {key: (np.array(names, object), dict(dtype=h5py.string_dtype())) for key, names in NAMES.items()}
+    of_16 = lambda names: np.array([name.encode() for name in names], h5py.string_dtype(length=16))
+    write("names", expected=NAMES, **text)
+    write("names_of_one_length", expected=NAMES, **{key: (of_16(names), {}) for key, names in NAMES.items()})
+    write("names_packed", expected=NAMES, **{key: (names, {**own, **PACKED}) for key, (names, own) in text.items()})
     ascii = np.array(["lift", "turn"], "S")
     write("names_of_actions", action_names=(ascii, {}), expected=dict(action_names=NAMES["action_names"]))
 
@@ -240,7 +241,7 @@ def broken_npz(folder):
     write("one_name", ["another shape", "state_names", "(dimensions,)"], state_names="x")
     write("numbers_for_names", ["state_names", "expected: strings"], state_names=[1, 2, 3])
     write("objects_for_names", ["state_names", "pickle", "dtype=str"], state_names=np.array(["x", "y", "z"], object))
-    write("bytes_for_names", ["state_names", "element 1"], state_names=np.array([b"x", b"\xff", b"z"]))
+    write("bytes_for_names", ["state_names, element 1", "not text", "UTF-8"], state_names=np.array([b"x", b"\xff", b"z"]))
     write("text_for_rewards", ["unsupported type", "rewards", "text"], rewards=np.full(N, "1"))
     write("no_arrays", ["missing array", "no arrays"], remove=["states", "actions", "episode_ends", "rewards"])
 

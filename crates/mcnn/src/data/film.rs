@@ -12,7 +12,7 @@ use hdf5_reader::{Dataset, Datatype, SliceInfo, SliceInfoElem};
 use zip::ZipArchive;
 
 use super::{
-    Demonstrations, Parts, hdf5, npz,
+    Demonstrations, Parts, hdf5, npy, npz,
     read::{Format, recognize},
 };
 use crate::error::{Error, Result};
@@ -131,10 +131,10 @@ fn play_npz(
 ) -> Result<()> {
     let named = |e: Error| e.within(name).within(path.display());
     let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
-    let damaged = |e: &dyn std::fmt::Display| named(npz::damaged(&e.to_string()));
+    let damaged = |e: &dyn std::fmt::Display| named(npy::damaged(&e.to_string()));
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e))?;
     let mut entry = zip.by_name(&format!("{name}.npy")).map_err(|e| damaged(&e))?;
-    let mut array = npz::Array::head(name, &mut entry).map_err(named)?;
+    let mut array = npy::Array::head(name, &mut entry).map_err(named)?;
     let row = array.size() * width;
     std::io::copy(&mut entry.by_ref().take((from * row) as u64), &mut std::io::sink())
         .map_err(|e| damaged(&e))?;

@@ -8,6 +8,7 @@ mod hdf5;
 mod hdf5_write;
 mod inspect;
 mod names;
+mod npy;
 mod npz;
 mod read;
 mod scale;

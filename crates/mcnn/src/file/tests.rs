@@ -258,7 +258,7 @@ fn names_of_dimensions_are_kept_and_names_that_do_not_fit_are_refused() {
         codebook_from_bytes(&codebook_to_bytes(&codebook())).unwrap().parts().names,
         Default::default()
     );
-    let backbone = run(Lambda::Auto).policy().backbone().clone();
+    let backbone = run(Lambda::Auto).policy().backbone().cloned();
     let policy = Policy::new(named, run(Lambda::Auto).envelope(), backbone, 1).unwrap();
     assert_eq!(policy_from_bytes(&policy_to_bytes(&policy)).unwrap().codebook().parts().names, names);
     // In the header, the quotes of the JSON text are escaped.
