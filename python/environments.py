@@ -1,4 +1,4 @@
-"""Gymnasium environments as the worker holds them. This file comes first in its program, which worker.py describes."""
+"""The environments of a worker. This file comes first in the worker's program, which worker.py describes."""
 
 import os
 import subprocess
@@ -14,9 +14,9 @@ os._exit(0)
 
 
 def choose_gl():
-    """Names the off-screen OpenGL that MuJoCo is to draw with, before it is imported: EGL, else OSMesa, tried in a
-    process of their own, since a failed one spoils the process for the other. What the user named stays; with a
-    display Gymnasium finds its way. True where something can draw."""
+    """Selects the off-screen OpenGL for MuJoCo before MuJoCo is imported: EGL, or else OSMesa. Each is tried in a separate
+    process, because a failed attempt prevents the other in the same process. A choice of the user is kept; with a display,
+    Gymnasium selects by itself. Returns whether rendering is possible."""
     if any(os.environ.get(name) for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY")):
         return True
     for name in ("egl", "osmesa"):
@@ -84,13 +84,13 @@ def prepare():
         gymnasium.register_envs(gymnasium_robotics)
         repair_enums()
     except ImportError:
-        pass  # those for Box2D, or of the user's own, may do without
+        pass  # not needed for Box2D or for the user's own environments
 
 
 class Copy:
     """One environment. `plan` has `id` and `options` (as gymnasium.make takes them), `key` (of a Dict observation that
-    alone is used, or None), `parts` (names to look for in info's `episode_task_completions`), `pictures`, and `advice`:
-    whether the environment's own expert (its method `advice`) is asked in every state."""
+    alone is used, or None), `parts` (names to look for in info's `episode_task_completions`), `pictures`, and `expert_action`:
+    whether the environment's own expert (its method `expert_action`) is queried in every state."""
 
     def __init__(self, plan):
         import gymnasium
@@ -100,10 +100,10 @@ class Copy:
         if plan["pictures"]:
             options["render_mode"] = "rgb_array"
         self.env = env = gymnasium.make(plan["id"], **options)
-        self.key, self.parts, self.advised = plan["key"], plan["parts"], plan["advice"]
-        self.fixtures = None  # the model's own, once `put` has moved them
-        self.seen = env.observation_space if self.key is None else env.observation_space[self.key]
-        self.bytes = isinstance(self.seen, gymnasium.spaces.Box) and self.seen.dtype == numpy.uint8
+        self.key, self.parts, self.has_expert = plan["key"], plan["parts"], plan["expert_action"]
+        self.fixtures = None  # the model's own, once `restore_state` has moved them
+        self.space = env.observation_space if self.key is None else env.observation_space[self.key]
+        self.bytes = isinstance(self.space, gymnasium.spaces.Box) and self.space.dtype == numpy.uint8
         actions = env.action_space
         if not isinstance(actions, gymnasium.spaces.Box):
             raise TypeError(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
@@ -112,17 +112,17 @@ class Copy:
         self.shape, self.dtype = actions.shape, actions.dtype
         self.low, self.high = actions.low.astype(numpy.float64), actions.high.astype(numpy.float64)
         self.middle, self.half = self.low / 2 + self.high / 2, self.high / 2 - self.low / 2
-        self.plain = bool((self.low == -1).all() and (self.high == 1).all())  # an action passes as it is
+        self.plain = bool((self.low == -1).all() and (self.high == 1).all())  # actions need no mapping
 
     def spec(self):
         import numpy
 
         return {
-            "n_obs": width(self.seen),
+            "n_obs": width(self.space),
             "n_act": int(numpy.prod(self.shape)),
             "horizon": self.env.spec.max_episode_steps if self.env.spec else None,
             "bytes": self.bytes,
-            "frame": self.seen.shape[:2] if self.bytes and self.seen.shape[2:] == (3,) else None,
+            "frame": self.space.shape[:2] if self.bytes and self.space.shape[2:] == (3,) else None,
         }
 
     def pick(self, observation):
@@ -137,10 +137,10 @@ class Copy:
             raise TypeError(f"an observation of {picked.dtype}, where the environment's space has uint8")
         return picked.ravel()
 
-    def advice(self):
+    def expert_action(self):
         import numpy
 
-        return numpy.asarray(self.env.unwrapped.advice(), numpy.float64) if self.advised else numpy.empty(0)
+        return numpy.asarray(self.env.unwrapped.expert_action(), numpy.float64) if self.has_expert else numpy.empty(0)
 
     def done_parts(self, info):
         if not self.parts:
@@ -149,11 +149,11 @@ class Copy:
         return sum(1 << k for k, name in enumerate(self.parts) if name in completed)
 
     def reset(self, seed):
-        """Flags, parts, reward, advice and observation, as in the worker's answer."""
+        """Returns flags, parts, reward, expert action and observation, as in the worker's answer."""
         if self.fixtures is not None:
-            restore(self)
+            restore_fixtures(self)
         observation, info = self.env.reset(seed=seed)
-        return self.flags(info), self.done_parts(info), 0.0, self.advice(), self.pick(observation)
+        return self.flags(info), self.done_parts(info), 0.0, self.expert_action(), self.pick(observation)
 
     def step(self, action):
         """As `reset`. `action`: float64, each in [-1, 1]."""
@@ -162,7 +162,7 @@ class Copy:
             action = (self.middle + action * self.half).clip(self.low, self.high)
         observation, reward, terminated, truncated, info = self.env.step(action.astype(self.dtype))
         flags = self.flags(info) | bool(terminated) | bool(truncated) << 1
-        return flags, self.done_parts(info), float(reward), self.advice(), self.pick(observation)
+        return flags, self.done_parts(info), float(reward), self.expert_action(), self.pick(observation)
 
     @staticmethod
     def flags(info):
@@ -182,4 +182,4 @@ class Copy:
         try:
             self.env.close()
         except Exception:
-            pass  # it is given up anyway
+            pass  # the copy is discarded anyway

@@ -1,10 +1,10 @@
-"""Puts an environment where a recording had it. This file comes after environments.py."""
+"""Restores a recorded state in an environment. This file comes after environments.py."""
 
 import sys
 
 
 class Adroit:
-    """One of the four hand tasks. A recording has qpos and qvel; what the model holds instead (where the door's frame,
+    """One of the four hand tasks. A recording has qpos and qvel; what is part of the model instead (where the door's frame,
     the hammer's board, the pen's target or relocate's ball and target are) follows from the recorded observation.
 
     After a step, MuJoCo's positions of bodies and sites are those of the last substep's start, and qpos that of its
@@ -19,11 +19,11 @@ class Adroit:
     def save(self):
         return [a.copy() for a in (self.model.body_pos, self.model.body_quat, self.model.site_pos)]
 
-    def restore(self, saved):
+    def restore_fixtures(self, saved):
         for to, value in zip((self.model.body_pos, self.model.body_quat, self.model.site_pos), saved):
             to[:] = value
 
-    def put(self, observation, qpos, qvel):
+    def restore_state(self, observation, qpos, qvel):
         import numpy
 
         if len(qpos) != self.model.nq or len(qvel) != self.model.nv:
@@ -55,25 +55,25 @@ class Adroit:
 
 
 class Door(Adroit):
-    def move_fixtures(self, seen):
-        self.shift_body("frame", seen[32:35] - self.data.site("S_handle").xpos)
+    def move_fixtures(self, observation):
+        self.shift_body("frame", observation[32:35] - self.data.site("S_handle").xpos)
 
 
 class Hammer(Adroit):
     places = slice(45)  # the last is the force on the nail, a matter of how the hammer came there
 
-    def move_fixtures(self, seen):
-        self.shift_body("nail_board", seen[42:45] - self.data.site("S_target").xpos)
+    def move_fixtures(self, observation):
+        self.shift_body("nail_board", observation[42:45] - self.data.site("S_target").xpos)
 
 
 class Pen(Adroit):
-    def move_fixtures(self, seen):
+    def move_fixtures(self, observation):
         """Turns the target by the shortest way; its roll about its own axis is in no recording, and shows in none."""
         import mujoco
         import numpy
 
         now = self.data.site("target_top").xpos - self.data.site("target_bottom").xpos
-        now, wanted = now / numpy.linalg.norm(now), seen[36:39] / numpy.linalg.norm(seen[36:39])
+        now, wanted = now / numpy.linalg.norm(now), observation[36:39] / numpy.linalg.norm(observation[36:39])
         # Half-way quaternion (1 + now . wanted, now x wanted); opposite directions turn about any normal.
         turn = numpy.array([1 + now @ wanted, *numpy.cross(now, wanted)])
         if numpy.linalg.norm(turn) < 1e-6:
@@ -85,11 +85,11 @@ class Pen(Adroit):
 
 
 class Relocate(Adroit):
-    def move_fixtures(self, seen):
+    def move_fixtures(self, observation):
         palm = self.data.site("S_grasp").xpos
-        self.shift_body("Object", palm - seen[30:33] - self.data.body("Object").xpos)
+        self.shift_body("Object", palm - observation[30:33] - self.data.body("Object").xpos)
         target = self.data.site("target")
-        self.model.site_pos[target.id] += palm - seen[33:36] - target.xpos  # a site of the world
+        self.model.site_pos[target.id] += palm - observation[33:36] - target.xpos  # a site of the world
 
 
 class Kitchen:
@@ -102,10 +102,10 @@ class Kitchen:
     def save(self):
         return ()
 
-    def restore(self, saved):
+    def restore_fixtures(self, saved):
         pass
 
-    def put(self, observation, qpos, qvel):
+    def restore_state(self, observation, qpos, qvel):
         import numpy
 
         robot, robot_speed, objects, objects_speed = numpy.split(observation, [9, 18, 39])
@@ -128,21 +128,21 @@ def scene_of(copy):
     env = copy.env.unwrapped
     kind = KNOWN.get(type(env).__name__)
     if kind is None or not type(env).__module__.startswith("gymnasium_robotics."):
-        raise TypeError(f"{type(env).__name__} cannot be put into a recorded state: only Adroit's and kitchen can")
+        raise TypeError(f"{type(env).__name__} cannot restore a recorded state: only the Adroit tasks and kitchen can")
     return kind(env)
 
 
-def put(copy, observation, qpos, qvel):
-    """Puts a Copy there, at the start of an episode, and gives the observation of it."""
+def restore_state(copy, observation, qpos, qvel):
+    """Restores a recorded state in a Copy, at the start of an episode, and returns its observation."""
     scene = scene_of(copy)
-    if len(observation) != width(copy.seen):
-        raise ValueError(f"an observation of {width(copy.seen)} numbers is needed, the recording has {len(observation)}")
+    if len(observation) != width(copy.space):
+        raise ValueError(f"an observation of {width(copy.space)} numbers is needed, the recording has {len(observation)}")
     if copy.fixtures is None:
         copy.fixtures = scene.save()
     copy.reset(0)
-    return scene.put(observation, qpos, qvel)
+    return scene.restore_state(observation, qpos, qvel)
 
 
-def restore(copy):
-    """The model as it was made: a reset moves only some of what `put` moves."""
-    scene_of(copy).restore(copy.fixtures)
+def restore_fixtures(copy):
+    """Restores the model as it was created: a reset moves only some of what `restore_state` moves."""
+    scene_of(copy).restore_fixtures(copy.fixtures)

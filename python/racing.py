@@ -13,8 +13,8 @@ LIMIT = 1000  # steps, those included
 
 
 class Pursuit:
-    """Drives by what no picture shows: the middle of the road, the car's position, direction and speed. It steers for a
-    point ahead (pure pursuit), faster for a curve to come as the road can still hold the car, and slower beside the middle.
+    """A scripted expert (pure pursuit) that uses privileged state: the center line of the road, and the car's position, heading
+    and speed. It steers toward a point ahead; its speed is limited by the curvature ahead and by the distance to the center line.
     Lengths and speeds are the simulator's; a tile of the road is 3.5 long and 13.3 wide."""
 
     FASTEST = 90.0
@@ -72,7 +72,7 @@ def make_racing(**options):
     from gymnasium.envs.box2d import car_racing
 
     class Racing(car_racing.CarRacing):
-        blind = False  # no pictures while nobody sees them
+        blind = False  # skips rendering
 
         def __init__(self, **options):
             super().__init__(**options)
@@ -96,12 +96,12 @@ def make_racing(**options):
                 return super().step(action)
             steering, pedal = (float(a) for a in action)
             three = numpy.array([steering, max(pedal, 0.0), max(-pedal, 0.0)], numpy.float32)
-            seen, reward, terminated, truncated, info = super().step(three)
+            observation, reward, terminated, truncated, info = super().step(three)
             reward, self.early = reward + self.early, 0.0
-            return seen, reward, terminated, truncated, {**info, "success": info.get("lap_finished", False)}
+            return observation, reward, terminated, truncated, {**info, "success": info.get("lap_finished", False)}
 
-        def advice(self):
-            """What the expert does now. Asked for from the first state on, once in each."""
+        def expert_action(self):
+            """The expert's action in the present state: called from the first state on, once in each."""
             if self.pursuit is None:
                 self.pursuit = Pursuit(self.track)
             return self.pursuit.action(self.car)
@@ -110,14 +110,14 @@ def make_racing(**options):
             return None if self.blind else super()._render(mode)
 
         def _render_road(self, zoom, translation, angle):
-            """The same picture as Gymnasium's, which turns every corner of 700 polygons to find that 20 are seen."""
+            """The same picture as Gymnasium's, which transforms every corner of 700 polygons although only 20 are visible."""
             field = car_racing.PLAYFIELD
             field = [(field, field), (field, -field), (-field, -field), (-field, field)]
             self._draw_colored_polygon(self.surf, field, self.bg_color, zoom, translation, angle, clip=False)
             # The car is in the middle of the picture's width, at a quarter of its height.
-            seen = numpy.hypot(car_racing.WINDOW_W / 2, car_racing.WINDOW_H * 3 / 4) / zoom
+            radius = numpy.hypot(car_racing.WINDOW_W / 2, car_racing.WINDOW_H * 3 / 4) / zoom
             for polygons in (self.grass, self.road_near):
-                for polygon, color in polygons.within(seen, self.car.hull.position):
+                for polygon, color in polygons.within(radius, self.car.hull.position):
                     color = [int(c) for c in color]
                     self._draw_colored_polygon(self.surf, polygon, color, zoom, translation, angle)
 

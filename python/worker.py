@@ -1,27 +1,27 @@
-"""Gymnasium environments behind a pipe: several copies of one environment, each in an episode of its own.
+"""A worker process: several copies of one Gymnasium environment, each in its own episode, controlled over pipes.
 
-The program is environments.py, poses.py, racing.py and this file, one after the other. Its one argument is JSON: `id`,
-`options`, `key`, `parts`, `pictures` and `advice` as environments.Copy has them, `limit` (seconds after which the client
-gives a step up) and `marks` (a file of eight bytes, in which the number of things begun so far is kept: if the process
-dies, the client sees there what it died of).
+The program is environments.py, poses.py, racing.py and this file, concatenated. Its one argument is JSON: `id`,
+`options`, `key`, `parts`, `pictures` and `expert_action` as environments.Copy has them, `limit` (seconds after which the client
+gives up on a step) and `progress_file` (a file of eight bytes that contains the number of requests begun so far: if the process
+dies, the client reads there which request it was serving).
 
 Frames on the real stdin and stdout: a length (u32), then a tag (one byte) and its payload; all little-endian.
 In:  B any number of: copy (u32), then
-         M seed (u64): make this copy anew, then as R     (copy 0 is made at the start, the others on demand)
+         M seed (u64): create this copy again, then as R  (copy 0 is created at the start, the others on demand)
          R seed (u64): reset
          S action (f64 each, in [-1, 1]): step
-     P copy (u32): a picture, from a worker started with `pictures`
-     U copy (u32), lengths of qpos and of qvel (u32 each), qpos, qvel, the rest the observation (f64 each): put the
-         copy where a recording had it
+     P copy (u32): render a picture, in a worker started with `pictures`
+     U copy (u32), lengths of qpos and of qvel (u32 each), qpos, qvel, the rest the observation (f64 each): restore a
+         recorded state in this copy
      The end of the input ends the worker.
-Out: H JSON {n_obs, n_act, horizon or null, bytes, frame: [height, width] or null}, once, at the start, or in its place
-     N a reason (UTF-8): no pictures can be drawn on this machine
-     then one of these for each thing asked, in the order asked, those of a frame together:
+Out: H handshake: JSON {n_obs, n_act, horizon or null, bytes, frame: [height, width] or null}, once, at the start, or instead
+     N a reason (UTF-8): no pictures can be rendered on this machine
+     then one of these for each request, in the order of the requests, those of a frame together:
      O copy (u32), flags (u8: 1 terminated, 2 truncated, 4 success known, 8 success), parts completed so far (u32, bit
-         k for part k), reward (f64), from a worker started with `advice` the expert's action (f64 each), observation
+         k for part k), reward (f64), from a worker started with `expert_action` the expert's action (f64 each), observation
          (f64 each, or where H says `bytes`, u8 each)
      I copy (u32), width (u32), height (u32), RGB bytes row by row from the top
-     E copy (u32), a traceback (UTF-8): this copy failed, the others are as they were
+     E copy (u32), a traceback (UTF-8): this copy failed, the others are unchanged
 A Dict observation becomes its values in the order of their sorted keys, nested ones in place, arrays row by row.
 Actions in [-1, 1] are mapped affinely onto the action Box's low and high.
 """
@@ -45,7 +45,7 @@ class NoPictures(Exception):
 
 
 def own_the_pipes():
-    """Takes stdin and stdout away from everybody else: what an environment prints goes to stderr, C code's too."""
+    """Reserves stdin and stdout for frames: what an environment prints goes to stderr, also from C code."""
     frames_in, frames_out = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -55,7 +55,7 @@ def own_the_pipes():
 
 
 class Watch(threading.Thread):
-    """Ends the process when its parent is gone, and says where the main thread is when a step takes long."""
+    """Ends the process when its parent has ended, and prints the stack of the main thread when a step takes long."""
 
     def __init__(self, limit):
         super().__init__(daemon=True)
@@ -64,12 +64,12 @@ class Watch(threading.Thread):
         self.parent, self.main = os.getppid(), threading.get_ident()
 
     def run(self):
-        said = None
+        reported = None
         while os.getppid() == self.parent:
             time.sleep(self.tick)
             since = self.since
-            if time.monotonic() - since > self.late and since != said:
-                said = since
+            if time.monotonic() - since > self.late and since != reported:
+                reported = since
                 traceback.print_stack(sys._current_frames()[self.main], file=sys.stderr)
                 sys.stderr.flush()
         os._exit(0)
@@ -88,8 +88,8 @@ def receive(source):
     return body[:1], body[1:]
 
 
-def outcome(flags, parts, reward, advice, observation):
-    head = struct.pack("<BId", flags, parts, reward) + advice.astype("<f8", copy=False).tobytes()
+def outcome(flags, parts, reward, expert_action, observation):
+    head = struct.pack("<BId", flags, parts, reward) + expert_action.astype("<f8", copy=False).tobytes()
     form = "u1" if observation.dtype == "u1" else "<f8"
     return b"O", head + observation.astype(form, copy=False).tobytes()
 
@@ -111,11 +111,11 @@ class Worker:
         self.spec = first.spec()
         self.copies = {0: first}
         self.watch = Watch(plan["limit"])
-        with open(plan["marks"], "r+b") as file:
-            self.marks = memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
+        with open(plan["progress_file"], "r+b") as file:
+            self.progress = memoryview(mmap.mmap(file.fileno(), 8)).cast("Q")
 
     def answers(self, tag, payload):
-        """For everything that a frame asks, in order: the copy, and what gives the (tag, payload) of its answer."""
+        """For each request of a frame, in order: the copy, and the function that returns the (tag, payload) of its answer."""
         if tag == b"B":
             at, n_act = 0, self.spec["n_act"]
             while at < len(payload):
@@ -129,7 +129,7 @@ class Worker:
         elif tag == b"P":
             yield *struct.unpack("<I", payload), self.picture, struct.unpack("<I", payload)
         elif tag == b"U":
-            yield struct.unpack_from("<I", payload)[0], self.put, (payload,)
+            yield struct.unpack_from("<I", payload)[0], self.restore_state, (payload,)
         else:
             raise ValueError(f"unknown frame {tag!r}")
 
@@ -150,19 +150,19 @@ class Worker:
         drawn = self.copies[copy].picture()
         return b"I", struct.pack("<II", drawn.shape[1], drawn.shape[0]) + drawn.tobytes()
 
-    def put(self, payload):
+    def restore_state(self, payload):
         import numpy
 
         copy, n_qpos, n_qvel = struct.unpack_from("<III", payload)
         numbers = numpy.frombuffer(payload, "<f8", offset=12).astype(numpy.float64)
         qpos, qvel, observation = numpy.split(numbers, [n_qpos, n_qpos + n_qvel])
-        return outcome(0, 0, 0.0, numpy.empty(0), flat(put(self.copies[copy], observation, qpos, qvel)))
+        return outcome(0, 0, 0.0, numpy.empty(0), flat(restore_state(self.copies[copy], observation, qpos, qvel)))
 
     def serve(self, source, out):
         self.watch.start()
         while (frame := receive(source)) is not None:
             for copy, do, arguments in self.answers(*frame):
-                self.marks[0] += 1
+                self.progress[0] += 1
                 self.watch.since = time.monotonic()
                 try:
                     tag, payload = do(*arguments)
@@ -170,13 +170,13 @@ class Worker:
                     tag, payload = b"E", traceback.format_exc().encode()
                 self.watch.since = NOTHING
                 send(out, tag, struct.pack("<I", copy) + payload)
-            # Once a frame: a client that is woken by every answer takes the processor from the next one's step.
+            # Once per frame: a client that is woken by every answer competes for the processor with the next step.
             out.flush()
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on; it closes the pipe
-    faulthandler.enable()  # a crash of C code says where in Python it was
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes the pipe
+    faulthandler.enable()  # a crash in C code prints the Python stack
     source, out = own_the_pipes()
     status = 0
     try:
@@ -198,9 +198,9 @@ def main():
     try:
         out.flush()
     except OSError:
-        pass  # nobody is there to read it
+        pass  # the parent has ended
     sys.stderr.flush()
-    os._exit(status)  # nothing to keep; simulators' own clean-up is slow and sometimes crashes
+    os._exit(status)  # the clean-up of simulators is slow and sometimes crashes
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
 mod common;
 
-use mcnn::data::{Film, ReadOptions, inspect, read, read_parts, read_simulator};
+use mcnn::data::{FrameFile, ReadOptions, inspect, read, read_parts, read_simulator};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let path = common::file(bytes);
@@ -16,9 +16,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(data.states().iter().all(|v| v.is_finite()));
         assert!(data.actions().iter().all(|a| a.abs() <= 1.0));
     }
-    if let Ok(mut film) = Film::open(&path) {
+    if let Ok(mut film) = FrameFile::open(&path) {
         let mut pieces = 0;
-        let _ = film.play(0, &mut |_, _| {
+        let _ = file.read_frames(0, &mut |_, _| {
             pieces += 1;
             Ok(pieces < 4)
         });

@@ -54,7 +54,7 @@ fn main() -> Result<(), Failure> {
                     let start = Instant::now();
                     s.advance(action);
                     let moved = Instant::now();
-                    black_box(s.look()?);
+                    black_box(s.observe()?);
                     physics += moved - start;
                     rest.push(moved.elapsed());
                     Ok(())

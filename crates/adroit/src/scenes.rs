@@ -10,13 +10,13 @@ pub type Data = MjData<Box<MjModel>>;
 
 /// One task in one copy.
 pub trait Scene: Send {
-    /// NoiseSample where things are and writes it into the model.
+    /// Draws the positions of the fixtures and writes them into the model.
     fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw);
-    /// Looks at the scene as it was laid out, before anything is observed.
-    fn look(&mut self, _data: &Data) {}
-    /// Appends what is observed.
+    /// Reads what depends on the fixtures, once after a reset and before the first observation.
+    fn read_fixtures(&mut self, _data: &Data) {}
+    /// Appends the observation.
     fn observe(&self, data: &Data, observation: &mut Vec<f64>);
-    /// The reward, and whether the goal holds.
+    /// The reward, and whether the goal is reached.
     fn judge(&self, data: &Data) -> (f64, bool);
 }
 
@@ -185,7 +185,7 @@ impl Scene for Pen {
         model.body_quat_mut()[self.target] = rotation::from_euler(angles);
     }
 
-    fn look(&mut self, data: &Data) {
+    fn read_fixtures(&mut self, data: &Data) {
         self.lengths = [self.ends, self.target_ends].map(|ends| norm(&Self::direction(data, ends, 1.0)));
     }
 

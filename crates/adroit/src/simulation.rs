@@ -37,7 +37,7 @@ pub fn compile(file: &Path) -> Result<MjModel> {
     static QUIET: Once = Once::new();
     // SAFETY: MuJoCo must not be in use by another thread. Everything of this crate that uses it needs a compiled scene
     // first, and no thread passes this line before the call is over; `Hand` tells programs with ways of their own.
-    QUIET.call_once(|| unsafe { set_log_handler(heard) });
+    QUIET.call_once(|| unsafe { set_log_handler(on_log_message) });
     let refused = |found: String| {
         Error::new(Kind::Task, "MuJoCo cannot use the scene")
             .at(file.display().to_string())
@@ -50,8 +50,8 @@ pub fn compile(file: &Path) -> Result<MjModel> {
 }
 
 /// Hears MuJoCo's messages, which would otherwise be written to MUJOCO_LOG.TXT in the working directory. Of warnings, those
-/// that matter are counted in the state and looked for after every step; after an error MuJoCo ends the process.
-fn heard(message: &MjLogMessage) {
+/// that matter are counted in the state and checked after every step; after an error MuJoCo ends the process.
+fn on_log_message(message: &MjLogMessage) {
     if message.level() == MjtLogLevel::mjLOG_ERROR {
         eprintln!("error: MuJoCo: {}", message.subject());
     }
@@ -98,7 +98,7 @@ impl fmt::Debug for Simulation {
 }
 
 impl Simulation {
-    /// A copy that has seen the reset of seed 0.
+    /// A copy, reset with seed 0.
     pub(crate) fn new(task: Adroit, model: MjModel) -> Result<Self> {
         let controls = model
             .actuator_ctrlrange()
@@ -114,7 +114,7 @@ impl Simulation {
         Ok(simulation)
     }
 
-    /// Numbers in an action.
+    /// The dimensions of an action.
     pub fn n_act(&self) -> usize {
         self.controls.len()
     }
@@ -141,10 +141,10 @@ impl Simulation {
         let model = unsafe { self.data.model_mut() };
         self.scene.lay_out(model, &mut Draw::new(seed));
         self.data.forward();
-        self.scene.look(&self.data);
+        self.scene.read_fixtures(&self.data);
         self.answer.reward = 0.0;
         self.answer.success = None;
-        self.observe()
+        self.check_and_observe()
     }
 
     /// One step of the task. `action`: `[n_act]`, each cut to [-1, 1].
@@ -156,18 +156,18 @@ impl Simulation {
     /// If the action has not `n_act` numbers.
     pub fn step(&mut self, action: &[f32]) -> Result<&Answer> {
         self.advance(action);
-        self.look()
+        self.observe()
     }
 
-    /// The second half of [`step`](Simulation::step): what is to be seen of the scene as it is now, and its reward.
+    /// The second half of [`step`](Simulation::step): the observation and reward of the present state.
     ///
     /// # Errors
     /// As [`Simulation::step`].
-    pub fn look(&mut self) -> Result<&Answer> {
+    pub fn observe(&mut self) -> Result<&Answer> {
         let (reward, goal) = self.scene.judge(&self.data);
         self.answer.reward = reward;
         self.answer.success = Some(goal);
-        self.observe()
+        self.check_and_observe()
     }
 
     /// The first half of [`step`](Simulation::step): the physics alone.
@@ -184,11 +184,11 @@ impl Simulation {
         for _ in 0..FRAMES {
             self.data.step();
         }
-        // Gymnasium also has the forces on each body computed here (mj_rnePostConstraint), which no task looks at.
+        // Gymnasium also has the forces on each body computed here (mj_rnePostConstraint), which no task uses.
     }
 
-    /// Fills in what is observed, and looks whether all is well.
-    fn observe(&mut self) -> Result<&Answer> {
+    /// Writes the observation, and checks that the simulation is stable.
+    fn check_and_observe(&mut self) -> Result<&Answer> {
         let warnings = self.data.warning();
         for (kind, of) in UNSTABLE {
             let warning = &warnings[kind as usize];
@@ -259,7 +259,7 @@ mod tests {
         let first = one.reset(1).unwrap().clone();
         assert_ne!(*other.reset(2).unwrap(), first);
         one.data.forward();
-        assert_eq!(*one.observe().unwrap(), first);
+        assert_eq!(*one.check_and_observe().unwrap(), first);
     }
 
     #[test]

@@ -177,7 +177,8 @@ impl Acting for Swaying {
 
 fn episodes(task: &dyn Task, threads: usize) -> Vec<Episode> {
     let act = Sway { n_obs: task.spec().n_obs, n_act: task.spec().n_act };
-    let run = Run { episodes: 4, first_seed: u64::MAX - 1, threads, lanes: 1, trace: false };
+    let run =
+        Run { episodes: 4, first_seed: u64::MAX - 1, threads, environments_per_worker: 1, trace: false };
     let mut episodes = rollout(&act, task, &run, &|_| ()).unwrap();
     for episode in &mut episodes {
         assert_eq!(episode.error, None);

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         episodes: episodes.parse().expect("a number of episodes"),
         first_seed: 1000,
         threads: 2,
-        lanes: 1,
+        environments_per_worker: 1,
         trace: true,
     };
     let episodes = measure(&policy, &ensemble, task.as_ref(), &run)?;

@@ -53,7 +53,7 @@ fn laps(episodes: usize, first_seed: u64, noise: f64) -> Result<Demonstrations> 
 
 /// Episodes of drive as demonstrations.
 fn record(act: &dyn Act, episodes: usize, first_seed: u64) -> Result<Demonstrations> {
-    let run = Run { episodes, first_seed, threads: 1, lanes: 1, trace: false };
+    let run = Run { episodes, first_seed, threads: 1, environments_per_worker: 1, trace: false };
     let all = collect(act, &Drive::new(), &run, &|_| true)?;
     let (states, actions, ends) = (all.states, all.actions, all.ends);
     let parts = Parts { n_obs: N_OBS, n_act: N_ACT, states, actions, rewards: None, ends };
@@ -71,7 +71,7 @@ fn train(data: &Demonstrations, book: Codebook, lambda: Lambda, seed: u64) -> Re
 
 /// Evaluates a policy: the mean normalized score (0 for random actions, 100 for the expert) and the success rate in percent.
 fn score(act: &dyn Act, task: &dyn Task, first_seed: u64, episodes: usize) -> Result<[f64; 2]> {
-    let run = Run { episodes, first_seed, threads: 2, lanes: 1, trace: false };
+    let run = Run { episodes, first_seed, threads: 2, environments_per_worker: 1, trace: false };
     let all = rollout(act, task, &run, &|_| ())?;
     assert!(all.iter().all(|e| e.error.is_none()), "an episode failed");
     let [random, expert] = task.spec().reference.expect("a task with reference scores");
@@ -84,7 +84,7 @@ fn score(act: &dyn Act, task: &dyn Task, first_seed: u64, episodes: usize) -> Re
 }
 
 /// A mean with its 95 % interval over seeds.
-fn cell(m: stats::Mean) -> String {
+fn cell(m: stats::Estimate) -> String {
     let digits = if m.mean.abs() < 10.0 { 2 } else { 1 };
     format!("{:.digits$} ({:.digits$} to {:.digits$})", m.mean, m.low, m.high)
 }

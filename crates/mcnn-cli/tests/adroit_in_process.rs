@@ -49,7 +49,7 @@ fn a_policy_is_evaluated_without_python_and_as_in_python() {
     let bench = Bench::new();
     let hand = adroit::Hand::new(Adroit::Pen, Rewards::D4rl).unwrap();
     let (n_obs, n_act) = (hand.spec().n_obs, hand.spec().n_act);
-    let run = Run { episodes: 3, first_seed: 7, threads: 1, lanes: 1, trace: false };
+    let run = Run { episodes: 3, first_seed: 7, threads: 1, environments_per_worker: 1, trace: false };
     let all = collect(&Lean(n_obs, n_act), &hand, &run, &|_| true).unwrap();
     let parts = Parts {
         n_obs,
@@ -82,7 +82,7 @@ fn a_policy_is_evaluated_without_python_and_as_in_python() {
     }
     let python = python::interpreter(&|line| println!("{line}")).unwrap();
     let (policy, _) = file::read_policy(&bench.path("p.safetensors")).unwrap();
-    let run = Run { episodes: 4, first_seed: 900, threads: 2, lanes: 1, trace: false };
+    let run = Run { episodes: 4, first_seed: 900, threads: 2, environments_per_worker: 1, trace: false };
     let worker = Gym::adroit(Adroit::Pen, Rewards::D4rl, &python);
     let episodes = rollout(&policy, &worker, &run, &|_| ()).unwrap();
     for (mine, other) in returns.iter().zip(episodes) {

@@ -9,14 +9,12 @@ use mcnn::{
 };
 use serde_json::{Value, json};
 
-const STATE: [&str; 9] = ["left", "right", "front", "speed", "yaw", "offset", "curve", "Höhe", "grip"];
-const ACTION: [&str; 2] = ["steer", "throttle"];
-
 /// The demonstrations and a policy of the built-in task, with a file of names.
 fn bench() -> (Bench, Value) {
     let bench = Bench::with_policy();
     let data = mcnn::data::read(&bench.path("drive.npz"), &ReadOptions::default()).unwrap();
-    let names = json!({ "state_names": &STATE[..data.n_obs()], "action_names": &ACTION[..data.n_act()] });
+    let state_names: Vec<String> = (0..data.n_obs()).map(|i| format!("Größe-{i}")).collect();
+    let names = json!({ "state_names": state_names, "action_names": ["steer", "throttle"] });
     std::fs::write(bench.path("names.json"), names.to_string()).unwrap();
     (bench, names)
 }
@@ -45,7 +43,7 @@ fn dimensions_are_shown_by_name_where_a_file_names_them_and_by_number_otherwise(
     assert_names(&bench.json("inspect drive.npz"), &none);
     let text = bench.ok(inspect);
     assert!(text.contains("state dimension") && text.contains("action dimension"), "{text}");
-    assert!(text.lines().any(|line| line.starts_with("       1 right ")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("       1 Größe-1 ")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("       0 steer ")), "{text}");
     assert!(!bench.ok("inspect drive.npz").contains("state dimension "));
 
@@ -56,7 +54,7 @@ fn dimensions_are_shown_by_name_where_a_file_names_them_and_by_number_otherwise(
     let [text, plain] = [bench.ok(&named), bench.ok(explain)];
     let (action, distance) = text.split_once("  distance ").unwrap();
     assert!(action.lines().any(|line| line.trim_start().starts_with("0 steer ")), "{text}");
-    assert!(STATE.iter().any(|name| distance.contains(&format!(" {name} "))), "{text}");
+    assert!(distance.contains(" Größe-"), "{text}");
     assert!(!plain.contains("name") && !plain.contains("steer"), "{plain}");
 
     bench.ok("report p.safetensors --in drive.npz --names names.json -o named.html");
@@ -88,8 +86,8 @@ fn memories_and_policies_keep_the_names_of_the_data_or_of_the_file() {
     assert_names(&bench.json("explain q.safetensors --in drive.npz --at 0:0"), &names);
 
     // One list in the file takes the place of that list alone.
-    std::fs::write(bench.path("action.json"), r#"{"action_names": ["turn"]}"#).unwrap();
-    let other = json!({ "state_names": names["state_names"], "action_names": ["turn"] });
+    std::fs::write(bench.path("action.json"), r#"{"action_names": ["turn", "gas"]}"#).unwrap();
+    let other = json!({ "state_names": names["state_names"], "action_names": ["turn", "gas"] });
     bench.ok(&format!("train drive.npz from-data.safetensors --names action.json -o r.safetensors {train}"));
     assert_names(&bench.json("explain r.safetensors --in named.npz --at 0:0"), &other);
     assert_names(&bench.json("explain q.safetensors --in named.npz --at 0:0 --names action.json"), &other);

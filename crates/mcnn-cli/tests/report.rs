@@ -97,7 +97,7 @@ fn visited_episodes_are_those_of_eval() {
     let line = "report p.safetensors --in drive.npz --task drive --episodes 5 --seed 70 --show 1,4 -o r.html";
     let report = bench.json(line);
     let (_, page) = page(&bench, "r.html");
-    let run = Run { episodes: 5, first_seed: 70, threads: 1, lanes: 1, trace: true };
+    let run = Run { episodes: 5, first_seed: 70, threads: 1, environments_per_worker: 1, trace: true };
     let (policy, _) = files(&bench);
     let task = mcnn::task::drive::Drive::new();
     let ran = rollout(&policy, &task, &run, &|_| ()).unwrap();

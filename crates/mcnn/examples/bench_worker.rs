@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     let task = Gym::new(&arguments[1], Path::new(&arguments[0]))?;
     let (n_obs, n_act) = (task.spec().n_obs, task.spec().n_act);
     let act = Random { n_obs, n_act, acted: AtomicUsize::new(0), begun: Mutex::default() };
-    let run = Run { episodes, first_seed: 0, threads, lanes, trace: false };
+    let run = Run { episodes, first_seed: 0, threads, environments_per_worker: lanes, trace: false };
     let all = rollout(&act, &task, &run, &|_| ())?;
     assert!(all.iter().all(|e| e.error.is_none()), "an episode failed: {all:?}");
     // Starting processes is not stepping, and at the end lanes stand idle: from when the last thread has begun the

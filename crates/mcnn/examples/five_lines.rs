@@ -17,7 +17,8 @@ fn main() -> mcnn::Result<()> {
     let policy = run.policy();
 
     let drive = task::named("drive", Default::default(), &|line| eprintln!("{line}"))?;
-    let how = eval::Run { episodes: 20, first_seed: 1000, threads: 2, lanes: 1, trace: false };
+    let how =
+        eval::Run { episodes: 20, first_seed: 1000, threads: 2, environments_per_worker: 1, trace: false };
     let episodes = eval::rollout(&policy, drive.as_ref(), &how, &|_| ())?;
     let fingerprint = file::fingerprint(&file::policy_to_bytes(&policy));
     let summary = eval::Summary::new(fingerprint, drive.spec(), &episodes, Seed(0));
@@ -28,7 +29,7 @@ fn main() -> mcnn::Result<()> {
 /// Five laps of the built-in task by its scripted expert.
 fn laps() -> mcnn::Result<data::Demonstrations> {
     let drive = task::drive::Drive::new();
-    let how = eval::Run { episodes: 5, first_seed: 0, threads: 1, lanes: 1, trace: false };
+    let how = eval::Run { episodes: 5, first_seed: 0, threads: 1, environments_per_worker: 1, trace: false };
     let laps = eval::collect(&task::drive::Expert, &drive, &how, &|_| true)?;
     let parts = data::Parts {
         n_obs: task::drive::N_OBS,

@@ -31,7 +31,7 @@ fn main() -> Result<()> {
 
 fn laps(episodes: usize, first_seed: u64, noise: f64) -> Result<Demonstrations> {
     let expert = Noisy::new(Expert, Noise::Correlated { std: noise, kept: 0.5 }, None)?;
-    let run = Run { episodes, first_seed, threads: 1, lanes: 1, trace: false };
+    let run = Run { episodes, first_seed, threads: 1, environments_per_worker: 1, trace: false };
     let all = collect(&expert, &Drive::new(), &run, &|_| true)?;
     let parts = Parts {
         n_obs: N_OBS,
@@ -45,7 +45,7 @@ fn laps(episodes: usize, first_seed: u64, noise: f64) -> Result<Demonstrations> 
 }
 
 fn drive(act: &dyn Act, seed: u64, episodes: usize) -> Result<Vec<Episode>> {
-    let run = Run { episodes, first_seed: seed, threads: 2, lanes: 1, trace: false };
+    let run = Run { episodes, first_seed: seed, threads: 2, environments_per_worker: 1, trace: false };
     rollout(act, &Drive::new(), &run, &|_| ())
 }
 

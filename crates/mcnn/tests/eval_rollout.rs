@@ -4,7 +4,7 @@ use mcnn::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
     eval::{Episode, Run, Summary, collect, compare, demonstrate, rollout},
-    expert::{Advised, Noise, Noisy},
+    expert::{Noise, Noisy, TaskExpert},
     seed::Seed,
     task::{
         Batch, Environment, Outcome, Spec, Task,
@@ -14,7 +14,7 @@ use mcnn::{
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn run(episodes: usize, threads: usize) -> Run {
-    Run { episodes, first_seed: 100, threads, lanes: 1, trace: true }
+    Run { episodes, first_seed: 100, threads, environments_per_worker: 1, trace: true }
 }
 
 /// Everything but the times.
@@ -63,7 +63,7 @@ impl Task for Seen {
         Ok(Box::new(Hidden { inner: self.0.start()?, seed: 0, t: 0 }))
     }
 
-    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+    fn start_with_expert(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
         self.start_many(n)
     }
 }
@@ -87,7 +87,7 @@ impl Environment for Hidden {
         self.inner.step(action, &mut [0.0; 2])
     }
 
-    fn advice(&self, action: &mut [f32]) -> bool {
+    fn expert_action(&self, action: &mut [f32]) -> bool {
         action[0] = (self.seed * 10 + u64::from(self.t)) as f32 / 1000.0;
         true
     }
@@ -99,8 +99,8 @@ fn a_tasks_own_expert_acts_on_what_no_frame_shows_whatever_the_lanes() {
     (count.spec.frame, count.spec.n_obs) = (Some([1, 1]), 3);
     let task = Seen(count);
     let with = |threads, lanes| {
-        let run = Run { episodes: 5, first_seed: 2, threads, lanes, trace: false };
-        let mut all = demonstrate(&Advised { n_act: 1 }, &task, &run, &|_| true).unwrap();
+        let run = Run { episodes: 5, first_seed: 2, threads, environments_per_worker: lanes, trace: false };
+        let mut all = demonstrate(&TaskExpert { n_act: 1 }, &task, &run, &|_| true).unwrap();
         all.episodes.iter_mut().for_each(|e| e.latencies.clear());
         all
     };
@@ -116,8 +116,9 @@ fn a_tasks_own_expert_acts_on_what_no_frame_shows_whatever_the_lanes() {
     let advised = steps.iter().map(|(seed, t)| (seed * 10 + u64::from(*t)) as f32 / 1000.0);
     assert_eq!(one.actions, advised.collect::<Vec<_>>());
 
-    let run = Run { episodes: 1, first_seed: 2, threads: 1, lanes: 1, trace: false };
-    let error = demonstrate(&Advised { n_act: 1 }, &Count::new(), &run, &|_| true).unwrap_err().to_string();
+    let run = Run { episodes: 1, first_seed: 2, threads: 1, environments_per_worker: 1, trace: false };
+    let error =
+        demonstrate(&TaskExpert { n_act: 1 }, &Count::new(), &run, &|_| true).unwrap_err().to_string();
     assert!(error.contains("no expert of its own") && error.contains("count"), "{error}");
 }
 
@@ -323,7 +324,7 @@ fn what_does_not_fit_is_refused_before_anything_starts() {
     assert_eq!(task.started.load(Ordering::Relaxed), 0);
     let nan = rollout(&Constant(f32::NAN), &task, &run(2, 1), &|_| ()).unwrap();
     let text = nan[1].error.as_ref().unwrap().to_string();
-    assert!(text.contains("not a number") && text.contains("episode seed 101, step 0"), "{text}");
+    assert!(text.contains("is NaN") && text.contains("episode seed 101, step 0"), "{text}");
 }
 
 #[test]
@@ -331,7 +332,9 @@ fn collected_steps_are_those_of_the_rollout() {
     let task = Drive::new();
     let noisy = Noisy::new(Expert, Noise::Correlated { std: 0.2, kept: 0.5 }, None).unwrap();
     let with = |threads, lanes| {
-        let mut all = collect(&noisy, &task, &Run { lanes, ..run(4, threads) }, &|_| true).unwrap();
+        let mut all =
+            collect(&noisy, &task, &Run { environments_per_worker: lanes, ..run(4, threads) }, &|_| true)
+                .unwrap();
         all.episodes = timeless(&all.episodes);
         all
     };
@@ -379,6 +382,8 @@ fn collecting_goes_on_past_failures_and_keeps_what_the_simulator_and_the_actor_s
 fn collecting_stops_when_told_and_keeps_what_is_whole() {
     let all = collect(&Constant(0.5), &Count::new(), &run(5, 1), &|e| e.seed != 101).unwrap();
     assert!(all.episodes.iter().map(|e| e.seed).eq([100, 101]));
-    let all = collect(&Constant(0.5), &Count::new(), &Run { lanes: 3, ..run(5, 1) }, &|_| false).unwrap();
+    let all =
+        collect(&Constant(0.5), &Count::new(), &Run { environments_per_worker: 3, ..run(5, 1) }, &|_| false)
+            .unwrap();
     assert!(all.episodes.iter().map(|e| e.seed).eq([100, 101, 102]), "those on their way come to their end");
 }

@@ -3,8 +3,8 @@
 
 use mcnn::{
     eval::stats::{
-        Mean, RESAMPLES, Rough, crossed, estimate, holm, improvement, interval, iqm, iqm_of, mean, median,
-        median_of, optimality_gap, paired, profile, quantile, sign_flip, student, wilson,
+        Estimate, RESAMPLES, Rough, crossed, estimate, holm, improvement, interval, iqm, iqm_of, mean,
+        median, median_of, optimality_gap, paired, profile, quantile, sign_flip, student, wilson,
     },
     seed::Seed,
 };
@@ -32,7 +32,7 @@ fn near(found: f64, wanted: f64, gap: f64) {
 }
 
 /// The middle exactly, the ends within a share of the interval's half-width.
-fn near_interval(found: Mean, wanted: &Value, share: f64) {
+fn near_interval(found: Estimate, wanted: &Value, share: f64) {
     let wanted = list(wanted);
     near(found.mean, wanted[0], 1e-12);
     let gap = share * (wanted[2] - wanted[0]) + 1e-12;

@@ -163,7 +163,7 @@ fn rollouts_count_ood_states_and_end_when_a_guard_stops() {
     };
     let (task, policy) = (Line(spec), policy());
     for (threads, lanes) in [(1, 1), (2, 3)] {
-        let run = Run { episodes: 4, first_seed: 5, threads, lanes, trace: true };
+        let run = Run { episodes: 4, first_seed: 5, threads, environments_per_worker: lanes, trace: true };
         let go = |response| {
             let guarded = policy.guarded(Guard { response, threshold: 2.0 });
             rollout(&guarded, &task, &run, &|_| ()).unwrap()
@@ -195,7 +195,7 @@ fn rollouts_count_ood_states_and_end_when_a_guard_stops() {
     let unguarded = rollout(
         &policy,
         &task,
-        &Run { episodes: 1, first_seed: 7, threads: 1, lanes: 1, trace: false },
+        &Run { episodes: 1, first_seed: 7, threads: 1, environments_per_worker: 1, trace: false },
         &|_| (),
     );
     assert_eq!(unguarded.unwrap()[0].first_ood, None);

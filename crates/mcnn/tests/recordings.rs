@@ -10,8 +10,8 @@ use std::{
 use mcnn::{
     act::Act as _,
     data::{
-        ActionRange, Demonstrations, DimensionNames, Film, Footage, Parts, ReadOptions, Recording, Rows,
-        Simulator, read, read_simulator, write_hdf5, write_npz,
+        ActionRange, Demonstrations, DimensionNames, FrameDemonstrations, FrameFile, Parts, ReadOptions,
+        Recording, Rows, Simulator, read, read_simulator, write_hdf5, write_npz,
     },
     expert::GaussianPolicy,
     seed::Seed,
@@ -217,7 +217,7 @@ fn broken_experts_are_refused_by_the_array_at_fault() {
 }
 
 /// Frames of 4 x 6 pixels that are told apart, in two episodes.
-fn footage() -> Footage {
+fn footage() -> FrameDemonstrations {
     let frames = (0..30 * 72).map(|i| (i * 7 % 251) as u8).collect();
     let parts = parts();
     let labels = Parts {
@@ -226,7 +226,7 @@ fn footage() -> Footage {
         ends: vec![11, 30],
         ..parts
     };
-    Footage::new(labels, [4, 6], frames).unwrap()
+    FrameDemonstrations::new(labels, [4, 6], frames).unwrap()
 }
 
 #[test]
@@ -240,12 +240,12 @@ fn footage_is_read_back_by_the_reader_of_films_from_both_formats() {
     footage.write_npz(&again).unwrap();
     assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
     for (path, shape) in [(&hdf5, vec![30, 72]), (&npz, vec![30, 4, 6, 3])] {
-        let mut film = Film::open(path).unwrap();
-        assert_eq!(film.shape, shape);
-        assert_eq!((&film.labels.actions, &film.labels.ends), (&footage.labels().actions, &vec![11, 30]));
-        assert_eq!(film.labels.rewards, footage.labels().rewards);
+        let mut file = FrameFile::open(path).unwrap();
+        assert_eq!(file.shape, shape);
+        assert_eq!((&file.labels.actions, &file.labels.ends), (&footage.labels().actions, &vec![11, 30]));
+        assert_eq!(file.labels.rewards, footage.labels().rewards);
         let mut frames = Vec::new();
-        film.play(0, &mut |_, rows| {
+        file.read_frames(0, &mut |_, rows| {
             let Rows::Bytes(rows) = rows else { panic!("bytes were written") };
             frames.extend(rows);
             Ok(true)
@@ -256,7 +256,8 @@ fn footage_is_read_back_by_the_reader_of_films_from_both_formats() {
         let message = read(path, &ReadOptions::default()).unwrap_err().to_string();
         assert!(message.contains("mcnn embed"), "{message}");
     }
-    let short = Footage::new(footage.labels().clone(), [4, 6], vec![0; 71]).unwrap_err().to_string();
+    let short =
+        FrameDemonstrations::new(footage.labels().clone(), [4, 6], vec![0; 71]).unwrap_err().to_string();
     assert!(short.contains("2160") && short.contains("71"), "{short}");
 }
 

@@ -61,7 +61,7 @@ impl Acting for Wandering {
 }
 
 fn run(act: &dyn Act, task: &dyn Task, episodes: usize, threads: usize, lanes: usize) -> Vec<Episode> {
-    let run = Run { episodes, first_seed: 30, threads, lanes, trace: true };
+    let run = Run { episodes, first_seed: 30, threads, environments_per_worker: lanes, trace: true };
     let heard = AtomicUsize::new(0);
     let each = |_: &Episode| _ = heard.fetch_add(1, Ordering::Relaxed);
     let all = rollout(act, task, &run, &each).unwrap();

@@ -82,16 +82,16 @@ fn the_expert_drives_and_advises_the_same_again_whoever_is_beside_it() {
     let task = Gym::racing(&python);
     // 60 steps of seed 5 as advised: return, and the last frame.
     let drive = |lanes: usize| {
-        let mut batch = task.start_advised(lanes).unwrap();
+        let mut batch = task.start_with_expert(lanes).unwrap();
         let mut advice = [f32::NAN; 2];
-        assert!(!batch.advice(0, &mut advice), "not before an episode");
+        assert!(!batch.expert_action(0, &mut advice), "not before an episode");
         let resets: Vec<_> = (0..lanes).map(|k| (k, Ask::Reset(5 + k as u64))).collect();
         ask(batch.as_mut(), &resets);
         let (mut ret, mut last) = (0.0, String::new());
         for _ in 0..60 {
             let actions: Vec<[f32; 2]> = (0..lanes)
                 .map(|k| {
-                    assert!(batch.advice(k, &mut advice));
+                    assert!(batch.expert_action(k, &mut advice));
                     assert!(advice.iter().all(|a| (-1.0..=1.0).contains(a)), "{advice:?}");
                     advice
                 })
@@ -116,6 +116,6 @@ fn gymnasiums_own_form_is_a_task_too_and_has_no_expert() {
     let task = Gym::new("CarRacing-v3", &python).unwrap();
     let spec = task.spec();
     assert_eq!((spec.n_obs, spec.frame, spec.n_act, spec.horizon), (FRAME, Some([96, 96]), 3, 1000));
-    let error = task.start_advised(1).err().unwrap().to_string();
+    let error = task.start_with_expert(1).err().unwrap().to_string();
     assert!(error.contains("no expert of its own"), "{error}");
 }

@@ -105,7 +105,7 @@ fn a_summary_of_kitchen_has_the_share_of_each_part() {
     let task = Gym::kitchen(&python);
     // The first half of a demonstration: some parts, not all.
     let half = actions(&data, 0)[..110].to_vec();
-    let run = Run { episodes: 2, first_seed: 0, threads: 1, lanes: 2, trace: false };
+    let run = Run { episodes: 2, first_seed: 0, threads: 1, environments_per_worker: 2, trace: false };
     let all = rollout(&Replay(half), &task, &run, &|_| ()).unwrap();
     let summary = Summary::new("half", task.spec(), &all, Seed(0));
     let parts = summary.parts.unwrap();
@@ -147,7 +147,7 @@ impl Acting for Reach {
 fn fetch_reaches_by_its_goals_and_its_scenes_have_the_documented_order() {
     let Some(python) = interpreter() else { return };
     let task = Gym::new("FetchReach-v4", &python).unwrap();
-    let run = Run { episodes: 6, first_seed: 0, threads: 1, lanes: 3, trace: false };
+    let run = Run { episodes: 6, first_seed: 0, threads: 1, environments_per_worker: 3, trace: false };
     let all = rollout(&Reach, &task, &run, &|_| ()).unwrap();
     for e in &all {
         assert_eq!((e.length, e.success, e.goal_at_end, &e.error), (50, Some(true), true, &None));
@@ -208,7 +208,7 @@ fn adroit_scenes_are_put_where_recordings_had_them_and_a_reset_leaves_no_trace()
                 qpos: Some(&qpos[i * nq..][..nq]),
                 qvel: Some(&qvel[i * nv..][..nv]),
             };
-            env.put(&recorded, &mut o).unwrap();
+            env.restore_state(&recorded, &mut o).unwrap();
             // Of the hammer's numbers the last, the force on the nail, is a matter of how it came there.
             let gap = largest_gap(&o[..o.len().min(45)], data.state(i));
             assert!(gap < 1e-5, "{file}, step {}: {gap}", data.step(i));
@@ -218,7 +218,7 @@ fn adroit_scenes_are_put_where_recordings_had_them_and_a_reset_leaves_no_trace()
         env.reset(3, &mut o).unwrap();
         assert_eq!(o, first, "{file}");
         let bare = Recorded { observation: data.state(0), qpos: None, qvel: None };
-        let text = env.put(&bare, &mut o).unwrap_err().to_string();
+        let text = env.restore_state(&bare, &mut o).unwrap_err().to_string();
         assert!(text.contains("infos/qpos") && text.contains("has 0 and 0"), "{text}");
     }
 }
@@ -234,19 +234,19 @@ fn kitchen_is_put_where_its_observation_says_up_to_its_noise() {
     let mut o = [0.0; 59];
     for i in (0..data.n_steps()).step_by(101) {
         let state = data.state(i);
-        env.put(&Recorded { observation: state, qpos: None, qvel: None }, &mut o).unwrap();
+        env.restore_state(&Recorded { observation: state, qpos: None, qvel: None }, &mut o).unwrap();
         let gaps = [largest_gap(&o[..18], &state[..18]), largest_gap(&o[18..], &state[18..])];
         assert!(gaps[0] < 1.01e-3 && gaps[1] < 5.1e-5, "step {i}: robot {}, objects {}", gaps[0], gaps[1]);
     }
     let mut fetch = Gym::new("FetchReach-v4", &python).unwrap().start().unwrap();
-    let refused = fetch.put(&Recorded { observation: &[0.0; 16], qpos: None, qvel: None }, &mut o);
-    assert!(refused.unwrap_err().to_string().contains("cannot be put into a recorded state"));
+    let refused = fetch.restore_state(&Recorded { observation: &[0.0; 16], qpos: None, qvel: None }, &mut o);
+    assert!(refused.unwrap_err().to_string().contains("cannot restore a recorded state"));
 }
 
 /// A running copy that draws, or a printed reason why there is none.
 fn drawing(task: &Gym, name: &str) -> Option<Box<dyn Environment>> {
     match task.start_with_pictures() {
-        Err(e) if e.what().starts_with("no pictures can be drawn") => {
+        Err(e) if e.what().starts_with("no pictures can be rendered") => {
             skipped(name, &e.to_string());
             None
         }
@@ -283,6 +283,6 @@ fn a_machine_that_cannot_draw_says_what_to_install() {
     ));
     let task = Gym::adroit(Adroit::Door, Default::default(), &python);
     let text = task.start_with_pictures().err().unwrap().to_string();
-    assert!(text.contains("no pictures can be drawn") && text.contains("libosmesa6"), "{text}");
+    assert!(text.contains("no pictures can be rendered") && text.contains("libosmesa6"), "{text}");
     assert!(task.start().is_ok(), "only pictures need OpenGL");
 }

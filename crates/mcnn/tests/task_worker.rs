@@ -168,8 +168,8 @@ fn pictures_are_those_that_the_environment_draws_and_only_known_scenes_can_be_pu
     rgb[3..6].copy_from_slice(&[41, 1, 255]);
     assert_eq!((picture.width, picture.height, picture.rgb), (3, 2, rgb));
     let recorded = Recorded { observation: &[0.0; 4], qpos: None, qvel: None };
-    let text = env.put(&recorded, &mut o).unwrap_err().to_string();
-    assert!(text.contains("Fake cannot be put into a recorded state"), "{text}");
+    let text = env.restore_state(&recorded, &mut o).unwrap_err().to_string();
+    assert!(text.contains("Fake cannot restore a recorded state"), "{text}");
     env.step(&[0.0, -1.0], &mut o).unwrap(); // and goes on
     let floats = Gym::new("fake_environments:Fake-floats-v0", &python).unwrap();
     let text = floats.start_with_pictures().err().unwrap().to_string();

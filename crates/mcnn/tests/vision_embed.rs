@@ -53,7 +53,7 @@ fn files() -> Option<(tempfile::TempDir, Manifest)> {
 /// All frames from one on, as numbers from 0 to 255.
 fn frames(source: &mut Source, from: usize) -> mcnn::Result<(Option<[usize; 2]>, Vec<f32>)> {
     let (mut all, mut size) = (Vec::new(), None);
-    source.play(from, &mut |frames| {
+    source.read_frames(from, &mut |frames| {
         size = Some(frames.size);
         all.extend(frames.pixels.iter().map(|v| v / frames.full * 255.0));
         Ok(true)

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use mcnn::{
     act::Act,
-    data::{ActionRange, Demonstrations, Footage, ReadOptions, read},
+    data::{ActionRange, Demonstrations, FrameDemonstrations, ReadOptions, read},
     eval::{Collected, Run, collect, demonstrate},
-    expert::{Advised, Noise, Noisy},
+    expert::{Noise, Noisy, TaskExpert},
     file,
     memory::{LearnSettings, learn},
     policy::{Guard, LivePolicy, Policy, Response},
@@ -40,17 +40,17 @@ fn encoder(encoding: &Encoding) -> Encoder {
 }
 
 /// Some steps of `drive-pixels` by its expert.
-fn driven(episodes: usize) -> Footage {
-    let expert = Noisy::new(Advised { n_act: 2 }, Noise::Gaussian(0.3), None).unwrap();
-    let run = Run { episodes, first_seed: 3, threads: 1, lanes: 2, trace: false };
+fn driven(episodes: usize) -> FrameDemonstrations {
+    let expert = Noisy::new(TaskExpert { n_act: 2 }, Noise::Gaussian(0.3), None).unwrap();
+    let run = Run { episodes, first_seed: 3, threads: 1, environments_per_worker: 2, trace: false };
     let all = demonstrate(&expert, &DrivePixels::new(), &run, &|_| true).unwrap();
     let Collected { frames, actions, ends, .. } = all;
     let labels = mcnn::data::Parts { n_act: 2, actions, ends, ..Default::default() };
-    Footage::new(labels, SIZE, frames).unwrap()
+    FrameDemonstrations::new(labels, SIZE, frames).unwrap()
 }
 
 /// The footage as `embed` makes demonstrations of it.
-fn embedded(footage: &Footage, encoding: &Encoding) -> Demonstrations {
+fn embedded(footage: &FrameDemonstrations, encoding: &Encoding) -> Demonstrations {
     let folder = tempfile::tempdir().unwrap();
     let [film, output] = ["film.npz", "embedded.npz"].map(|name| folder.path().join(name));
     footage.write_npz(&film).unwrap();
@@ -81,12 +81,12 @@ fn an_encoder_gives_the_bits_that_embedding_the_recording_gives() {
         let data = embedded(&footage, &encoding);
         assert_eq!(Encoding::parse(data.encoding().unwrap()).unwrap(), encoding);
         let encoder = encoder(&encoding);
-        let mut look = encoder.look();
+        let mut embedder = encoder.embedder();
         for i in (0..footage.n_steps()).step_by(7) {
             let bytes = &footage.frames()[i * FRAME..][..FRAME];
-            assert_eq!(look.at_bytes(bytes).unwrap(), data.state(i), "{network}, {preset}, frame {i}");
+            assert_eq!(embedder.embed_bytes(bytes).unwrap(), data.state(i), "{network}, {preset}, frame {i}");
             let numbers: Vec<f32> = bytes.iter().map(|&v| f32::from(v)).collect();
-            assert_eq!(look.at(&numbers).unwrap(), data.state(i));
+            assert_eq!(embedder.embed(&numbers).unwrap(), data.state(i));
         }
     }
 }
@@ -136,7 +136,7 @@ fn rollouts_on_frames_give_the_embeddings_and_the_encoders_time_whatever_the_lan
     let (policy, encoder) = (policy(&data), encoder(&encoding));
     let sighted = EncodedPolicy::new(&encoder, &policy).unwrap();
     let with = |threads, lanes| {
-        let run = Run { episodes: 3, first_seed: 50, threads, lanes, trace: false };
+        let run = Run { episodes: 3, first_seed: 50, threads, environments_per_worker: lanes, trace: false };
         let mut all = collect(&sighted, &DrivePixels::new(), &run, &|_| true).unwrap();
         for episode in &mut all.episodes {
             assert_eq!(episode.encoding.len(), episode.length);
@@ -149,8 +149,8 @@ fn rollouts_on_frames_give_the_embeddings_and_the_encoders_time_whatever_the_lan
     assert_eq!(one, with(2, 2));
     let steps = *one.ends.last().unwrap();
     assert_eq!((one.states.len(), one.frames.len()), (0, steps * FRAME));
-    let first = encoder.look().at_bytes(&one.frames[..FRAME]).unwrap().to_vec();
-    let states = one.acted_on();
+    let first = encoder.embedder().embed_bytes(&one.frames[..FRAME]).unwrap().to_vec();
+    let states = one.take_policy_states();
     assert_eq!((states.len(), &states[..16]), (steps * 16, &first[..]));
 }
 
@@ -193,14 +193,14 @@ fn encoders_that_are_none_are_refused_with_what_is_wrong() {
     assert!(other.contains("random:5") && other.contains("random:6"), "{other}");
 
     let encoder = encoder(&right);
-    let mut look = encoder.look();
+    let mut embedder = encoder.embedder();
     let mut frame = vec![0.0; FRAME];
-    assert!(look.at(&frame[1..]).unwrap_err().to_string().contains("48 x 48 x 3"));
+    assert!(embedder.embed(&frame[1..]).unwrap_err().to_string().contains("48 x 48 x 3"));
     frame[7] = 255.5;
-    assert!(look.at(&frame).unwrap_err().to_string().contains("255.5"));
+    assert!(embedder.embed(&frame).unwrap_err().to_string().contains("255.5"));
     frame[7] = f32::NAN;
-    assert!(look.at(&frame).unwrap_err().to_string().contains("NaN"));
-    let narrow = EncodedPolicy::new(&encoder, Advised { n_act: 2 }).unwrap_err().to_string();
+    assert!(embedder.embed(&frame).unwrap_err().to_string().contains("NaN"));
+    let narrow = EncodedPolicy::new(&encoder, TaskExpert { n_act: 2 }).unwrap_err().to_string();
     assert!(narrow.contains("embeddings of 2 numbers") && narrow.contains("16"), "{narrow}");
     assert!(Encoding::parse("{}").unwrap_err().to_string().contains("cannot be read"));
 }

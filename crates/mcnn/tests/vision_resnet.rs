@@ -70,7 +70,7 @@ fn every_layer_gives_what_pytorch_gives() {
         let net = network(case.network);
         let mut output = vec![0.0; n * case.network.width()];
         let (mut seen, mut worst) = (0, 0.0_f32);
-        net.embed_watched(&frames, [height, width], &mut output, &mut |name, size, images, numbers| {
+        net.embed_with_hook(&frames, [height, width], &mut output, &mut |name, size, images, numbers| {
             let probe = &case.layers[name];
             assert_eq!((size, images), (probe.size, n), "{name}");
             let mean = numbers.iter().map(|v| f64::from(v.abs())).sum::<f64>() / numbers.len() as f64;

@@ -64,7 +64,7 @@ impl Rollouts {
             episodes: self.episodes as usize,
             first_seed: self.seed(),
             threads,
-            lanes: self.lanes.into(),
+            environments_per_worker: self.lanes.into(),
             trace: false,
         })
     }

@@ -5,10 +5,13 @@ use std::{sync::atomic::Ordering, time::Instant};
 use mcnn::{
     Error, Result,
     act::Act,
-    data::{ActionRange, Demonstrations, DimensionNames, Footage, Parts, Recording, write_hdf5, write_npz},
+    data::{
+        ActionRange, Demonstrations, DimensionNames, FrameDemonstrations, Parts, Recording, write_hdf5,
+        write_npz,
+    },
     error::Kind,
     eval::{Collected, Episode, Run, collect, demonstrate, stats::mean},
-    expert::{Advised, Noise, Noisy},
+    expert::{Noise, Noisy, TaskExpert},
     task::Spec,
     vision::EncodedPolicy,
 };
@@ -58,7 +61,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     check_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
-    let own = Advised { n_act: task.spec().n_act };
+    let own = TaskExpert { n_act: task.spec().n_act };
     let (act, std): (&dyn Act, _) = match &actor {
         Some(actor) => (actor.act(), actor.std()),
         None => (&own, None),
@@ -108,7 +111,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     // Checked, with its fingerprint, as whoever reads it will have it.
     match task.spec().frame {
         Some(size) => {
-            let footage = Footage::new(parts, size, frames)?;
+            let footage = FrameDemonstrations::new(parts, size, frames)?;
             report.fingerprint = footage.fingerprint();
             if npz { footage.write_npz(path)? } else { footage.write_hdf5(path, &recording)? }
         }

@@ -95,7 +95,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         episodes: args.episodes as usize,
         first_seed: FIRST_SEED + args.seed * 100_000,
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
-        lanes: 1,
+        environments_per_worker: 1,
         trace: true,
     };
     let mut runs: Vec<(&str, Vec<Episode>)> = Vec::new();

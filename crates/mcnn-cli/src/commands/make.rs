@@ -2,10 +2,10 @@
 
 use mcnn::{
     Error, Result,
-    data::{ActionRange, Demonstrations, Footage, Parts, Recording, write_npz},
+    data::{ActionRange, Demonstrations, FrameDemonstrations, Parts, Recording, write_npz},
     error::Kind,
     eval::{Collected, Run, demonstrate},
-    expert::{Advised, Noise, Noisy},
+    expert::{Noise, Noisy, TaskExpert},
     task::{
         Spec, Task,
         drive::{Drive, DrivePixels, SIDE},
@@ -70,7 +70,7 @@ pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, u
 
 /// Episodes of `drive-pixels`.
 pub struct Film {
-    pub footage: Footage,
+    pub footage: FrameDemonstrations,
     pub recording: Recording,
     pub successes: usize,
 }
@@ -80,7 +80,7 @@ pub fn film(episodes: usize, noise: f64, seed: u64) -> Result<Film> {
     let task = DrivePixels::new();
     let mut all = driven(&task, episodes, noise, seed)?;
     let frames = std::mem::take(&mut all.frames);
-    let footage = Footage::new(parts(task.spec(), &mut all), [SIDE; 2], frames)?;
+    let footage = FrameDemonstrations::new(parts(task.spec(), &mut all), [SIDE; 2], frames)?;
     let successes = successes(&all);
     let notes = vec![("task", task.spec().name.clone()), ("noise", noise.to_string())];
     Ok(Film { footage, recording: recorded(all, notes), successes })
@@ -93,9 +93,9 @@ fn driven(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<Col
             .expected("a deviation of 0 to 1, in units of the action")
             .found(noise.to_string()));
     }
-    let own = Advised { n_act: task.spec().n_act };
+    let own = TaskExpert { n_act: task.spec().n_act };
     let expert = Noisy::new(own, Noise::Correlated { std: noise, kept: CARRIED }, None)?;
-    let run = Run { episodes, first_seed: seed, threads: 1, lanes: 1, trace: false };
+    let run = Run { episodes, first_seed: seed, threads: 1, environments_per_worker: 1, trace: false };
     demonstrate(&expert, task, &run, &|_| true)
 }
 

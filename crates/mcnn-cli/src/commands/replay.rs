@@ -156,7 +156,7 @@ fn replay(
         column.add_step(&caption);
         let shown = step.is_multiple_of(args.recording.video_every as usize);
         if shown && !by_actions {
-            environment.put(&recorded, &mut observation)?;
+            environment.restore_state(&recorded, &mut observation)?;
         }
         if shown || by_actions {
             let pairs = observation.iter().zip(recorded.observation);
@@ -198,7 +198,7 @@ fn begin(
 ) -> Result<bool> {
     if args.from_seed.is_none() {
         environment.reset(seed.unwrap_or(0), observation)?;
-        let put = environment.put(&episode.recorded(0), observation);
+        let put = environment.restore_state(&episode.recorded(0), observation);
         match (put, seed) {
             (Ok(()), _) => return Ok(false),
             (Err(_), Some(_)) => {}

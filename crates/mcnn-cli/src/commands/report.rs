@@ -188,7 +188,7 @@ fn visit(
     let parts = Parts {
         n_obs: policy.codebook().n_obs(),
         n_act: policy.codebook().n_act(),
-        states: all.acted_on(),
+        states: all.take_policy_states(),
         actions: std::mem::take(&mut all.actions),
         rewards: None,
         ends: std::mem::take(&mut all.ends),

@@ -46,7 +46,7 @@ pub fn visited(
     let parts = Parts {
         n_obs: encoder.as_ref().map_or(task.spec().n_obs, Encoder::width),
         n_act: task.spec().n_act,
-        states: collected.acted_on(),
+        states: collected.take_policy_states(),
         actions: collected.actions,
         rewards: None,
         ends: collected.ends,

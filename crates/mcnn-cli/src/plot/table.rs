@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::eval::stats::Mean;
+use mcnn::eval::stats::Estimate;
 
 use super::{COLORS, GAP, LETTER, PANEL, TOP, begin, escaped, frame, text, ticks};
 use crate::sweep::grid::Grid;
@@ -27,13 +27,14 @@ pub fn svg(grid: &Grid) -> String {
         put!(out, r#"<text x="{x:.1}" y="{:.1}" text-anchor="end">{}</text>"#, y + 4.5, escaped(&m.label));
     }
     for (k, column) in grid.columns.iter().enumerate() {
-        let found: Vec<Option<Mean>> =
+        let found: Vec<Option<Estimate>> =
             grid.methods.iter().map(|m| m.cells[k].as_ref().map(|c| c.found.mean)).collect();
         let x = left + k as f64 * (PANEL + GAP);
         bars(&mut out, x, rows, &format!("{} / {}", column.task, column.data), &found);
     }
     if profiles {
-        let found: Vec<Option<Mean>> = grid.methods.iter().map(|m| m.all.as_ref().map(|a| a.iqm)).collect();
+        let found: Vec<Option<Estimate>> =
+            grid.methods.iter().map(|m| m.all.as_ref().map(|a| a.iqm)).collect();
         let x = left + grid.columns.len() as f64 * (PANEL + GAP);
         bars(&mut out, x, rows, "all: interquartile mean", &found);
         curves(&mut out, x + PANEL + GAP, rows, grid);
@@ -42,7 +43,7 @@ pub fn svg(grid: &Grid) -> String {
 }
 
 /// A panel with a dot (mean) and a bar (interval) per method.
-fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Mean>]) {
+fn bars(out: &mut String, left: f64, rows: f64, title: &str, found: &[Option<Estimate>]) {
     let ends = found.iter().flatten().flat_map(|m| [m.mean, m.low, m.high]).filter(|v| v.is_finite());
     let range = ends.fold([f64::MAX, f64::MIN], |[a, b], v| [a.min(v), b.max(v)]);
     let ticks = ticks(range);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use mcnn::{
-    eval::{Part, Share, Spread, Summary, stats::Mean},
+    eval::{Part, Share, Spread, Summary, stats::Estimate},
     policy::Response,
 };
 
@@ -191,7 +191,7 @@ pub fn compared(c: &Compared) -> String {
     out
 }
 
-fn mean(m: &Mean, scale: f64) -> String {
+fn mean(m: &Estimate, scale: f64) -> String {
     if m.low.is_nan() {
         return format!("{:+.2} (no interval)", scale * m.mean);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::eval::stats::{FEW_RUNS, Mean};
+use mcnn::eval::stats::{Estimate, FEW_RUNS};
 
 use super::ends;
 use crate::{
@@ -133,7 +133,7 @@ fn cell(c: &Cell) -> String {
     format!("{} {}x{}{weight}{missing}", interval(&c.found.mean, 1), c.seeds.len(), c.found.episodes)
 }
 
-fn interval(m: &Mean, digits: usize) -> String {
+fn interval(m: &Estimate, digits: usize) -> String {
     let rough = if m.rough.is_some() { ", rough" } else { "" };
     format!("{:.digits$} ({}{rough})", m.mean, ends(m.low, m.high, digits))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mcnn::{
     Error, Result,
     error::Kind,
-    eval::stats::{self, Crossed, Mean, Profile, RESAMPLES},
+    eval::stats::{self, Crossed, Estimate, Profile, RESAMPLES},
     seed::Seed,
 };
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub struct Method {
     pub all: Option<All>,
     /// Probability of improvement: that a run of it has a higher mean than a run of the first method, over the columns that both
     /// have. Null for the first.
-    pub improvement: Option<Mean>,
+    pub improvement: Option<Estimate>,
 }
 
 /// The runs of a method in a column.
@@ -64,10 +64,10 @@ pub struct Cell {
 /// Aggregates of a method's runs over all columns, as in rliable (Agarwal et al. 2021).
 #[derive(Serialize)]
 pub struct All {
-    pub iqm: Mean,
-    pub median: Mean,
+    pub iqm: Estimate,
+    pub median: Estimate,
     /// Mean amount by which the runs miss a score of 100; null for returns.
-    pub optimality_gap: Option<Mean>,
+    pub optimality_gap: Option<Estimate>,
     /// Performance profile: the share of runs above each threshold.
     pub profile: Vec<Profile>,
 }
@@ -257,7 +257,7 @@ fn overall(cells: &[Option<Cell>], scored: bool) -> Option<All> {
     })
 }
 
-fn improvement(cells: &[Option<Cell>], first: &[Option<Cell>]) -> Option<Mean> {
+fn improvement(cells: &[Option<Cell>], first: &[Option<Cell>]) -> Option<Estimate> {
     let both = cells
         .iter()
         .zip(first)

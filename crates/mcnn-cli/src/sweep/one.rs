@@ -112,7 +112,7 @@ fn fill(
         episodes: settings.episodes,
         first_seed: settings.first_seed,
         threads: 1,
-        lanes: 1,
+        environments_per_worker: 1,
         trace: false,
     };
     let episodes = {

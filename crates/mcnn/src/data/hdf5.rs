@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
 }
 
 /// The same with the observations, of any rank from 2 on, left in the file.
-pub(super) fn film(path: &Path, length: u64) -> Result<(Parts, Dataset)> {
+pub(super) fn frames(path: &Path, length: u64) -> Result<(Parts, Dataset)> {
     let file = Flat::open(path, length)?;
     let observations = match file.within("observations", expanded(length))? {
         Some(frames) if frames.shape().len() > 1 => frames,

@@ -1,4 +1,4 @@
-//! Recordings into D4RL's flat HDF5.
+//! Writing recordings as D4RL's flat HDF5.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ const ROWS: usize = 4096; // of a chunk, at most, and
 const CHUNK: usize = 1 << 20; // bytes of it, about: rows of frames are long
 const LEVEL: u32 = 4; // of gzip, as h5py's own default
 
-/// What a recording holds besides the demonstrations themselves. Everything but `terminals` may be empty.
+/// What a recording contains in addition to the demonstrations. Everything except `terminals` may be empty.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
-    /// For each episode, whether the task ended it (otherwise it was cut at the horizon).
+    /// For each episode, whether the task terminated it (otherwise it was truncated at the horizon).
     pub terminals: Vec<bool>,
     /// Tables of one row a step, as (name, numbers in a row, the numbers row by row): `qpos`, say. They go into the
     /// group `infos`.
@@ -26,7 +26,7 @@ pub struct Recording {
     pub episodes: Vec<(u64, Option<bool>)>,
     /// Names of the dimensions, where there are any.
     pub names: DimensionNames,
-    /// What made the recording, as (name, text): attributes of the group `metadata`.
+    /// Provenance, as (name, text): attributes of the group `metadata`.
     pub notes: Vec<(&'static str, String)>,
 }
 
@@ -41,19 +41,19 @@ pub struct Recording {
 pub fn write_hdf5(path: &Path, parts: &Parts, recording: &Recording) -> Result<()> {
     parts.check()?;
     recording.names.validate(parts.n_obs, parts.n_act)?;
-    write(path, Seen::Numbers(parts.n_obs, &parts.states), parts, recording)
+    write(path, Observations::States(parts.n_obs, &parts.states), parts, recording)
 }
 
-/// What was seen at every step, row by row.
-pub(super) enum Seen<'a> {
+/// The observations, row by row.
+pub(super) enum Observations<'a> {
     /// Rows of so many numbers.
-    Numbers(usize, &'a [f32]),
+    States(usize, &'a [f32]),
     /// Rows of so many bytes.
-    Bytes(usize, &'a [u8]),
+    Frames(usize, &'a [u8]),
 }
 
 /// Writes `seen` as the observations of `labels`, which have been checked; the states of these do not count.
-pub(super) fn write(path: &Path, seen: Seen, labels: &Parts, recording: &Recording) -> Result<()> {
+pub(super) fn write(path: &Path, seen: Observations, labels: &Parts, recording: &Recording) -> Result<()> {
     check(labels, recording)?;
     atomic::write_through(path, |temporary| {
         fill(temporary, &seen, labels, recording).map_err(|e| {
@@ -80,13 +80,13 @@ fn check(parts: &Parts, recording: &Recording) -> Result<()> {
     Ok(())
 }
 
-fn fill(path: &Path, seen: &Seen, parts: &Parts, recording: &Recording) -> rust_hdf5::Result<()> {
+fn fill(path: &Path, seen: &Observations, parts: &Parts, recording: &Recording) -> rust_hdf5::Result<()> {
     let file = H5File::options().no_locking().create(path)?;
     let root = file.root_group();
     let n = parts.actions.len() / parts.n_act;
     match seen {
-        Seen::Numbers(width, rows) => put(&root, "observations", &[n, *width], rows)?,
-        Seen::Bytes(width, rows) => put(&root, "observations", &[n, *width], rows)?,
+        Observations::States(width, rows) => put(&root, "observations", &[n, *width], rows)?,
+        Observations::Frames(width, rows) => put(&root, "observations", &[n, *width], rows)?,
     }
     put(&root, "actions", &[n, parts.n_act], &parts.actions)?;
     if let Some(rewards) = &parts.rewards {

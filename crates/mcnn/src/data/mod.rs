@@ -2,8 +2,8 @@
 
 mod demonstrations;
 mod dimension;
-mod film;
-mod footage;
+mod frame_demonstrations;
+mod frame_file;
 mod hdf5;
 mod hdf5_write;
 mod inspect;
@@ -16,8 +16,8 @@ mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
 pub use dimension::Dimension;
-pub use film::{Film, Rows};
-pub use footage::Footage;
+pub use frame_demonstrations::FrameDemonstrations;
+pub use frame_file::{FrameFile, Rows};
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};

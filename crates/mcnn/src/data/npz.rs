@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
 }
 
 /// The same with the frames, under the first of these names that is there, left in the file: their name and shape.
-pub(super) fn film(
+pub(super) fn frames(
     path: &Path,
     length: u64,
     names: &[&'static str],

@@ -1,4 +1,4 @@
-//! Demonstrations into NumPy's `.npz`.
+//! Writing demonstrations as NumPy's `.npz`.
 
 use std::{
     fs::File,
@@ -37,7 +37,7 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
     atomic::write(path, bytes.get_ref())
 }
 
-/// The same of states that are too many to hold: `labels` has all but these, and `states` gives the bytes of its steps'
+/// Writes demonstrations whose states do not fit in memory: `labels` has everything else, and `states` yields the bytes of the
 /// rows of `n_obs` numbers. `encoding` says what the states are embeddings of, as JSON: an array of bytes, `encoding`.
 /// `names` must be valid for the dimensions ([`DimensionNames::validate`]).
 ///
@@ -76,7 +76,7 @@ pub(super) fn write_frames(path: &Path, labels: &Parts, size: [usize; 2], frames
     })
 }
 
-/// The head of an array.
+/// The header of an array.
 struct Array {
     name: &'static str,
     kind: String,

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    data::{ActionRange, Film},
+    data::{ActionRange, FrameFile},
     error::{Error, Kind, Result},
     vision::{Frames, Preset, Size, Source},
 };
@@ -38,11 +38,11 @@ impl Footage {
         range: ActionRange,
         watch: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<Self>> {
-        let labels = Film::check(&source.labels, range)?;
+        let labels = FrameFile::check_labels(&source.labels, range)?;
         let plain = Preset { normalize: false, ..preset };
         let (mut size, mut frames, mut piece) = (None, Vec::<u8>::new(), Vec::new());
         let (n, mut go_on) = (source.n, true);
-        source.play(0, &mut |found| {
+        source.read_frames(0, &mut |found| {
             for i in 0..found.len() {
                 piece.clear();
                 let this = plain.apply(&found, i..i + 1, &mut piece);

@@ -1,8 +1,8 @@
-//! The steps of episodes, recorded as demonstrations are kept.
+//! Recording the steps of rollouts as demonstrations.
 
 use super::{
     Episode, Run,
-    rollout::{Shown, drive},
+    rollout::{ActorInput, run_episodes},
 };
 use crate::{
     act::{Act, Acting},
@@ -10,14 +10,14 @@ use crate::{
     task::{Spec, Task},
 };
 
-/// The steps of many episodes one after another, as demonstrations are kept.
+/// The steps of several episodes, concatenated as in [`Demonstrations`](crate::data::Demonstrations).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
-    /// `[n_steps, n_obs]`: what was seen before each action. Empty of a task whose observations are frames.
+    /// `[n_steps, n_obs]`: the observation before each action. Empty for a task whose observations are frames.
     pub states: Vec<f32>,
-    /// `[n_steps, height, width, 3]`: the frames, of a task whose observations they are ([`Spec::frame`]).
+    /// `[n_steps, height, width, 3]`: the frames, for a task whose observations are frames ([`Spec::frame`]).
     pub frames: Vec<u8>,
-    /// `[n_steps, width]`: the embeddings that were acted on, of whoever acts on embeddings of frames; empty of all others.
+    /// `[n_steps, width]`: the embeddings of the observations, for an actor that embeds frames; otherwise empty.
     pub embeddings: Vec<f32>,
     /// `[n_steps, n_act]`: the actions as the task took them, in [-1, 1].
     pub actions: Vec<f32>,
@@ -25,21 +25,21 @@ pub struct Collected {
     pub rewards: Vec<f32>,
     /// For each episode, the number of steps up to and with it.
     pub ends: Vec<usize>,
-    /// `[n_steps, n_act]`: the actions as they were meant, before noise; empty where there was none.
+    /// `[n_steps, n_act]`: the actions before exploration noise; empty where there is no noise.
     pub intended: Vec<f32>,
-    /// Positions of the simulator's joints before each action, as (numbers in a row, rows); `(0, [])` where the task
-    /// does not tell.
+    /// Joint positions before each action, as (width, rows `[n_steps, width]`); `(0, [])` where the task does not report
+    /// them.
     pub qpos: (usize, Vec<f32>),
-    /// Their velocities, likewise.
+    /// Joint velocities, likewise.
     pub qvel: (usize, Vec<f32>),
     /// The episodes above, in the order of their seeds.
     pub episodes: Vec<Episode>,
-    /// Episodes that an error ended, or a guard before their first step: no step of them is above.
+    /// Episodes that an error ended, or that a guard ended before their first step; their steps are left out.
     pub failed: Vec<Episode>,
 }
 
-/// Records the episodes of a run, which do not depend on its threads and lanes. `each` hears of every episode as it
-/// ends; once it answers false no more are begun.
+/// Records the episodes of a run. The result does not depend on the number of threads and environments. `each` is called at the
+/// end of every episode; after it returns false, no more episodes are started.
 ///
 /// # Errors
 /// As [`rollout`](super::rollout()).
@@ -49,11 +49,12 @@ pub fn collect(
     run: &Run,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
-    gathered(act, task, run, Shown::Observations, each)
+    record_episodes(act, task, run, ActorInput::Observations, each)
 }
 
-/// Records the episodes of a run as [`collect`] does, acted by the task's own expert ([`Task::start_advised`]): `act` is
-/// shown the expert's action (`[n_act]`) in place of an observation. `expert::Advised` takes it, with noise or without.
+/// Records the episodes of a run as [`collect`] does, with the task's own expert ([`Task::start_with_expert`]): `act` gets the
+/// expert's action (`[n_act]`) in place of an observation. [`TaskExpert`](crate::expert::TaskExpert) returns it as it is;
+/// [`Noisy`](crate::expert::Noisy) adds noise.
 ///
 /// # Errors
 /// As [`collect`], and if the task has no expert of its own.
@@ -63,18 +64,18 @@ pub fn demonstrate(
     run: &Run,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
-    gathered(act, task, run, Shown::Advice, each)
+    record_episodes(act, task, run, ActorInput::ExpertActions, each)
 }
 
-fn gathered(
+fn record_episodes(
     act: &dyn Act,
     task: &dyn Task,
     run: &Run,
-    shown: Shown,
+    input: ActorInput,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
     let mut all = Collected::default();
-    for (episode, record) in drive(act, task, run, shown, Some(Record::of(task.spec())), each)? {
+    for (episode, record) in run_episodes(act, task, run, input, Some(Record::of(task.spec())), each)? {
         match record {
             Some(record) if episode.error.is_none() && episode.length > 0 => all.add(episode, record),
             _ => all.failed.push(episode),
@@ -84,9 +85,8 @@ fn gathered(
 }
 
 impl Collected {
-    /// Takes the states out that were acted on: the embeddings, where the observations were frames that were acted on as
-    /// these.
-    pub fn acted_on(&mut self) -> Vec<f32> {
+    /// Moves out the states of the policy: the embeddings, where the actor embeds frames, and otherwise the observations.
+    pub fn take_policy_states(&mut self) -> Vec<f32> {
         std::mem::take(if self.embeddings.is_empty() { &mut self.states } else { &mut self.embeddings })
     }
 
@@ -99,7 +99,7 @@ impl Collected {
         self.rewards.extend(record.rewards);
         self.intended.extend(record.intended);
         for (all, rows) in [(&mut self.qpos, record.qpos), (&mut self.qvel, record.qvel)] {
-            // The last row belongs to the state after the last action, which demonstrations do not keep.
+            // The last row belongs to the state after the last action, which is not part of demonstrations.
             all.0 = rows.len() / (steps + 1);
             all.1.extend(&rows[..all.0 * steps]);
         }
@@ -108,17 +108,17 @@ impl Collected {
     }
 }
 
-/// The steps of an episode on its way.
+/// The steps of a running episode.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
-    framed: bool, // observations are frames, which take a quarter of the room as bytes
+    framed: bool, // observations are frames, stored as bytes: a quarter of the memory of f32
     states: Vec<f32>,
     frames: Vec<u8>,
     embeddings: Vec<f32>,
     actions: Vec<f32>,
     rewards: Vec<f32>,
     intended: Vec<f32>,
-    qpos: Vec<f32>, // a row more than steps
+    qpos: Vec<f32>, // one row more than steps
     qvel: Vec<f32>,
 }
 
@@ -127,7 +127,7 @@ impl Record {
         Self { framed: spec.frame.is_some(), ..Self::default() }
     }
 
-    /// A state was reached, the first included.
+    /// Records the simulator's state after a reset or a step.
     pub(super) fn arrived(&mut self, state: Option<(&[f64], &[f64])>) {
         if let Some((qpos, qvel)) = state {
             self.qpos.extend(qpos.iter().map(|&x| x as f32));
@@ -135,13 +135,15 @@ impl Record {
         }
     }
 
-    /// An action was taken in the state reached last.
+    /// Records a step: the observation, the action and the reward.
     pub(super) fn acted(&mut self, state: &[f32], action: &[f32], acting: &dyn Acting, reward: f64) {
         match self.framed {
             true => self.frames.extend(state.iter().map(|&x| x as u8)),
             false => self.states.extend_from_slice(state),
         }
-        self.embeddings.extend_from_slice(acting.embedded_observation().map_or(&[], |seen| seen.embedding));
+        self.embeddings.extend_from_slice(
+            acting.embedded_observation().map_or(&[], |observation| observation.embedding),
+        );
         self.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
         self.intended.extend_from_slice(acting.intended().unwrap_or(&[]));
         self.rewards.push(reward as f32);

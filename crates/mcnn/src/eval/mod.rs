@@ -1,4 +1,4 @@
-//! Closed-loop evaluation of anything that acts, on any task, and the statistics to report it with.
+//! Closed-loop evaluation of any actor on any task, and the statistics of the results.
 
 mod collect;
 mod rollout;
@@ -13,13 +13,13 @@ use crate::{
     task::Spec,
 };
 use serde::Serialize;
-use stats::{Mean, Rough};
+use stats::{Estimate, Rough};
 
-/// What is reported of a rollout. Episodes that failed count in `failed` and nowhere else. Numbers that cannot be had
-/// (an interval of one episode) are NaN, in JSON null.
+/// The summary of a rollout. Failed episodes count only in `failed`. Values that do not exist (an interval of one episode) are
+/// NaN, in JSON null.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// What acted, in the caller's words.
+    /// The name of the actor.
     pub policy: String,
     /// The task's name.
     pub task: String,
@@ -32,24 +32,24 @@ pub struct Summary {
     pub ret: Spread,
     /// The same as 100 (R - random) / (expert - random), where the task has both.
     pub score: Option<Spread>,
-    /// Share of successes by the task's own rule, where it has one.
+    /// Success rate by the task's own criterion, where it has one.
     pub success: Option<Share>,
     /// Share of the episodes in which the goal held after the last step, where the task has a rule of success. (It is what
     /// Gymnasium-Robotics calls success; D4RL's rule asks for more steps, at any time.)
     pub goal_at_end: Option<Share>,
     /// Share of the episodes that completed each part, where the task has parts.
     pub parts: Option<Vec<Part>>,
-    /// Mean weight of the memory over the visited states (each episode counts the same).
+    /// Mean memory weight over the visited states (each episode counts the same).
     pub weight: Option<f64>,
-    /// Time an action takes, in microseconds.
+    /// Latency of an action, in microseconds.
     pub latency_us: Latency,
-    /// The same without the encoder's part, of whoever acts on embeddings of frames.
+    /// The latency without the encoder, for an actor that embeds frames.
     pub latency_without_encoder_us: Option<Latency>,
     /// Episodes that an error ended.
     pub failed: usize,
 }
 
-/// Middle and spread of the episodes' numbers.
+/// Mean and interquartile mean over episodes, with intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// Mean.
@@ -68,10 +68,10 @@ pub struct Spread {
     pub rough: Option<Rough>,
 }
 
-/// A share with its 95 % Wilson interval.
+/// A proportion with its 95 % Wilson interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Share {
-    /// The share.
+    /// The proportion.
     pub share: f64,
     /// Lower end of the interval.
     pub low: f64,
@@ -190,7 +190,7 @@ impl Share {
     }
 }
 
-/// Two actors on the same episodes: the first less the second.
+/// A paired comparison of two actors on the same episodes: the first minus the second.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// The first actor's name.
@@ -199,17 +199,17 @@ pub struct Comparison {
     pub b: String,
     /// Difference of the returns.
     #[serde(rename = "return")]
-    pub ret: Mean,
+    pub ret: Estimate,
     /// The same in score, where the task has references.
-    pub score: Option<Mean>,
+    pub score: Option<Estimate>,
     /// Difference of the successes (1 or 0), where the task has a rule: a difference of shares.
-    pub success: Option<Mean>,
+    pub success: Option<Estimate>,
     /// p-value of the returns' difference, by the sign-flip test on the pairs.
     pub p: f64,
     /// The same corrected for the number of comparisons made at once (Holm).
     pub p_holm: f64,
-    /// Probability that an episode of the first returns more than an episode of the second, any with any.
-    pub improvement: Mean,
+    /// Probability of improvement: that an episode of the first actor returns more than an episode of the second.
+    pub improvement: Estimate,
 }
 
 /// Compares every actor with every later one, over the episodes that neither failed. `seed` decides the bootstrap
@@ -240,7 +240,7 @@ pub fn compare(actors: &[(&str, &[Episode])], spec: &Spec, seed: Seed) -> Result
                 ret,
                 score: spec.reference.map(|[random, expert]| {
                     let scale = 100.0 / (expert - random);
-                    Mean { mean: ret.mean * scale, low: ret.low * scale, high: ret.high * scale, ..ret }
+                    Estimate { mean: ret.mean * scale, low: ret.low * scale, high: ret.high * scale, ..ret }
                 }),
                 success: (!xs_won.is_empty()).then(|| stats::paired(&xs_won, &ys_won)),
                 p: stats::sign_flip(&xs, &ys, seed),

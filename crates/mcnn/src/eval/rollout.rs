@@ -1,4 +1,5 @@
-//! Episodes of anything that acts, on any task, side by side and the same whatever the number of threads and lanes.
+//! Rollouts: episodes of any actor on any task, several at a time. The result does not depend on the number of threads and
+//! environments.
 
 use super::collect::Record;
 use crate::{
@@ -16,30 +17,30 @@ use std::{
 /// Which episodes to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// How many.
+    /// Number of episodes.
     pub episodes: usize,
-    /// Episode i starts the environment from seed `first_seed + i`, and whatever acts from
+    /// Episode i resets the environment with seed `first_seed + i` and starts the actor with
     /// `Seed(first_seed).fork("act").nth(i)`.
     pub first_seed: u64,
-    /// Threads, each with a batch of environments of its own; 0 counts as 1.
+    /// Worker threads, each with its own environments; 0 counts as 1.
     pub threads: usize,
-    /// Episodes at once in each thread, which take their steps together; 0 counts as 1. A task whose environments
-    /// are held by other processes has one process a thread.
-    pub lanes: usize,
-    /// Keep every step's position, distance and weight, for pictures.
+    /// Environments of each worker thread, which are stepped together; 0 counts as 1. For a task that runs in Python, each
+    /// worker thread has one process with this many environments.
+    pub environments_per_worker: usize,
+    /// Keep the position, distance and weight of every step, for plots.
     pub trace: bool,
 }
 
-/// One episode as it went.
+/// The result of one episode.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Episode {
     /// The environment's seed.
     pub seed: u64,
     /// Sum of the rewards.
     pub ret: f64,
-    /// Steps made.
+    /// Number of steps.
     pub length: usize,
-    /// Success by the task's own rule, where it has one.
+    /// Success by the task's own criterion, where it has one.
     pub success: Option<bool>,
     /// Steps after which the goal held.
     pub goal_steps: usize,
@@ -47,44 +48,44 @@ pub struct Episode {
     pub goal_at_end: bool,
     /// The parts completed: bit k stands for part k of [`Spec::parts`].
     pub parts: u32,
-    /// Mean weight of the memory over the visited states, where the actor says.
+    /// Mean memory weight over the visited states, where the actor reports it.
     pub weight: Option<f64>,
-    /// Mean and largest distance of the visited states to their memory, where the actor says.
+    /// Mean and largest distance of the visited states to their nearest memory, where the actor reports it.
     pub distance: Option<[f64; 2]>,
-    /// Steps taken in states beyond what a guard allows.
+    /// Steps taken in out-of-distribution states, by the guard's threshold.
     pub ood: usize,
-    /// The first of them, or the step at which a guard ended the episode.
+    /// The first such step, or the step at which a guard ended the episode.
     pub first_ood: Option<usize>,
-    /// A guard ended the episode.
+    /// Whether a guard ended the episode.
     pub stopped: bool,
-    /// Time each action took, in microseconds.
+    /// Latency of each action, in microseconds.
     pub latencies: Vec<f32>,
-    /// What of it went into making an embedding of the frame, action by action; empty where nothing did.
+    /// The part of each latency that embedding the frame took, in microseconds; empty where no frame is embedded.
     pub encoding: Vec<f32>,
-    /// What ended the episode before its time, if anything did; the numbers are those up to there.
+    /// The error that ended the episode early, if any; the other fields cover the steps up to it.
     pub error: Option<Error>,
-    /// Every step, if asked for.
+    /// Every step, if [`Run::trace`] is set.
     pub trace: Option<Trace>,
-    /// The task ended the episode, which was not cut at the horizon.
+    /// Whether the task terminated the episode, rather than the horizon truncating it.
     pub terminal: bool,
 }
 
 /// An episode step by step. Step t is the state in which action t was taken.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trace {
-    /// Where it was, if the task says: one more than steps, the last after the last action.
+    /// Positions, where the task reports them: one more than steps, the last after the last action.
     pub positions: Vec<[f32; 2]>,
-    /// Distance to the memory and its weight, where the actor says.
+    /// Distance to the nearest memory and memory weight, where the actor reports them.
     pub decisions: Vec<Decision>,
 }
 
-/// Runs episodes and gives them in order; they do not depend on `threads` and `lanes`. An episode whose environment (or
-/// actor) fails is reported as such and the others go on, in environments made anew where need be; those that another
-/// one's failure cut off are run again from their start. `each` hears of every episode as it ends, in no order, from
-/// any thread.
+/// Runs episodes and returns them in the order of their seeds; the result does not depend on the number of threads and
+/// environments. An episode whose environment or actor fails is returned with the error, and the others continue, in new
+/// environments if necessary. Episodes that the failure of another one interrupted are run again from their start. `each` is
+/// called at the end of every episode, in any order and from any thread.
 ///
 /// # Errors
-/// If the actor and the task are of other widths, no episodes are asked for, or no environment can be started.
+/// If the dimensions of the actor and the task differ, no episodes are requested, or no environment can be started.
 pub fn rollout(
     act: &dyn Act,
     task: &dyn Task,
@@ -95,141 +96,147 @@ pub fn rollout(
         each(episode);
         true
     };
-    let done = drive(act, task, run, Shown::Observations, None, &each)?;
+    let done = run_episodes(act, task, run, ActorInput::Observations, None, &each)?;
     Ok(done.into_iter().map(|(episode, _)| episode).collect())
 }
 
-/// What whoever acts is shown.
+/// The input of the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum ActorInput {
     Observations,
-    /// The action of the task's own expert.
-    Advice,
+    /// The action of the task's own expert (`[n_act]`).
+    ExpertActions,
 }
 
-/// Runs episodes as [`rollout`] does, with their steps where `record` is given, until `each` answers false: those on
-/// their way then still come to their end.
-pub(super) fn drive(
+/// Runs episodes as [`rollout`] does, with their steps if `record` is given, until `each` returns false. Episodes that are
+/// running then are completed.
+pub(super) fn run_episodes(
     act: &dyn Act,
     task: &dyn Task,
     run: &Run,
-    shown: Shown,
+    input: ActorInput,
     record: Option<Record>,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Vec<(Episode, Option<Record>)>> {
-    check(act, task, run.episodes, shown)?;
+    check(act, task, run.episodes, input)?;
     let threads = run.threads.clamp(1, run.episodes);
-    let lanes = run.lanes.clamp(1, run.episodes.div_ceil(threads));
+    let n_environments = run.environments_per_worker.clamp(1, run.episodes.div_ceil(threads));
     let done = Mutex::new(Vec::new());
-    let work = Work { act, task, run, shown, lanes, record, each, next: AtomicUsize::new(0), done };
-    let mut first = work.start()?; // a task that cannot start at all is one error, not one an episode
+    let work = Work { act, task, run, input, n_environments, record, each, next: AtomicUsize::new(0), done };
+    let mut first = work.start()?; // if the task cannot start at all, one error for the whole run
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(|| work.start_and_drive());
+            scope.spawn(|| work.start_and_run());
         }
-        work.drive(first.as_mut(), None);
+        work.run_all(first.as_mut(), None);
     });
     let mut done = work.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(i, ..)| *i);
     Ok(done.into_iter().map(|(_, episode, record)| (episode, record)).collect())
 }
 
-/// What the threads share.
+/// State that the threads share.
 struct Work<'a> {
     act: &'a dyn Act,
     task: &'a dyn Task,
     run: &'a Run,
-    shown: Shown,
-    lanes: usize,
+    input: ActorInput,
+    n_environments: usize, // of each thread
     record: Option<Record>,
     each: &'a (dyn Fn(&Episode) -> bool + Sync),
-    next: AtomicUsize, // the episode that nobody has taken yet
+    next: AtomicUsize, // number of the next episode to start
     done: Mutex<Vec<(usize, Episode, Option<Record>)>>,
 }
 
 impl<'a> Work<'a> {
     fn start(&self) -> Result<Box<dyn Batch + 'a>> {
-        match self.shown {
-            Shown::Observations => self.task.start_many(self.lanes),
-            Shown::Advice => self.task.start_advised(self.lanes),
+        match self.input {
+            ActorInput::Observations => self.task.start_many(self.n_environments),
+            ActorInput::ExpertActions => self.task.start_with_expert(self.n_environments),
         }
     }
 
-    fn take(&self) -> Option<Lane<'a>> {
+    fn take(&self) -> Option<EpisodeRun<'a>> {
         let i = self.next.fetch_add(1, Ordering::Relaxed);
-        (i < self.run.episodes).then(|| self.lane(i))
+        (i < self.run.episodes).then(|| self.new_run(i))
     }
 
-    fn lane(&self, i: usize) -> Lane<'a> {
-        let advice = match self.shown {
-            Shown::Observations => None,
-            Shown::Advice => Some(vec![0.0; self.task.spec().n_act]),
+    fn new_run(&self, i: usize) -> EpisodeRun<'a> {
+        let expert_action = match self.input {
+            ActorInput::Observations => None,
+            ActorInput::ExpertActions => Some(vec![0.0; self.task.spec().n_act]),
         };
-        Lane { advice, ..Lane::new(self.act, self.task.spec(), self.run, i, self.record.clone()) }
+        EpisodeRun {
+            expert_action,
+            ..EpisodeRun::new(self.act, self.task.spec(), self.run, i, self.record.clone())
+        }
     }
 
-    /// A lane's episode is over.
-    fn end(&self, lane: Lane, error: Option<Error>) {
-        let i = lane.i;
-        let (episode, record) = lane.over(error, self.run.trace);
+    /// Stores the result of an episode.
+    fn end(&self, episode_run: EpisodeRun, error: Option<Error>) {
+        let i = episode_run.i;
+        let (episode, record) = episode_run.finish(error, self.run.trace);
         if !(self.each)(&episode) {
             self.next.store(self.run.episodes, Ordering::Relaxed);
         }
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push((i, episode, record));
     }
 
-    fn start_and_drive(&self) {
-        while let Some(lane) = self.take() {
+    fn start_and_run(&self) {
+        while let Some(episode_run) = self.take() {
             match self.start() {
-                Ok(mut batch) => return self.drive(batch.as_mut(), Some(lane)),
-                Err(error) => self.end(lane, Some(error)),
+                Ok(mut batch) => return self.run_all(batch.as_mut(), Some(episode_run)),
+                Err(error) => self.end(episode_run, Some(error)),
             }
         }
     }
 
-    /// Runs episodes side by side until there are none left: in every round each lane has one action taken.
-    fn drive(&self, batch: &mut dyn Batch, mut taken: Option<Lane<'a>>) {
+    /// Runs episodes until none are left. In each round, every environment takes one step.
+    fn run_all(&self, batch: &mut dyn Batch, mut taken: Option<EpisodeRun<'a>>) {
         let n_obs = self.task.spec().n_obs;
-        let mut lanes: Vec<Option<Lane>> =
-            (0..self.lanes).map(|_| taken.take().or_else(|| self.take())).collect();
-        let mut observations = vec![0.0; self.lanes * n_obs];
+        let mut running: Vec<Option<EpisodeRun>> =
+            (0..self.n_environments).map(|_| taken.take().or_else(|| self.take())).collect();
+        let mut observations = vec![0.0; self.n_environments * n_obs];
         loop {
-            for place in &mut lanes {
-                // The lane after one that ended here has no observation yet, and cannot end.
-                let error = match place.as_mut().map(Lane::decide) {
+            for place in &mut running {
+                // An episode that starts here has no observation yet, so it cannot end in this round.
+                let error = match place.as_mut().map(EpisodeRun::decide) {
                     None | Some(Ok(false)) => continue,
                     Some(Ok(true)) => None,
                     Some(Err(error)) => Some(error),
                 };
-                place.take().into_iter().for_each(|lane| self.end(lane, error.clone()));
+                place.take().into_iter().for_each(|episode_run| self.end(episode_run, error.clone()));
                 *place = self.take();
             }
-            let asks: Vec<(usize, Ask)> =
-                lanes.iter().enumerate().filter_map(|(k, lane)| Some((k, lane.as_ref()?.ask()))).collect();
+            let asks: Vec<(usize, Ask)> = running
+                .iter()
+                .enumerate()
+                .filter_map(|(k, episode_run)| Some((k, episode_run.as_ref()?.ask())))
+                .collect();
             if asks.is_empty() {
                 return;
             }
             let replies = batch.ask(&asks, &mut observations[..asks.len() * n_obs]);
             let asked: Vec<usize> = asks.into_iter().map(|(k, _)| k).collect();
             for (row, (k, reply)) in asked.into_iter().zip(replies).enumerate() {
-                let Some(mut lane) = lanes[k].take() else {
+                let Some(mut episode_run) = running[k].take() else {
                     continue;
                 };
                 let over = match reply {
                     Reply::Good(outcome) => {
                         let observation = &observations[row * n_obs..(row + 1) * n_obs];
-                        lane.hear(observation, outcome, batch, k).then_some(None)
+                        episode_run.receive(observation, outcome, batch, k).then_some(None)
                     }
                     Reply::Failed(error) => Some(Some(error)),
                     Reply::Lost => {
-                        lane = self.lane(lane.i);
+                        episode_run = self.new_run(episode_run.i);
                         None
                     }
                 };
-                lanes[k] = match over {
-                    None => Some(lane),
+                running[k] = match over {
+                    None => Some(episode_run),
                     Some(error) => {
-                        self.end(lane, error);
+                        self.end(episode_run, error);
                         self.take()
                     }
                 };
@@ -238,22 +245,22 @@ impl<'a> Work<'a> {
     }
 }
 
-/// One episode on its way.
-struct Lane<'a> {
+/// A running episode.
+struct EpisodeRun<'a> {
     i: usize,
     spec: &'a Spec,
     acting: Box<dyn Acting + 'a>,
-    begun: bool,              // there is an observation to act on
-    observation: Vec<f32>,    // [n_obs]
-    advice: Option<Vec<f32>>, // [n_act], where that is shown
-    action: Vec<f32>,         // [n_act]
-    decision: Decision,       // that led to the action
-    episode: Episode,         // so far
+    begun: bool,                     // whether there is an observation to act on
+    observation: Vec<f32>,           // [n_obs]
+    expert_action: Option<Vec<f32>>, // [n_act], where it is the input of the actor
+    action: Vec<f32>,                // [n_act]
+    decision: Decision,              // of the last action
+    episode: Episode,                // so far
     trace: Trace,
     record: Option<Record>,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> EpisodeRun<'a> {
     fn new(act: &'a dyn Act, spec: &'a Spec, run: &Run, i: usize, record: Option<Record>) -> Self {
         Self {
             i,
@@ -261,7 +268,7 @@ impl<'a> Lane<'a> {
             acting: act.start(acting_seed(run.first_seed, i)),
             begun: false,
             observation: vec![0.0; spec.n_obs],
-            advice: None,
+            expert_action: None,
             action: vec![0.0; spec.n_act],
             decision: Decision::default(),
             episode: Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() },
@@ -270,14 +277,14 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Has the action chosen, unless the episode has not begun; says whether a guard ends it here.
+    /// Computes the action, unless the episode has not begun. Returns whether a guard ends the episode here.
     fn decide(&mut self) -> Result<bool> {
         if !self.begun {
             return Ok(false);
         }
         let place = (self.spec, self.episode.seed, self.episode.length);
-        let shown = self.advice.as_ref().unwrap_or(&self.observation);
-        let (decision, micros) = decide(self.acting.as_mut(), shown, &mut self.action, place)?;
+        let input = self.expert_action.as_ref().unwrap_or(&self.observation);
+        let (decision, micros) = decide(self.acting.as_mut(), input, &mut self.action, place)?;
         self.decision = decision;
         let episode = &mut self.episode;
         episode.latencies.push(micros);
@@ -293,8 +300,8 @@ impl<'a> Lane<'a> {
         if self.begun { Ask::Step(&self.action) } else { Ask::Reset(self.episode.seed) }
     }
 
-    /// Takes the answer in, and says whether the episode is over.
-    fn hear(
+    /// Processes the reply to a reset or a step. Returns whether the episode is over.
+    fn receive(
         &mut self,
         observation: &[f32],
         outcome: Option<Outcome>,
@@ -309,10 +316,10 @@ impl<'a> Lane<'a> {
             record.arrived(batch.state(copy));
         }
         self.observation.copy_from_slice(observation);
-        if let Some(advice) = &mut self.advice
-            && !batch.advice(copy, advice)
+        if let Some(expert_action) = &mut self.expert_action
+            && !batch.expert_action(copy, expert_action)
         {
-            advice.fill(f32::NAN); // nobody acts on that, should anybody be asked to
+            expert_action.fill(f32::NAN); // an invalid action, which the actor refuses
         }
         self.trace.positions.extend(batch.position(copy));
         let Some(outcome) = outcome else {
@@ -331,24 +338,24 @@ impl<'a> Lane<'a> {
         outcome.done || episode.length >= self.spec.horizon
     }
 
-    fn over(self, error: Option<Error>, keep_trace: bool) -> (Episode, Option<Record>) {
+    fn finish(self, error: Option<Error>, keep_trace: bool) -> (Episode, Option<Record>) {
         let decisions = &self.trace.decisions;
-        let said = |part: fn(&Decision) -> Option<f32>| decisions.iter().filter_map(part).map(f64::from);
+        let values = |part: fn(&Decision) -> Option<f32>| decisions.iter().filter_map(part).map(f64::from);
         let mut episode = self.episode;
-        // Without that of an action which was never taken.
+        // Without the latency of an action that was not taken.
         episode.latencies.truncate(episode.length);
         episode.encoding.truncate(episode.length);
         episode.error = error;
-        episode.weight = average(said(|d| d.weight));
+        episode.weight = average(values(|d| d.weight));
         episode.distance =
-            average(said(|d| d.distance)).map(|mean| [mean, said(|d| d.distance).fold(0.0, f64::max)]);
+            average(values(|d| d.distance)).map(|mean| [mean, values(|d| d.distance).fold(0.0, f64::max)]);
         episode.trace = keep_trace.then_some(self.trace);
         (episode, self.record)
     }
 }
 
-/// Has an action chosen, and gives how it came about and the microseconds it took. `place`: the task, the episode's
-/// seed and the step, for reports.
+/// Computes an action. Returns the decision and the latency in microseconds. `place`: the task, the seed of the episode and the
+/// step, for error messages.
 fn decide(
     acting: &mut dyn Acting,
     observation: &[f32],
@@ -360,7 +367,7 @@ fn decide(
     let decision = acting.act(observation, action).map_err(|e| e.within(place()))?;
     let micros = start.elapsed().as_secs_f32() * 1e6;
     if action.iter().any(|a| a.is_nan()) {
-        return Err(Error::new(Kind::Task, "the policy's action is not a number")
+        return Err(Error::new(Kind::Task, "the policy's action is NaN")
             .at(place())
             .expected("numbers in [-1, 1]")
             .found(format!("{action:?}")));
@@ -368,14 +375,14 @@ fn decide(
     Ok((decision, micros))
 }
 
-fn check(act: &dyn Act, task: &dyn Task, episodes: usize, shown: Shown) -> Result<()> {
+fn check(act: &dyn Act, task: &dyn Task, episodes: usize, input: ActorInput) -> Result<()> {
     let spec = task.spec();
-    let n_shown = if shown == Shown::Advice { spec.n_act } else { spec.n_obs };
-    if (act.n_obs(), act.n_act()) != (n_shown, spec.n_act) {
+    let n_input = if input == ActorInput::ExpertActions { spec.n_act } else { spec.n_obs };
+    if (act.n_obs(), act.n_act()) != (n_input, spec.n_act) {
         let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
         return Err(Error::new(Kind::Mismatch, "the policy does not fit the task")
             .at(format!("task {}", spec.name))
-            .expected(widths(n_shown, spec.n_act))
+            .expected(widths(n_input, spec.n_act))
             .found(widths(act.n_obs(), act.n_act()))
             .next("use the task the demonstrations came from"));
     }
@@ -385,7 +392,7 @@ fn check(act: &dyn Act, task: &dyn Task, episodes: usize, shown: Shown) -> Resul
     Ok(())
 }
 
-/// The seed of whatever acts in episode i of a run from `first_seed`.
+/// The seed of the actor in episode i of a run that starts at `first_seed`.
 pub fn acting_seed(first_seed: u64, i: usize) -> Seed {
     Seed(first_seed).fork("act").nth(i as u64)
 }

@@ -12,11 +12,11 @@ use crate::{
 };
 
 const WANTED: &str = "w0, b0, w1, b1, w2, b2, log_std, in_shift, in_scale, out_shift and out_scale";
-const TINY: f64 = 1e-8; // added to the input's scale, as DAPG does
+const EPSILON: f64 = 1e-8; // added to the input's scale, as DAPG does
 
 /// A network from an observation to the mean of a Gaussian over actions:
 /// `x = (o - in_shift) / (in_scale + 1e-8)`, `tanh(w0 x + b0)`, `tanh(w1 . + b1)`, `(w2 . + b2) out_scale + out_shift`.
-/// It acts by the mean, cut to [-1, 1]; [`Noise::Policy`](super::Noise::Policy) makes it act by the Gaussian.
+/// Its action is the mean, clipped to [-1, 1]; [`Noise::Policy`](super::Noise::Policy) samples from the Gaussian instead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaussianPolicy {
     layers: [Layer; 3],
@@ -48,7 +48,7 @@ impl GaussianPolicy {
     fn from_arrays(arrays: &mut Arrays) -> Result<Self> {
         let finite = |name: &str, values: Vec<f32>| {
             if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::new(Kind::File, "the expert holds a value that is not finite")
+                return Err(Error::new(Kind::File, "the expert has a value that is not finite")
                     .at(name)
                     .found(format!("{} as number {i}", values[i])));
             }
@@ -82,7 +82,7 @@ impl GaussianPolicy {
         Ok(Self {
             layers,
             in_shift: vector(arrays, "in_shift", n_obs)?,
-            in_scale: vector(arrays, "in_scale", n_obs)?.into_iter().map(|s| s + TINY).collect(),
+            in_scale: vector(arrays, "in_scale", n_obs)?.into_iter().map(|s| s + EPSILON).collect(),
             out_shift: vector(arrays, "out_shift", n_act)?,
             out_scale: vector(arrays, "out_scale", n_act)?,
             std: vector(arrays, "log_std", n_act)?.into_iter().map(f64::exp).collect(),
@@ -105,7 +105,7 @@ impl GaussianPolicy {
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The mean action for an observation, before it is cut to [-1, 1]: `[n_act]`.
+    /// The mean action for an observation, before clipping to [-1, 1]: `[n_act]`.
     ///
     /// # Panics
     /// If the observation has not the policy's width.
@@ -156,13 +156,13 @@ impl Act for GaussianPolicy {
     }
 
     fn start(&self, _seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(Mean(self))
+        Box::new(MeanActing(self))
     }
 }
 
-struct Mean<'a>(&'a GaussianPolicy);
+struct MeanActing<'a>(&'a GaussianPolicy);
 
-impl Acting for Mean<'_> {
+impl Acting for MeanActing<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         if observation.len() != self.0.n_obs() || observation.iter().any(|o| !o.is_finite()) {
             return Err(Error::new(Kind::Task, "the expert cannot act on this observation")

@@ -1,10 +1,10 @@
-//! Who demonstrates: the DAPG experts of the Adroit tasks, the experts that tasks have themselves, and noise on anything
-//! that acts.
+//! Experts for demonstrations: the DAPG policies of the Adroit tasks, the experts of tasks themselves, and exploration noise for
+//! any actor.
 
-mod advised;
 mod gaussian;
 mod noise;
+mod task_expert;
 
-pub use advised::Advised;
 pub use gaussian::GaussianPolicy;
 pub use noise::{Noise, Noisy};
+pub use task_expert::TaskExpert;

@@ -1,4 +1,4 @@
-//! Noise on the actions of whatever acts, to collect more than one way of doing a thing.
+//! Exploration noise on the actions of any actor, for more diverse demonstrations.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use crate::{
     seed::{Rng, Seed},
 };
 
-/// What noise to put on actions. Written `none`, `policy`, `gaussian:STD` or `correlated:STD` or `correlated:STD:KEPT`.
+/// The exploration noise. Written `none`, `policy`, `gaussian:STD` or `correlated:STD` or `correlated:STD:KEPT`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Noise {
     /// None.
@@ -71,7 +71,7 @@ impl std::fmt::Display for Noise {
     }
 }
 
-/// An actor with noise on its actions, cut to [-1, 1].
+/// An actor with noise on its actions, clipped to [-1, 1].
 #[derive(Debug, Clone)]
 pub struct Noisy<A> {
     act: A,

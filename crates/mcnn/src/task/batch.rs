@@ -1,48 +1,47 @@
-//! Several copies of a task that are asked together, each in an episode of its own.
+//! Several environments of a task that are reset and stepped together, each in its own episode.
 
 use super::{Environment, Outcome};
 use crate::error::{Error, Kind, Result};
 
-/// What one copy is asked to do.
+/// A request to one environment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ask<'a> {
-    /// Start the episode that belongs to a seed.
+    /// Reset: start the episode of this seed.
     Reset(u64),
-    /// Act (`[n_act]`, each in [-1, 1]).
+    /// Step with this action (`[n_act]`, each in [-1, 1]).
     Step(&'a [f32]),
 }
 
-/// What came of it.
+/// The reply to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// The observation is written, and for a step here is what it brought.
+    /// The observation has been written. For a step, this is its outcome.
     Good(Option<Outcome>),
-    /// This copy failed. It must be reset before its next step, which makes it anew.
+    /// The environment failed. It must be reset before its next step; the reset creates it again.
     Failed(Error),
-    /// This copy is in no episode, by no fault of its own (another one took the simulator down): its episode is to be
-    /// run again from the start.
+    /// The environment lost its episode because another one ended the simulator's process. The episode must be run again from
+    /// its start.
     Lost,
 }
 
-/// Copies of a task that are asked together.
+/// Several environments (copies) of a task that are stepped together.
 pub trait Batch {
-    /// Asks some of the copies, each at most once, and gives a reply for each, in that order. `asks` holds the
-    /// copy's number with what is asked of it; row k of `observations` (`[asks, n_obs]`) is written where reply k is
-    /// good.
+    /// Sends a request to some of the copies, each at most once. Returns a reply for each, in that order. `asks` has the number of
+    /// the copy and the request; row k of `observations` (`[asks, n_obs]`) is written if reply k is good.
     fn ask(&mut self, asks: &[(usize, Ask)], observations: &mut [f32]) -> Vec<Reply>;
 
-    /// The position of whatever moves in a copy, for pictures: a point in the plane, where the task has one.
+    /// The position of the agent in a copy, for plots: a point in the plane, where the task has one.
     fn position(&self, _copy: usize) -> Option<[f32; 2]> {
         None
     }
 
-    /// Writes what the task's own expert would do in the state that a copy is in (`[n_act]`, each in [-1, 1]), and says
-    /// whether it could: in an episode, of copies that [`Task::start_advised`](super::Task::start_advised) started.
-    fn advice(&self, _copy: usize, _action: &mut [f32]) -> bool {
+    /// Writes the action of the task's own expert in the present state of a copy (`[n_act]`, each in [-1, 1]). Returns whether
+    /// there is one: during an episode, if [`Task::start_with_expert`](super::Task::start_with_expert) started the copies.
+    fn expert_action(&self, _copy: usize, _action: &mut [f32]) -> bool {
         false
     }
 
-    /// Joint positions and velocities of a copy as its simulator has them now, where the task has them.
+    /// The present joint positions and velocities of a copy, where the task has them.
     fn state(&self, _copy: usize) -> Option<(&[f64], &[f64])> {
         None
     }
@@ -50,14 +49,14 @@ pub trait Batch {
 
 type Start<'a> = Box<dyn Fn() -> Result<Box<dyn Environment>> + 'a>;
 
-/// A batch of environments that know nothing of each other.
+/// A batch of independent environments.
 pub(super) struct Singles<'a> {
     start: Start<'a>,
     copies: Vec<Option<Box<dyn Environment>>>,
 }
 
 impl<'a> Singles<'a> {
-    /// `n` copies, the first of them started now and the others when they are first reset.
+    /// Creates `n` copies: the first one now, and the others at their first reset.
     pub fn new(n: usize, start: Start<'a>) -> Result<Self> {
         let mut copies: Vec<_> = (0..n.max(1)).map(|_| None).collect();
         copies[0] = Some(start()?);
@@ -99,8 +98,8 @@ impl Batch for Singles<'_> {
         self.copies[copy].as_ref()?.position()
     }
 
-    fn advice(&self, copy: usize, action: &mut [f32]) -> bool {
-        self.copies[copy].as_ref().is_some_and(|environment| environment.advice(action))
+    fn expert_action(&self, copy: usize, action: &mut [f32]) -> bool {
+        self.copies[copy].as_ref().is_some_and(|environment| environment.expert_action(action))
     }
 
     fn state(&self, copy: usize) -> Option<(&[f64], &[f64])> {

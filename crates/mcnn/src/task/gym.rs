@@ -4,7 +4,7 @@ use super::{
     Answer, Ask, Batch, Environment, Outcome, Picture, Recorded, Reply, Spec, Task,
     adroit::{Adroit, Rewards, Rules},
     check_action, kitchen, no_expert, racing,
-    worker::{Limits, Plan, Told, Worker},
+    worker::{Limits, Plan, Response, Worker},
 };
 use crate::error::{Error, Kind, Result};
 use std::{
@@ -15,22 +15,22 @@ use std::{
 /// The horizon of an environment that does not say one.
 pub const HORIZON: usize = 1000;
 
-/// A task whose copies are held by Python processes.
+/// A task whose environments run in Python worker processes.
 #[derive(Debug)]
 pub struct Gym {
     source: Arc<Source>,
-    first: Mutex<Option<Worker>>, // the one that told the spec, for the first who starts
+    first: Mutex<Option<Worker>>, // the one that sent the handshake, used by the first start
 }
 
-/// What all copies have in common.
+/// What all copies share.
 #[derive(Debug, Clone)]
 struct Source {
     spec: Spec,
     plan: Plan,
     adroit: Option<(Adroit, Rewards)>,
-    expert: bool, // the environment has one
+    expert: bool, // whether the environment has an expert
     python: PathBuf,
-    limits: Option<Limits>, // else those of the environment variables
+    limits: Option<Limits>, // otherwise those of the environment variables
 }
 
 impl Gym {
@@ -46,13 +46,13 @@ impl Gym {
     pub fn new(id: &str, python: &Path) -> Result<Self> {
         let plan = Plan { id: id.to_owned(), ..Plan::default() };
         let worker = Worker::start(python, &plan, Limits::from_environment()?)?;
-        let hello = worker.hello();
+        let handshake = worker.handshake();
         let spec = Spec {
             name: format!("gym:{id}"),
-            n_obs: hello.n_obs,
-            frame: hello.frame,
-            n_act: hello.n_act,
-            horizon: hello.horizon.unwrap_or(HORIZON),
+            n_obs: handshake.n_obs,
+            frame: handshake.frame,
+            n_act: handshake.n_act,
+            horizon: handshake.horizon.unwrap_or(HORIZON),
             reference: None,
             parts: Vec::new(),
         };
@@ -77,7 +77,7 @@ impl Gym {
         Self { source: Arc::new(source), ..gym }
     }
 
-    /// The same with time limits of the caller's, in place of [`Limits::from_environment`].
+    /// The same task with other time limits than [`Limits::from_environment`].
     pub fn within(self, limits: Limits) -> Self {
         let source = Source { limits: Some(limits), ..Source::clone(&self.source) };
         Self { source: Arc::new(source), first: Mutex::new(None) }
@@ -92,7 +92,7 @@ impl Gym {
         self.copies_of(n, self.source.plan.clone())
     }
 
-    /// Copies for a plan that may differ from the source's in what is asked for beside observations.
+    /// Copies for a plan that may differ from the source's in `pictures` and `expert_action`.
     fn copies_of(&self, n: usize, plan: Plan) -> Result<Copies> {
         let kept = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let worker = match kept.filter(|_| plan == self.source.plan) {
@@ -104,7 +104,7 @@ impl Gym {
             running: false,
             success: None,
             action: vec![0.0; self.source.spec.n_act],
-            advice: Vec::new(),
+            expert_action: Vec::new(),
         };
         Ok(Copies {
             source: Arc::clone(&self.source),
@@ -119,13 +119,13 @@ impl Source {
     fn worker(&self, plan: &Plan) -> Result<Worker> {
         let limits = self.limits.map_or_else(Limits::from_environment, Ok)?;
         let worker = Worker::start(&self.python, plan, limits)?;
-        let hello = worker.hello();
-        if (hello.n_obs, hello.n_act) != (self.spec.n_obs, self.spec.n_act) {
+        let handshake = worker.handshake();
+        if (handshake.n_obs, handshake.n_act) != (self.spec.n_obs, self.spec.n_act) {
             let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
-            return Err(Error::new(Kind::Task, "the environment is not the one that was expected")
+            return Err(Error::new(Kind::Task, "the environment has other dimensions than the task")
                 .at(self.spec.name.clone())
                 .expected(widths(self.spec.n_obs, self.spec.n_act))
-                .found(widths(hello.n_obs, hello.n_act)));
+                .found(widths(handshake.n_obs, handshake.n_act)));
         }
         Ok(worker)
     }
@@ -144,11 +144,11 @@ impl Task for Gym {
         Ok(Box::new(self.copies(n.max(1))?))
     }
 
-    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+    fn start_with_expert(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
         if !self.source.expert {
             return Err(no_expert(&self.source.spec));
         }
-        Ok(Box::new(self.copies_of(n.max(1), Plan { advice: true, ..self.source.plan.clone() })?))
+        Ok(Box::new(self.copies_of(n.max(1), Plan { expert_action: true, ..self.source.plan.clone() })?))
     }
 
     fn start_with_pictures(&self) -> Result<Box<dyn Environment>> {
@@ -156,7 +156,7 @@ impl Task for Gym {
     }
 }
 
-/// The copies in one process, which is started again for the first reset after it died.
+/// The copies in one process. If the process died, the next reset starts it again.
 struct Copies {
     source: Arc<Source>,
     plan: Plan,
@@ -164,13 +164,13 @@ struct Copies {
     copies: Vec<Copy>,
 }
 
-/// One copy, through its episode.
+/// One copy and the state of its episode.
 struct Copy {
     rules: Option<Rules>,
-    running: bool,         // in an episode; false from a failure to the next reset
-    success: Option<bool>, // so far
-    action: Vec<f32>,      // [n_act], the one sent
-    advice: Vec<f32>,      // [n_act] for the state it is in, where asked for
+    running: bool,           // in an episode; false from a failure to the next reset
+    success: Option<bool>,   // so far
+    action: Vec<f32>,        // [n_act], the one sent
+    expert_action: Vec<f32>, // [n_act] for the state it is in, where asked for
 }
 
 impl Batch for Copies {
@@ -207,10 +207,10 @@ impl Batch for Copies {
             let copy = &mut self.copies[copy];
             replies[k] = match answer {
                 None => Reply::Lost,
-                Some(Ok(told)) => {
-                    write(&told.answer, observation);
-                    let outcome = copy.judge(matches!(ask, Ask::Step(_)), &told, &self.source.spec);
-                    copy.advice = told.advice;
+                Some(Ok(response)) => {
+                    write(&response.answer, observation);
+                    let outcome = copy.judge(matches!(ask, Ask::Step(_)), &response, &self.source.spec);
+                    copy.expert_action = response.expert_action;
                     Reply::Good(outcome)
                 }
                 Some(Err(error)) => {
@@ -227,18 +227,18 @@ impl Batch for Copies {
         replies
     }
 
-    fn advice(&self, copy: usize, action: &mut [f32]) -> bool {
+    fn expert_action(&self, copy: usize, action: &mut [f32]) -> bool {
         let copy = &self.copies[copy];
-        if !copy.running || copy.advice.is_empty() {
+        if !copy.running || copy.expert_action.is_empty() {
             return false;
         }
-        action.copy_from_slice(&copy.advice);
+        action.copy_from_slice(&copy.expert_action);
         true
     }
 }
 
 impl Copies {
-    /// The process, started again if it died and an episode is to begin.
+    /// The process. It is started again if it died and one of the requests is a reset.
     fn worker(&mut self, asks: &[(usize, Ask)], replies: &mut [Reply]) -> Option<Worker> {
         if let Some(worker) = self.worker.take().filter(Worker::alive) {
             return Some(worker);
@@ -264,11 +264,12 @@ impl Copies {
         }
     }
 
-    fn living(&mut self) -> Result<&mut Worker> {
+    fn running_worker(&mut self) -> Result<&mut Worker> {
         let name = &self.source.spec.name;
-        self.worker.as_mut().filter(|w| w.alive()).ok_or_else(|| {
-            Error::new(Kind::Task, "the environment's process is no longer there").at(name.clone())
-        })
+        self.worker
+            .as_mut()
+            .filter(|w| w.alive())
+            .ok_or_else(|| Error::new(Kind::Task, "the environment's process has ended").at(name.clone()))
     }
 }
 
@@ -283,22 +284,22 @@ impl Environment for Copies {
     }
 
     fn picture(&mut self) -> Result<Picture> {
-        self.living()?.picture(0)
+        self.running_worker()?.picture(0)
     }
 
-    fn put(&mut self, recorded: &Recorded, observation: &mut [f32]) -> Result<()> {
-        let told = self.living()?.put(0, recorded)?;
-        write(&told.answer, observation);
+    fn restore_state(&mut self, recorded: &Recorded, observation: &mut [f32]) -> Result<()> {
+        let response = self.running_worker()?.restore_state(0, recorded)?;
+        write(&response.answer, observation);
         self.copies[0].running = true;
-        self.copies[0].judge(false, &told, &self.source.spec);
+        self.copies[0].judge(false, &response, &self.source.spec);
         Ok(())
     }
 }
 
 impl Copy {
-    /// What a step brought by the task's own rules; a reset starts them anew.
-    fn judge(&mut self, step: bool, told: &Told, spec: &Spec) -> Option<Outcome> {
-        let answer = &told.answer;
+    /// The outcome of a step by the task's own rules; a reset resets them.
+    fn judge(&mut self, step: bool, response: &Response, spec: &Spec) -> Option<Outcome> {
+        let answer = &response.answer;
         if !step {
             self.success = answer.success;
             if let Some(rules) = &mut self.rules {
@@ -311,7 +312,7 @@ impl Copy {
         }
         let now = match spec.parts.len() {
             0 => answer.success,
-            n => Some(told.parts.count_ones() as usize == n),
+            n => Some(response.parts.count_ones() as usize == n),
         };
         if let Some(now) = now {
             self.success = Some(self.success.unwrap_or(false) || now);
@@ -321,7 +322,7 @@ impl Copy {
             done: answer.done,
             success: self.success,
             goal: now.unwrap_or(false),
-            parts: told.parts,
+            parts: response.parts,
         })
     }
 }

@@ -1,11 +1,11 @@
-//! Tasks: observations out, actions in. The built-in `drive`, and any Gymnasium environment through a worker.
+//! Tasks: environments with observations and actions. The built-in `drive`, and any Gymnasium environment in a worker process.
 
 pub mod adroit;
 mod batch;
 pub mod drive;
 pub mod gym;
 pub mod kitchen;
-mod marks;
+mod progress_file;
 pub mod python;
 pub mod racing;
 mod watchdog;
@@ -59,18 +59,18 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
 pub struct Spec {
     /// The task's name as given to `--task`.
     pub name: String,
-    /// Numbers in an observation.
+    /// The dimensions of an observation.
     pub n_obs: usize,
     /// Height and width of the observation, where it is a frame: then it has height x width x 3 whole numbers from 0 to 255,
     /// row by row from the top left, red, green, blue. `None` of a task whose observation is a state.
     pub frame: Option<[usize; 2]>,
-    /// Numbers in an action, each in [-1, 1].
+    /// The dimensions of an action, each in [-1, 1].
     pub n_act: usize,
-    /// Steps after which an episode is cut.
+    /// The number of steps after which an episode is truncated.
     pub horizon: usize,
     /// Mean returns of a random and of an expert policy, for the score 100 (R - random) / (expert - random).
     pub reference: Option<[f64; 2]>,
-    /// Names of the parts that an episode can complete one by one (FrankaKitchen's four); most tasks have none.
+    /// Names of the subtasks that an episode can complete (four in FrankaKitchen); empty for most tasks.
     pub parts: Vec<String>,
 }
 
@@ -78,14 +78,14 @@ pub struct Spec {
 pub trait Task: Sync {
     /// What the task is.
     fn spec(&self) -> &Spec;
-    /// A fresh copy to run episodes in, on one thread.
+    /// A new environment to run episodes in, on one thread.
     ///
     /// # Errors
     /// If the simulator cannot be started.
     fn start(&self) -> Result<Box<dyn Environment>>;
 
-    /// `n` fresh copies (0 counts as 1) that are asked together, on one thread; some may be started only when they are
-    /// first reset.
+    /// `n` new environments (0 counts as 1) that are stepped together on one thread; some may be created only at their first
+    /// reset.
     ///
     /// # Errors
     /// If the simulator cannot be started.
@@ -93,19 +93,19 @@ pub trait Task: Sync {
         Ok(Box::new(batch::Singles::new(n, Box::new(|| self.start()))?))
     }
 
-    /// As [`start_many`](Task::start_many), of copies that know what the task's own expert would do in the state they are
-    /// in ([`Batch::advice`]), which may cost them speed. It may go by what no observation shows.
+    /// As [`start_many`](Task::start_many), with the task's own expert ([`Batch::expert_action`]), which may make them slower.
+    /// The expert may use privileged state that no observation contains.
     ///
     /// # Errors
     /// If the task has no expert of its own, or the simulator cannot be started.
-    fn start_advised(&self, _n: usize) -> Result<Box<dyn Batch + '_>> {
+    fn start_with_expert(&self, _n: usize) -> Result<Box<dyn Batch + '_>> {
         Err(no_expert(self.spec()))
     }
 
-    /// A fresh copy that can be asked for pictures ([`Environment::picture`]), which may cost it speed.
+    /// A new environment that can render pictures ([`Environment::picture`]), which may make it slower.
     ///
     /// # Errors
-    /// As [`start`](Task::start), and if the simulator cannot draw here.
+    /// As [`start`](Task::start), and if the simulator cannot render on this machine.
     fn start_with_pictures(&self) -> Result<Box<dyn Environment>> {
         self.start()
     }
@@ -118,65 +118,65 @@ fn no_expert(spec: &Spec) -> Error {
         .next("--expert names one")
 }
 
-/// One running copy of a task.
+/// One environment of a task.
 pub trait Environment {
-    /// Starts the episode that belongs to `seed` and writes its first observation (`[n_obs]`).
+    /// Starts the episode of `seed` and writes its first observation (`[n_obs]`).
     ///
     /// # Errors
     /// If the simulator failed.
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()>;
 
-    /// Acts (`[n_act]`, each in [-1, 1]) and writes the next observation (`[n_obs]`).
+    /// Takes a step with an action (`[n_act]`, each in [-1, 1]) and writes the next observation (`[n_obs]`).
     ///
     /// # Errors
     /// If the simulator failed.
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome>;
 
-    /// The position of whatever moves, for pictures: a point in the plane, where the task has one.
+    /// The position of the agent, for plots: a point in the plane, where the task has one.
     fn position(&self) -> Option<[f32; 2]> {
         None
     }
 
-    /// Writes what the task's own expert would do now (`[n_act]`, each in [-1, 1]), and says whether there is one:
-    /// asked of copies that [`Task::start_advised`] started.
-    fn advice(&self, _action: &mut [f32]) -> bool {
+    /// Writes the action of the task's own expert in the present state (`[n_act]`, each in [-1, 1]). Returns whether there is one;
+    /// it is called if [`Task::start_with_expert`] started the environment.
+    fn expert_action(&self, _action: &mut [f32]) -> bool {
         false
     }
 
-    /// Joint positions and velocities as the simulator has them now, for recordings, where the task has them.
+    /// The present joint positions and velocities, for recordings, where the task has them.
     fn state(&self) -> Option<(&[f64], &[f64])> {
         None
     }
 
-    /// A picture of the scene as it is now, from a copy started with [`Task::start_with_pictures`].
+    /// Renders a picture of the present scene, if [`Task::start_with_pictures`] started the environment.
     ///
     /// # Errors
-    /// If the task draws none, or the simulator failed.
+    /// If the task has no pictures, or the simulator failed.
     fn picture(&mut self) -> Result<Picture> {
-        Err(Error::new(Kind::Task, "this task draws no pictures"))
+        Err(Error::new(Kind::Task, "this task renders no pictures"))
     }
 
-    /// Puts the scene where a recording had it, and writes the observation that the simulator makes of it.
+    /// Restores a recorded state and writes the observation that the simulator computes for it.
     ///
     /// # Errors
-    /// If the task cannot be put somewhere, the recording lacks what that takes, or the simulator failed.
-    fn put(&mut self, _recorded: &Recorded, _observation: &mut [f32]) -> Result<()> {
-        Err(Error::new(Kind::Task, "this task cannot be put into a recorded state"))
+    /// If the task cannot restore a state, the recording lacks the data for it, or the simulator failed.
+    fn restore_state(&mut self, _recorded: &Recorded, _observation: &mut [f32]) -> Result<()> {
+        Err(Error::new(Kind::Task, "this task cannot restore a recorded state"))
     }
 }
 
-/// A picture: `rgb` has three bytes a pixel, row by row from the top left.
+/// An RGB picture: three bytes per pixel, row by row from the top left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Pixels in a row.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows.
+    /// Height in pixels.
     pub height: usize,
     /// `[height, width, 3]`.
     pub rgb: Vec<u8>,
 }
 
-/// One recorded step, as far as the recording has it.
+/// The recorded state of one step; the joints only where the recording has them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recorded<'a> {
     /// `[n_obs]`.
@@ -187,38 +187,38 @@ pub struct Recorded<'a> {
     pub qvel: Option<&'a [f32]>,
 }
 
-/// What a step brought.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
     /// Reward of this step.
     pub reward: f64,
-    /// The episode is over (not counting the horizon, which the caller keeps).
+    /// Whether the episode has ended (the horizon is the caller's responsibility).
     pub done: bool,
-    /// Whether the episode so far counts as a success by the task's own rule; `None` if the task has none.
+    /// Whether the episode so far is a success by the task's own criterion; `None` if the task has none.
     pub success: Option<bool>,
-    /// The goal holds right now (false if the task has none).
+    /// Whether the goal is reached in the present state (false if the task has none).
     pub goal: bool,
-    /// The parts completed so far in the episode: bit k stands for part k of [`Spec::parts`].
+    /// The subtasks completed so far in the episode: bit k for subtask k of [`Spec::parts`].
     pub parts: u32,
 }
 
-/// What a simulator says of a reset or a step, before any task's own rules.
+/// What a simulator returns for a reset or a step, before the task's own rules are applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Numbers of the observation, in the simulator's own precision; all are finite.
+    /// The observation `[n_obs]`, in the simulator's precision; all values are finite.
     pub observation: Vec<f64>,
     /// The reward (0 for a reset); finite.
     pub reward: f64,
-    /// The simulator ended or cut the episode.
+    /// Whether the simulator terminated or truncated the episode.
     pub done: bool,
-    /// Whether the goal holds now, where the simulator says so.
+    /// Whether the goal is reached in the present state, where the simulator reports it.
     pub success: Option<bool>,
 }
 
-/// Writes an action as tasks take it, `[n_act]`: each number cut to [-1, 1]. For whoever implements [`Environment`].
+/// Clips an action to [-1, 1] and writes it to `usable` (`[n_act]`). For implementations of [`Environment`].
 ///
 /// # Errors
-/// If it has not the width of `usable`, or holds NaN.
+/// If its length is not that of `usable`, or it contains NaN.
 pub fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
     let found = if action.len() != usable.len() {
         format!("{} numbers", action.len())
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_are_cut_and_refused_when_nan_or_of_another_width() {
+    fn actions_are_clipped_and_refused_when_nan_or_of_another_length() {
         let mut usable = [0.0; 2];
         check_action(&[f32::INFINITY, -3.0], &mut usable).unwrap();
         assert_eq!(usable, [1.0, -1.0]);

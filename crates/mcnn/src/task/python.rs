@@ -1,4 +1,4 @@
-//! The Python that environments run under: an interpreter of the user's own, or a virtual environment made here.
+//! The Python interpreter of the environments: one of the user's, or a virtual environment that is created here.
 
 use crate::{
     error::{Error, Kind, Result},
@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-/// The pinned packages, each tagged with who needs it.
+/// The pinned packages, each tagged with its uses.
 const REQUIREMENTS: &str = include_str!("../../../../python/requirements.txt");
 const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
 const COMPLETE: &str = "complete"; // the file that says a virtual environment is whole
@@ -57,7 +57,7 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     if on_path.is_ok_and(|run| run.status.success()) {
         return Ok("ffmpeg".into());
     }
-    let python = prepared(&home()?, REQUIREMENTS, Use::Film, progress)?;
+    let python = prepared(&home()?, REQUIREMENTS, Use::Video, progress)?;
     let asked = Command::new(&python)
         .args(["-c", "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"])
         .output();
@@ -65,7 +65,7 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
         Ok(answer) if answer.status.success() => {
             Ok(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned().into())
         }
-        other => Err(Error::new(Kind::Task, "ffmpeg cannot be had")
+        other => Err(Error::new(Kind::Task, "ffmpeg cannot be installed")
             .at(python.display().to_string())
             .found(match other {
                 Ok(answer) => String::from_utf8_lossy(&answer.stderr).into_owned(),
@@ -75,21 +75,21 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     }
 }
 
-/// Who needs packages.
+/// What packages are needed for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Use {
     Worker,
     Box2d,
-    Film,
+    Video,
 }
 
 impl Use {
-    /// The tag of its lines.
+    /// The tag of its lines in the requirements.
     fn tag(self) -> &'static str {
         match self {
             Self::Worker => "worker",
             Self::Box2d => "box2d",
-            Self::Film => "film",
+            Self::Video => "video",
         }
     }
 
@@ -97,12 +97,12 @@ impl Use {
         match self {
             Self::Worker => "the environments",
             Self::Box2d => "the environments of Box2D",
-            Self::Film => "films",
+            Self::Video => "videos",
         }
     }
 }
 
-/// Whether [`interpreter`] would answer without downloading anything.
+/// Whether [`interpreter`] needs no download.
 pub fn ready() -> bool {
     let named = env::var_os("MCNN_PYTHON").is_some_and(|name| !name.is_empty());
     named || home().is_ok_and(|home| folder_of(&home, REQUIREMENTS, Use::Worker).join(COMPLETE).exists())
@@ -127,8 +127,8 @@ fn own(python: &Path, who: Use) -> Result<PathBuf> {
     if run.status.success() {
         return Ok(python.to_owned());
     }
-    let said = String::from_utf8_lossy(&run.stderr);
-    Err(refused(said.lines().last().unwrap_or("nothing on stderr").to_owned()))
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    Err(refused(stderr.lines().last().unwrap_or("nothing on stderr").to_owned()))
 }
 
 /// The names and versions of the lines tagged for a use.
@@ -139,7 +139,7 @@ fn wanted(requirements: &str, who: Use) -> Vec<&str> {
     ours.map(|(package, _)| package.trim()).collect()
 }
 
-/// Named after what it holds, so that other pins get another folder.
+/// The folder's name depends on the packages, so that other versions get another folder.
 fn folder_of(home: &Path, requirements: &str, who: Use) -> PathBuf {
     let digest = Sha256::digest(wanted(requirements, who).join("\n"));
     let short: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
@@ -158,7 +158,7 @@ fn prepared(home: &Path, requirements: &str, who: Use, progress: &dyn Fn(&str)) 
     let file = fs::File::create(&lock).map_err(|e| Error::io("creating the lock", &lock, &e))?;
     file.lock().map_err(|e| Error::io("locking", &lock, &e))?; // until `file` is dropped, or the process ends
     if whole() {
-        return Ok(python); // another process made it meanwhile
+        return Ok(python); // another process created it meanwhile
     }
     let system = system_python()?;
     if folder.exists() {
@@ -224,10 +224,10 @@ fn run(command: &mut Command, what: &str, next: &str) -> Result<()> {
     match command.output() {
         Ok(done) if done.status.success() => Ok(()),
         Ok(done) => {
-            // venv complains on stdout, pip on stderr.
-            let said = [done.stdout, done.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            let lines: Vec<&str> = said.lines().rev().take(5).collect();
+            // venv writes errors to stdout, pip to stderr.
+            let output = [done.stdout, done.stderr].concat();
+            let output = String::from_utf8_lossy(&output);
+            let lines: Vec<&str> = output.lines().rev().take(5).collect();
             let last: Vec<&str> = lines.into_iter().rev().collect();
             Err(failed(format!("{}: {}", done.status, last.join("\n    "))))
         }
@@ -253,7 +253,7 @@ mod tests {
         assert!(box2d.contains(&"gymnasium==1.4.0") && !box2d.iter().any(|line| line.starts_with("mujoco")));
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
             let (_, tags) = line.split_once("# ").expect(line);
-            let known = ["worker", "box2d", "film", "tests", "bench", "browser"];
+            let known = ["worker", "box2d", "video", "tests", "bench", "browser"];
             assert!(tags.split(", ").all(|tag| known.contains(&tag)), "{line}");
         }
     }
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_creation_is_done_again_and_a_whole_one_is_used() {
+    fn an_interrupted_creation_is_repeated_and_a_complete_one_is_used() {
         if let Err(error) = system_python() {
             return skipped(&error);
         }

@@ -1,7 +1,7 @@
-//! Time limits, and the watchdog that kills a process that does not keep them: a thread that costs whoever sets a
-//! deadline one store.
+//! Time limits of worker processes, and the watchdog thread that kills a process that exceeds them. Setting a deadline costs
+//! one atomic store.
 
-use super::{marks::Marks, worker::lock};
+use super::{progress_file::ProgressFile, worker::lock};
 use crate::error::{Error, Kind, Result};
 use std::{
     process::Child,
@@ -15,20 +15,20 @@ use std::{
 
 const NEVER: u64 = u64::MAX;
 
-/// How long a worker may take before it is killed.
+/// Time limits after which a worker is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For starting, importing and making an environment.
+    /// For the start: Python's imports and the creation of the environment.
     pub start: Duration,
     /// For each reset and step.
     pub step: Duration,
 }
 
 impl Limits {
-    /// 300 s to start and 60 s a step, or the seconds that `MCNN_START_TIMEOUT` and `MCNN_STEP_TIMEOUT` say.
+    /// 300 s for the start and 60 s for a step, unless `MCNN_START_TIMEOUT` and `MCNN_STEP_TIMEOUT` are set (in seconds).
     ///
     /// # Errors
-    /// If one of them is no number of seconds above 0.
+    /// If one of them is not a number from 0.001 to 1e9.
     pub fn from_environment() -> Result<Self> {
         let seconds = |name: &str, default: f64| {
             let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else {
@@ -46,7 +46,7 @@ impl Limits {
     }
 }
 
-/// The watch over one process. Dropping it ends the watch, not the process.
+/// The watchdog of one process. Dropping it stops the watchdog, not the process.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shared: Arc<Shared>,
@@ -57,15 +57,15 @@ pub(super) struct Watchdog {
 struct Shared {
     start: Instant,
     deadline: AtomicU64, // milliseconds since the start
-    limit: AtomicU64,    // milliseconds for each thing that is begun
-    begun: AtomicU64,    // what was the last begun when the deadline was set
+    limit: AtomicU64,    // milliseconds for each request
+    begun: AtomicU64,    // number of the last request begun when the deadline was set
     fired: AtomicBool,
     over: AtomicBool,
 }
 
 impl Watchdog {
-    /// Watches a process. `shortest`: no limit will be shorter than this.
-    pub fn new(child: &Arc<Mutex<Child>>, marks: Marks, shortest: Duration) -> Self {
+    /// Starts watching a process. `shortest`: the shortest limit that will be set.
+    pub fn new(child: &Arc<Mutex<Child>>, progress: ProgressFile, shortest: Duration) -> Self {
         let shared = Arc::new(Shared {
             start: Instant::now(),
             deadline: AtomicU64::new(NEVER),
@@ -75,12 +75,12 @@ impl Watchdog {
             over: AtomicBool::new(false),
         });
         let (ours, child) = (Arc::clone(&shared), Arc::clone(child));
-        let thread = std::thread::spawn(move || ours.watch(&child, &marks, shortest));
+        let thread = std::thread::spawn(move || ours.watch(&child, &progress, shortest));
         Self { shared, thread: Some(thread) }
     }
 
-    /// From now on each thing that the process begins may take `limit`; `first` is its number of the first of them.
-    /// One that is not the first is found late, but before it took twice as long.
+    /// Sets the limit of each request from now on; `first` is the number of the first of them. An exceeded limit is detected
+    /// at the latest after twice the limit, and for the first request at once.
     pub fn expect(&self, limit: Duration, first: u64) {
         let deadline = self.shared.start.elapsed() + limit;
         self.shared.begun.store(first, Ordering::Relaxed);
@@ -88,7 +88,7 @@ impl Watchdog {
         self.shared.deadline.store(deadline.as_millis() as u64, Ordering::Release);
     }
 
-    /// All of it happened.
+    /// Clears the deadline: all requests have been answered.
     pub fn rest(&self) {
         self.shared.deadline.store(NEVER, Ordering::Release);
     }
@@ -100,8 +100,8 @@ impl Watchdog {
 }
 
 impl Shared {
-    /// Sleeps to the deadline that is set, or as long as none that is set meanwhile can have passed.
-    fn watch(&self, child: &Mutex<Child>, marks: &Marks, shortest: Duration) {
+    /// Sleeps until the deadline, but at most the shortest limit, since a deadline can be set meanwhile.
+    fn watch(&self, child: &Mutex<Child>, progress: &ProgressFile, shortest: Duration) {
         while !self.over.load(Ordering::Acquire) {
             let now = self.start.elapsed().as_millis() as u64;
             let deadline = self.deadline.load(Ordering::Acquire);
@@ -111,9 +111,9 @@ impl Shared {
                 std::thread::park_timeout(left.min(shortest));
                 continue;
             }
-            let (begun, seen) = (marks.read(), self.begun.load(Ordering::Relaxed));
-            let next = if begun > seen { now + self.limit.load(Ordering::Relaxed) } else { NEVER };
-            // Not where the answer came or another deadline was set meanwhile.
+            let (begun, known) = (progress.read(), self.begun.load(Ordering::Relaxed));
+            let next = if begun > known { now + self.limit.load(Ordering::Relaxed) } else { NEVER };
+            // Fails if the response came or another deadline was set meanwhile.
             let ours = self.deadline.compare_exchange(deadline, next, Ordering::AcqRel, Ordering::Relaxed);
             if ours.is_err() {
                 continue;
@@ -123,7 +123,7 @@ impl Shared {
                 continue;
             }
             self.fired.store(true, Ordering::Release);
-            let _ = lock(child).kill(); // the reader sees the pipe's end
+            let _ = lock(child).kill(); // the reader then gets the end of the stream
             return;
         }
     }

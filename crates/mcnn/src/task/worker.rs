@@ -1,8 +1,8 @@
-//! A Python process that holds copies of an environment: frames over its stdin and stdout (`python/worker.py` says
-//! which).
+//! A Python worker process with copies of an environment, controlled by frames over its stdin and stdout (the protocol is in
+//! `python/worker.py`).
 
 pub use super::watchdog::Limits;
-use super::{Answer, Picture, Recorded, batch::Ask, marks::Marks, watchdog::Watchdog};
+use super::{Answer, Picture, Recorded, batch::Ask, progress_file::ProgressFile, watchdog::Watchdog};
 use crate::error::{Error, Kind, Result};
 use std::{
     collections::VecDeque,
@@ -22,89 +22,89 @@ const SOURCE: &str = concat!(
 );
 const LAST_LINES: usize = 20; // of stderr, kept for the report of a death
 const LARGEST_FRAME: usize = 1 << 26; // bytes; a longer one means that the stream is corrupt
-const PATIENCE: Duration = Duration::from_secs(2); // for a worker that was told to end
+const PATIENCE: Duration = Duration::from_secs(2); // before a worker that does not end is killed
 
-/// What a worker is to hold.
+/// The environment of a worker.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 pub struct Plan {
     /// The environment, as `gymnasium.make` takes it.
     pub id: String,
-    /// The other arguments of `gymnasium.make`.
+    /// Keyword arguments of `gymnasium.make`.
     pub options: serde_json::Map<String, serde_json::Value>,
-    /// The key of a Dict observation that alone is used.
+    /// The only key of a Dict observation that is used; all keys if absent.
     pub key: Option<String>,
     /// Names to look for in the `episode_task_completions` of a step's info.
     pub parts: Vec<String>,
-    /// Whether it will be asked for pictures.
+    /// Whether pictures will be rendered.
     pub pictures: bool,
-    /// Whether the environment's own expert is asked in every state; it must have a method `advice`.
-    pub advice: bool,
+    /// Whether the environment's own expert, its method `expert_action`, is queried in every state.
+    pub expert_action: bool,
 }
 
-/// What an environment says about itself when its worker starts.
+/// The properties of an environment, sent when its worker starts.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Hello {
-    /// Numbers in a flattened observation.
+pub struct Handshake {
+    /// The dimensions of a flattened observation.
     pub n_obs: usize,
-    /// Numbers in an action.
+    /// The dimensions of an action.
     pub n_act: usize,
-    /// Steps after which the environment itself cuts an episode, where it does.
+    /// The number of steps after which the environment truncates an episode, where it has a limit.
     pub horizon: Option<usize>,
-    /// Whether observations are bytes, which is how they are sent then.
+    /// Whether observations are bytes; they are then sent as bytes.
     pub bytes: bool,
-    /// Height and width of an observation that is a picture of three bytes a pixel.
+    /// Height and width, if an observation is an RGB frame of bytes.
     pub frame: Option<[usize; 2]>,
 }
 
-/// What a worker tells of a reset or a step.
+/// The response to a reset or a step.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    /// The simulator's answer.
+pub struct Response {
+    /// Observation, reward and end of the episode.
     pub answer: Answer,
     /// The plan's parts completed so far in the episode (bit k for part k).
     pub parts: u32,
-    /// The expert's action, `[n_act]`, from a worker whose plan has `advice`; else empty.
-    pub advice: Vec<f32>,
+    /// The expert's action, `[n_act]`, of a worker whose plan has `expert_action`; otherwise empty.
+    pub expert_action: Vec<f32>,
 }
 
 /// A running worker. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Worker {
     name: String,
-    advised: bool,
+    has_expert: bool,
     limits: Limits,
     child: Arc<Mutex<Child>>,
     id: u32,
     watchdog: Watchdog,
-    marks: Marks, // how many asks the process has begun
+    progress: ProgressFile, // the number of requests that the process has begun
     asked: u64,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     stderr: Arc<Mutex<VecDeque<String>>>,
     drain: Option<JoinHandle<()>>,
-    hello: Hello,
-    copies: Vec<Copy>, // those that were asked something
+    handshake: Handshake,
+    copies: Vec<Copy>, // those that have received a request
     frame: Vec<u8>,    // scratch
 }
 
-/// What is known of a copy.
+/// The state of a copy, as far as the client knows it.
 #[derive(Debug, Clone, Default)]
 struct Copy {
-    made: bool,          // there, and not failed since
-    place: (u64, usize), // seed and step of its episode, for reports
+    made: bool,          // created, and not failed since
+    place: (u64, usize), // seed and step of its episode, for error messages
 }
 
 impl Worker {
-    /// Starts a worker under a Python interpreter, for copies of an environment, the first of which it makes now.
+    /// Starts a worker in a Python interpreter and creates the first copy of the environment.
     ///
     /// # Errors
-    /// If the interpreter cannot be run, the environment cannot be made or used (with Python's traceback), or it did
-    /// not start in time.
+    /// If the interpreter cannot be run, the environment cannot be created or used (with Python's traceback), or the start
+    /// takes longer than the limit.
     pub fn start(python: &Path, plan: &Plan, limits: Limits) -> Result<Self> {
         let mut settings = serde_json::to_value(plan).unwrap_or_default();
         settings["limit"] = limits.step.as_secs_f64().into();
-        let marks = Marks::new()?;
-        settings["marks"] = marks.path().to_string_lossy().into();
+        let progress = ProgressFile::new()?;
+        settings["progress_file"] = progress.path().to_string_lossy().into();
         let mut child = Command::new(python)
             .args(["-c", SOURCE, &settings.to_string()])
             .stdin(Stdio::piped())
@@ -128,10 +128,10 @@ impl Worker {
         let child = Arc::new(Mutex::new(child));
         let mut worker = Self {
             name: plan.id.clone(),
-            advised: plan.advice,
+            has_expert: plan.expert_action,
             limits,
-            watchdog: Watchdog::new(&child, marks.again()?, limits.start.min(limits.step)),
-            marks,
+            watchdog: Watchdog::new(&child, progress.reader()?, limits.start.min(limits.step)),
+            progress,
             asked: 0,
             child,
             id,
@@ -139,24 +139,24 @@ impl Worker {
             output: BufReader::new(output),
             stderr,
             drain,
-            hello: Hello { n_obs: 0, n_act: 0, horizon: None, bytes: false, frame: None },
+            handshake: Handshake { n_obs: 0, n_act: 0, horizon: None, bytes: false, frame: None },
             copies: vec![Copy::default()],
             frame: Vec::new(),
         };
         worker.watchdog.expect(limits.start, 0);
         let body = worker.receive().ok_or_else(|| worker.dead(None))?;
         worker.watchdog.rest();
-        worker.marks.forget();
+        worker.progress.unlink();
         let payload = &body[1..];
         let text = || String::from_utf8_lossy(payload).into_owned();
-        worker.hello = match body[0] {
+        worker.handshake = match body[0] {
             b'H' => serde_json::from_slice(payload).map_err(|e| worker.garbled(&e.to_string()))?,
             b'N' => {
                 return Err(worker
-                    .error("no pictures can be drawn on this machine", None)
+                    .error("no pictures can be rendered on this machine", None)
                     .found(text())
                     .next(
-                        "install OpenGL for drawing without a display (Debian, Ubuntu: apt install libegl1 \
+                        "install OpenGL for rendering without a display (Debian, Ubuntu: apt install libegl1 \
                      libgl1-mesa-dri, or libosmesa6); MUJOCO_GL names one of egl, osmesa, glfw",
                     ));
             }
@@ -171,26 +171,26 @@ impl Worker {
         Ok(worker)
     }
 
-    /// What the environment is.
-    pub fn hello(&self) -> &Hello {
-        &self.hello
+    /// The properties of the environment.
+    pub fn handshake(&self) -> &Handshake {
+        &self.handshake
     }
 
-    /// The process, for whoever watches it.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// Whether it can be asked: false once its process has died.
+    /// Whether the worker accepts requests: false after its process has died.
     pub fn alive(&self) -> bool {
         self.input.is_some()
     }
 
-    /// Asks copies of the environment, each at most once; actions are `[n_act]`, each in [-1, 1]. Answers come in the
-    /// order of the asks. An error is that copy's alone (it raised, or gave what cannot be used), and the copy is made
-    /// anew at its next reset. If the process dies, [`alive`](Worker::alive) is false, and the copy that was being asked
-    /// has the error; the other answers that had not come are `None`.
-    pub fn ask(&mut self, asks: &[(usize, Ask)]) -> Vec<Option<Result<Told>>> {
+    /// Sends a request to some copies of the environment, each at most once; actions are `[n_act]`, each in [-1, 1]. Responses
+    /// are in the order of the requests. An error concerns that copy alone (it raised, or returned unusable values), and the
+    /// copy is created again at its next reset. If the process dies, [`alive`](Worker::alive) becomes false; the copy whose
+    /// request was being served has the error, and other missing responses are `None`.
+    pub fn ask(&mut self, asks: &[(usize, Ask)]) -> Vec<Option<Result<Response>>> {
         let needed = asks.iter().map(|(copy, _)| copy + 1).max().unwrap_or(0);
         if self.copies.len() < needed {
             self.copies.resize(needed, Copy::default());
@@ -217,21 +217,21 @@ impl Worker {
         let mut answers: Vec<_> = asks.iter().map(|_| None).collect();
         for (k, &(copy, _)) in asks.iter().enumerate() {
             let Some(body) = self.receive() else {
-                // The one that was being asked; the first, if the process had died before, and never one that answered.
-                let busy = self.marks.read().saturating_sub(first) as usize;
+                // The request that was being served: at least the first without a response.
+                let busy = self.progress.read().saturating_sub(first) as usize;
                 let culprit = busy.clamp(k, asks.len() - 1);
                 answers[culprit] = Some(Err(self.dead(Some(asks[culprit].0))));
                 break;
             };
-            let told = self.of_copy(copy, body).and_then(|body| self.understood(copy, &body));
-            self.copies[copy].made = told.is_ok();
-            answers[k] = Some(told);
+            let response = self.check_copy(copy, body).and_then(|body| self.parse_response(copy, &body));
+            self.copies[copy].made = response.is_ok();
+            answers[k] = Some(response);
         }
         self.watchdog.rest();
         answers
     }
 
-    /// A picture of a copy, from a worker whose plan has pictures.
+    /// Renders a picture of a copy, in a worker whose plan has pictures.
     ///
     /// # Errors
     /// If the environment raised, or the process died.
@@ -248,11 +248,11 @@ impl Worker {
         Ok(Picture { width, height, rgb })
     }
 
-    /// Puts a copy where a recording had it, at the start of an episode, and gives the observation of it.
+    /// Restores a recorded state in a copy, at the start of an episode. Returns the observation of that state.
     ///
     /// # Errors
-    /// If the environment cannot be put there, or the process died.
-    pub fn put(&mut self, copy: usize, recorded: &Recorded) -> Result<Told> {
+    /// If the environment cannot restore a state, or the process died.
+    pub fn restore_state(&mut self, copy: usize, recorded: &Recorded) -> Result<Response> {
         let (qpos, qvel) = (recorded.qpos.unwrap_or_default(), recorded.qvel.unwrap_or_default());
         let mut rest = Vec::new();
         rest.extend((qpos.len() as u32).to_le_bytes());
@@ -260,10 +260,10 @@ impl Worker {
         let numbers = [qpos, qvel, recorded.observation].concat();
         rest.extend(numbers.iter().flat_map(|&x| f64::from(x).to_le_bytes()));
         let body = self.request(b'U', copy, &rest)?;
-        self.understood(copy, &body)
+        self.parse_response(copy, &body)
     }
 
-    /// Asks one copy something and gives the frame of its answer.
+    /// Sends a request to one copy and returns the frame of its response.
     fn request(&mut self, tag: u8, copy: usize, rest: &[u8]) -> Result<Vec<u8>> {
         let mut frame = Vec::new();
         begin(&mut frame, tag);
@@ -272,11 +272,11 @@ impl Worker {
         self.send(&mut frame, std::iter::once(copy));
         let body = self.receive().ok_or_else(|| self.dead(Some(copy)))?;
         self.watchdog.rest();
-        self.of_copy(copy, body)
+        self.check_copy(copy, body)
     }
 
-    /// Sends a frame that [`begin`] began, and gives the number of the first thing that it asks (of `copies`, in
-    /// order). Nothing is said of a failure: no answer will come.
+    /// Sends a frame that [`begin`] began. Returns the number of the first of its requests (to `copies`, in order). Errors of
+    /// the pipe are ignored here: no response will come.
     fn send(&mut self, frame: &mut [u8], copies: impl Iterator<Item = usize>) -> u64 {
         let length = (frame.len() - 4) as u32;
         frame[..4].copy_from_slice(&length.to_le_bytes());
@@ -295,14 +295,14 @@ impl Worker {
         first
     }
 
-    /// A frame's tag and payload, or `None` at the end of them.
+    /// The tag and payload of the next frame; `None` at the end of the stream.
     fn receive(&mut self) -> Option<Vec<u8>> {
         self.input.as_ref()?;
         let mut head = [0; 4];
         self.output.read_exact(&mut head).ok()?;
         let length = u32::from_le_bytes(head) as usize;
         if !(1..=LARGEST_FRAME).contains(&length) {
-            let _ = lock(&self.child).kill(); // what it sends is no longer to be understood
+            let _ = lock(&self.child).kill(); // what it sends is no longer valid
             return None;
         }
         let mut body = vec![0; length];
@@ -310,8 +310,8 @@ impl Worker {
         Some(body)
     }
 
-    /// The same frame, if it is of this copy and no error.
-    fn of_copy(&mut self, copy: usize, body: Vec<u8>) -> Result<Vec<u8>> {
+    /// Returns the frame if it belongs to this copy and is not an error.
+    fn check_copy(&mut self, copy: usize, body: Vec<u8>) -> Result<Vec<u8>> {
         if body.get(1..5) != Some(&(copy as u32).to_le_bytes()) {
             self.end();
             return Err(self.garbled(&format!("a frame of kind {} that is not copy {copy}'s", body[0])));
@@ -322,26 +322,26 @@ impl Worker {
         Ok(body)
     }
 
-    fn understood(&self, copy: usize, body: &[u8]) -> Result<Told> {
+    fn parse_response(&self, copy: usize, body: &[u8]) -> Result<Response> {
         let error = |what: &str| self.error(what, Some(copy));
         let Some((head, numbers)) = body.split_at_checked(10).filter(|(head, _)| head[0] == b'O') else {
             return Err(self.garbled(&format!("a frame of kind {}", body[0])));
         };
-        let advised = if self.advised { self.hello.n_act } else { 0 };
+        let expert_width = if self.has_expert { self.handshake.n_act } else { 0 };
         let split = numbers.split_first_chunk().and_then(|(reward, rest)| {
-            let (advice, observation) = rest.split_at_checked(8 * advised)?;
-            Some((f64::from_le_bytes(*reward), advice, observation))
+            let (expert_action, observation) = rest.split_at_checked(8 * expert_width)?;
+            Some((f64::from_le_bytes(*reward), expert_action, observation))
         });
-        let Some((reward, advice, observation)) = split else {
+        let Some((reward, expert_action, observation)) = split else {
             return Err(self.garbled(&format!("an answer of {} bytes", body.len())));
         };
-        let observation = match self.hello.bytes {
+        let observation = match self.handshake.bytes {
             true => observation.iter().map(|&byte| f64::from(byte)).collect(),
             false => doubles(observation),
         };
-        if observation.len() != self.hello.n_obs {
+        if observation.len() != self.handshake.n_obs {
             return Err(error("the observation changed its width")
-                .expected(format!("{} numbers", self.hello.n_obs))
+                .expected(format!("{} numbers", self.handshake.n_obs))
                 .found(observation.len().to_string()));
         }
         if !reward.is_finite() {
@@ -356,14 +356,14 @@ impl Worker {
         }
         let (flags, parts) = (head[5], [head[6], head[7], head[8], head[9]]);
         let success = (flags & 4 != 0).then_some(flags & 8 != 0);
-        Ok(Told {
+        Ok(Response {
             answer: Answer { observation, reward, done: flags & 3 != 0, success },
             parts: u32::from_le_bytes(parts),
-            advice: doubles(advice).into_iter().map(|a| a as f32).collect(),
+            expert_action: doubles(expert_action).into_iter().map(|a| a as f32).collect(),
         })
     }
 
-    /// An error of a copy in its episode, or of the start.
+    /// An error with its place: the copy's episode and step, or the start.
     fn error(&self, what: &str, copy: Option<usize>) -> Error {
         let place = copy.map_or(self.name.clone(), |copy| {
             let (seed, step) = self.copies[copy].place;
@@ -378,36 +378,36 @@ impl Worker {
     }
 
     fn garbled(&self, found: &str) -> Error {
-        self.error("the environment's process sent something that is no frame", None).found(found)
+        self.error("the environment's process sent an invalid frame", None).found(found)
     }
 
-    /// The report of a worker that no longer answers: how it ended and what it last wrote to stderr.
+    /// The error of a worker that no longer responds: its exit status and its last lines on stderr.
     fn dead(&mut self, copy: Option<usize>) -> Error {
         let status = self.end();
         let deadline = Instant::now() + PATIENCE;
-        // The thread ends with the pipe; a process that the environment left behind may hold it open.
+        // The thread ends when the pipe is closed; a child process of the environment may keep it open.
         while self.drain.as_ref().is_some_and(|d| !d.is_finished()) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         let lines = lock(&self.stderr);
         let tail: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let said = match tail.as_slice() {
+        let stderr = match tail.as_slice() {
             [] => "it wrote nothing to stderr".to_owned(),
             tail => format!("its last lines on stderr:\n    {}", tail.join("\n    ")),
         };
         if !self.watchdog.fired() {
-            return self.error("the environment's process died", copy).found(format!("{status}; {said}"));
+            return self.error("the environment's process died", copy).found(format!("{status}; {stderr}"));
         }
         let (limit, name) = match copy.is_some_and(|copy| self.copies[copy].made) {
             true => (self.limits.step, "MCNN_STEP_TIMEOUT"),
             false => (self.limits.start, "MCNN_START_TIMEOUT"),
         };
         self.error(&format!("the environment did not answer within {} s", limit.as_secs_f64()), copy)
-            .found(format!("its process was killed; {said}"))
-            .next(format!("if it needs longer, set {name} to the seconds that it may take"))
+            .found(format!("its process was killed; {stderr}"))
+            .next(format!("if it needs longer, set {name} to the number of seconds to allow"))
     }
 
-    /// Waits for the process, and kills it when it does not end by itself.
+    /// Waits for the process to end, and kills it if it does not.
     fn end(&mut self) -> String {
         self.input = None; // the end of its input tells the worker to end
         let deadline = Instant::now() + PATIENCE;
@@ -420,7 +420,7 @@ impl Worker {
             }
         }
         let killed = child.kill().and_then(|()| child.wait());
-        killed.map_or_else(|e| e.to_string(), |status| format!("it did not end by itself, {status}"))
+        killed.map_or_else(|e| e.to_string(), |status| format!("it had to be killed, {status}"))
     }
 }
 
@@ -430,7 +430,7 @@ impl Drop for Worker {
     }
 }
 
-/// Begins a frame of a kind; its length is filled in when it is sent.
+/// Begins a frame with this tag; its length is filled in by `send`.
 fn begin(frame: &mut Vec<u8>, tag: u8) {
     frame.clear();
     frame.extend([0, 0, 0, 0, tag]);

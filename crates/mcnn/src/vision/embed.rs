@@ -1,5 +1,5 @@
-//! From frames to demonstrations of embeddings, piece by piece. What is done lies in a file beside the output until all
-//! is, so that an interrupted run goes on where it was.
+//! Embedding a recording of frames, piece by piece. Finished embeddings are kept in a file beside the output, so that an
+//! interrupted run can be resumed.
 
 use std::{
     cell::Cell,
@@ -16,26 +16,26 @@ use super::{
     source::Source,
 };
 use crate::{
-    data::{ActionRange, DimensionNames, Film, write_npz_from},
+    data::{ActionRange, DimensionNames, FrameFile, write_npz_from},
     error::{Error, Kind, Result},
 };
 
-/// Frames that are embedded together, at most and at least, and the bytes they should take.
+/// The most and the fewest frames of a batch, and the bytes that a batch should take.
 const MOST: usize = 256;
 const LEAST: usize = 32;
-const ROOM: usize = 64 << 20;
+const BATCH_BYTES: usize = 64 << 20;
 
-/// What two embeddings must have in common to lie in one space. It is kept with them, as JSON.
+/// What defines the space of embeddings: embeddings can be compared only if these are equal. Stored with them, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoding {
     /// The network.
     pub network: Design,
     /// The SHA-256 of the file of weights, or `random:SEED`.
     pub weights: String,
-    /// How frames were prepared.
+    /// The preprocessing of frames.
     pub preset: Preset,
-    /// Height and width of the frames as they were recorded, where all are of one size and that was known before they were
-    /// read. (Embeddings of before this was kept have none.)
+    /// Height and width of the recorded frames, if all have one size that is known before they are read. Missing in embeddings
+    /// of early versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
 }
@@ -54,12 +54,12 @@ impl Encoding {
     }
 }
 
-/// What became of a recording.
+/// The result of embedding a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Embedded {
     /// Frames embedded by an earlier, interrupted run.
     pub resumed_from: usize,
-    /// Steps after an episode's first with the same embedding as the step before.
+    /// Steps (after the first of an episode) with the same embedding as the step before.
     pub still: usize,
     /// The longest run of one embedding, in steps.
     pub longest_still: usize,
@@ -67,17 +67,17 @@ pub struct Embedded {
     pub still_at: usize,
 }
 
-/// The file of what is done so far, beside the output: a line that says of what, then the embeddings.
+/// The file of the finished embeddings, beside the output: a line that identifies the run, then the embeddings.
 pub fn part_of(output: &Path) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
     name.push(".part");
     name.into()
 }
 
-/// Embeds a recording into an `.npz` of demonstrations ([`read`](crate::data::read()) reads it). `watch` is told how many
-/// frames are done, and answers false to stop: then the answer is `None`, and the same call goes on from there.
+/// Embeds a recording into an `.npz` of demonstrations ([`read`](crate::data::read()) reads it). `watch` is
+/// called with the number of finished frames; if it returns false, embedding stops with `None`, and the same call resumes it.
 ///
-/// In memory are the actions and rewards of the whole recording, a piece of its frames, and the activations.
+/// Memory: the actions and rewards of the whole recording, a piece of its frames, and the activations.
 ///
 /// # Errors
 /// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, frames of different sizes where the
@@ -91,21 +91,21 @@ pub fn embed(
     output: &Path,
     watch: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Embedded>> {
-    let labels = Film::check(&source.labels, range)?;
+    let labels = FrameFile::check_labels(&source.labels, range)?;
     let names = DimensionNames { state_names: None, action_names: source.action_names.clone() };
     names.validate(network.width(), labels.n_act)?;
     let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
     let width = network.width();
     let part = Part::open(&part_of(output), &identity.to_string(), width)?;
     let resumed_from = part.done;
-    let at = Cell::new(resumed_from); // the frame that is looked at
+    let at = Cell::new(resumed_from); // number of the present frame
     let mut work =
         Work { network, preset: encoding.preset, size: None, waiting: Vec::new(), out: Vec::new(), part };
     let mut go_on = true;
-    let played = source.play(resumed_from, &mut |frames| {
-        let room = 4 * frames.size[0] * frames.size[1] * 3;
-        for first in (0..frames.len()).step_by((ROOM / room).clamp(1, MOST)) {
-            let which = first..frames.len().min(first + (ROOM / room).clamp(1, MOST));
+    let played = source.read_frames(resumed_from, &mut |frames| {
+        let bytes = 4 * frames.size[0] * frames.size[1] * 3;
+        for first in (0..frames.len()).step_by((BATCH_BYTES / bytes).clamp(1, MOST)) {
+            let which = first..frames.len().min(first + (BATCH_BYTES / bytes).clamp(1, MOST));
             let n = which.len();
             work.take(&frames, which)?;
             at.set(at.get() + n);
@@ -121,7 +121,7 @@ pub fn embed(
     });
     if let Err(e) = played {
         if work.part.done == 0 {
-            let _ = work.part.remove(); // nothing to go on with; the first error is the one to tell
+            let _ = work.part.remove(); // nothing to resume; the first error is reported
         }
         return Err(if e.kind() == Kind::Mismatch { e.at(source.name(at.get())) } else { e });
     }
@@ -144,7 +144,7 @@ pub fn embed(
     Ok(Some(Embedded { resumed_from, ..still }))
 }
 
-/// Frames on their way through the network.
+/// The batch that is being collected, and the network.
 struct Work<'a> {
     network: &'a Network,
     preset: Preset,
@@ -181,7 +181,7 @@ impl Work<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.waiting.len() >= self.numbers() * (ROOM / 4 / self.numbers()).clamp(LEAST, MOST)
+        self.waiting.len() >= self.numbers() * (BATCH_BYTES / 4 / self.numbers()).clamp(LEAST, MOST)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -207,7 +207,7 @@ struct Part {
 }
 
 impl Part {
-    /// Opens what an interrupted run left, or begins anew.
+    /// Opens the file of an interrupted run, or creates it.
     fn open(path: &Path, identity: &str, width: usize) -> Result<Self> {
         let io = |e| Error::io("writing", path, &e);
         let mut file =
@@ -234,7 +234,7 @@ impl Part {
         if length == 0 {
             file.write_all(line.as_bytes()).map_err(io)?;
         }
-        // Half a row is what an unlucky moment leaves.
+        // An interruption can leave an incomplete row.
         let row = 4 * width as u64;
         let done = length.saturating_sub(head) / row;
         file.set_len(head + done * row).map_err(io)?;
@@ -249,13 +249,13 @@ impl Part {
         Ok(())
     }
 
-    /// To the first embedding.
+    /// Seeks to the first embedding.
     fn rewind(&mut self) -> Result<()> {
         self.file.seek(SeekFrom::Start(self.head)).map_err(|e| Error::io("reading", &self.path, &e))?;
         Ok(())
     }
 
-    /// Where embeddings stand still.
+    /// Counts repeated embeddings.
     fn still(&mut self, ends: &[usize], width: usize) -> Result<Embedded> {
         self.rewind()?;
         let mut rows = BufReader::new(&self.file);

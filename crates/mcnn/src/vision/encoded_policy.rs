@@ -1,4 +1,4 @@
-//! Acting on frames: an encoder embeds each, and whatever acts on embeddings acts on that.
+//! Acting on frames: an encoder embeds each frame, and an actor computes the action from the embedding.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -13,10 +13,10 @@ use crate::{
     seed::Seed,
 };
 
-/// The tensors of a network as a file of weights has them: name to shape and numbers.
+/// The tensors of a network as in a file of weights: from the name to the shape and the values.
 pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// A network that embeds frames one at a time, to the same bits as [`embed`](super::embed()) does a recording of them.
+/// A network that embeds frames one at a time, with bit-identical results to [`embed`](super::embed()) of a recording.
 #[derive(Debug)]
 pub struct Encoder {
     network: Network,
@@ -48,7 +48,7 @@ impl Encoder {
                 .next("name its weights again")
         };
         if let Some(name) = weights.keys().find(|name| wanted.iter().all(|(wanted, _)| wanted != *name)) {
-            return Err(wrong("a tensor that the encoder has no place for", name));
+            return Err(wrong("a tensor that the encoder does not have", name));
         }
         let network = Network::new(encoding.network, |name, shape| {
             let (found, numbers) =
@@ -60,31 +60,31 @@ impl Encoder {
             }
             let low = if name.ends_with("running_var") { 0.0 } else { f32::NEG_INFINITY };
             if numbers.iter().any(|v| !v.is_finite() || *v < low) {
-                return Err(wrong("weights that no encoder has: not finite, or a variance below zero", name));
+                return Err(wrong("invalid weights: not finite, or a variance below zero", name));
             }
             Ok(numbers.clone())
         })?;
         Ok(Self { network, encoding, size })
     }
 
-    /// What it embeds by.
+    /// The network, weights and preprocessing.
     pub fn encoding(&self) -> &Encoding {
         &self.encoding
     }
 
-    /// Numbers of a frame: height x width x 3.
+    /// The dimensions of a frame: height x width x 3.
     pub fn n_obs(&self) -> usize {
         self.size[0] * self.size[1] * 3
     }
 
-    /// Numbers of an embedding.
+    /// The dimensions of an embedding.
     pub fn width(&self) -> usize {
         self.encoding.network.width()
     }
 
-    /// Somebody who looks at frames with it: the buffers that takes.
-    pub fn look(&self) -> Look<'_> {
-        Look {
+    /// An embedder with its own buffers, for one thread.
+    pub fn embedder(&self) -> FrameEmbedder<'_> {
+        FrameEmbedder {
             encoder: self,
             frame: Frames { size: self.size, pixels: vec![0.0; self.n_obs()], full: 255.0, bytes: true },
             input: Vec::new(),
@@ -93,21 +93,22 @@ impl Encoder {
     }
 }
 
-/// An encoder at work, on one thread. From the second frame on nothing is allocated, unless the preset resizes.
+/// An encoder with its buffers, for one thread. From the second frame on it allocates nothing, unless the preset resizes
+/// frames.
 #[derive(Debug)]
-pub struct Look<'a> {
+pub struct FrameEmbedder<'a> {
     encoder: &'a Encoder,
     frame: Frames,
     input: Vec<f32>,     // the frame as the network takes it
     embedding: Vec<f32>, // [width]
 }
 
-impl Look<'_> {
-    /// Embeds a frame: `[height, width, 3]`, numbers from 0 to 255.
+impl FrameEmbedder<'_> {
+    /// Embeds a frame: `[height, width, 3]`, values from 0 to 255.
     ///
     /// # Errors
-    /// A frame with other numbers, or of another length; an embedding that is not finite.
-    pub fn at(&mut self, frame: &[f32]) -> Result<&[f32]> {
+    /// A frame with values outside that range or of another length; an embedding that is not finite.
+    pub fn embed(&mut self, frame: &[f32]) -> Result<&[f32]> {
         if frame.len() != self.encoder.n_obs() {
             return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
                 .expected(format!("{} x {} x 3 numbers", self.frame.size[0], self.frame.size[1]))
@@ -119,29 +120,29 @@ impl Look<'_> {
                 .found(bad.to_string()));
         }
         self.frame.pixels.copy_from_slice(frame);
-        self.embed()
+        self.embed_frame()
     }
 
-    /// The same of bytes.
+    /// Embeds a frame of bytes.
     ///
     /// # Errors
-    /// As [`at`](Self::at).
-    pub fn at_bytes(&mut self, frame: &[u8]) -> Result<&[f32]> {
+    /// As [`embed`](Self::embed).
+    pub fn embed_bytes(&mut self, frame: &[u8]) -> Result<&[f32]> {
         if frame.len() != self.encoder.n_obs() {
             return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
                 .expected(self.encoder.n_obs().to_string())
                 .found(frame.len().to_string()));
         }
         self.frame.pixels.iter_mut().zip(frame).for_each(|(to, &v)| *to = f32::from(v));
-        self.embed()
+        self.embed_frame()
     }
 
-    fn embed(&mut self) -> Result<&[f32]> {
+    fn embed_frame(&mut self) -> Result<&[f32]> {
         let Encoder { network, encoding, .. } = self.encoder;
         let preset: Preset = encoding.preset;
         self.input.clear();
         let size = preset.apply(&self.frame, 0..1, &mut self.input);
-        network.embed_watched(&self.input, size, &mut self.embedding, &mut |_, _, _, _| ());
+        network.embed_with_hook(&self.input, size, &mut self.embedding, &mut |_, _, _, _| ());
         if self.embedding.iter().any(|v| !v.is_finite()) {
             return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
                 .next("these weights do not suit these frames"));
@@ -150,7 +151,7 @@ impl Look<'_> {
     }
 }
 
-/// Whatever acts on embeddings, acting on the frames themselves.
+/// An actor for frames, made of an encoder and an actor for embeddings.
 #[derive(Debug, Clone, Copy)]
 pub struct EncodedPolicy<'a, A> {
     encoder: &'a Encoder,
@@ -180,20 +181,24 @@ impl<A: Act> Act for EncodedPolicy<'_, A> {
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(Seeing { look: self.encoder.look(), micros: 0.0, inner: self.act.start(seed) })
+        Box::new(EncodedActing {
+            embedder: self.encoder.embedder(),
+            micros: 0.0,
+            inner: self.act.start(seed),
+        })
     }
 }
 
-struct Seeing<'a> {
-    look: Look<'a>,
-    micros: f32, // that the last frame took
+struct EncodedActing<'a> {
+    embedder: FrameEmbedder<'a>,
+    micros: f32, // latency of the last embedding
     inner: Box<dyn Acting + 'a>,
 }
 
-impl Acting for Seeing<'_> {
+impl Acting for EncodedActing<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         let start = Instant::now();
-        let embedding = self.look.at(observation)?;
+        let embedding = self.embedder.embed(observation)?;
         self.micros = start.elapsed().as_secs_f32() * 1e6;
         self.inner.act(embedding, action)
     }
@@ -203,6 +208,6 @@ impl Acting for Seeing<'_> {
     }
 
     fn embedded_observation(&self) -> Option<EmbeddedObservation<'_>> {
-        Some(EmbeddedObservation { embedding: &self.look.embedding, micros: self.micros })
+        Some(EmbeddedObservation { embedding: &self.embedder.embedding, micros: self.micros })
     }
 }

@@ -1,8 +1,8 @@
-//! The small network as it runs.
+//! Forward pass of the small convolutional network.
 
 use kernels::{Convolution, WIDE};
 
-use super::{conv::Conv, residual::Seen};
+use super::{conv::Conv, residual::LayerHook};
 use crate::error::Result;
 
 /// Numbers under the first kernel: three rows of three pixels of three channels.
@@ -16,16 +16,16 @@ pub(super) struct Encoder {
     layers: Vec<Convolution>,
 }
 
-/// A thread's activations, kept from one group to the next.
+/// Preallocated activations of a thread.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct Workspace {
     padded: Vec<f32>,
     here: Vec<f32>,
     next: Vec<f32>,
 }
 
 impl Encoder {
-    /// The network of weights that `read` gives, by name and shape.
+    /// Loads the network. `read` returns the values of a tensor by its name and shape.
     pub(super) fn new(conv: Conv, mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<Self> {
         let mut layers = Vec::with_capacity(5);
         for (tensors, shape) in conv.tensors().chunks_exact(2).zip(conv.shapes()) {
@@ -41,7 +41,7 @@ impl Encoder {
         Ok(Self { conv, layers })
     }
 
-    /// Which one it is.
+    /// The architecture.
     pub(super) fn conv(&self) -> Conv {
         self.conv
     }
@@ -89,7 +89,7 @@ pub(crate) fn patches(from: &[f32], frame: [usize; 2], n: usize, to: &mut Vec<f3
     }
 }
 
-impl Desk {
+impl Workspace {
     /// Embeds a group of frames.
     pub(super) fn pass(
         &mut self,
@@ -97,7 +97,7 @@ impl Desk {
         frames: &[f32],
         size: [usize; 2],
         to: &mut [f32],
-        seen: &mut Seen,
+        hook: &mut LayerHook,
     ) {
         assert_eq!(size, net.conv.frame(), "frames for {}", net.conv);
         let (line, inner) = (size[1] * 3, padded(size)[1] * 3);
@@ -119,7 +119,7 @@ impl Desk {
             layer.run(&self.here, size, n, None, i + 1 < net.layers.len(), &mut self.next);
             std::mem::swap(&mut self.here, &mut self.next);
             size = out;
-            seen(["conv1", "conv2", "conv3", "conv4", "linear"][i], size, n, &self.here);
+            hook(["conv1", "conv2", "conv3", "conv4", "linear"][i], size, n, &self.here);
         }
         let width = net.conv.width();
         let rows = self.here.chunks_exact(width.next_multiple_of(WIDE));

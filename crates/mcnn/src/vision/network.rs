@@ -1,26 +1,26 @@
-//! A network as it runs, whichever it is: frames through it in small groups, side by side.
+//! Forward pass of any of the networks: frames are embedded in small batches, on several threads.
 
 use std::{fmt, str::FromStr, sync::Mutex};
 
 use super::{
     conv::Conv,
     encoder,
-    residual::{self, Residual, Seen},
+    residual::{self, LayerHook, Residual},
     resnet::ResNet,
 };
 use crate::error::Result;
 
-/// Images that go through the network together, at most: enough that weights are read seldom.
+/// The most images in a batch: enough that loading the weights takes little of the time.
 const GROUP: usize = 32;
-/// Bytes that a thread's activations may take. Large frames go in smaller groups.
-const ROOM: usize = 64 << 20;
+/// The most bytes of activations of a thread. Large frames are embedded in smaller batches.
+const WORKSPACE_BYTES: usize = 64 << 20;
 
-/// Which network: what its weights are looked up by. As text, the name of a [`ResNet`] or that of a [`Conv`].
+/// The architecture of a network. As text: the name of a [`ResNet`] or of a [`Conv`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Design {
     /// One of the residual networks.
     ResNet(ResNet),
-    /// A small network of one's own.
+    /// A small convolutional network, trained with `mcnn encoder`.
     Conv(Conv),
 }
 
@@ -41,7 +41,7 @@ impl Design {
         }
     }
 
-    /// Height and width of the frames it takes, where it takes no others.
+    /// Height and width of the frames, if the network accepts only one size.
     pub fn frame(self) -> Option<[usize; 2]> {
         match self {
             Self::ResNet(_) => None,
@@ -92,7 +92,7 @@ impl<'de> serde::Deserialize<'de> for Design {
 #[derive(Debug)]
 pub struct Network {
     layers: Layers,
-    desks: Mutex<Vec<Desk>>,
+    workspaces: Mutex<Vec<Workspace>>,
 }
 
 #[derive(Debug)]
@@ -101,15 +101,15 @@ enum Layers {
     Encoder(encoder::Encoder),
 }
 
-/// A thread's activations, kept from one group to the next.
+/// Preallocated activations of a thread.
 #[derive(Debug, Default)]
-struct Desk {
-    residual: residual::Desk,
-    encoder: encoder::Desk,
+struct Workspace {
+    residual: residual::Workspace,
+    encoder: encoder::Workspace,
 }
 
 impl Network {
-    /// The network of weights that `read` gives, by name and shape.
+    /// Loads the network. `read` returns the values of a tensor by its name and shape.
     ///
     /// # Errors
     /// Those of `read`.
@@ -118,7 +118,7 @@ impl Network {
             Design::ResNet(resnet) => Layers::Residual(Residual::new(resnet, read)?),
             Design::Conv(conv) => Layers::Encoder(encoder::Encoder::new(conv, read)?),
         };
-        Ok(Self { layers, desks: Mutex::default() })
+        Ok(Self { layers, workspaces: Mutex::default() })
     }
 
     /// Which network it is.
@@ -149,10 +149,12 @@ impl Network {
             Layers::Residual(_) => Residual::bytes(size),
             Layers::Encoder(net) => net.bytes(),
         };
-        let group =
-            (ROOM / bytes.max(1)).clamp(1, GROUP).min(n.div_ceil(rayon::current_num_threads())).max(1);
+        let group = (WORKSPACE_BYTES / bytes.max(1))
+            .clamp(1, GROUP)
+            .min(n.div_ceil(rayon::current_num_threads()))
+            .max(1);
         frames.par_chunks(group * frame).zip(to.par_chunks_mut(group * width)).for_each(|(frames, to)| {
-            self.embed_watched(frames, size, to, &mut |_, _, _, _| ());
+            self.embed_with_hook(frames, size, to, &mut |_, _, _, _| ());
         });
     }
 
@@ -160,12 +162,12 @@ impl Network {
     ///
     /// # Panics
     /// As [`embed`](Self::embed).
-    pub fn embed_watched(&self, frames: &[f32], size: [usize; 2], to: &mut [f32], seen: &mut Seen) {
-        let mut desk = self.desks.lock().expect("no thread panics here").pop().unwrap_or_default();
+    pub fn embed_with_hook(&self, frames: &[f32], size: [usize; 2], to: &mut [f32], hook: &mut LayerHook) {
+        let mut workspace = self.workspaces.lock().expect("no thread panics here").pop().unwrap_or_default();
         match &self.layers {
-            Layers::Residual(net) => desk.residual.pass(net, frames, size, to, seen),
-            Layers::Encoder(net) => desk.encoder.pass(net, frames, size, to, seen),
+            Layers::Residual(net) => workspace.residual.pass(net, frames, size, to, hook),
+            Layers::Encoder(net) => workspace.encoder.pass(net, frames, size, to, hook),
         }
-        self.desks.lock().expect("no thread panics here").push(desk);
+        self.workspaces.lock().expect("no thread panics here").push(workspace);
     }
 }

@@ -25,7 +25,7 @@ struct Convolved {
 
 /// A thread's activations, kept from one group to the next.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct Workspace {
     rows: Vec<f32>,
     strips: Vec<f32>,
     here: Vec<f32>,
@@ -35,7 +35,7 @@ pub(super) struct Desk {
 }
 
 /// What a layer gave, for tests: its name, height and width, images, and `[height, width, image, channel]`.
-pub type Seen<'a> = dyn FnMut(&str, [usize; 2], usize, &[f32]) + 'a;
+pub type LayerHook<'a> = dyn FnMut(&str, [usize; 2], usize, &[f32]) + 'a;
 
 impl Residual {
     /// The network of weights that `read` gives, by name and shape.
@@ -123,7 +123,7 @@ fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolutio
     Convolution::new(shape, &turned, bias)
 }
 
-impl Desk {
+impl Workspace {
     /// Embeds a group of frames.
     pub(super) fn pass(
         &mut self,
@@ -131,14 +131,14 @@ impl Desk {
         frames: &[f32],
         size: [usize; 2],
         to: &mut [f32],
-        seen: &mut Seen,
+        hook: &mut LayerHook,
     ) {
         let n = frames.len() / (size[0] * size[1] * 3);
         let size = self.strips(&net.resnet.stem(), frames, size, n);
         let mut size = run(&net.stem, &self.strips, size, n, None, true, &mut self.next);
-        seen("conv1", size, n, &self.next);
+        hook("conv1", size, n, &self.next);
         size = pool(&self.next, size, n * net.stem.shape().to, &mut self.here);
-        seen("maxpool", size, n, &self.here);
+        hook("maxpool", size, n, &self.here);
         for block in &net.blocks {
             let mut out = size;
             for (k, layer) in block.layers.iter().enumerate() {
@@ -157,7 +157,7 @@ impl Desk {
             }
             std::mem::swap(&mut self.here, &mut self.next);
             size = out;
-            seen(&block.name, size, n, &self.here);
+            hook(&block.name, size, n, &self.here);
         }
         average(&self.here, n * net.resnet.width(), to);
     }

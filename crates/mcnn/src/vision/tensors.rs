@@ -280,7 +280,7 @@ fn legacy() -> Error {
 
 fn other(start: &[u8]) -> Error {
     let (found, next) = if start.starts_with(b"version https") {
-        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs weight`")
+        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
     } else if start.starts_with(b"<") {
         ("a web page or XML, perhaps of a failed download", "fetch the file again")
     } else if start.is_empty() {

@@ -1,6 +1,6 @@
-//! The stratified bootstrap: what a statistic of several tasks' runs would be, had the runs come out otherwise.
+//! The stratified bootstrap (Efron, 1979; stratified by task as in rliable, Agarwal et al., 2021).
 
-use super::{FEW_RUNS, Mean, Rough, interval::student, mean};
+use super::{Estimate, FEW_RUNS, Rough, interval::student, mean};
 use crate::seed::Seed;
 
 /// Resamples of a bootstrap.
@@ -17,7 +17,7 @@ pub fn estimate(
     statistic: impl Fn(&[Vec<f64>]) -> f64,
     resamples: usize,
     seed: Seed,
-) -> Mean {
+) -> Estimate {
     let found = statistic(tasks);
     let n = tasks.iter().map(Vec::len).sum();
     let fewest = tasks.iter().map(Vec::len).min().unwrap_or(0);
@@ -26,7 +26,7 @@ pub fn estimate(
     } else {
         student((n - tasks.len()) as f64) * standard_error(tasks, statistic, resamples, seed)
     };
-    Mean {
+    Estimate {
         mean: found,
         low: found - reach,
         high: found + reach,

@@ -1,15 +1,15 @@
-//! One method trained from several seeds, every run evaluated on the same episodes: whether runs or episodes make its
-//! mean uncertain, and the interval that allows for both.
+//! The mean return of a method that was trained with several seeds, every run evaluated on the same episodes: a two-way
+//! (runs x episodes) analysis of variance, and the interval that allows for both sources of variance.
 
 use serde::Serialize;
 
-use super::{FEW_RUNS, Mean, Rough, interval, mean, student};
+use super::{Estimate, FEW_RUNS, Rough, interval, mean, student};
 
 /// The mean over runs and episodes, and where its uncertainty comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Crossed {
     /// The mean with its interval; `n` counts the runs.
-    pub mean: Mean,
+    pub mean: Estimate,
     /// Episodes of each run.
     pub episodes: usize,
     /// Share of the mean's variance that is due to the runs' differing in general: more runs would lower it, more
@@ -42,7 +42,7 @@ pub fn crossed(returns: &[Vec<f64>]) -> Crossed {
     if runs == 1 || episodes == 1 {
         let along = if runs == 1 { interval(&of_episodes) } else { interval(&of_runs) };
         return Crossed {
-            mean: Mean { n: runs, rough: rough.or(along.rough), ..along },
+            mean: Estimate { n: runs, rough: rough.or(along.rough), ..along },
             episodes,
             by_runs: f64::NAN,
             by_episodes: f64::NAN,
@@ -75,7 +75,7 @@ pub fn crossed(returns: &[Vec<f64>]) -> Crossed {
         (variance > 0.0 && room > 0.0).then(|| (n as f64 * lowered / room).ceil() as usize)
     };
     Crossed {
-        mean: Mean { mean: middle, low: middle - reach, high: middle + reach, n: runs, rough },
+        mean: Estimate { mean: middle, low: middle - reach, high: middle + reach, n: runs, rough },
         episodes,
         by_runs: shares[0],
         by_episodes: shares[1],

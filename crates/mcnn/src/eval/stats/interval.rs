@@ -1,4 +1,5 @@
-//! Intervals in closed form: Student's for a mean, Wilson's for a share; and when the former is rough.
+//! Confidence intervals in closed form: Student's t for a mean, Wilson's score interval for a proportion; and when the former
+//! is only approximate ("rough").
 
 use serde::Serialize;
 
@@ -10,18 +11,18 @@ pub(super) const NORMAL_95: f64 = 1.959963984540054;
 /// Runs of a task below which its interval is called rough.
 pub const FEW_RUNS: usize = 5;
 
-/// A number found from data, with its 95 % interval.
+/// A point estimate with its 95 % confidence interval: of a mean, an interquartile mean, a proportion or a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Mean {
-    /// The number: mostly a mean.
+pub struct Estimate {
+    /// The point estimate. (The key `mean` of JSON output, whatever the statistic.)
     pub mean: f64,
     /// Lower end of the interval; NaN where there is none.
     pub low: f64,
     /// Upper end of the interval; NaN where there is none.
     pub high: f64,
-    /// How many values it comes from.
+    /// The number of values.
     pub n: usize,
-    /// Why the interval may hold the truth clearly less often than 95 times in 100; none if it need not.
+    /// Why the interval may cover the true value clearly less often than in 95 % of cases, if it may.
     pub rough: Option<Rough>,
 }
 
@@ -29,11 +30,11 @@ pub struct Mean {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rough {
-    /// Fewer than [`FEW_RUNS`] runs of a task: right for runs whose scores are near normal, and not to be known here.
+    /// Fewer than [`FEW_RUNS`] runs of a task: correct only for scores that are nearly normal, which so few runs cannot show.
     Few,
-    /// So skewed that the mean of this many values is not yet normal.
+    /// Too skewed for the mean of this many values to be nearly normal.
     Skewed,
-    /// All values are the same: what they did not show has no part in an interval without width.
+    /// All values are equal, so the interval has no width.
     Same,
 }
 
@@ -47,9 +48,10 @@ impl std::fmt::Display for Rough {
     }
 }
 
-/// The mean of independent values with Student's 95 % interval. It is rough where there are fewer values than 25 times
+/// The mean of independent values with Student's 95 % interval, mean +- t(0.975, n - 1) s / sqrt(n), s the sample standard
+/// deviation. It is rough where there are fewer values than 25 times
 /// their squared skewness (Cochran's rule, Sampling Techniques, 1977), or where all are the same. The interval of fewer than two values is NaN.
-pub fn interval(values: &[f64]) -> Mean {
+pub fn interval(values: &[f64]) -> Estimate {
     let (n, middle) = (values.len() as f64, mean(values));
     let moment = |k: i32| values.iter().map(|x| (x - middle).powi(k)).sum::<f64>() / n;
     let variance = moment(2);
@@ -62,7 +64,7 @@ pub fn interval(values: &[f64]) -> Mean {
         student(n - 1.0) * (variance / (n - 1.0)).sqrt()
     };
     let skewed = reach > 0.0 && 25.0 * moment(3).powi(2) > n * variance.powi(3);
-    Mean {
+    Estimate {
         mean: middle,
         low: middle - reach,
         high: middle + reach,
@@ -75,7 +77,8 @@ pub fn interval(values: &[f64]) -> Mean {
     }
 }
 
-/// Wilson's 95 % score interval of a share of `n`; `[0, 1]` where `n` is 0.
+/// Wilson's 95 % score interval of the proportion `hits / n` (Wilson, 1927); `[0, 1]` if `n` is 0. With p = hits / n and z =
+/// 1.96: (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
 pub fn wilson(hits: usize, n: usize) -> [f64; 2] {
     if n == 0 {
         return [0.0, 1.0];

@@ -1,5 +1,5 @@
-//! The statistics that results are reported with: no number without its interval, and a word where that is rough. All
-//! randomness is seeded. Which interval, why, and how often it holds the truth: docs/book/src/statistics.md.
+//! Statistics of results: point estimates with 95 % confidence intervals, marked where an interval is only approximate. All
+//! randomness is seeded. The methods, their sources and their measured coverage: docs/book/src/statistics.md.
 
 mod bootstrap;
 mod crossed;
@@ -9,7 +9,7 @@ mod runs;
 
 pub use bootstrap::{RESAMPLES, estimate};
 pub use crossed::{Crossed, crossed};
-pub use interval::{FEW_RUNS, Mean, Rough, interval, student, wilson};
+pub use interval::{Estimate, FEW_RUNS, Rough, interval, student, wilson};
 pub use pairs::{FLIPS, holm, paired, sign_flip};
 pub use runs::{Profile, improvement, iqm_of, median_of, optimality_gap, profile};
 

@@ -1,7 +1,7 @@
-//! Two actors on the same episodes: how much they differ, whether that may be chance, and what several such questions
-//! at once do to the answer.
+//! Paired comparison of two actors on the same episodes: the mean difference, a sign-flip test, and Holm's correction for
+//! multiple comparisons.
 
-use super::{Mean, interval};
+use super::{Estimate, interval};
 use crate::seed::Seed;
 
 /// Random sign patterns where there are too many to try all.
@@ -13,7 +13,7 @@ const ALL_UP_TO: usize = 14;
 ///
 /// # Panics
 /// If there are not as many `a` as `b`.
-pub fn paired(a: &[f64], b: &[f64]) -> Mean {
+pub fn paired(a: &[f64], b: &[f64]) -> Estimate {
     interval(&differences(a, b))
 }
 

@@ -1,28 +1,28 @@
 //! Several runs of several tasks as one number, as in rliable (Agarwal et al., Deep Reinforcement Learning at the Edge
 //! of the Statistical Precipice, 2021). Scores are `[tasks][runs]`; runs of a task are resampled within it.
 
-use super::{FEW_RUNS, Mean, Rough, estimate, interval::NORMAL_95, iqm, mean, median};
+use super::{Estimate, FEW_RUNS, Rough, estimate, interval::NORMAL_95, iqm, mean, median};
 use crate::seed::Seed;
 
 /// The interquartile mean over all runs of all tasks.
-pub fn iqm_of(tasks: &[Vec<f64>], resamples: usize, seed: Seed) -> Mean {
+pub fn iqm_of(tasks: &[Vec<f64>], resamples: usize, seed: Seed) -> Estimate {
     estimate(tasks, |tasks| iqm(&tasks.concat()), resamples, seed)
 }
 
 /// The median of the tasks' means.
-pub fn median_of(tasks: &[Vec<f64>], resamples: usize, seed: Seed) -> Mean {
+pub fn median_of(tasks: &[Vec<f64>], resamples: usize, seed: Seed) -> Estimate {
     let statistic = |tasks: &[Vec<f64>]| median(&tasks.iter().map(|runs| mean(runs)).collect::<Vec<_>>());
     estimate(tasks, statistic, resamples, seed)
 }
 
 /// How far the runs fall short of `goal` on average; a run beyond it falls short by 0.
-pub fn optimality_gap(tasks: &[Vec<f64>], goal: f64, resamples: usize, seed: Seed) -> Mean {
+pub fn optimality_gap(tasks: &[Vec<f64>], goal: f64, resamples: usize, seed: Seed) -> Estimate {
     let statistic = |tasks: &[Vec<f64>]| {
         let short: Vec<f64> = tasks.iter().flatten().map(|score| goal - score.min(goal)).collect();
         mean(&short)
     };
     let gap = estimate(tasks, statistic, resamples, seed);
-    Mean { low: gap.low.max(0.0), ..gap }
+    Estimate { low: gap.low.max(0.0), ..gap }
 }
 
 /// A performance profile at one score.
@@ -31,7 +31,7 @@ pub struct Profile {
     /// The score.
     pub tau: f64,
     /// Share of all runs above it, with its own (pointwise) interval within [0, 1].
-    pub share: Mean,
+    pub share: Estimate,
 }
 
 /// The share of all runs above each score of `taus`.
@@ -55,7 +55,7 @@ pub fn profile(tasks: &[Vec<f64>], taus: &[f64], resamples: usize, seed: Seed) -
 ///
 /// # Panics
 /// If they have not the same number of tasks.
-pub fn improvement(a: &[Vec<f64>], b: &[Vec<f64>]) -> Mean {
+pub fn improvement(a: &[Vec<f64>], b: &[Vec<f64>]) -> Estimate {
     assert_eq!(a.len(), b.len(), "both need the same tasks");
     let pairs = || a.iter().zip(b);
     let found = mean(&pairs().map(|(a, b)| share_above(a, b)).collect::<Vec<_>>());
@@ -78,7 +78,7 @@ pub fn improvement(a: &[Vec<f64>], b: &[Vec<f64>]) -> Mean {
         inside
     };
     let fewest = pairs().map(|(a, b)| a.len().min(b.len())).min().unwrap_or(0);
-    Mean {
+    Estimate {
         mean: found,
         low: if fewest == 0 { f64::NAN } else { end(0.0) },
         high: if fewest == 0 { f64::NAN } else { end(1.0) },
@@ -96,7 +96,7 @@ fn share_above(a: &[f64], b: &[f64]) -> f64 {
     twice as f64 / (2 * a.len() * b.len()) as f64
 }
 
-fn within_one(share: Mean) -> Mean {
+fn within_one(share: Estimate) -> Estimate {
     // `max` and `min` would make a number of a NaN.
-    Mean { low: share.low.clamp(0.0, 1.0), high: share.high.clamp(0.0, 1.0), ..share }
+    Estimate { low: share.low.clamp(0.0, 1.0), high: share.high.clamp(0.0, 1.0), ..share }
 }

@@ -33,7 +33,7 @@ const WHEELS: [usize; 2] = [46, 48];
 const WHEELS_BAR: Color = [90.0, 200.0, 240.0];
 const BAR: f64 = 23.0; // pixels from the middle, at the most
 
-/// NoiseSample what a car's camera sees: `[SIDE, SIDE, 3]`, whole numbers from 0 to 255.
+/// Renders what a camera on the car sees: `[SIDE, SIDE, 3]`, whole numbers from 0 to 255.
 pub(super) fn draw(car: &Car, to: &mut [f32]) {
     let view = View::of(car);
     let mut rows = to.as_chunks_mut::<{ 3 * SIDE }>().0.iter_mut();

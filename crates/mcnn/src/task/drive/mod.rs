@@ -94,7 +94,7 @@ impl Task for Drive {
         Ok(Box::new(Car::new(0)))
     }
 
-    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+    fn start_with_expert(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
         self.start_many(n)
     }
 }
@@ -199,7 +199,7 @@ impl Environment for Car {
         Some(self.road.place(self.along, self.offset).map(|x| x as f32))
     }
 
-    fn advice(&self, action: &mut [f32]) -> bool {
+    fn expert_action(&self, action: &mut [f32]) -> bool {
         let mut observation = [0.0; N_OBS];
         self.observe(&mut observation);
         expert::choose(&observation, action);

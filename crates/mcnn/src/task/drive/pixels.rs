@@ -43,7 +43,7 @@ impl Task for DrivePixels {
         Ok(Box::new(Filmed(Car::new(0))))
     }
 
-    fn start_advised(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
+    fn start_with_expert(&self, n: usize) -> Result<Box<dyn Batch + '_>> {
         self.start_many(n)
     }
 }
@@ -68,8 +68,8 @@ impl Environment for Filmed {
         self.0.position()
     }
 
-    fn advice(&self, action: &mut [f32]) -> bool {
-        self.0.advice(action)
+    fn expert_action(&self, action: &mut [f32]) -> bool {
+        self.0.expert_action(action)
     }
 
     fn picture(&mut self) -> Result<Picture> {

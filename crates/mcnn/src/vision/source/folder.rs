@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Play, Source, SourceOptions, csv, picture, stamp};
+use super::{ReadFrames, Source, SourceOptions, csv, picture, stamp};
 use crate::{
     data::Parts,
     error::{Error, Kind, Result},
@@ -236,8 +236,8 @@ fn number(text: &str, column: &str, row: usize, file: &Path) -> Result<f32> {
     })
 }
 
-impl Play for Folder {
-    fn play(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
+impl ReadFrames for Folder {
+    fn read_frames(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
         for paths in self.pictures[from..].chunks(TOGETHER) {
             let pictures: Vec<_> = paths.par_iter().map(|path| picture::read(path)).collect();
             // Of one size together; most often all are.

@@ -1,4 +1,4 @@
-//! Recordings of frames: one file of them all, or a folder of pictures with a list of what was done.
+//! Recordings of frames: one file, or a folder of pictures with a list of the actions.
 
 mod csv;
 mod folder;
@@ -12,14 +12,14 @@ use crate::{data::Parts, error::Result};
 
 pub use one_file::{Layout, Range};
 
-/// What a reader cannot always know by looking.
+/// Properties of a recording that a reader cannot always detect.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceOptions {
     /// Height and width of frames that lie flat in a row; by default they are square.
     pub size: Option<[usize; 2]>,
-    /// In which order a frame's numbers lie.
+    /// The order of a frame's dimensions.
     pub layout: Option<Layout>,
-    /// What white is.
+    /// The value of white.
     pub range: Option<Range>,
     /// Which columns of a folder's list are the actions, in order; by default all that are neither the frame nor one of
     /// the known names.
@@ -28,27 +28,27 @@ pub struct SourceOptions {
 
 /// A recording of frames, opened.
 pub struct Source {
-    /// What was done: a recording without observations, whose width is given as 1.
+    /// Actions, rewards and episode ends. The states are empty, and `n_obs` is 1.
     pub labels: Parts,
     /// Names of the dimensions of the actions, where one file has them.
     pub action_names: Option<Vec<String>>,
-    /// Frames.
+    /// Number of frames.
     pub n: usize,
-    /// Height and width of all frames, where that is known before they are read: of one file, not of a folder.
+    /// Height and width of all frames, if known before they are read: for one file, not for a folder.
     pub size: Option<[usize; 2]>,
-    /// What was recognized, in a few words for people each.
+    /// What was recognized, as short texts.
     pub notes: Vec<String>,
-    /// A text that changes with the source: its sizes and times, not its every byte.
+    /// Identifies the source by sizes and modification times.
     pub stamp: String,
-    frames: Box<dyn Play>,
+    frames: Box<dyn ReadFrames>,
 }
 
-/// What gives the frames.
-trait Play: Send {
-    /// Frames from number `from` on, in pieces of one size each, until there are no more or `each` answers false.
-    fn play(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()>;
+/// A reader of frames.
+trait ReadFrames: Send {
+    /// Reads frames from number `from` on, in pieces of one frame size, until the end or until `each` returns false.
+    fn read_frames(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()>;
 
-    /// What a frame is called in an error.
+    /// The name of a frame for error messages.
     fn name(&self, frame: usize) -> String;
 }
 
@@ -62,22 +62,21 @@ impl Source {
         if path.is_dir() { folder::open(path, options) } else { one_file::open(path, options) }
     }
 
-    /// The frames from number `from` on, in order, in pieces of one size each, until there are no more or `each` answers
-    /// false.
+    /// Reads the frames from number `from` on, in order, in pieces of one frame size, until the end or until `each` returns false.
     ///
     /// # Errors
     /// Frames that cannot be read or are outside their range, by name; those of `each`.
-    pub fn play(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
-        self.frames.play(from, each)
+    pub fn read_frames(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
+        self.frames.read_frames(from, each)
     }
 
-    /// What a frame is called, for people: its file, or its number in the one file.
+    /// The name of a frame for messages: its file, or its number in the one file.
     pub fn name(&self, frame: usize) -> String {
         self.frames.name(frame)
     }
 }
 
-/// Size and time of a file: what [`Source::stamp`] is made of.
+/// Size and modification time of a file, for [`Source::stamp`].
 fn stamp(path: &Path) -> Result<String> {
     let about = std::fs::metadata(path).map_err(|e| crate::Error::io("reading", path, &e))?;
     let time = about.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());

@@ -1,18 +1,18 @@
-//! Frames that lie in one HDF5 file or `.npz`: their size, order and range, told or found out.
+//! Frames in one HDF5 file or `.npz`: their size, layout and range, given or detected.
 
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
 
-use super::{Play, Source, SourceOptions, stamp};
+use super::{ReadFrames, Source, SourceOptions, stamp};
 use crate::{
-    data::{Film, Rows, read_names},
+    data::{FrameFile, Rows, read_names},
     error::{Error, Kind, Result},
     vision::frames::Frames,
 };
 
-/// In which order a frame's numbers lie.
+/// The order of a frame's dimensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// Height, width, channel.
@@ -21,7 +21,7 @@ pub enum Layout {
     Chw,
 }
 
-/// What white is.
+/// The value of white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
     /// 1.
@@ -54,11 +54,11 @@ impl FromStr for Range {
     }
 }
 
-/// Frames that are looked at to find out what cannot be read off a shape.
-const LOOKED_AT: usize = 256;
+/// The number of frames that are used to detect layout and range.
+const DETECTION_FRAMES: usize = 256;
 
 struct OneFile {
-    film: Film,
+    file: FrameFile,
     path: PathBuf,
     size: [usize; 2],
     layout: Layout,
@@ -66,12 +66,12 @@ struct OneFile {
 }
 
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
-    let mut film = Film::open(path)?;
+    let mut file = FrameFile::open(path)?;
     let named = |e: Error| e.within(path.display());
-    let (size, layout) = shape(&film.shape, options).map_err(named)?;
+    let (size, layout) = shape(&file.shape, options).map_err(named)?;
     let mut start = Vec::new();
     let (mut bytes, mut largest) = (false, 0.0_f32);
-    film.play(0, &mut |_, rows| {
+    file.read_frames(0, &mut |_, rows| {
         start = match rows {
             Rows::Bytes(rows) => {
                 bytes = true;
@@ -79,7 +79,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
             }
             Rows::Floats(rows) => rows,
         };
-        start.truncate(LOOKED_AT * size[0] * size[1] * 3);
+        start.truncate(DETECTION_FRAMES * size[0] * size[1] * 3);
         largest = start.iter().copied().fold(0.0, f32::max);
         Ok(false)
     })?;
@@ -89,14 +89,14 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         None if bytes || largest > 1.0 => 255.0,
         None => 1.0,
     };
-    let guessed = if film.shape.len() == 2 && options.layout.is_none() {
+    let guessed = if file.shape.len() == 2 && options.layout.is_none() {
         Some(roughness(&start, size)).filter(|[hwc, chw]| chw * 1.5 < *hwc)
     } else {
         None
     };
     if let Some([hwc, chw]) = guessed {
         return Err(named(
-            Error::new(Kind::Data, "frames that look as if each channel lay by itself")
+            Error::new(Kind::Data, "frames that appear to be channel-first")
                 .expected("height, width, channel: neighboring pixels alike")
                 .found(format!("a roughness of {hwc:.3}; in the other order {chw:.3}"))
                 .next("--layout chw reads them in the other order, --layout hwc in this one all the same"),
@@ -105,10 +105,10 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let kind = if bytes { "bytes" } else { "floats" };
     let order = if layout == Layout::Hwc { "height, width, channel" } else { "channel, height, width" };
     let notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
-    let (n, labels) = (film.shape[0], film.labels.clone());
-    let stamp = format!("{} {:?}", stamp(path)?, film.shape);
+    let (n, labels) = (file.shape[0], file.labels.clone());
+    let stamp = format!("{} {:?}", stamp(path)?, file.shape);
     let action_names = read_names(path)?.action_names;
-    let frames = Box::new(OneFile { film, path: path.to_owned(), size, layout, full });
+    let frames = Box::new(OneFile { file, path: path.to_owned(), size, layout, full });
     Ok(Source { labels, action_names, n, size: Some(size), notes, stamp, frames })
 }
 
@@ -139,10 +139,10 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
         }
         _ => return refuse("(frames, height, width, 3), (frames, 3, height, width) or flat rows", ""),
     };
-    if let Some(said) = options.size
-        && said != size
+    if let Some(given) = options.size
+        && given != size
     {
-        return refuse(&format!("frames of {} x {}", said[0], said[1]), "leave --frame-size out");
+        return refuse(&format!("frames of {} x {}", given[0], given[1]), "leave --frame-size out");
     }
     if size[0] == 0 || size[1] == 0 || size[0].max(size[1]) > 4096 {
         return refuse("sides of 1 to 4096 pixels", "");
@@ -167,10 +167,10 @@ fn roughness(frames: &[f32], [height, width]: [usize; 2]) -> [f32; 2] {
     [sum([3, 3 * width, 1]), sum([1, width, height * width])]
 }
 
-impl Play for OneFile {
-    fn play(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
+impl ReadFrames for OneFile {
+    fn read_frames(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
         let (size, layout, full, path) = (self.size, self.layout, self.full, &self.path);
-        self.film.play(from, &mut |first, rows| {
+        self.file.read_frames(from, &mut |first, rows| {
             let (bytes, mut pixels) = match rows {
                 Rows::Bytes(rows) => (true, rows.iter().map(|&v| f32::from(v)).collect()),
                 Rows::Floats(rows) => (false, rows),

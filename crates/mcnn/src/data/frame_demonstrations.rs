@@ -1,32 +1,32 @@
-//! Frames and what was done in them, in memory: bytes, a quarter of what the same numbers take as floats.
+//! Demonstrations whose observations are frames, in memory: as bytes, a quarter of the memory of floats.
 
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::{
-    ActionRange, Film, Parts, Recording,
-    hdf5_write::{self, Seen},
+    ActionRange, FrameFile, Parts, Recording,
+    hdf5_write::{self, Observations},
     write,
 };
 use crate::error::{Error, Kind, Result};
 
 /// Episodes of frames and actions, checked once when they are made.
 #[derive(Debug, Clone)]
-pub struct Footage {
+pub struct FrameDemonstrations {
     labels: Parts,
     size: [usize; 2],
     frames: Vec<u8>,
 }
 
-impl Footage {
-    /// `labels` is what was done: its states are not looked at. `frames` is `[n_steps, height, width, 3]`, of `size`
+impl FrameDemonstrations {
+    /// `labels`: actions, rewards and episode ends; its states are ignored. `frames` is `[n_steps, height, width, 3]`, of `size`
     /// (height, width).
     ///
     /// # Errors
     /// As [`Demonstrations::new`](super::Demonstrations::new), and frames that are more or fewer than the steps.
     pub fn new(labels: Parts, size: [usize; 2], frames: Vec<u8>) -> Result<Self> {
-        let labels = Film::check(&labels, ActionRange::Refuse)?;
+        let labels = FrameFile::check_labels(&labels, ActionRange::Refuse)?;
         let expected = labels.actions.len() / labels.n_act * size[0] * size[1] * 3;
         if frames.len() != expected || frames.is_empty() {
             return Err(Error::new(Kind::Data, "frames and actions have different numbers of steps")
@@ -37,7 +37,7 @@ impl Footage {
         Ok(Self { labels, size, frames })
     }
 
-    /// What was done: the recording without its observations.
+    /// Actions, rewards and episode ends, without observations.
     pub fn labels(&self) -> &Parts {
         &self.labels
     }
@@ -75,12 +75,12 @@ impl Footage {
     /// # Errors
     /// As [`write_hdf5`](super::write_hdf5).
     pub fn write_hdf5(&self, path: &Path, recording: &Recording) -> Result<()> {
-        let seen = Seen::Bytes(self.size[0] * self.size[1] * 3, &self.frames);
+        let seen = Observations::Frames(self.size[0] * self.size[1] * 3, &self.frames);
         hdf5_write::write(path, seen, &self.labels, recording)
     }
 
     /// Writes them as an uncompressed `.npz`: `frames` (uint8, `[n_steps, height, width, 3]`), `actions` (float32),
-    /// `episode_ends` (int64), `rewards` (float32) where there are any. Equal footage gives equal bytes.
+    /// `episode_ends` (int64), `rewards` (float32) where there are any. Equal demonstrations give equal bytes.
     ///
     /// # Errors
     /// Of the file system.

@@ -1,4 +1,4 @@
-//! Recordings whose observations are frames, read piece by piece: what fits in memory is what was done, not what was seen.
+//! Recordings whose observations are frames: actions and rewards are held in memory, frames are read piece by piece.
 
 use std::{
     fs::File,
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Names that frames have in an `.npz`, the first that is there.
+/// Names of the array of frames in an `.npz`; the first that exists is used.
 const NAMES: [&str; 4] = ["frames", "images", "observations", "states"];
-/// Bytes of a piece, about; one row of an HDF5 file's chunks may be more.
+/// Approximate bytes of a piece; one row of an HDF5 file's chunks may be larger.
 const PIECE: u64 = 8 << 20;
 /// The most bytes of a piece.
 const LARGEST: u64 = 512 << 20;
 
-/// Rows of frames as they lie in a file.
+/// Frames as stored in a file, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
     /// Unsigned bytes.
@@ -34,8 +34,8 @@ pub enum Rows {
 }
 
 /// A recording of frames in one file.
-pub struct Film {
-    /// What was done: the recording without its observations. Their width is given as 1, and they are empty.
+pub struct FrameFile {
+    /// Actions, rewards and episode ends. The states are empty, and `n_obs` is 1.
     pub labels: Parts,
     /// The shape of the observations: the number of frames, then that of one.
     pub shape: Vec<usize>,
@@ -47,7 +47,7 @@ enum Place {
     Npz(PathBuf, &'static str),
 }
 
-impl Film {
+impl FrameFile {
     /// Opens D4RL's flat HDF5, or an `.npz` with `frames` (or `images`, `observations`, `states`), `actions`,
     /// `episode_ends` and optionally `rewards`.
     ///
@@ -55,34 +55,38 @@ impl Film {
     /// As [`read`](super::read()), of everything but the frames' numbers.
     pub fn open(path: &Path) -> Result<Self> {
         let (format, length) = recognize(path)?;
-        let film = match format {
-            Format::D4rl => hdf5::film(path, length).map(|(labels, frames)| {
+        let opened = match format {
+            Format::D4rl => hdf5::frames(path, length).map(|(labels, frames)| {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
                 Self { labels, shape, place: Place::Hdf5(Box::new(frames)) }
             }),
-            Format::Npz => npz::film(path, length, &NAMES).map(|(labels, name, shape)| {
+            Format::Npz => npz::frames(path, length, &NAMES).map(|(labels, name, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
                 Self { labels, shape, place: Place::Npz(path.to_owned(), name) }
             }),
         };
-        film.map_err(|e| e.within(path.display()))
+        opened.map_err(|e| e.within(path.display()))
     }
 
-    /// Reads the frames from number `from` on, in their order, piece by piece, until there are no more or `each` answers
+    /// Reads the frames from number `from` on, in their order, piece by piece, until the end or until `each` returns
     /// false. `each` gets the number of a piece's first frame.
     ///
     /// # Errors
     /// A file that is damaged or holds other numbers than floats and bytes; those of `each`.
-    pub fn play(&mut self, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
+    pub fn read_frames(
+        &mut self,
+        from: usize,
+        each: &mut dyn FnMut(usize, Rows) -> Result<bool>,
+    ) -> Result<()> {
         let width: usize = self.shape[1..].iter().product();
         match &self.place {
-            Place::Hdf5(frames) => play_hdf5(frames, from, each),
-            Place::Npz(path, name) => play_npz(path, name, self.shape[0], width, from, each),
+            Place::Hdf5(frames) => read_hdf5(frames, from, each),
+            Place::Npz(path, name) => read_npz(path, name, self.shape[0], width, from, each),
         }
     }
 }
 
-fn play_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
+fn read_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
     let shape = frames.shape();
     let (n, row) = (shape[0], shape[1..].iter().product::<u64>() * 4);
     // Whole rows of chunks, so that each chunk is unpacked once.
@@ -121,7 +125,7 @@ fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
     })
 }
 
-fn play_npz(
+fn read_npz(
     path: &Path,
     name: &str,
     n: usize,
@@ -159,12 +163,12 @@ fn play_npz(
     }
 }
 
-impl Film {
-    /// Checks what was done, before hours of looking at what was seen.
+impl FrameFile {
+    /// Checks actions, rewards and episode ends, before hours of embedding.
     ///
     /// # Errors
     /// As [`Demonstrations::new`].
-    pub fn check(labels: &Parts, range: super::ActionRange) -> Result<Parts> {
+    pub fn check_labels(labels: &Parts, range: super::ActionRange) -> Result<Parts> {
         let n = labels.actions.len() / labels.n_act.max(1);
         let parts = Parts { states: vec![0.0; n], n_obs: 1, ..labels.clone() };
         let parts = Parts::from(Demonstrations::new(parts, range)?);
