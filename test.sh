@@ -37,5 +37,5 @@ cargo clippy --locked --release -p mcnn-cli --features adroit --all-targets -- -
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
 cargo test --locked --release --workspace "$@"
 if [ $# -eq 0 ]; then
-    cargo test --locked --release -p mcnn-cli --features adroit --test adroit --test adroit_in_process
+    cargo test --locked --release -p mcnn-cli --features adroit --test adroit
 fi

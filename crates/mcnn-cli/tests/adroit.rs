@@ -1,6 +1,7 @@
 //! The verbs on real demonstrations, in the real simulators. Needs the demonstrations beside the checkout, and a
 //! Python with the simulators (MCNN_PYTHON, which test.sh sets).
 
+mod adroit_in_process;
 mod common;
 use common::Bench;
 

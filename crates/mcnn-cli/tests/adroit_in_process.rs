@@ -1,8 +1,7 @@
 //! The Adroit tasks built into the program: they need no Python, and give the numbers of the Python worker.
 #![cfg(feature = "adroit")]
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 
 use mcnn::{
     act::{Act, Acting, Decision},

@@ -1,7 +1,6 @@
 //! What bad input gets: a message that says what, where, expected, found and next; exit code 2; nothing half-written.
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 
 #[test]
 fn files_that_are_not_there_or_not_what_they_should_be() {

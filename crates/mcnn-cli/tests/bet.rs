@@ -1,7 +1,6 @@
 //! The behavior transformer through every verb, as the perceptron goes through them.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use serde_json::Value;
 
 const TRAIN: &str = "train drive.npz m.safetensors --backbone bet --layers 2 --heads 2 --width 16 --window 4 --buckets 8 \

@@ -1,8 +1,7 @@
 //! The documentation: the command reference is the program's own, options that are named exist, links lead somewhere.
-//! `MCNN_WRITE_REFERENCE=1 cargo test --release -p mcnn-cli --test book` writes the command reference anew.
+//! `MCNN_WRITE_REFERENCE=1 cargo test --release -p mcnn-cli --test suite book::` writes the command reference anew.
 
-mod common;
-
+use crate::common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -58,7 +57,7 @@ fn the_command_reference_is_what_the_program_prints() {
     assert!(
         committed == printed,
         "{} is not what `mcnn reference` prints. To write it anew: MCNN_WRITE_REFERENCE=1 cargo test --release -p mcnn-cli \
-         --test book",
+         --test suite book::",
         path.display()
     );
 }

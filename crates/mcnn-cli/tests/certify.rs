@@ -1,7 +1,6 @@
 //! `mcnn certify`: the figures against the formula, what is said in words, exit codes, bad input.
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 use serde_json::Value;
 
 fn n(value: &Value) -> f64 {

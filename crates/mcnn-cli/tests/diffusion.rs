@@ -1,7 +1,6 @@
 //! The diffusion backbone through every verb, as the perceptron goes through them.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use serde_json::Value;
 
 const TRAIN: &str =

@@ -1,7 +1,6 @@
 //! From recorded frames to a policy, as a user would.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 
 use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 

@@ -1,7 +1,6 @@
 //! An encoder of one's own, from recorded frames to a policy, as a user would.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 
 use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 

@@ -1,7 +1,6 @@
 //! `mcnn eval --guard`: what is reported, against episodes without one.
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 use serde_json::Value;
 
 fn n(value: &Value) -> f64 {

@@ -1,11 +1,9 @@
 //! Hostile plans and results: an error that names the file, or an answer; never a panic, a hang or memory beyond 1 GiB.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{path::Path, process::Command};
 
-use common::Bench;
+use crate::common::Bench;
 use mcnn::seed::Seed;
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! `mcnn memory`: corrections that act at once, versions and the way back, and wrong memories that are found.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use serde_json::Value;
 
 fn n(value: &Value) -> f64 {

@@ -1,10 +1,7 @@
 //! The pages in a browser: what a click shows, that nothing is fetched, that nothing is complained about.
 
-mod browser;
-mod common;
-
-use browser::{Page, chromium};
-use common::Bench;
+use crate::browser::{Page, chromium};
+use crate::common::Bench;
 use serde_json::Value;
 
 /// A page that fetched itself alone, and about which nothing was said.

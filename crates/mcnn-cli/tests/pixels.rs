@@ -1,7 +1,6 @@
 //! Driving from frames, from the recording to closed loop, as a user would.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 
 use serde_json::Value;
 

@@ -1,7 +1,6 @@
 //! Collecting demonstrations, replaying them, and recording videos.
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 
 /// The frames of a GIF, and its width and height, by the blocks of its format.
 fn gif(bytes: &[u8]) -> (usize, [u16; 2]) {

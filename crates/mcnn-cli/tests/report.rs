@@ -1,7 +1,6 @@
 //! `mcnn report`: one page whose numbers are the library's, and which no name, size or missing part breaks.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use mcnn::{
     data::{Demonstrations, ReadOptions},
     eval::{Run, rollout},

@@ -2,8 +2,7 @@
 
 #![cfg(unix)]
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},

@@ -1,7 +1,6 @@
 //! `mcnn suggest`: what is suggested is what certify measures, what following it does, bad input.
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 use serde_json::Value;
 

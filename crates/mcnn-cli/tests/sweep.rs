@@ -1,7 +1,6 @@
 //! Sweeps on the built-in task: whole, cut, failing, on any number of threads; and what is wrong with a plan.
 
-mod common;
-use common::Bench;
+use crate::common::{self, Bench};
 use serde_json::Value;
 
 const PLAN: &str = r#"

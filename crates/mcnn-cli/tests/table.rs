@@ -1,7 +1,6 @@
 //! `mcnn table` on a committed file of results, against numpy and scipy (python/tests/statistics_values.py --table).
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use serde_json::Value;
 
 fn bench() -> Bench {

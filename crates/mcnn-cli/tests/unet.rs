@@ -1,7 +1,6 @@
 //! The U-Net through every verb, as the other backbones go through them.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use serde_json::Value;
 
 const TRAIN: &str = "train drive.npz m.safetensors --backbone unet --hidden 8,16 --horizon 8 --execute 4 \

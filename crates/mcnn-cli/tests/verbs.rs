@@ -1,7 +1,6 @@
 //! Whole runs of the verbs on the built-in task, and the keys of their JSON.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 use serde_json::Value;
 

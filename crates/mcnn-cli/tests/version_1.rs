@@ -2,11 +2,9 @@
 //! `fixtures/v1`, with what version 1 printed for them (`explain-*.json`, `eval-*.json`). The demonstrations are those of
 //! `mcnn make drive --episodes 3 --noise 0.1`, whose contents did not change.
 
-mod common;
-
 use std::path::PathBuf;
 
-use common::Bench;
+use crate::common::Bench;
 use serde_json::{Map, Value, json};
 
 fn fixture(name: &str) -> PathBuf {

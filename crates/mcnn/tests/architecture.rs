@@ -179,3 +179,22 @@ fn modules_are_found_in_every_form_of_use() {
     let expected = ["data", "error", "policy", "seed"].map(String::from);
     assert_eq!(named_modules(code), BTreeSet::from(expected));
 }
+
+#[test]
+fn every_file_of_tests_is_a_module_of_a_test_program() {
+    for krate in ["mcnn", "mcnn-cli"] {
+        let folder = root().join("crates").join(krate).join("tests");
+        let roots: Vec<PathBuf> = ["main.rs", "adroit.rs"]
+            .map(|name| folder.join(name))
+            .into_iter()
+            .filter(|p| p.exists())
+            .collect();
+        let named: String = roots.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let rust = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs") && !roots.contains(path);
+        for path in files.filter(rust) {
+            let line = format!("mod {};", path.file_stem().unwrap().display());
+            assert!(named.lines().any(|l| l == line), "{} is in no test program", path.display());
+        }
+    }
+}

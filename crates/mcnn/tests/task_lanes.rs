@@ -1,8 +1,7 @@
 //! Rollouts in Python environments: the same on any number of threads and lanes, whatever fails beside them.
 #![cfg(unix)]
 
-mod workers;
-
+use crate::workers::{interpreter, with_fakes};
 use mcnn::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
@@ -15,7 +14,6 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
-use workers::{interpreter, with_fakes};
 
 /// Random actions, moved by what it sees, so that another observation or another order of drawing would show.
 struct Wander {

@@ -2,12 +2,10 @@
 //! tests/task_worker.rs does.
 #![cfg(unix)]
 
-mod workers;
-
+use crate::workers::interpreter_with_box2d;
 use mcnn::task::{Ask, Batch, Outcome, Reply, Task as _, gym::Gym};
 use sha2::{Digest as _, Sha256};
 use std::{path::Path, process::Command};
-use workers::interpreter_with_box2d;
 
 const FRAME: usize = 96 * 96 * 3;
 

@@ -1,8 +1,7 @@
 //! Gymnasium-Robotics' scenes: kitchen and Fetch as tasks, pictures, and scenes put where a recording had them.
 #![cfg(unix)]
 
-mod workers;
-
+use crate::workers::{demonstrations, interpreter, script, skipped};
 use hdf5_reader::Hdf5File;
 use mcnn::{
     act::{Act, Acting, Decision},
@@ -17,7 +16,6 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
-use workers::{demonstrations, interpreter, script, skipped};
 
 /// The rewards, parts and observations that plain Gymnasium gives, the reset's first.
 fn plain_kitchen(python: &Path, seed: u64, actions: &[&[f32]]) -> Vec<(f64, u32, Vec<f32>)> {

@@ -2,8 +2,7 @@
 //! They run where the Python packages are already there, or MCNN_TEST_WORKER=1 lets them be installed.
 #![cfg(unix)]
 
-mod workers;
-
+use crate::workers::{interpreter, with_fakes};
 use mcnn::{
     error::Kind,
     task::{
@@ -14,7 +13,6 @@ use mcnn::{
     },
 };
 use std::{path::Path, time::Duration};
-use workers::{interpreter, with_fakes};
 
 /// Steps a fake environment until it fails (at most five times), and gives the steps made and the error.
 fn fails(python: &Path, kind: &str) -> (usize, mcnn::Error) {

@@ -1,6 +1,6 @@
 //! Running the binary as a user would.
 
-#![allow(dead_code)] // every test file compiles this anew and uses a part of it
+#![allow(dead_code)] // the test programs use parts of it
 
 use std::{
     path::{Path, PathBuf},

@@ -1,0 +1,27 @@
+//! The tests of the binary, in one program: linking is what takes time. `adroit.rs` is one of its own, which test.sh also builds
+//! with the feature `adroit`.
+
+mod bad_input;
+mod bet;
+mod book;
+mod browser;
+mod certify;
+mod common;
+mod diffusion;
+mod embed;
+mod encoder;
+mod guard;
+mod guide;
+mod hostile;
+mod memory;
+mod pages;
+mod pixels;
+mod recordings;
+mod report;
+mod resume;
+mod suggest;
+mod sweep;
+mod table;
+mod unet;
+mod verbs;
+mod version_1;

@@ -1,0 +1,28 @@
+//! The tests of the library's public interface, in one program because each program is linked with the whole library.
+//! `attacks` and `data_files` are programs of their own: they limit and measure the memory of their process.
+
+mod architecture;
+mod chunk_promises;
+mod eval_coverage;
+mod eval_rollout;
+mod eval_stats;
+mod example;
+mod file_versions;
+mod memory_gas;
+mod memory_learn;
+mod policy_guard;
+mod policy_live;
+mod policy_promises;
+mod recordings;
+mod task_lanes;
+mod task_racing;
+mod task_robots;
+mod task_worker;
+mod vision_download;
+mod vision_embed;
+mod vision_encoded_policy;
+mod vision_encoder;
+mod vision_frames;
+mod vision_resnet;
+mod vision_weights;
+mod workers;
