@@ -50,6 +50,9 @@ fn an_encoding_of_version_1_has_the_present_spelling_of_its_preset() {
     let codebook = file::read_codebook(&fixture("embedded.safetensors")).unwrap();
     let encoding: Value = serde_json::from_str(codebook.parts().encoding.as_deref().unwrap()).unwrap();
     assert_eq!(encoding["preset"], "normalized:16x16");
+    // Demonstrations that version 1 embedded match memories of either version.
+    let data = data::read(&fixture("embedded.npz"), &Default::default()).unwrap();
+    codebook.check_space(&data).unwrap();
 }
 
 #[test]

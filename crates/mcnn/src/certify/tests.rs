@@ -11,7 +11,7 @@ fn envelope(lambda: f32, amplitude: f32) -> Envelope {
     Envelope { lambda, amplitude, activation: Activation::Clamp }
 }
 
-/// Memories at given points, in a scale that changes nothing, or one that does.
+/// Memories at given points, standardized with mean 0.25 and standard deviation `std`.
 fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
     let n = points.len() / n_obs;
     Codebook::new(CodebookParts {
@@ -70,19 +70,19 @@ fn just_below_the_informative_distance_the_bound_is_informative_and_just_above_i
 
 #[test]
 fn the_limits_of_lambda() {
-    let copying = Bound::new(envelope(0.0, 1.0), 1000, 30).unwrap();
-    assert_eq!((copying.at(1e9), copying.width(1e9)), (0.0, 0.0));
-    assert_eq!(copying.informative_below(), f32::INFINITY);
-    let cloning = Bound::new(envelope(f32::INFINITY, 1.0), 10, 1).unwrap();
-    assert!(cloning.is_vacuous(0.0) && cloning.informative_below() == 0.0);
-    assert_eq!((cloning.at(0.0), cloning.width(0.0)), (10.0, 2.0));
+    let nearest_neighbor = Bound::new(envelope(0.0, 1.0), 1000, 30).unwrap();
+    assert_eq!((nearest_neighbor.at(1e9), nearest_neighbor.width(1e9)), (0.0, 0.0));
+    assert_eq!(nearest_neighbor.informative_below(), f32::INFINITY);
+    let behavior_cloning = Bound::new(envelope(f32::INFINITY, 1.0), 10, 1).unwrap();
+    assert!(behavior_cloning.is_vacuous(0.0) && behavior_cloning.informative_below() == 0.0);
+    assert_eq!((behavior_cloning.at(0.0), behavior_cloning.width(0.0)), (10.0, 2.0));
     for (lambda, h, a) in [(1.0, 0, 1), (1.0, 1, 0), (-1.0, 1, 1), (f32::NAN, 1, 1)] {
         assert!(Bound::new(envelope(lambda, 1.0), h, a).is_err());
     }
 }
 
 #[test]
-fn nested_codebooks_have_falling_bounds_and_their_distances_are_a_naive_searchs() {
+fn nested_codebooks_have_decreasing_bounds_and_the_distances_of_a_naive_search() {
     let data = data(3, &[40, 90, 150]);
     let bound = Bound::new(envelope(0.01, 1.0), 3, 1).unwrap();
     for by in [SelectionMethod::Random, SelectionMethod::Kcenter] {
@@ -122,7 +122,7 @@ fn nested_codebooks_have_falling_bounds_and_their_distances_are_a_naive_searchs(
 }
 
 #[test]
-fn from_another_episode_is_a_naive_search_over_the_others() {
+fn leave_one_episode_out_isolation_is_that_of_a_naive_search() {
     let data = data(4, &[30, 50, 80]);
     let book =
         learn(&data, &LearnSettings { amount: Amount::Count(25), ..Default::default() }).unwrap().codebook;
@@ -170,7 +170,7 @@ fn a_box_with_a_known_answer() {
 }
 
 #[test]
-fn no_state_of_a_box_is_farther_than_its_upper_bound_and_a_grid_comes_near_its_lower_one() {
+fn no_state_of_a_box_is_above_the_upper_bound_and_random_states_come_near_the_lower_one() {
     let mut rng = Seed(8).rng();
     for (n_obs, n) in [(1, 5), (2, 12), (3, 30), (6, 40), (20, 60)] {
         let points: Vec<f32> = (0..n * n_obs).map(|_| rng.normal() as f32).collect();
@@ -188,7 +188,7 @@ fn no_state_of_a_box_is_farther_than_its_upper_bound_and_a_grid_comes_near_its_l
             );
             let (mut buffer, mut most) = (book.scaled_buffer(), 0.0_f32);
             for k in 0..20_000 {
-                // Inner states, and every third on the edges, where the far ones are.
+                // Random states, and every third in a corner, where distances are largest.
                 let state: Vec<f32> = (0..n_obs)
                     .map(|_| match (k % 3, rng.below(2)) {
                         (0, 0) => -1.1,
@@ -209,7 +209,7 @@ fn no_state_of_a_box_is_farther_than_its_upper_bound_and_a_grid_comes_near_its_l
 }
 
 #[test]
-fn the_premise_counts_the_actions_that_no_held_policy_takes() {
+fn the_premise_counts_the_actions_that_no_constrained_policy_takes() {
     let data = data(5, &[50, 100]);
     let book =
         learn(&data, &LearnSettings { amount: Amount::Count(20), ..Default::default() }).unwrap().codebook;
@@ -235,7 +235,7 @@ fn the_premise_counts_the_actions_that_no_held_policy_takes() {
     assert!(outside > 10 && outside < 80, "{outside}: neither none nor all");
     assert_eq!((found.steps, found.outside, found.at), (100, outside, data.step(farthest.1)));
     assert!((f64::from(found.max_excess) - farthest.0).abs() < 1e-5);
-    // All states as memories: the expert of the data is in the class.
+    // With all states as memories the expert of the data is in the function class.
     let all = learn(&data, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
         .unwrap()
         .codebook;
@@ -254,11 +254,11 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
         book.parts().scale.apply(s, &mut out);
         out
     };
-    for known in [DemonstrationScope::Episode, DemonstrationScope::State] {
-        let found = suggest(&book, &pool, known, 100);
-        // All that is known, and the episodes that no longer count.
+    for scope in [DemonstrationScope::Episode, DemonstrationScope::State] {
+        let found = suggest(&book, &pool, scope, 100);
+        // The memories, the followed suggestions included, and the excluded episodes.
         let mut states: Vec<[f32; 3]> = (0..book.len()).map(|m| scaled(book.state(m))).collect();
-        let mut settled = Vec::new();
+        let mut excluded = Vec::new();
         let far = |states: &[[f32; 3]], i: usize| {
             let row = scaled(pool.state(i));
             states.iter().map(|s| nearest::distance2(&row, s)).fold(f32::INFINITY, f32::min).sqrt()
@@ -267,14 +267,14 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
         let mut sorted = first.clone();
         sorted.sort_by(f32::total_cmp);
         let median = sorted[(0.5 * (sorted.len() - 1) as f64).round() as usize];
-        let d_i = |states: &[[f32; 3]], settled: &[usize]| {
-            let open = (0..pool.n_steps()).filter(|&i| !settled.contains(&pool.episode_of(i)));
+        let d_i = |states: &[[f32; 3]], excluded: &[usize]| {
+            let open = (0..pool.n_steps()).filter(|&i| !excluded.contains(&pool.episode_of(i)));
             open.map(|i| (far(states, i), i))
                 .fold((0.0, usize::MAX), |best, x| if x.0 > best.0 { x } else { best })
         };
         assert_eq!(found.len(), 6, "each episode once");
         for s in &found {
-            let (most, row) = d_i(&states, &settled);
+            let (most, row) = d_i(&states, &excluded);
             assert_eq!((s.distance, s.row, s.at), (most, row, pool.step(row)));
             assert_eq!(s.nearest.distance, first[row]);
             let episode = pool.episode(pool.episode_of(row));
@@ -282,16 +282,16 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
             assert!(episode.contains(&from) && from <= row);
             assert!(first[from] <= median || from == episode.start);
             assert!((from + 1..=row).all(|j| first[j] > median));
-            match known {
+            match scope {
                 DemonstrationScope::Episode => states.extend(episode.map(|i| scaled(pool.state(i)))),
                 DemonstrationScope::State => states.push(scaled(pool.state(row))),
             }
-            settled.push(pool.episode_of(row));
-            assert_eq!(s.remaining, d_i(&states, &settled).0);
+            excluded.push(pool.episode_of(row));
+            assert_eq!(s.remaining, d_i(&states, &excluded).0);
         }
-        assert_eq!(suggest(&book, &pool, known, 2), found[..2], "a beginning of one order");
+        assert_eq!(suggest(&book, &pool, scope, 2), found[..2], "fewer suggestions are the first of more");
     }
-    // What is known already is not suggested.
+    // States that are memories are not suggested.
     let all = learn(&own, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })
         .unwrap()
         .codebook;
@@ -299,7 +299,7 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
 }
 
 #[test]
-fn an_episode_taken_lowers_d_i_as_a_codebook_with_it_says() {
+fn following_a_suggestion_lowers_d_i_to_that_of_the_extended_codebook() {
     let pool = data(8, &[30, 70, 110]);
     let own = data(9, &[25]);
     let book = learn(&own, &LearnSettings { selection: SelectionMethod::All, ..Default::default() })

@@ -96,7 +96,10 @@ pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
 /// As [`read`], of that array.
 pub fn read_encoding(path: &Path) -> Result<Option<String>> {
     match recognize(path)? {
-        (Format::Npz, length) => npz::encoding(path, length).map_err(|e| e.within(path.display())),
+        (Format::Npz, length) => {
+            let encoding = npz::encoding(path, length).map_err(|e| e.within(path.display()))?;
+            Ok(encoding.map(|encoding| upgrade_encoding(&encoding)))
+        }
         (Format::D4rl, _) => Ok(None),
     }
 }
@@ -113,6 +116,12 @@ pub fn read_names(path: &Path) -> Result<DimensionNames> {
         (Format::D4rl, length) => hdf5::names(path, length),
     };
     names.map_err(|e| e.within(path.display()))
+}
+
+/// An encoding (JSON, [`Demonstrations::encoding`]) with the present spelling of its preset, which differs in files of
+/// version 1. Encodings are compared as texts.
+pub fn upgrade_encoding(encoding: &str) -> String {
+    encoding.replacen(r#""preset":"normalised"#, r#""preset":"normalized"#, 1)
 }
 
 /// Reads what a recording says of the simulator it was made in; of an `.npz`, which has no place for it, nothing.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::broken;
-use crate::error::Result;
+use crate::{data::upgrade_encoding, error::Result};
 
 /// The version written here, and the newest one that can be read.
 pub(super) const VERSION: u32 = 2;
@@ -35,9 +35,6 @@ const VALUES: [(&str, &str, &str); 4] = [
 const ARRAYS: [(&str, &str); 4] =
     [("gauge", "calibration"), ("following", "future_actions"), ("centres", "centers"), ("average", "ema")];
 
-/// A preset in an encoding (JSON in a string) as version 1 spelled it, and as it is spelled now.
-const PRESET: [&str; 2] = [r#""preset":"normalised"#, r#""preset":"normalized"#];
-
 /// Parses a header and gives it the present names. Returns it with the version that the file has.
 ///
 /// # Errors
@@ -58,7 +55,7 @@ pub(super) fn header(text: &str) -> Result<(Value, u32)> {
     if version < VERSION {
         upgrade_names(&mut header);
         if let Some(Value::String(encoding)) = header.pointer_mut("/codebook/encoding") {
-            *encoding = encoding.replacen(PRESET[0], PRESET[1], 1);
+            *encoding = upgrade_encoding(encoding);
         }
     }
     Ok((header, version))

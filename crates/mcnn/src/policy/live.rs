@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Policy, Session, Version};
+use super::{Policy, Session, session::Version};
 use crate::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
