@@ -23,7 +23,8 @@ pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
-    Format, ReadOptions, read, read_encoding, read_names, read_parts, read_simulator, regular, upgrade_encoding,
+    Format, ReadOptions, read, read_encoding, read_names, read_parts, read_simulator, regular,
+    upgrade_encoding,
 };
 pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};
