@@ -18,7 +18,7 @@ if [ "$task" = drive ]; then
     choose=(--fraction 0.1)
 else
     data=$3
-    choose=(--by all --smooth-neighbors 10)
+    choose=(--selection all --smooth-neighbors 10)
 fi
 "$mcnn" learn "$data" "${choose[@]}" -o "$folder/memories.safetensors" --force
 train() { "$mcnn" train "$data" "$folder/memories.safetensors" --steps 6000 --validation-fraction 0 --force "$@" >/dev/null; }

@@ -114,7 +114,7 @@ def bench_start(folder):
     for command in (
         ["make", "drive", "--noise", "0.1", "-o", data],
         ["learn", data, "-o", memories],
-        ["train", data, memories, "-o", policy, "--steps", "50", "--check-on", "0"],
+        ["train", data, memories, "-o", policy, "--steps", "50", "--validation-fraction", "0"],
     ):
         seconds([MCNN, *command])
     import torch

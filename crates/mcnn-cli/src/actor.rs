@@ -1,4 +1,4 @@
-//! What acts, by its file: a policy of ours, or the network of an expert.
+//! Who acts, read from a file: a policy of `mcnn train`, or an expert's network.
 
 use std::{io::Read as _, path::Path};
 
@@ -6,26 +6,29 @@ use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy, task:
 
 use crate::{args::TaskEncoderArgs, task_encoder};
 
-/// What a file holds that can act.
+/// A policy or an expert.
 pub enum Actor {
-    /// From `mcnn train`.
+    /// A policy from `mcnn train`, and the fingerprint of its file.
     Policy(Box<Policy>, String),
-    /// An `.npz` of a Gaussian policy.
+    /// The network of a Gaussian policy, from an `.npz`.
     Expert(Box<GaussianPolicy>),
 }
 
 impl Actor {
-    /// Reads a file; what it is, its first bytes say.
+    /// Reads a file. Its first bytes decide which of the two it is.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is neither.
     pub fn read(path: &Path) -> Result<Self> {
         let mut start = [0; 2];
-        // A file too short, or not there, is for the policy's reader to refuse.
-        // So is a pipe, which is not opened: that would wait for its writer.
-        let zip = path.is_file()
+        // The policy's reader refuses short and missing files, and pipes. A pipe is not opened here, because that would
+        // wait for its writer.
+        let is_zip = path.is_file()
             && std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut start)).is_ok()
             && start == *b"PK";
-        if zip {
+        if is_zip {
             let expert = GaussianPolicy::read(path);
-            let next = "name a policy from `mcnn train` (.safetensors), or an expert's .npz";
+            let next = "name a policy from `mcnn train` (.safetensors), or an expert's network (.npz)";
             return expert.map(|e| Self::Expert(Box::new(e))).map_err(|e| e.next(next));
         }
         let (policy, fingerprint) = file::read_policy(path)?;
@@ -39,7 +42,7 @@ impl Actor {
         }
     }
 
-    /// The policy, if it is one of ours.
+    /// The policy, if it is one from `mcnn train`.
     pub fn policy(&self) -> Option<&Policy> {
         match self {
             Self::Policy(policy, _) => Some(policy),
@@ -47,15 +50,15 @@ impl Actor {
         }
     }
 
-    /// What it sees a task with, if it needs anything for that.
+    /// The encoder through which it observes the task's frames; `None` for plain states.
     pub fn encoder(&self, spec: &Spec, given: &TaskEncoderArgs) -> Result<Option<Encoder>> {
         match self {
-            Self::Policy(policy, _) => task_encoder::of(policy, spec, &given.weights),
+            Self::Policy(policy, _) => task_encoder::for_policy(policy, spec, &given.weights),
             Self::Expert(_) => Ok(None),
         }
     }
 
-    /// The deviations of its own Gaussian, if it has one.
+    /// The standard deviations of the expert's own Gaussian, by action dimension.
     pub fn std(&self) -> Option<&[f64]> {
         match self {
             Self::Policy(..) => None,
@@ -63,7 +66,7 @@ impl Actor {
         }
     }
 
-    /// What it is called in the literature.
+    /// Its method, as the literature names it, and its main settings.
     pub fn name(&self) -> String {
         match self {
             Self::Policy(policy, _) => policy.name(),

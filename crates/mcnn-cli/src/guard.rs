@@ -1,4 +1,4 @@
-//! A guard asked for on the command line, and what came of it.
+//! The OOD guard of `mcnn eval --guard`, and its report.
 
 use mcnn::{
     Error, Result,
@@ -12,56 +12,61 @@ use serde::Serialize;
 
 use crate::args::GuardArgs;
 
-/// A guard, and why it is set where it is.
+/// A guard, and the calibration of its threshold.
 #[derive(Debug, Clone, Copy)]
-pub struct Set {
+pub struct CalibratedGuard {
     pub guard: Guard,
-    beyond: f64,
+    quantile: f64,
     of_episodes: bool,
     threshold: Threshold,
-    calibrated: usize,
+    calibration_episodes: usize,
 }
 
-/// What a guard came to.
+/// What a guard did in some episodes.
 #[derive(Serialize)]
-pub struct Watched {
+pub struct GuardReport {
     pub response: Response,
-    /// The share asked for.
-    pub beyond: f64,
-    /// Of what: "states" or "episodes".
-    pub of: &'static str,
-    /// The distance beyond which it responds, and how often it would in new episodes like the calibrated ones.
+    /// The quantile of the calibration distances at which the threshold is.
+    pub ood_quantile: f64,
+    /// Samples of the quantile: "states", or "episodes" (the largest distance of each).
+    pub ood_quantile_of: &'static str,
+    /// The threshold distance above which a state is OOD, and the chance that a new episode (or a state of it) exceeds it.
     #[serde(flatten)]
     pub threshold: Threshold,
-    /// Calibration episodes.
-    pub calibrated: usize,
-    /// Steps taken, and those of them beyond.
-    pub steps: [usize; 2],
-    /// Share of the episodes that were ever beyond.
-    pub ever: Option<Share>,
-    /// Median of the first step beyond, over those episodes.
-    pub first: Option<f64>,
+    pub calibration_episodes: usize,
+    /// Steps taken.
+    pub steps: usize,
+    /// Steps in OOD states.
+    pub ood_steps: usize,
+    /// Share of the episodes with at least one OOD step.
+    pub ood_episodes: Option<Share>,
+    /// Median of the first OOD step, over those episodes.
+    pub first_ood_step: Option<f64>,
     /// Episodes that the guard ended.
-    pub stopped: usize,
+    pub stopped_episodes: usize,
 }
 
-/// The guard asked for, if one was.
-pub fn set(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Set>> {
+/// The guard that the options ask for; `None` without `--guard`.
+///
+/// # Errors
+/// If the actor has no memories, if there is no calibration, or if the calibration data are those of the memories.
+pub fn calibrated(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<CalibratedGuard>> {
     let Some(response) = args.guard else { return Ok(None) };
     let error = |what: &str| Error::new(Kind::Settings, what).at("--guard");
     let Some(policy) = policy else {
-        return Err(error("an expert has no memories to be far from").next("name a policy from `mcnn train`"));
+        return Err(error("an expert's network has no memories, so its states have no distance")
+            .next("name a policy from `mcnn train`"));
     };
     let own;
-    let calibration = match &args.calibrate {
+    let calibration = match &args.calibration_data {
         Some(path) => {
             let data = mcnn::data::read(path, &ReadOptions::default())?;
             if policy.codebook().check_data(&data).is_ok() {
-                return Err(Error::new(Kind::Mismatch, "the memories were chosen from these very data")
-                    .at(format!("--calibrate {}", path.display()))
-                    .expected("other episodes, to which the memories are no nearer than to new ones")
+                return Err(Error::new(Kind::Mismatch, "the memories were chosen from these data")
+                    .at(format!("--calibration-data {}", path.display()))
+                    .expected("other episodes, whose distances to the memories are those of new episodes")
                     .next(
-                        "leave it out: the policy has a calibration that leaves one episode out at a time",
+                        "leave the option out: the policy has a calibration that leaves out one episode at a time",
                     ));
             }
             own = OodCalibration::from_new_episodes(policy.codebook(), &data)
@@ -69,41 +74,43 @@ pub fn set(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Set>> {
             &own
         }
         None => policy.calibration().ok_or_else(|| {
-            error("this policy has no calibration of its distances")
-                .found("a file of before there was one, or memories of one episode alone")
-                .next("train it again, or give other demonstrations with --calibrate")
+            error("the policy has no OOD calibration")
+                .found("a file of an earlier version, or memories of a single episode")
+                .next("train the policy again, or give other demonstrations with --calibration-data")
         })?,
     };
-    let (beyond, of_episodes) = (args.ood_quantile.unwrap_or(0.99), args.of.as_deref() == Some("episodes"));
+    let (quantile, of_episodes) =
+        (args.ood_quantile.unwrap_or(0.99), args.ood_quantile_of.as_deref() == Some("episodes"));
     let threshold = calibration.threshold(if of_episodes {
-        OodQuantile::Episodes(beyond)
+        OodQuantile::Episodes(quantile)
     } else {
-        OodQuantile::States(beyond)
+        OodQuantile::States(quantile)
     })?;
-    Ok(Some(Set {
+    Ok(Some(CalibratedGuard {
         guard: Guard { response, threshold: threshold.distance },
-        beyond,
+        quantile,
         of_episodes,
         threshold,
-        calibrated: calibration.episodes().len(),
+        calibration_episodes: calibration.episodes().len(),
     }))
 }
 
-impl Set {
-    /// What came of it in some episodes.
-    pub fn watched(&self, episodes: &[Episode]) -> Watched {
+impl CalibratedGuard {
+    /// What the guard did in some episodes; failed ones are left out.
+    pub fn report(&self, episodes: &[Episode]) -> GuardReport {
         let whole = || episodes.iter().filter(|e| e.error.is_none());
         let firsts: Vec<f64> = whole().filter_map(|e| e.first_ood).map(|step| step as f64).collect();
-        Watched {
+        GuardReport {
             response: self.guard.response,
-            beyond: self.beyond,
-            of: if self.of_episodes { "episodes" } else { "states" },
+            ood_quantile: self.quantile,
+            ood_quantile_of: if self.of_episodes { "episodes" } else { "states" },
             threshold: self.threshold,
-            calibrated: self.calibrated,
-            steps: [whole().map(|e| e.length).sum(), whole().map(|e| e.ood).sum()],
-            ever: Share::new(whole().map(|e| e.first_ood.is_some())),
-            first: (!firsts.is_empty()).then(|| mcnn::eval::stats::median(&firsts)),
-            stopped: whole().filter(|e| e.stopped).count(),
+            calibration_episodes: self.calibration_episodes,
+            steps: whole().map(|e| e.length).sum(),
+            ood_steps: whole().map(|e| e.ood).sum(),
+            ood_episodes: Share::new(whole().map(|e| e.first_ood.is_some())),
+            first_ood_step: (!firsts.is_empty()).then(|| mcnn::eval::stats::median(&firsts)),
+            stopped_episodes: whole().filter(|e| e.stopped).count(),
         }
     }
 }

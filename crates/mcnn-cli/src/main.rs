@@ -1,5 +1,5 @@
-//! The binary `mcnn`. Results go to stdout, everything else to stderr. It exits with 0 when done, 1 when the answer
-//! is no, 2 when it failed, and 130 when it was interrupted and kept what it had.
+//! The binary `mcnn`. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold, 2 failed,
+//! 130 interrupted, with partial results saved.
 
 mod actor;
 mod args;
@@ -22,22 +22,20 @@ mod video;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Cli, Verb};
+use args::Verb;
 use commands::Done;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match args::parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // A closed pipe is no reason to panic.
+            // A closed pipe is not an error.
             let _ = e.print();
             return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
         }
     };
     let Some(verb) = cli.verb else {
-        return say(&print::tour());
+        return write_stdout(&print::tour());
     };
     let result: mcnn::Result<Done> = match verb {
         Verb::Demo(args) => commands::demo::run(&args),
@@ -58,12 +56,12 @@ fn main() -> ExitCode {
         Verb::Memory(args) => commands::memory::run(&args),
         Verb::Sweep(args) => commands::sweep::run(&args),
         Verb::Table(args) => commands::table::run(&args),
-        Verb::Reference => return say(&reference::markdown()),
+        Verb::Reference => return write_stdout(&reference::markdown()),
     };
     match result {
         Ok(done) => {
-            let said = say(&if cli.json { done.json + "\n" } else { done.text });
-            if done.exit_code == 0 { said } else { ExitCode::from(done.exit_code) }
+            let written = write_stdout(&if cli.json { done.json + "\n" } else { done.text });
+            if done.exit_code == 0 { written } else { ExitCode::from(done.exit_code) }
         }
         Err(error) => {
             eprintln!("error: {error}");
@@ -72,8 +70,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes to stdout. A reader that has gone away (`mcnn inspect x | head`) is not a failure; a full disk is.
-fn say(text: &str) -> ExitCode {
+/// Writes to stdout. A closed pipe (`mcnn inspect x | head`) is not a failure; a full disk is.
+fn write_stdout(text: &str) -> ExitCode {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

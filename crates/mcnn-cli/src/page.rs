@@ -3,12 +3,12 @@
 use mcnn::eval;
 use serde::Serialize;
 
-use crate::commands::demo::Demonstrated;
+use crate::commands::demo::DemoReport;
 
 /// Everything on the page.
 #[derive(Serialize)]
 pub struct Page<'a> {
-    pub demonstrated: &'a Demonstrated,
+    pub demonstrated: &'a DemoReport,
     /// Training loss by step, for each method; empty where nothing was trained.
     pub losses: Vec<Vec<(u64, f64)>>,
     pub episodes: Vec<Episode>,

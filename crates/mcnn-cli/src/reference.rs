@@ -13,7 +13,7 @@ const HEAD: &str = "# Command reference
 Every verb and every option, from the definition of the command line itself. `mcnn VERB --help` prints the same. Every verb also
 takes `--json` (one line of JSON with the same figures: [JSON keys](../json.md)) and `--help`.
 
-**Exit codes.** 0: done. 1: the answer is no, for example `certify --at-most` with a larger bound. 2: failed; the message says
+**Exit codes.** 0: done. 1: the answer is no, for example `certify --max-bound` with a larger bound. 2: failed; the message says
 what to do. 130: interrupted, with everything saved.
 ";
 

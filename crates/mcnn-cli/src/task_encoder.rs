@@ -1,4 +1,4 @@
-//! What a policy sees a task with: nothing where its states are the task's observations, an encoder where these are frames.
+//! The encoder between a task with camera frames and a policy on embeddings. Tasks with plain states need none.
 
 use mcnn::{
     Error, Result,
@@ -10,20 +10,22 @@ use mcnn::{
 
 use crate::progress::Progress;
 
-/// The encoder through which a policy sees a task's frames: of the weights `given` that are those of its encoding, or the
-/// ones that the policy's file carries, or random ones by their seed. `None` in a task of states.
+/// The encoder through which a policy observes a task's frames; `None` for a task with plain states. Its weights are those of
+/// `given` that match the policy's encoding, else those in the policy's file, else random ones by their seed.
 ///
 /// # Errors
-/// A policy that is not of this kind of task, frames of another size than it was made from, and weights that are missing or
-/// not those of its encoding.
-pub fn of(policy: &Policy, spec: &Spec, given: &[Weights]) -> Result<Option<Encoder>> {
+/// If policy and task do not agree on frames or their size, or if the weights are missing or do not match the encoding.
+pub fn for_policy(policy: &Policy, spec: &Spec, given: &[Weights]) -> Result<Option<Encoder>> {
     let codebook = policy.codebook();
     let carried = policy.encoder().map(AsRef::as_ref);
-    on(codebook.parts().encoding.as_deref(), codebook.n_obs(), carried, spec, given)
+    for_states(codebook.parts().encoding.as_deref(), codebook.n_obs(), carried, spec, given)
 }
 
-/// The same for policies on states of `n_obs` numbers, embedded as `encoding` says.
-pub fn on(
+/// The same for policies on `n_obs`-dimensional states with this encoding.
+///
+/// # Errors
+/// As [`for_policy`].
+pub fn for_states(
     encoding: Option<&str>,
     n_obs: usize,
     carried: Option<&Arrays>,
@@ -34,18 +36,20 @@ pub fn on(
     let (size, encoding) = match (spec.frame, encoding) {
         (None, None) if given.is_empty() => return Ok(None),
         (None, None) => {
-            return Err(error("neither the task nor the policy has frames").next("leave --encoder out"));
+            return Err(
+                error("neither the task nor the policy uses camera frames").next("leave --encoder out")
+            );
         }
         (Some([height, width]), None) => {
-            return Err(error("a policy on plain states in a task of frames")
+            return Err(error("a policy on plain states in a task with camera frames")
                 .expected(format!("a policy on embeddings of frames of {height} x {width}"))
-                .found(format!("one on states of {} numbers", n_obs))
-                .next("record frames with `mcnn collect`, `mcnn embed` them, and learn from that"));
+                .found(format!("a policy on {n_obs}-dimensional states"))
+                .next("record frames with `mcnn collect`, embed them with `mcnn embed`, and train on the embeddings"));
         }
         (None, Some(encoding)) => {
-            return Err(error("a policy on frames in a task of states")
-                .expected(format!("a policy on states of {} numbers", spec.n_obs))
-                .found(format!("one on embeddings: {encoding}")));
+            return Err(error("a policy on camera frames in a task with plain states")
+                .expected(format!("a policy on {}-dimensional states", spec.n_obs))
+                .found(format!("a policy on embeddings: {encoding}")));
         }
         (Some(size), Some(encoding)) => (size, Encoding::parse(encoding)?),
     };
@@ -69,19 +73,22 @@ fn weights(carried: Option<&Arrays>, encoding: &Encoding, given: &[Weights]) -> 
     }
     match encoding.weights.parse() {
         Ok(random @ Weights::Random(_)) => read(&random, encoding),
-        _ => Err(Error::new(Kind::Settings, "acting on frames takes the encoder that embedded them")
+        _ => Err(Error::new(Kind::Settings, "the policy acts on camera frames and needs its encoder")
             .expected(format!("{} with weights {}", encoding.network, encoding.weights))
-            .found("a policy that does not carry it")
+            .found("no encoder in the policy's file")
             .next(
-                "--encoder WEIGHTS gives it; `mcnn train --encoder WEIGHTS` puts it into the policy's file",
+                "give it with --encoder WEIGHTS, or put it into the policy's file with `mcnn train --encoder WEIGHTS`",
             )),
     }
 }
 
-/// The tensors of weights, which must be an encoding's; fetched where they are published ones.
+/// Reads the tensors of an encoding's weights; published weights are downloaded.
+///
+/// # Errors
+/// If they cannot be read, or are not those of the encoding.
 pub fn read(weights: &Weights, encoding: &Encoding) -> Result<Arrays> {
-    let mut fetching = None;
+    let mut download = None;
     tensors_of(weights, encoding, &mut |done, total| {
-        fetching.get_or_insert_with(|| Progress::new("fetching weights", 0, total)).at(done, "bytes");
+        download.get_or_insert_with(|| Progress::new("downloading weights", 0, total)).at(done, "bytes");
     })
 }

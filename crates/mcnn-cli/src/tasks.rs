@@ -1,4 +1,4 @@
-//! Tasks by their names: the Adroit tasks in this process where they are built in, all others as the library has them.
+//! Tasks by name. The Adroit tasks run in this process if they are built in; all others run as the library has them.
 
 use mcnn::{
     Result,
@@ -9,24 +9,30 @@ use mcnn::{
     },
 };
 
-/// The task of a name ([`task::named`] says which there are); what its preparation says goes to stderr. The numbers of
-/// an Adroit task are the same in this process and in Python; pictures are drawn in Python only.
+/// The task with this name (see [`task::named`]). Its preparation reports to stderr. The observations and rewards of an Adroit
+/// task are the same in this process and in Python; frames are rendered in Python only.
+///
+/// # Errors
+/// If there is no such task, or its simulator cannot be prepared.
 pub fn named(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
     match Adroit::ALL.into_iter().find(|task| task.name() == name) {
-        Some(adroit) => hand(adroit, rewards),
+        Some(task) => adroit_task(task, rewards),
         None => in_library(name, rewards),
     }
 }
 
-/// The task of a name in a simulator that draws, which is never the one in this process.
+/// The task with this name in a simulator that renders frames, which is never the one in this process.
+///
+/// # Errors
+/// If there is no such task, or its simulator cannot be prepared.
 pub fn drawn(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
     in_library(name, rewards)
 }
 
-/// The task whose observations and actions have these widths, among those that have a name of their own.
-pub fn of_widths(n_obs: usize, n_act: usize) -> Option<String> {
-    let hands = Adroit::ALL.into_iter().map(Adroit::spec);
-    let mut all = hands.chain([task::kitchen::spec(), Drive::new().spec().clone()]);
+/// The named task with these numbers of observation and action dimensions.
+pub fn with_dimensions(n_obs: usize, n_act: usize) -> Option<String> {
+    let adroit = Adroit::ALL.into_iter().map(Adroit::spec);
+    let mut all = adroit.chain([task::kitchen::spec(), Drive::new().spec().clone()]);
     all.find(|spec| (spec.n_obs, spec.n_act) == (n_obs, n_act)).map(|spec| spec.name)
 }
 
@@ -35,15 +41,15 @@ fn in_library(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
 }
 
 #[cfg(feature = "adroit")]
-fn hand(adroit: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
-    Ok(Box::new(adroit::Hand::new(adroit, rewards)?))
+fn adroit_task(task: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
+    Ok(Box::new(adroit::Hand::new(task, rewards)?))
 }
 
 #[cfg(not(feature = "adroit"))]
-fn hand(adroit: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
-    let name = adroit.name();
+fn adroit_task(task: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
+    let name = task.name();
     eprintln!(
-        "{name} runs in Python; python/get_mujoco.sh && cargo build --release --features adroit builds it in"
+        "{name} runs in Python; to build it into the program: python/get_mujoco.sh && cargo build --release --features adroit"
     );
     in_library(name, rewards)
 }

@@ -18,7 +18,7 @@ fn from_people_opening_doors_to_an_evaluated_and_explained_policy() {
     let learned = bench.json(&format!("learn {door} --fraction 0.1 -o m.safetensors"));
     assert_eq!((learned["memories"].as_u64(), learned["states"].as_u64()), (Some(673), Some(6729)));
     let trained = bench.json(&format!("train {door} m.safetensors -o p.safetensors --hidden 32 --steps 300"));
-    assert!(trained["held_out"]["states"].as_u64().unwrap() > 500);
+    assert!(trained["validation"]["states"].as_u64().unwrap() > 500);
     let evaluated = bench.json("eval p.safetensors --task door --episodes 3 --seed 1000");
     assert_eq!((evaluated["episodes"].as_u64(), evaluated["failed"].as_u64()), (Some(3), Some(0)));
     // D4RL's references for door: a policy that does nothing useful scores about 0.
@@ -30,7 +30,7 @@ fn from_people_opening_doors_to_an_evaluated_and_explained_policy() {
     let output = bench.run("eval p.safetensors --task door --episodes 1");
     let said = String::from_utf8_lossy(&output.stderr).contains("--features adroit");
     assert_eq!(said, cfg!(not(feature = "adroit")), "a task that runs in Python says how to build it in");
-    bench.ok(&format!("explain p.safetensors --in {door} --at 3:120"));
+    bench.ok(&format!("explain p.safetensors --data {door} --at 3:120"));
     let message = bench.refused("eval p.safetensors --task pen --episodes 1");
     assert!(message.contains("39") && message.contains("45"), "{message}");
     let message = bench.refused("eval p.safetensors --task gym:NoSuchThing-v9 --episodes 1");

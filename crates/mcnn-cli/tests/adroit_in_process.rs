@@ -60,7 +60,7 @@ fn a_policy_is_evaluated_without_python_and_as_in_python() {
     };
     let data = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
     write_npz(&bench.path("pen.npz"), &data).unwrap();
-    bench.ok("learn pen.npz --by all -o m.safetensors");
+    bench.ok("learn pen.npz --selection all -o m.safetensors");
     bench.ok("train pen.npz m.safetensors -o p.safetensors --hidden 16 --steps 20");
 
     let line = "eval p.safetensors --task pen --episodes 4 --seed 900 --json";
@@ -96,7 +96,7 @@ fn what_is_collected_from_an_expert_can_be_put_back_step_by_step() {
     let bench = Bench::new();
     let expert = shared.join("experts/relocate.npz").display().to_string();
     let line =
-        format!("collect --task relocate --expert {expert} --noise policy --episodes 2 --seed 31 -o r.hdf5");
+        format!("collect --task relocate --policy {expert} --noise policy --episodes 2 --seed 31 -o r.hdf5");
     let collected = bench.json(&line);
     assert_eq!((collected["episodes"].as_u64(), collected["steps"].as_u64()), (Some(2), Some(400)));
     if !python::ready() {

@@ -19,8 +19,8 @@ fn files_that_are_not_there_or_not_what_they_should_be() {
         ("eval m.safetensors --task drive", vec!["another kind", "a policy", "memories"]),
         ("eval drive.npz --task drive", vec!["drive.npz", "safetensors"]),
         ("eval p.safetensors --task dor", vec!["dor", "drive", "door", "relocate"]),
-        ("explain p.safetensors --in drive.npz --at 9:0", vec!["--at 9:0", "0 to 3"]),
-        ("explain p.safetensors --in drive.npz --at 0:100000", vec!["--at 0:100000", "in episode 0"]),
+        ("explain p.safetensors --data drive.npz --at 9:0", vec!["--at 9:0", "0 to 3"]),
+        ("explain p.safetensors --data drive.npz --at 0:100000", vec!["--at 0:100000", "in episode 0"]),
     ] {
         let message = bench.refused(line);
         for part in expected {
@@ -53,7 +53,7 @@ fn settings_out_of_range() {
         ("learn drive.npz --count 100000 -o x.safetensors", "more memories than states"),
         ("learn drive.npz --fraction 1.5 -o x.safetensors", "--fraction"),
         ("learn drive.npz --count 5 --epochs 0 -o x.safetensors", "--epochs"),
-        ("learn drive.npz --by magic -o x.safetensors", "gas, gas-fixed"),
+        ("learn drive.npz --selection magic -o x.safetensors", "gas, gas-fixed"),
         ("train drive.npz m.safetensors --lambda minus -o x.safetensors", "auto"),
         ("train drive.npz m.safetensors --lambda=-1 -o x.safetensors", "0 or more"),
         ("train drive.npz m.safetensors --amplitude 0 -o x.safetensors", "above 0"),
@@ -64,9 +64,9 @@ fn settings_out_of_range() {
         ("train drive.npz m.safetensors --k 5 -o x.safetensors", "--k"),
         ("make drive --noise 7 -o x.npz", "--noise"),
         ("eval p.safetensors --task drive --threads 0", "--threads"),
-        ("eval p.safetensors --task drive --lanes 0", "--lanes"),
+        ("eval p.safetensors --task drive --envs-per-worker 0", "--envs-per-worker"),
         ("eval p.safetensors --task drive --episodes 0", "episodes"),
-        ("explain p.safetensors --in drive.npz --at here", "EPISODE:STEP"),
+        ("explain p.safetensors --data drive.npz --at here", "EPISODE:STEP"),
     ] {
         let message = bench.refused(line);
         assert!(message.contains(expected), "mcnn {line}: {expected:?} is not in\n{message}");
@@ -81,8 +81,11 @@ fn things_that_do_not_belong_together() {
     assert!(message.contains("learned from other data") && message.contains("fingerprint"), "{message}");
     if let Some(shared) = common::shared("things_that_do_not_belong_together") {
         let door = shared.join("door-human-v1.hdf5");
-        let message = bench.refused(&format!("explain p.safetensors --in {} --at 0:0", door.display()));
-        assert!(message.contains("other widths") && message.contains("39"), "{message}");
+        let message = bench.refused(&format!("explain p.safetensors --data {} --at 0:0", door.display()));
+        assert!(
+            message.contains("dimensions of the data and the memories differ") && message.contains("39"),
+            "{message}"
+        );
         bench.ok(&format!("learn {} --count 20 -o dm.safetensors", door.display()));
         bench.ok(&format!("train {} dm.safetensors --lambda 0 -o door.safetensors", door.display()));
         let message = bench.refused("eval door.safetensors --task drive");

@@ -11,12 +11,12 @@ fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
     let bench = Bench::with_policy();
     let trained = bench.json(&format!("{TRAIN} --steps 60 -o b.safetensors"));
     assert!(trained["name"].as_str().unwrap().starts_with("MCNN-BeT, clamp, lambda "), "{trained}");
-    assert!(trained["held_out"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
+    assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
     let settings = std::fs::read_to_string(bench.path("b.run/settings.json")).unwrap();
     let settings: Value = serde_json::from_str(&settings).unwrap();
     let expected = serde_json::json!({"bet": {
         "layers": 2, "heads": 2, "width": 16, "window": 4, "buckets": 8, "dropout": 0.1, "gamma": 2.0,
-        "offset_weight": 1000.0, "pick": "sample"}});
+        "offset_weight": 1000.0, "bucket_selection": "sample"}});
     assert_eq!(settings["backbone"], expected);
     let (lr, optimizer) = (&settings["lr"], &settings["optimizer"]);
     assert_eq!((lr.as_f64(), &optimizer["betas"]), (Some(5.5e-5), &serde_json::json!([0.9, 0.95])));
@@ -33,23 +33,26 @@ fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
         assert_eq!(alone["returns"], compared["policies"][k]["returns"]);
     }
 
-    let explained = bench.json("explain b.safetensors --in drive.npz --at 2:30");
+    let explained = bench.json("explain b.safetensors --data drive.npz --at 2:30");
     assert_eq!((explained["samples"].as_u64(), explained["buckets"]["of"].as_u64()), (Some(16), Some(8)));
     assert_eq!(explained["buckets"]["likeliest"].as_array().unwrap().len(), 5);
     for d in explained["dimensions"].as_array().unwrap() {
         let n = |key: &str| d[key].as_f64().unwrap();
         assert!(n("low") <= n("action") && n("action") <= n("high") && n("std") >= 0.0);
     }
-    let text = bench.ok("explain b.safetensors --in drive.npz --at 2:30");
-    for part in ["bucket     ", "of 8, with probability 0.", "likeliest  ", "spread"] {
+    let text = bench.ok("explain b.safetensors --data drive.npz --at 2:30");
+    for part in ["bucket       ", "of 8, with probability 0.", "most likely  ", "spread"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // What came before is part of the state: the first step of an episode has none of it.
-    assert_ne!(explained["buckets"], bench.json("explain b.safetensors --in drive.npz --at 2:0")["buckets"]);
-    let likeliest = bench.json("explain twin.safetensors --in drive.npz --at 2:30");
+    assert_ne!(
+        explained["buckets"],
+        bench.json("explain b.safetensors --data drive.npz --at 2:0")["buckets"]
+    );
+    let likeliest = bench.json("explain twin.safetensors --data drive.npz --at 2:30");
     assert!(likeliest["samples"].is_null());
     assert_eq!(likeliest["buckets"]["chosen"], likeliest["buckets"]["likeliest"][0]);
-    assert!(bench.json("explain p.safetensors --in drive.npz --at 2:30")["buckets"].is_null());
+    assert!(bench.json("explain p.safetensors --data drive.npz --at 2:30")["buckets"].is_null());
 }
 
 #[test]

@@ -11,12 +11,12 @@ fn diffusion_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() 
     let bench = Bench::with_policy();
     let trained = bench.json(&format!("{TRAIN} --steps 200 -o d.safetensors"));
     assert!(trained["name"].as_str().unwrap().starts_with("MCNN-Diffusion, clamp, lambda "), "{trained}");
-    assert_eq!(trained["held_out"]["by_distance"].as_array().unwrap().len(), 4);
-    assert!(trained["held_out"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
+    assert_eq!(trained["validation"]["by_distance"].as_array().unwrap().len(), 4);
+    assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
     let settings = std::fs::read_to_string(bench.path("d.run/settings.json")).unwrap();
     let settings: Value = serde_json::from_str(&settings).unwrap();
     let expected = serde_json::json!({"diffusion": {
-        "steps": 5, "schedule": "vp", "predict": "action", "sampler": "ddpm", "ema": 0.995}});
+        "steps": 5, "schedule": "vp", "prediction": "sample", "sampler": "ddpm", "ema": 0.995}});
     assert_eq!(settings["backbone"], expected);
 
     let twin = bench.json(&format!("{TRAIN} --steps 200 --lambda inf -o twin.safetensors"));
@@ -29,22 +29,22 @@ fn diffusion_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() 
         assert_eq!(alone["returns"], compared["policies"][k]["returns"]);
     }
 
-    let explained = bench.json("explain d.safetensors --in drive.npz --at 2:30");
+    let explained = bench.json("explain d.safetensors --data drive.npz --at 2:30");
     assert_eq!(explained["samples"], 16);
     for d in explained["dimensions"].as_array().unwrap() {
         let n = |key: &str| d[key].as_f64().unwrap();
         assert!(n("low") <= n("action") && n("action") <= n("high") && n("std") >= 0.0);
     }
-    assert!(bench.json("explain p.safetensors --in drive.npz --at 2:30")["samples"].is_null());
-    let text = bench.ok("explain d.safetensors --in drive.npz --at 2:30");
+    assert!(bench.json("explain p.safetensors --data drive.npz --at 2:30")["samples"].is_null());
+    let text = bench.ok("explain d.safetensors --data drive.npz --at 2:30");
     assert!(text.contains("spread") && text.contains("standard deviation of 16"), "{text}");
-    assert!(!bench.ok("explain p.safetensors --in drive.npz --at 2:30").contains("spread"));
+    assert!(!bench.ok("explain p.safetensors --data drive.npz --at 2:30").contains("spread"));
 }
 
 #[test]
 fn a_run_cut_short_resumes_to_the_very_same_bytes() {
     let bench = Bench::with_policy();
-    for options in ["", "--ema 0 --prediction noise --schedule cosine --sampler ddim --diffusion-steps 3"] {
+    for options in ["", "--ema 0 --prediction epsilon --schedule cosine --sampler ddim --diffusion-steps 3"] {
         bench.ok(&format!("{TRAIN} {options} --steps 80 -o whole.safetensors --force"));
         bench.ok(&format!("{TRAIN} {options} --steps 30 -o cut.safetensors --force"));
         let on = bench.json(&format!("{TRAIN} {options} --steps 80 -o cut.safetensors --resume"));
@@ -61,7 +61,7 @@ fn options_of_diffusion_are_refused_out_of_range_and_with_a_perceptron() {
     let bench = Bench::with_policy();
     let mlp = "train drive.npz m.safetensors -o x.safetensors";
     for option in
-        ["--diffusion-steps 5", "--schedule vp", "--prediction noise", "--sampler ddim", "--ema 0.9"]
+        ["--diffusion-steps 5", "--schedule vp", "--prediction epsilon", "--sampler ddim", "--ema 0.9"]
     {
         let message = bench.refused(&format!("{mlp} {option}"));
         let name = option.split(' ').next().unwrap();
@@ -75,7 +75,7 @@ fn options_of_diffusion_are_refused_out_of_range_and_with_a_perceptron() {
         ("--ema 1", "--ema"),
         ("--ema nan", "--ema"),
         ("--schedule square", "vp, linear or cosine"),
-        ("--prediction both", "action or noise"),
+        ("--prediction both", "sample or epsilon"),
         ("--sampler none", "ddpm or ddim"),
     ] {
         let message = bench.refused(&format!("{TRAIN} -o x.safetensors {option}"));

@@ -25,7 +25,7 @@ fn embedded_frames_are_demonstrations_that_know_what_embedded_them() {
     frames(&bench, "frames.npz", 300);
     let embedded = bench.json("embed frames.npz --weights random:0 --network resnet18 --preset raw -o a.npz");
     assert_eq!(
-        (&embedded["frames"], &embedded["n_obs"], &embedded["still"]),
+        (&embedded["frames"], &embedded["n_obs"], &embedded["frozen_steps"]),
         (&300.into(), &512.into(), &0.into())
     );
     assert_eq!(embedded["encoding"]["weights"], "random:0");
@@ -35,14 +35,14 @@ fn embedded_frames_are_demonstrations_that_know_what_embedded_them() {
     assert_eq!(encoding, embedded["encoding"]);
     bench.ok("learn a.npz --count 30 -o m.safetensors");
     bench.ok("train a.npz m.safetensors -o p.safetensors --hidden 16 --steps 30 --batch 32");
-    bench.ok("explain p.safetensors --in a.npz --at 1:7");
+    bench.ok("explain p.safetensors --data a.npz --at 1:7");
 
     bench.ok("embed frames.npz --weights random:1 --network resnet18 --preset raw -o b.npz");
     bench.ok("embed frames.npz --weights random:0 --network resnet18 --preset normalized -o c.npz");
     for other in ["b.npz", "c.npz"] {
         for line in [
             format!("train {other} m.safetensors -o q.safetensors --steps 5"),
-            format!("explain p.safetensors --in {other} --at 1:7"),
+            format!("explain p.safetensors --data {other} --at 1:7"),
         ] {
             let message = bench.refused(&line);
             assert!(message.contains("embedded differently") && message.contains("random:0"), "{message}");

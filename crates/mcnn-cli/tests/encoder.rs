@@ -26,11 +26,11 @@ fn columns(bench: &Bench, name: &str, steps: usize) {
 fn an_encoder_is_trained_and_embeds_without_being_told_how() {
     let bench = Bench::new();
     columns(&bench, "frames.npz", 400);
-    let line = "encoder frames.npz -o e.safetensors --steps 60 --batch 32 --width 16 --preset raw";
+    let line = "encoder frames.npz -o e.safetensors --steps 60 --batch 32 --embedding-dim 16 --preset raw";
     let trained = bench.json(line);
     assert_eq!(trained["network"], "conv:16x16:16");
-    let held = &trained["held_out"];
-    let share = held["loss"].as_f64().unwrap() / held["guess"].as_f64().unwrap();
+    let validation = &trained["validation"];
+    let share = validation["loss"].as_f64().unwrap() / validation["guess"].as_f64().unwrap();
     assert!(share < 0.1, "{trained}");
     let text = bench.ok(&format!("{line} --force --threads 1"));
     assert!(
@@ -45,8 +45,8 @@ fn an_encoder_is_trained_and_embeds_without_being_told_how() {
     bench.ok("embed frames.npz --weights e.safetensors --preset raw --network conv:16x16:16 -o b.npz");
     bench.ok("learn a.npz --count 30 -o m.safetensors");
     bench.ok("train b.npz m.safetensors -o p.safetensors --hidden 16 --steps 30 --batch 32");
-    let text = bench.ok(&format!("{line} --force --by reconstruction --augment 2"));
-    assert!(text.contains("the frame at a quarter"), "{text}");
+    let text = bench.ok(&format!("{line} --force --objective reconstruction --random-shift 2"));
+    assert!(text.contains("predict the frame"), "{text}");
     bench.ok("embed frames.npz --weights e.safetensors -o c.npz");
     assert!(bench.refused("train c.npz m.safetensors -o q.safetensors").contains("embedded differently"));
 }
@@ -55,7 +55,7 @@ fn an_encoder_is_trained_and_embeds_without_being_told_how() {
 fn what_does_not_fit_is_refused() {
     let bench = Bench::new();
     columns(&bench, "frames.npz", 50);
-    bench.ok("encoder frames.npz -o e.safetensors --steps 2 --batch 4 --width 4");
+    bench.ok("encoder frames.npz -o e.safetensors --steps 2 --batch 4 --embedding-dim 4");
     bench.ok("encoder frames.npz -o small.safetensors --steps 2 --batch 4 --preset raw:8x8");
     bench.ok("embed frames.npz --weights small.safetensors -o small.npz");
     bench.ok("embed frames.npz --weights random:0 --network conv:16x16:8 -o random.npz");
@@ -68,10 +68,10 @@ fn what_does_not_fit_is_refused() {
         ("embed frames.npz --weights m.safetensors -o x.npz", "no encoder"),
         ("embed frames.npz --weights frames.npz -o x.npz", "without tensors"),
         ("encoder frames.npz -o e.safetensors", "--force"),
-        ("encoder frames.npz -o x.safetensors --width 0", "1 to 1024"),
+        ("encoder frames.npz -o x.safetensors --embedding-dim 0", "1 to 1024"),
         ("encoder frames.npz -o x.safetensors --preset raw:4x4", "sides of 8 to 256"),
-        ("encoder frames.npz -o x.safetensors --by guess", "action or reconstruction"),
-        ("encoder frames.npz -o x.safetensors --augment 9", "half a side"),
+        ("encoder frames.npz -o x.safetensors --objective guess", "action or reconstruction"),
+        ("encoder frames.npz -o x.safetensors --random-shift 9", "half a side"),
         ("encoder frames.npz -o x.safetensors --lr 0", "above 0"),
         ("encoder nowhere -o x.safetensors", "nowhere"),
         ("encoder small.npz -o x.safetensors", "three channels"),
@@ -97,7 +97,7 @@ fn ctrl_c_keeps_what_is_done_and_the_same_command_goes_on() {
     };
     let bench = Bench::new();
     columns(&bench, "frames.npz", 100);
-    let line = "encoder frames.npz -o e.safetensors --steps 1500 --batch 16 --width 4 --json";
+    let line = "encoder frames.npz -o e.safetensors --steps 1500 --batch 16 --embedding-dim 4 --json";
     let mut running = bench.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut told = BufReader::new(running.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(told.any(|line| line.starts_with("training")), "it ended before it was interrupted");
@@ -108,7 +108,7 @@ fn ctrl_c_keeps_what_is_done_and_the_same_command_goes_on() {
     assert_eq!((&report["interrupted"], &report["fingerprint"]), (&true.into(), &serde_json::Value::Null));
     let part = bench.path("e.safetensors.part");
     assert!(part.exists() && !bench.path("e.safetensors").exists());
-    let other = line.replace("--width 4", "--width 5").replace(" --json", "");
+    let other = line.replace("--embedding-dim 4", "--embedding-dim 5").replace(" --json", "");
     assert!(bench.refused(&other).contains("something else"));
     let resumed = bench.json(line.trim_end_matches(" --json"));
     assert!(resumed["resumed_from"].as_u64().unwrap() >= 150, "{resumed}");

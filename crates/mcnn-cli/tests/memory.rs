@@ -20,32 +20,37 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
     let with = bytes();
     let episode = n(&added["first_episode"]) as usize + 1;
     let listed = bench.json("memory list p.safetensors");
-    assert_eq!((n(&listed["memories"]), n(&listed["present"])), (75.0, 1.0));
+    assert_eq!((n(&listed["memories"]), n(&listed["current_version"])), (75.0, 1.0));
     assert!(listed["edits"][0].as_str().unwrap().contains("added 25 steps of more"));
     // A state that was added is a memory now, and gives its action.
-    let explained = bench.json("explain p.safetensors --in more.npz --at 1:20");
+    let explained = bench.json("explain p.safetensors --data more.npz --at 1:20");
     assert_eq!(explained["is_memory"], true);
     assert_eq!(explained["memory"]["source"], serde_json::json!({"episode": episode, "step": 20}));
-    for (d, shown) in
-        explained["dimensions"].as_array().unwrap().iter().zip(explained["demonstrated"].as_array().unwrap())
+    for (d, shown) in explained["dimensions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(explained["demonstrated_action"].as_array().unwrap())
     {
         assert_eq!(&d["action"], shown);
     }
     let dropped = bench.json(&format!("memory drop p.safetensors --episodes 0,{episode}"));
-    assert!(dropped["what"].as_str().unwrap().contains("still saw") && dropped["calibration"] == "lost");
+    assert!(
+        dropped["what"].as_str().unwrap().contains("was trained on them") && dropped["calibration"] == "lost"
+    );
     assert!(n(&dropped["dropped"]) > 25.0);
-    assert_eq!(bench.json("explain p.safetensors --in more.npz --at 1:20")["quantile"], Value::Null);
+    assert_eq!(bench.json("explain p.safetensors --data more.npz --at 1:20")["quantile"], Value::Null);
     // Back, back, and to a version by name.
-    bench.ok("memory move p.safetensors");
+    bench.ok("memory restore p.safetensors");
     assert_eq!(bytes(), with);
-    bench.ok("memory move p.safetensors");
+    bench.ok("memory restore p.safetensors");
     assert_eq!(bytes(), trained);
-    assert!(bench.refused("memory move p.safetensors").contains("from no other"));
-    bench.ok("memory move p.safetensors --to 1");
+    assert!(bench.refused("memory restore p.safetensors").contains("no predecessor"));
+    bench.ok("memory restore p.safetensors --to 1");
     assert_eq!(bytes(), with);
-    assert!(bench.refused("memory move p.safetensors --to 9").contains("0 to 2"));
+    assert!(bench.refused("memory restore p.safetensors --to 9").contains("0 to 2"));
     // Another branch, from there; with the data the calibration is made anew.
-    let other = bench.json("memory drop p.safetensors --memories 0,1,2 --in drive.npz");
+    let other = bench.json("memory drop p.safetensors --memories 0,1,2 --data drive.npz");
     assert_eq!(
         (n(&other["version"]), n(&other["from"]), other["calibration"].as_str()),
         (3.0, 1.0, Some("renewed"))
@@ -55,10 +60,10 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
     // Trained again: the file is none of its versions, and is not lost all the same.
     bench.ok("train drive.npz m.safetensors -o p.safetensors --hidden 8 --steps 3 --force");
     let anew = bytes();
-    assert!(bench.refused("memory move p.safetensors").contains("made anew"));
-    bench.ok("memory move p.safetensors --to 0");
+    assert!(bench.refused("memory restore p.safetensors").contains("written again"));
+    bench.ok("memory restore p.safetensors --to 0");
     assert_eq!(bytes(), trained);
-    bench.ok("memory move p.safetensors --to 4");
+    bench.ok("memory restore p.safetensors --to 4");
     assert_eq!(bytes(), anew);
 }
 
@@ -66,7 +71,7 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
 fn a_policy_that_leaves_the_road_is_corrected_by_one_lap_of_it() {
     let bench = Bench::new();
     bench.ok("make drive --episodes 2 --noise 0.1 -o drive.npz");
-    bench.ok("learn drive.npz --by all -o m.safetensors");
+    bench.ok("learn drive.npz --selection all -o m.safetensors");
     bench
         .ok("train drive.npz m.safetensors -o p.safetensors --hidden 32 --steps 600 --batch 64 --validation-fraction 0");
     let drives = |seed: usize| {
@@ -82,7 +87,7 @@ fn a_policy_that_leaves_the_road_is_corrected_by_one_lap_of_it() {
         bench.ok(&format!("make drive --episodes 1 --seed {seed} -o lap.npz --force"));
         bench.ok("memory add p.safetensors lap.npz");
         corrected += usize::from(drives(seed));
-        bench.ok("memory move p.safetensors");
+        bench.ok("memory restore p.safetensors");
     }
     assert!(failing >= 4, "of two laps not much is learned: {failing}");
     assert!(2 * corrected > failing, "{corrected} of {failing}");
@@ -91,19 +96,20 @@ fn a_policy_that_leaves_the_road_is_corrected_by_one_lap_of_it() {
 #[test]
 fn memories_that_act_are_counted() {
     let bench = Bench::with_policy();
-    let listed = bench.json("memory list p.safetensors --in drive.npz --top 3");
-    let acted: Vec<u64> = listed["acted"].as_array().unwrap().iter().map(|a| a.as_u64().unwrap()).collect();
+    let listed = bench.json("memory list p.safetensors --data drive.npz --top 3");
+    let acted: Vec<u64> =
+        listed["retrievals"].as_array().unwrap().iter().map(|a| a.as_u64().unwrap()).collect();
     assert_eq!((acted.len(), acted.iter().sum::<u64>()), (50, listed["states"].as_u64().unwrap()));
-    assert_eq!(n(&listed["never"]) as usize, acted.iter().filter(|&&a| a == 0).count());
-    let most = listed["most"].as_array().unwrap();
-    assert_eq!((most.len(), most[0]["acted"].as_u64()), (3, acted.iter().max().copied()));
+    assert_eq!(n(&listed["never_retrieved"]) as usize, acted.iter().filter(|&&a| a == 0).count());
+    let most = listed["most_retrieved"].as_array().unwrap();
+    assert_eq!((most.len(), most[0]["retrievals"].as_u64()), (3, acted.iter().max().copied()));
     for m in most {
-        assert_eq!(m["acted"], acted[n(&m["memory"]) as usize]);
+        assert_eq!(m["retrievals"], acted[n(&m["memory"]) as usize]);
     }
     let rolled = bench.json("memory list p.safetensors --task drive --episodes 2");
     let evaluated = bench.json("eval p.safetensors --task drive --episodes 2 --guard warn");
-    assert_eq!(rolled["states"], evaluated["guard"]["steps"][0]);
-    assert!(bench.json("memory list p.safetensors")["acted"].is_null());
+    assert_eq!(rolled["states"], evaluated["guard"]["steps"]);
+    assert!(bench.json("memory list p.safetensors")["retrievals"].is_null());
 }
 
 #[test]
@@ -119,8 +125,8 @@ fn changes_that_cannot_be_made() {
         ("memory drop p.safetensors --episodes 77", "no memory is of this episode"),
         ("memory drop p.safetensors --memories 50", "0 to 49"),
         ("memory drop p.safetensors --episodes 0,1,2,3", "no memory would be left"),
-        ("memory list p.safetensors --in drive.npz --task drive", "cannot be used with"),
-        ("memory move p.safetensors", "one version only"),
+        ("memory list p.safetensors --data drive.npz --task drive", "cannot be used with"),
+        ("memory restore p.safetensors", "one version only"),
         ("memory", "Usage"),
     ] {
         let output = bench.run(line);
@@ -129,7 +135,7 @@ fn changes_that_cannot_be_made() {
         assert!(message.contains(expected), "mcnn {line}: {expected:?} is not in\n{message}");
     }
     bench.ok("make drive --episodes 2 --seed 40 -o more.npz");
-    let message = bench.refused("memory drop p.safetensors --memories 1 --in more.npz");
+    let message = bench.refused("memory drop p.safetensors --memories 1 --data more.npz");
     assert!(message.contains("other data"), "{message}");
     assert_eq!(std::fs::read(bench.path("p.safetensors")).unwrap(), before);
     assert!(!bench.path("p.versions").exists());

@@ -1,8 +1,7 @@
 //! Names of dimensions: from a file of names or the data, through memories and policies, to what `inspect`, `explain` and `report`
 //! show.
 
-mod common;
-use common::Bench;
+use crate::common::Bench;
 use mcnn::{
     data::{DimensionNames, ReadOptions},
     file,

@@ -9,7 +9,7 @@ use serde_json::Value;
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.ok("make drive-pixels --episodes 2 --noise 0.1 -o laps.hdf5");
-    bench.ok("encoder laps.hdf5 -o e.safetensors --steps 20 --batch 16 --width 8");
+    bench.ok("encoder laps.hdf5 -o e.safetensors --steps 20 --batch 16 --embedding-dim 8");
     bench.ok("embed laps.hdf5 --weights e.safetensors -o laps.npz");
     bench.ok("learn laps.npz --count 40 -o m.safetensors");
     let train = "train laps.npz m.safetensors --hidden 16 --steps 20 --batch 32 --validation-fraction 0";
@@ -33,7 +33,7 @@ fn frames_are_driven_by_with_the_encoder_in_the_file_or_beside_it() {
     let bench = bench();
     let beside = evaluated(&bench, "eval p.safetensors --encoder e.safetensors");
     assert_eq!(evaluated(&bench, "eval carries.safetensors"), beside);
-    assert_eq!(evaluated(&bench, "eval carries.safetensors --threads 1 --lanes 3"), beside);
+    assert_eq!(evaluated(&bench, "eval carries.safetensors --threads 1 --envs-per-worker 3"), beside);
     let text = bench.ok("eval carries.safetensors --task drive-pixels --episodes 1 --guard warn");
     assert!(text.contains("without the encoder"), "{text}");
     let compared = bench.json(
@@ -47,9 +47,9 @@ fn frames_are_driven_by_with_the_encoder_in_the_file_or_beside_it() {
     let listed = bench.json("memory list carries.safetensors --task drive-pixels --episodes 1");
     assert!(listed["states"].as_u64() > Some(0));
     let rest = "--task drive-pixels --episodes 1";
-    let reported = bench.json(&format!("report carries.safetensors --in laps.npz {rest} -o r.html"));
-    assert!(reported["visited"].as_u64() > Some(0));
-    bench.ok(&format!("certify carries.safetensors --states laps.npz --horizon 9 --visited {rest}"));
+    let reported = bench.json(&format!("report carries.safetensors --data laps.npz {rest} -o r.html"));
+    assert!(reported["visited_states"].as_u64() > Some(0));
+    bench.ok(&format!("certify carries.safetensors --data laps.npz --horizon 9 --visited {rest}"));
     // A policy's own drive is recorded as frames, and can be learned from.
     bench.ok("collect --task drive-pixels --policy carries.safetensors --episodes 1 -o own.hdf5");
     bench.ok("embed own.hdf5 --weights e.safetensors -o own.npz");
@@ -64,20 +64,20 @@ fn frames_states_and_encoders_that_do_not_go_together_are_refused() {
     bench.ok(
         "train drive.npz n.safetensors -o states.safetensors --hidden 8 --steps 5 --validation-fraction 0",
     );
-    bench.ok("encoder laps.hdf5 -o other.safetensors --steps 2 --batch 16 --width 8");
+    bench.ok("encoder laps.hdf5 -o other.safetensors --steps 2 --batch 16 --embedding-dim 8");
     let wanted = bench.json("embed laps.hdf5 --weights e.safetensors -o again.npz");
     let hash = wanted["encoding"]["weights"].as_str().unwrap();
     for (line, parts) in [
-        ("eval p.safetensors --task drive-pixels", vec!["--encoder", hash, "does not carry it"]),
+        ("eval p.safetensors --task drive-pixels", vec!["--encoder", hash, "no encoder in the policy"]),
         (
             "eval p.safetensors --task drive-pixels --encoder other.safetensors",
             vec![hash, "other.safetensors"],
         ),
         ("eval p.safetensors --task drive-pixels --encoder random:0", vec![hash, "random:0"]),
-        ("eval p.safetensors --task drive", vec!["policy on frames", "states of 10 numbers", hash]),
+        ("eval p.safetensors --task drive", vec!["policy on camera frames", "10-dimensional states", hash]),
         (
             "eval states.safetensors --task drive-pixels",
-            vec!["policy on plain states", "48 x 48", "10 numbers"],
+            vec!["policy on plain states", "48 x 48", "10-dimensional states"],
         ),
         ("eval states.safetensors --task drive --encoder e.safetensors", vec!["leave --encoder out"]),
         (
@@ -86,7 +86,7 @@ fn frames_states_and_encoders_that_do_not_go_together_are_refused() {
         ),
         (
             "train drive.npz n.safetensors -o x.safetensors --encoder e.safetensors --steps 5",
-            vec!["no embeddings"],
+            vec!["not embeddings"],
         ),
         ("inspect laps.hdf5", vec!["mcnn embed"]),
         ("learn laps.hdf5 -o x.safetensors", vec!["mcnn embed"]),
@@ -107,7 +107,7 @@ fn laps_in_frames_are_the_laps_in_states() {
     }
     let collect = "collect --episodes 2 --seed 4 --noise correlated:0.1:0.5";
     let states = bench.json(&format!("{collect} --task drive -o d.hdf5"));
-    let frames = bench.json(&format!("{collect} --task drive-pixels -o e.hdf5 --lanes 2"));
+    let frames = bench.json(&format!("{collect} --task drive-pixels -o e.hdf5 --envs-per-worker 2"));
     assert_eq!(states["mean_return"], frames["mean_return"]);
     assert_eq!(frames["actor"], "scripted expert");
     // Made and collected, HDF5 or NumPy's: the same frames.
@@ -152,7 +152,7 @@ fn a_sweep_finds_each_files_encoder_among_those_named() {
     };
     std::fs::write(bench.path("plan.toml"), plan("\"e.safetensors\", \"random:3\"")).unwrap();
     let swept = bench.json("sweep plan.toml -o r.jsonl");
-    assert_eq!((&swept["made"], swept["failed"].as_array().unwrap().len()), (&2.into(), 0));
+    assert_eq!((&swept["completed"], swept["failed"].as_array().unwrap().len()), (&2.into(), 0));
     let lines = std::fs::read_to_string(bench.path("r.jsonl")).unwrap();
     assert!(lines.lines().all(|line| line.contains("latency_without_encoder_us\":{")), "{lines}");
     std::fs::write(bench.path("plan.toml"), plan("\"random:3\"")).unwrap();

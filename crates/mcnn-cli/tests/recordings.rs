@@ -118,7 +118,10 @@ fn a_recording_of_drive_is_replayed_by_its_actions() {
     bench.ok("collect --task drive --episodes 3 --seed 7 --noise gaussian:0.05 -o r.hdf5");
     let line = "replay r.hdf5 --task drive --episode 2 --video r.gif --video-every 50 --policy p.safetensors";
     let replayed = bench.json(line);
-    assert_eq!((replayed["by"].as_str(), replayed["difference"].as_f64()), (Some("actions"), Some(0.0)));
+    assert_eq!(
+        (replayed["replayed_by"].as_str(), replayed["max_difference"].as_f64()),
+        (Some("actions"), Some(0.0))
+    );
     assert_eq!(
         gif(&std::fs::read(bench.path("r.gif")).unwrap()).0 as u64,
         replayed["frames"].as_u64().unwrap()
@@ -128,7 +131,7 @@ fn a_recording_of_drive_is_replayed_by_its_actions() {
     assert_eq!(bench.json(line)["task"], "drive");
     // From another seed it is another road.
     let line = "replay r.hdf5 --task drive --episode 2 --video s.gif --video-every 50 --from-seed 8";
-    assert!(bench.json(line)["difference"].as_f64().unwrap() > 0.01);
+    assert!(bench.json(line)["max_difference"].as_f64().unwrap() > 0.01);
     assert!(bench.ok(&format!("{line} --force")).contains("more than rounding"));
     // An .npz does not say its seeds.
     bench.ok("make drive --episodes 2 -o d.npz");
@@ -136,7 +139,7 @@ fn a_recording_of_drive_is_replayed_by_its_actions() {
     assert!(message.contains("--from-seed") && message.contains("d.npz"), "{message}");
     let replayed =
         bench.json("replay d.npz --task drive --episode 1 --video t.gif --from-seed 1 --video-every 99");
-    assert_eq!(replayed["difference"].as_f64(), Some(0.0));
+    assert_eq!(replayed["max_difference"].as_f64(), Some(0.0));
 }
 
 #[test]
@@ -163,7 +166,7 @@ fn what_cannot_be_collected_recorded_or_replayed_is_refused_before_any_work() {
     bench.ok("collect --task drive --episodes 2 -o r.hdf5");
     std::fs::write(bench.path("broken.npz"), b"PK\x03\x04 and no more").unwrap();
     for (line, expected) in [
-        ("collect --task pen -o x.hdf5", vec!["no expert of its own", "pen", "--expert"]),
+        ("collect --task pen -o x.hdf5", vec!["no expert of its own", "pen", "--policy"]),
         ("collect --task drive --noise policy -o x.hdf5", vec!["--noise", "noise of its own"]),
         ("collect --task drive --noise loud -o x.hdf5", vec!["gaussian:STD"]),
         ("collect --task drive -o r.hdf5", vec!["r.hdf5", "--force"]),

@@ -100,7 +100,7 @@ fn visited_episodes_are_those_of_eval() {
     let (policy, _) = files(&bench);
     let task = mcnn::task::drive::Drive::new();
     let ran = rollout(&policy, &task, &run, &|_| ()).unwrap();
-    assert_eq!(report["visited"].as_u64(), Some(ran.iter().map(|e| e.length as u64).sum()));
+    assert_eq!(report["visited_states"].as_u64(), Some(ran.iter().map(|e| e.length as u64).sum()));
     let shown: Vec<&Value> = list(&page["episodes"]).iter().filter(|e| e["visited"] == true).collect();
     assert_eq!((list(&page["episodes"]).len(), shown.len()), (3, 2), "the data has an episode 1, and no 4");
     for (k, got) in [1, 4].into_iter().zip(shown) {
@@ -200,12 +200,12 @@ fn bad_input_is_refused_before_a_page_is_written() {
     for (line, expected) in [
         ("report p.safetensors --in empty.npz -o r.html", "empty"),
         ("report m.safetensors --in drive.npz -o r.html", "another kind"),
-        ("report p.safetensors --in drive.npz -o nowhere/r.html", "no folder"),
-        ("report p.safetensors --in drive.npz -o there.html", "already there"),
+        ("report p.safetensors --in drive.npz -o nowhere/r.html", "does not exist"),
+        ("report p.safetensors --in drive.npz -o there.html", "exists already"),
         ("report p.safetensors --in drive.npz --show 9 -o r.html", "0 to 3"),
         ("report p.safetensors --in drive.npz --show 4294967296 -o r.html", "no such episode"),
         ("report p.safetensors --in drive.npz --task dor -o r.html", "dor"),
-        ("report p.safetensors --in wide.npz -o r.html", "other widths"),
+        ("report p.safetensors --in wide.npz -o r.html", "dimensions of the data and the memories differ"),
     ] {
         let message = bench.refused(line);
         assert!(message.contains(expected), "mcnn {line}: {expected:?} is not in\n{message}");

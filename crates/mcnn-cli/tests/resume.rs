@@ -35,7 +35,7 @@ fn an_interrupted_run_resumes_to_the_very_same_bytes() {
     assert!(said.contains("interrupted") && said.contains("--resume"), "{said}");
     assert!(!bench.path("cut.safetensors").exists(), "no half-trained policy is left behind");
     let anew = bench.refused(&format!("{TRAIN} -o cut.safetensors"));
-    assert!(anew.contains("would lose it") && anew.contains("--resume"), "{anew}");
+    assert!(anew.contains("would overwrite it") && anew.contains("--resume"), "{anew}");
     let resumed = bench.json(&format!("{TRAIN} -o cut.safetensors --resume"));
     let from = resumed["resumed_from"].as_u64().unwrap();
     assert!(from > 0 && from < 6000, "resumed from {from}");

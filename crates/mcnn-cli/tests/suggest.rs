@@ -13,19 +13,19 @@ fn the_first_suggestion_is_the_most_isolated_state_of_certify_and_d_i_falls() {
     let bench = Bench::with_policy();
     bench.ok("make drive --episodes 6 --seed 50 -o pool.npz");
     let report = bench.json("suggest pool.npz m.safetensors --count 100");
-    let set = &bench.json("certify p.safetensors --states pool.npz --horizon 9")["sets"][0];
+    let set = &bench.json("certify p.safetensors --data pool.npz --horizon 9")["sets"][0];
     let all = report["suggestions"].as_array().unwrap();
-    assert_eq!((all.len(), report["known"].as_str()), (6, Some("episode")), "every episode once");
-    assert_eq!((&all[0]["at"], &all[0]["distance"]), (&set["at"], &set["d_i"]));
+    assert_eq!((all.len(), report["unit"].as_str()), (6, Some("episode")), "every episode once");
+    assert_eq!((&all[0]["at"], &all[0]["d_i_before"]), (&set["at"], &set["d_i"]));
     assert_eq!(report["coverage"]["median"], set["median"]);
     for pair in all.windows(2) {
-        assert_eq!(pair[0]["d_i"], pair[1]["distance"]);
-        assert!(n(&pair[0]["distance"]) >= n(&pair[1]["distance"]), "corollary 4.8");
+        assert_eq!(pair[0]["d_i_after"], pair[1]["d_i_before"]);
+        assert!(n(&pair[0]["d_i_before"]) >= n(&pair[1]["d_i_before"]), "corollary 4.8");
     }
-    assert_eq!(n(&all[5]["d_i"]), 0.0, "all is known");
+    assert_eq!(n(&all[5]["d_i_after"]), 0.0, "all is known");
     for s in all {
         let explained =
-            bench.json(&format!("explain p.safetensors --in pool.npz --at {}", s["at"].as_str().unwrap()));
+            bench.json(&format!("explain p.safetensors --data pool.npz --at {}", s["at"].as_str().unwrap()));
         assert_eq!(explained["memory"]["memory"], s["memory"]["memory"]);
         let source = &explained["memory"]["source"];
         assert_eq!(
@@ -33,7 +33,7 @@ fn the_first_suggestion_is_the_most_isolated_state_of_certify_and_d_i_falls() {
             s["memory"]["source"].as_str().unwrap()
         );
         assert_eq!(explained["memory"]["distance"], s["memory"]["distance"]);
-        let d = &s["differs"][0];
+        let d = &s["largest_differences"][0];
         let k = n(&d["dimension"]) as usize;
         let value = |key: &str| (n(&explained[key][k]) as f32).to_bits();
         assert_eq!((n(&d["state"]) as f32).to_bits(), value("state"));
@@ -42,28 +42,28 @@ fn the_first_suggestion_is_the_most_isolated_state_of_certify_and_d_i_falls() {
     // Following the first: the d_I it says is the one there is.
     let episode = all[0]["at"].as_str().unwrap().split(':').next().unwrap();
     bench.ok(&format!("memory add p.safetensors pool.npz --episodes {episode}"));
-    let set = &bench.json("certify p.safetensors --states pool.npz --horizon 9")["sets"][0];
-    assert_eq!(set["d_i"], all[0]["d_i"]);
+    let set = &bench.json("certify p.safetensors --data pool.npz --horizon 9")["sets"][0];
+    assert_eq!(set["d_i"], all[0]["d_i_after"]);
     let text = bench.ok("suggest pool.npz m.safetensors --count 2");
     assert!(text.contains(&format!("1. episode {episode}: d_I")) && !text.contains(" 3. "), "{text}");
-    assert!(bench.ok("suggest drive.npz m.safetensors").contains("these very states"));
+    assert!(bench.ok("suggest drive.npz m.safetensors").contains("these states"));
 }
 
 #[test]
 fn visited_states_are_those_of_a_recording_and_say_their_seeds() {
     let bench = Bench::with_policy();
     bench.ok("collect --policy p.safetensors --task drive --episodes 5 --seed 70 -o own.hdf5");
-    let recorded = bench.json("suggest own.hdf5 p.safetensors --begin --count 3");
+    let recorded = bench.json("suggest own.hdf5 p.safetensors --start-states --count 3");
     let line = "suggest p.safetensors --visited --task drive --episodes 5 --seed 70 --count 3";
     let visited = bench.json(line);
-    assert_eq!((visited["known"].as_str(), &visited["data"]), (Some("state"), &Value::Null));
+    assert_eq!((visited["unit"].as_str(), &visited["data"]), (Some("state"), &Value::Null));
     let pairs = || {
         let all = |v: &Value| v["suggestions"].as_array().unwrap().clone();
         all(&visited).into_iter().zip(all(&recorded))
     };
     assert_eq!(pairs().count(), 3);
     for (v, r) in pairs() {
-        for key in ["at", "from", "distance", "d_i", "memory", "differs"] {
+        for key in ["at", "start", "d_i_before", "d_i_after", "memory", "largest_differences"] {
             assert_eq!(v[key], r[key], "{key}");
         }
         let episode: f64 = v["at"].as_str().unwrap().split(':').next().unwrap().parse().unwrap();
@@ -74,14 +74,14 @@ fn visited_states_are_those_of_a_recording_and_say_their_seeds() {
     assert_eq!(with_memories["suggestions"], visited["suggestions"]);
     let text = bench.ok(line);
     let first = &visited["suggestions"][0];
-    let step = first["from"].as_str().unwrap().split(':').nth(1).unwrap().to_owned();
-    assert!(text.contains(&format!("begin at seed {}, step {step}", first["seed"])), "{text}");
+    let step = first["start"].as_str().unwrap().split(':').nth(1).unwrap().to_owned();
+    assert!(text.contains(&format!("start at seed {}, step {step}", first["seed"])), "{text}");
 }
 
 #[test]
 fn where_all_is_known_there_is_no_suggestion() {
     let bench = Bench::with_policy();
-    bench.ok("learn drive.npz --by all -o all.safetensors");
+    bench.ok("learn drive.npz --selection all -o all.safetensors");
     let text = bench.ok("suggest drive.npz all.safetensors");
     assert!(text.contains("No suggestion"), "{text}");
     assert_eq!(bench.json("suggest drive.npz all.safetensors")["suggestions"], Value::Array(Vec::new()));
@@ -112,7 +112,10 @@ fn what_cannot_be_suggested_from() {
     if let Some(shared) = common::shared("what_cannot_be_suggested_from") {
         let door = shared.join("door-human-v1.hdf5");
         let message = bench.refused(&format!("suggest {} m.safetensors", door.display()));
-        assert!(message.contains("other widths") && message.contains("39"), "{message}");
+        assert!(
+            message.contains("dimensions of the data and the memories differ") && message.contains("39"),
+            "{message}"
+        );
     }
 }
 

@@ -44,11 +44,11 @@ fn a_sweep_makes_every_run_once_and_the_same_on_any_number_of_threads() {
     assert_eq!((planned["runs"].as_u64(), planned["planned"].as_array().unwrap().len()), (Some(10), 10));
     assert!(!bench.path("r.jsonl").exists(), "a dry run writes nothing");
     let made = bench.json("sweep plan.toml -o r.jsonl --threads 1");
-    assert_eq!((made["made"].as_u64(), made["left"].as_u64()), (Some(10), Some(0)));
+    assert_eq!((made["completed"].as_u64(), made["remaining"].as_u64()), (Some(10), Some(0)));
     bench.ok("sweep plan.toml -o s.jsonl --threads 3");
     assert_eq!(results(&bench, "r.jsonl"), results(&bench, "s.jsonl"));
     let again = bench.json("sweep plan.toml -o r.jsonl");
-    assert_eq!((again["before"].as_u64(), again["made"].as_u64()), (Some(10), Some(0)));
+    assert_eq!((again["already_done"].as_u64(), again["completed"].as_u64()), (Some(10), Some(0)));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn copying_all_states_is_run_once_for_all_seeds_and_misses_none() {
         PLAN.replace("[\"gas\", \"random\"]", "[\"all\"]").replace("[\"auto\", \"inf\", 0]", "[\"inf\", 0]");
     let bench = with_plan(&format!("{plan}validation_fraction = 0.0\n"));
     let made = bench.json("sweep plan.toml");
-    assert_eq!(made["made"].as_u64(), Some(3), "two of cloning, one of copying");
+    assert_eq!(made["completed"].as_u64(), Some(3), "two of cloning, one of copying");
     let table = bench.ok("table results.jsonl");
     assert!(!table.contains("INCOMPLETE"), "{table}");
     let table = bench.json("table results.jsonl");
@@ -116,11 +116,11 @@ fn a_sweep_cut_in_the_middle_of_a_line_goes_on() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.contains("half-written"), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((report["before"].as_u64(), report["made"].as_u64()), (Some(4), Some(6)));
+    assert_eq!((report["already_done"].as_u64(), report["completed"].as_u64()), (Some(4), Some(6)));
     assert_eq!(results(&bench, "cut.jsonl"), results(&bench, "whole.jsonl"));
     // Other data under the same name are other runs.
     bench.ok("make drive --episodes 3 --seed 70 -o drive.npz --force");
-    assert_eq!(bench.json("sweep plan.toml -o cut.jsonl --dry-run")["before"], 0);
+    assert_eq!(bench.json("sweep plan.toml -o cut.jsonl --dry-run")["already_done"], 0);
     // A broken line elsewhere is not passed over.
     let broken = [&text[..20], b"\n", &text[..]].concat();
     std::fs::write(bench.path("broken.jsonl"), broken).unwrap();
@@ -150,14 +150,14 @@ fn ctrl_c_keeps_the_runs_made_and_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("interrupted") && said.contains("goes on"), "{said}");
+    assert!(said.contains("interrupted") && said.contains("same command does the rest"), "{said}");
     let kept = results(&bench, "r.jsonl");
     assert!(
         !kept.is_empty() && kept.iter().all(|l| l["error"].is_null()),
         "nothing half-made is in the file"
     );
     let on = bench.json("sweep plan.toml -o r.jsonl");
-    assert_eq!(on["before"].as_u64(), Some(kept.len() as u64));
+    assert_eq!(on["already_done"].as_u64(), Some(kept.len() as u64));
     assert_eq!(results(&bench, "r.jsonl").len(), 50);
 }
 
@@ -177,7 +177,10 @@ fn runs_that_fail_are_kept_listed_and_tried_again_only_when_asked() {
         let output = bench.run(&format!("sweep plan.toml -o r.jsonl --json{options}"));
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(2), "it failed before, and that is not forgotten");
-        assert_eq!((report["made"].as_u64(), report["failed"].as_array().unwrap().len()), (Some(made), 4));
+        assert_eq!(
+            (report["completed"].as_u64(), report["failed"].as_array().unwrap().len()),
+            (Some(made), 4)
+        );
     }
     let table = bench.ok("table r.jsonl");
     assert!(table.contains("no runs") && table.contains("more memories than states"), "{table}");

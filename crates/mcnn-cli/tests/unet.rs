@@ -14,13 +14,13 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
         trained["name"].as_str().unwrap().starts_with("MCNN-Diffusion (U-Net), clamp, lambda "),
         "{trained}"
     );
-    assert!(trained["held_out"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
+    assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
     assert_eq!(trained["short_episodes"][0], 0);
     let settings = std::fs::read_to_string(bench.path("u.run/settings.json")).unwrap();
     let settings: Value = serde_json::from_str(&settings).unwrap();
     let expected = serde_json::json!({"unet": {
         "horizon": 8, "executed": 4, "window": 2, "kernel": 5, "groups": 8, "steps": 100, "schedule": "cosine",
-        "predict": "action", "sampler": "ddim", "sample_steps": 3, "ema": 0.9999}});
+        "prediction": "sample", "sampler": "ddim", "sample_steps": 3, "ema": 0.9999}});
     assert_eq!(settings["backbone"], expected);
     let recipe = serde_json::json!({
         "betas": [0.95, 0.999], "weight_decay": 1e-6, "warm_up": 500, "cosine": true, "clip": 0.0});
@@ -36,7 +36,7 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
         assert_eq!(alone["returns"], compared["policies"][k]["returns"]);
     }
 
-    let explained = bench.json("explain u.safetensors --in drive.npz --at 2:30");
+    let explained = bench.json("explain u.safetensors --data drive.npz --at 2:30");
     assert_eq!(explained["samples"], 16);
     let dimensions = explained["dimensions"].as_array().unwrap();
     let chunk = &explained["chunk"];
@@ -52,17 +52,17 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
             }
         }
     }
-    assert!(bench.json("explain p.safetensors --in drive.npz --at 2:30")["chunk"].is_null());
-    let text = bench.ok("explain u.safetensors --in drive.npz --at 2:30");
-    assert!(text.contains("8 actions proposed, 4 of them executed"), "{text}");
-    assert!(!bench.ok("explain p.safetensors --in drive.npz --at 2:30").contains("executed"));
+    assert!(bench.json("explain p.safetensors --data drive.npz --at 2:30")["chunk"].is_null());
+    let text = bench.ok("explain u.safetensors --data drive.npz --at 2:30");
+    assert!(text.contains("8 actions predicted, 4 executed"), "{text}");
+    assert!(!bench.ok("explain p.safetensors --data drive.npz --at 2:30").contains("executed"));
 }
 
 #[test]
 fn a_run_cut_short_resumes_to_the_very_same_bytes() {
     let bench = Bench::with_policy();
     for options in
-        ["--cosine false", "--ema 0 --prediction noise --schedule vp --sampler ddpm --cosine false"]
+        ["--cosine false", "--ema 0 --prediction epsilon --schedule vp --sampler ddpm --cosine false"]
     {
         bench.ok(&format!("{TRAIN} {options} --steps 40 -o whole.safetensors --force"));
         bench.ok(&format!("{TRAIN} {options} --steps 15 -o cut.safetensors --force"));

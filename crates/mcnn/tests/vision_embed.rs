@@ -106,7 +106,7 @@ fn what_is_wrong_with_a_recording_is_told_with_its_place() {
     assert!(frames(&mut Source::open(&dark, &options).unwrap(), 0).is_ok());
     let options = SourceOptions { range: Some("1".parse().unwrap()), ..SourceOptions::default() };
     let error = frames(&mut Source::open(&dark, &options).unwrap(), 0).unwrap_err().to_string();
-    assert!(error.contains("--white 255"), "{error}");
+    assert!(error.contains("--pixel-max 255"), "{error}");
     // The columns of a list, by name.
     let options = SourceOptions { actions: vec!["Throttle".into()], ..SourceOptions::default() };
     assert_eq!(Source::open(&folder.path().join("pngs"), &options).unwrap().labels.n_act, 1);

@@ -1,4 +1,4 @@
-//! Options of embedding frames.
+//! Options of `mcnn embed`, `mcnn encoder`, and of acting on camera frames.
 
 use std::path::PathBuf;
 
@@ -8,96 +8,111 @@ use mcnn::vision::{self, By, Design, Layout, Preset, Range, SourceOptions, Weigh
 use super::{Output, word};
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn embed frames.hdf5 --weights imagenet -o embedded.npz")]
 pub struct EmbedArgs {
     #[command(flatten)]
-    pub film: FilmArgs,
-    /// The network's weights: an encoder's file; a .pth of PyTorch or a .safetensors; imagenet (torchvision's, fetched once);
-    /// or random:SEED, an untrained network.
-    #[arg(long, value_name = "FILE|imagenet|random:SEED")]
+    pub frames: FrameArgs,
+    /// Weights of the network: an encoder's file from `mcnn encoder`; a PyTorch .pth or a .safetensors; imagenet (torchvision's,
+    /// downloaded once); or random:SEED (untrained).
+    #[arg(long, value_name = "FILE|imagenet|random:SEED", help_heading = "Network")]
     pub weights: Weights,
-    /// The network: resnet18, resnet34, resnet50, or conv:HEIGHTxWIDTH:NUMBERS, the encoder's [default: what an encoder's
-    /// file says; else resnet34].
-    #[arg(long, value_parser = network)]
+    /// Network architecture: resnet18, resnet34, resnet50, or conv:HEIGHTxWIDTH:DIM (as `mcnn encoder` trains) [default: as an
+    /// encoder's file says; else resnet34].
+    #[arg(long, value_parser = network, value_name = "NETWORK", help_heading = "Network")]
     pub network: Option<Design>,
-    /// How frames are prepared: normalized (as ImageNet's networks are trained), raw (0 to 1, as the paper's authors did),
-    /// either with :HEIGHTxWIDTH to resize; or torchvision (to 256, the middle 224 x 224, normalized) [default: what an
-    /// encoder's file says; else normalized].
-    #[arg(long, value_parser = preset)]
+    /// Preprocessing: normalized (as for ImageNet), raw (pixels in 0 to 1), either with :HEIGHTxWIDTH to resize; or torchvision
+    /// (resize to 256, crop the central 224 x 224, normalize) [default: as an encoder's file says; else normalized].
+    #[arg(long, value_parser = preset, value_name = "PRESET", help_heading = "Network")]
     pub preset: Option<Preset>,
     #[command(flatten)]
     pub output: Output,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn encoder frames.hdf5 --objective action -o encoder.safetensors")]
 pub struct EncoderArgs {
     #[command(flatten)]
-    pub film: FilmArgs,
-    /// What it learns from: action (the embedding of a frame foretells what was done) or reconstruction (it foretells the
-    /// frame at a quarter of its sides).
-    #[arg(long, default_value = "action", value_parser = by)]
-    pub by: By,
-    /// Gradient steps.
-    #[arg(long, default_value_t = 2000)]
-    pub steps: u64,
-    /// Frames of a step.
-    #[arg(long, default_value_t = 128)]
-    pub batch: usize,
-    /// Learning rate of the first step; it falls to 0 along a half cosine.
-    #[arg(long, default_value_t = 1e-3)]
-    pub lr: f64,
-    /// Numbers of an embedding.
-    #[arg(long, default_value_t = 64)]
-    pub width: usize,
-    /// Shift every frame at random by up to so many pixels, its edges repeated.
-    #[arg(long, default_value_t = 0, value_name = "PIXELS")]
-    pub augment: usize,
-    /// Share of whole episodes held out, and measured on.
-    #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION")]
+    pub frames: FrameArgs,
+    /// Fraction of the episodes held out for validation, 0 to below 1.
+    #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION", help_heading = "Data")]
     pub validation_fraction: f64,
-    /// How frames are prepared: normalized, raw (0 to 1), either with :HEIGHTxWIDTH to resize, or torchvision. embed then
-    /// does the same.
-    #[arg(long, default_value = "normalized", value_parser = preset)]
+    /// Training objective: action (predict the demonstrated action from the embedding) or reconstruction (predict the frame, at a
+    /// quarter of its height and width).
+    #[arg(long, alias = "by", default_value = "action", value_parser = objective, value_name = "OBJECTIVE",
+          help_heading = "Network")]
+    pub objective: By,
+    /// Dimension of the embedding.
+    #[arg(long, alias = "width", default_value_t = 64, value_name = "DIM", help_heading = "Network")]
+    pub embedding_dim: usize,
+    /// Preprocessing: normalized (as for ImageNet), raw (pixels in 0 to 1), either with :HEIGHTxWIDTH to resize; or torchvision
+    /// (resize to 256, crop the central 224 x 224, normalize). `mcnn embed` then does the same.
+    #[arg(long, default_value = "normalized", value_parser = preset, value_name = "PRESET", help_heading = "Network")]
     pub preset: Preset,
-    /// Decides whatever is random.
-    #[arg(long, default_value_t = 0)]
+    /// Gradient steps.
+    #[arg(long, default_value_t = 2000, value_name = "STEPS", help_heading = "Optimization")]
+    pub steps: u64,
+    /// Frames of a mini-batch.
+    #[arg(
+        long,
+        alias = "batch-size",
+        default_value_t = 128,
+        value_name = "FRAMES",
+        help_heading = "Optimization"
+    )]
+    pub batch: usize,
+    /// Learning rate of the first step; it decays to 0 along a half cosine.
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE", help_heading = "Optimization")]
+    pub lr: f64,
+    /// Data augmentation: shift every frame at random by up to PIXELS in each direction; its edge pixels are repeated.
+    #[arg(
+        long,
+        alias = "augment",
+        default_value_t = 0,
+        value_name = "PIXELS",
+        help_heading = "Optimization"
+    )]
+    pub random_shift: usize,
+    /// Seed of the initial parameters, the mini-batches and the shifts.
+    #[arg(long, default_value_t = 0, value_name = "SEED", help_heading = "Optimization")]
     pub seed: u64,
     #[command(flatten)]
     pub output: Output,
 }
 
-/// A recording of frames to be read.
+/// A recording of camera frames to be read.
 #[derive(Args, Debug)]
-pub struct FilmArgs {
-    /// Frames with actions: D4RL's CARLA HDF5, an .npz with frames, a donkeycar tub, a log of Udacity's simulator, or a
-    /// folder of pictures with a CSV.
-    #[arg(value_name = "DATA")]
+pub struct FrameArgs {
+    /// Frames with actions: HDF5 as of D4RL's CARLA, .npz with the array frames, a donkeycar tub, a log of Udacity's simulator, or
+    /// a folder of images with a CSV.
+    #[arg(value_name = "FRAMES")]
     pub data: PathBuf,
-    /// Height and width of frames that lie flat in a row [default: they are square].
-    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size)]
+    /// Height and width of frames that are stored as flat rows [default: square frames].
+    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size, help_heading = "Data")]
     pub frame_size: Option<Size>,
-    /// In which order a frame's numbers lie: hwc (height, width, channel) or chw [default: by the shape; flat rows hwc].
-    #[arg(long)]
+    /// Order of a frame's axes: hwc (height, width, channel) or chw [default: by the shape; flat rows hwc].
+    #[arg(long, value_name = "ORDER", help_heading = "Data")]
     pub layout: Option<Layout>,
-    /// What white is: 1 or 255 [default: by the first frames].
-    #[arg(long, value_name = "NUMBER")]
-    pub white: Option<Range>,
-    /// Columns of a folder's CSV that are the actions, in order [default: all but frame, episode, reward, step and time].
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub actions: Vec<String>,
-    /// Clip actions outside [-1, 1] instead of refusing them.
-    #[arg(long)]
+    /// Value of a white pixel: 1 or 255 [default: by the largest value of the first frames].
+    #[arg(long, alias = "white", value_name = "VALUE", help_heading = "Data")]
+    pub pixel_max: Option<Range>,
+    /// Columns of a folder's CSV that are the actions, in order, separated by commas [default: all but frame, episode, reward, step
+    /// and time].
+    #[arg(long, alias = "actions", value_name = "COLUMNS", value_delimiter = ',', help_heading = "Data")]
+    pub action_columns: Vec<String>,
+    /// Clip actions to [-1, 1] instead of refusing a file with actions outside.
+    #[arg(long, help_heading = "Data")]
     pub clip_actions: bool,
-    /// Threads [default: as many as there are cores]. Results do not depend on it.
-    #[arg(long)]
+    /// Threads [default: the number of cores]. Results do not depend on it.
+    #[arg(long, value_name = "COUNT", help_heading = "Execution")]
     pub threads: Option<usize>,
 }
 
-/// What frames are seen with.
+/// The encoder through which a policy observes frames.
 #[derive(Args, Debug, Clone)]
 pub struct TaskEncoderArgs {
-    /// To act on frames: the weights that embedded those the policy was made from, as of `mcnn embed`. Not needed where the policy
-    /// carries them, or they are random. Of several policies there may be several.
-    #[arg(long = "encoder", value_name = "FILE|imagenet|random:SEED")]
+    /// For tasks with camera frames: the WEIGHTS that were given to `mcnn embed`. Not needed if the policy's file contains its
+    /// encoder (`mcnn train --encoder`) or the weights are random. Repeat it for policies with different encoders.
+    #[arg(long = "encoder", value_name = "FILE|imagenet|random:SEED", help_heading = "Task")]
     pub weights: Vec<Weights>,
 }
 
@@ -105,14 +120,14 @@ pub struct TaskEncoderArgs {
 #[derive(Debug, Clone, Copy)]
 pub struct Size(pub [usize; 2]);
 
-impl FilmArgs {
-    /// What the readers are told.
+impl FrameArgs {
+    /// Options of the readers.
     pub fn source(&self) -> SourceOptions {
         SourceOptions {
             size: self.frame_size.map(|size| size.0),
             layout: self.layout,
-            range: self.white,
-            actions: self.actions.clone(),
+            range: self.pixel_max,
+            actions: self.action_columns.clone(),
         }
     }
 }
@@ -121,7 +136,7 @@ fn network(text: &str) -> Result<Design, String> {
     text.parse().map_err(|e: mcnn::Error| e.to_string())
 }
 
-fn by(text: &str) -> Result<By, String> {
+fn objective(text: &str) -> Result<By, String> {
     word(text, "action or reconstruction")
 }
 

@@ -1,4 +1,4 @@
-//! Options of changing and looking at a policy's memories.
+//! Options of `mcnn memory`.
 
 use std::{ops::Range, path::PathBuf};
 
@@ -7,6 +7,10 @@ use clap::{Args, Subcommand};
 use super::{Input, InputOptions, Rollouts, TaskEncoderArgs};
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcnn memory list policy.safetensors --data drive.npz
+  mcnn memory add policy.safetensors correction.npz
+  mcnn memory restore policy.safetensors   (undo)")]
 pub struct MemoryArgs {
     #[command(subcommand)]
     pub verb: MemoryVerb,
@@ -14,83 +18,96 @@ pub struct MemoryArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum MemoryVerb {
-    /// Add steps of a demonstration: they act at once, within their boxes, without training.
+    /// Add steps of demonstrations as memories; they act at once, without training.
     Add(AddArgs),
-    /// Take memories out.
+    /// Remove memories.
     Drop(DropArgs),
-    /// Which memories act, which never do, and which disagree with those around them.
+    /// List versions, how often each memory is retrieved, and memories with outlying actions.
     List(ListArgs),
-    /// Go to another version of the memories: back by one, or to the one named.
-    Move(MoveArgs),
+    /// Restore another version of the memories: the previous one, or the one named.
+    #[command(alias = "move")]
+    Restore(RestoreArgs),
 }
 
-/// The policy whose memories are meant.
+/// The policy whose memories are listed or changed.
 #[derive(Args, Debug)]
-pub struct Whose {
-    /// A policy, from `mcnn train`. Its versions are kept in a folder beside it.
+pub struct PolicyFile {
+    /// Policy, from `mcnn train`. Its versions are kept in the folder POLICY.versions beside it.
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  mcnn memory add policy.safetensors correction.npz --episodes 0,2 --steps 10..90"
+)]
 pub struct AddArgs {
     #[command(flatten)]
-    pub whose: Whose,
+    pub file: PolicyFile,
     #[command(flatten)]
     pub input: Input,
-    /// Only these of its episodes, counted from 0, with commas [default: all].
-    #[arg(long, value_delimiter = ',', value_name = "N")]
+    /// Add only these episodes of DATA, counted from 0, separated by commas [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "EPISODES", help_heading = "Memories")]
     pub episodes: Vec<usize>,
-    /// Only these steps of each episode: FROM..TO, the last not included [default: all].
-    #[arg(long, value_name = "FROM..TO", value_parser = range)]
+    /// Add only these steps of each episode, counted from 0; TO is excluded [default: all].
+    #[arg(long, value_name = "FROM..TO", value_parser = range, help_heading = "Memories")]
     pub steps: Option<Range<u32>>,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn memory drop policy.safetensors --memories 17,204 --data drive.npz")]
 pub struct DropArgs {
     #[command(flatten)]
-    pub whose: Whose,
-    /// All memories of these episodes, by the numbers that `list` and `explain` show.
-    #[arg(long, value_delimiter = ',', value_name = "N", required_unless_present = "memories")]
+    pub file: PolicyFile,
+    /// Remove all memories of these episodes, by the numbers that `memory list` and `explain` show, separated by commas.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "EPISODES",
+        required_unless_present = "memories",
+        help_heading = "Memories"
+    )]
     pub episodes: Vec<u32>,
-    /// These memories, by their numbers.
-    #[arg(long, value_delimiter = ',', value_name = "N")]
+    /// Remove these memories, by the numbers that `memory list` and `explain` show, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "MEMORIES", help_heading = "Memories")]
     pub memories: Vec<usize>,
-    /// The demonstrations the memories were learned from, to calibrate the distances anew; without them there is no
-    /// calibration afterwards.
-    #[arg(long = "in", value_name = "DATA")]
+    /// Demonstrations from which the memories were chosen, to repeat the OOD calibration; without them the policy has none
+    /// afterwards.
+    #[arg(long, alias = "in", value_name = "DATA", help_heading = "Data")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub options: InputOptions,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn memory list policy.safetensors --task drive --episodes 20")]
 pub struct ListArgs {
     #[command(flatten)]
-    pub whose: Whose,
-    /// Count which memories these states recall.
-    #[arg(long = "in", value_name = "DATA", conflicts_with = "task")]
+    pub file: PolicyFile,
+    /// Count how often each memory is retrieved for the states of these demonstrations.
+    #[arg(long, alias = "in", value_name = "DATA", conflicts_with = "task", help_heading = "Data")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
     pub options: InputOptions,
-    /// Count which memories act in closed loop in a task, named as for `mcnn eval`.
-    #[arg(long)]
+    /// Count how often each memory is retrieved in closed loop on this task; see `mcnn eval`.
+    #[arg(long, value_name = "TASK", help_heading = "Task")]
     pub task: Option<String>,
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
     pub encoder: TaskEncoderArgs,
-    /// How many to list.
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    /// Most memories to list.
+    #[arg(long, default_value_t = 10, value_name = "COUNT", help_heading = "Output")]
     pub top: usize,
 }
 
 #[derive(Args, Debug)]
-pub struct MoveArgs {
+#[command(after_help = "Example:\n  mcnn memory restore policy.safetensors --to 0")]
+pub struct RestoreArgs {
     #[command(flatten)]
-    pub whose: Whose,
-    /// The version [default: the one that the present one was made from].
-    #[arg(long, value_name = "VERSION")]
+    pub file: PolicyFile,
+    /// Version to restore [default: the one that the current version was made from].
+    #[arg(long, value_name = "VERSION", help_heading = "Memories")]
     pub to: Option<usize>,
 }
 

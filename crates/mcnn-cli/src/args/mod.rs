@@ -1,7 +1,9 @@
-//! The command line, parsed and checked at the edge.
+//! The command line: verbs, options and their help. Values are parsed and checked here, before any work starts.
 
 mod bet;
 mod frames;
+mod help;
+mod learn;
 mod learning;
 mod memory;
 mod report;
@@ -10,9 +12,11 @@ mod trust;
 mod unet;
 
 pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
-pub use learning::{Dimensions, ExplainArgs, LearnArgs, TrainArgs, epochs};
-pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs};
-pub use report::ReportArgs;
+pub use help::parse;
+pub use learn::{Dimensions, LearnArgs, epochs};
+pub use learning::TrainArgs;
+pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
+pub use report::{ExplainArgs, ReportArgs};
 pub use running::{
     COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
     Video,
@@ -23,55 +27,56 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Learns to act from demonstrations, and stays near what it was shown.
+/// Imitation learning with Memory-Consistent Neural Networks (MCNN): policies from demonstrations that stay near what was
+/// demonstrated.
 #[derive(Parser, Debug)]
-#[command(name = "mcnn", version, about, disable_help_subcommand = true)]
+#[command(name = "mcnn", version, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What to do; nothing prints the short tour.
+    /// Without a verb, a short tour is printed.
     #[command(subcommand)]
     pub verb: Option<Verb>,
-    /// Print one line of JSON with the same figures.
-    #[arg(long, global = true)]
+    /// Print the results as one line of JSON instead of text.
+    #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
-    /// The whole method on the built-in task, and a page that shows it.
+    /// Run the whole method on the built-in task and write a page of the results.
     Demo(DemoArgs),
-    /// What a file of demonstrations holds.
+    /// Show what a file of demonstrations contains, and whether it can be used.
     Inspect(InspectArgs),
-    /// Demonstrations of the built-in task by its scripted expert.
+    /// Generate demonstrations of the built-in task with its scripted expert.
     Make(MakeArgs),
-    /// Turn recorded frames into demonstrations of embeddings.
+    /// Turn recorded camera frames into demonstrations whose states are embeddings.
     Embed(EmbedArgs),
-    /// Train a small network of recorded frames, for embed.
+    /// Train a small image encoder on recorded frames, for `mcnn embed`.
     Encoder(EncoderArgs),
-    /// Choose memories from demonstrations.
+    /// Choose memories (the codebook) from demonstrations.
     Learn(LearnArgs),
-    /// Train a policy that its memories hold.
+    /// Train a policy.
     Train(Box<TrainArgs>), // by far the largest
-    /// Record episodes of an expert or a policy as demonstrations.
+    /// Record demonstrations: episodes of an expert or of a policy.
     Collect(CollectArgs),
-    /// Show a recorded episode in its simulator.
+    /// Show a recorded episode in its simulator, as a video.
     Replay(ReplayArgs),
-    /// Run a policy on a task.
+    /// Evaluate a policy in closed loop on a task.
     Eval(EvalArgs),
-    /// Run several policies on the same episodes of a task.
+    /// Compare policies on the same episodes of a task.
     Compare(CompareArgs),
-    /// Why a policy acts as it does in a state.
+    /// Explain a policy's action in one state: memory, box, network output.
     Explain(ExplainArgs),
-    /// A page that shows a policy: its memories, its distances, and why it acts as it does at every step.
+    /// Write a page about a policy: its memories, distances and actions, step by step.
     Report(ReportArgs),
-    /// What memories promise, without the network.
+    /// Bound how far a policy can be from its expert, from its memories alone.
     Certify(CertifyArgs),
-    /// Which demonstration to have next: the states that are farthest from the memories.
+    /// Suggest which demonstration to record next: where states are farthest from the memories.
     Suggest(SuggestArgs),
-    /// Look at a trained policy's memories, and change them.
+    /// List, add, drop and restore the memories of a trained policy.
     Memory(MemoryArgs),
-    /// Make every run of a plan: memories, training, evaluation.
+    /// Train and evaluate every combination of settings in a plan.
     Sweep(SweepArgs),
-    /// The results of a sweep as a table and a picture.
+    /// Show the results of a sweep as a table or a plot.
     Table(TableArgs),
     /// Print the command reference of the documentation as Markdown.
     #[command(hide = true)]
@@ -80,11 +85,12 @@ pub enum Verb {
 
 /// A file to be written.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
 pub struct Output {
-    /// The file to write.
+    /// File to write.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub path: PathBuf,
-    /// Overwrite it if it is there.
+    /// Overwrite the output if it exists.
     #[arg(long)]
     pub force: bool,
 }
@@ -92,7 +98,7 @@ pub struct Output {
 /// A file of demonstrations to be read.
 #[derive(Args, Debug)]
 pub struct Input {
-    /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
+    /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
@@ -100,8 +106,9 @@ pub struct Input {
 }
 
 #[derive(Args, Debug, Clone, Copy)]
+#[command(next_help_heading = "Data")]
 pub struct InputOptions {
-    /// Clip actions outside [-1, 1] instead of refusing them.
+    /// Clip actions to [-1, 1] instead of refusing a file with actions outside.
     #[arg(long)]
     pub clip_actions: bool,
     /// Leave out the last step of every episode, as D4RL's qlearning_dataset does.
@@ -114,13 +121,14 @@ pub struct InputOptions {
 pub struct NamesArgs {
     /// Names of the dimensions of states and actions: a JSON file such as {"state_names": ["x", "y"], "action_names": ["steer"]},
     /// with one name for each dimension; one of the two keys may be missing.
-    #[arg(long = "names", value_name = "FILE")]
+    #[arg(long = "names", value_name = "FILE", help_heading = "Data")]
     pub file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn inspect drive.npz")]
 pub struct InspectArgs {
-    /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
+    /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
@@ -128,52 +136,71 @@ pub struct InspectArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn make drive --episodes 5 --noise 0.1 -o drive.npz")]
 pub struct MakeArgs {
-    /// The task: drive, or drive-pixels, of which frames are recorded.
-    #[arg(value_parser = ["drive", "drive-pixels"])]
+    /// drive (observations are 10 numbers) or drive-pixels (observations are camera frames).
+    #[arg(value_parser = ["drive", "drive-pixels"], value_name = "TASK")]
     pub task: String,
-    /// Episodes.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Episodes to record.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000),
+          value_name = "COUNT", help_heading = "Episodes")]
     pub episodes: u32,
-    /// Deviation of the noise on the expert's actions, carried over from step to step.
-    #[arg(long, default_value_t = 0.0)]
+    /// Standard deviation of the noise on the expert's actions, 0 to 1 in units of the action. The noise is correlated from
+    /// step to step.
+    #[arg(long, default_value_t = 0.0, value_name = "STD", help_heading = "Episodes")]
     pub noise: f64,
-    /// First seed: episode i is the task's episode of seed + i.
-    #[arg(long, default_value_t = 0)]
+    /// Seed of the first episode; episode i has seed SEED + i.
+    #[arg(long, default_value_t = 0, value_name = "SEED", help_heading = "Episodes")]
     pub seed: u64,
     #[command(flatten)]
     pub output: Output,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn demo --demonstrations 10 -o demo.html")]
 pub struct DemoArgs {
-    /// Demonstrations to learn from.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    /// Episodes that the scripted expert demonstrates.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=1000),
+          value_name = "COUNT", help_heading = "Data")]
     pub demonstrations: u32,
-    /// Deviation of the noise on the expert's actions, carried over from step to step.
-    #[arg(long, default_value_t = 0.1)]
+    /// Standard deviation of the noise on the expert's actions, 0 to 1 in units of the action. The noise is correlated from
+    /// step to step.
+    #[arg(long, default_value_t = 0.1, value_name = "STD", help_heading = "Data")]
     pub noise: f64,
-    /// Gradient steps of each network.
-    #[arg(long, default_value_t = 10_000)]
-    pub steps: u64,
-    /// Drive by frames: a small encoder is trained on the laps, and all methods act on its embeddings.
-    #[arg(long)]
+    /// Drive from camera frames: train a small image encoder first; all methods act on its embeddings.
+    #[arg(long, help_heading = "Data")]
     pub pixels: bool,
-    /// With --pixels: gradient steps of the encoder.
-    #[arg(long, default_value_t = 2000, requires = "pixels")]
+    /// Gradient steps of each network.
+    #[arg(long, default_value_t = 10_000, value_name = "STEPS", help_heading = "Optimization")]
+    pub steps: u64,
+    /// With --pixels: gradient steps of the image encoder.
+    #[arg(
+        long,
+        default_value_t = 2000,
+        requires = "pixels",
+        value_name = "STEPS",
+        help_heading = "Optimization"
+    )]
     pub encoder_steps: u64,
-    /// Episodes to compare on.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    /// Episodes on which the methods are compared.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000),
+          value_name = "COUNT", help_heading = "Evaluation")]
     pub episodes: u32,
-    /// Decides whatever is random.
-    #[arg(long, default_value_t = 0)]
+    /// Seed of everything random: demonstrations, memories, networks and evaluation.
+    #[arg(long, default_value_t = 0, value_name = "SEED", help_heading = "Evaluation")]
     pub seed: u64,
-    /// The page to write; the policies are kept beside it. It is overwritten.
-    #[arg(short = 'o', long = "output", value_name = "FILE", default_value = "demo.html")]
+    /// Page to write; the policies are written beside it. Existing files are overwritten.
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FILE",
+        default_value = "demo.html",
+        help_heading = "Output"
+    )]
     pub path: PathBuf,
 }
 
-/// A word of a closed set, by the name the set's own files use.
+/// Parses a word of a closed set, by the name that the set has in files.
 fn word<T: serde::de::DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.into())).map_err(|_| format!("expected {known}"))
 }

@@ -1,4 +1,4 @@
-//! Options of running tasks: evaluating, comparing, collecting, recording videos, sweeping.
+//! Options of running policies on tasks, and of their recordings and results.
 
 use std::path::PathBuf;
 
@@ -7,50 +7,53 @@ use mcnn::{expert::Noise, task::adroit::Rewards};
 
 use super::{GuardArgs, Output, TaskEncoderArgs, word};
 
-/// Which episodes of which task.
+/// A task, and the episodes to run on it.
 #[derive(Args, Debug)]
 pub struct Episodes {
-    /// drive, drive-pixels, door, hammer, pen, relocate, kitchen, carracing, or gym:ID.
-    #[arg(long)]
+    /// Task: drive, drive-pixels (built in), door, hammer, pen, relocate (Adroit), kitchen, carracing, or gym:ID (a Gymnasium
+    /// environment).
+    #[arg(long, value_name = "TASK", help_heading = "Task")]
     pub task: String,
     #[command(flatten)]
     pub rollouts: Rollouts,
 }
 
-/// Which episodes of a task, and how they are run.
+/// The episodes to run on a task, and how.
 #[derive(Args, Debug)]
 pub struct Rollouts {
-    /// Whose rewards an Adroit task gives: d4rl (which the reference scores fit) or gymnasium.
-    #[arg(long, default_value = "d4rl", value_parser = rewards)]
+    /// Reward function of the Adroit tasks: d4rl (which the reference scores are for) or gymnasium.
+    #[arg(long, default_value = "d4rl", value_parser = rewards, value_name = "REWARD", help_heading = "Task")]
     pub reward: Rewards,
-    /// Episodes.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Episodes to run.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+          value_name = "COUNT", help_heading = "Task")]
     pub episodes: u32,
-    /// First seed: episode i is the task's episode of seed + i [default: 1000; to collect 20000, so that what is learned
-    /// from and what is evaluated on differ].
-    #[arg(long)]
+    /// Seed of the first episode; episode i has seed SEED + i [default: 1000; collect: 20000, so that training and evaluation
+    /// episodes differ].
+    #[arg(long, value_name = "SEED", help_heading = "Task")]
     pub seed: Option<u64>,
-    /// Episodes at once [default: as many as there are cores]. Results do not depend on it.
-    #[arg(long)]
+    /// Worker processes that run episodes in parallel, 1 to 1024 [default: the number of cores]. Results do not depend on it.
+    #[arg(long, value_name = "COUNT", help_heading = "Execution")]
     pub threads: Option<usize>,
-    /// Environments in each worker process, which take their steps together. Results do not depend on it.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub lanes: u16,
+    /// Environments in each worker process, stepped together. Results do not depend on it.
+    #[arg(long, alias = "lanes", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024),
+          value_name = "COUNT", help_heading = "Execution")]
+    pub envs_per_worker: u16,
 }
 
-/// The first seed of an evaluation where none is given.
+/// Default seed of the first episode of an evaluation.
 const EVALUATION: u64 = 1000;
 
-/// The same of collecting: so far off that only 19,000 episodes of evaluation would meet it.
+/// Default seed of the first episode of `mcnn collect`: only an evaluation of more than 19,000 episodes would reach it.
 pub const COLLECTION: u64 = 20_000;
 
 impl Rollouts {
-    /// The first seed of an evaluation.
+    /// Seed of the first episode of an evaluation.
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or(EVALUATION)
     }
 
-    /// As the library takes it.
+    /// The library's settings.
     pub fn run(&self) -> mcnn::Result<mcnn::eval::Run> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = self.threads.unwrap_or(cores);
@@ -64,30 +67,35 @@ impl Rollouts {
             episodes: self.episodes as usize,
             first_seed: self.seed(),
             threads,
-            environments_per_worker: self.lanes.into(),
+            environments_per_worker: self.envs_per_worker.into(),
             trace: false,
         })
     }
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcnn eval policy.safetensors --task drive
+  mcnn eval policy.safetensors --task pen --guard warn --ood-quantile 0.99
+  mcnn eval policy.safetensors --task drive --video drive.gif")]
 pub struct EvalArgs {
-    /// A policy from `mcnn train`, or an expert's .npz.
+    /// Policy, from `mcnn train`, or an expert's network (.npz).
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
     #[command(flatten)]
     pub episodes: Episodes,
     #[command(flatten)]
-    pub video: Video,
+    pub encoder: TaskEncoderArgs,
     #[command(flatten)]
     pub guard: GuardArgs,
     #[command(flatten)]
-    pub encoder: TaskEncoderArgs,
+    pub video: Video,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn compare mcnn.safetensors bc.safetensors --task drive")]
 pub struct CompareArgs {
-    /// Policies from `mcnn train`, or experts' .npz.
+    /// Policies, from `mcnn train`, or experts' networks (.npz).
     #[arg(value_name = "POLICY", required = true, num_args = 2..)]
     pub policies: Vec<PathBuf>,
     #[command(flatten)]
@@ -99,13 +107,17 @@ pub struct CompareArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcnn collect --task drive --episodes 20 -o drive.hdf5
+  mcnn collect --task pen --policy expert.npz --noise policy --episodes 200 -o pen.hdf5")]
 pub struct CollectArgs {
-    /// Who acts: an expert's .npz, or a policy from `mcnn train` [default: the task's own expert; drive and drive-pixels have
-    /// one].
-    #[arg(long = "expert", visible_alias = "policy", value_name = "FILE")]
+    /// Who acts: an expert's network (.npz), or a policy from `mcnn train` [default: the task's scripted expert; drive and
+    /// drive-pixels have one].
+    #[arg(long = "policy", alias = "expert", value_name = "FILE", help_heading = "Task")]
     pub actor: Option<PathBuf>,
-    /// Noise on the actions: none, policy (the expert's own Gaussian), gaussian:STD, or correlated:STD[:KEPT].
-    #[arg(long, default_value = "none")]
+    /// Noise added to the actions: none, policy (the expert network's own Gaussian), gaussian:STD (independent), or
+    /// correlated:STD[:CORRELATION] (from step to step, by default 0.9). STD is 0 to 1, in units of the action.
+    #[arg(long, default_value = "none", value_name = "NOISE", help_heading = "Task")]
     pub noise: Noise,
     #[command(flatten)]
     pub episodes: Episodes,
@@ -116,29 +128,30 @@ pub struct CollectArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn replay drive.hdf5 --episode 0 --video episode.gif")]
 pub struct ReplayArgs {
-    /// Demonstrations: D4RL HDF5, or .npz with states, actions and episode_ends.
+    /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
-    /// The task they are of [default: the one whose observations and actions have these widths].
-    #[arg(long)]
-    pub task: Option<String>,
-    /// The episode, counted from 0.
-    #[arg(long, value_name = "N")]
+    /// Episode to show, counted from 0.
+    #[arg(long, value_name = "EPISODE", help_heading = "Data")]
     pub episode: usize,
-    /// The video to write, .gif or .mp4.
-    #[arg(long, value_name = "FILE")]
-    pub video: PathBuf,
-    #[command(flatten)]
-    pub recording: Recording,
-    /// A policy whose distances to its memories are drawn.
-    #[arg(long, value_name = "FILE")]
-    pub policy: Option<PathBuf>,
-    /// Run the recorded actions from this seed's reset, instead of putting the scene where the recording has it.
-    #[arg(long, value_name = "SEED")]
+    /// Task of the recording [default: the one with as many observation and action dimensions].
+    #[arg(long, value_name = "TASK", help_heading = "Task")]
+    pub task: Option<String>,
+    /// Replay the recorded actions from the reset with this seed, instead of setting the recorded simulator states.
+    #[arg(long, value_name = "SEED", help_heading = "Task")]
     pub from_seed: Option<u64>,
-    /// Overwrite the video if it is there.
-    #[arg(long)]
+    /// Show the distance of each state to this policy's memories, too.
+    #[arg(long, value_name = "POLICY", help_heading = "Output")]
+    pub policy: Option<PathBuf>,
+    /// Video to write, .gif or .mp4 (needs ffmpeg).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub video: PathBuf,
+    #[command(flatten, next_help_heading = "Output")]
+    pub recording: Recording,
+    /// Overwrite the video if it exists.
+    #[arg(long, help_heading = "Output")]
     pub force: bool,
 }
 
@@ -149,60 +162,69 @@ impl ReplayArgs {
     }
 }
 
-/// How often to record a frame.
+/// Which steps become frames of a video.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Recording {
-    /// Record a frame every N steps.
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Record one frame every STEPS steps.
+    #[arg(long, default_value_t = 4, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub video_every: u32,
 }
 
 /// A video of the first episodes.
 #[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Video")]
 pub struct Video {
-    /// Record the first episodes as a video, .gif or .mp4, with the distance to the nearest memory below; several policies stand
-    /// side by side.
+    /// Record the first episodes as a video, .gif or .mp4 (needs ffmpeg), with the distance to the nearest memory below.
+    /// Several policies are shown side by side.
     #[arg(long, value_name = "FILE")]
     pub video: Option<PathBuf>,
-    /// How many of them.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Episodes to record.
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub video_episodes: u32,
     #[command(flatten)]
     pub recording: Recording,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn sweep plan.toml -o results.jsonl")]
 pub struct SweepArgs {
-    /// The plan: a TOML file, as docs/plan.toml.
+    /// Plan: a TOML file of settings, most of them lists; docs/plan.toml has them all.
     #[arg(value_name = "PLAN")]
     pub plan: PathBuf,
-    /// The results, a line of JSON a run; what is there is kept, and those runs are not made again.
-    #[arg(short = 'o', long = "output", value_name = "FILE", default_value = "results.jsonl")]
-    pub path: PathBuf,
-    /// Make the runs again that failed.
-    #[arg(long)]
-    pub retry: bool,
-    /// List the runs to be made, and make none.
-    #[arg(long)]
+    /// Train and evaluate again the combinations that failed.
+    #[arg(long, alias = "retry", help_heading = "Execution")]
+    pub retry_failed: bool,
+    /// List the combinations that would be run, and run none.
+    #[arg(long, help_heading = "Execution")]
     pub dry_run: bool,
-    /// Runs at once [default: as many as there are cores]. Results do not depend on it.
-    #[arg(long)]
+    /// Combinations to run in parallel, 1 to 1024 [default: the number of cores]. Results do not depend on it.
+    #[arg(long, value_name = "COUNT", help_heading = "Execution")]
     pub threads: Option<usize>,
+    /// File of results, one line of JSON per combination. Combinations that it contains are not run again.
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_name = "FILE",
+        default_value = "results.jsonl",
+        help_heading = "Output"
+    )]
+    pub path: PathBuf,
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn table results.jsonl --rows backbone,lambda --plot results.svg")]
 pub struct TableArgs {
     /// Results, from `mcnn sweep`.
     #[arg(value_name = "RESULTS")]
     pub results: PathBuf,
-    /// The settings that make rows [default: all that vary].
-    #[arg(long, value_delimiter = ',', value_name = "KEYS")]
+    /// Settings that distinguish the rows, by their names in the plan, separated by commas [default: all that vary].
+    #[arg(long, value_delimiter = ',', value_name = "SETTINGS", help_heading = "Output")]
     pub rows: Vec<String>,
-    /// Draw it: a file to write, .svg or .png.
-    #[arg(long, value_name = "FILE")]
+    /// Draw the table as a plot, .svg or .png.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub plot: Option<PathBuf>,
-    /// Overwrite the picture if it is there.
-    #[arg(long)]
+    /// Overwrite the plot if it exists.
+    #[arg(long, help_heading = "Output")]
     pub force: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Options of what can be promised and trusted.
+//! Options of certificates, suggestions and the OOD guard.
 
 use std::path::PathBuf;
 
@@ -8,55 +8,66 @@ use mcnn::policy::Response;
 use super::{InputOptions, Rollouts, TaskEncoderArgs, word};
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcnn certify policy.safetensors --data drive.npz --horizon 500
+  mcnn certify memories.safetensors --lambda 2 --data drive.npz --horizon 500 --curve")]
 pub struct CertifyArgs {
-    /// A policy, from `mcnn train`; or memories, from `mcnn learn`, with --lambda.
+    /// Policy, from `mcnn train`; or memories, from `mcnn learn`, with --lambda.
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
-    /// Demonstrations whose states are looked at.
-    #[arg(long, value_name = "DATA", required = true, num_args = 1..)]
-    pub states: Vec<PathBuf>,
+    /// Demonstrations whose states the bound is computed over.
+    #[arg(long, alias = "states", value_name = "DATA", required = true, num_args = 1.., help_heading = "Data")]
+    pub data: Vec<PathBuf>,
     #[command(flatten)]
     pub options: InputOptions,
-    /// H, the steps of an episode.
-    #[arg(long, value_name = "H", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    /// Steps of an episode: H of the bound.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000),
+          help_heading = "Bound")]
     pub horizon: u64,
-    /// |A|: the number of actions of a finite set [default: the numbers in an action, which is a reading of the theorem].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-    pub actions: Option<u64>,
-    /// Of memories: how fast they lose their weight with distance.
-    #[arg(long)]
+    /// Number of possible actions: |A| of the bound, which is for a finite set of actions [default: the number of action
+    /// dimensions, one reading of the theorem].
+    #[arg(long, alias = "actions", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000),
+          help_heading = "Bound")]
+    pub action_count: Option<u64>,
+    /// If POLICY is memories: decay rate of the memory weight, as for `mcnn train`.
+    #[arg(long, value_name = "LAMBDA", help_heading = "Bound")]
     pub lambda: Option<f32>,
-    /// Of memories: the amplitude of the network far from all of them [default: 1].
-    #[arg(long, alias = "l")]
+    /// If POLICY is memories: largest magnitude of the network's share of an action [default: 1].
+    #[arg(long, alias = "l", value_name = "L", help_heading = "Bound")]
     pub amplitude: Option<f32>,
-    /// Look at the states that the policy visits in closed loop, too: needs --task, and the policy's network.
-    #[arg(long, requires = "task")]
+    /// Exit with code 1 if the bound over any of the sets of states is above BOUND.
+    #[arg(long, alias = "at-most", value_name = "BOUND", help_heading = "Bound")]
+    pub max_bound: Option<f64>,
+    /// Compute the bound over the states that the policy visits in closed loop, too. Needs --task.
+    #[arg(long, requires = "task", help_heading = "Task")]
     pub visited: bool,
-    /// Of visited states: the task, named as for `mcnn eval`.
-    #[arg(long, requires = "visited")]
+    /// With --visited: the task; see `mcnn eval`.
+    #[arg(long, requires = "visited", value_name = "TASK", help_heading = "Task")]
     pub task: Option<String>,
     #[command(flatten)]
     pub rollouts: Rollouts,
     #[command(flatten)]
     pub encoder: TaskEncoderArgs,
-    /// Exit with 1 if the bound over any of the listed states is above X.
-    #[arg(long, value_name = "X")]
-    pub at_most: Option<f64>,
-    /// Show the bound and d_I against the number of memories, by gas, random and kcenter, chosen from the policy's data.
-    #[arg(long)]
+    /// Show the bound for growing numbers of memories, chosen from the policy's data by gas, random and kcenter.
+    #[arg(long, help_heading = "Output")]
     pub curve: bool,
-    /// Draw the curve: a file to write, .svg or .png.
-    #[arg(long, value_name = "FILE", requires = "curve")]
+    /// Draw the curve, .svg or .png.
+    #[arg(long, value_name = "FILE", requires = "curve", help_heading = "Output")]
     pub plot: Option<PathBuf>,
-    /// Overwrite the picture if it is there.
-    #[arg(long)]
+    /// Overwrite the plot if it exists.
+    #[arg(long, help_heading = "Output")]
     pub force: bool,
 }
 
 #[derive(Args, Debug)]
-#[command(allow_missing_positional = true)]
+#[command(
+    allow_missing_positional = true,
+    after_help = "Examples:
+  mcnn suggest pool.npz memories.safetensors
+  mcnn suggest policy.safetensors --visited --task drive   (where to start new demonstrations)"
+)]
 pub struct SuggestArgs {
-    /// Demonstrations to choose from, or states to be shown what to do in.
+    /// Demonstrations to choose from.
     #[arg(value_name = "DATA", conflicts_with = "visited")]
     pub data: Option<PathBuf>,
     /// Memories, from `mcnn learn`; or a policy, from `mcnn train`.
@@ -64,20 +75,21 @@ pub struct SuggestArgs {
     pub memories: PathBuf,
     #[command(flatten)]
     pub options: InputOptions,
-    /// How many suggestions, one for an episode at most.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Most suggestions, at most one per episode.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000),
+          value_name = "COUNT", help_heading = "Suggestions")]
     pub count: u32,
-    /// Each is a state in which to begin a demonstration that is not there yet; without it, an episode of DATA.
-    #[arg(long)]
-    pub begin: bool,
-    /// Look at the states that a policy visits in closed loop, instead of DATA; implies --begin, needs --task.
-    #[arg(long, requires = "task")]
+    /// Suggest single states from which to start a new demonstration, instead of whole episodes of DATA.
+    #[arg(long, alias = "begin", help_heading = "Suggestions")]
+    pub start_states: bool,
+    /// Search the states that a policy visits in closed loop, instead of DATA; implies --start-states. Needs --task.
+    #[arg(long, requires = "task", help_heading = "Task")]
     pub visited: bool,
-    /// Of visited states: the task, named as for `mcnn eval`.
-    #[arg(long, requires = "visited")]
+    /// With --visited: the task; see `mcnn eval`.
+    #[arg(long, requires = "visited", value_name = "TASK", help_heading = "Task")]
     pub task: Option<String>,
-    /// Of visited states: who visits them, a policy or an expert's .npz [default: MEMORIES, where it is a policy].
-    #[arg(long, value_name = "FILE", requires = "visited")]
+    /// With --visited: the policy, or an expert's network (.npz), that acts [default: MEMORIES, if it is a policy].
+    #[arg(long, value_name = "FILE", requires = "visited", help_heading = "Task")]
     pub policy: Option<PathBuf>,
     #[command(flatten)]
     pub rollouts: Rollouts,
@@ -85,22 +97,27 @@ pub struct SuggestArgs {
     pub encoder: TaskEncoderArgs,
 }
 
-/// A guard on the distance to the memories.
+/// A guard against out-of-distribution (OOD) states.
 #[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "OOD guard")]
 pub struct GuardArgs {
-    /// What to do in states far from all memories: warn, hold (the last action given nearer), memory (its action), or stop.
+    /// Response in out-of-distribution (OOD) states, which are far from all memories: warn (count them only), hold (repeat the
+    /// last action before), memory (the action of the nearest memory), or stop (end the episode).
     #[arg(long, value_name = "RESPONSE", value_parser = response)]
     pub guard: Option<Response>,
-    /// Of a guard: far is beyond this share of what calibration episodes show [default: 0.99].
+    /// A state is OOD if its distance to the nearest memory is above this quantile of the calibration distances; above 0, at most
+    /// 1 [default: 0.99].
     #[arg(long, alias = "beyond", value_name = "QUANTILE", requires = "guard")]
     pub ood_quantile: Option<f64>,
-    /// Of a guard: a share of their states, or of the farthest each episode goes [default: states].
-    #[arg(long, value_name = "WHAT", requires = "guard", value_parser = ["states", "episodes"])]
-    pub of: Option<String>,
-    /// Of a guard: demonstrations to calibrate on, which had no part in the memories [default: the policy's own
-    /// calibration, each episode against the others' memories].
-    #[arg(long, value_name = "DATA", requires = "guard")]
-    pub calibrate: Option<PathBuf>,
+    /// Quantile over what: states (all calibration states) or episodes (the largest distance of each calibration episode)
+    /// [default: states].
+    #[arg(long, alias = "of", value_name = "SAMPLES", requires = "guard", value_parser = ["states", "episodes"],
+          hide_possible_values = true)]
+    pub ood_quantile_of: Option<String>,
+    /// Demonstrations to calibrate on, other than those the memories were chosen from [default: the policy's own calibration:
+    /// each training episode against the memories of the others].
+    #[arg(long, alias = "calibrate", value_name = "DATA", requires = "guard")]
+    pub calibration_data: Option<PathBuf>,
 }
 
 fn response(text: &str) -> Result<Response, String> {

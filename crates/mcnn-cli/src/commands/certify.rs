@@ -15,133 +15,143 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_picture, eval::stem, read, visited::visited};
+use super::{Done, check_plot, eval::stem, read, visited::visited};
 use crate::{actor::Actor, args::CertifyArgs, plot, print};
 
-/// What can be promised.
+/// The certificate of a policy or of memories.
 #[derive(Serialize)]
-pub struct Certified {
+pub struct CertifyReport {
     pub file: String,
     pub fingerprint: String,
     pub memories: usize,
-    /// lambda of the formula; a number or "inf".
+    /// Decay rate of the memory weight; a number or "inf".
     pub lambda: Lambda,
+    /// Distance at which the memory weight is 0.5; null if lambda is 0.
     pub half_distance: Option<f32>,
     pub amplitude: f32,
+    /// Steps of an episode, H.
     pub horizon: u64,
-    pub actions: u64,
-    /// Whether |A| was given; else it is the numbers in an action.
-    pub actions_given: bool,
-    /// The bound is informative where d_I is below; null: everywhere.
+    /// Number of possible actions, |A|.
+    pub action_count: u64,
+    /// Whether |A| was given; else it is the number of action dimensions.
+    pub action_count_given: bool,
+    /// The bound is below H if d_I is below this distance; null: at every distance.
     pub informative_below: Option<f32>,
-    /// The listed states.
-    pub sets: Vec<Set>,
-    /// Every state between the smallest and the largest numbers of the listed ones.
-    #[serde(rename = "box")]
-    pub region: Region,
-    /// The widest that a permissible region is anywhere: 2 L (0 where lambda is 0).
-    pub width_anywhere: f32,
-    /// Actions that each memory holds; above 1, of a policy that acts ahead.
-    pub ahead: usize,
-    pub curve: Option<Vec<Point>>,
-    pub at_most: Option<f64>,
-    /// Whether the bound of some set is above `at_most`.
+    /// The sets of states for which the bound is computed.
+    pub sets: Vec<StateSet>,
+    /// The bounding box of all these states.
+    pub bounding_box: BoundingBox,
+    /// Largest width of the permissible region at any state: 2 L, or 0 if lambda is 0.
+    pub max_region_width: f32,
+    /// Actions of each memory; above 1 for policies that predict action sequences.
+    pub actions_per_memory: usize,
+    pub curve: Option<Vec<CurvePoint>>,
+    pub max_bound: Option<f64>,
+    /// Whether the bound of some set is above `max_bound`.
     pub exceeded: Option<bool>,
-    /// The picture written.
+    /// The plot written.
     pub plot: Option<String>,
 }
 
-/// A distance and what it bounds.
+/// The largest distance to a memory, and the bound that follows.
 #[derive(Serialize)]
-pub struct Promise {
+pub struct DistanceBound {
+    /// Largest distance of a state to its nearest memory, d_I.
     pub d_i: f32,
+    /// Bound on the expert's return minus the policy's.
     pub bound: f64,
+    /// Whether the bound is H, which holds for every policy.
     pub vacuous: bool,
-    /// Width of the permissible region in each dimension of the action.
-    pub width: f32,
+    /// Width of the permissible region in each action dimension.
+    pub region_width: f32,
 }
 
-/// Some states that were listed.
+/// A set of states, and its bound.
 #[derive(Serialize)]
-pub struct Set {
+pub struct StateSet {
     pub name: String,
     pub states: usize,
     pub median: f32,
     pub p95: f32,
     #[serde(flatten)]
-    pub promise: Promise,
-    /// The state at d_I, as EPISODE:STEP.
+    pub at_max: DistanceBound,
+    /// The state at distance d_I, as EPISODE:STEP.
     pub at: String,
-    /// The seed of that episode, of visited states.
+    /// Of visited states: the seed of that episode.
     pub seed: Option<u64>,
-    /// The same to the nearest memory of another episode, of the memories' own data.
-    pub elsewhere: Option<Elsewhere>,
-    /// Demonstrated actions outside their permissible region; null of visited states.
-    pub outside: Option<Outside>,
+    /// The same for the nearest memory of another episode; null for other data than the memories'.
+    pub other_episodes: Option<OtherEpisodes>,
+    /// Demonstrated actions outside the permissible region; null for visited states.
+    pub actions_outside: Option<ActionsOutside>,
 }
 
+/// The bound with distances to memories of other episodes.
 #[derive(Serialize)]
-pub struct Elsewhere {
+pub struct OtherEpisodes {
     #[serde(flatten)]
-    pub promise: Promise,
+    pub at_max: DistanceBound,
     pub at: String,
 }
 
+/// Demonstrated actions outside the permissible region.
 #[derive(Serialize)]
-pub struct Outside {
+pub struct ActionsOutside {
     pub steps: usize,
-    pub farthest: f32,
+    /// Largest excess over the region, in units of the action.
+    pub max_excess: f32,
+    /// The step with the largest excess, as EPISODE:STEP.
     pub at: String,
 }
 
+/// The bounding box of the states, and the bound over all states in it.
 #[derive(Serialize)]
-pub struct Region {
+pub struct BoundingBox {
     pub dimensions: usize,
     #[serde(flatten)]
     pub cover: IsolationBounds,
     pub bound: f64,
     pub vacuous: bool,
-    pub width: f32,
+    pub region_width: f32,
 }
 
 /// One codebook of the curve.
 #[derive(Serialize)]
-pub struct Point {
-    pub by: SelectionMethod,
-    /// Whether every smaller codebook of this way is part of this one, as corollary 4.8 supposes.
+pub struct CurvePoint {
+    pub selection: SelectionMethod,
+    /// Whether every smaller codebook of this selection is a subset of this one (the premise of corollary 4.8).
     pub nested: bool,
     pub memories: usize,
     #[serde(flatten)]
-    pub promise: Promise,
-    /// To the nearest memory of another episode; null where a state has none.
-    pub elsewhere: Option<Promise>,
+    pub at_max: DistanceBound,
+    /// The same for the nearest memory of another episode; null if a state has none.
+    pub other_episodes: Option<DistanceBound>,
 }
 
 pub fn run(args: &CertifyArgs) -> Result<Done> {
     if let Some(path) = &args.plot {
-        check_picture(path, args.force)?;
+        check_plot(path, args.force)?;
     }
-    let (holding, fingerprint) = file::read_constraint_set(&args.policy)?;
-    let envelope = envelope(args, &holding)?;
-    let ConstraintSet { codebook, training, .. } = holding;
-    let actions = args.actions.unwrap_or(codebook.n_act() as u64);
-    let bound = Bound::new(envelope, args.horizon, actions)?;
-    let mut listed = Vec::new(); // all states, for the box
+    let (constraint, fingerprint) = file::read_constraint_set(&args.policy)?;
+    let envelope = envelope(args, &constraint)?;
+    let ConstraintSet { codebook, training, .. } = constraint;
+    let action_count = args.action_count.unwrap_or(codebook.n_act() as u64);
+    let bound = Bound::new(envelope, args.horizon, action_count)?;
+    let mut all_states = Vec::new(); // for the bounding box
     let mut sets = Vec::new();
-    let mut own = None; // the memories' own data
-    for path in &args.states {
+    let mut own = None; // the data the memories were chosen from
+    for path in &args.data {
         let data = read(path, args.options)?;
         codebook.check_space(&data).map_err(|e| e.within(path.display()))?;
         let is_own = codebook.check_data(&data).is_ok();
-        sets.push(set(&stem(path), &codebook, envelope, &bound, &data, is_own));
-        let held_out: Vec<usize> = (0..data.n_episodes())
+        sets.push(state_set(&stem(path), &codebook, envelope, &bound, &data, is_own));
+        let validation: Vec<usize> = (0..data.n_episodes())
             .filter(|&k| is_own && training.validation_episodes.contains(&data.number(k)))
             .collect();
-        if !held_out.is_empty() {
-            let name = format!("{}, held out", stem(path));
-            sets.push(set(&name, &codebook, envelope, &bound, &data.select(&held_out), true));
+        if !validation.is_empty() {
+            let name = format!("{}, validation episodes", stem(path));
+            sets.push(state_set(&name, &codebook, envelope, &bound, &data.select(&validation), true));
         }
-        listed.extend_from_slice(data.states());
+        all_states.extend_from_slice(data.states());
         if is_own {
             own = Some(data);
         }
@@ -151,17 +161,17 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         let (visited, seeds) = visited(&actor, args.task.as_deref(), &args.rollouts, &args.encoder)?;
         let coverage = isolation(&codebook, &visited);
         let seed = seeds.get(coverage.isolated.episode as usize).copied();
-        sets.push(Set { seed, ..plain("visited", &bound, &coverage, visited.n_steps()) });
-        listed.extend_from_slice(visited.states());
+        sets.push(StateSet { seed, ..bare_set("visited", &bound, &coverage, visited.n_steps()) });
+        all_states.extend_from_slice(visited.states());
     }
-    let region = region(&codebook, &bound, &listed);
+    let bounding_box = bounding_box(&codebook, &bound, &all_states);
     let ignore = codebook.parts().scale.ignored();
     let curve = args.curve.then(|| curve(own.as_ref(), ignore, &bound)).transpose()?;
     if let (Some(path), Some(curve)) = (&args.plot, &curve) {
         plot::write(path, &plot::curve::svg(curve, args.horizon as f64))?;
     }
-    let exceeded = args.at_most.map(|most| sets.iter().any(|s| s.promise.bound > most));
-    let report = Certified {
+    let exceeded = args.max_bound.map(|most| sets.iter().any(|s| s.at_max.bound > most));
+    let report = CertifyReport {
         file: args.policy.display().to_string(),
         fingerprint,
         memories: codebook.len(),
@@ -169,136 +179,148 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
         amplitude: envelope.amplitude,
         horizon: args.horizon,
-        actions,
-        actions_given: args.actions.is_some(),
+        action_count,
+        action_count_given: args.action_count.is_some(),
         informative_below: Some(bound.informative_below()).filter(|d| d.is_finite()),
         sets,
-        region,
-        width_anywhere: bound.width(f32::INFINITY),
-        ahead: codebook.horizon(),
+        bounding_box,
+        max_region_width: bound.width(f32::INFINITY),
+        actions_per_memory: codebook.horizon(),
         curve,
-        at_most: args.at_most,
+        max_bound: args.max_bound,
         exceeded,
         plot: args.plot.as_ref().map(|p| p.display().to_string()),
     };
     let exit_code = u8::from(exceeded == Some(true));
-    Ok(Done { exit_code, ..Done::new(&report, print::certified(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::certify(&report)) })
 }
 
-/// A policy's own envelope, or the one given for memories.
-fn envelope(args: &CertifyArgs, holding: &ConstraintSet) -> Result<Envelope> {
-    if holding.neighbors > 1 {
-        return Err(Error::new(Kind::Settings, "the theorem is of policies held by their nearest memory")
-            .at(args.policy.display().to_string())
-            .expected("--k 1")
-            .found(holding.neighbors.to_string()));
+/// The policy's envelope; of memories, the one that the options give.
+fn envelope(args: &CertifyArgs, constraint: &ConstraintSet) -> Result<Envelope> {
+    if constraint.neighbors > 1 {
+        return Err(Error::new(
+            Kind::Settings,
+            "the theorem is about policies constrained by their single nearest memory",
+        )
+        .at(args.policy.display().to_string())
+        .expected("--k 1")
+        .found(constraint.neighbors.to_string()));
     }
-    match (holding.envelope, args.lambda) {
-        (Some(_), Some(_)) => Err(Error::new(Kind::Settings, "a policy has a lambda and an L of its own")
-            .at("--lambda")
-            .next("leave the option out, or name memories")),
+    match (constraint.envelope, args.lambda) {
+        (Some(_), Some(_)) => {
+            Err(Error::new(Kind::Settings, "the policy has a lambda and an amplitude of its own")
+                .at("--lambda")
+                .next("leave the option out, or name memories instead of a policy"))
+        }
         (Some(_), None) if args.amplitude.is_some() => {
-            Err(Error::new(Kind::Settings, "a policy has a lambda and an L of its own")
+            Err(Error::new(Kind::Settings, "the policy has a lambda and an amplitude of its own")
                 .at("--amplitude")
-                .next("leave the option out, or name memories"))
+                .next("leave the option out, or name memories instead of a policy"))
         }
         (Some(envelope), None) => Ok(envelope),
         (None, Some(lambda)) => {
             Ok(Envelope { lambda, amplitude: args.amplitude.unwrap_or(1.0), activation: Activation::Clamp })
         }
-        (None, None) => Err(Error::new(Kind::Settings, "memories have no lambda of their own")
+        (None, None) => Err(Error::new(Kind::Settings, "memories alone have no lambda")
             .at(args.policy.display().to_string())
-            .expected("--lambda with them")
+            .expected("--lambda LAMBDA")
             .next("give --lambda, or name a policy")),
     }
 }
 
-fn promise(bound: &Bound, d: f32) -> Promise {
-    Promise { d_i: d, bound: bound.at(d), vacuous: bound.is_vacuous(d), width: bound.width(d) }
+fn bound_at(bound: &Bound, distance: f32) -> DistanceBound {
+    DistanceBound {
+        d_i: distance,
+        bound: bound.at(distance),
+        vacuous: bound.is_vacuous(distance),
+        region_width: bound.width(distance),
+    }
 }
 
-fn plain(name: &str, bound: &Bound, coverage: &Coverage, states: usize) -> Set {
-    Set {
+/// A set of states without its `seed`, `other_episodes` and `actions_outside`.
+fn bare_set(name: &str, bound: &Bound, coverage: &Coverage, states: usize) -> StateSet {
+    StateSet {
         name: name.into(),
         states,
         median: coverage.median,
         p95: coverage.p95,
-        promise: promise(bound, coverage.max),
+        at_max: bound_at(bound, coverage.max),
         at: coverage.isolated.to_string(),
         seed: None,
-        elsewhere: None,
-        outside: None,
+        other_episodes: None,
+        actions_outside: None,
     }
 }
 
-fn set(
+/// A set of demonstrated states. `is_own`: the memories were chosen from these data.
+fn state_set(
     name: &str,
     codebook: &Codebook,
     envelope: Envelope,
     bound: &Bound,
     data: &Demonstrations,
     is_own: bool,
-) -> Set {
-    let elsewhere = if is_own { isolation_leave_one_episode_out(codebook, data) } else { None };
+) -> StateSet {
+    let other_episodes = if is_own { isolation_leave_one_episode_out(codebook, data) } else { None };
     let premise = premise(codebook, envelope, data);
-    Set {
-        elsewhere: elsewhere
-            .map(|c| Elsewhere { promise: promise(bound, c.max), at: c.isolated.to_string() }),
-        outside: Some(Outside {
+    StateSet {
+        other_episodes: other_episodes
+            .map(|c| OtherEpisodes { at_max: bound_at(bound, c.max), at: c.isolated.to_string() }),
+        actions_outside: Some(ActionsOutside {
             steps: premise.outside,
-            farthest: premise.max_excess,
+            max_excess: premise.max_excess,
             at: premise.at.to_string(),
         }),
-        ..plain(name, bound, &isolation(codebook, data), data.n_steps())
+        ..bare_set(name, bound, &isolation(codebook, data), data.n_steps())
     }
 }
 
-/// Over every state between the smallest and the largest numbers of the listed ones.
-fn region(codebook: &Codebook, bound: &Bound, listed: &[f32]) -> Region {
+/// The bounding box of some states (`[states, n_obs]`).
+fn bounding_box(codebook: &Codebook, bound: &Bound, states: &[f32]) -> BoundingBox {
     let n_obs = codebook.n_obs();
     let ends = |choose: fn(f32, f32) -> f32, start: f32| {
-        listed.chunks_exact(n_obs).fold(vec![start; n_obs], |mut end, state| {
+        states.chunks_exact(n_obs).fold(vec![start; n_obs], |mut end, state| {
             end.iter_mut().zip(state).for_each(|(e, &x)| *e = choose(*e, x));
             end
         })
     };
     let (low, high) = (ends(f32::min, f32::INFINITY), ends(f32::max, f32::NEG_INFINITY));
     let cover = bound_isolation(codebook, &low, &high, SearchBudget::default());
-    let Promise { bound, vacuous, width, .. } = promise(bound, cover.upper);
-    Region { dimensions: n_obs, cover, bound, vacuous, width }
+    let DistanceBound { bound, vacuous, region_width, .. } = bound_at(bound, cover.upper);
+    BoundingBox { dimensions: n_obs, cover, bound, vacuous, region_width }
 }
 
-/// Shares of the states that become memories along the curve; the last point is all of them.
+/// Fractions of the states that are memories along the curve. A last point has all of them.
 const SHARES: [f64; 7] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
-/// d_I over the data, for growing codebooks chosen from it. With one seed, `random` and `kcenter` choose a beginning of
-/// one order, so that theirs are nested; the gas learns anew.
-fn curve(own: Option<&Demonstrations>, ignore: Vec<usize>, bound: &Bound) -> Result<Vec<Point>> {
+/// The bound over the data, for growing codebooks chosen from it. With one seed, the codebooks of `random` and `kcenter` are
+/// prefixes of one order, so they are nested; those of the gas are not.
+fn curve(own: Option<&Demonstrations>, ignore: Vec<usize>, bound: &Bound) -> Result<Vec<CurvePoint>> {
     let Some(data) = own else {
-        return Err(Error::new(Kind::Mismatch, "a curve needs the data the memories were learned from")
+        return Err(Error::new(Kind::Mismatch, "the curve needs the data the memories were chosen from")
             .at("--curve")
-            .next("name that file with --states"));
+            .next("name that file with --data"));
     };
     let mut counts: Vec<usize> =
         SHARES.iter().map(|share| ((share * data.n_steps() as f64).round() as usize).max(1)).collect();
     counts.dedup();
     let mut points = Vec::new();
-    for (by, nested) in
+    for (selection, nested) in
         [(SelectionMethod::Gas, false), (SelectionMethod::Random, true), (SelectionMethod::Kcenter, true)]
     {
-        let ways = counts.iter().map(|&count| (by, Amount::Count(count)));
+        let ways = counts.iter().map(|&count| (selection, Amount::Count(count)));
         for (way, amount) in ways.chain([(SelectionMethod::All, Amount::Fraction(1.0))]) {
             let settings =
                 LearnSettings { selection: way, amount, ignore: ignore.clone(), ..Default::default() };
-            // More than there are distinct states is refused: the last point has those.
+            // A count above the number of distinct states is refused; the last point has all of them.
             let Ok(learned) = learn(data, &settings) else { continue };
-            let elsewhere = isolation_leave_one_episode_out(&learned.codebook, data);
-            points.push(Point {
-                by,
+            let other_episodes = isolation_leave_one_episode_out(&learned.codebook, data);
+            points.push(CurvePoint {
+                selection,
                 nested,
                 memories: learned.codebook.len(),
-                promise: promise(bound, learned.coverage.max),
-                elsewhere: elsewhere.map(|c| promise(bound, c.max)),
+                at_max: bound_at(bound, learned.coverage.max),
+                other_episodes: other_episodes.map(|c| bound_at(bound, c.max)),
             });
         }
     }

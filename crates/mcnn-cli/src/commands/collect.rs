@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::{
     Done, check_output,
-    eval::{first_failure, told},
+    eval::{first_failure, progress_of},
     interrupted,
 };
 use crate::{
@@ -28,29 +28,30 @@ use crate::{
     print, tasks,
 };
 
-/// What was collected.
+/// The episodes recorded.
 #[derive(Serialize)]
-pub struct Recorded {
+pub struct CollectReport {
     pub task: String,
     pub file: String,
-    /// What acted, and its fingerprint; null for a scripted expert.
+    /// Who acted.
     pub actor: String,
+    /// Fingerprint of the policy or expert network; null for a scripted expert.
     pub policy: Option<String>,
     pub noise: String,
     /// Episodes in the file.
     pub episodes: usize,
     pub steps: usize,
-    /// Successes by the task's own rule; null where it has none.
+    /// Successful episodes; null if the task defines no success.
     pub successes: Option<usize>,
     pub mean_return: f64,
-    /// The same as a score, where the task has references.
+    /// D4RL-normalized score of the mean return; null if the task has no references.
     pub score: Option<f64>,
-    /// First and last seed asked for.
+    /// Seeds of the first and the last episode.
     pub seeds: [u64; 2],
-    /// Episodes that an error ended, which are not in the file.
+    /// Episodes that an error ended; they are not in the file.
     pub failed: usize,
     pub first_failure: Option<String>,
-    /// Ctrl-C ended the collecting; what was whole is in the file.
+    /// Whether Ctrl-C ended the recording; the file has the episodes that were complete.
     pub interrupted: bool,
     pub seconds: f64,
     /// Fingerprint of the demonstrations.
@@ -61,37 +62,37 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     check_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
-    let own = TaskExpert { n_act: task.spec().n_act };
+    let scripted = TaskExpert { n_act: task.spec().n_act };
     let (act, std): (&dyn Act, _) = match &actor {
         Some(actor) => (actor.act(), actor.std()),
-        None => (&own, None),
+        None => (&scripted, None),
     };
     let encoder = match &actor {
         Some(actor) => actor.encoder(task.spec(), &args.encoder)?,
         None => None,
     };
-    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
-    let act: &dyn Act = sighted.as_ref().map_or(act, |sighted| sighted);
+    let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
+    let act: &dyn Act = encoded.as_ref().map_or(act, |encoded| encoded);
     let noisy = Noisy::new(act, args.noise, std).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
     let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
     let run = Run { first_seed, ..args.episodes.rollouts.run()? };
     let flag = interrupted()?;
     let start = Instant::now();
-    let tell = told("collecting", run.episodes);
+    let progress = progress_of("collecting", run.episodes);
     let each = |episode: &Episode| {
-        tell(episode);
+        progress(episode);
         !flag.load(Ordering::Relaxed)
     };
     let mut all = match actor {
         Some(_) => collect(act, task.as_ref(), &run, &each)?,
         None => demonstrate(act, task.as_ref(), &run, &each)?,
     };
-    drop(tell);
+    drop(progress);
     let first_failure = first_failure(&all.failed);
     if all.episodes.is_empty() {
-        return Err(Error::new(Kind::Task, "no episode came to its end, so there is nothing to write")
-            .found(first_failure.unwrap_or_else(|| "Ctrl-C before the first".into())));
+        return Err(Error::new(Kind::Task, "no episode was completed, so there is nothing to write")
+            .found(first_failure.unwrap_or_else(|| "Ctrl-C before the end of the first".into())));
     }
     let parts = Parts {
         n_obs: task.spec().n_obs,
@@ -108,7 +109,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     report.seconds = start.elapsed().as_secs_f64();
     let recording = recording(&report, all);
     let (path, npz) = (&args.output.path, args.output.path.extension().is_some_and(|e| e == "npz"));
-    // Checked, with its fingerprint, as whoever reads it will have it.
+    // The constructors check the data and compute the fingerprint that a reader of the file will compute.
     match task.spec().frame {
         Some(size) => {
             let footage = FrameDemonstrations::new(parts, size, frames)?;
@@ -122,16 +123,22 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
         }
     }
     let exit_code = if report.interrupted { 130 } else { 0 };
-    let done = Done { exit_code, ..Done::new(&report, print::recorded(&report)) };
+    let done = Done { exit_code, ..Done::new(&report, print::collect(&report)) };
     Ok(done.failed_if(report.failed > 0))
 }
 
-/// The report, but for what the caller knows.
-fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor>, first: u64) -> Recorded {
+/// The report, without `steps`, `first_failure`, `seconds` and `fingerprint`.
+fn report(
+    args: &CollectArgs,
+    all: &Collected,
+    spec: &Spec,
+    actor: Option<&Actor>,
+    first: u64,
+) -> CollectReport {
     let returns: Vec<f64> = all.episodes.iter().map(|e| e.ret).collect();
     let mean_return = mean(&returns);
-    let asked = args.episodes.rollouts.episodes as usize;
-    Recorded {
+    let requested = args.episodes.rollouts.episodes as usize;
+    CollectReport {
         task: spec.name.clone(),
         file: args.output.path.display().to_string(),
         actor: actor.map_or("scripted expert".into(), Actor::name),
@@ -142,17 +149,17 @@ fn report(args: &CollectArgs, all: &Collected, spec: &Spec, actor: Option<&Actor
         successes: all.episodes.iter().map(|e| e.success.map(usize::from)).sum(),
         mean_return,
         score: spec.reference.map(|[random, expert]| 100.0 * (mean_return - random) / (expert - random)),
-        seeds: [first, first.wrapping_add(asked as u64 - 1)],
+        seeds: [first, first.wrapping_add(requested as u64 - 1)],
         failed: all.failed.len(),
         first_failure: None,
-        interrupted: all.episodes.len() + all.failed.len() < asked,
+        interrupted: all.episodes.len() + all.failed.len() < requested,
         seconds: 0.0,
         fingerprint: String::new(),
     }
 }
 
-/// What goes into the file beside the demonstrations.
-fn recording(report: &Recorded, all: Collected) -> Recording {
+/// The metadata written beside the demonstrations.
+fn recording(report: &CollectReport, all: Collected) -> Recording {
     let notes = [
         ("task", report.task.clone()),
         ("actor", report.actor.clone()),
@@ -160,11 +167,11 @@ fn recording(report: &Recorded, all: Collected) -> Recording {
         ("noise", report.noise.clone()),
         ("writer", concat!("mcnn ", env!("CARGO_PKG_VERSION")).into()),
     ];
-    recorded(all, notes.to_vec())
+    metadata(all, notes.to_vec())
 }
 
-/// What a file in D4RL's layout holds beside the demonstrations.
-pub fn recorded(all: Collected, notes: Vec<(&'static str, String)>) -> Recording {
+/// The simulator states, intended actions, seeds and notes that a file in D4RL's layout has beside the demonstrations.
+pub fn metadata(all: Collected, notes: Vec<(&'static str, String)>) -> Recording {
     let n_act = all.intended.len() / all.episodes.iter().map(|e| e.length).sum::<usize>().max(1);
     let tables = [("qpos", all.qpos), ("qvel", all.qvel), ("action_mean", (n_act, all.intended))];
     Recording {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Done,
-    eval::{Evaluated, episodes, evaluated, stem},
+    eval::{EvalReport, episodes, evaluated, stem},
 };
 use crate::{
     actor::Actor,
@@ -20,14 +20,14 @@ use crate::{
     video::{Label, Recorded, RecordedPolicy, Recorder},
 };
 
-/// What a comparison came to.
+/// The results of a comparison.
 #[derive(Serialize)]
-pub struct Compared {
-    /// Each policy, in the order given.
-    pub policies: Vec<Evaluated>,
-    /// The files' names, in the same order.
+pub struct CompareReport {
+    /// The results of each policy, in the order given.
+    pub policies: Vec<EvalReport>,
+    /// The files' names without extension, in the same order.
     pub files: Vec<String>,
-    /// Each policy less each later one, on the same episodes.
+    /// Paired differences: each policy minus each later one, on the same episodes.
     pub differences: Vec<Comparison>,
     /// The video of --video: the policies side by side.
     pub video: Option<Recorded>,
@@ -36,7 +36,7 @@ pub struct Compared {
 pub fn run(args: &CompareArgs) -> Result<Done> {
     let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
-    // Before the episodes are run, so that a video that cannot be made is an error at once.
+    // Fail before the episodes are run if the video cannot be recorded.
     let recorder =
         args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
@@ -66,7 +66,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
         .zip(&runs)
         .map(|(actor, (_, run))| evaluated(actor, task.as_ref(), run, args.episodes.rollouts.seed()))
         .collect();
-    let mut report = Compared { policies, files, differences, video: None };
+    let mut report = CompareReport { policies, files, differences, video: None };
     let mut failed = report.policies.iter().any(|p| p.summary.failed > 0);
     if let Some(recorder) = recorder {
         let recorded: Vec<RecordedPolicy> = actors
@@ -81,7 +81,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
             .collect();
         match recorder.record(&recorded, args.episodes.rollouts.seed(), &args.video) {
             Ok(video) => report.video = Some(video),
-            // The comparison is reported all the same.
+            // The comparison is reported even if its video failed.
             Err(error) => {
                 eprintln!("error: {error}");
                 failed = true;
@@ -89,7 +89,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
         }
     }
     let interrupted = report.video.as_ref().is_some_and(|video| video.interrupted);
-    let done = Done::new(&report, print::compared(&report));
+    let done = Done::new(&report, print::compare(&report));
     Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
 }
 

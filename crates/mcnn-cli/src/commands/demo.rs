@@ -1,4 +1,4 @@
-//! `mcnn demo`: the whole method on the built-in task, against what it is compared with, and a page that shows it.
+//! `mcnn demo`: the whole method on the built-in task, its baselines, and a page of the results.
 
 use std::{num::NonZero, path::Path, time::Instant};
 
@@ -18,7 +18,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, demo_frames::seen, make::laps, on_threads};
+use super::{Done, check_folder, demo_frames::embedded_laps, make::laps, on_threads};
 use crate::{
     args::DemoArgs,
     page::{self, Road},
@@ -27,44 +27,44 @@ use crate::{
     video::sprite_sheet,
 };
 
-/// What the demo came to.
+/// The results of the demo.
 #[derive(Serialize)]
-pub struct Demonstrated {
+pub struct DemoReport {
     pub task: String,
     /// With --pixels: the encoder's file.
     pub encoder: Option<String>,
     pub demonstrations: usize,
-    /// Deviation of the noise on the expert's actions.
+    /// Standard deviation of the noise on the expert's actions.
     pub noise: f64,
     /// Steps in the demonstrations.
-    pub steps_shown: usize,
+    pub demonstrated_steps: usize,
     pub memories: usize,
     pub episodes: usize,
     pub seeds: [u64; 2],
     /// MCNN first.
     pub methods: Vec<Method>,
-    /// Each method less each later one, on the same episodes.
+    /// Paired differences: each method minus each later one, on the same episodes.
     pub differences: Vec<Comparison>,
     pub page: String,
     pub seed: u64,
     pub seconds: f64,
 }
 
-/// One method and how it did.
+/// One method and its results.
 #[derive(Serialize)]
 pub struct Method {
     pub name: String,
     pub file: String,
-    /// Distance at which a memory counts half; null where memories count nothing or all.
+    /// Distance at which the memory weight is 0.5; null if lambda is 0 or infinite.
     pub half_distance: Option<f32>,
     #[serde(flatten)]
     pub summary: Summary,
 }
 
-/// The first evaluation seed: far from those of the demonstrations.
+/// Seed of the first evaluation episode, far from those of the demonstrations.
 const FIRST_SEED: u64 = 1_000_000;
 
-/// A policy with the losses of its training: (step, loss).
+/// A policy with its training losses: (step, loss).
 struct Learner {
     name: &'static str,
     stem: &'static str,
@@ -75,23 +75,26 @@ struct Learner {
 pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
     check_folder(&args.path)?;
-    let tell = |line: &str| eprintln!("{line}");
+    let log = |line: &str| eprintln!("{line}");
     let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
     let name = &task.spec().name;
-    tell(&format!("{name}: {} laps by the scripted expert, noise {}", args.demonstrations, args.noise));
-    let seen = if args.pixels { Some(seen(args)?) } else { None };
-    let data = match &seen {
-        Some(seen) => &seen.data,
+    log(&format!(
+        "{name}: {} demonstrations by the scripted expert, noise {}",
+        args.demonstrations, args.noise
+    ));
+    let embedded = if args.pixels { Some(embedded_laps(args)?) } else { None };
+    let data = match &embedded {
+        Some(embedded) => &embedded.data,
         None => &laps(args.demonstrations as usize, args.noise, args.seed)?.0,
     };
-    tell(&format!(
-        "learning memories from {} steps, training two networks for {} steps each",
+    log(&format!(
+        "choosing memories from {} steps, training two networks for {} steps each",
         data.n_steps(),
         args.steps
     ));
     let learners = learners(data, args)?;
 
-    let how = Rollout {
+    let settings = Rollout {
         episodes: args.episodes as usize,
         first_seed: FIRST_SEED + args.seed * 100_000,
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
@@ -101,13 +104,13 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let mut runs: Vec<(&str, Vec<Episode>)> = Vec::new();
     let mut views = Vec::new();
     for learner in &learners {
-        tell(&format!("driving {} episodes: {}", how.episodes, learner.name));
-        let sighted =
-            seen.as_ref().map(|seen| EncodedPolicy::new(&seen.encoder, &learner.policy)).transpose()?;
-        let act: &dyn Act = sighted.as_ref().map_or(&learner.policy, |sighted| sighted);
-        runs.push((learner.name, rollout(act, task, &how, &|_| ())?));
-        if sighted.is_some() {
-            views.push(views_of(act, task, &how)?);
+        log(&format!("evaluating {} episodes: {}", settings.episodes, learner.name));
+        let encoded =
+            embedded.as_ref().map(|e| EncodedPolicy::new(&e.encoder, &learner.policy)).transpose()?;
+        let act: &dyn Act = encoded.as_ref().map_or(&learner.policy, |encoded| encoded);
+        runs.push((learner.name, rollout(act, task, &settings, &|_| ())?));
+        if encoded.is_some() {
+            views.push(views_of(act, task, &settings)?);
         }
     }
     let bootstrap = Seed(args.seed).fork("bootstrap");
@@ -116,7 +119,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let mut methods = Vec::new();
     for (learner, (_, run)) in learners.iter().zip(&runs) {
         let path = args.path.with_extension(format!("{}.safetensors", learner.stem));
-        let arrays = seen.as_ref().map(|seen| seen.arrays.clone());
+        let arrays = embedded.as_ref().map(|e| e.arrays.clone());
         let fingerprint = file::write_policy(&path, &learner.policy.clone().with_encoder(arrays))?;
         let envelope = learner.policy.envelope();
         methods.push(Method {
@@ -126,14 +129,14 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
             summary: Summary::new(fingerprint, task.spec(), run, bootstrap),
         });
     }
-    let mut demonstrated = Demonstrated {
+    let mut report = DemoReport {
         task: name.clone(),
-        encoder: seen.as_ref().map(|seen| seen.file.clone()),
+        encoder: embedded.as_ref().map(|e| e.file.clone()),
         demonstrations: data.n_episodes(),
         noise: args.noise,
-        steps_shown: data.n_steps(),
+        demonstrated_steps: data.n_steps(),
         memories: learners[0].policy.codebook().len(),
-        episodes: how.episodes,
+        episodes: settings.episodes,
         seeds: methods[0].summary.seeds,
         methods,
         differences,
@@ -141,25 +144,26 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         seed: args.seed,
         seconds: start.elapsed().as_secs_f64(),
     };
-    write_page(&args.path, &demonstrated, &learners, &runs, &views)?;
-    demonstrated.seconds = start.elapsed().as_secs_f64();
-    Ok(Done::new(&demonstrated, print::demonstrated(&demonstrated)))
+    write_page(&args.path, &report, &learners, &runs, &views)?;
+    report.seconds = start.elapsed().as_secs_f64();
+    Ok(Done::new(&report, print::demo(&report)))
 }
 
-/// MCNN, behavior cloning with the same network and activation, and the two methods without a network.
+/// Trains MCNN, behavior cloning with the same network and clamp, 1-NN and VINN.
 fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let seed = Seed(args.seed);
-    let memories = |by, smooth_neighbors| {
+    let memories = |selection, smooth_neighbors| {
         let settings = LearnSettings {
             amount: Amount::Fraction(0.1),
-            selection: by,
+            selection,
             smooth_neighbors,
             seed,
             ..LearnSettings::default()
         };
         learn(data, &settings).map(|learned| learned.codebook)
     };
-    // The expert's hand is unsteady: a memory's action is the mean over its ten nearest steps. Copying copies.
+    // The expert's actions are noisy: each MCNN memory has the mean action of its ten nearest steps. 1-NN and VINN keep
+    // the demonstrated actions.
     let (some, all) = (memories(SelectionMethod::Gas, 10)?, memories(SelectionMethod::All, 1)?);
     let settings = |lambda| TrainSettings {
         lambda,
@@ -178,51 +182,54 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
             Ok((run.policy(), losses))
         })?
     };
-    // The two networks side by side, a thread each; the two that copy have nothing to train.
-    let (mcnn, plain) = std::thread::scope(|scope| {
-        let plain = scope.spawn(|| train(some.clone(), settings(Lambda::Value(f32::INFINITY))));
-        (train(some.clone(), settings(Lambda::Auto)), plain.join().expect("training does not panic"))
+    // The two networks train in parallel, on a thread each; 1-NN and VINN have nothing to train.
+    let (mcnn, cloning) = std::thread::scope(|scope| {
+        let cloning = scope.spawn(|| train(some.clone(), settings(Lambda::Value(f32::INFINITY))));
+        (train(some.clone(), settings(Lambda::Auto)), cloning.join().expect("training does not panic"))
     });
     let learner = |name, stem, (policy, losses)| Learner { name, stem, policy, losses };
-    let copying = settings(Lambda::Value(0.0));
-    let vinn = TrainSettings { neighbors: 10.min(all.len()), ..copying.clone() };
+    let nearest = settings(Lambda::Value(0.0));
+    let vinn = TrainSettings { neighbors: 10.min(all.len()), ..nearest.clone() };
     Ok(vec![
         learner("MCNN", "mcnn", mcnn?),
-        learner("behavior cloning", "cloning", plain?),
-        learner("1-NN", "1nn", train(all.clone(), copying)?),
+        learner("behavior cloning", "bc", cloning?),
+        learner("1-NN", "1nn", train(all.clone(), nearest)?),
         learner("VINN (k = 10)", "vinn", train(all, vinn)?),
     ])
 }
 
-/// Episodes that the page can show.
-const SHOWN: usize = 8;
-/// Steps from one frame on the page to the next.
-const EVERY: usize = 10;
+/// Most episodes that the page can show.
+const SHOWN_EPISODES: usize = 8;
+/// Steps between two frames on the page.
+const FRAME_STEPS: usize = 10;
 
-/// What the camera saw in the episodes that the page shows: they are driven once more, with their frames kept.
-fn views_of(act: &dyn Act, task: &dyn Task, how: &Rollout) -> Result<Vec<View>> {
-    let run = Rollout { episodes: how.episodes.min(SHOWN), trace: false, ..*how };
+/// The camera frames of the episodes that the page shows. The episodes are run once more, with their frames recorded.
+fn views_of(act: &dyn Act, task: &dyn Task, settings: &Rollout) -> Result<Vec<View>> {
+    let run = Rollout { episodes: settings.episodes.min(SHOWN_EPISODES), trace: false, ..*settings };
     let (all, size) = (collect(act, task, &run, &|_| true)?, task.spec().frame.unwrap_or_default());
     let each = size[0] * size[1] * 3;
     let starts = std::iter::once(0).chain(all.ends.iter().copied());
     let view = |((start, &end), episode): ((usize, &usize), &Episode)| {
-        let sheet = sprite_sheet(&all.frames[start * each..end * each], size, EVERY)?;
-        Ok((episode.seed, page::View { sheet, every: EVERY, count: (end - start).div_ceil(EVERY) }))
+        let sheet = sprite_sheet(&all.frames[start * each..end * each], size, FRAME_STEPS)?;
+        Ok((
+            episode.seed,
+            page::View { sheet, every: FRAME_STEPS, count: (end - start).div_ceil(FRAME_STEPS) },
+        ))
     };
     starts.zip(&all.ends).zip(&all.episodes).map(view).collect()
 }
 
-/// An episode's seed, and what was seen in it.
+/// An episode's seed, and its frames.
 type View = (u64, page::View);
 
 fn write_page(
     path: &Path,
-    demonstrated: &Demonstrated,
+    demonstrated: &DemoReport,
     learners: &[Learner],
     runs: &[(&str, Vec<Episode>)],
     views: &[Vec<View>],
 ) -> Result<()> {
-    let episodes = (0..SHOWN.min(demonstrated.episodes))
+    let episodes = (0..SHOWN_EPISODES.min(demonstrated.episodes))
         .map(|i| {
             let seed = runs[0].1[i].seed;
             let drawing = drive::road(seed);

@@ -1,4 +1,4 @@
-//! What `mcnn demo --pixels` does before the rest: laps in frames, an encoder trained on them, and their embeddings.
+//! The first part of `mcnn demo --pixels`: demonstrations as frames, an encoder trained on them, and their embeddings.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,11 +12,11 @@ use mcnn::{
     },
 };
 
-use super::make::film;
+use super::make::{PixelLaps, pixel_laps};
 use crate::{args::DemoArgs, progress::Progress};
 
-/// Laps as an encoder sees them.
-pub struct Seen {
+/// Demonstrations as embeddings, and their encoder.
+pub struct EmbeddedLaps {
     pub data: Demonstrations,
     pub encoder: Encoder,
     pub arrays: Arc<Arrays>,
@@ -24,19 +24,21 @@ pub struct Seen {
     pub file: String,
 }
 
-/// Makes the laps, `.laps.hdf5` beside the page, trains the encoder, `.encoder.safetensors`, and embeds, `.laps.npz`.
-pub fn seen(args: &DemoArgs) -> Result<Seen> {
+/// Generates the demonstrations (`.laps.hdf5` beside the page), trains the encoder (`.encoder.safetensors`) and embeds the
+/// frames (`.laps.npz`).
+pub fn embedded_laps(args: &DemoArgs) -> Result<EmbeddedLaps> {
     let [laps, weights, embedded] =
         ["laps.hdf5", "encoder.safetensors", "laps.npz"].map(|ending| args.path.with_extension(ending));
-    let film = film(args.demonstrations as usize, args.noise, args.seed)?;
-    film.footage.write_hdf5(&laps, &film.recording)?;
-    let size = film.footage.size();
-    eprintln!("training an encoder on {} frames, {} steps", film.footage.n_steps(), args.encoder_steps);
+    let PixelLaps { frames, recording, .. } =
+        pixel_laps(args.demonstrations as usize, args.noise, args.seed)?;
+    frames.write_hdf5(&laps, &recording)?;
+    let size = frames.size();
+    eprintln!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps);
     train(args, &laps, &weights)?;
     let weights_from = Weights::File(weights.clone());
     let encoding = embedding(&laps, &weights_from, &embedded)?;
     let arrays = tensors_of(&weights_from, &encoding, &mut |_, _| ())?;
-    Ok(Seen {
+    Ok(EmbeddedLaps {
         data: mcnn::data::read(&embedded, &ReadOptions::default())?,
         encoder: Encoder::new(encoding, &arrays, size)?,
         arrays: Arc::new(arrays),
@@ -44,7 +46,7 @@ pub fn seen(args: &DemoArgs) -> Result<Seen> {
     })
 }
 
-/// How frames are prepared: as `mcnn encoder` has it by default.
+/// The preprocessing: the default of `mcnn encoder`.
 fn preset() -> Result<Preset> {
     "normalized".parse()
 }
@@ -52,8 +54,8 @@ fn preset() -> Result<Preset> {
 fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
     let mut source = Source::open(laps, &SourceOptions::default())?;
     let footage = Footage::read(&mut source, preset()?, ActionRange::Refuse, &mut |_| true)?
-        .expect("nobody stops the reading");
-    // All laps are trained on: how well it foretells others is not what the demo shows.
+        .expect("reading is not interrupted");
+    // No validation set: the demo shows closed-loop results, not the encoder's loss.
     let settings = EncoderSettings {
         steps: args.encoder_steps,
         validation_fraction: 0.0,
@@ -73,7 +75,7 @@ fn embedding(laps: &Path, weights: &Weights, embedded: &Path) -> Result<Encoding
     let (network, found) = load(weights, None, &mut |_, _| ())?;
     let encoding =
         Encoding { network: network.design(), weights: found.weights, preset: preset()?, size: source.size };
-    // What an interrupted demo left is of other laps.
+    // A part left by an interrupted demo belongs to other frames.
     let part = part_of(embedded);
     if part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;

@@ -13,34 +13,36 @@ use serde::Serialize;
 use super::{Done, check_output, interrupted};
 use crate::{args::EmbedArgs, print, progress::Progress};
 
-/// What was embedded.
+/// The embeddings written.
 #[derive(Serialize)]
-pub struct Embedding {
-    /// The output, or what was saved of the interrupted run.
+pub struct EmbedReport {
+    /// The output; of an interrupted run, the partial output.
     pub file: String,
     pub frames: usize,
     pub episodes: usize,
-    /// Numbers of an embedding.
+    /// Dimension of the embeddings.
     pub n_obs: usize,
-    /// What was recognized in the source.
+    /// The format of the frames, as recognized.
     pub source: Vec<String>,
     pub encoding: Encoding,
-    /// The file of weights; null for random ones.
+    /// The file of weights; null if they are random.
     pub weights_file: Option<String>,
-    /// What stood before the names of its tensors.
-    pub prefix: String,
-    /// Its tensors that the network has no place for.
-    pub left_over: Vec<String>,
-    /// Steps after an episode's first that repeat the embedding before them.
-    pub still: Option<usize>,
-    /// The longest run of one embedding, in steps, and its first frame.
-    pub longest_still: Option<usize>,
-    pub still_at: Option<usize>,
+    /// The prefix of its tensors' names, which was removed.
+    pub name_prefix: String,
+    /// Its tensors that the network does not use.
+    pub unused_tensors: Vec<String>,
+    /// Steps whose frame has the same embedding as the step before; null if interrupted.
+    pub frozen_steps: Option<usize>,
+    /// Length of the longest run of such steps.
+    pub longest_frozen_run: Option<usize>,
+    /// The frame at which that run starts.
+    pub longest_frozen_run_at: Option<usize>,
+    /// Frames embedded by an earlier, interrupted run.
     pub resumed_from: usize,
     pub interrupted: bool,
     pub seconds: f64,
     pub frames_per_second: f64,
-    /// Fingerprint of the demonstrations; null where the run was interrupted.
+    /// Fingerprint of the demonstrations; null if interrupted.
     pub fingerprint: Option<String>,
 }
 
@@ -50,13 +52,13 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
-    threads(args.film.threads)?;
-    let mut source = Source::open(&args.film.data, &args.film.source())?;
-    let mut fetching = None;
+    threads(args.frames.threads)?;
+    let mut source = Source::open(&args.frames.data, &args.frames.source())?;
+    let mut download = None;
     let (network, found) = load(&args.weights, args.network, &mut |done, total| {
-        fetching.get_or_insert_with(|| Progress::new("fetching weights", 0, total)).at(done, "bytes");
+        download.get_or_insert_with(|| Progress::new("downloading weights", 0, total)).at(done, "bytes");
     })?;
-    drop(fetching);
+    drop(download);
     let encoding = Encoding {
         network: network.design(),
         weights: found.weights.clone(),
@@ -65,7 +67,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     };
     let flag = interrupted()?;
     let (start, mut progress) = (Instant::now(), None);
-    let range = if args.film.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     let total = source.n as u64;
     let mut reached = 0;
     let embedded = embed(&mut source, &network, &encoding, range, &args.output.path, &mut |done| {
@@ -74,18 +76,18 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         progress.at(done as u64, "frames");
         !flag.load(Ordering::Relaxed)
     })
-    .map_err(|e| e.within(args.film.data.display()))?;
+    .map_err(|e| e.within(args.frames.data.display()))?;
     let seconds = start.elapsed().as_secs_f64();
     drop(progress);
     let interrupted = embedded.is_none();
     let file = if interrupted { &part } else { &args.output.path };
-    // Read back: what `learn` and `train` will see.
+    // The fingerprint of the file as `learn` and `train` read it.
     let fingerprint = match interrupted {
         true => None,
         false => Some(mcnn::data::read(&args.output.path, &ReadOptions::default())?.fingerprint()),
     };
     let resumed_from = embedded.as_ref().map_or(0, |e| e.resumed_from);
-    let report = Embedding {
+    let report = EmbedReport {
         file: file.display().to_string(),
         frames: reached,
         episodes: source.labels.ends.len(),
@@ -93,11 +95,11 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         source: source.notes.clone(),
         encoding,
         weights_file: found.file.map(|file| file.display().to_string()),
-        prefix: found.prefix,
-        left_over: found.left_over,
-        still: embedded.as_ref().map(|e| e.still),
-        longest_still: embedded.as_ref().map(|e| e.longest_still),
-        still_at: embedded.as_ref().map(|e| e.still_at),
+        name_prefix: found.prefix,
+        unused_tensors: found.left_over,
+        frozen_steps: embedded.as_ref().map(|e| e.still),
+        longest_frozen_run: embedded.as_ref().map(|e| e.longest_still),
+        longest_frozen_run_at: embedded.as_ref().map(|e| e.still_at),
         resumed_from,
         interrupted,
         seconds,
@@ -105,15 +107,15 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         fingerprint,
     };
     let exit_code = if interrupted { 130 } else { 0 };
-    Ok(Done { exit_code, ..Done::new(&report, print::embedded(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::embed(&report)) })
 }
 
-/// The preset: that of the encoder, or what was asked for.
+/// The preset: that of the encoder's file, else the option.
 fn preset(args: &EmbedArgs, found: &Found) -> Result<Preset> {
     let Some(encoder) = &found.encoder else { return Ok(args.preset.unwrap_or_default()) };
     match args.preset {
         Some(preset) if preset != encoder.preset => {
-            Err(Error::new(Kind::Mismatch, "another preset than the encoder was trained with")
+            Err(Error::new(Kind::Mismatch, "the preset is not the one the encoder was trained with")
                 .at("--preset")
                 .expected(encoder.preset.to_string())
                 .found(preset.to_string())
@@ -123,7 +125,7 @@ fn preset(args: &EmbedArgs, found: &Found) -> Result<Preset> {
     }
 }
 
-/// Gives rayon this many threads, where a number was asked for.
+/// Sets the number of rayon's threads; `None` keeps the default.
 pub fn threads(count: Option<usize>) -> Result<()> {
     let Some(count) = count else { return Ok(()) };
     let refused = |found: String| {

@@ -15,40 +15,40 @@ use serde::Serialize;
 use super::{Done, check_output, embed::threads, interrupted};
 use crate::{args::EncoderArgs, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
-/// What training came to.
+/// The results of training an encoder.
 #[derive(Serialize)]
-pub struct Encoded {
-    /// The encoder, or what was saved of the interrupted run.
+pub struct EncoderReport {
+    /// The encoder; of an interrupted run, its checkpoint.
     pub file: String,
-    /// As text, what `--network` takes.
+    /// The network, as `mcnn embed --network` takes it.
     pub network: String,
     pub preset: Preset,
-    /// What was recognized in the source.
+    /// The format of the frames, as recognized.
     pub source: Vec<String>,
-    pub by: By,
+    pub objective: By,
     /// Frames trained on.
     pub frames: usize,
     pub episodes: usize,
     pub steps: u64,
     pub batch: usize,
     pub lr: f64,
-    pub augment: usize,
+    pub random_shift: usize,
     pub seed: u64,
-    /// Mean squared error on the training batches, over the last two-hundredth of the run; null where nothing was trained.
+    /// Mean training loss (mean squared error) over the last 1/200 of the steps; null if no step was taken.
     pub loss: Option<f64>,
-    /// On the episodes held out; null where none were, or the run was interrupted.
-    pub held_out: Option<Check>,
-    /// Dimensions of an embedding that do not vary over the frames trained on.
+    /// Results on the validation episodes; null if there are none, or if interrupted.
+    pub validation: Option<Check>,
+    /// Dimensions of the embedding that are constant over the training frames.
     pub constant_dimensions: Vec<usize>,
     /// Steps taken by an earlier, interrupted run.
     pub resumed_from: u64,
     pub interrupted: bool,
-    /// Of training alone.
+    /// Duration of training, without reading.
     pub seconds: f64,
     pub steps_per_second: f64,
     /// Fingerprint of the frames and actions.
     pub data: String,
-    /// Fingerprint of the encoder: what `mcnn embed` names as its weights. Null where the run was interrupted.
+    /// Fingerprint of the encoder, which `mcnn embed` records as its weights; null if interrupted.
     pub fingerprint: Option<String>,
 }
 
@@ -58,17 +58,17 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
-    threads(args.film.threads)?;
+    threads(args.frames.threads)?;
     let flag = interrupted()?;
-    let go_on = || !flag.load(Ordering::Relaxed);
-    let mut source = Source::open(&args.film.data, &args.film.source())?;
-    let range = if args.film.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let is_running = || !flag.load(Ordering::Relaxed);
+    let mut source = Source::open(&args.frames.data, &args.frames.source())?;
+    let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     let mut reading = Progress::new("reading", 0, source.n as u64);
     let footage = Footage::read(&mut source, args.preset, range, &mut |done| {
         reading.at(done as u64, "frames");
-        go_on()
+        is_running()
     })
-    .map_err(|e| e.within(args.film.data.display()))?;
+    .map_err(|e| e.within(args.frames.data.display()))?;
     drop(reading);
     let Some(footage) = footage else {
         let report = serde_json::json!({ "interrupted": true });
@@ -76,12 +76,12 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     };
     let (episodes, data) = (footage.ends.len(), footage.fingerprint());
     let settings = EncoderSettings {
-        by: args.by,
+        by: args.objective,
         steps: args.steps,
         batch: args.batch,
         lr: args.lr,
-        width: args.width,
-        augment: args.augment,
+        width: args.embedding_dim,
+        augment: args.random_shift,
         validation_fraction: args.validation_fraction,
         seed: Seed(args.seed),
     };
@@ -93,7 +93,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     let (mut losses, mut loss, mut steps) = (SmoothedLoss::new(args.steps), None, resumed_from);
     let mut progress = Progress::new("training", resumed_from, args.steps);
     let start = Instant::now();
-    while go_on()
+    while is_running()
         && let Some(stepped) = run.step()
     {
         steps = stepped.step;
@@ -116,21 +116,21 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
             std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
         }
     }
-    let report = Encoded {
+    let report = EncoderReport {
         file: if interrupted { &part } else { &args.output.path }.display().to_string(),
         network: run.network().to_string(),
         preset: args.preset,
         source: source.notes,
-        by: args.by,
+        objective: args.objective,
         frames: run.frames()[0],
         episodes,
         steps,
         batch: args.batch,
         lr: args.lr,
-        augment: args.augment,
+        random_shift: args.random_shift,
         seed: args.seed,
         loss,
-        held_out: if interrupted { None } else { run.check() },
+        validation: if interrupted { None } else { run.check() },
         constant_dimensions,
         resumed_from,
         interrupted,
@@ -140,5 +140,5 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         fingerprint,
     };
     let exit_code = if interrupted { 130 } else { 0 };
-    Ok(Done { exit_code, ..Done::new(&report, print::encoded(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::encoder(&report)) })
 }

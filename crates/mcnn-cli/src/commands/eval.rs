@@ -1,4 +1,4 @@
-//! `mcnn eval`, and the rollouts it shares with other verbs.
+//! `mcnn eval`, and the rollouts that it shares with other verbs.
 
 use std::{
     path::Path,
@@ -19,52 +19,52 @@ use super::Done;
 use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
-    guard::{self, Watched},
+    guard::{self, GuardReport},
     print,
     progress::Progress,
     tasks,
     video::{Recorded, RecordedPolicy, Recorder},
 };
 
-/// What an evaluation came to.
+/// The results of an evaluation.
 #[derive(Serialize)]
-pub struct Evaluated {
+pub struct EvalReport {
     #[serde(flatten)]
     pub summary: Summary,
-    /// What the policy is called in the literature.
+    /// The policy's method, as the literature names it, and its main settings.
     pub name: String,
     /// Each episode's return, in the order of the seeds; null where it failed.
     pub returns: Vec<Option<f64>>,
-    /// What ended the first episode that failed.
+    /// The seed and the error of the first failed episode.
     pub first_failure: Option<String>,
-    /// Episodes that would halve the interval of the return.
+    /// Episodes that would halve the width of the return's interval.
     pub episodes_to_halve: usize,
-    /// The video of --video.
+    /// The video; null without --video.
     pub video: Option<Recorded>,
-    /// The guard, if one was asked for.
-    pub guard: Option<Watched>,
+    /// The OOD guard; null without --guard.
+    pub guard: Option<GuardReport>,
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
     let actor = Actor::read(&args.policy)?;
-    // Before the episodes are run, so that a video that cannot be made is an error at once.
+    // Fail before the episodes are run if the video cannot be recorded.
     let recorder =
         args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;
-    let set = guard::set(&args.guard, actor.policy())?;
-    let guarded = actor.policy().zip(set).map(|(policy, set)| policy.guarded(set.guard));
+    let guard = guard::calibrated(&args.guard, actor.policy())?;
+    let guarded = actor.policy().zip(guard).map(|(policy, guard)| policy.guarded(guard.guard));
     let act: &dyn Act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let encoder = actor.encoder(task.spec(), &args.encoder)?;
-    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
-    let act: &dyn Act = sighted.as_ref().map_or(act, |sighted| sighted);
+    let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
+    let act: &dyn Act = encoded.as_ref().map_or(act, |encoded| encoded);
     let run = episodes(act, task.as_ref(), &args.episodes, "running")?;
     let mut report = evaluated(&actor, task.as_ref(), &run, args.episodes.rollouts.seed());
-    report.guard = set.map(|set| set.watched(&run));
+    report.guard = guard.map(|guard| guard.report(&run));
     let mut failed = report.summary.failed > 0;
     let recorded = RecordedPolicy { act, policy: actor.policy(), label: None };
     match recorder.map(|recorder| recorder.record(&[recorded], args.episodes.rollouts.seed(), &args.video)) {
         Some(Ok(video)) => report.video = Some(video),
-        // The evaluation is reported all the same.
+        // The evaluation is reported even if its video failed.
         Some(Err(error)) => {
             eprintln!("error: {error}");
             failed = true;
@@ -72,36 +72,37 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
         None => {}
     }
     let interrupted = report.video.as_ref().is_some_and(|video| video.interrupted);
-    let done = Done::new(&report, print::evaluated(&report));
+    let done = Done::new(&report, print::eval(&report));
     Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
 }
 
-pub fn evaluated(actor: &Actor, task: &dyn Task, episodes: &[Episode], seed: u64) -> Evaluated {
-    Evaluated {
+/// The report of some episodes, whose seeds start at `seed`; without a video or a guard.
+pub fn evaluated(actor: &Actor, task: &dyn Task, episodes: &[Episode], seed: u64) -> EvalReport {
+    EvalReport {
         summary: Summary::new(actor.fingerprint(), task.spec(), episodes, Seed(seed).fork("bootstrap")),
         name: actor.name(),
         returns: episodes.iter().map(|e| e.error.is_none().then_some(e.ret)).collect(),
         first_failure: first_failure(episodes),
-        // The width of an interval falls with the square root of the number of episodes.
+        // The width of an interval is proportional to the inverse square root of the number of episodes.
         episodes_to_halve: 4 * episodes.len(),
         video: None,
         guard: None,
     }
 }
 
-/// What ended the first of the episodes that failed.
+/// The seed and the error of the first failed episode.
 pub fn first_failure(episodes: &[Episode]) -> Option<String> {
     episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)))
 }
 
-/// Runs the episodes asked for, with progress.
+/// Runs the episodes, with progress on stderr.
 pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, doing: &str) -> Result<Vec<Episode>> {
     let run = args.rollouts.run()?;
-    rollout(act, task, &run, &told(doing, run.episodes))
+    rollout(act, task, &run, &progress_of(doing, run.episodes))
 }
 
-/// Progress for whoever runs episodes: to be called as each ends, from any thread.
-pub fn told(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
+/// A callback that reports the progress of `episodes` episodes; it is called after each, from any thread.
+pub fn progress_of(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
     let progress = Mutex::new((0, Progress::new(doing, 0, episodes as u64)));
     move |episode: &Episode| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +112,7 @@ pub fn told(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
     }
 }
 
-/// A file's name without its folders and ending, to call a policy by.
+/// A file's name without folders and extension.
 pub fn stem(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

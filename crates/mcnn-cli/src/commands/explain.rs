@@ -12,13 +12,14 @@ use serde::Serialize;
 use super::{Done, names, read};
 use crate::{args::ExplainArgs, print};
 
-/// Why the policy acts as it does.
+/// The explanation of a policy's action in one state.
 #[derive(Serialize)]
-pub struct Explained {
-    /// The state explained, by its place in the data.
+pub struct ExplainReport {
+    /// The episode and step of the state in the data.
     pub at: Step,
-    /// What the policy is called in the literature.
+    /// The policy's method, as the literature names it, and its main settings.
     pub name: String,
+    /// Distance at which the memory weight is 0.5; null if lambda is 0.
     pub half_distance: Option<f32>,
     /// Names of the dimensions, where there are any.
     #[serde(flatten)]
@@ -30,8 +31,8 @@ pub struct Explained {
     /// The nearest memory's state, in the data's own units.
     pub memory_state: Vec<f32>,
     /// The action demonstrated in this state.
-    pub demonstrated: Vec<f32>,
-    /// Whether the state is the nearest memory's own.
+    pub demonstrated_action: Vec<f32>,
+    /// Whether the state is a memory itself.
     pub is_memory: bool,
 }
 
@@ -56,16 +57,16 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
     let explanation = policy.explain(
         &data.states()[data.episode(data.episode_of(i)).start * data.n_obs()..(i + 1) * data.n_obs()],
     )?;
-    let report = Explained {
+    let report = ExplainReport {
         at: args.at,
         name: policy.name(),
         half_distance: Some(policy.envelope().half_distance()).filter(|d| d.is_finite()),
         names,
         state: data.state(i).to_vec(),
         memory_state: codebook.state(explanation.memory.memory).to_vec(),
-        demonstrated: data.action(i).to_vec(),
+        demonstrated_action: data.action(i).to_vec(),
         is_memory: explanation.memory.distance == 0.0,
         explanation,
     };
-    Ok(Done::new(&report, print::explained(&report)))
+    Ok(Done::new(&report, print::explain(&report)))
 }

@@ -8,5 +8,5 @@ use crate::{args::InspectArgs, print};
 pub fn run(args: &InspectArgs) -> Result<Done> {
     let mut inspection = mcnn::data::inspect(&args.data)?;
     inspection.names = names(&args.names, [inspection.n_obs, inspection.n_act], &[&inspection.names])?;
-    Ok(Done::new(&inspection, print::inspection(&args.data.display().to_string(), &inspection)))
+    Ok(Done::new(&inspection, print::inspect(&args.data.display().to_string(), &inspection)))
 }

@@ -12,23 +12,29 @@ use serde::Serialize;
 use super::{Done, check_output, names, read};
 use crate::{args::LearnArgs, print};
 
-/// What was learned.
+/// The results of choosing memories.
 #[derive(Serialize)]
-pub struct Learnt {
+pub struct LearnReport {
     pub memories: usize,
+    /// Training states.
     pub states: usize,
-    pub by: SelectionMethod,
+    pub selection: SelectionMethod,
     pub seconds: f64,
+    /// Distances from the training states to their nearest memories.
     pub coverage: Coverage,
-    /// The step at the largest distance, as EPISODE:STEP.
-    pub isolated: String,
-    pub merged: usize,
-    pub refilled: usize,
-    pub repeated: usize,
+    /// The state at the largest distance, as EPISODE:STEP.
+    pub most_isolated: String,
+    /// Nodes that were snapped to a training state already taken.
+    pub merged_nodes: usize,
+    /// Memories added by farthest-point sampling, to reach the number asked for.
+    pub refilled_memories: usize,
+    /// Training states that repeat another exactly.
+    pub repeated_states: usize,
     pub constant_dimensions: Vec<usize>,
     pub ignored_dimensions: Vec<usize>,
-    pub edges: usize,
-    pub walk: GraphSearchStats,
+    pub graph_edges: usize,
+    /// Greedy graph searches from the previous step's memory.
+    pub graph_search: GraphSearchStats,
     pub smooth_neighbors: usize,
     pub seed: u64,
     pub file: String,
@@ -42,34 +48,34 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
     let data = data.with_names(names)?;
     let settings = LearnSettings {
         amount: args.amount(),
-        selection: args.by,
+        selection: args.selection,
         epochs: args.epochs(),
         smooth_neighbors: args.smooth_neighbors,
-        ignore: args.ignore.0.clone(),
+        ignore: args.ignore_dims.0.clone(),
         seed: Seed(args.seed),
     };
     let start = Instant::now();
     let learned = learn(&data, &settings)?;
     let seconds = start.elapsed().as_secs_f64();
     let codebook = &learned.codebook;
-    let report = Learnt {
+    let report = LearnReport {
         memories: codebook.len(),
         states: data.n_steps(),
-        by: args.by,
+        selection: args.selection,
         seconds,
         coverage: learned.coverage,
-        isolated: learned.coverage.isolated.to_string(),
-        merged: learned.merged,
-        refilled: learned.refilled,
-        repeated: learned.repeated,
+        most_isolated: learned.coverage.isolated.to_string(),
+        merged_nodes: learned.merged,
+        refilled_memories: learned.refilled,
+        repeated_states: learned.repeated,
         constant_dimensions: codebook.parts().scale.constant(),
         ignored_dimensions: codebook.parts().scale.ignored(),
-        edges: codebook.parts().edges.len(),
-        walk: codebook.graph_searches(&data),
+        graph_edges: codebook.parts().edges.len(),
+        graph_search: codebook.graph_searches(&data),
         smooth_neighbors: args.smooth_neighbors,
         seed: args.seed,
         file: args.output.path.display().to_string(),
         fingerprint: file::write_codebook(&args.output.path, codebook)?,
     };
-    Ok(Done::new(&report, print::learnt(&report)))
+    Ok(Done::new(&report, print::learn(&report)))
 }

@@ -13,12 +13,12 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, collect::recorded};
+use super::{Done, check_output, collect::metadata};
 use crate::{args::MakeArgs, print};
 
-/// What was made.
+/// The demonstrations generated.
 #[derive(Serialize)]
-pub struct Made {
+pub struct MakeReport {
     pub task: String,
     pub file: String,
     pub episodes: usize,
@@ -37,15 +37,15 @@ pub fn run(args: &MakeArgs) -> Result<Done> {
         write_npz(path, &data)?;
         (data.n_episodes(), data.n_steps(), successes, data.fingerprint())
     } else {
-        let film = film(episodes, args.noise, args.seed)?;
+        let laps = pixel_laps(episodes, args.noise, args.seed)?;
         match path.extension() {
-            Some(ending) if ending == "npz" => film.footage.write_npz(path)?,
-            _ => film.footage.write_hdf5(path, &film.recording)?,
+            Some(ending) if ending == "npz" => laps.frames.write_npz(path)?,
+            _ => laps.frames.write_hdf5(path, &laps.recording)?,
         }
-        let footage = &film.footage;
-        (footage.labels().ends.len(), footage.n_steps(), film.successes, footage.fingerprint())
+        let frames = &laps.frames;
+        (frames.labels().ends.len(), frames.n_steps(), laps.successes, frames.fingerprint())
     };
-    let report = Made {
+    let report = MakeReport {
         task: args.task.clone(),
         file: path.display().to_string(),
         episodes: n,
@@ -55,46 +55,46 @@ pub fn run(args: &MakeArgs) -> Result<Done> {
         seed: args.seed,
         fingerprint,
     };
-    Ok(Done::new(&report, print::made(&report)))
+    Ok(Done::new(&report, print::make(&report)))
 }
 
-/// Share of the noise carried over from one step to the next: it pushes the car somewhere, and does not just shake it.
-const CARRIED: f64 = 0.5;
+/// Correlation of the noise from one step to the next. Correlated noise drives the car off its course; white noise averages out.
+const NOISE_CORRELATION: f64 = 0.5;
 
-/// Episodes of `drive` by its expert, and how many of them succeeded.
+/// Generates episodes of `drive` by its scripted expert. Returns them and the number of successes.
 pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
-    let mut all = driven(&Drive::new(), episodes, noise, seed)?;
+    let mut all = rollouts(&Drive::new(), episodes, noise, seed)?;
     let parts = parts(Drive::new().spec(), &mut all);
     Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes(&all)))
 }
 
 /// Episodes of `drive-pixels`.
-pub struct Film {
-    pub footage: FrameDemonstrations,
+pub struct PixelLaps {
+    pub frames: FrameDemonstrations,
     pub recording: Recording,
     pub successes: usize,
 }
 
-/// Episodes of `drive-pixels` by its expert: the same as of `drive`, in frames.
-pub fn film(episodes: usize, noise: f64, seed: u64) -> Result<Film> {
+/// Generates episodes of `drive-pixels` by its scripted expert: the same episodes as of `drive`, as frames.
+pub fn pixel_laps(episodes: usize, noise: f64, seed: u64) -> Result<PixelLaps> {
     let task = DrivePixels::new();
-    let mut all = driven(&task, episodes, noise, seed)?;
-    let frames = std::mem::take(&mut all.frames);
-    let footage = FrameDemonstrations::new(parts(task.spec(), &mut all), [SIDE; 2], frames)?;
+    let mut all = rollouts(&task, episodes, noise, seed)?;
+    let pixels = std::mem::take(&mut all.frames);
+    let frames = FrameDemonstrations::new(parts(task.spec(), &mut all), [SIDE; 2], pixels)?;
     let successes = successes(&all);
     let notes = vec![("task", task.spec().name.clone()), ("noise", noise.to_string())];
-    Ok(Film { footage, recording: recorded(all, notes), successes })
+    Ok(PixelLaps { frames, recording: metadata(all, notes), successes })
 }
 
-fn driven(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<Collected> {
+fn rollouts(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<Collected> {
     if !(0.0..=1.0).contains(&noise) {
-        return Err(Error::new(Kind::Settings, "a noise out of range")
+        return Err(Error::new(Kind::Settings, "noise out of range")
             .at("--noise")
-            .expected("a deviation of 0 to 1, in units of the action")
+            .expected("a standard deviation of 0 to 1, in units of the action")
             .found(noise.to_string()));
     }
     let own = TaskExpert { n_act: task.spec().n_act };
-    let expert = Noisy::new(own, Noise::Correlated { std: noise, kept: CARRIED }, None)?;
+    let expert = Noisy::new(own, Noise::Correlated { std: noise, kept: NOISE_CORRELATION }, None)?;
     let run = Run { episodes, first_seed: seed, threads: 1, environments_per_worker: 1, trace: false };
     demonstrate(&expert, task, &run, &|_| true)
 }

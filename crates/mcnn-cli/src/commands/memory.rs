@@ -1,4 +1,4 @@
-//! `mcnn memory`: memories added to a trained policy, taken out, counted, and gone back on.
+//! `mcnn memory`: the memories of a trained policy are listed, added, dropped, and restored.
 
 use std::path::Path;
 
@@ -17,65 +17,69 @@ use serde::Serialize;
 
 use super::{
     Done,
-    eval::{first_failure, stem, told},
+    eval::{first_failure, progress_of, stem},
     read,
 };
 use crate::{
-    args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, MoveArgs},
+    args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
     print, task_encoder, tasks,
     versions::{Version, Versions},
 };
 
-/// A change of memories.
+/// A change of the memories.
 #[derive(Serialize)]
-pub struct Edited {
+pub struct EditReport {
     pub file: String,
     #[serde(flatten)]
     pub version: Version,
     pub added: usize,
-    /// Memories taken out, or replaced by added ones in the very same state.
+    /// Memories removed, those replaced by added ones of the same state included.
     pub dropped: usize,
-    /// The number that the first added episode has; null where none was added.
+    /// Number of the first added episode in the policy; null if none was added.
     pub first_episode: Option<u32>,
-    /// The calibration of the distances: "kept", "renewed", "lost" or "none" (there was none before).
+    /// The OOD calibration: "kept", "renewed" (repeated without the removed memories), "lost" (no longer valid), or "none"
+    /// (there was none before).
     pub calibration: &'static str,
 }
 
-/// What there is, and what it does.
+/// The memories, their versions and their use.
 #[derive(Serialize)]
-pub struct Listed {
+pub struct ListReport {
     pub file: String,
     pub fingerprint: String,
     pub memories: usize,
-    /// Changes since training that are in this version.
+    /// Changes since training, in this version.
     pub edits: Vec<String>,
     pub versions: Vec<Version>,
-    /// The number of the present version; null where nothing was ever changed.
-    pub present: Option<usize>,
-    /// States that were counted.
+    /// Number of the current version; null if nothing was ever changed.
+    pub current_version: Option<usize>,
+    /// States for which a memory was retrieved; null without --data or --task.
     pub states: Option<usize>,
-    /// How often each memory was retrieval; null where nothing was counted.
-    pub acted: Option<Vec<u64>>,
-    /// Memories that never were.
-    pub never: Option<usize>,
-    pub most: Vec<Acts>,
-    /// Memories whose actions differ from those around them by `disagrees` deviations more than is usual.
-    pub disagreeing: usize,
-    pub disagrees: f32,
-    pub disagree: Vec<Disagrees>,
+    /// Number of retrievals of each memory; null without --data or --task.
+    pub retrievals: Option<Vec<u64>>,
+    /// Memories that were never retrieved.
+    pub never_retrieved: Option<usize>,
+    /// The memories retrieved most often, at most --top.
+    pub most_retrieved: Vec<Retrieved>,
+    /// Memories with a score above `outlier_threshold`.
+    pub outlier_count: usize,
+    /// Score above which a memory is an outlier, in robust standard deviations over all memories.
+    pub outlier_threshold: f32,
+    /// The memories whose actions differ most from those of their neighbors, at most --top.
+    pub outliers: Vec<Outlier>,
 }
 
-/// One memory, and how often it acted.
+/// One memory, and how often it was retrieved.
 #[derive(Serialize)]
-pub struct Acts {
+pub struct Retrieved {
     pub memory: usize,
     pub source: String,
-    pub acted: u64,
+    pub retrievals: u64,
 }
 
-/// One memory, and how much it disagrees.
+/// One memory whose action differs from those of its neighbors.
 #[derive(Serialize)]
-pub struct Disagrees {
+pub struct Outlier {
     #[serde(flatten)]
     pub disagreement: Disagreement,
     pub source: String,
@@ -86,11 +90,11 @@ pub fn run(args: &MemoryArgs) -> Result<Done> {
         MemoryVerb::Add(args) => add(args),
         MemoryVerb::Drop(args) => drop(args),
         MemoryVerb::List(args) => list(args),
-        MemoryVerb::Move(args) => go(args),
+        MemoryVerb::Restore(args) => restore(args),
     }
 }
 
-/// A policy file's bytes, and the policy in them.
+/// Reads a policy file: its bytes, and the policy.
 fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, &e))?;
     let policy = file::policy_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
@@ -98,7 +102,7 @@ fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
 }
 
 fn add(args: &AddArgs) -> Result<Done> {
-    let path = &args.whose.policy;
+    let path = &args.file.policy;
     let (bytes, policy) = open(path)?;
     let data = read(&args.input.data, args.input.options)?;
     if let Some(k) = args.episodes.iter().find(|&&k| k >= data.n_episodes()) {
@@ -106,29 +110,29 @@ fn add(args: &AddArgs) -> Result<Done> {
             .at(format!("--episodes {k}"))
             .expected(format!("0 to {}", data.n_episodes() - 1)));
     }
-    let wanted = |i: &usize| {
+    let selected = |i: &usize| {
         let (k, step) = (data.episode_of(*i), data.step(*i).step);
         (args.episodes.is_empty() || args.episodes.contains(&k))
             && args.steps.as_ref().is_none_or(|range| range.contains(&step))
     };
-    let steps: Vec<usize> = (0..data.n_steps()).filter(wanted).collect();
+    let steps: Vec<usize> = (0..data.n_steps()).filter(selected).collect();
     let within = |e: Error| e.within(args.input.data.display());
     let (codebook, added) = policy.codebook().with_steps(&data, &steps).map_err(within)?;
     let what = format!(
-        "added {} steps of {}, its episode 0 being {} here",
+        "added {} steps of {}; its episode 0 is episode {} here",
         added.added,
         stem(&args.input.data),
         added.first_episode
     );
-    // More memories make no state farther, so that what the calibration promises still holds.
+    // Added memories increase no distance, so the calibration stays valid.
     let calibration = policy.calibration().cloned();
-    let kept = if calibration.is_some() { "kept" } else { "none" };
+    let calibration_change = if calibration.is_some() { "kept" } else { "none" };
     let edit = Edit { dropped: added.replaced, added: added.added, first_episode: Some(added.first_episode) };
-    edit.make(path, (&bytes, policy), codebook, calibration, kept, what)
+    edit.make(path, (&bytes, policy), codebook, calibration, calibration_change, what)
 }
 
 fn drop(args: &DropArgs) -> Result<Done> {
-    let path = &args.whose.policy;
+    let path = &args.file.policy;
     let (bytes, policy) = open(path)?;
     let book = policy.codebook();
     if let Some(m) = args.memories.iter().find(|&&m| m >= book.len()) {
@@ -139,17 +143,17 @@ fn drop(args: &DropArgs) -> Result<Done> {
     if let Some(k) = args.episodes.iter().find(|&&k| (0..book.len()).all(|m| book.source(m).episode != k)) {
         return Err(Error::new(Kind::Settings, "no memory is of this episode").at(format!("--episodes {k}")));
     }
-    let out = |m: usize| args.memories.contains(&m) || args.episodes.contains(&book.source(m).episode);
-    let dropped = (0..book.len()).filter(|&m| out(m)).count();
-    let codebook = book.without_memories(out)?;
-    // What was taken out made states nearer, and the calibration with them: it no longer holds.
-    let (calibration, kept) = match &args.data {
+    let is_dropped = |m: usize| args.memories.contains(&m) || args.episodes.contains(&book.source(m).episode);
+    let dropped = (0..book.len()).filter(|&m| is_dropped(m)).count();
+    let codebook = book.without_memories(is_dropped)?;
+    // Removed memories increase distances, so the old calibration is not valid.
+    let (calibration, calibration_change) = match &args.data {
         Some(data) => {
             let data = read(data, args.options)?;
             book.check_data(&data)?;
             let calibration = OodCalibration::leave_one_episode_out(&codebook, &data);
-            let kept = if calibration.is_some() { "renewed" } else { "lost" };
-            (calibration, kept)
+            let change = if calibration.is_some() { "renewed" } else { "lost" };
+            (calibration, change)
         }
         None => (None, if policy.calibration().is_some() { "lost" } else { "none" }),
     };
@@ -161,13 +165,13 @@ fn drop(args: &DropArgs) -> Result<Done> {
         (true, _) => format!("memories {}", list(&memories)),
         _ => format!("episode {}, and memories {}", list(&episodes), list(&memories)),
     };
-    let what = format!("dropped {named}; the network's weights still saw them");
+    let what = format!("dropped {named}; the network was trained on them and is unchanged");
     Edit { dropped, added: 0, first_episode: None }.make(
         path,
         (&bytes, policy),
         codebook,
         calibration,
-        kept,
+        calibration_change,
         what,
     )
 }
@@ -179,14 +183,14 @@ struct Edit {
 }
 
 impl Edit {
-    /// Makes a version of the policy with other memories.
+    /// Writes a version of the policy with other memories.
     fn make(
         self,
         path: &Path,
         (bytes, policy): (&[u8], Policy),
         codebook: Codebook,
         calibration: Option<OodCalibration>,
-        kept: &'static str,
+        calibration_change: &'static str,
         what: String,
     ) -> Result<Done> {
         let (before, after) = (policy.codebook().len(), codebook.len());
@@ -198,16 +202,17 @@ impl Edit {
         let version = Versions::of(path)?.advance((bytes, before), (&made, after), what)?;
         let Self { added, dropped, first_episode } = self;
         let file = path.display().to_string();
-        let report = Edited { file, version, added, dropped, first_episode, calibration: kept };
-        Ok(Done::new(&report, print::edited(&report)))
+        let report =
+            EditReport { file, version, added, dropped, first_episode, calibration: calibration_change };
+        Ok(Done::new(&report, print::memory_edit(&report)))
     }
 }
 
 fn list(args: &ListArgs) -> Result<Done> {
-    let path = &args.whose.policy;
+    let path = &args.file.policy;
     let (bytes, policy) = open(path)?;
     let book = policy.codebook();
-    let acted = match (&args.data, &args.task) {
+    let retrievals = match (&args.data, &args.task) {
         (Some(data), _) => {
             let data = read(data, args.options)?;
             book.check_space(&data)?;
@@ -215,11 +220,11 @@ fn list(args: &ListArgs) -> Result<Done> {
         }
         (None, Some(task)) => {
             let task = tasks::named(task, args.rollouts.reward)?;
-            let encoder = task_encoder::of(&policy, task.spec(), &args.encoder.weights)?;
-            let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
-            let act: &dyn Act = sighted.as_ref().map_or(&policy, |sighted| sighted);
+            let encoder = task_encoder::for_policy(&policy, task.spec(), &args.encoder.weights)?;
+            let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
+            let act: &dyn Act = encoded.as_ref().map_or(&policy, |encoded| encoded);
             let run = Run { trace: true, ..args.rollouts.run()? };
-            let episodes = rollout(act, task.as_ref(), &run, &told("running", run.episodes))?;
+            let episodes = rollout(act, task.as_ref(), &run, &progress_of("running", run.episodes))?;
             if let Some(failure) = first_failure(&episodes) {
                 return Err(Error::new(Kind::Task, "an episode failed").found(failure));
             }
@@ -229,65 +234,67 @@ fn list(args: &ListArgs) -> Result<Done> {
         (None, None) => None,
     };
     let mut order: Vec<usize> = (0..book.len()).collect();
-    if let Some(acted) = &acted {
-        order.sort_by_key(|&m| std::cmp::Reverse(acted[m]));
+    if let Some(counts) = &retrievals {
+        order.sort_by_key(|&m| std::cmp::Reverse(counts[m]));
     }
     let all = book.disagreements();
     let versions = Versions::of(path)?;
     let fingerprint = file::fingerprint(&bytes);
     let source = |m: usize| book.source(m).to_string();
-    let disagreeing = all.iter().filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD);
-    let report = Listed {
+    let outliers = all.iter().filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD);
+    let report = ListReport {
         file: path.display().to_string(),
         memories: book.len(),
         edits: policy.training_record().edits.clone(),
-        present: versions.present(&fingerprint).map(|v| v.version),
+        current_version: versions.present(&fingerprint).map(|v| v.version),
         versions: versions.all().to_vec(),
         fingerprint,
-        states: acted.as_ref().map(|a| a.iter().sum::<u64>() as usize),
-        never: acted.as_ref().map(|a| a.iter().filter(|&&n| n == 0).count()),
-        most: acted
+        states: retrievals.as_ref().map(|a| a.iter().sum::<u64>() as usize),
+        never_retrieved: retrievals.as_ref().map(|a| a.iter().filter(|&&n| n == 0).count()),
+        most_retrieved: retrievals
             .iter()
-            .flat_map(|a| {
-                order.iter().take(args.top).map(|&m| Acts { memory: m, source: source(m), acted: a[m] })
+            .flat_map(|counts| {
+                let top = order.iter().take(args.top);
+                top.map(|&m| Retrieved { memory: m, source: source(m), retrievals: counts[m] })
             })
             .collect(),
-        acted,
-        disagreeing: disagreeing.clone().count(),
-        disagrees: Codebook::DISAGREEMENT_THRESHOLD,
-        disagree: disagreeing
+        retrievals,
+        outlier_count: outliers.clone().count(),
+        outlier_threshold: Codebook::DISAGREEMENT_THRESHOLD,
+        outliers: outliers
             .take(args.top)
-            .map(|d| Disagrees { disagreement: *d, source: source(d.memory) })
+            .map(|d| Outlier { disagreement: *d, source: source(d.memory) })
             .collect(),
     };
-    Ok(Done::new(&report, print::listed(&report)))
+    Ok(Done::new(&report, print::memory_list(&report)))
 }
 
-fn count(memories: usize, retrieval: impl IntoIterator<Item = usize>) -> Vec<u64> {
-    let mut acted = vec![0; memories];
-    retrieval.into_iter().for_each(|m| acted[m] += 1);
-    acted
+/// How often each of `memories` memories is among those retrieved.
+fn count(memories: usize, retrieved: impl IntoIterator<Item = usize>) -> Vec<u64> {
+    let mut counts = vec![0; memories];
+    retrieved.into_iter().for_each(|m| counts[m] += 1);
+    counts
 }
 
-fn go(args: &MoveArgs) -> Result<Done> {
-    let path = &args.whose.policy;
+fn restore(args: &RestoreArgs) -> Result<Done> {
+    let path = &args.file.policy;
     let (bytes, policy) = open(path)?;
     let mut versions = Versions::of(path)?;
     let error = |what: &str| Error::new(Kind::Settings, what).at(path.display().to_string());
     if versions.all().is_empty() {
-        return Err(error("there is one version only").next("`mcnn memory add` and `drop` make others"));
+        return Err(error("the policy has one version only").next("`mcnn memory add` and `drop` make others"));
     }
     let to = match (args.to, versions.present(&file::fingerprint(&bytes))) {
         (Some(to), _) => to,
         (None, Some(Version { from: Some(from), .. })) => *from,
         (None, Some(first)) => {
-            return Err(error("this version was made from no other")
+            return Err(error("this version has no predecessor")
                 .found(format!("version {}", first.version))
-                .next("--to names the one to go to"));
+                .next("name the version to restore with --to"));
         }
         (None, None) => {
-            return Err(error("the file is none of its versions: it was made anew since")
-                .next("--to names the one to go to; the present file becomes a version, too"));
+            return Err(error("the file is not one of its versions: it was written again since")
+                .next("name the version to restore with --to; the present file is kept as a version, too"));
         }
     };
     let Some(version) = versions.all().iter().find(|v| v.version == to).cloned() else {
@@ -299,6 +306,6 @@ fn go(args: &MoveArgs) -> Result<Done> {
     let calibration = file::policy_from_bytes(&there)?.calibration().map_or("none", |_| "kept");
     versions.go((&bytes, policy.codebook().len()), &there)?;
     let file = path.display().to_string();
-    let report = Edited { file, version, added: 0, dropped: 0, first_episode: None, calibration };
-    Ok(Done::new(&report, print::edited(&report)))
+    let report = EditReport { file, version, added: 0, dropped: 0, first_episode: None, calibration };
+    Ok(Done::new(&report, print::memory_edit(&report)))
 }

@@ -37,29 +37,30 @@ use mcnn::{
 
 use crate::args::{InputOptions, NamesArgs, Output};
 
-/// What a verb came to.
+/// The results of a verb.
 pub struct Done {
     /// One line of JSON.
     pub json: String,
-    /// The same for people.
+    /// The same as text.
     pub text: String,
-    /// 0 for done, 1 for no, 2 for failed, 130 for interrupted.
+    /// 0: done; 1: a check did not hold (`certify --max-bound`); 2: failed; 130: interrupted.
     pub exit_code: u8,
 }
 
 impl Done {
-    /// A report of plain values, which can be JSON without fail, and its text.
+    /// The results of a report, with exit code 0. A report consists of plain values, so that its JSON cannot fail.
     pub fn new(report: &impl serde::Serialize, text: String) -> Self {
         let json = serde_json::to_string(report).expect("a report is plain values");
         Self { json, text, exit_code: 0 }
     }
 
-    /// The same, having failed if `failed`.
+    /// Sets exit code 2 if `failed`.
     pub fn failed_if(self, failed: bool) -> Self {
         Self { exit_code: if failed { 2 } else { self.exit_code }, ..self }
     }
 }
 
+/// Reads demonstrations.
 pub fn read(path: &Path, options: InputOptions) -> Result<Demonstrations> {
     let range = if options.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     mcnn::data::read(path, &ReadOptions { range, drop_last: options.d4rl_drop_last })
@@ -86,12 +87,12 @@ pub fn names(
     Ok(others.iter().fold(given, |names, other| names.or(other)))
 }
 
-/// Cores of this machine.
+/// Number of cores of this machine.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Some work on so many threads of rayon's.
+/// Runs `work` in a rayon pool of `threads` threads.
 pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(no_threads)?.install(work))
 }
@@ -100,7 +101,7 @@ fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
     Error::new(Kind::Settings, "threads cannot be started").found(error.to_string())
 }
 
-/// A flag that the first Ctrl-C sets from now on; the second ends the program at once, as the first did before.
+/// Installs a Ctrl-C handler: the first Ctrl-C sets the flag, the second ends the program at once.
 pub fn interrupted() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
@@ -114,36 +115,36 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// Refuses early, before hours of work, what could not be written at the end.
+/// Checks, before any work, that the output can be written.
 pub fn check_output(output: &Output) -> Result<()> {
     if output.path.is_dir() {
         return Err(Error::io("writing", &output.path, &std::io::ErrorKind::IsADirectory.into()));
     }
     if output.path.exists() && !output.force {
-        return Err(Error::new(Kind::File, "the output is already there")
+        return Err(Error::new(Kind::File, "the output exists already")
             .at(output.path.display().to_string())
             .next("--force overwrites it"));
     }
     check_folder(&output.path)
 }
 
-/// Refuses early a picture that could not be written at the end.
-pub fn check_picture(path: &Path, force: bool) -> Result<()> {
+/// Checks, before any work, that a plot can be written.
+pub fn check_plot(path: &Path, force: bool) -> Result<()> {
     if path.extension().is_none_or(|e| e != "svg" && e != "png") {
-        return Err(Error::new(Kind::Settings, "pictures are written as SVG or PNG")
+        return Err(Error::new(Kind::Settings, "plots are written as SVG or PNG")
             .at(format!("--plot {}", path.display()))
             .expected("a name that ends in .svg or .png"));
     }
     check_output(&Output { path: path.to_path_buf(), force })
 }
 
-/// Refuses a path whose folder is not there.
+/// Checks that the folder of a path exists.
 pub fn check_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.is_dir() {
         return Ok(());
     }
-    Err(Error::new(Kind::File, "there is no folder to write to")
+    Err(Error::new(Kind::File, "the output's folder does not exist")
         .at(folder.display().to_string())
         .next(format!("mkdir -p {}", folder.display())))
 }

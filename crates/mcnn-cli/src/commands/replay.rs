@@ -23,25 +23,25 @@ use crate::{
     video::{Caption, Column, VideoWriter},
 };
 
-/// A recorded episode that was shown again.
+/// The video of a recorded episode.
 #[derive(Serialize)]
-pub struct Replayed {
+pub struct ReplayReport {
     pub task: String,
     pub episode: usize,
     pub steps: usize,
-    /// How the scene was had: "state" (put where the recording says, step by step) or "actions" (the recorded actions,
-    /// from the recorded seed).
-    pub by: &'static str,
-    /// Largest difference between an observation recorded and the simulator's, over the steps looked at.
-    pub difference: f32,
-    /// The step where it was.
-    pub at: usize,
+    /// How the episode was replayed: "state" (the recorded simulator states were set) or "actions" (the recorded actions were
+    /// executed after a reset with the recorded seed).
+    pub replayed_by: &'static str,
+    /// Largest difference between a recorded and a replayed observation, in any dimension.
+    pub max_difference: f32,
+    /// The step with the largest difference.
+    pub max_difference_step: usize,
     pub file: String,
     pub frames: usize,
     pub interrupted: bool,
 }
 
-/// A recorded episode: its first step in the tables, and how many it has.
+/// A recorded episode: its first row in the tables, and its number of steps.
 struct Episode<'a> {
     parts: &'a Parts,
     simulator: &'a Simulator,
@@ -75,15 +75,16 @@ pub fn run(args: &ReplayArgs) -> Result<Done> {
     let named = |e: Error| e.within(args.data.display());
     let episode = find(&parts, &simulator, args.episode).map_err(named)?;
     let policy = args.policy.as_deref().map(file::read_policy).transpose()?.map(|(policy, _)| policy);
-    let name = args.task.clone().or_else(|| tasks::of_widths(parts.n_obs, parts.n_act)).ok_or_else(|| {
-        named(
-            Error::new(Kind::Settings, "it does not show of what task the recording is")
-                .found(format!("observations of {}, actions of {}", parts.n_obs, parts.n_act))
-                .next("name it with --task"),
-        )
-    })?;
+    let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
+    let name =
+        args.task.clone().or_else(|| tasks::with_dimensions(parts.n_obs, parts.n_act)).ok_or_else(|| {
+            named(
+                Error::new(Kind::Settings, "the task of the recording is not known from its dimensions")
+                    .found(widths(parts.n_obs, parts.n_act))
+                    .next("name it with --task"),
+            )
+        })?;
     let task = tasks::drawn(&name, Rewards::D4rl)?;
-    let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
     let (obs, act) = (task.spec().n_obs, task.spec().n_act);
     let all = [(parts.n_obs, parts.n_act, "the recording")]
         .into_iter()
@@ -101,7 +102,7 @@ pub fn run(args: &ReplayArgs) -> Result<Done> {
     let seed = args.from_seed.or_else(|| simulator.seeds.as_ref()?.get(args.episode).copied());
     let report = replay(args, &episode, policy.as_ref(), task.as_ref(), seed)?;
     let exit_code = if report.interrupted { 130 } else { 0 };
-    Ok(Done { exit_code, ..Done::new(&report, print::replayed(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::replay(&report)) })
 }
 
 fn find<'a>(parts: &'a Parts, simulator: &'a Simulator, episode: usize) -> Result<Episode<'a>> {
@@ -130,13 +131,13 @@ fn replay(
     policy: Option<&Policy>,
     task: &dyn Task,
     seed: Option<u64>,
-) -> Result<Replayed> {
+) -> Result<ReplayReport> {
     let mut writer = VideoWriter::new(&args.video, &|line| eprintln!("{line}"))?;
     let mut column = Column::default();
     let mut environment = task.start_with_pictures()?;
     let n_obs = task.spec().n_obs;
     let mut observation = vec![0.0; n_obs];
-    let by_actions = begin(args, episode, environment.as_mut(), seed, &mut observation)?;
+    let by_actions = reset(args, episode, environment.as_mut(), seed, &mut observation)?;
     let flag = interrupted()?;
     let mut acting = policy.map(|p| p.start(Seed(0)));
     let mut action = vec![0.0; task.spec().n_act];
@@ -175,21 +176,22 @@ fn replay(
         progress.at(done as u64, &format!("difference {:.1e}", worst.0));
     }
     progress.finish();
-    Ok(Replayed {
+    Ok(ReplayReport {
         task: task.spec().name.clone(),
         episode: args.episode,
         steps: done,
-        by: if by_actions { "actions" } else { "state" },
-        difference: worst.0,
-        at: worst.1,
+        replayed_by: if by_actions { "actions" } else { "state" },
+        max_difference: worst.0,
+        max_difference_step: worst.1,
         file: args.video.display().to_string(),
         frames: writer.finish()?,
         interrupted: flag.load(Ordering::Relaxed),
     })
 }
 
-/// Finds out how the episode can be had, and resets it; true for "by its actions".
-fn begin(
+/// Resets the environment to the start of the episode. Returns whether the episode is replayed by its actions: the simulator's
+/// state cannot be set, or `--from-seed` is given.
+fn reset(
     args: &ReplayArgs,
     episode: &Episode,
     environment: &mut dyn Environment,
@@ -204,7 +206,7 @@ fn begin(
             (Err(_), Some(_)) => {}
             (Err(e), None) => {
                 return Err(e.within(args.data.display()).next(
-                    "--from-seed S runs the recorded actions instead, where the episode's seed is known",
+                    "if you know the episode's seed, --from-seed SEED replays the recorded actions instead",
                 ));
             }
         }

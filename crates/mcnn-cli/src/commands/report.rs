@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::{
     Done, check_output,
-    eval::{first_failure, told},
+    eval::{first_failure, progress_of},
     names, read,
 };
 use crate::{
@@ -38,43 +38,48 @@ use crate::{
     task_encoder, tasks,
 };
 
-/// What was written.
+/// The page written.
 #[derive(Serialize)]
-pub struct Reported {
+pub struct PageReport {
     pub file: String,
     pub bytes: usize,
-    /// Of the policy.
+    /// Fingerprint of the policy.
     pub fingerprint: String,
     pub memories: usize,
     pub memories_drawn: usize,
-    /// States of the data, and states visited.
+    /// States of the data.
     pub states: usize,
-    pub visited: usize,
-    /// The episodes that are shown step by step.
-    pub episodes: Vec<Shown>,
+    /// States visited in closed loop.
+    pub visited_states: usize,
+    /// The episodes shown step by step.
+    pub episodes: Vec<ShownEpisode>,
     /// Points of the training curve.
-    pub losses: usize,
-    /// Pictures written.
+    pub loss_points: usize,
+    /// Figures written.
     pub plots: Vec<String>,
-    /// What the page leaves out or cannot show.
+    /// What the page leaves out, and why.
     pub notes: Vec<String>,
 }
 
+/// An episode shown step by step.
 #[derive(Serialize)]
-pub struct Shown {
+pub struct ShownEpisode {
+    /// Whether it is a rollout of the policy; else it is an episode of the data.
     pub visited: bool,
     pub number: u32,
+    /// Steps on the page.
     pub steps: usize,
+    /// Steps of the episode.
     pub length: usize,
 }
 
-/// Episodes shown where none were named.
+/// Default number of episodes shown.
 const SHOWN: usize = 4;
 
-/// The pictures of `--plots`.
+/// The figures of `--plots`.
 const PLOTS: [&str; 3] = ["codebook", "coverage", "episode"];
 
-/// The files of a picture: for papers, and for whatever shows no SVG.
+/// The files of a figure.
 fn files(folder: &Path, name: &str) -> [PathBuf; 2] {
     ["svg", "png"].map(|ending| folder.join(format!("{name}.{ending}")))
 }
@@ -126,31 +131,36 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let text = html(&page);
     atomic::write(&args.output.path, text.as_bytes())?;
     let plots = pictures(args, &page)?;
-    let report = Reported {
+    let report = PageReport {
         file: args.output.path.display().to_string(),
         bytes: text.len(),
         fingerprint,
         memories: codebook.len(),
         memories_drawn: page.map.memories.len(),
         states: data.n_steps(),
-        visited: visited.as_ref().map_or(0, |(v, _)| v.n_steps()),
+        visited_states: visited.as_ref().map_or(0, |(v, _)| v.n_steps()),
         episodes: page
             .episodes
             .iter()
-            .map(|e| Shown { visited: e.visited, number: e.number, steps: e.steps.len(), length: e.length })
+            .map(|e| ShownEpisode {
+                visited: e.visited,
+                number: e.number,
+                steps: e.steps.len(),
+                length: e.length,
+            })
             .collect(),
-        losses: page.losses.len(),
+        loss_points: page.losses.len(),
         plots,
         notes: page.notes,
     };
-    Ok(Done::new(&report, print::reported(&report)))
+    Ok(Done::new(&report, print::report(&report)))
 }
 
-/// What could not be written is refused before any work.
+/// Checks, before any work, that all outputs can be written.
 fn check(args: &ReportArgs) -> Result<()> {
     check_output(&args.output)?;
     if let Some(folder) = &args.plots {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, &e))?;
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("creating the folder", folder, &e))?;
         for path in PLOTS.iter().flat_map(|name| files(folder, name)) {
             check_output(&Output { path, force: args.output.force })?;
         }
@@ -158,7 +168,7 @@ fn check(args: &ReportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Runs the task, and gives the states visited as demonstrations.
+/// Runs the task. Returns the visited states as demonstrations, and the rollouts.
 fn visit(
     args: &ReportArgs,
     policy: &Policy,
@@ -166,13 +176,13 @@ fn visit(
     notes: &mut Vec<String>,
 ) -> Result<(Demonstrations, Collected)> {
     let task = tasks::named(task, args.rollouts.reward)?;
-    let encoder = task_encoder::of(policy, task.spec(), &args.encoder.weights)?;
-    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, policy)).transpose()?;
-    let act: &dyn Act = sighted.as_ref().map_or(policy, |sighted| sighted);
+    let encoder = task_encoder::for_policy(policy, task.spec(), &args.encoder.weights)?;
+    let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, policy)).transpose()?;
+    let act: &dyn Act = encoded.as_ref().map_or(policy, |encoded| encoded);
     let run = Run { trace: true, ..args.rollouts.run()? };
-    let told = told("running", run.episodes);
+    let progress = progress_of("running", run.episodes);
     let mut all = collect(act, task.as_ref(), &run, &|episode| {
-        told(episode);
+        progress(episode);
         true
     })?;
     if let Some(failure) = first_failure(&all.failed) {
@@ -196,33 +206,33 @@ fn visit(
     Ok((Demonstrations::new(parts, ActionRange::Clip)?, all))
 }
 
-/// The episodes to show: places in the data and among those run.
+/// The episodes to show, as positions in the data and in the rollouts.
 fn wanted(
     args: &ReportArgs,
     data: &Demonstrations,
     visited: Option<&(Demonstrations, Collected)>,
 ) -> Result<[Vec<usize>; 2]> {
     let run = visited.map_or(0, |(v, _)| v.n_episodes());
-    if args.show.is_empty() {
+    if args.show_episodes.is_empty() {
         return Ok([data.n_episodes(), run].map(|n| (0..n.min(SHOWN)).collect()));
     }
     let at = |k: usize| {
         let start = u32::try_from(k).ok().and_then(|episode| data.find(Step { episode, step: 0 }));
         start.map(|i| data.episode_of(i))
     };
-    if let Some(k) = args.show.iter().find(|&&k| at(k).is_none() && k >= run) {
+    if let Some(k) = args.show_episodes.iter().find(|&&k| at(k).is_none() && k >= run) {
         return Err(Error::new(Kind::Settings, "there is no such episode")
-            .at(format!("--show {k}"))
+            .at(format!("--show-episodes {k}"))
             .expected(format!("0 to {}", data.n_episodes().max(run) - 1)));
     }
-    let mut named = args.show.clone();
+    let mut named = args.show_episodes.clone();
     named.sort_unstable();
     named.dedup();
     let of_data = named.iter().filter_map(|&k| at(k)).collect();
     Ok([of_data, named.into_iter().filter(|&k| k < run).collect()])
 }
 
-/// The episodes, each with an equal share of the bytes that those before it left.
+/// The episodes, each within an equal share of the bytes that remain.
 fn show(
     policy: &Policy,
     plane: &Plane,
@@ -256,7 +266,7 @@ fn blank(visited: bool, number: u32) -> Episode {
     Episode { visited, number, seed: None, ret: None, success: None, length: 0, steps, path }
 }
 
-/// How many states recall each memory.
+/// For how many states each memory is retrieved.
 fn uses(codebook: &Codebook, data: &Demonstrations) -> Vec<u32> {
     let mut uses = vec![0; codebook.len()];
     codebook.map_states(data, |_, s| codebook.retrieve(s).memory).into_iter().for_each(|m| uses[m] += 1);

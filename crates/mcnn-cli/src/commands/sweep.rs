@@ -32,22 +32,22 @@ use crate::{
     task_encoder, tasks,
 };
 
-/// What a sweep came to.
+/// The results of a sweep.
 #[derive(Serialize)]
-pub struct Swept {
+pub struct SweepReport {
     pub plan: String,
     pub file: String,
     /// Runs of the plan.
     pub runs: usize,
-    /// Of them, those that were in the file before.
-    pub before: usize,
-    /// Of them, those made now.
-    pub made: usize,
-    /// Of them, those still to be made.
-    pub left: usize,
+    /// Runs that the file had before.
+    pub already_done: usize,
+    /// Runs completed now, failed ones included.
+    pub completed: usize,
+    /// Runs still to do.
+    pub remaining: usize,
     /// Runs of the plan that failed, now or before.
     pub failed: Vec<Failed>,
-    /// With --dry-run: the runs to be made.
+    /// With --dry-run: the settings of the runs to do.
     pub planned: Vec<Settings>,
     pub dry_run: bool,
     pub interrupted: bool,
@@ -67,38 +67,38 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     let runs = plan::read(&args.plan)?;
     let data = data(args, &runs)?;
     let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;
-    let encoders = fit(args, task.as_ref(), &runs, &data)?;
-    let tell = |line: &str| eprintln!("{line}");
+    let encoders = encoders(args, task.as_ref(), &runs, &data)?;
+    let log = |line: &str| eprintln!("{line}");
     if args.path.exists() {
         regular(&args.path)?;
     }
-    let (results, there) = if args.dry_run {
+    let (results, existing) = if args.dry_run {
         let lines =
             File::open(&args.path).map(|file| results::read(&args.path, &file).map(|(lines, _)| lines));
         (None, lines.unwrap_or_else(|_| Ok(Vec::new()))?)
     } else {
-        let (results, lines) = Results::open(&args.path, &tell)?;
+        let (results, lines) = Results::open(&args.path, &log)?;
         (Some(results), lines)
     };
-    let there: HashMap<(String, String), Line> = there.into_iter().map(|l| (l.key(), l)).collect();
-    let old = |run: &Settings| there.get(&(run.key(), data[&run.data].1.clone()));
-    let again = |line: &Line| args.retry && line.error.is_some();
-    let (before, todo): (Vec<&Settings>, Vec<&Settings>) =
-        runs.iter().partition(|run| old(run).is_some_and(|line| !again(line)));
-    let failed = before
+    let existing: HashMap<(String, String), Line> = existing.into_iter().map(|l| (l.key(), l)).collect();
+    let old = |run: &Settings| existing.get(&(run.key(), data[&run.data].1.clone()));
+    let repeat = |line: &Line| args.retry_failed && line.error.is_some();
+    let (done, todo): (Vec<&Settings>, Vec<&Settings>) =
+        runs.iter().partition(|run| old(run).is_some_and(|line| !repeat(line)));
+    let failed = done
         .iter()
         .filter_map(|run| {
             let error = old(run)?.error.clone()?;
             Some(Failed { settings: (*run).clone(), error })
         })
         .collect();
-    let mut report = Swept {
+    let mut report = SweepReport {
         plan: args.plan.display().to_string(),
         file: args.path.display().to_string(),
         runs: runs.len(),
-        before: before.len(),
-        made: 0,
-        left: todo.len(),
+        already_done: done.len(),
+        completed: 0,
+        remaining: todo.len(),
         failed,
         planned: Vec::new(),
         dry_run: args.dry_run,
@@ -108,22 +108,22 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     if let Some(results) = &results {
         let stop = interrupted()?;
         let shared = Shared::new(task.as_ref(), &stop);
-        let (made, failed) = side_by_side(&shared, &todo, (&data, &encoders), results, args.threads)?;
-        report.made = made;
-        report.left -= made;
+        let (completed, failed) = run_parallel(&shared, &todo, (&data, &encoders), results, args.threads)?;
+        report.completed = completed;
+        report.remaining -= completed;
         report.failed.extend(failed);
-        report.interrupted = report.left > 0;
+        report.interrupted = report.remaining > 0;
     } else {
         report.planned = todo.into_iter().cloned().collect();
     }
     report.seconds = start.elapsed().as_secs_f64();
-    let done = Done::new(&report, print::swept(&report)).failed_if(!report.failed.is_empty());
+    let done = Done::new(&report, print::sweep(&report)).failed_if(!report.failed.is_empty());
     Ok(if report.interrupted { Done { exit_code: 130, ..done } } else { done })
 }
 
 type Data = HashMap<String, (Demonstrations, String)>;
 
-/// Every file of the plan, once, with its fingerprint.
+/// Reads every data file of the plan once. Values are the demonstrations and their fingerprint, by file.
 fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     let mut all = Data::new();
     for (i, run) in runs.iter().enumerate() {
@@ -137,10 +137,11 @@ fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     Ok(all)
 }
 
-/// What each file's policies see the task with.
+/// The encoder of the policies of each data file; `None` for plain states.
 type Encoders = HashMap<String, Option<Encoder>>;
 
-fn fit(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Result<Encoders> {
+/// Finds the encoder of each data file, and checks that the data fit the task.
+fn encoders(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Result<Encoders> {
     let spec = task.spec();
     let mut encoders = Encoders::new();
     for run in runs {
@@ -149,11 +150,12 @@ fn fit(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Res
         }
         let data = &data[&run.data].0;
         let place = |e: Error| e.within(format!("data, {:?}", run.data));
-        let encoder = task_encoder::on(data.encoding(), data.n_obs(), None, spec, &run.weights(&args.plan)?)
-            .map_err(place)?;
+        let encoder =
+            task_encoder::for_states(data.encoding(), data.n_obs(), None, spec, &run.weights(&args.plan)?)
+                .map_err(place)?;
         let n_obs = encoder.as_ref().map_or(spec.n_obs, Encoder::width);
         if (data.n_obs(), data.n_act()) != (n_obs, spec.n_act) {
-            let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
+            let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
             return Err(Error::new(Kind::Mismatch, "the demonstrations do not fit the task")
                 .at(format!("task {:?}, data {:?}", spec.name, run.data))
                 .expected(widths(n_obs, spec.n_act))
@@ -165,8 +167,8 @@ fn fit(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Res
     Ok(encoders)
 }
 
-/// Makes runs, `threads` at once, and gives how many were made and which failed.
-fn side_by_side(
+/// Does the runs, `threads` in parallel. Returns how many were completed, and those that failed.
+fn run_parallel(
     shared: &Shared,
     todo: &[&Settings],
     (data, encoders): (&Data, &Encoders),
@@ -182,9 +184,9 @@ fn side_by_side(
             .found(threads.to_string()));
     }
     let next = AtomicUsize::new(0);
-    let told = Mutex::new((0, Vec::new(), Progress::new("runs", 0, todo.len() as u64)));
+    let progress = Mutex::new((0, Vec::new(), Progress::new("runs", 0, todo.len() as u64)));
     let work = || -> Result<()> {
-        // A pool of one thread for each run: the numbers of a step do not depend on it, and runs do not wait in line.
+        // Each run has a pool of one thread, so that runs do not wait for each other. Results do not depend on it.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(super::no_threads)?;
         while let Some(run) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
             let Some(line) =
@@ -193,14 +195,14 @@ fn side_by_side(
                 return Ok(());
             };
             if let Err(error) = results.append(&line) {
-                shared.stop.store(true, Ordering::Relaxed); // a full disk fails every run to come
+                shared.stop.store(true, Ordering::Relaxed); // a full disk would fail every later run
                 return Err(error);
             }
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.0 += 1;
-            let done = told.0;
-            told.2.at(done, line.error.as_deref().map_or("done", |_| "failed"));
-            told.1.extend(line.error.map(|error| Failed { settings: line.settings, error }));
+            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.0 += 1;
+            let done = progress.0;
+            progress.2.at(done, line.error.as_deref().map_or("done", |_| "failed"));
+            progress.1.extend(line.error.map(|error| Failed { settings: line.settings, error }));
         }
         Ok(())
     };
@@ -208,6 +210,6 @@ fn side_by_side(
         let workers: Vec<_> = (0..threads.min(todo.len())).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("a run does not panic"))
     })?;
-    let (made, failed, _) = told.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((made as usize, failed))
+    let (completed, failed, _) = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((completed as usize, failed))
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use mcnn::{Error, Result, data::regular};
 use serde::Serialize;
 
-use super::{Done, check_picture};
+use super::{Done, check_plot};
 use crate::{
     args::TableArgs,
     plot, print,
@@ -15,20 +15,20 @@ use crate::{
     },
 };
 
-/// What a table holds.
+/// The table of a sweep's results.
 #[derive(Serialize)]
 pub struct Table {
     pub file: String,
     pub runs: usize,
     #[serde(flatten)]
     pub grid: Grid,
-    /// The picture written.
+    /// The plot written.
     pub plot: Option<String>,
 }
 
 pub fn run(args: &TableArgs) -> Result<Done> {
     if let Some(path) = &args.plot {
-        check_picture(path, args.force)?;
+        check_plot(path, args.force)?;
     }
     regular(&args.results)?;
     let file = File::open(&args.results).map_err(|e| Error::io("reading", &args.results, &e))?;

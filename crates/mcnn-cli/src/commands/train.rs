@@ -28,59 +28,57 @@ use crate::{
     task_encoder,
 };
 
-/// What training came to.
+/// The results of training.
 #[derive(Serialize)]
-pub struct Trained {
+pub struct TrainReport {
     pub steps: u64,
     pub seconds: f64,
     pub steps_per_second: f64,
-    /// Mean squared error on the training batches, over the last two-hundredth of the run; null where nothing was trained.
+    /// Mean training loss over the last 1/200 of the steps; null if no step was taken.
     pub loss: Option<f64>,
-    /// Mean squared error on the episodes held out; null where none were.
+    /// Mean squared error of the actions of the validation episodes; null if there are none.
     pub validation_loss: Option<f64>,
-    /// lambda of the formula; a number or "inf".
+    /// Decay rate of the memory weight; a number or "inf".
     pub lambda: Lambda,
-    /// Distance at which a memory counts half; null where it always counts all.
+    /// Distance at which the memory weight is 0.5; null if lambda is 0.
     pub half_distance: Option<f32>,
-    pub auto: bool,
+    /// Whether lambda was set from the data.
+    pub lambda_auto: bool,
     pub amplitude: f32,
-    /// Share of the training rows that train nothing because their memory decides alone.
+    /// Share of the training rows with zero gradient: their memory weight is 1.
     pub zero_gradient_share: f64,
-    /// Episodes trained on that are shorter than what the network looks back on or proposes ahead; of all trained on.
+    /// Training episodes shorter than the observation or prediction horizon, and all training episodes.
     pub short_episodes: [usize; 2],
-    pub held_out: Option<Validation>,
-    /// The calibration of distances; null where the memories allow of none.
+    /// The validation loss by distance to the memories; null if there are no validation episodes.
+    pub validation: Option<Validation>,
+    /// The OOD calibration; null if all memories are of one episode.
     pub calibration: Option<Calibration>,
     pub seed: u64,
     pub resumed_from: Option<u64>,
     pub interrupted: bool,
-    /// What the policy is called in the literature.
+    /// The policy's method, as the literature names it, and its main settings.
     pub name: String,
-    /// The policy, or what was saved of the interrupted run.
+    /// The policy; of an interrupted run, its checkpoint.
     pub file: String,
+    /// The folder of the log and the checkpoint.
     pub run_folder: String,
-    /// Fingerprint of the policy; null where the run was interrupted.
+    /// Fingerprint of the policy; null if interrupted.
     pub fingerprint: Option<String>,
 }
 
-/// Distances of calibration episodes, each counting alike.
+/// Distances of the calibration episodes to the memories of other episodes; each episode has the same weight.
 #[derive(Serialize)]
 pub struct Calibration {
     pub episodes: usize,
     pub median: f32,
     pub p95: f32,
-    pub farthest: f32,
+    pub max: f32,
 }
 
 impl Calibration {
     fn new(calibration: &OodCalibration) -> Result<Self> {
         let at = |share| calibration.threshold(OodQuantile::States(share)).map(|t| t.distance);
-        Ok(Self {
-            episodes: calibration.episodes().len(),
-            median: at(0.5)?,
-            p95: at(0.95)?,
-            farthest: at(1.0)?,
-        })
+        Ok(Self { episodes: calibration.episodes().len(), median: at(0.5)?, p95: at(0.95)?, max: at(1.0)? })
     }
 }
 
@@ -93,10 +91,10 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         if folder.checkpoint().exists() && !args.output.force {
             return Err(Error::new(
                 Kind::File,
-                "an interrupted run is there, and starting anew would lose it",
+                "an interrupted run exists, and a new one would overwrite it",
             )
             .at(folder.checkpoint().display().to_string())
-            .next("--resume goes on with it, --force starts anew"));
+            .next("--resume continues it, --force starts a new one"));
         }
     }
     let data = read(&args.input.data, args.input.options)?;
@@ -107,28 +105,28 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let codebook = codebook.with_names(names)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
-    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.over(backbone.optimizer_defaults());
+    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(backbone.optimizer_defaults());
     let settings = TrainSettings {
         backbone: backbone.clone(),
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.default_hidden()),
-        activation: args.activation,
-        lambda: args.lambda,
-        amplitude: args.amplitude,
-        distances: args.distances,
-        neighbors: args.neighbors,
-        steps: args.steps,
-        batch: args.batch.unwrap_or(batch),
+        activation: args.constraint.activation,
+        lambda: args.constraint.lambda,
+        amplitude: args.constraint.amplitude,
+        distances: args.constraint.distances,
+        neighbors: args.constraint.neighbors,
+        steps: args.optimizer.steps,
+        batch,
         lr,
         optimizer,
         validation_fraction: args.validation_fraction,
-        seed: Seed(args.seed),
+        seed: Seed(args.optimizer.seed),
     };
     let run = prepare(args, &data, codebook, settings, &folder)?;
     let flag = super::interrupted()?;
     let threads = args.threads.map_or(backbone.micro_batches().min(cores()), usize::from);
     let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
-    Ok(Done { exit_code, ..Done::new(&report, print::trained(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }
 
 fn prepare(
@@ -142,19 +140,19 @@ fn prepare(
         return Run::new(data, codebook, settings);
     }
     if !folder.checkpoint().exists() {
-        return Err(Error::new(Kind::File, "there is no interrupted run to go on with")
+        return Err(Error::new(Kind::File, "there is no interrupted run to resume")
             .at(folder.checkpoint().display().to_string())
             .next("leave --resume out, or give the -o of the run that was interrupted"));
     }
     Run::resume(data, codebook, settings, file::read_checkpoint(&folder.checkpoint())?)
 }
 
-/// The encoder's tensors, if they are those that embedded the data.
+/// Reads the tensors of the encoder, which must be the one that embedded the data.
 fn encoder(weights: &Weights, data: &Demonstrations) -> Result<Arc<Arrays>> {
     let error = |e: Error| e.within("--encoder");
     let Some(encoding) = data.encoding() else {
         return Err(error(
-            Error::new(Kind::Mismatch, "the data's states are no embeddings")
+            Error::new(Kind::Mismatch, "the states of the data are not embeddings")
                 .expected("demonstrations from `mcnn embed`")
                 .next("leave --encoder out"),
         ));
@@ -168,11 +166,11 @@ fn train(
     encoder: Option<Arc<Arrays>>,
     mut folder: RunFolder,
     interrupted: &AtomicBool,
-) -> Result<Trained> {
+) -> Result<TrainReport> {
     let resumed_from = args.resume.then(|| run.steps_taken());
     folder.open(&run, args.resume)?;
     let (first, total) = (run.steps_taken(), run.settings().steps);
-    let check_every = (total / 10).max(1);
+    let validation_steps = (total / 10).max(1);
     let mut progress = Progress::new("training", first, if run.done() { first } else { total });
     let (mut losses, mut loss) = (SmoothedLoss::new(total), None);
     let start = Instant::now();
@@ -184,19 +182,19 @@ fn train(
             progress.at(stepped.step, &format!("loss {mean:.5}"));
             folder.log(stepped.step, mean, start.elapsed().as_secs_f64(), None)?;
         }
-        if stepped.step.is_multiple_of(check_every) && !run.done() {
+        if stepped.step.is_multiple_of(validation_steps) && !run.done() {
             folder.save(&run)?;
-            if let Some(held_out) = run.validation() {
-                folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(held_out.loss))?;
+            if let Some(validation) = run.validation() {
+                folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(validation.loss))?;
             }
         }
     }
     let seconds = start.elapsed().as_secs_f64();
     progress.finish();
     folder.save(&run)?;
-    let held_out = run.validation();
-    if let Some(held_out) = &held_out {
-        folder.log(run.steps_taken(), f64::NAN, seconds, Some(held_out.loss))?;
+    let validation = run.validation();
+    if let Some(validation) = &validation {
+        folder.log(run.steps_taken(), f64::NAN, seconds, Some(validation.loss))?;
     }
     let (policy, interrupted) =
         (run.policy().with_encoder(encoder), interrupted.load(Ordering::Relaxed) && !run.done());
@@ -206,21 +204,21 @@ fn train(
         (args.output.path.clone(), Some(file::write_policy(&args.output.path, &policy)?))
     };
     let envelope = run.envelope();
-    Ok(Trained {
+    Ok(TrainReport {
         steps: run.steps_taken(),
         seconds,
         steps_per_second: (run.steps_taken() - first) as f64 / seconds,
         loss,
-        validation_loss: held_out.as_ref().map(|h| h.loss),
+        validation_loss: validation.as_ref().map(|v| v.loss),
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
-        auto: args.lambda == Lambda::Auto,
+        lambda_auto: args.constraint.lambda == Lambda::Auto,
         amplitude: envelope.amplitude,
         zero_gradient_share: run.zero_gradient_share(),
         short_episodes: run.short_episodes(),
-        held_out,
+        validation,
         calibration: run.calibration().map(Calibration::new).transpose()?,
-        seed: args.seed,
+        seed: args.optimizer.seed,
         resumed_from,
         interrupted,
         name: policy.name(),

@@ -9,14 +9,14 @@ use mcnn::{
     vision::{EncodedPolicy, Encoder},
 };
 
-use super::eval::{first_failure, told};
+use super::eval::{first_failure, progress_of};
 use crate::{
     actor::Actor,
     args::{Rollouts, TaskEncoderArgs},
     tasks,
 };
 
-/// Those of the episodes asked for, and the seed of each.
+/// Runs the episodes and returns the visited states (as episodes of demonstrations) and the seed of each episode.
 pub fn visited(
     actor: &Actor,
     task: Option<&str>,
@@ -30,17 +30,18 @@ pub fn visited(
     };
     let task = tasks::named(task, rollouts.reward)?;
     let run = rollouts.run()?;
-    let told = told("running", run.episodes);
+    let progress = progress_of("running", run.episodes);
     let encoder = actor.encoder(task.spec(), given)?;
-    let sighted = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, actor.act())).transpose()?;
-    let act: &dyn Act = sighted.as_ref().map_or(actor.act(), |sighted| sighted);
+    let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, actor.act())).transpose()?;
+    let act: &dyn Act = encoded.as_ref().map_or(actor.act(), |encoded| encoded);
     let mut collected = collect(act, task.as_ref(), &run, &|episode| {
-        told(episode);
+        progress(episode);
         true
     })?;
     if let Some(failure) = first_failure(&collected.failed) {
-        return Err(Error::new(Kind::Task, "an episode failed, so that not all visited states are known")
-            .found(failure));
+        return Err(
+            Error::new(Kind::Task, "an episode failed, so not all visited states are known").found(failure)
+        );
     }
     let seeds = collected.episodes.iter().map(|e| e.seed).collect();
     let parts = Parts {

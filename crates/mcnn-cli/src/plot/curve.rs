@@ -3,21 +3,21 @@
 use std::fmt::Write as _;
 
 use super::{COLORS, GAP, LETTER, PANEL, TOP, begin, frame, text, ticks};
-use crate::commands::certify::{Point, Promise};
+use crate::commands::certify::{CurvePoint, DistanceBound};
 
 const HEIGHT: f64 = 220.0; // of a panel
 
 /// The plot. `horizon` is the value at which the bound is vacuous.
-pub fn svg(points: &[Point], horizon: f64) -> String {
-    let mut ways: Vec<_> = points.iter().map(|p| (p.by, p.nested)).collect();
+pub fn svg(points: &[CurvePoint], horizon: f64) -> String {
+    let mut ways: Vec<_> = points.iter().map(|p| (p.selection, p.nested)).collect();
     ways.dedup();
     let legend = 150.0;
     let (width, height) = (60.0 + 2.0 * (PANEL + GAP + 30.0) + legend, TOP + HEIGHT + 60.0);
     let mut out = begin(width, height, "Distance of the most isolated state and the bound of theorem 4.7");
-    let others = points.iter().any(|p| p.elsewhere.is_some());
+    let others = points.iter().any(|p| p.other_episodes.is_some());
     for (k, (title, value, line)) in [
-        ("d_I", (|p: &Promise| f64::from(p.d_i)) as fn(&Promise) -> f64, None),
-        ("bound (dotted line: vacuous)", |p: &Promise| p.bound, Some(horizon)),
+        ("d_I", (|p: &DistanceBound| f64::from(p.d_i)) as fn(&DistanceBound) -> f64, None),
+        ("bound (dotted line: vacuous)", |p: &DistanceBound| p.bound, Some(horizon)),
     ]
     .into_iter()
     .enumerate()
@@ -45,12 +45,12 @@ fn panel(
     out: &mut String,
     left: f64,
     title: &str,
-    points: &[Point],
+    points: &[CurvePoint],
     ways: &[(mcnn::memory::SelectionMethod, bool)],
-    value: fn(&Promise) -> f64,
+    value: fn(&DistanceBound) -> f64,
     line: Option<f64>,
 ) {
-    let promises = || points.iter().flat_map(|p| [Some(&p.promise), p.elsewhere.as_ref()]).flatten();
+    let promises = || points.iter().flat_map(|p| [Some(&p.at_max), p.other_episodes.as_ref()]).flatten();
     let most = promises().map(value).chain(line).fold(0.0, f64::max);
     let rungs = ticks([0.0, most]);
     let top = rungs[rungs.len() - 1];
@@ -86,10 +86,11 @@ fn panel(
         );
     }
     for (i, (by, _)) in ways.iter().enumerate() {
-        let mine = || points.iter().filter(|p| p.by == *by);
-        let place = |p: &Point, v: &Promise| format!("{:.1},{:.1}", at(p.memories as f64), up(value(v)));
-        let own: Vec<String> = mine().map(|p| place(p, &p.promise)).collect();
-        let others: Vec<String> = mine().filter_map(|p| Some(place(p, p.elsewhere.as_ref()?))).collect();
+        let mine = || points.iter().filter(|p| p.selection == *by);
+        let place =
+            |p: &CurvePoint, v: &DistanceBound| format!("{:.1},{:.1}", at(p.memories as f64), up(value(v)));
+        let own: Vec<String> = mine().map(|p| place(p, &p.at_max)).collect();
+        let others: Vec<String> = mine().filter_map(|p| Some(place(p, p.other_episodes.as_ref()?))).collect();
         for (line, dash) in [(own, ""), (others, r#" stroke-dasharray="6 4""#)] {
             put!(
                 out,

@@ -1,44 +1,45 @@
-//! Certificates as text.
+//! `mcnn certify` as text.
 
 use std::fmt::Write as _;
 
 use mcnn::train::Lambda;
 
-use crate::commands::certify::{Certified, Point, Promise};
+use super::lambda;
+use crate::commands::certify::{CertifyReport, CurvePoint, DistanceBound};
 
-pub fn certified(c: &Certified) -> String {
+pub fn certify(c: &CertifyReport) -> String {
     let mut out = String::new();
-    let lambda = match (c.lambda, c.half_distance) {
-        (Lambda::Value(0.0), _) => "lambda 0: the memory decides alone".into(),
-        (Lambda::Value(f32::INFINITY), _) => "lambda inf: the memories count nothing".into(),
-        (value, Some(half)) => format!("lambda {value} (half weight at distance {half:.3})"),
-        (value, None) => format!("lambda {value}"),
-    };
-    line!(out, "{} ({:.12}): {} memories, {lambda}, L {}", c.file, c.fingerprint, c.memories, c.amplitude);
+    line!(out, "{} ({:.12}): {} memories, amplitude L {}", c.file, c.fingerprint, c.memories, c.amplitude);
+    line!(out, "  lambda       {}", lambda(c.lambda, c.half_distance));
     line!(
         out,
         "  theorem 4.7  J(expert) - J(policy) <= min{{H, H^2 |A| L (1 - exp(-lambda d_I))}}, rewards in [0, 1], H = {}",
         c.horizon
     );
-    line!(out, "               |A| = {}: {}", c.actions, if c.actions_given { GIVEN } else { READING });
+    line!(
+        out,
+        "               |A| = {}: {}",
+        c.action_count,
+        if c.action_count_given { GIVEN } else { READING }
+    );
     match (c.lambda, c.informative_below) {
         (Lambda::Value(0.0), _) => line!(
             out,
-            "               lambda 0: the bound is 0, for the one expert in the class is the nearest neighbor itself"
+            "               lambda 0: the bound is 0, because the function class has one member, the 1-NN policy"
         ),
         (Lambda::Value(f32::INFINITY), Some(0.0)) => {
             line!(
                 out,
-                "               lambda inf: nothing is held, and the bound is vacuous at every distance"
+                "               lambda inf: nothing is constrained; the bound is vacuous at every distance"
             )
         }
         (_, Some(d)) => {
-            line!(out, "               informative (less than H) where d_I is below {}", short(d))
+            line!(out, "               informative (below H) if d_I is below {}", short(d))
         }
-        (_, None) => line!(out, "               informative (less than H) at every distance"),
+        (_, None) => line!(out, "               informative (below H) at every distance"),
     }
     line!(out, "");
-    line!(out, "  For the states listed, and no others:");
+    line!(out, "  For these states, and no others:");
     let width = c.sets.iter().map(|s| s.name.chars().count()).max().unwrap_or(0).max(OTHERS.len() + 2);
     line!(
         out,
@@ -60,44 +61,49 @@ pub fn certified(c: &Certified) -> String {
             s.states,
             s.median,
             s.p95,
-            s.promise.d_i,
+            s.at_max.d_i,
             s.at,
-            s.promise.width,
-            bound(&s.promise)
+            s.at_max.region_width,
+            bound(&s.at_max)
         );
-        if let Some(e) = &s.elsewhere {
+        if let Some(e) = &s.other_episodes {
             line!(
                 out,
                 "      {OTHERS:w$} {:>8} {:>8} {:>8} {:>8.4} {:>10} {:>7.4}  {}",
                 "",
                 "",
                 "",
-                e.promise.d_i,
+                e.at_max.d_i,
                 e.at,
-                e.promise.width,
-                bound(&e.promise),
+                e.at_max.region_width,
+                bound(&e.at_max),
                 w = width - 2
             );
         }
     }
-    line!(out, "  For every state in their bounding box ({} dimensions):", c.region.dimensions);
-    let r = &c.region;
-    let gap = if r.cover.tight { "" } else { "; closer bounds would take longer" };
+    line!(out, "  For every state in their bounding box ({} dimensions):", c.bounding_box.dimensions);
+    let r = &c.bounding_box;
+    let gap = if r.cover.tight { "" } else { "; a longer search would bring them closer" };
     line!(
         out,
         "    d_I is {:.4} to {:.4} ({} boxes searched{gap}); permissible regions are at most {:.4} wide; bound {}",
         r.cover.lower,
         r.cover.upper,
         r.cover.boxes,
-        r.width,
-        bound(&Promise { d_i: r.cover.upper, bound: r.bound, vacuous: r.vacuous, width: r.width })
+        r.region_width,
+        bound(&DistanceBound {
+            d_i: r.cover.upper,
+            bound: r.bound,
+            vacuous: r.vacuous,
+            region_width: r.region_width
+        })
     );
-    line!(out, "  For every state whatever: permissible regions are at most {} wide", c.width_anywhere);
-    if c.ahead > 1 {
+    line!(out, "  For every possible state: permissible regions are at most {} wide", c.max_region_width);
+    if c.actions_per_memory > 1 {
         line!(
             out,
-            "  These memories hold {} actions each: a policy that acts ahead is held by the distance of the state it proposed in, and for the states in between none of this is said",
-            c.ahead
+            "  Each memory has {} actions: the policy executes action sequences. The bound is for the states in which it predicts one, not for those between",
+            c.actions_per_memory
         );
     }
     premise(&mut out, c);
@@ -105,79 +111,81 @@ pub fn certified(c: &Certified) -> String {
         curve(&mut out, points);
     }
     if let Some(plot) = &c.plot {
-        line!(out, "  picture      {plot}");
+        line!(out, "  plot         {plot}");
     }
-    if let (Some(most), Some(exceeded)) = (c.at_most, c.exceeded) {
+    if let (Some(most), Some(exceeded)) = (c.max_bound, c.exceeded) {
         line!(
             out,
-            "  at most {most}: {}",
-            if exceeded { "NO, a listed set's bound is above it" } else { "yes, for all listed sets" }
+            "  bound at most {most}: {}",
+            if exceeded { "NO, the bound of a set is above it" } else { "yes, for all sets" }
         );
     }
     out
 }
 
 const GIVEN: &str = "as given";
-const READING: &str = "the numbers in an action. The theorem counts a finite set of actions; this is a reading of it (--actions)";
-const OTHERS: &str = "from other episodes";
+const READING: &str = "the number of action dimensions. The theorem is for a finite set of actions; this is one reading of it (--action-count)";
+const OTHERS: &str = "to other episodes";
 
 /// The premise of the theorem, on the data.
-fn premise(out: &mut String, c: &Certified) {
-    line!(out, "  The theorem is of an expert that stays in the permissible regions itself:");
+fn premise(out: &mut String, c: &CertifyReport) {
+    line!(out, "  The theorem requires an expert whose actions are in the permissible regions:");
     for s in &c.sets {
-        match &s.outside {
+        match &s.actions_outside {
             None => {}
-            Some(o) if o.steps == 0 => line!(out, "    {}: every demonstrated action does", s.name),
+            Some(o) if o.steps == 0 => line!(out, "    {}: all demonstrated actions are", s.name),
             Some(o) => line!(
                 out,
-                "    {}: NOT this one. {} of {} steps ({:.1} %) have an action outside, by up to {:.3} (at {})",
+                "    {}: NOT satisfied. {} of {} steps ({:.1} %) have an action outside, by up to {:.3} (at {})",
                 s.name,
                 o.steps,
                 s.states,
                 100.0 * o.steps as f64 / s.states as f64,
-                o.farthest,
+                o.max_excess,
                 o.at
             ),
         }
     }
 }
 
-fn curve(out: &mut String, points: &[Point]) {
+fn curve(out: &mut String, points: &[CurvePoint]) {
     line!(
         out,
-        "  More memories, over the states they are chosen from (corollary 4.8: where nested, no bound rises):"
+        "  Growing codebooks, over the states they are chosen from (corollary 4.8: if nested, the bound does not increase):"
     );
     line!(
         out,
-        "    {:8} {:>9} {:>8}  {:18} {:>20}  bound",
-        "by",
+        "    {:9} {:>9} {:>8}  {:18} {:>20}  bound",
+        "selection",
         "memories",
         "d_I",
         "bound",
         "d_I, other episodes"
     );
     for p in points {
-        let (d, others) =
-            p.elsewhere.as_ref().map_or(("-".into(), "-".into()), |e| (format!("{:.4}", e.d_i), bound(e)));
+        let (d, others) = p
+            .other_episodes
+            .as_ref()
+            .map_or(("-".into(), "-".into()), |e| (format!("{:.4}", e.d_i), bound(e)));
         line!(
             out,
-            "    {:8} {:>9} {:>8.4}  {:18} {d:>20}  {others}",
-            p.by.to_string(),
+            "    {:9} {:>9} {:>8.4}  {:18} {d:>20}  {others}",
+            p.selection.to_string(),
             p.memories,
-            p.promise.d_i,
-            bound(&p.promise)
+            p.at_max.d_i,
+            bound(&p.at_max)
         );
     }
     if points.iter().any(|p| !p.nested) {
-        line!(out, "    gas learns anew for every number: its codebooks are not nested");
+        line!(out, "    gas is fitted anew for every number of memories: its codebooks are not nested");
     }
 }
 
-fn bound(p: &Promise) -> String {
+fn bound(p: &DistanceBound) -> String {
     if p.vacuous { format!("{} (vacuous)", p.bound) } else { short(p.bound as f32) }
 }
 
-/// Three digits that count.
+/// Four decimals, or scientific notation.
 fn short(x: f32) -> String {
     if x == 0.0 || (0.001..1e6).contains(&x) { format!("{x:.4}") } else { format!("{x:.2e}") }
 }

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use mcnn::data::{Dimension, Inspection};
 
 use super::{list, list_dimensions, name_width};
-use crate::commands::{collect::Recorded, embed::Embedding, learn::Learnt, make::Made, replay::Replayed};
+use crate::commands::{
+    collect::CollectReport, embed::EmbedReport, learn::LearnReport, make::MakeReport, replay::ReplayReport,
+};
 
-pub fn inspection(file: &str, i: &Inspection) -> String {
+pub fn inspect(file: &str, i: &Inspection) -> String {
     let mut out = String::new();
     let format = i.format.map_or("data".into(), |f| f.to_string());
     line!(out, "{file}: {format}");
@@ -20,7 +22,7 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
         i.lengths.median
     );
     line!(out, "  steps         {}", i.steps);
-    line!(out, "  widths        states of {}, actions of {}", i.n_obs, i.n_act);
+    line!(out, "  dimensions    {} of a state, {} of an action", i.n_obs, i.n_act);
     line!(out, "  states        {}", range(&i.states));
     line!(out, "  actions       {}", range(&i.actions));
     named_dimensions(&mut out, "state", &i.states, i.names.state_names.as_deref());
@@ -33,21 +35,21 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
     );
     line!(
         out,
-        "  at the limit  {:.2} % of the action numbers (|a| from {} to 1)",
+        "  saturated     {:.2} % of the action values (|a| from {} to 1)",
         100.0 * i.actions_at_limit,
         mcnn::data::AT_LIMIT
     );
-    line!(out, "  outside       {:.2} % of the action numbers (|a| above 1)", 100.0 * i.actions_outside);
+    line!(out, "  out of range  {:.2} % of the action values (|a| above 1)", 100.0 * i.actions_outside);
     line!(out, "  NaN, infinite {}", i.not_finite);
     let groups: Vec<String> = i.duplicates.iter().map(|g| list(g)).collect();
     line!(
         out,
         "  duplicates    {}",
-        if groups.is_empty() { "no episode twice".into() } else { groups.join("; ") }
+        if groups.is_empty() { "no repeated episodes".into() } else { groups.join("; ") }
     );
     line!(
         out,
-        "  frozen        {:.2} % of the steps repeat the state before; longest run {} steps, at {}",
+        "  frozen        {:.2} % of the steps repeat the previous state; longest run {} steps, at {}",
         100.0 * i.frozen.share,
         i.frozen.longest,
         i.frozen.at
@@ -57,7 +59,7 @@ pub fn inspection(file: &str, i: &Inspection) -> String {
         None => line!(out, "  returns       no rewards in the file"),
     }
     if let Some(encoding) = &i.encoding {
-        line!(out, "  embedded      {encoding}");
+        line!(out, "  embedding     {encoding}");
     }
     match (&i.fingerprint, &i.refused) {
         (Some(print), _) => line!(out, "  fingerprint   {print}"),
@@ -99,9 +101,9 @@ fn range(dimensions: &[Dimension]) -> String {
     format!("from {min} to {max}; each dimension in --json")
 }
 
-pub fn made(m: &Made) -> String {
+pub fn make(m: &MakeReport) -> String {
     format!(
-        "{}: {} episodes, {} steps of {} by its expert (noise {}), {} of them successes, seeds {} to {}\n",
+        "{}: {} episodes, {} steps of {} by its scripted expert (noise {}), {} successes, seeds {} to {}\n",
         m.file,
         m.episodes,
         m.steps,
@@ -113,17 +115,17 @@ pub fn made(m: &Made) -> String {
     )
 }
 
-pub fn embedded(e: &Embedding) -> String {
+pub fn embed(e: &EmbedReport) -> String {
     let mut out = String::new();
     if e.interrupted {
-        line!(out, "{}: interrupted after {} frames; the same command goes on from there", e.file, e.frames);
+        line!(out, "{}: interrupted after {} frames; the same command resumes", e.file, e.frames);
         return out;
     }
     let resumed =
         if e.resumed_from > 0 { format!(", resumed from {}", e.resumed_from) } else { String::new() };
     line!(
         out,
-        "{}: {} steps of {} episodes, states of {}, in {:.1} s ({:.0} frames/s){resumed}",
+        "{}: {} steps of {} episodes, {}-dimensional embeddings, in {:.1} s ({:.0} frames/s){resumed}",
         e.file,
         e.frames,
         e.episodes,
@@ -138,23 +140,25 @@ pub fn embedded(e: &Embedding) -> String {
         }
         None => line!(out, "  network      {}, untrained: {}", e.encoding.network, e.encoding.weights),
     }
-    if !e.prefix.is_empty() {
-        line!(out, "  names        without the {:?} before each", e.prefix);
+    if !e.name_prefix.is_empty() {
+        line!(out, "  names        without the prefix {:?}", e.name_prefix);
     }
-    if !e.left_over.is_empty() {
+    if !e.unused_tensors.is_empty() {
         line!(
             out,
-            "  left over    {} tensors: {}",
-            e.left_over.len(),
-            e.left_over.join(", ").chars().take(200).collect::<String>()
+            "  unused       {} tensors: {}",
+            e.unused_tensors.len(),
+            e.unused_tensors.join(", ").chars().take(200).collect::<String>()
         );
     }
     line!(out, "  preset       {}", e.encoding.preset);
-    if let (Some(still), Some(longest), Some(at)) = (e.still, e.longest_still, e.still_at) {
-        let share = 100.0 * still as f64 / e.frames as f64;
+    if let (Some(frozen), Some(longest), Some(at)) =
+        (e.frozen_steps, e.longest_frozen_run, e.longest_frozen_run_at)
+    {
+        let share = 100.0 * frozen as f64 / e.frames as f64;
         line!(
             out,
-            "  frozen       {share:.2} % of the steps repeat the frame before; longest run {longest} steps, at frame {at}"
+            "  frozen       {share:.2} % of the steps repeat the previous frame; longest run {longest} steps, at frame {at}"
         );
     }
     if let Some(print) = &e.fingerprint {
@@ -163,7 +167,7 @@ pub fn embedded(e: &Embedding) -> String {
     out
 }
 
-pub fn recorded(r: &Recorded) -> String {
+pub fn collect(r: &CollectReport) -> String {
     let mut out = String::new();
     line!(
         out,
@@ -190,7 +194,7 @@ pub fn recorded(r: &Recorded) -> String {
         line!(out, "  successes  {won} of {}", r.episodes);
     }
     if r.interrupted {
-        line!(out, "  interrupted: the episodes that were whole are in the file");
+        line!(out, "  interrupted: the complete episodes are in the file");
     }
     if r.failed > 0 {
         let first = r.first_failure.as_deref().unwrap_or("");
@@ -199,18 +203,23 @@ pub fn recorded(r: &Recorded) -> String {
     out
 }
 
-pub fn replayed(r: &Replayed) -> String {
+pub fn replay(r: &ReplayReport) -> String {
     let mut out = String::new();
     line!(out, "{}: episode {} of {}, {} steps, {} frames", r.file, r.episode, r.task, r.steps, r.frames);
-    let how = match r.by {
-        "state" => "the scene was put where the recording has it",
-        _ => "the recorded actions were run from the recorded seed",
+    let how = match r.replayed_by {
+        "state" => "the recorded simulator states were set",
+        _ => "the recorded actions were executed from the recorded seed",
     };
-    line!(out, "  {how}; observations differ by at most {:.1e}, at step {}", r.difference, r.at);
-    if r.difference > 0.01 {
+    line!(
+        out,
+        "  {how}; observations differ by at most {:.1e}, at step {}",
+        r.max_difference,
+        r.max_difference_step
+    );
+    if r.max_difference > 0.01 {
         line!(
             out,
-            "  more than rounding: another task, seed or version of the simulator, or noise in the recording"
+            "  more than rounding errors: another task, seed or version of the simulator, or noise in the recording"
         );
     }
     if r.interrupted {
@@ -219,15 +228,15 @@ pub fn replayed(r: &Replayed) -> String {
     out
 }
 
-pub fn learnt(l: &Learnt) -> String {
+pub fn learn(l: &LearnReport) -> String {
     let mut out = String::new();
     line!(
         out,
-        "{}: {} memories of {} states, by {} in {:.2} s (seed {})",
+        "{}: {} memories of {} states, selection {}, in {:.2} s (seed {})",
         l.file,
         l.memories,
         l.states,
-        l.by,
+        l.selection,
         l.seconds,
         l.seed
     );
@@ -237,22 +246,22 @@ pub fn learnt(l: &Learnt) -> String {
         l.coverage.median,
         l.coverage.p95,
         l.coverage.max,
-        l.isolated
+        l.most_isolated
     );
     line!(
         out,
-        "  choosing   {} nodes merged, {} memories refilled; {} states repeat another",
-        l.merged,
-        l.refilled,
-        l.repeated
+        "  selection  {} nodes merged, {} memories refilled; {} states repeat another",
+        l.merged_nodes,
+        l.refilled_memories,
+        l.repeated_states
     );
     line!(
         out,
         "  actions    {}",
         if l.smooth_neighbors == 1 {
-            "each memory's own".into()
+            "each memory has its own demonstrated action".into()
         } else {
-            format!("the mean over the {} nearest steps", l.smooth_neighbors)
+            format!("each memory has the mean action of its {} nearest steps", l.smooth_neighbors)
         }
     );
     line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));
@@ -261,11 +270,11 @@ pub fn learnt(l: &Learnt) -> String {
     }
     line!(
         out,
-        "  graph      {} edges; a walk from the last answer ends on the nearest memory {:.0} % of the time, after measuring {:.1}; its bound saves {:.0} % of the exact scan",
-        l.edges,
-        100.0 * l.walk.exact,
-        l.walk.measured,
-        100.0 * l.walk.saved
+        "  graph      {} edges; greedy search from the previous memory finds the nearest one in {:.0} % of the steps, after {:.1} distances; with it, the exact search saves {:.0} %",
+        l.graph_edges,
+        100.0 * l.graph_search.exact,
+        l.graph_search.measured,
+        100.0 * l.graph_search.saved
     );
     out
 }

@@ -1,4 +1,4 @@
-//! Reports as text. All printing of results is in this folder.
+//! Reports as text. All results are printed by this folder.
 
 /// Writes a line to a string, which cannot fail.
 macro_rules! line {
@@ -17,44 +17,53 @@ mod results;
 mod suggest;
 mod sweep;
 
-pub use certify::certified;
-pub use data::{embedded, inspection, learnt, made, recorded, replayed};
-pub use encoder::encoded;
-pub use memory::{edited, listed};
-pub use policy::{explained, trained};
-pub use report::reported;
-pub use results::{compared, demonstrated, evaluated};
-pub use suggest::suggested;
-pub use sweep::{swept, table};
+pub use certify::certify;
+pub use data::{collect, embed, inspect, learn, make, replay};
+pub use encoder::encoder;
+pub use memory::{memory_edit, memory_list};
+pub use policy::{explain, train};
+pub use report::report;
+pub use results::{compare, demo, eval};
+pub use suggest::suggest;
+pub use sweep::{sweep, table};
 
-use mcnn::eval::stats::Rough;
+use mcnn::{eval::stats::Rough, train::Lambda};
 
-/// What `mcnn` alone prints.
+/// What `mcnn` prints without a verb.
 pub fn tour() -> String {
-    "mcnn learns to act from demonstrations, and stays near what it was shown.
+    "mcnn: imitation learning with Memory-Consistent Neural Networks. Policies stay near the demonstrations.
 
-  mcnn demo                                             the whole method in three minutes, and a page that shows it
+Start here
+  mcnn demo                                              the whole method in three minutes, and a page
+Data
+  mcnn make drive --episodes 5 -o drive.npz              demonstrations of the built-in task
+  mcnn collect --task drive --episodes 20 -o more.hdf5   episodes of an expert or a policy
+  mcnn inspect drive.npz                                 contents of a file of demonstrations
+  mcnn replay more.hdf5 --episode 0 --video out.gif      video of a recorded episode
+  mcnn encoder FRAMES -o encoder.safetensors             train an image encoder on camera frames
+  mcnn embed FRAMES --weights imagenet -o embedded.npz   embed camera frames
+Training
+  mcnn learn drive.npz -o memories.safetensors           choose memories from demonstrations
+  mcnn train drive.npz memories.safetensors -o policy.safetensors
+                                                         train a policy
+  mcnn sweep plan.toml                                   every combination of settings, several seeds
+Evaluation
+  mcnn eval policy.safetensors --task drive              closed loop (--video out.gif records a video)
+  mcnn compare a.safetensors b.safetensors --task drive  policies on the same episodes
+  mcnn table results.jsonl --plot results.svg            results of a sweep, with intervals
+Understanding
+  mcnn explain policy.safetensors --data drive.npz --at 3:120
+                                                         why the policy acts so in one state
+  mcnn report policy.safetensors --data drive.npz -o report.html
+                                                         a page of memories, distances and actions
+  mcnn certify policy.safetensors --data drive.npz --horizon 500
+                                                         a bound from the memories alone
+Improving
+  mcnn suggest pool.npz memories.safetensors             which demonstration to record next
+  mcnn memory add policy.safetensors fix.npz             add memories without training
 
-  mcnn make drive --episodes 5 -o drive.npz             demonstrations of the built-in task
-  mcnn inspect drive.npz                                what a file of demonstrations holds
-  mcnn embed FRAMES --weights imagenet -o embedded.npz  demonstrations of embeddings, from recorded frames
-  mcnn encoder FRAMES -o encoder.safetensors            a small network for that, trained on the frames themselves
-  mcnn learn drive.npz --fraction 0.1 -o m.safetensors  choose the memories
-  mcnn train drive.npz m.safetensors -o p.safetensors   train a policy that they hold
-  mcnn eval p.safetensors --task drive                  run it in closed loop (--video out.gif: see it)
-  mcnn compare p.safetensors q.safetensors --task drive run several on the same episodes
-  mcnn explain p.safetensors --in drive.npz --at 3:120  why it acts as it does in a state
-  mcnn report p.safetensors --in drive.npz -o r.html    a page of its memories, distances and actions
-  mcnn certify p.safetensors --states drive.npz --horizon 500
-                                                        what the memories promise, without the network
-  mcnn suggest pool.npz m.safetensors                   which demonstration to have next
-  mcnn memory add p.safetensors fix.npz                 correct it by a demonstration, without training
-  mcnn collect --task drive --episodes 20 -o more.hdf5  record demonstrations of an expert or a policy
-  mcnn replay more.hdf5 --episode 0 --video out.gif     see a recorded episode
-  mcnn sweep plan.toml                                  every combination of settings, many seeds
-  mcnn table results.jsonl --plot results.svg           what came of them, with intervals
-
-Tasks: drive and drive-pixels (built in), door, hammer, pen, relocate, kitchen, carracing, gym:ID.  Options: mcnn VERB --help.  JSON: --json.
+Tasks: drive, drive-pixels (built in), door, hammer, pen, relocate, kitchen, carracing, gym:ID
+All options of a verb: mcnn VERB --help.  Results as JSON: --json.
 "
     .into()
 }
@@ -77,11 +86,21 @@ fn name_width(names: &[String]) -> usize {
     names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(10)
 }
 
-/// The ends of an interval, where there is one.
-fn ends(low: f64, high: f64, digits: usize) -> String {
+/// An interval, if there is one.
+fn interval(low: f64, high: f64, digits: usize) -> String {
     if low.is_nan() { "no interval".into() } else { format!("{low:.digits$} to {high:.digits$}") }
 }
 
 fn rough(why: Option<Rough>) -> String {
     why.map_or(String::new(), |why| format!("; {why}"))
+}
+
+/// lambda and its meaning.
+fn lambda(lambda: Lambda, half_distance: Option<f32>) -> String {
+    match (lambda, half_distance) {
+        (Lambda::Value(0.0), _) => "0: the memory action everywhere (nearest neighbor)".into(),
+        (Lambda::Value(f32::INFINITY), _) => "inf: no memories (behavior cloning)".into(),
+        (value, Some(half)) => format!("{value}: memory weight 0.5 at standardized distance {half:.3}"),
+        (value, None) => value.to_string(),
+    }
 }

@@ -1,21 +1,21 @@
-//! What `mcnn report` wrote, as text.
+//! `mcnn report` as text.
 
 use std::fmt::Write as _;
 
-use crate::commands::report::Reported;
+use crate::commands::report::PageReport;
 
-pub fn reported(r: &Reported) -> String {
+pub fn report(r: &PageReport) -> String {
     let mut out = String::new();
     line!(out, "wrote {} ({:.1} MB)", r.file, r.bytes as f64 / 1e6);
     line!(out, "  memories   {} ({} drawn)", r.memories, r.memories_drawn);
-    line!(out, "  states     {} of the data, {} visited", r.states, r.visited);
+    line!(out, "  states     {} of the data, {} visited in closed loop", r.states, r.visited_states);
     for e in &r.episodes {
-        let what = if e.visited { "run" } else { "data" };
+        let what = if e.visited { "rollout" } else { "data" };
         line!(out, "  episode    {what} {}: {} of {} steps", e.number, e.steps, e.length);
     }
-    line!(out, "  training   {} points of the loss", r.losses);
+    line!(out, "  training   {} points of the loss curve", r.loss_points);
     for plot in &r.plots {
-        line!(out, "  picture    {plot}");
+        line!(out, "  plot       {plot}");
     }
     for note in &r.notes {
         line!(out, "  note       {note}");

@@ -1,4 +1,4 @@
-//! Closed loop as text: evaluations, comparisons, the demo.
+//! `mcnn eval`, `compare` and `demo` as text.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use mcnn::{
     policy::Response,
 };
 
-use super::{ends, rough};
+use super::{interval, rough};
 use crate::{
-    commands::{compare::Compared, demo::Demonstrated, eval::Evaluated},
-    guard::Watched,
+    commands::{compare::CompareReport, demo::DemoReport, eval::EvalReport},
+    guard::GuardReport,
     video::Recorded,
 };
 
-pub fn evaluated(e: &Evaluated) -> String {
+pub fn eval(e: &EvalReport) -> String {
     let (s, mut out) = (&e.summary, String::new());
     line!(
         out,
@@ -36,56 +36,60 @@ pub fn evaluated(e: &Evaluated) -> String {
         let end = s
             .goal_at_end
             .as_ref()
-            .map_or(String::new(), |g| format!("; goal held at the end {}", percent(g)));
+            .map_or(String::new(), |g| format!("; goal reached at the last step {}", percent(g)));
         line!(out, "  success    {}{end}", percent(success));
     }
     parts(&mut out, s);
     if let Some(weight) = s.weight {
-        line!(out, "  weight     {weight:.4} of the memory, mean over visited states");
+        line!(out, "  weight     {weight:.4}: mean memory weight over visited states");
     }
     if let Some(guard) = &e.guard {
-        watched(&mut out, guard, s.episodes - s.failed);
+        self::guard(&mut out, guard, s.episodes - s.failed);
     }
     let without = s
         .latency_without_encoder_us
         .map_or(String::new(), |l| format!("; without the encoder {:.1} (p99 {:.1})", l.p50, l.p99));
-    line!(out, "  latency    {:.1} us an action (p99 {:.1}){without}", s.latency_us.p50, s.latency_us.p99);
-    line!(out, "  interval   {} episodes would halve it", e.episodes_to_halve);
+    line!(out, "  latency    {:.1} us per action (p99 {:.1}){without}", s.latency_us.p50, s.latency_us.p99);
+    line!(out, "  interval   {} episodes would halve its width", e.episodes_to_halve);
     recorded(&mut out, &e.video);
     failures(&mut out, e);
     out
 }
 
-fn watched(out: &mut String, w: &Watched, episodes: usize) {
-    let (what, new) = match w.of {
-        "episodes" => ("the farthest points", "a new one ever is so far"),
-        _ => ("the states", "a random state of a new one is so far"),
+fn guard(out: &mut String, g: &GuardReport, episodes: usize) {
+    let (samples, new) = match g.ood_quantile_of {
+        "episodes" => ("largest distances", "a new episode exceeds it"),
+        _ => ("distances", "a random state of a new episode exceeds it"),
     };
     line!(
         out,
-        "  guard      {} beyond distance {:.3}, where {} of {what} of {} calibration episodes are nearer; {new} with a chance of at most {:.3}",
-        match w.response {
+        "  OOD guard  {} above distance {:.3}: quantile {} of the {samples} of {} calibration episodes; {new} with a probability of at most {:.3}",
+        match g.response {
             Response::Warn => "warns",
-            Response::Hold => "holds the last action",
-            Response::Memory => "acts as the memory",
+            Response::Hold => "repeats the last action",
+            Response::Memory => "takes the memory action",
             Response::Stop => "stops",
         },
-        w.threshold.distance,
-        w.beyond,
-        w.calibrated,
-        w.threshold.probability
+        g.threshold.distance,
+        g.ood_quantile,
+        g.calibration_episodes,
+        g.threshold.probability
     );
-    let share = w.ever.map_or(String::new(), |e| {
+    let share = g.ood_episodes.map_or(String::new(), |e| {
         format!(" ({:.1} %, {:.1} to {:.1})", 100.0 * e.share, 100.0 * e.low, 100.0 * e.high)
     });
-    let ever = w.ever.map_or(0, |e| (e.share * episodes as f64).round() as usize);
-    let first = w.first.map_or(String::new(), |step| format!(", first at step {step} (median)"));
-    let stopped = if w.stopped > 0 { format!("; {} episodes stopped", w.stopped) } else { String::new() };
+    let ever = g.ood_episodes.map_or(0, |e| (e.share * episodes as f64).round() as usize);
+    let first = g.first_ood_step.map_or(String::new(), |step| format!(", first at step {step} (median)"));
+    let stopped = if g.stopped_episodes > 0 {
+        format!("; {} episodes stopped", g.stopped_episodes)
+    } else {
+        String::new()
+    };
     line!(
         out,
-        "             {} of {} steps were beyond, in {ever} of {episodes} episodes{share}{first}{stopped}",
-        w.steps[1],
-        w.steps[0]
+        "             {} of {} steps were OOD, in {ever} of {episodes} episodes{share}{first}{stopped}",
+        g.ood_steps,
+        g.steps
     );
 }
 
@@ -102,7 +106,7 @@ fn recorded(out: &mut String, video: &Option<Recorded>) {
     }
 }
 
-fn failures(out: &mut String, e: &Evaluated) {
+fn failures(out: &mut String, e: &EvalReport) {
     if e.summary.failed > 0 {
         line!(
             out,
@@ -119,7 +123,7 @@ fn parts(out: &mut String, s: &Summary) {
         let Share { share, low, high } = p.share;
         format!("{} {:.1} % ({:.1} to {:.1})", p.name, 100.0 * share, 100.0 * low, 100.0 * high)
     };
-    line!(out, "  parts      {}", parts.iter().map(part).collect::<Vec<_>>().join(", "));
+    line!(out, "  subtasks   {}", parts.iter().map(part).collect::<Vec<_>>().join(", "));
 }
 
 fn spread(s: &Spread) -> String {
@@ -129,19 +133,19 @@ fn spread(s: &Spread) -> String {
     format!(
         "mean {:.2} (95 % interval {}{}), interquartile mean {:.2} ({})",
         s.mean,
-        ends(s.low, s.high, 2),
+        interval(s.low, s.high, 2),
         rough(s.rough),
         s.iqm,
-        ends(s.iqm_low, s.iqm_high, 2)
+        interval(s.iqm_low, s.iqm_high, 2)
     )
 }
 
-pub fn compared(c: &Compared) -> String {
+pub fn compare(c: &CompareReport) -> String {
     let mut out = String::new();
     let first = &c.policies[0].summary;
     line!(
         out,
-        "{}: {} episodes, seeds {} to {}, the same for all",
+        "{}: {} episodes, seeds {} to {}, the same for all policies",
         first.task,
         first.episodes,
         first.seeds[0],
@@ -154,13 +158,14 @@ pub fn compared(c: &Compared) -> String {
             format!("  success {:5.1} % ({:.1} to {:.1})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high)
         });
         let weight = s.weight.map_or(String::new(), |w| format!("  weight {w:.3}"));
-        let score =
-            s.score.map_or(String::new(), |x| format!("  score {:.1} ({})", x.mean, ends(x.low, x.high, 1)));
+        let score = s
+            .score
+            .map_or(String::new(), |x| format!("  score {:.1} ({})", x.mean, interval(x.low, x.high, 1)));
         line!(
             out,
             "  {file:width$}  return {:.2} ({}{}){score}{success}{weight}  {}",
             s.ret.mean,
-            ends(s.ret.low, s.ret.high, 2),
+            interval(s.ret.low, s.ret.high, 2),
             rough(s.ret.rough),
             e.name
         );
@@ -169,13 +174,13 @@ pub fn compared(c: &Compared) -> String {
     }
     line!(
         out,
-        "paired differences to {}, with 95 % intervals; p by sign flips, corrected for {} comparisons (Holm); P: an episode of the one returns more than one of the other",
+        "paired differences to {}, with 95 % intervals; p: sign-flip test, corrected for {} comparisons (Holm); P: probability of improvement",
         c.files[0],
         c.differences.len()
     );
     for d in c.differences.iter().filter(|d| d.a == c.files[0]) {
         let success = d.success.map_or(String::new(), |s| format!(", success {} points", mean(&s, 100.0)));
-        let sign = if d.p_holm <= 0.05 { "" } else { "  (no difference shown)" };
+        let sign = if d.p_holm <= 0.05 { "" } else { "  (not significant)" };
         line!(
             out,
             "  {} - {}: return {}{success}, p {:.4}, P {:.2} ({}){sign}",
@@ -184,7 +189,7 @@ pub fn compared(c: &Compared) -> String {
             mean(&d.ret, 1.0),
             d.p_holm,
             d.improvement.mean,
-            ends(d.improvement.low, d.improvement.high, 2)
+            interval(d.improvement.low, d.improvement.high, 2)
         );
     }
     recorded(&mut out, &c.video);
@@ -198,14 +203,14 @@ fn mean(m: &Estimate, scale: f64) -> String {
     format!("{:+.2} ({:+.2} to {:+.2}{})", scale * m.mean, scale * m.low, scale * m.high, rough(m.rough))
 }
 
-pub fn demonstrated(d: &Demonstrated) -> String {
+pub fn demo(d: &DemoReport) -> String {
     let mut out = String::new();
     line!(
         out,
-        "{}: {} demonstrations, {} steps, {} memories; {} episodes each, seeds {} to {}, the same for all",
+        "{}: {} demonstrations, {} steps, {} memories; evaluated on {} episodes, seeds {} to {}, the same for all methods",
         d.task,
         d.demonstrations,
-        d.steps_shown,
+        d.demonstrated_steps,
         d.memories,
         d.episodes,
         d.seeds[0],
@@ -226,13 +231,13 @@ pub fn demonstrated(d: &Demonstrated) -> String {
             format!("{:.0} ({:.0} to {:.0})", 100.0 * x.share, 100.0 * x.low, 100.0 * x.high)
         });
         let weight = s.weight.map_or("-".into(), |w| format!("{w:.3}"));
-        let ret = format!("{:.1} ({})", s.ret.mean, ends(s.ret.low, s.ret.high, 1));
+        let ret = format!("{:.1} ({})", s.ret.mean, interval(s.ret.low, s.ret.high, 1));
         line!(out, "  {:28} {ret:>26} {success:>26} {weight:>8} {:>9.1}", m.name, s.latency_us.p50);
     }
     line!(out, "paired differences to {}, with 95 % intervals:", d.methods[0].name);
     for c in d.differences.iter().filter(|c| c.a == d.methods[0].name) {
         line!(out, "  {} - {}: return {}", c.a, c.b, mean(&c.ret, 1.0));
     }
-    line!(out, "{} shows it: open it in a browser. Took {:.0} s.", d.page, d.seconds);
+    line!(out, "results: open {} in a browser. Took {:.0} s.", d.page, d.seconds);
     out
 }

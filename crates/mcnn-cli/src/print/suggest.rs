@@ -1,15 +1,15 @@
-//! Suggestions as text.
+//! `mcnn suggest` as text.
 
 use std::fmt::Write as _;
 
-use crate::commands::suggest::{Suggested, Suggests};
+use crate::commands::suggest::{SuggestReport, SuggestionReport};
 
-pub fn suggested(s: &Suggested) -> String {
+pub fn suggest(s: &SuggestReport) -> String {
     let mut out = String::new();
-    let whose = s.data.as_deref().unwrap_or("visited states");
+    let states = s.data.as_deref().unwrap_or("visited states");
     line!(
         out,
-        "{whose}: {} states in {} episodes, from the {} memories of {} ({:.12})",
+        "{states}: {} states in {} episodes; {} memories of {} ({:.12})",
         s.states,
         s.episodes,
         s.memories,
@@ -23,34 +23,39 @@ pub fn suggested(s: &Suggested) -> String {
         s.coverage.p95,
         s.coverage.max
     );
-    if s.own {
-        line!(out, "  (the memories were chosen from these very states: a pool of others says more)");
+    if s.is_training_data {
+        line!(
+            out,
+            "  (the memories were chosen from these states: a pool of other demonstrations is more informative)"
+        );
     }
-    let (what, left) = match s.known {
-        "episode" => ("Episodes to take, in this order", "once all states of an episode are memories"),
-        _ => ("States to begin a demonstration in", "of the episodes not yet suggested"),
+    let (what, effect) = match s.unit {
+        "episode" => {
+            ("Episodes to add as memories, in this order", "once all states of the episode are memories")
+        }
+        _ => ("States from which to start a demonstration", "over the episodes not yet suggested"),
     };
     if s.suggestions.is_empty() {
-        line!(out, "  No suggestion: every one of these states is a memory.");
+        line!(out, "  No suggestion: all of these states are memories.");
         return out;
     }
-    line!(out, "  {what} (corollary 4.8: d_I is what bounds; here it falls {left}):");
+    line!(out, "  {what}. d_I, the largest distance, falls as shown {effect}:");
     for (i, one) in s.suggestions.iter().enumerate() {
-        suggestion(&mut out, i + 1, one, s.known);
+        suggestion(&mut out, i + 1, one, s.unit);
     }
     out
 }
 
-fn suggestion(out: &mut String, number: usize, s: &Suggests, known: &str) {
+fn suggestion(out: &mut String, number: usize, s: &SuggestionReport, unit: &str) {
     let place = |at: &str| match s.seed {
         Some(seed) => format!("seed {seed}, step {}", at.split(':').next_back().unwrap_or(at)),
         None => at.to_owned(),
     };
-    let what = match known {
+    let what = match unit {
         "episode" => format!("episode {}", s.at.split(':').next().unwrap_or(&s.at)),
-        _ => format!("begin at {}", place(&s.from)),
+        _ => format!("start at {}", place(&s.start)),
     };
-    line!(out, "  {number:>3}. {what}: d_I {:.4} -> {:.4}", s.distance, s.d_i);
+    line!(out, "  {number:>3}. {what}: d_I {:.4} -> {:.4}", s.d_i_before, s.d_i_after);
     line!(
         out,
         "       farthest at {}, {:.4} from memory {} ({})",
@@ -59,13 +64,13 @@ fn suggestion(out: &mut String, number: usize, s: &Suggests, known: &str) {
         s.memory.memory,
         s.memory.source
     );
-    let differs: Vec<String> = s
-        .differs
+    let differences: Vec<String> = s
+        .largest_differences
         .iter()
         .map(|d| {
             let share = (100.0 * d.share).round();
-            format!("[{}] {} where the memory has {} ({share} %)", d.dimension, d.state, d.memory)
+            format!("dimension {}: {}, memory {} ({share} %)", d.dimension, d.state, d.memory)
         })
         .collect();
-    line!(out, "       {}", differs.join(", "));
+    line!(out, "       {}", differences.join(", "));
 }

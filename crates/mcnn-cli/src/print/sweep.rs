@@ -1,19 +1,19 @@
-//! Sweeps and their tables as text.
+//! `mcnn sweep` and `mcnn table` as text.
 
 use std::fmt::Write as _;
 
 use mcnn::eval::stats::{Estimate, FEW_RUNS};
 
-use super::ends;
+use super::interval;
 use crate::{
-    commands::{sweep::Swept, table::Table},
+    commands::{sweep::SweepReport, table::Table},
     sweep::{grid::Cell, plan::Settings},
 };
 
-pub fn swept(s: &Swept) -> String {
+pub fn sweep(s: &SweepReport) -> String {
     let mut out = String::new();
     if s.dry_run {
-        line!(out, "{}: {} runs, {} of them in {} already; to be made:", s.plan, s.runs, s.before, s.file);
+        line!(out, "{}: {} runs, {} of them already in {}; to do:", s.plan, s.runs, s.already_done, s.file);
         for run in &s.planned {
             line!(out, "  {}", described(run));
         }
@@ -21,22 +21,22 @@ pub fn swept(s: &Swept) -> String {
     }
     line!(
         out,
-        "{}: {} runs, {} were there, {} made in {:.0} s, {} left",
+        "{}: {} runs: {} already done, {} completed in {:.0} s, {} remaining",
         s.file,
         s.runs,
-        s.before,
-        s.made,
+        s.already_done,
+        s.completed,
         s.seconds,
-        s.left
+        s.remaining
     );
     if s.interrupted {
-        line!(out, "interrupted: the runs made are kept; the same command goes on with the rest");
+        line!(out, "interrupted: the completed runs are in the file; the same command does the rest");
     }
     for failed in &s.failed {
         line!(out, "  FAILED   {}: {}", described(&failed.settings), indented(&failed.error));
     }
     if !s.failed.is_empty() {
-        line!(out, "{} runs failed; --retry makes them again", s.failed.len());
+        line!(out, "{} runs failed; --retry-failed repeats them", s.failed.len());
     }
     out
 }
@@ -47,7 +47,7 @@ fn described(s: &Settings) -> String {
         (None, f) => f.unwrap_or(0.1).to_string(),
     };
     format!(
-        "{} {}: by {} ({amount}), smooth {}, lambda {}, l {}, {:?}, {:?}, seed {}",
+        "{} {}: selection {} ({amount}), smooth-neighbors {}, lambda {}, amplitude {}, {:?}, {:?}, seed {}",
         s.task, s.data, s.by, s.smooth_neighbors, s.lambda, s.amplitude, s.backbone, s.activation, s.seed
     )
     .to_lowercase()
@@ -61,7 +61,7 @@ pub fn table(t: &Table) -> String {
     let (g, mut out) = (&t.grid, String::new());
     line!(
         out,
-        "{}: {} runs; mean {} with 95 % interval, seeds x episodes, w: weight of the memory on visited states",
+        "{}: {} runs; mean {} with 95 % interval, seeds x episodes, w: mean memory weight over visited states",
         t.file,
         t.runs,
         g.unit
@@ -84,10 +84,10 @@ pub fn table(t: &Table) -> String {
         let mut row = vec![m.label.clone()];
         row.extend(m.cells.iter().map(|c| c.as_ref().map_or("no runs".into(), cell)));
         if several {
-            row.push(m.all.as_ref().map_or("incomplete".into(), |a| interval(&a.iqm, 1)));
+            row.push(m.all.as_ref().map_or("incomplete".into(), |a| estimate(&a.iqm, 1)));
         }
         if g.methods.len() > 1 {
-            row.push(m.improvement.as_ref().map_or("-".into(), |p| interval(p, 2)));
+            row.push(m.improvement.as_ref().map_or("-".into(), |p| estimate(p, 2)));
         }
         rows.push(row);
     }
@@ -100,7 +100,7 @@ pub fn table(t: &Table) -> String {
     if rows.iter().flatten().any(|cell| cell.contains(", rough")) {
         line!(
             out,
-            "  rough: fewer than {FEW_RUNS} seeds, right only if their scores are near normal; or episodes too few for their skew"
+            "  rough: fewer than {FEW_RUNS} seeds (valid only for nearly normal scores), or too few episodes for their skewness"
         );
     }
     for (k, column) in g.columns.iter().enumerate() {
@@ -119,7 +119,7 @@ pub fn table(t: &Table) -> String {
         );
     }
     if let Some(plot) = &t.plot {
-        line!(out, "{plot} shows it");
+        line!(out, "plot: {plot}");
     }
     out
 }
@@ -130,15 +130,15 @@ fn cell(c: &Cell) -> String {
         0 => String::new(),
         n => format!(" INCOMPLETE: {n} missing"),
     };
-    format!("{} {}x{}{weight}{missing}", interval(&c.found.mean, 1), c.seeds.len(), c.found.episodes)
+    format!("{} {}x{}{weight}{missing}", estimate(&c.found.mean, 1), c.seeds.len(), c.found.episodes)
 }
 
-fn interval(m: &Estimate, digits: usize) -> String {
+fn estimate(m: &Estimate, digits: usize) -> String {
     let rough = if m.rough.is_some() { ", rough" } else { "" };
-    format!("{:.digits$} ({}{rough})", m.mean, ends(m.low, m.high, digits))
+    format!("{:.digits$} ({}{rough})", m.mean, interval(m.low, m.high, digits))
 }
 
-/// What would halve every interval of a column, and where they come from.
+/// How many seeds or episodes would halve every interval of a column, and which of the two contributes more.
 fn halve(cells: &[&Cell]) -> String {
     let most = |of: fn(&Cell) -> Option<usize>, what: &str| {
         let needed: Option<Vec<usize>> = cells.iter().map(|c| of(c)).collect();
@@ -150,7 +150,7 @@ fn halve(cells: &[&Cell]) -> String {
         if enough.is_empty() { "only more seeds and more episodes".into() } else { enough.join(" or ") };
     let by_seeds = cells.iter().filter(|c| c.found.by_runs > c.found.by_episodes).count();
     format!(
-        "{needed} would halve every interval; seeds make more of it than episodes for {by_seeds} of {} methods",
+        "{needed} would halve every interval; seeds contribute more than episodes for {by_seeds} of {} methods",
         cells.len()
     )
 }

@@ -30,7 +30,7 @@ impl Bound {
                 .at("--lambda, --amplitude")
                 .found(format!("lambda {}, L {}", envelope.lambda, envelope.amplitude)));
         }
-        for (option, value) in [("--horizon", horizon), ("--actions", actions)] {
+        for (option, value) in [("--horizon", horizon), ("--action-count", actions)] {
             if value == 0 {
                 return Err(Error::new(Kind::Settings, "a setting out of range")
                     .at(option)

@@ -111,14 +111,14 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
     let (n, dim) = (data.n_steps(), data.n_obs());
     if let Some(i) = settings.ignore.iter().find(|&&i| i >= dim) {
         return Err(Error::new(Kind::Settings, "a dimension to ignore does not exist")
-            .at("--ignore")
+            .at("--ignore-dims")
             .expected(format!("dimensions 0 to {}", dim - 1))
             .found(i.to_string()));
     }
     let scale = Scale::fit(data).ignoring(&settings.ignore);
     if scale.ignored().len() == dim {
         return Err(Error::new(Kind::Settings, "all dimensions of the state are ignored")
-            .at("--ignore")
+            .at("--ignore-dims")
             .expected(format!("fewer than {dim} dimensions")));
     }
     let mut rows = vec![0.0; n * dim];
@@ -207,7 +207,7 @@ fn number_of_memories(settings: &LearnSettings, n: usize, distinct: usize) -> Re
         .at("--count or --fraction")
         .expected(format!("1 to {distinct}{repeats}"))
         .found(count.to_string())
-        .next("--by all makes a memory of every distinct state"));
+        .next("--selection all makes a memory of every distinct state"));
     }
     Ok(count)
 }

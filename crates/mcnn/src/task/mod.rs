@@ -115,7 +115,7 @@ fn no_expert(spec: &Spec) -> Error {
     Error::new(Kind::Settings, "this task has no expert of its own")
         .at(spec.name.clone())
         .expected("an expert's .npz or a policy from `mcnn train`")
-        .next("--expert names one")
+        .next("--policy names one")
 }
 
 /// One environment of a task.

@@ -112,7 +112,7 @@ impl TrainSettings {
             return refuse("--weight-decay", "a number of 0 or more", weight_decay.to_string());
         }
         if !(clip >= 0.0 && clip.is_finite()) {
-            return refuse("--clip", "a norm, or 0 for no limit", clip.to_string());
+            return refuse("--grad-clip", "a norm, or 0 for no limit", clip.to_string());
         }
         if !(0.0..1.0).contains(&self.validation_fraction) {
             return refuse(

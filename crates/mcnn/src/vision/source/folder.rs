@@ -232,7 +232,7 @@ fn number(text: &str, column: &str, row: usize, file: &Path) -> Result<f32> {
         Error::new(Kind::Data, "a value that is not a number")
             .at(format!("{}: row {}, {column}", file.display(), row + 1))
             .found(text)
-            .next("--actions NAMES says which columns are the actions")
+            .next("--action-columns NAMES says which columns are the actions")
     })
 }
 

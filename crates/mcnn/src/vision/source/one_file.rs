@@ -182,7 +182,7 @@ impl ReadFrames for OneFile {
                     .expected(format!("0 to {full}, as in the first frames"))
                     .found(pixels[bad].to_string())
                     .next(if full == 1.0 && pixels[bad] > 1.0 {
-                        "--white 255 says that white is 255, where the first frames are dark"
+                        "--pixel-max 255 says that white is 255, where the first frames are dark"
                     } else {
                         "repair or drop those frames"
                     }));
