@@ -185,7 +185,7 @@ fn modules_are_found_in_every_form_of_use() {
 fn every_file_of_tests_is_a_module_of_a_test_program() {
     for krate in ["mcnn", "mcnn-cli"] {
         let folder = root().join("crates").join(krate).join("tests");
-        let roots: Vec<PathBuf> = ["main.rs", "adroit.rs"]
+        let roots: Vec<PathBuf> = ["main.rs", "adroit.rs", "data_files.rs"]
             .map(|name| folder.join(name))
             .into_iter()
             .filter(|p| p.exists())
