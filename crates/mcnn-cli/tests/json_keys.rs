@@ -126,8 +126,11 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     let plan = "task = \"drive\"\ndata = [\"drive.npz\"]\nseed = [0, 1]\nlambda = [0, \"inf\"]\nepisodes = 2\nsteps = 2\n";
     std::fs::write(bench.path("plan.toml"), plan).unwrap();
     let failing = plan.replace("episodes", "count = [100000]\nepisodes");
-    std::fs::write(bench.path("failing.toml"), failing.replace("lambda = [0, \"inf\"]", "lambda = [0]"))
-        .unwrap();
+    std::fs::write(
+        bench.path("failing.toml"),
+        failing.replace("lambda = [0, \"inf\"]", "lambda = [\"auto\"]"),
+    )
+    .unwrap();
     let frames = Parts {
         n_obs: 12, // 2 x 2 pixels
         n_act: 1,
@@ -148,7 +151,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "learn drive.npz --count 9 -o n.safetensors",
         "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
         "eval p.safetensors --task drive --episodes 2 --guard warn --video v.gif --video-every 100",
-        "compare p.safetensors bc.safetensors --task drive --episodes 2",
+        "compare p.safetensors bc.safetensors --task drive --episodes 2 --video w.gif --video-every 100",
         "explain unet.safetensors --data drive.npz --at 0:5",
         "explain bet.safetensors --data drive.npz --at 0:5",
         "report p.safetensors --data drive.npz -o s.html",
@@ -182,9 +185,18 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     let rows = documented.rows.keys().filter(|name| name.starts_with(char::is_lowercase));
     let rows: Vec<&String> = rows.filter(|name| !["verb", "object"].contains(&name.as_str())).collect();
     assert_eq!(rows, verbs.into_iter().collect::<Vec<_>>(), "verbs in docs/json.md");
-    // In these runs null or empty: goals and subtasks of other tasks, and latencies with an encoder.
-    let absent =
-        ["goal_at_end.", "parts.", "latency_without_encoder_us.", ".all.", "improvement.", "planned."];
+    // In these runs null or empty: goals and subtasks of other tasks, latencies with an encoder, guards and
+    // videos of each policy compared.
+    let absent = [
+        "policies.guard.",
+        "policies.video.",
+        "goal_at_end.",
+        "parts.",
+        "latency_without_encoder_us.",
+        ".all.",
+        "improvement.",
+        "planned.",
+    ];
     let missing = all.difference(&found).filter(|path| !absent.iter().any(|part| path.contains(part)));
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&String>::new(), "documented, but not there");
 }
