@@ -1,12 +1,12 @@
-//! What one core of this machine can do at most, for the floors of bench/table.py. Prints one line of JSON:
+//! The peak rates of one core of this machine, for the floors of bench/table.py. Prints one line of JSON:
 //!
-//! - `peak`: multiply-adds a second of single-precision numbers, by the widest fused instruction there is, of numbers that stay in
-//!   registers. As many subtractions or additions a second are done by the instructions that are not fused.
-//! - `product`: multiply-adds a second of `Product::set` of 256 x 256 by 256 x 256, which lie in the second-level cache.
+//! - `peak`: multiply-adds a second of `f32` values in registers, by the widest fused instructions. Unfused additions or subtractions
+//!   reach the same rate.
+//! - `product`: multiply-adds a second of `Product::set` of 256 x 256 by 256 x 256, in the second-level cache.
 //! - `bandwidth`: bytes a second of summing 256 MiB.
 //! - `level`: the instructions.
 //!
-//! Each is the best of some hundredths of a second, over half a second: other work only slows.
+//! Each is the best of runs of some hundredths of a second, within half a second, because other work only slows.
 
 use std::{
     hint::black_box,
@@ -23,7 +23,7 @@ fn main() {
     let rate = best(
         || 256_f64.powi(3),
         || {
-            let matrix = |numbers| Matrix::new(numbers, [256; 2]);
+            let matrix = |values| Matrix::new(values, [256; 2]);
             product.set(matrix(black_box(&left)), matrix(&right), black_box(&mut out));
         },
     );
@@ -40,7 +40,7 @@ fn main() {
     );
 }
 
-/// The best rate of some work, `amount` a time.
+/// The best rate of `work`, which does `amount` operations.
 fn best(amount: impl Fn() -> f64, mut work: impl FnMut()) -> f64 {
     work();
     let (start, mut least) = (Instant::now(), f64::INFINITY);
@@ -52,7 +52,7 @@ fn best(amount: impl Fn() -> f64, mut work: impl FnMut()) -> f64 {
     amount() / least
 }
 
-/// The sum of all numbers, in chains enough that memory and not addition is the limit.
+/// The sum of all values, in enough independent sums that memory bandwidth is the limit.
 fn sum(numbers: &[f32]) -> f32 {
     let mut sums = [0.0; 64];
     for chunk in numbers.as_chunks::<64>().0 {
@@ -61,21 +61,21 @@ fn sum(numbers: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// Sums that do not wait for each other: twice four cycles' worth on two units, and few enough for the registers.
+/// Independent sums: enough for a latency of four cycles on two units, and few enough for the registers.
 const CHAINS: usize = 10;
 /// Multiply-adds of each chain in one piece of work.
 const ROUNDS: usize = 1 << 20;
 
-/// How many numbers the widest vector holds, and multiply-adds of such vectors: `ROUNDS` in each of `CHAINS`.
+/// Values of the widest vector, and a function that does `ROUNDS` multiply-adds of such vectors in each of `CHAINS`.
 fn widest() -> (usize, fn(f32)) {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor was found to have the instructions.
+            // SAFETY: AVX-512F was detected.
             return (16, |x| unsafe { x86::avx512(x) });
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: as above.
+            // SAFETY: AVX2 and FMA were detected.
             return (8, |x| unsafe { x86::avx2(x) });
         }
     }

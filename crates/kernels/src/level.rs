@@ -1,10 +1,10 @@
-//! Which instructions the loops are compiled for, chosen when the program runs.
+//! Detection of the processor's instructions at run time, and the one dispatch of this crate on them.
 
-use crate::tile::{Work, pixel};
+use crate::tile::{ProductSum, define_product_sum};
 
-/// A set of vector instructions that this processor has. A value of it is the proof that it was found here.
+/// A set of vector instructions that this processor has. A value is proof of that: values are made only by detection.
 ///
-/// Levels round differently: with fused multiplication and addition, or without.
+/// Results depend on the level in the last bits, since the baseline has no fused multiply-add.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(Kind);
 
@@ -18,7 +18,7 @@ enum Kind {
 }
 
 impl Level {
-    /// Every level of this processor, the slowest first; at least the baseline of the compilation target.
+    /// Every level of this processor, the slowest first; the baseline of the compilation target is always there.
     pub fn available() -> Vec<Level> {
         #[allow(unused_mut, reason = "only x86-64 has more than one level")]
         let mut levels = vec![Level(Kind::Baseline)];
@@ -40,21 +40,21 @@ impl Level {
     }
 
     #[inline]
-    pub(crate) fn run(self, work: &Work, to: &mut [f32]) {
+    pub(crate) fn run(self, work: &ProductSum, to: &mut [f32]) {
         match self.0 {
             Kind::Baseline => baseline(work, to),
-            // SAFETY: these functions are unsafe to call only where the processor lacks the instructions. `available`
-            // is the only place that makes an `Avx2` or an `Avx512`, and makes it only after detecting them.
+            // SAFETY: `avx2` is unsafe to call only on a processor without AVX2 or FMA. `available` is the only place that makes a
+            // `Kind::Avx2`, and makes it only after detecting both.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { x86::avx2(work, to) },
-            // SAFETY: as above.
+            // SAFETY: as above, with AVX-512F.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => unsafe { x86::avx512(work, to) },
         }
     }
 }
 
-/// What each baseline vector holds: few enough that some tiles of them fit in the registers of any processor.
+/// Values of a baseline vector: few enough that tiles fit in the registers of any processor.
 const LANES: usize = 4;
 
 fn load(from: &[f32]) -> [f32; LANES] {
@@ -62,9 +62,9 @@ fn load(from: &[f32]) -> [f32; LANES] {
 }
 
 /// # Safety
-/// The pointer is of as many numbers as a vector holds.
+/// `from` points to [`LANES`] readable values.
 unsafe fn read(from: *const f32) -> [f32; LANES] {
-    // SAFETY: as the caller says; arrays of numbers lie as the numbers do.
+    // SAFETY: by the caller's promise `LANES` values are readable; an array has the layout and alignment of its values.
     unsafe { from.cast::<[f32; LANES]>().read() }
 }
 
@@ -76,7 +76,7 @@ fn relu(a: [f32; LANES]) -> [f32; LANES] {
     a.map(|a| if a < 0.0 { 0.0 } else { a })
 }
 
-pixel!(
+define_product_sum!(
     baseline,
     4,
     2,
@@ -95,13 +95,13 @@ pixel!(
 mod x86 {
     use std::arch::x86_64::*;
 
-    use crate::tile::pixel;
+    use crate::tile::define_product_sum;
 
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     fn load8(from: &[f32]) -> __m256 {
         let from: &[f32; 8] = from.first_chunk().expect("a vector's worth");
-        // SAFETY: the pointer is of eight numbers.
+        // SAFETY: the pointer is that of an array of eight values; the load is unaligned.
         unsafe { _mm256_loadu_ps(from.as_ptr()) }
     }
 
@@ -109,7 +109,7 @@ mod x86 {
     #[inline]
     fn store8(to: &mut [f32], a: __m256) {
         let to: &mut [f32; 8] = to.first_chunk_mut().expect("a vector's worth");
-        // SAFETY: the pointer is of eight numbers.
+        // SAFETY: the pointer is that of a mutable array of eight values; the store is unaligned.
         unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) }
     }
 
@@ -117,7 +117,7 @@ mod x86 {
     #[inline]
     fn load16(from: &[f32]) -> __m512 {
         let from: &[f32; 16] = from.first_chunk().expect("a vector's worth");
-        // SAFETY: the pointer is of sixteen numbers.
+        // SAFETY: the pointer is that of an array of sixteen values; the load is unaligned.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
     }
 
@@ -125,19 +125,19 @@ mod x86 {
     #[inline]
     fn store16(to: &mut [f32], a: __m512) {
         let to: &mut [f32; 16] = to.first_chunk_mut().expect("a vector's worth");
-        // SAFETY: the pointer is of sixteen numbers.
+        // SAFETY: the pointer is that of a mutable array of sixteen values; the store is unaligned.
         unsafe { _mm512_storeu_ps(to.as_mut_ptr(), a) }
     }
 
-    /// Asks for what will be read soon. Any address will do: nothing is read for it.
+    /// Prefetches a cache line. Any address is allowed.
     #[inline(always)]
     fn fetch(from: *const f32) {
-        // SAFETY: a hint, which never faults.
+        // SAFETY: a prefetch is a hint. It reads nothing and faults at no address; SSE is part of every x86-64.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
     }
 
-    // The larger of zero and a number: of two, the second where one is NaN.
-    pixel!(
+    // `max` gives its second argument if one is NaN, so NaN passes the ReLU.
+    define_product_sum!(
         #[target_feature(enable = "avx2,fma")]
         avx2,
         8,
@@ -153,7 +153,7 @@ mod x86 {
         fetch
     );
 
-    pixel!(
+    define_product_sum!(
         #[target_feature(enable = "avx512f")]
         avx512,
         16,

@@ -1,11 +1,10 @@
-//! Products of matrices ([`Product`]), and convolutions of batches of small images and their gradients, in `f32`, on one thread.
+//! Matrix products ([`Product`]), and convolutions of batches of small images with their gradients, in `f32`, on one thread.
 //!
-//! A batch lies in memory as `[height, width, image, channel]`: all images' values of one pixel side by side. So what one
-//! pixel of the output takes from one pixel of the input is a product of two matrices that lie there already, `[image,
-//! channel] x [channel, output channel]`, and a convolution is some of these products added up. Pixels side by side are rows
-//! of one product, so that few images, or one, fill it too. Nothing is copied before it, and what the padding would
-//! contribute is not computed: with 3 x 3 kernels that is a third of the work on images of 3 x 3 pixels, and more on smaller
-//! ones.
+//! A batch is `[height, width, image, channel]`: the values of one pixel of all images are adjacent. The contribution of one input
+//! pixel to one output pixel is then a matrix product on memory as it lies, `[image, channel] x [channel, output channel]`, and a
+//! convolution is a sum of such products. Adjacent pixels are rows of one product, so that few images, or one, fill it too.
+//! Nothing is copied, and products with the padding are skipped: with 3 x 3 kernels a third of the work on images of 3 x 3
+//! pixels, and more on smaller ones.
 //!
 //! ```
 //! use kernels::{Convolution, Shape};
@@ -16,26 +15,26 @@
 //! assert_eq!((out[0], out[32]), (6.5, 0.0));
 //! ```
 
-mod back;
+mod backward;
 mod level;
 pub mod oracle;
-mod panels;
+mod packed;
 mod product;
 mod tile;
 
-pub use back::{Back, Gradient};
+pub use backward::{Gradient, InputGradient};
 pub use level::Level;
-pub use panels::Panels;
+pub use packed::PackedMatrix;
 pub use product::{Matrix, Product};
 
 use std::ops::Range;
 
-use tile::{Patch, Work};
+use tile::{Patch, ProductSum};
 
-/// Output channels are computed this many at a time, and come in multiples of it.
+/// Width of a panel: output channels are computed this many at a time, and are a multiple of it.
 pub const WIDE: usize = 32;
 
-/// What a convolution takes and gives. Heights stand before widths.
+/// The shape of a convolution; heights come before widths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Channels of the input; 1 or more.
@@ -44,29 +43,29 @@ pub struct Shape {
     pub to: usize,
     /// Height and width of the kernel; 1 or more.
     pub kernel: [usize; 2],
-    /// Pixels of the input from one output pixel to the next; 1 or more.
+    /// Input pixels from one output pixel to the next; 1 or more.
     pub stride: [usize; 2],
-    /// Pixels of zeros around the input; less than the kernel.
+    /// Zero padding around the input, in pixels; less than the kernel.
     pub pad: [usize; 2],
 }
 
 impl Shape {
-    /// Height and width of the output for an input of `size`; 0 where the kernel does not fit in.
+    /// Height and width of the output for an input of `size`; 0 if the kernel does not fit.
     pub fn output(&self, size: [usize; 2]) -> [usize; 2] {
         let along = |i: usize| {
-            let room = (size[i] + 2 * self.pad[i] + 1).saturating_sub(self.kernel[i]);
-            room.div_ceil(self.stride[i])
+            let positions = (size[i] + 2 * self.pad[i] + 1).saturating_sub(self.kernel[i]);
+            positions.div_ceil(self.stride[i])
         };
         [along(0), along(1)]
     }
 
-    /// A row of output pixels in runs that are computed together: those whose whole kernel's width lies inside the input, where
-    /// what they take lies at equal steps, and each of the others by itself.
+    /// A row of output pixels, in runs that are computed together: the pixels whose kernel lies inside the input horizontally, whose
+    /// inputs are at equal strides, are one run; each other pixel is its own.
     fn runs(&self, from: usize, to: usize, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let [stride, pad] = [self.stride[1], self.pad[1]];
         let end = (from + pad + stride).saturating_sub(self.kernel[1]) / stride;
         let mut inside = pad.div_ceil(stride)..end.min(to);
-        // Of several images, those of one pixel lie side by side, and the next pixel's only if it is the next.
+        // With several images, inputs of neighboring pixels are at equal strides only if the stride is 1.
         if inside.is_empty() || (n > 1 && stride > 1) {
             inside = 0..0;
         }
@@ -80,8 +79,8 @@ impl Shape {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Tells each weight's two places: in panels `[to / WIDE, tap, from, WIDE]`, and in `[to, from, tap]`.
-    fn places(&self, mut each: impl FnMut(usize, usize)) {
+    /// Calls `each` with both indices of every weight: packed, `[to / WIDE, tap, from, WIDE]`, and in `[to, from, tap]`.
+    fn positions(&self, mut each: impl FnMut(usize, usize)) {
         let taps = self.taps();
         for out in 0..self.to {
             for c in 0..self.from {
@@ -94,7 +93,7 @@ impl Shape {
     }
 }
 
-/// A convolution with its weights, laid out for the loops that use them.
+/// A convolution with packed weights.
 #[derive(Debug, Clone)]
 pub struct Convolution {
     shape: Shape,
@@ -104,10 +103,10 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Of weights `[to, from, kernel height, kernel width]` and a bias `[to]`.
+    /// Packs weights `[to, from, kernel height, kernel width]`, with a bias `[to]`.
     ///
     /// # Panics
-    /// Where the shape is outside its ranges or the lengths do not fit it.
+    /// If the shape is out of range, or the lengths do not fit it.
     pub fn new(shape: Shape, weights: &[f32], bias: &[f32]) -> Self {
         let Shape { from, to, kernel: [height, width], stride, pad } = shape;
         assert!(from > 0 && to > 0 && to.is_multiple_of(WIDE), "{shape:?}");
@@ -115,11 +114,11 @@ impl Convolution {
         let taps = height * width;
         assert_eq!((weights.len(), bias.len()), (to * from * taps, to), "weights and bias of {shape:?}");
         let mut panels = vec![0.0; weights.len()];
-        shape.places(|panel, usual| panels[panel] = weights[usual]);
+        shape.positions(|panel, usual| panels[panel] = weights[usual]);
         Self { shape, panels, bias: bias.to_vec(), level: Level::best() }
     }
 
-    /// The same on another level of the processor: for tests and measurements.
+    /// The same convolution on another level of the processor, for tests and measurements.
     pub fn on(self, level: Level) -> Self {
         Self { level, ..self }
     }
@@ -129,11 +128,12 @@ impl Convolution {
         self.shape
     }
 
-    /// Convolves `n` images of `size` (`from`: `[height, width, n, from]`), adds the bias, then `add` (as large as the
-    /// output), then cuts off what is below zero if `relu`, and writes `to`: `[height, width, n, to]`. NaN stays NaN.
+    /// Convolves `n` images of `size`, adds the bias and `add`, and applies a ReLU if `relu`. NaN stays NaN.
+    ///
+    /// `from`: `[size[0], size[1], n, from]`. `to`, overwritten, and `add`: `[height, width, n, to]`, of [`Shape::output`].
     ///
     /// # Panics
-    /// Where a slice has another length than that.
+    /// If a slice has another length than that.
     pub fn run(
         &self,
         from: &[f32],
@@ -148,9 +148,9 @@ impl Convolution {
         assert_eq!(to.len(), height * width * n * self.shape.to, "output of {:?}", self.shape);
         assert!(add.is_none_or(|add| add.len() == to.len()), "what is added, of {:?}", self.shape);
         let panel_len = self.panels.len() / (self.shape.to / WIDE);
-        // A single pixel's sums are few: two panels at once, or the next sum would wait for the last.
+        // The sums of a single row are few: two panels at once hide the latency of multiply-adds.
         let group = if n == 1 { 2 } else { 1 };
-        // A panel's weights stay in the cache while all pixels pass.
+        // Pixels in the inner loop, so that a panel's weights stay in the cache.
         for (p, panels) in self.panels.chunks(group * panel_len).enumerate() {
             for y in 0..height {
                 for x in self.shape.runs(size[1], width, n) {
@@ -158,22 +158,22 @@ impl Convolution {
                     let together = if rows == 1 { panels.len() } else { panel_len };
                     for (q, panels) in panels.chunks(together).enumerate() {
                         let channel = (p * group + q) * WIDE;
-                        let work = Work {
+                        let work = ProductSum {
                             grid: Patch::at(&self.shape, size, [y, x.start]).grid(&self.shape, n),
                             rows,
-                            deep: self.shape.from,
+                            depth: self.shape.from,
                             left: from,
-                            left_row: self.shape.from * if n == 1 { self.shape.stride[1] } else { 1 },
-                            left_deep: 1,
+                            left_row_stride: self.shape.from * if n == 1 { self.shape.stride[1] } else { 1 },
+                            left_depth_stride: 1,
                             right: panels,
-                            right_deep: WIDE,
+                            right_row_stride: WIDE,
                             second: (panels.len() > panel_len).then_some(panel_len),
                             bias: &self.bias[channel..],
-                            onto: false,
+                            accumulate: false,
                             add,
                             relu,
                             first: (y * width + x.start) * n * self.shape.to + channel,
-                            out_row: self.shape.to,
+                            out_row_stride: self.shape.to,
                         };
                         self.level.run(&work, to);
                     }
@@ -185,7 +185,7 @@ impl Convolution {
     /// The weights, `[to, from, kernel height, kernel width]`.
     pub fn weights(&self) -> Vec<f32> {
         let mut weights = vec![0.0; self.panels.len()];
-        self.shape.places(|panel, usual| weights[usual] = self.panels[panel]);
+        self.shape.positions(|panel, usual| weights[usual] = self.panels[panel]);
         weights
     }
 
@@ -194,8 +194,8 @@ impl Convolution {
         &self.bias
     }
 
-    /// The weights, in the order of [`Gradient::weights`], and the bias: to be changed.
-    pub fn numbers_mut(&mut self) -> [&mut [f32]; 2] {
+    /// The parameters: packed weights, in the order of [`Gradient::weights`], and bias.
+    pub fn parameters_mut(&mut self) -> [&mut [f32]; 2] {
         [&mut self.panels, &mut self.bias]
     }
 }

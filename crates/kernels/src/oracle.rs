@@ -1,9 +1,8 @@
-//! The same in a few plain lines, slowly.
+//! The definition of convolutions and their gradients in plain loops, for tests.
 
 use crate::Shape;
 
-/// Tells of every product in a convolution of `n` images of `size` where it is added, its weight and its input, by their
-/// places.
+/// Calls `each` with the indices of output, weight and input of every product in a convolution of `n` images of `size`.
 fn products(shape: Shape, size: [usize; 2], n: usize, mut each: impl FnMut(usize, usize, usize)) {
     let [height, width] = shape.output(size);
     for y in 0..height {
@@ -31,8 +30,8 @@ fn products(shape: Shape, size: [usize; 2], n: usize, mut each: impl FnMut(usize
     }
 }
 
-/// What [`Convolution::run`](crate::Convolution::run) should give, summed in `f64`: weights as
-/// [`Convolution::new`](crate::Convolution::new) takes them.
+/// The result of [`Convolution::run`](crate::Convolution::run), summed in `f64`, with weights as in
+/// [`Convolution::new`](crate::Convolution::new).
 pub fn convolve(
     shape: Shape,
     weights: &[f32],
@@ -48,8 +47,8 @@ pub fn convolve(
     out
 }
 
-/// The gradients of the weights, the bias and the input, summed in `f64`, where `of` is that of the output.
-pub fn back(
+/// The gradients of the weights, the bias and the input, summed in `f64`. `of`: the gradient of the output.
+pub fn gradients(
     shape: Shape,
     weights: &[f32],
     from: &[f32],

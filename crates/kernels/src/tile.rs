@@ -1,14 +1,14 @@
-//! The loops: products of matrices added up, a tile of some rows by some channels at a time.
+//! The inner loops: sums of matrix products, computed in tiles of rows by channels.
 
 use crate::{Shape, WIDE};
 
-/// The part of the kernel that lies inside the input, for one output pixel.
+/// The part of a kernel that lies inside the input, for one output pixel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patch {
-    /// Rows and columns of the kernel: the first, and how many.
+    /// First row and column of the kernel, and their number.
     first: [usize; 2],
     count: [usize; 2],
-    /// The pixel of the input under the first of them, counted row by row, and pixels in a row.
+    /// Row-major index of the input pixel under the first of them, and pixels of a row.
     pixel: usize,
     row: usize,
 }
@@ -19,12 +19,12 @@ impl Patch {
         let first = [0, 1].map(|i| shape.pad[i].saturating_sub(start(i)));
         let last = [0, 1].map(|i| shape.kernel[i].min((size[i] + shape.pad[i]).saturating_sub(start(i))));
         let count = [0, 1].map(|i| last[i].saturating_sub(first[i]));
-        // Where `count` is 0 nothing is read, and the pixel does not matter.
+        // If `count` is 0, nothing is read, and the pixel is arbitrary.
         let at = [0, 1].map(|i| (start(i) + first[i]).saturating_sub(shape.pad[i]));
         Self { first, count, pixel: at[0] * size[1] + at[1], row: size[1] }
     }
 
-    /// What is multiplied for a batch of `n`: each pixel under the kernel by the weights of its tap.
+    /// The products for a batch of `n`: each pixel under the kernel by the weights of its tap.
     pub(crate) fn grid(&self, shape: &Shape, n: usize) -> Grid {
         let [tap, pixel] = [shape.from * WIDE, n * shape.from];
         Grid {
@@ -38,7 +38,7 @@ impl Patch {
     }
 }
 
-/// Pairs of a left and a right matrix, by where they begin: rows and columns of pairs at equal steps.
+/// Pairs of a left and a right matrix, by the offsets of their first elements: a grid of pairs at equal strides.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grid {
     pub count: [usize; 2],
@@ -46,12 +46,12 @@ pub(crate) struct Grid {
     pub left_step: [usize; 2],
     pub right: usize,
     pub right_step: [usize; 2],
-    /// Whether the left ones lie one before the other.
+    /// Whether the offsets of left matrices decrease.
     pub backwards: bool,
 }
 
 impl Grid {
-    /// A single pair, whose left matrix begins there and whose right one at 0.
+    /// A single pair, whose left matrix begins at `left` and whose right one at 0.
     pub(crate) fn one(left: usize) -> Self {
         Self { count: [1; 2], left, left_step: [0; 2], right: 0, right_step: [0; 2], backwards: false }
     }
@@ -64,127 +64,129 @@ impl Grid {
     }
 }
 
-/// The sum of a grid's products, `[rows, deep] x [deep, WIDE]` each, for one or two panels of [`WIDE`] channels. The numbers of
-/// a left matrix lie at `row * left_row + k * left_deep`, rows of a right one `right_deep` apart, those of the result `out_row`.
-pub(crate) struct Work<'a> {
+/// The sum of a grid's products, `[rows, depth] x [depth, WIDE]` each, for one or two panels of [`WIDE`] channels.
+pub(crate) struct ProductSum<'a> {
     pub grid: Grid,
     pub rows: usize,
-    pub deep: usize, // 1 or more
+    pub depth: usize, // 1 or more
+    /// Element `(row, k)` of a left matrix is at `row * left_row_stride + k * left_depth_stride`.
     pub left: &'a [f32],
-    pub left_row: usize,
-    pub left_deep: usize,
+    pub left_row_stride: usize,
+    pub left_depth_stride: usize,
+    /// Row `k` of a right matrix is at `k * right_row_stride`.
     pub right: &'a [f32],
-    pub right_deep: usize,
-    /// The second panel, if there are two, lies so far behind the first.
+    pub right_row_stride: usize,
+    /// Offset of the second panel from the first, if there are two.
     pub second: Option<usize>,
-    pub bias: &'a [f32], // from the first panel's first on
-    /// Whether the sums go on from what the output has, instead of from the bias.
-    pub onto: bool,
+    pub bias: &'a [f32], // from the first panel's first channel on
+    /// Whether the sums start from the output's contents instead of the bias.
+    pub accumulate: bool,
     pub add: Option<&'a [f32]>,
     pub relu: bool,
-    pub first: usize, // where the first row of the first panel lies in the output
-    pub out_row: usize,
+    pub first: usize,          // offset of the first panel's first row in the output
+    pub out_row_stride: usize, // stride of the output's rows
 }
 
-/// Defines how a level does it: tiles of `$rows` rows by [`WIDE`] channels in parts of `$vectors` vectors. Sums stay in registers
-/// from the bias to the last product: a check of bounds in that loop would put them into memory, so there are pointers in it.
-macro_rules! pixel {
+/// Defines the function of a level: tiles of `$rows` rows by [`WIDE`] channels, in parts of `$vectors` vectors. Sums stay in registers
+/// from the bias to the last product. Bounds checks in that loop would spill them, so it uses pointers.
+macro_rules! define_product_sum {
     ($(#[$attribute:meta])* $name:ident, $lanes:literal, $vectors:literal, [$($rows:literal),+],
      $splat:expr, $load:expr, $read:expr, $fma:expr, $add:expr, $relu:expr, $store:expr, $fetch:expr) => {
         $(#[$attribute])*
-        pub(crate) fn $name(work: &$crate::tile::Work, to: &mut [f32]) {
+        pub(crate) fn $name(product_sum: &$crate::tile::ProductSum, to: &mut [f32]) {
             const PART: usize = $lanes * $vectors; // output channels of a tile
             const AHEAD: usize = 16; // rows of weights
 
             $(#[$attribute])*
             #[inline]
             fn tile<const R: usize, const P: usize>(
-                work: &$crate::tile::Work,
+                product_sum: &$crate::tile::ProductSum,
                 row: usize,
                 part: usize,
                 to: &mut [f32],
             ) {
-                let (deep, left_row, left_deep, right_deep) =
-                    (work.deep, work.left_row, work.left_deep, work.right_deep);
+                let (depth, left_row_stride, left_depth_stride, right_row_stride) =
+                    (product_sum.depth, product_sum.left_row_stride, product_sum.left_depth_stride, product_sum.right_row_stride);
                 let at = |p: usize, v: usize| p * $crate::WIDE + part + v * $lanes; // in channels
                 let bias: [[_; $vectors]; P] =
-                    std::array::from_fn(|p| std::array::from_fn(|v| $load(&work.bias[at(p, v)..])));
+                    std::array::from_fn(|p| std::array::from_fn(|v| $load(&product_sum.bias[at(p, v)..])));
                 let mut sums: [[[_; $vectors]; P]; R] = std::array::from_fn(|r| {
                     std::array::from_fn(|p| {
-                        std::array::from_fn(|v| match work.onto {
-                            true => $load(&to[work.first + (row + r) * work.out_row + at(p, v)..]),
+                        std::array::from_fn(|v| match product_sum.accumulate {
+                            true => $load(&to[product_sum.first + (row + r) * product_sum.out_row_stride + at(p, v)..]),
                             false => bias[p][v],
                         })
                     })
                 });
-                // Plain loops around the innermost one: a call that is not inlined takes the sums out of their registers.
-                for y in 0..work.grid.count[0] {
-                    for x in 0..work.grid.count[1] {
-                        let (left, right) = work.grid.pair(y, x);
-                        let mut panels = [work.right; P];
+                // Plain loops around the innermost one: a call that is not inlined would spill the sums.
+                for y in 0..product_sum.grid.count[0] {
+                    for x in 0..product_sum.grid.count[1] {
+                        let (left, right) = product_sum.grid.pair(y, x);
+                        let mut panels = [product_sum.right; P];
                         for (p, panel) in panels.iter_mut().enumerate() {
-                            let first = p * work.second.unwrap_or(0) + right;
-                            *panel = &panel[first..][..(deep - 1) * right_deep + $crate::WIDE];
+                            let first = p * product_sum.second.unwrap_or(0) + right;
+                            *panel = &panel[first..][..(depth - 1) * right_row_stride + $crate::WIDE];
                         }
-                        let left = &work.left[left + row * left_row..][..(R - 1) * left_row + (deep - 1) * left_deep + 1];
-                        // Of every three rows (there are at most twelve) one pointer that goes on with `k`, and from it one and two
-                        // distances of rows, which a load can add by itself: fewer sums of addresses between the multiply-adds. With 32
-                        // channels a tenth faster, with 64 little. Pointers of rows that are not there are never read.
-                        let mut rows: [*const f32; 4] = std::array::from_fn(|r| left.as_ptr().wrapping_add(3 * r * left_row));
-                        for k in 0..deep {
+                        let left = &product_sum.left[left + row * left_row_stride..][..(R - 1) * left_row_stride + (depth - 1) * left_depth_stride + 1];
+                        // One pointer for every three of the at most twelve rows advances with `k`; the addressing mode of a load adds
+                        // one or two row strides. Fewer address computations make 32 channels a tenth faster, 64 little. Pointers
+                        // beyond the last row are never read.
+                        let mut rows: [*const f32; 4] = std::array::from_fn(|r| left.as_ptr().wrapping_add(3 * r * left_row_stride));
+                        for k in 0..depth {
                             let right: [[_; $vectors]; P] = std::array::from_fn(|p| {
-                                // SAFETY: `k` is below `deep`, so row `k` of the panel lies in the slice; `part` and `v` stay in it.
+                                // SAFETY: `panels[p]` has `(depth - 1) * right_row_stride + WIDE` values, `k < depth`, and
+                                // `part + (v + 1) * lanes <= WIDE`, so the vector lies in the slice.
                                 std::array::from_fn(|v| unsafe {
-                                    $read(panels[p].as_ptr().add(k * right_deep + part + v * $lanes))
+                                    $read(panels[p].as_ptr().add(k * right_row_stride + part + v * $lanes))
                                 })
                             });
-                            // Weights that are wanted some rows later are asked for now: they lie in the second-level cache.
-                            // With 4 and 8 images a convolution was 5 to 8 % faster so.
+                            // Prefetches later weights from the second-level cache: 5 to 8 % faster for convolutions of 4 and 8 images.
                             for panel in panels {
                                 for v in 0..$vectors {
-                                    $fetch(panel.as_ptr().wrapping_add((k + AHEAD) * right_deep + part + v * $lanes));
+                                    $fetch(panel.as_ptr().wrapping_add((k + AHEAD) * right_row_stride + part + v * $lanes));
                                 }
                             }
                             for r in 0..R {
-                                // SAFETY: `r` is below `R` and `k` below `deep`: the slice ends after the last of these numbers.
-                                let x = $splat(unsafe { *rows[r / 3].add(r % 3 * left_row) });
+                                // SAFETY: this reads index `r * left_row_stride + k * left_depth_stride` with `r < R` and `k < depth`. The
+                                // last index of the slice `left` is `(R - 1) * left_row_stride + (depth - 1) * left_depth_stride`.
+                                let x = $splat(unsafe { *rows[r / 3].add(r % 3 * left_row_stride) });
                                 for p in 0..P {
                                     for v in 0..$vectors {
                                         sums[r][p][v] = $fma(x, right[p][v], sums[r][p][v]);
                                     }
                                 }
                             }
-                            rows = rows.map(|row| row.wrapping_add(left_deep));
+                            rows = rows.map(|row| row.wrapping_add(left_depth_stride));
                         }
                     }
                 }
                 for (r, sums) in sums.iter().enumerate() {
                     for (p, sums) in sums.iter().enumerate() {
                         for (v, &sum) in sums.iter().enumerate() {
-                            let at = work.first + (row + r) * work.out_row + at(p, v);
-                            let sum = match work.add {
+                            let at = product_sum.first + (row + r) * product_sum.out_row_stride + at(p, v);
+                            let sum = match product_sum.add {
                                 Some(add) => $add(sum, $load(&add[at..])),
                                 None => sum,
                             };
-                            $store(&mut to[at..], if work.relu { $relu(sum) } else { sum });
+                            $store(&mut to[at..], if product_sum.relu { $relu(sum) } else { sum });
                         }
                     }
                 }
             }
 
             let mut row = 0;
-            if work.second.is_some() {
-                while row < work.rows {
+            if product_sum.second.is_some() {
+                while row < product_sum.rows {
                     for part in (0..$crate::WIDE).step_by(PART) {
-                        tile::<1, 2>(work, row, part, to);
+                        tile::<1, 2>(product_sum, row, part, to);
                     }
                     row += 1;
                 }
             }
             $(
-                while work.rows - row >= $rows {
+                while product_sum.rows - row >= $rows {
                     for part in (0..$crate::WIDE).step_by(PART) {
-                        tile::<$rows, 1>(work, row, part, to);
+                        tile::<$rows, 1>(product_sum, row, part, to);
                     }
                     row += $rows;
                 }
@@ -192,4 +194,4 @@ macro_rules! pixel {
         }
     };
 }
-pub(crate) use pixel;
+pub(crate) use define_product_sum;

@@ -1,11 +1,11 @@
 //! The convolution against its oracle, on every level of the processor.
 
 use kernels::{
-    Back, Convolution, Gradient, Level, Shape, WIDE,
-    oracle::{back, convolve},
+    Convolution, Gradient, InputGradient, Level, Shape, WIDE,
+    oracle::{convolve, gradients},
 };
 
-/// Numbers that look random, between -1 and 1.
+/// Pseudorandom numbers between -1 and 1.
 fn numbers(n: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(747_796_405).wrapping_add(1);
     let mut next = || {
@@ -15,7 +15,7 @@ fn numbers(n: usize, seed: u32) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
-/// Fails where a number is farther from its oracle's than sums of `terms` products should be.
+/// Asserts that values differ from the oracle's by no more than the rounding of `terms` products.
 fn near(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::fmt::Debug) {
     assert_eq!(found.len(), expected.len(), "{what:?}");
     for (i, (&found, &expected)) in found.iter().zip(expected).enumerate() {
@@ -24,31 +24,31 @@ fn near(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::fmt::Debu
     }
 }
 
-/// The gradients of a convolution whose input has `WIDE` channels, or another number: then not that of the input.
-fn check_back(shape: Shape, size: [usize; 2], n: usize) {
+/// Checks the gradients of a convolution; that of the input only if its channels are a multiple of `WIDE`.
+fn check_gradients(shape: Shape, size: [usize; 2], n: usize) {
     let Shape { from, to, kernel, .. } = shape;
     let [height, width] = shape.output(size);
     let weights = numbers(to * from * kernel[0] * kernel[1], 1);
     let (input, of) = (numbers(size[0] * size[1] * n * from, 3), numbers(height * width * n * to, 5));
-    let [to_weights, to_bias, to_input] = back(shape, &weights, &input, size, n, &of);
+    let [to_weights, to_bias, to_input] = gradients(shape, &weights, &input, size, n, &of);
     for level in Level::available() {
         let what = (shape, size, n, level);
-        // Made of other weights, which it then follows.
+        // Made for other weights; the right ones are copied below.
         let mut convolution = Convolution::new(shape, &numbers(weights.len(), 9), &vec![0.0; to]).on(level);
-        let way = from.is_multiple_of(WIDE).then(|| Back::new(&convolution));
+        let input_gradient = from.is_multiple_of(WIDE).then(|| InputGradient::new(&convolution));
         convolution = Convolution::new(shape, &weights, &vec![0.0; to]).on(level);
         assert_eq!(convolution.weights(), weights);
         let mut gradient = Gradient::zeros(&shape);
         gradient.weights.fill(f32::NAN);
         convolution.gradient(&input, size, n, &of, &mut gradient);
-        // A convolution with these numbers shows them in the usual order.
-        convolution.numbers_mut()[0].copy_from_slice(&gradient.weights);
+        // A convolution with these weights unpacks them.
+        convolution.parameters_mut()[0].copy_from_slice(&gradient.weights);
         near(&convolution.weights(), &to_weights, height * width * n, &what);
         near(&gradient.bias, &to_bias, height * width * n, &what);
-        if let Some(mut way) = way {
-            way.follow(&Convolution::new(shape, &weights, &vec![0.0; to]));
+        if let Some(mut input_gradient) = input_gradient {
+            input_gradient.copy_weights(&Convolution::new(shape, &weights, &vec![0.0; to]));
             let mut found = vec![f32::NAN; input.len()];
-            way.run(&of, size, n, &mut found);
+            input_gradient.run(&of, size, n, &mut found);
             near(&found, &to_input, to * kernel[0] * kernel[1], &what);
         }
     }
@@ -60,15 +60,15 @@ fn gradients_of_every_kind_of_layer() {
     {
         let shape = Shape { from: WIDE, to: WIDE, kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2] };
         for size in [[1, 1], [2, 2], [3, 5], [6, 7]] {
-            check_back(shape, size, 3);
+            check_gradients(shape, size, 3);
         }
     }
     let shape = Shape { from: 2 * WIDE, to: 2 * WIDE, kernel: [3, 1], stride: [2, 1], pad: [1, 0] };
-    check_back(shape, [5, 4], 2);
-    check_back(Shape { from: 27, kernel: [1, 1], stride: [1, 1], pad: [0, 0], ..shape }, [3, 2], 16);
-    check_back(shape, [4, 4], 0);
+    check_gradients(shape, [5, 4], 2);
+    check_gradients(Shape { from: 27, kernel: [1, 1], stride: [1, 1], pad: [0, 0], ..shape }, [3, 2], 16);
+    check_gradients(shape, [4, 4], 0);
     for n in 1..=26 {
-        check_back(Shape { from: WIDE, to: WIDE, ..shape }, [2, 3], n);
+        check_gradients(Shape { from: WIDE, to: WIDE, ..shape }, [2, 3], n);
     }
 }
 
@@ -112,13 +112,13 @@ fn every_number_of_images_around_the_tiles() {
 }
 
 #[test]
-fn heights_and_widths_are_told_apart() {
+fn heights_and_widths_are_not_confused() {
     check(Shape { from: 3, to: WIDE, kernel: [3, 1], stride: [2, 1], pad: [1, 0] }, [5, 4], 2);
     check(Shape { from: 3, to: WIDE, kernel: [1, 5], stride: [1, 3], pad: [0, 2] }, [2, 9], 2);
 }
 
 #[test]
-fn nan_is_not_cut_off() {
+fn nan_passes_the_relu() {
     let shape = Shape { from: 1, to: WIDE, kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
     for level in Level::available() {
         let mut out = [0.0; 2 * WIDE];

@@ -1,8 +1,8 @@
 //! Products of matrices against their definition.
 
-use kernels::{Level, Matrix, Panels, Product, WIDE};
+use kernels::{Level, Matrix, PackedMatrix, Product, WIDE};
 
-/// Numbers that look random, in [-1, 1).
+/// Pseudorandom numbers in [-1, 1).
 fn numbers(n: usize, seed: &mut u64) -> Vec<f32> {
     let next = |_| {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -11,12 +11,12 @@ fn numbers(n: usize, seed: &mut u64) -> Vec<f32> {
     (0..n).map(next).collect()
 }
 
-fn turned(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+fn transpose(matrix: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| matrix[r * columns + c])).collect()
 }
 
 #[test]
-fn products_are_those_of_the_definition_however_the_matrices_lie() {
+fn products_equal_the_definition_in_every_memory_layout() {
     let mut seed = 1;
     for level in Level::available() {
         let mut product = Product::on(level);
@@ -25,16 +25,20 @@ fn products_are_those_of_the_definition_however_the_matrices_lie() {
         {
             let (left, right) = (numbers(rows * deep, &mut seed), numbers(deep * columns, &mut seed));
             let bias = numbers(columns, &mut seed);
-            let (left_turned, right_turned) = (turned(&left, rows, deep), turned(&right, deep, columns));
-            let lefts = [Matrix::new(&left, [rows, deep]), Matrix::new(&left_turned, [deep, rows]).turned()];
-            let rights =
-                [Matrix::new(&right, [deep, columns]), Matrix::new(&right_turned, [columns, deep]).turned()];
+            let (left_transposed, right_transposed) =
+                (transpose(&left, rows, deep), transpose(&right, deep, columns));
+            let lefts =
+                [Matrix::new(&left, [rows, deep]), Matrix::new(&left_transposed, [deep, rows]).transposed()];
+            let rights = [
+                Matrix::new(&right, [deep, columns]),
+                Matrix::new(&right_transposed, [columns, deep]).transposed(),
+            ];
             let exact = |r: usize, c: usize| -> f64 {
                 (0..deep).map(|k| f64::from(left[r * deep + k]) * f64::from(right[k * columns + c])).sum()
             };
             for (l, left) in lefts.into_iter().enumerate() {
                 for (r, right) in rights.into_iter().enumerate() {
-                    let what = format!("{level:?}, {rows} x {deep} x {columns}, turned {l} {r}");
+                    let what = format!("{level:?}, {rows} x {deep} x {columns}, transposed {l} {r}");
                     let mut out = vec![f32::NAN; rows * columns];
                     product.set(left, right, &mut out);
                     for (i, found) in out.iter().enumerate() {
@@ -63,14 +67,14 @@ fn products_are_those_of_the_definition_however_the_matrices_lie() {
     }
 }
 
-/// Columns in panels, of a matrix that lies row by row.
-fn in_panels(matrix: &[f32], columns: usize) -> Vec<f32> {
+/// Packs a row-major matrix in panels of columns.
+fn pack(matrix: &[f32], columns: usize) -> Vec<f32> {
     let panel = |p: usize| matrix.chunks_exact(columns).flat_map(move |row| &row[p * WIDE..(p + 1) * WIDE]);
     (0..columns / WIDE).flat_map(panel).copied().collect()
 }
 
 #[test]
-fn products_of_panels_are_those_of_the_definition() {
+fn products_of_packed_matrices_equal_the_definition() {
     let mut seed = 2;
     for level in Level::available() {
         let mut product = Product::on(level);
@@ -79,12 +83,12 @@ fn products_of_panels_are_those_of_the_definition() {
             let mut expected = vec![0.0; rows * samples];
             let [weights, xs] = [Matrix::new(&weight, [rows, deep]), Matrix::new(&x, [deep, samples])];
             Product::on(level).set(weights, xs, &mut expected);
-            let (x, expected) = (in_panels(&x, samples), in_panels(&expected, samples));
-            let weight_turned = turned(&weight, rows, deep);
-            for left in [weights, Matrix::new(&weight_turned, [deep, rows]).turned()] {
+            let (x, expected) = (pack(&x, samples), pack(&expected, samples));
+            let weight_transposed = transpose(&weight, rows, deep);
+            for left in [weights, Matrix::new(&weight_transposed, [deep, rows]).transposed()] {
                 let mut out = vec![f32::NAN; rows * samples];
                 for times in [1.0, 2.0] {
-                    product.panels(left, Panels::new(&x, deep), times > 1.0, &mut out);
+                    product.packed(left, PackedMatrix::new(&x, deep), times > 1.0, &mut out);
                     for (found, expected) in out.iter().zip(&expected) {
                         assert!(
                             (found - times * expected).abs() < 1e-4,
@@ -96,9 +100,13 @@ fn products_of_panels_are_those_of_the_definition() {
             let y = numbers(rows * samples, &mut seed);
             let mut expected = vec![0.0; deep * rows];
             let [xs, ys] = [xs, Matrix::new(&y, [rows, samples])];
-            Product::on(level).set(xs, ys.turned(), &mut expected);
+            Product::on(level).set(xs, ys.transposed(), &mut expected);
             let mut out = vec![f32::NAN; deep * rows];
-            product.outer(Panels::new(&x, deep), Panels::new(&in_panels(&y, samples), rows), &mut out);
+            product.packed_transposed(
+                PackedMatrix::new(&x, deep),
+                PackedMatrix::new(&pack(&y, samples), rows),
+                &mut out,
+            );
             for (found, expected) in out.iter().zip(&expected) {
                 assert!((found - expected).abs() < 1e-4, "{deep} x {rows}: {found} {expected}");
             }

@@ -100,14 +100,14 @@ impl LayerStack {
             let [inputs, outputs] = [self.widths[k], self.widths[k + 1]];
             let input = Matrix::new(&workspace.values[k], [rows, inputs]);
             let delta = Matrix::new(&workspace.delta, [rows, outputs]);
-            workspace.product.set(input.turned(), delta, &mut grad[self.weight(k)]);
+            workspace.product.set(input.transposed(), delta, &mut grad[self.weight(k)]);
             sum_rows(&workspace.delta, &mut grad[self.bias(k)]);
             if k == 0 {
                 return;
             }
             workspace.before.resize(rows * inputs, 0.0);
             let weight = Matrix::new(&parameters[self.weight(k)], [inputs, outputs]);
-            workspace.product.set(delta, weight.turned(), &mut workspace.before);
+            workspace.product.set(delta, weight.transposed(), &mut workspace.before);
             let before = workspace.before.iter_mut();
             match self.activation {
                 HiddenActivation::Relu => vectors(|| {

@@ -209,7 +209,7 @@ impl Run {
             .map(|(rows, to)| with_desk(desks, |desk| desk.learn(net, data, rows, scale, to)))
             .collect();
         let arrays = StepArrays {
-            parameters: self.net.layers.iter_mut().flat_map(Convolution::numbers_mut).collect(),
+            parameters: self.net.layers.iter_mut().flat_map(Convolution::parameters_mut).collect(),
             gradients: self.gradients[..errors.len()]
                 .iter_mut()
                 .map(|group| group.iter_mut().flat_map(Gradient::arrays_mut).collect())

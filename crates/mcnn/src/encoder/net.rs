@@ -1,6 +1,6 @@
 //! The network in training, with the head that foretells: forward and back for one group of frames.
 
-use kernels::{Back, Convolution, Gradient, Shape, WIDE};
+use kernels::{Convolution, Gradient, InputGradient, Shape, WIDE};
 
 use super::footage::Footage;
 use crate::{
@@ -22,7 +22,7 @@ pub(super) struct Net {
     /// Numbers that are foretold.
     pub outputs: usize,
     pub layers: Vec<Convolution>,
-    backs: Vec<Back>, // of every layer but the first
+    backs: Vec<InputGradient>, // of every layer but the first
     levels: [[f32; 256]; 3],
 }
 
@@ -79,7 +79,7 @@ impl Net {
                 Convolution::new(shape, &weights, &vec![0.0; shape.to])
             })
             .collect();
-        let backs = layers[1..].iter().map(Back::new).collect();
+        let backs = layers[1..].iter().map(InputGradient::new).collect();
         Self { conv, by, outputs, layers, backs, levels: data.levels() }
     }
 
@@ -90,7 +90,7 @@ impl Net {
 
     /// Takes note that the weights have changed.
     pub fn follow(&mut self) {
-        self.backs.iter_mut().zip(&self.layers[1..]).for_each(|(back, layer)| back.follow(layer));
+        self.backs.iter_mut().zip(&self.layers[1..]).for_each(|(back, layer)| back.copy_weights(layer));
     }
 
     /// Height and width of what goes into a layer.

@@ -122,7 +122,7 @@ impl Run {
     fn for_each_array(&mut self, mut each: impl FnMut(String, &mut [f32]) -> Result<()>) -> Result<()> {
         let (mut mean, mut square) = (&mut self.adam.moments.mean[..], &mut self.adam.moments.square[..]);
         for (i, layer) in self.net.layers.iter_mut().enumerate() {
-            for (name, parameters) in ["weights", "bias"].into_iter().zip(layer.numbers_mut()) {
+            for (name, parameters) in ["weights", "bias"].into_iter().zip(layer.parameters_mut()) {
                 let len = parameters.len();
                 each(format!("{name}.{i}"), parameters)?;
                 each(format!("{name}.{i}.mean.1"), mean.split_off_mut(..len).expect("Adam's state"))?;

@@ -130,7 +130,7 @@ fn gradients_and_steps_of_adam_are_those_of_pytorch() {
             if step == 0 {
                 for (k, gradient) in run.gradients[0].iter().enumerate() {
                     let mut layer = run.net.layers[k].clone();
-                    layer.numbers_mut()[0].copy_from_slice(&gradient.weights);
+                    layer.parameters_mut()[0].copy_from_slice(&gradient.weights);
                     let plain = plain(&run, k, &layer.weights(), &gradient.bias);
                     for (i, found) in plain.iter().enumerate() {
                         let probe = &expected.gradients[2 * k + i];

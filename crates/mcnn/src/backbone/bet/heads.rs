@@ -129,10 +129,10 @@ impl Heads {
         product.linear(tokens, weight, &inputs.parameters[layer.bias.clone()], false, &mut self.logits);
         let loss = focal_loss(&mut self.logits, &self.buckets, &self.mask, inputs.settings.gamma, count);
         let logits = Matrix::new(&self.logits, [n, inputs.settings.buckets]);
-        product.set(tokens.turned(), logits, &mut grad[layer.weight.clone()]);
+        product.set(tokens.transposed(), logits, &mut grad[layer.weight.clone()]);
         sum_rows(&self.logits, &mut grad[layer.bias.clone()]);
         self.token_grad.resize(self.tokens.len(), 0.0);
-        product.set(logits, weight.turned(), &mut self.token_grad);
+        product.set(logits, weight.transposed(), &mut self.token_grad);
         loss
     }
 
@@ -177,9 +177,9 @@ impl Heads {
             let offset_grad = &self.offsets[own[0] * n_act..own[1] * n_act];
             let offsets = Matrix::new(offset_grad, [n, n_act]);
             let tokens = Matrix::new(&self.tokens[own_tokens.clone()], [n, width]);
-            product.set(tokens.turned(), offsets, weight_grad);
+            product.set(tokens.transposed(), offsets, weight_grad);
             let weight = Matrix::new(&parameters[bucket * size..][..size], [width, n_act]);
-            product.add(offsets, weight.turned(), &mut self.token_grad[own_tokens]);
+            product.add(offsets, weight.transposed(), &mut self.token_grad[own_tokens]);
             sum_rows(offset_grad, &mut grad[biases.clone()][bucket * n_act..][..n_act]);
         }
     }

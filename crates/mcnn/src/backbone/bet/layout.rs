@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use kernels::{Matrix, Panels, Product};
+use kernels::{Matrix, PackedMatrix, Product};
 
 use super::{Arrays, Bet, BetSettings, Source, passes};
 use crate::error::{Error, Kind, Result};
@@ -139,7 +139,7 @@ impl Linear {
         out: &mut [f32],
     ) {
         let weight = Matrix::new(&parameters[self.weight.clone()], self.ends);
-        product.panels(weight.turned(), Panels::new(x, self.ends[0]), accumulate, out);
+        product.packed(weight.transposed(), PackedMatrix::new(x, self.ends[0]), accumulate, out);
     }
 
     /// From the gradient with respect to the outputs to that with respect to the inputs. Adds to `out` if `accumulate`.
@@ -152,13 +152,14 @@ impl Linear {
         out: &mut [f32],
     ) {
         let weight = Matrix::new(&parameters[self.weight.clone()], self.ends);
-        product.panels(weight, Panels::new(output_grad, self.ends[1]), accumulate, out);
+        product.packed(weight, PackedMatrix::new(output_grad, self.ends[1]), accumulate, out);
     }
 
     /// The gradient of the weight and the bias, from the inputs and the gradient with respect to the outputs of all panels.
     pub fn weight_grad(&self, product: &mut Product, x: &[f32], output_grad: &[f32], grad: &mut [f32]) {
-        let [inputs, outputs] = [Panels::new(x, self.ends[0]), Panels::new(output_grad, self.ends[1])];
-        product.outer(inputs, outputs, &mut grad[self.weight.clone()]);
+        let [inputs, outputs] =
+            [PackedMatrix::new(x, self.ends[0]), PackedMatrix::new(output_grad, self.ends[1])];
+        product.packed_transposed(inputs, outputs, &mut grad[self.weight.clone()]);
         passes::sum_rows(output_grad, &mut grad[self.bias.clone()]);
     }
 }

@@ -10,7 +10,7 @@ use crate::seed::Seed;
 /// Rows that attention processes in one vector.
 pub(super) const LANES: usize = 16;
 
-/// The shape of a batch. Tokens are in panels ([`Panels`](kernels::Panels)): `[panels, features, WIDE]`. Rows are in groups of
+/// The shape of a batch. Tokens are in panels ([`PackedMatrix`](kernels::PackedMatrix)): `[panels, features, WIDE]`. Rows are in groups of
 /// [`LANES`]; the tokens of a group are ordered by step of the window, then by row. Rows and tokens of zeros are added until
 /// groups and panels are complete. Attention weights are `[heads, groups, pairs, LANES]`. A pair is a step and a step that it
 /// attends to, in the order (0, 0), (1, 0), (1, 1), (2, 0) and so on.

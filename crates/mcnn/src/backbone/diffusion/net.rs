@@ -105,7 +105,7 @@ impl DiffusionNet {
         grad_time.resize(rows * TIME[2], 0.0);
         let weight = &parameters[self.body.weight(0)][n_act * first..][..TIME[2] * first];
         let delta = Matrix::new(&body.delta, [rows, first]);
-        product.set(delta, Matrix::new(weight, [TIME[2], first]).turned(), grad_time);
+        product.set(delta, Matrix::new(weight, [TIME[2], first]).transposed(), grad_time);
         time.delta.clear();
         time.delta.resize(self.settings.steps * TIME[2], 0.0);
         for (of_row, &t) in grad_time.chunks_exact(TIME[2]).zip(&sample.steps) {

@@ -225,14 +225,14 @@ impl Conv {
         let [rows, deep, wide] = self.sizes(tiles, batch);
         let mut banded = vec![0.0; deep * wide];
         let dy = Matrix::new(dy, [rows, wide]);
-        product.set(Matrix::new(windows, [rows, deep]).turned(), dy, &mut banded);
+        product.set(Matrix::new(windows, [rows, deep]).transposed(), dy, &mut banded);
         add_banded(self, tiles, &banded, &mut grad[self.weight..][..self.weights()]);
         if !needs_input_grad {
             return None;
         }
         let banded = self.banded(parameters, tiles);
         let mut windows = vec![0.0; rows * deep];
-        product.set(dy, Matrix::new(&banded, [deep, wide]).turned(), &mut windows);
+        product.set(dy, Matrix::new(&banded, [deep, wide]).transposed(), &mut windows);
         if tiles.count == 1 {
             return Some(windows);
         }

@@ -1,42 +1,41 @@
-//! The way back through a convolution: from the gradient of its output to those of its weights and of its input. Both are
-//! sums of products of matrices that lie there already, as the convolution itself is.
+//! The backward pass of a convolution: from the gradient of its output to those of its parameters and of its input. Both are sums
+//! of matrix products on memory as it lies, like the forward pass.
 
 use crate::{
     Convolution, Level, Shape, WIDE,
-    tile::{Grid, Work},
+    tile::{Grid, ProductSum},
 };
 
-/// Nothing is added to a gradient.
+/// Gradients have no bias.
 const NO_BIAS: [f32; WIDE] = [0.0; WIDE];
 
-/// What a loss asks of a convolution's numbers, in the order of [`Convolution::numbers_mut`].
+/// The gradient of a loss with respect to a convolution's parameters, in the order of [`Convolution::parameters_mut`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gradient {
-    /// Of the weights.
+    /// Of the weights, packed as [`Convolution`] has them.
     pub weights: Vec<f32>,
     /// Of the bias: `[to]`.
     pub bias: Vec<f32>,
 }
 
 impl Gradient {
-    /// Zeros for a convolution of this shape.
+    /// A gradient of zeros for a convolution of this shape.
     pub fn zeros(shape: &Shape) -> Self {
         Self { weights: vec![0.0; shape.to * shape.from * shape.taps()], bias: vec![0.0; shape.to] }
     }
 
-    /// Weights and bias, as [`Convolution::numbers_mut`] has them.
+    /// The gradients of weights and bias, in the order of [`Convolution::parameters_mut`].
     pub fn arrays_mut(&mut self) -> [&mut [f32]; 2] {
         [&mut self.weights, &mut self.bias]
     }
 }
 
 impl Convolution {
-    /// The gradient of the weights and the bias, for `n` images of `size` (`from`, as in [`run`](Self::run)) and the gradient
-    /// of what was computed of them before anything was cut off (`of`, as large as the output). What was in `to` is
-    /// overwritten.
+    /// Computes the gradient of the parameters, and overwrites `to` with it. `from`: `n` images of `size`, as in
+    /// [`run`](Self::run). `of`: `[height, width, n, to]`, the gradient of the output before the ReLU.
     ///
     /// # Panics
-    /// Where a slice has another length than that.
+    /// If a slice has another length than that.
     pub fn gradient(&self, from: &[f32], size: [usize; 2], n: usize, of: &[f32], to: &mut Gradient) {
         let shape = &self.shape;
         let out = shape.output(size);
@@ -58,30 +57,29 @@ impl Convolution {
                 continue;
             };
             grid.right += panel * WIDE;
-            let work = Work {
+            let work = ProductSum {
                 grid,
                 rows: shape.from,
-                deep: n,
+                depth: n,
                 left: from,
-                left_row: 1,
-                left_deep: shape.from,
+                left_row_stride: 1,
+                left_depth_stride: shape.from,
                 right: of,
-                right_deep: shape.to,
+                right_row_stride: shape.to,
                 second: None,
                 bias: &NO_BIAS,
-                onto: false,
+                accumulate: false,
                 add: None,
                 relu: false,
                 first: 0,
-                out_row: WIDE,
+                out_row_stride: WIDE,
             };
             self.level.run(&work, tap);
         }
     }
 }
 
-/// Pixels of the input that lie under a tap of the kernel, each with its pixel of the output; none for a tap that only ever
-/// lies over the padding.
+/// The input pixels under a tap of the kernel, each with its output pixel; `None` for a tap that only ever lies on the padding.
 fn under(shape: &Shape, size: [usize; 2], out: [usize; 2], n: usize, tap: [usize; 2]) -> Option<Grid> {
     let (mut first, mut count) = ([0; 2], [0; 2]);
     for i in 0..2 {
@@ -101,31 +99,31 @@ fn under(shape: &Shape, size: [usize; 2], out: [usize; 2], n: usize, tap: [usize
     })
 }
 
-/// From the gradient of a convolution's output to that of its input: what a transposed convolution does.
+/// The gradient of a convolution's input from that of its output: a transposed convolution.
 #[derive(Debug, Clone)]
-pub struct Back {
+pub struct InputGradient {
     shape: Shape,
     panels: Vec<f32>, // [from / WIDE, kernel height, kernel width, to, WIDE]
     level: Level,
 }
 
-impl Back {
-    /// Of a convolution whose input, too, has a multiple of [`WIDE`] channels.
+impl InputGradient {
+    /// For a convolution whose input channels, too, are a multiple of [`WIDE`].
     ///
     /// # Panics
-    /// Where it has another number.
+    /// If they are not.
     pub fn new(of: &Convolution) -> Self {
         assert!(of.shape.from.is_multiple_of(WIDE), "{:?}", of.shape);
-        let mut back = Self { shape: of.shape, panels: vec![0.0; of.panels.len()], level: of.level };
-        back.follow(of);
-        back
+        let mut gradient = Self { shape: of.shape, panels: vec![0.0; of.panels.len()], level: of.level };
+        gradient.copy_weights(of);
+        gradient
     }
 
-    /// Takes over the convolution's weights, which have changed.
+    /// Copies the convolution's weights, after they have changed.
     ///
     /// # Panics
-    /// If it is a convolution of another shape.
-    pub fn follow(&mut self, of: &Convolution) {
+    /// If the convolution has another shape.
+    pub fn copy_weights(&mut self, of: &Convolution) {
         assert_eq!(of.shape, self.shape);
         let (from, to, taps) = (self.shape.from, self.shape.to, self.shape.taps());
         for (i, row) in of.panels.chunks_exact(WIDE).enumerate() {
@@ -135,10 +133,11 @@ impl Back {
         }
     }
 
-    /// The gradient of `n` images of `size` from that of the output, `of`; it is written to `to`, as large as the input.
+    /// Writes the gradient of the input to `to`, `[size[0], size[1], n, from]`. `of`: `[height, width, n, to]`, the gradient of the
+    /// output before the ReLU.
     ///
     /// # Panics
-    /// Where a slice has another length than that.
+    /// If a slice has another length than that.
     pub fn run(&self, of: &[f32], size: [usize; 2], n: usize, to: &mut [f32]) {
         let shape = &self.shape;
         let out = shape.output(size);
@@ -147,22 +146,22 @@ impl Back {
         for (p, panel) in self.panels.chunks_exact(shape.taps() * shape.to * WIDE).enumerate() {
             for y in 0..size[0] {
                 for x in 0..size[1] {
-                    let work = Work {
+                    let work = ProductSum {
                         grid: over(shape, out, n, [y, x]),
                         rows: n,
-                        deep: shape.to,
+                        depth: shape.to,
                         left: of,
-                        left_row: shape.to,
-                        left_deep: 1,
+                        left_row_stride: shape.to,
+                        left_depth_stride: 1,
                         right: panel,
-                        right_deep: WIDE,
+                        right_row_stride: WIDE,
                         second: None,
                         bias: &NO_BIAS,
-                        onto: false,
+                        accumulate: false,
                         add: None,
                         relu: false,
                         first: (y * size[1] + x) * n * shape.from + p * WIDE,
-                        out_row: shape.from,
+                        out_row_stride: shape.from,
                     };
                     self.level.run(&work, to);
                 }
@@ -171,8 +170,8 @@ impl Back {
     }
 }
 
-/// Pixels of the output that a pixel of the input counted in, each with the tap it lay under: as the tap goes on by a
-/// stride, the output pixel goes back by one.
+/// The output pixels that an input pixel contributes to, each with its tap of the kernel: as the tap moves on by a stride, the
+/// output pixel moves back by one.
 fn over(shape: &Shape, out: [usize; 2], n: usize, pixel: [usize; 2]) -> Grid {
     let (mut first, mut count, mut at) = ([0; 2], [0; 2], [0; 2]);
     for i in 0..2 {
