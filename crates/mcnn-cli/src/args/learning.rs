@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::PossibleValue};
 use mcnn::{
-    backbone::{Architecture, BackboneKind, DiffusionSettings, PredictionType, Sampler, Schedule},
+    backbone::{Architecture, KINDS},
     envelope::Activation,
     optimizer::{OptimizerDefaults, OptimizerSettings},
     train::{Distances, Lambda},
     vision::Weights,
 };
 
-use super::{Input, NamesArgs, Output, bet::BetArgs, unet::UnetArgs, word};
+use super::{
+    Input, NamesArgs, Output,
+    backbone::{BackboneArgs, defaults_of, hidden_help, layered, refuse_others},
+    word,
+};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -35,20 +39,13 @@ pub struct TrainArgs {
     pub encoder: Option<Weights>,
     #[command(flatten, next_help_heading = "Constraint")]
     pub constraint: ConstraintArgs,
-    /// Network architecture: mlp (multilayer perceptron), diffusion (of single actions), bet (behavior transformer) or unet
-    /// (diffusion of action sequences).
+    /// Network architecture.
     #[arg(long, default_value = "mlp", value_parser = backbones(), value_name = "NETWORK", help_heading = "Network")]
     pub backbone: String,
-    /// Widths of the hidden layers [default: 256,256; diffusion: 256,256,256]. Of unet, channels by resolution level [default:
-    /// 32,64,128]. bet has --width instead.
-    #[arg(long, value_delimiter = ',', value_name = "WIDTHS", help_heading = "Network")]
+    #[arg(long, value_delimiter = ',', value_name = "WIDTHS", help_heading = "Network", help = hidden_help())]
     pub hidden: Option<Vec<usize>>,
-    #[command(flatten, next_help_heading = "Network: diffusion and unet")]
-    pub diffusion: DiffusionArgs,
-    #[command(flatten, next_help_heading = "Network: bet (behavior transformer)")]
-    pub bet: BetArgs,
-    #[command(flatten, next_help_heading = "Network: unet")]
-    pub unet: UnetArgs,
+    #[command(flatten)]
+    pub backbone_options: BackboneArgs,
     #[command(flatten, next_help_heading = "Optimization")]
     pub optimizer: OptimizerArgs,
     /// Threads of one gradient step, 1 to 1024 [default: 2; bet and unet: 4; no more than there are cores]. Results do not
@@ -91,31 +88,48 @@ pub struct OptimizerArgs {
     /// Gradient steps.
     #[arg(long, default_value_t = 20_000, value_name = "STEPS")]
     pub steps: u64,
-    /// Rows of a mini-batch; of bet, windows of observations [default: 256; bet: 64].
-    #[arg(long, alias = "batch-size", value_name = "ROWS")]
+    #[arg(long, alias = "batch-size", value_name = "ROWS", help = optimizer_help(
+        "Rows of a mini-batch; of bet, windows of observations", |d| d.batch.to_string(),
+    ))]
     pub batch: Option<usize>,
-    /// Learning rate of Adam [default: 3e-4; bet: 5.5e-5; unet: 1e-4].
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", help = optimizer_help("Learning rate of Adam", |d| scientific(d.lr)))]
     pub lr: Option<f64>,
-    /// Decoupled weight decay (AdamW) [default: 0; bet: 2e-4; unet: 1e-6].
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", help = optimizer_help(
+        "Decoupled weight decay (AdamW)", |d| scientific(d.optimizer.weight_decay),
+    ))]
     pub weight_decay: Option<f64>,
-    /// Adam's decay rates of the running means of gradients and of squared gradients [default: 0.9,0.999; bet: 0.9,0.95; unet:
-    /// 0.95,0.999].
-    #[arg(long, value_name = "BETA1,BETA2", value_parser = betas)]
+    #[arg(long, value_name = "BETA1,BETA2", value_parser = betas, help = optimizer_help(
+        "Adam's decay rates of the running means of gradients and of squared gradients",
+        |d| d.optimizer.betas.map(|beta| beta.to_string()).join(","),
+    ))]
     pub betas: Option<[f64; 2]>,
-    /// Steps over which the learning rate rises linearly from 0 [default: 0; unet: 500].
-    #[arg(long, alias = "warm-up", value_name = "STEPS")]
+    #[arg(long, alias = "warm-up", value_name = "STEPS", help = optimizer_help(
+        "Steps over which the learning rate rises linearly from 0", |d| d.optimizer.warm_up.to_string(),
+    ))]
     pub warmup_steps: Option<u64>,
-    /// Whether the learning rate decays to 0 at the last step, along a half cosine [default: false; unet: true].
-    #[arg(long, alias = "cosine", value_name = "BOOL")]
+    #[arg(long, alias = "cosine", value_name = "BOOL", help = optimizer_help(
+        "Whether the learning rate decays to 0 at the last step, along a half cosine",
+        |d| d.optimizer.cosine.to_string(),
+    ))]
     pub cosine_decay: Option<bool>,
-    /// Largest norm of the gradient; longer gradients are scaled down. 0 for no limit [default: 0; bet: 1].
-    #[arg(long, alias = "clip", value_name = "NORM")]
+    #[arg(long, alias = "clip", value_name = "NORM", help = optimizer_help(
+        "Largest norm of the gradient; longer gradients are scaled down. 0 for no limit",
+        |d| d.optimizer.clip.to_string(),
+    ))]
     pub grad_clip: Option<f64>,
     /// Seed of the initial parameters, the mini-batches and everything else that is random.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub seed: u64,
+}
+
+/// A help text with the defaults of the backbones.
+fn optimizer_help(what: &str, of: impl Fn(OptimizerDefaults) -> String) -> String {
+    format!("{what} {}", defaults_of(|backbone| of(backbone.optimizer_defaults())))
+}
+
+/// A number such as 3e-4, or 0.
+fn scientific(number: f64) -> String {
+    if number == 0.0 { "0".into() } else { format!("{number:e}") }
 }
 
 impl OptimizerArgs {
@@ -135,86 +149,21 @@ impl OptimizerArgs {
     }
 }
 
-/// What only backbones that take noise off have.
-#[derive(Args, Debug)]
-pub struct DiffusionArgs {
-    /// Diffusion: steps from noise to an action [default: 5; unet: 100].
-    #[arg(long, value_name = "STEPS")]
-    pub diffusion_steps: Option<usize>,
-    /// Diffusion: how much noise each step adds, vp, linear or cosine [default: vp; unet: cosine].
-    #[arg(long, value_parser = schedule)]
-    pub schedule: Option<Schedule>,
-    /// Diffusion: what the network's output is, the clean action or the noise [default: action].
-    #[arg(long, alias = "predict", value_parser = prediction)]
-    pub prediction: Option<PredictionType>,
-    /// Diffusion: how the policy takes the noise off, ddpm (random) or ddim (only the start is) [default: ddpm; unet: ddim].
-    #[arg(long, value_parser = sampler)]
-    pub sampler: Option<Sampler>,
-    /// Diffusion: decay of the running mean of the weights, which is what acts; 0 for none [default: 0.995; unet: the most it
-    /// comes to, 0.9999].
-    #[arg(long, value_name = "DECAY")]
-    pub ema: Option<f64>,
-}
-
-impl DiffusionArgs {
-    /// The settings, with what was given in the defaults' stead.
-    fn settings(&self) -> DiffusionSettings {
-        let defaults = DiffusionSettings::default();
-        DiffusionSettings {
-            steps: self.diffusion_steps.unwrap_or(defaults.steps),
-            schedule: self.schedule.unwrap_or(defaults.schedule),
-            prediction: self.prediction.unwrap_or(defaults.prediction),
-            sampler: self.sampler.unwrap_or(defaults.sampler),
-            ema: self.ema.unwrap_or(defaults.ema),
-        }
-    }
-
-    /// Its options, and whether each was given.
-    fn given(&self) -> Vec<(&'static str, bool)> {
-        vec![
-            ("--diffusion-steps", self.diffusion_steps.is_some()),
-            ("--schedule", self.schedule.is_some()),
-            ("--prediction", self.prediction.is_some()),
-            ("--sampler", self.sampler.is_some()),
-            ("--ema", self.ema.is_some()),
-        ]
-    }
-}
-
 impl TrainArgs {
     /// The backbone asked for, with its settings.
     ///
     /// # Errors
     /// If an option of another backbone was given.
     pub fn architecture(&self) -> mcnn::Result<Architecture> {
-        let own = [
-            ("mlp or diffusion or unet", vec![("--hidden", self.hidden.is_some())]),
-            ("diffusion or unet", self.diffusion.given()),
-            ("bet", self.bet.given()),
-            ("unet", self.unet.given()),
-        ];
-        let strange = own
-            .into_iter()
-            .filter(|(names, _)| !names.split(" or ").any(|name| name == self.backbone))
-            .find_map(|(names, given)| Some((names, given.into_iter().find(|(_, given)| *given)?.0)));
-        if let Some((names, option)) = strange {
-            return Err(mcnn::Error::new(mcnn::error::Kind::Settings, "an option of another backbone")
-                .at(option)
-                .expected(format!("--backbone {names}"))
-                .found(format!("--backbone {}", self.backbone))
-                .next("leave the option out, or choose that backbone"));
+        if self.hidden.is_some() {
+            refuse_others("--hidden", &self.backbone, layered())?;
         }
-        Ok(match self.backbone.as_str() {
-            "diffusion" => self.diffusion.settings().into(),
-            "bet" => self.bet.settings().into(),
-            "unet" => self.unet.settings(&self.diffusion).into(),
-            _ => Architecture::default(),
-        })
+        self.backbone_options.architecture(&self.backbone)
     }
 }
 
-fn backbones() -> Vec<&'static str> {
-    BackboneKind::names().collect()
+fn backbones() -> Vec<PossibleValue> {
+    KINDS.iter().map(|kind| PossibleValue::new(kind.name).help(kind.title)).collect()
 }
 
 fn activation(text: &str) -> Result<Activation, String> {
@@ -228,21 +177,4 @@ fn distances(text: &str) -> Result<Distances, String> {
 fn betas(text: &str) -> Result<[f64; 2], String> {
     let both = text.split_once(',').and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]));
     both.ok_or_else(|| "expected two numbers, such as 0.9,0.999".into())
-}
-
-fn schedule(text: &str) -> Result<Schedule, String> {
-    word(text, "vp, linear or cosine")
-}
-
-fn prediction(text: &str) -> Result<PredictionType, String> {
-    let text = match text {
-        "action" => "sample", // the names of earlier versions
-        "noise" => "epsilon",
-        other => other,
-    };
-    word(text, "sample or epsilon")
-}
-
-fn sampler(text: &str) -> Result<Sampler, String> {
-    word(text, "ddpm or ddim")
 }

@@ -1,6 +1,6 @@
 //! The command line: verbs, options and their help. Values are parsed and checked here, before any work starts.
 
-mod bet;
+mod backbone;
 mod frames;
 mod help;
 mod learn;
@@ -9,7 +9,6 @@ mod memory;
 mod report;
 mod running;
 mod trust;
-mod unet;
 
 pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
 pub use help::parse;

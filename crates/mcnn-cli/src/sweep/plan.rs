@@ -1,12 +1,13 @@
 //! A plan: a TOML file with lists. Every combination of their values is a run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use mcnn::{
     Error, Result,
-    backbone::{
-        Architecture, BackboneSettings, BetSettings, DiffusionSettings, InvalidSetting, UnetSettings,
-    },
+    backbone::{InvalidSetting, KINDS},
     data::regular,
     envelope::Activation,
     error::Kind,
@@ -19,9 +20,11 @@ use mcnn::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::backbones::{BackboneName, BackboneTables, WithTables, has_settings};
 use crate::args::{Dimensions, InputOptions};
 
-/// A plan as it stands in its file. Lists are combined; all other values are the same for all runs.
+/// A plan as it stands in its file, except the settings of backbones. Lists are combined; all other values are the same for all
+/// runs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plan {
@@ -40,14 +43,10 @@ struct Plan {
     #[serde(default = "clamp")]
     activation: Vec<Activation>,
     #[serde(default = "mlp")]
-    backbone: Vec<Backbone>,
+    backbone: Vec<BackboneName>,
     seed: Vec<u64>,
-    #[serde(default)]
-    diffusion: DiffusionSettings,
-    #[serde(default)]
-    bet: BetSettings,
-    #[serde(default)]
-    unet: UnetSettings,
+    #[serde(skip)]
+    tables: BackboneTables,
     #[serde(default)]
     reward: Rewards,
     #[serde(default)]
@@ -87,33 +86,8 @@ fn one() -> Vec<f32> {
 fn clamp() -> Vec<Activation> {
     vec![Activation::Clamp]
 }
-fn mlp() -> Vec<Backbone> {
-    vec![Backbone::Mlp]
-}
-
-/// The backbone of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backbone {
-    /// A multilayer perceptron (MLP).
-    Mlp,
-    /// A diffusion policy over single actions, with the plan's `diffusion` settings.
-    Diffusion,
-    /// A behavior transformer (BeT), with the plan's `bet` settings.
-    Bet,
-    /// A diffusion U-Net over action chunks, with the plan's `unet` settings.
-    Unet,
-}
-
-impl Backbone {
-    fn with(self, diffusion: DiffusionSettings, bet: BetSettings, unet: UnetSettings) -> Architecture {
-        match self {
-            Backbone::Mlp => Architecture::default(),
-            Backbone::Diffusion => diffusion.into(),
-            Backbone::Bet => bet.into(),
-            Backbone::Unet => unet.into(),
-        }
-    }
+fn mlp() -> Vec<BackboneName> {
+    vec![BackboneName::mlp()]
 }
 
 /// Everything that determines a run, except the contents of its data.
@@ -131,16 +105,10 @@ pub struct Settings {
     pub lambda: Lambda,
     pub amplitude: f32,
     pub activation: Activation,
-    pub backbone: Backbone,
-    /// Of a diffusion backbone.
-    #[serde(default)]
-    pub diffusion: Option<DiffusionSettings>,
-    /// Of a behavior transformer.
-    #[serde(default)]
-    pub bet: Option<BetSettings>,
-    /// Of a U-Net.
-    #[serde(default)]
-    pub unet: Option<UnetSettings>,
+    pub backbone: BackboneName,
+    /// The settings of the backbone.
+    #[serde(flatten)]
+    pub tables: BackboneTables,
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
@@ -168,23 +136,12 @@ pub struct Settings {
 
 /// Settings without effect on 1-NN or VINN over all states: first those of memory selection, then those of the network and its
 /// training.
-static WITHOUT_EFFECT: [&str; 15] = [
-    "fraction",
-    "count",
-    "epochs",
-    "amplitude",
-    "activation",
-    "backbone",
-    "diffusion",
-    "bet",
-    "unet",
-    "hidden",
-    "steps",
-    "batch",
-    "lr",
-    "optimizer",
-    "distances",
-];
+static WITHOUT_EFFECT: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let tables = KINDS.iter().filter(|kind| has_settings(kind)).map(|kind| kind.name);
+    let before = ["fraction", "count", "epochs", "amplitude", "activation", "backbone"];
+    let after = ["hidden", "steps", "batch", "lr", "optimizer", "distances"];
+    before.into_iter().chain(tables).chain(after).collect()
+});
 
 /// How many of them are settings of memory selection.
 const OF_SELECTION: usize = 3;
@@ -211,7 +168,7 @@ pub fn read(path: &Path) -> Result<Vec<Settings>> {
             .next("docs/plan.toml is an example with every key"));
     }
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, &e))?;
-    let plan: Plan = toml::from_str(&text).map_err(|e| {
+    let WithTables { plan, tables }: WithTables<Plan> = toml::from_str(&text).map_err(|e| {
         let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let shown: String = text.lines().nth(line - 1).unwrap_or_default().trim().chars().take(200).collect();
@@ -220,7 +177,7 @@ pub fn read(path: &Path) -> Result<Vec<Settings>> {
             .found(e.message().to_string())
             .next("docs/plan.toml is an example with every key")
     })?;
-    runs(&plan).map_err(|e| e.within(path.display()))
+    runs(&Plan { tables: tables.with_defaults(), ..plan }).map_err(|e| e.within(path.display()))
 }
 
 fn runs(plan: &Plan) -> Result<Vec<Settings>> {
@@ -263,9 +220,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
                                             amplitude,
                                             activation,
                                             backbone,
-                                            diffusion: None,
-                                            bet: None,
-                                            unet: None,
+                                            tables: BackboneTables::default(),
                                             seed,
                                             reward: plan.reward,
                                             clip_actions: plan.clip_actions,
@@ -363,15 +318,14 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     if let Some((i, l)) = plan.amplitude.iter().enumerate().find(|(_, l)| !(**l > 0.0 && l.is_finite())) {
         return refuse(&format!("amplitude[{i}]"), "a number above 0", l.to_string());
     }
-    for (key, valid) in [("diffusion", plan.diffusion.validate(&[])), ("bet", plan.bet.validate(&[]))] {
-        if let Err(InvalidSetting { option, expected, found }) = valid {
-            return refuse(&format!("{key} ({option})"), &expected, found);
-        }
-    }
-    if plan.backbone.contains(&Backbone::Unet) {
-        let hidden = plan.hidden.clone().unwrap_or_else(|| plan.unet.default_hidden());
-        if let Err(InvalidSetting { option, expected, found }) = plan.unet.validate(&hidden) {
-            let key = if option == "--hidden" { "hidden".into() } else { format!("unet ({option})") };
+    for kind in KINDS {
+        let settings = plan.tables.settings(kind);
+        let (default, used) =
+            (settings.default_hidden(), plan.backbone.iter().any(|name| name.kind().name == kind.name));
+        let hidden = plan.hidden.clone().filter(|_| used && !default.is_empty()).unwrap_or(default);
+        if let Err(InvalidSetting { option, expected, found }) = settings.validate(&hidden) {
+            let key =
+                if option == "--hidden" { "hidden".into() } else { format!("{} ({option})", kind.name) };
             return refuse(&key, &expected, found);
         }
     }
@@ -415,16 +369,15 @@ impl Settings {
 
     /// With the settings that depend on the backbone.
     fn with_network(self, plan: &Plan) -> Self {
-        let architecture = self.backbone.with(plan.diffusion, plan.bet, plan.unet);
-        let layered = plan.hidden.clone().filter(|_| self.backbone != Backbone::Bet);
-        let hidden = layered.unwrap_or_else(|| architecture.default_hidden());
-        let diffusion = (self.backbone == Backbone::Diffusion).then_some(plan.diffusion);
-        let bet = (self.backbone == Backbone::Bet).then_some(plan.bet);
-        let unet = (self.backbone == Backbone::Unet).then_some(plan.unet);
+        let kind = self.backbone.kind();
+        let architecture = plan.tables.settings(kind);
+        let default = architecture.default_hidden();
+        let hidden = plan.hidden.clone().filter(|_| !default.is_empty()).unwrap_or(default);
+        let tables = plan.tables.only(kind);
         let defaults = architecture.optimizer_defaults();
         let (lr, batch) = (plan.lr.unwrap_or(defaults.lr), plan.batch.unwrap_or(defaults.batch));
         let optimizer = plan.optimizer.unwrap_or(defaults.optimizer);
-        Self { hidden, diffusion, bet, unet, lr, batch, optimizer, ..self }
+        Self { hidden, tables, lr, batch, optimizer, ..self }
     }
 
     /// Whether nothing in this run is random: 1-NN or VINN over all states, without a validation set.
@@ -490,11 +443,7 @@ impl Settings {
     /// How the policy is trained.
     pub fn train(&self) -> TrainSettings {
         TrainSettings {
-            backbone: self.backbone.with(
-                self.diffusion.unwrap_or_default(),
-                self.bet.unwrap_or_default(),
-                self.unet.unwrap_or_default(),
-            ),
+            backbone: self.tables.settings(self.backbone.kind()),
             hidden: self.hidden.clone(),
             activation: self.activation,
             lambda: self.lambda,

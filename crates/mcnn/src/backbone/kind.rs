@@ -317,16 +317,37 @@ impl PartialEq for Architecture {
     }
 }
 
+impl Architecture {
+    /// Serializes the settings without the name of the kind.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize_settings<T: Serializer>(&self, to: T) -> std::result::Result<T::Ok, T::Error> {
+        // Through text, so that keys keep their order and f32 their shortest form.
+        match serde_json::from_str::<Option<Fields>>(&self.to_json()).expect("settings are an object or null")
+        {
+            Some(fields) => fields.serialize(to),
+            None => to.serialize_unit(),
+        }
+    }
+}
+
+/// The settings of an architecture, to be serialized.
+struct SettingsOf<'a>(&'a Architecture);
+
+impl Serialize for SettingsOf<'_> {
+    fn serialize<T: Serializer>(&self, to: T) -> std::result::Result<T::Ok, T::Error> {
+        self.0.serialize_settings(to)
+    }
+}
+
 impl Serialize for Architecture {
     fn serialize<T: Serializer>(&self, to: T) -> std::result::Result<T::Ok, T::Error> {
-        let text = self.to_json();
-        if text == "null" {
+        if self.to_json() == "null" {
             return to.serialize_str(self.name());
         }
-        // Through text, so that keys keep their order and f32 their shortest form.
-        let fields: Fields = serde_json::from_str(&text).expect("settings are an object");
         let mut map = to.serialize_map(Some(1))?;
-        map.serialize_entry(self.name(), &fields)?;
+        map.serialize_entry(self.name(), &SettingsOf(self))?;
         map.end()
     }
 }
