@@ -93,7 +93,7 @@ class Relocate(Adroit):
 
 
 class Kitchen:
-    """The observation holds all joints: robot positions (9) and velocities (9), objects' positions (21) and velocities
+    """The observation contains all joints: robot positions (9) and velocities (9), objects' positions (21) and velocities
     (20), each with the noise it was recorded with. The observation given back has noise of its own."""
 
     def __init__(self, env):

@@ -139,8 +139,8 @@ class Worker:
         action = numpy.frombuffer(payload, "<f8", self.spec["n_act"], at)
         return outcome(*self.copies[copy].step(action))
 
-    def reset(self, copy, anew, seed):
-        if anew:
+    def reset(self, copy, create, seed):
+        if create:
             if copy in self.copies:
                 self.copies.pop(copy).close()
             self.copies[copy] = Copy(self.plan)

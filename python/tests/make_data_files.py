@@ -180,8 +180,8 @@ def broken_hdf5(folder):
     write("marks_of_2", ["must be 0 or 1", "/timeouts, step 3", "found: 2"], timeouts=TIMEOUTS * 2)
     write("marks_of_nan", ["must be 0 or 1", "/terminals, step 0", "NaN"],
           terminals=changed(TERMINALS.astype("f4"), 0, np.nan))
-    write("no_marks", ["nothing says where episodes end", "neither key"], remove=["timeouts", "terminals"])
-    write("no_end", ["nothing says where episodes end", "no mark in terminals, and no timeouts"],
+    write("no_marks", ["the ends of episodes are not marked", "neither key"], remove=["timeouts", "terminals"])
+    write("no_end", ["the ends of episodes are not marked", "no mark in terminals, and no timeouts"],
           remove=["timeouts"], terminals=TERMINALS & False)
     write("nan", ["NaN or infinite", "states, step 2, dimension 1"], observations=changed(STATES, (2, 1), np.nan))
     write("overflow", ["NaN or infinite", "actions, step 1, dimension 0"],
@@ -190,9 +190,9 @@ def broken_hdf5(folder):
     write("no_steps", ["no steps"], options={}, **{k: v[:0] for k, v in BASE.items()})
     write("no_width", ["at least one number"], options={}, observations=STATES[:, :0])
     write("lzf", ["cannot be read", "/observations"], observations=(STATES * 0, dict(compression="lzf")))
-    write("enormous", ["more than it can hold", "/observations"], remove=["observations"],
+    write("enormous", ["more data than it can contain", "/observations"], remove=["observations"],
           then=lambda f: f.create_dataset("observations", (10**9, OBS), "f4", chunks=(10**8, OBS)))
-    write("many_chunks", ["more than it can hold", "/observations"], remove=["observations"],
+    write("many_chunks", ["more data than it can contain", "/observations"], remove=["observations"],
           then=lambda f: f.create_dataset("observations", (10**6, OBS), "f4", chunks=(1, 1)))
     plain = lambda values: (np.array(values), {})
     write("few_names", ["state_names", "expected: 3 names", "found: 2 names"], state_names=plain([b"x", b"y"]))
@@ -257,8 +257,8 @@ def broken_npz(folder):
     of = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
     header("longer_than_told", ["more bytes"], of % "11, 3")
     header("shorter_than_told", ["fewer bytes"], of % "13, 3")
-    header("enormous", ["more memory than it is given", "no file of this size"], of % "1099511627776, 3")
-    header("overflowing", ["no file of this size"], of % "9999999999999999999, 9999999999999999999")
+    header("enormous", ["more memory than it is given", "too large for a file of this size"], of % "1099511627776, 3")
+    header("overflowing", ["too large for a file of this size"], of % "9999999999999999999, 9999999999999999999")
     header("odd_shape", ["the header"], of % "-1, 3")
     header("nested", ["the header"], of.replace("(%s)", "[" * 30_000 + "]" * 30_000))
     header("long_header", ["a header of"], of % "12, 3" + " " * 70_000)

@@ -19,11 +19,11 @@ const FETCH: &str = "run python/get_mujoco.sh, or let MCNN_MUJOCO name the folde
 pub fn find() -> Result<PathBuf> {
     let named = env::var_os(VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
     named.or_else(|| option_env!("ADROIT_MUJOCO").map(PathBuf::from)).ok_or_else(|| {
-        Error::new(Kind::Task, "it is not known where the scenes of the Adroit hand are").next(FETCH)
+        Error::new(Kind::Task, "the folder with the scenes of the Adroit hand is not known").next(FETCH)
     })
 }
 
-/// Looks whether a folder holds the pinned versions.
+/// Checks that a folder contains the pinned versions.
 ///
 /// # Errors
 /// If it does not.
@@ -33,7 +33,7 @@ pub fn check(folder: &Path) -> Result<()> {
         Ok(text) => text.trim_end().replace('\n', ", "),
         Err(e) => format!("no file `versions` ({e})"),
     };
-    Err(Error::new(Kind::Task, "the scenes of the Adroit hand are not there in the versions that are needed")
+    Err(Error::new(Kind::Task, "the folder does not contain the required versions of the Adroit scenes")
         .at(folder.display().to_string())
         .expected(wanted(REQUIREMENTS).join(", "))
         .found(found)

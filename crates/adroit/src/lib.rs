@@ -2,7 +2,7 @@
 //! rewards of Gymnasium-Robotics 1.4.2 from the same seeds, by D4RL's rules ([`mcnn::task::adroit`]).
 //!
 //! MuJoCo's library is linked when this crate is built, and the scenes are read from the folder that
-//! `python/get_mujoco.sh` fills ([`folder`]). Of policies this crate knows nothing: it is a [`Task`].
+//! `python/get_mujoco.sh` fills ([`folder`]). The crate only implements [`Task`]; it does not depend on policies.
 
 pub mod folder;
 mod rotation;
@@ -45,7 +45,7 @@ impl Hand {
         Self::in_folder(&folder::find()?, task, rewards)
     }
 
-    /// Compiles the scene of a task from a folder that holds `assets/` and `versions`.
+    /// Compiles the scene of a task from a folder with `assets/` and `versions`.
     ///
     /// # Errors
     /// As [`Hand::new`].

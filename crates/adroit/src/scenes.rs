@@ -1,4 +1,4 @@
-//! What is particular to each task: how a scene is laid out by chance, what of it is observed, and what it is worth, as in
+//! The parts that differ between tasks: the random initial state, the observation and the reward, as in
 //! Gymnasium-Robotics 1.4.2 (dense rewards) and in the order of its arithmetic.
 
 use crate::{rotation, seeding::Draw};

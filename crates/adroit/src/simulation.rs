@@ -1,4 +1,4 @@
-//! MuJoCo itself: a compiled scene, one running copy of it, and what it says when something goes wrong.
+//! The interface to MuJoCo: compiled scenes, running copies of them, and MuJoCo's warnings and errors.
 
 use crate::{
     scenes::{self, Data, Scene},
@@ -23,7 +23,7 @@ use std::{fmt, path::Path, sync::Once};
 /// Steps of the simulation in one of the task: 5 of 2 ms.
 const FRAMES: usize = 5;
 
-/// What MuJoCo warns of when the state or a control is not finite or too large. It then starts the scene anew in the midst
+/// MuJoCo's warnings when the state or a control is not finite or too large. MuJoCo then resets the scene in the midst
 /// of an episode, or takes zero for all controls, which here is an error.
 const UNSTABLE: [(MjtWarning, &str); 4] = [
     (MjtWarning::mjWARN_BADCTRL, "control"),
@@ -85,7 +85,7 @@ pub struct Simulation {
     data: Data,
     controls: Vec<[f64; 2]>, // [n_act]: middle and half the width of each actuator's range
     answer: Answer,
-    place: (u64, usize), // seed and step of the episode, for reports
+    place: (u64, usize), // seed and step of the episode, for error messages
 }
 
 impl fmt::Debug for Simulation {
@@ -150,7 +150,7 @@ impl Simulation {
     /// One step of the task. `action`: `[n_act]`, each cut to [-1, 1].
     ///
     /// # Errors
-    /// If the simulation has become unstable, or the action holds NaN.
+    /// If the simulation has become unstable, or the action contains NaN.
     ///
     /// # Panics
     /// If the action has not `n_act` numbers.

@@ -1,4 +1,4 @@
-//! Episodes of (state, action), checked once when they are made.
+//! Episodes of (state, action) pairs, validated once when they are created.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::{
     seed::Seed,
 };
 
-/// A step of the demonstrations by its source: the episode's number in the file it came from, and the step in it.
+/// The source of a step: the number of its episode in the source file, and its position in the episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Step {
     /// The episode, counted from 0 in the source file.
@@ -28,7 +28,7 @@ impl std::fmt::Display for Step {
 /// What to do with actions outside [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ActionRange {
-    /// Refuse them, saying how many there are.
+    /// An error, with their number.
     #[default]
     Refuse,
     /// Clip them into [-1, 1].
@@ -45,16 +45,16 @@ pub struct Demonstrations {
     rewards: Option<Vec<f32>>, // [n_steps]
     ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
     numbers: Vec<u32>,         // [n_episodes], the episode's number in its source
-    encoding: Option<String>,  // what the states are embeddings of
+    encoding: Option<String>,  // identifies the encoder, if the states are embeddings
     names: DimensionNames,     // of states and actions; absent in most data
 }
 
 /// The parts of [`Demonstrations`] before they are checked.
 #[derive(Debug, Clone, Default)]
 pub struct Parts {
-    /// Numbers in a state.
+    /// The dimensions of a state.
     pub n_obs: usize,
-    /// Numbers in an action.
+    /// The dimensions of an action.
     pub n_act: usize,
     /// States, row by row: `[n_steps, n_obs]`.
     pub states: Vec<f32>,
@@ -67,7 +67,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Checks the shapes, not the numbers: widths, lengths and episode ends that belong together.
+    /// Checks the shapes: dimensions, lengths and episode ends. The values are not checked.
     ///
     /// # Errors
     /// Widths of 0, no steps, lengths that disagree, episode ends that do not increase or do not close at the last
@@ -150,7 +150,7 @@ impl Demonstrations {
                     .at(format!("{name}, step {}, dimension {}", first / width, first % width))
                     .expected("finite numbers")
                     .found(format!("{bad} that are not, of {}", values.len()))
-                    .next("repair or drop those episodes; `mcnn inspect` lists what the file holds"));
+                    .next("repair or drop those episodes; `mcnn inspect` lists the contents of the file"));
             }
         }
         let outside = actions.iter().filter(|a| a.abs() > 1.0).count();
@@ -184,7 +184,7 @@ impl Demonstrations {
         })
     }
 
-    /// The same, of states that are embeddings: `encoding` says by what, as JSON.
+    /// The same data with `encoding`, which identifies the encoder of the states, as JSON.
     pub fn with_encoding(self, encoding: Option<String>) -> Self {
         Self { encoding, ..self }
     }
@@ -203,18 +203,18 @@ impl Demonstrations {
         &self.names
     }
 
-    /// What the states are embeddings by (network, weights, preset), as JSON; none of states that are none. States of one
-    /// encoding lie in one space.
+    /// The encoder of the states (network, weights, preset), as JSON; `None` if the states are not embeddings. States can be
+    /// compared only if their encodings are equal.
     pub fn encoding(&self) -> Option<&str> {
         self.encoding.as_deref()
     }
 
-    /// Numbers in a state.
+    /// The dimensions of a state.
     pub fn n_obs(&self) -> usize {
         self.n_obs
     }
 
-    /// Numbers in an action.
+    /// The dimensions of an action.
     pub fn n_act(&self) -> usize {
         self.n_act
     }
@@ -342,22 +342,22 @@ impl Demonstrations {
         self.numbers.push(number);
     }
 
-    /// Whole episodes split at random into those to train on and those held out: a share of the episodes, at least
-    /// one where `share` is above 0 and there are two or more. Both keep the order of the source.
+    /// Splits whole episodes at random into a training set and a validation set with a fraction `share` of the episodes: at least
+    /// one, if `share` is above 0 and there are two or more. Both keep the order of the source.
     pub fn split(&self, share: f64, seed: Seed) -> (Self, Option<Self>) {
         let n = self.n_episodes();
-        let held =
+        let held_out =
             if share <= 0.0 { 0 } else { ((share * n as f64).round() as usize).clamp(1, n.max(2) - 1) };
-        if held == 0 || n < 2 {
+        if held_out == 0 || n < 2 {
             return (self.clone(), None);
         }
         let mut order = seed.rng().permutation(n);
-        order[..held].sort_unstable();
-        order[held..].sort_unstable();
-        (self.select(&order[held..]), Some(self.select(&order[..held])))
+        order[..held_out].sort_unstable();
+        order[held_out..].sort_unstable();
+        (self.select(&order[held_out..]), Some(self.select(&order[..held_out])))
     }
 
-    /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: equal data, equal fingerprint, whatever
+    /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: a content hash that does not depend on
     /// the file's format. Rewards and names do not count: they train nothing.
     pub fn fingerprint(&self) -> String {
         fingerprint([self.n_obs, self.n_act], &self.ends, [&self.states, &self.actions])
@@ -440,16 +440,16 @@ mod tests {
 
     #[test]
     fn a_split_shares_out_whole_episodes() {
-        let (train, held) = data().split(0.1, Seed(3));
-        let held = held.unwrap();
-        assert_eq!((train.n_episodes(), held.n_episodes()), (2, 1));
-        assert_eq!(train.n_steps() + held.n_steps(), 6);
+        let (train, held_out) = data().split(0.1, Seed(3));
+        let held_out = held_out.unwrap();
+        assert_eq!((train.n_episodes(), held_out.n_episodes()), (2, 1));
+        assert_eq!(train.n_steps() + held_out.n_steps(), 6);
         assert!(data().split(0.0, Seed(3)).1.is_none());
         assert_eq!(data().split(1.0, Seed(3)).0.n_episodes(), 1);
     }
 
     #[test]
-    fn the_fingerprint_sees_states_actions_and_ends_but_not_rewards() {
+    fn the_fingerprint_depends_on_states_actions_and_ends_but_not_on_rewards() {
         let original = data().fingerprint();
         let changed = |change: fn(&mut Parts)| {
             let mut p = parts();

@@ -1,6 +1,6 @@
-//! What each dimension of a table holds.
+//! Statistics of each dimension of a table.
 
-/// One dimension over all steps, of the finite numbers.
+/// Statistics of one dimension over all steps, of the finite values.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Dimension {
     /// The smallest number.
@@ -11,7 +11,7 @@ pub struct Dimension {
     pub mean: f64,
     /// The population standard deviation.
     pub std: f64,
-    /// How many numbers are NaN or infinite.
+    /// The number of values that are NaN or infinite.
     pub not_finite: usize,
 }
 

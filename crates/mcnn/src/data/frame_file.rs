@@ -72,7 +72,7 @@ impl FrameFile {
     /// false. `each` gets the number of a piece's first frame.
     ///
     /// # Errors
-    /// A file that is damaged or holds other numbers than floats and bytes; those of `each`.
+    /// A damaged file, or values other than floats and bytes; errors of `each`.
     pub fn read_frames(
         &mut self,
         from: usize,

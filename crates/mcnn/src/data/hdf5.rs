@@ -32,7 +32,7 @@ pub(super) fn frames(path: &Path, length: u64) -> Result<(Parts, Dataset)> {
     let file = Flat::open(path, length)?;
     let observations = match file.within("observations", expanded(length))? {
         Some(frames) if frames.shape().len() > 1 => frames,
-        _ => file.table("observations")?, // says what is wrong
+        _ => file.table("observations")?, // returns the error
     };
     Ok((labels(&file, observations.shape()[0])?, observations))
 }
@@ -106,7 +106,7 @@ fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
     dataset.read_strings().map(Some).map_err(|e| unreadable(e, key))
 }
 
-/// What a recording in D4RL's layout may say of the simulator, beside its demonstrations.
+/// The simulator's state in a recording in D4RL's layout, beside its demonstrations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Simulator {
     /// Positions of the joints at every step (`infos/qpos`): numbers in a row, and the rows.
@@ -117,7 +117,7 @@ pub struct Simulator {
     pub seeds: Option<Vec<u64>>,
 }
 
-/// Reads what the file says of the simulator. Errors name the key; the caller adds the file.
+/// Reads the simulator's state. Errors name the key; the caller adds the file.
 pub(super) fn simulator(path: &Path, length: u64) -> Result<Simulator> {
     let file = Flat::open(path, length)?;
     let mut found = Simulator::default();
@@ -211,7 +211,7 @@ impl Flat {
         }
     }
 
-    /// A dataset that is to be held in memory, if it is there.
+    /// A dataset that fits the memory limit, if it exists.
     fn find(&self, key: &str) -> Result<Option<Dataset>> {
         self.within(key, limit(self.length))
     }
@@ -233,7 +233,7 @@ impl Flat {
         let bytes = dataset.shape().iter().fold(size, |n, &d| n.saturating_mul(d));
         if chunks > self.length || bytes > limit {
             let what = match bytes > expanded(self.length) || chunks > self.length {
-                true => "the HDF5 file promises more than it can hold",
+                true => "the HDF5 file declares more data than it can contain",
                 false => "the HDF5 file expands to more memory than it is given",
             };
             return Err(Error::new(Kind::File, what)
@@ -269,7 +269,7 @@ fn native(dataset: &Dataset) -> Result<Vec<u8>> {
     bytes.map_err(|e| unreadable(e, dataset.name()))
 }
 
-/// The fast way, about twice as fast as the crate's own copy where chunks are a column wide (as h5py makes them of
+/// A faster path, about twice as fast as the crate's own copy where chunks are a column wide (as h5py makes them of
 /// long tables). `None` where the general way is needed: another layout or byte order, or chunks that were never written.
 fn by_chunks<const N: usize>(
     dataset: &Dataset,
@@ -339,7 +339,7 @@ fn whole_numbers(dataset: &Dataset) -> Result<Vec<i64>> {
     })
 }
 
-/// A column of booleans, in whatever type: each 0 or 1.
+/// A column of booleans, of any numeric type: each value is 0 or 1.
 fn flags(dataset: &Dataset) -> Result<Vec<bool>> {
     let refuse = |i: usize, found: String| {
         Error::new(Kind::Data, "marks of where episodes end must be 0 or 1")
@@ -368,7 +368,7 @@ fn ends(timeouts: Option<Vec<bool>>, terminals: Option<Vec<bool>>, n_steps: usiz
         (0..n_steps).filter(|&i| marked(&timeouts, i) || marked(&terminals, i)).map(|i| i + 1).collect();
     if ends.is_empty() && n_steps > 0 && !both {
         // Cutting at a number of steps would be a guess: human demonstrations are longer than the task's horizon.
-        return Err(Error::new(Kind::Data, "nothing says where episodes end")
+        return Err(Error::new(Kind::Data, "the ends of episodes are not marked")
             .at("/timeouts and /terminals")
             .expected("a mark at the last step of each episode")
             .found(match (timeouts, terminals) {

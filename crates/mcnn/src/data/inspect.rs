@@ -1,4 +1,4 @@
-//! What a file of demonstrations holds, told without training anything; also of data too broken to train on.
+//! Statistics of a file of demonstrations, also of data that cannot be used for training.
 
 use std::{cmp::Ordering, ops::Range, path::Path};
 
@@ -47,11 +47,11 @@ pub struct Inspection {
     pub not_finite: usize,
     /// Episodes that are the same, bit for bit in states and actions: groups of two or more episode numbers.
     pub duplicates: Vec<Vec<u32>>,
-    /// Observations that stand still.
+    /// Observations that do not change.
     pub frozen: Frozen,
     /// Sums of the rewards, if there are rewards.
     pub returns: Option<Returns>,
-    /// What the states are embeddings by ([`Demonstrations::encoding`]), where the file says so.
+    /// The encoder of the states ([`Demonstrations::encoding`]), if they are embeddings.
     pub encoding: Option<String>,
     /// [`Demonstrations::fingerprint`], if the data can be used as it is.
     pub fingerprint: Option<String>,
@@ -94,7 +94,7 @@ pub struct Returns {
     pub each: Vec<f64>,
 }
 
-/// Reads a file and tells what it holds.
+/// Reads a file and computes its statistics.
 ///
 /// # Errors
 /// As [`read_parts`]: only what cannot be laid out as episodes of states and actions. NaN and actions outside
@@ -108,7 +108,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 }
 
 impl Inspection {
-    /// Tells what data from memory holds (`Parts::from(demonstrations)`).
+    /// Computes the statistics of data in memory (`Parts::from(demonstrations)`).
     ///
     /// # Errors
     /// Shapes that do not belong together ([`Parts::check`]).
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn an_inspection_tells_what_is_there() {
+    fn an_inspection_has_the_statistics_of_the_data() {
         let found = Inspection::of(None, parts()).unwrap();
         assert_eq!((found.episodes, found.steps), (4, 9));
         let lengths = Lengths { min: 2, median: 2.0, max: 3 };
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_cannot_be_used_is_told_with_the_reason() {
+    fn data_that_cannot_be_used_is_reported_with_the_reason() {
         let mut p = parts();
         p.states[0] = f32::NAN;
         p.states[7] = f32::NAN;
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_lie_between_and_the_first_of_equal_runs_is_told() {
+    fn medians_lie_between_and_the_first_of_equal_runs_is_reported() {
         let mut p = parts();
         p.states = vec![0.0, 7.0, 7.0, 1.0, 1.0, 2.0, 3.0, 3.0, 4.0];
         p.ends = vec![1, 3, 6, 9];

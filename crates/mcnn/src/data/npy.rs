@@ -8,7 +8,7 @@ use std::io::Read;
 use super::read::too_large;
 use crate::error::{Error, Kind, Result};
 
-/// An array as stored: its bytes, and what the header says they are.
+/// An array as stored: its bytes, and their type and shape from the header.
 pub(super) struct Array {
     name: String,
     big_endian: bool,

@@ -54,13 +54,13 @@ pub(super) fn frames(
     let bytes = head.shape.iter().try_fold(head.size as u64, |n, &d| n.checked_mul(d));
     if bytes.is_none_or(|bytes| bytes > expanded(length)) {
         return Err(
-            damaged(&format!("a shape {:?} that no file of this size holds", head.shape)).within(name)
+            damaged(&format!("a shape {:?} too large for a file of this size", head.shape)).within(name)
         );
     }
     Ok((labels(&mut arrays, head.shape[0] as usize)?, name, head.shape))
 }
 
-/// What the states of a file are embeddings by; none where it does not say.
+/// The encoder of the states of a file, if they are embeddings.
 pub(super) fn encoding(path: &Path, length: u64) -> Result<Option<String>> {
     let mut arrays = Arrays::open(path, length, "encoding")?;
     if !arrays.has("encoding") {
@@ -97,17 +97,17 @@ fn labels(arrays: &mut Arrays, n_steps: usize) -> Result<Parts> {
     Ok(Parts { n_obs: 1, n_act, states: Vec::new(), actions, rewards, ends })
 }
 
-/// The arrays of a file, read one by one as they are asked for.
+/// The arrays of a file, read one by one on demand.
 pub(crate) struct Arrays {
     zip: ZipArchive<BufReader<File>>,
     names: Vec<String>,
     wanted: &'static str,
     length: u64,
-    left: u64, // bytes that may still be held in memory
+    left: u64, // remaining bytes of the memory limit
 }
 
 impl Arrays {
-    /// Of a file of `length` bytes; `wanted` says what arrays a file of this kind has. Errors, here and below, name
+    /// Opens a file of `length` bytes; `wanted` lists the arrays of such a file for error messages. Errors, here and below, name
     /// the array; the caller adds the file.
     pub(crate) fn open(path: &Path, length: u64, wanted: &'static str) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;

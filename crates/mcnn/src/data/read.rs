@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
-/// What whoever takes frames for states is told.
+/// What to do when frames are read as states, for error messages.
 pub(super) const FRAMES: &str = "frames become demonstrations by `mcnn embed`";
 
 /// How to read demonstrations.
@@ -52,7 +52,7 @@ impl std::fmt::Display for Format {
 /// No array may need more memory than 32 times the size of the file plus 64 MiB, though deflate can expand a file 1,032
 /// times: recorded numbers hardly compress to a third, and what is constant fits the 64 MiB (MCNN_EXPAND_MIB allows another
 /// number of MiB). A header that asks for more is refused before anything is allocated; in an `.npz` all arrays together have
-/// that limit. (An array may be held up to three times over while it is decoded.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
+/// that limit. (Decoding may need up to three copies of an array.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
 /// crate `hdf5-reader`, which is Rust without a C library; tests damage files in many ways, but its limits are its own.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
 }
 
 /// Reads what [`read`] reads, but checks only that the shapes belong together ([`Parts::check`]): NaN and actions
-/// outside [-1, 1] come through, for those who want to look at them.
+/// outside [-1, 1] are kept, for inspection.
 ///
 /// # Errors
 /// As [`read`], but for the numbers themselves.
@@ -90,7 +90,7 @@ pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
     checked.map(|parts| (format, parts)).map_err(|e| e.within(path.display()))
 }
 
-/// Reads what the states of a file are embeddings by ([`Demonstrations::encoding`]).
+/// Reads the encoder of the states of a file ([`Demonstrations::encoding`]), if they are embeddings.
 ///
 /// # Errors
 /// As [`read`], of that array.
@@ -124,7 +124,7 @@ pub fn upgrade_encoding(encoding: &str) -> String {
     encoding.replacen(r#""preset":"normalised"#, r#""preset":"normalized"#, 1)
 }
 
-/// Reads what a recording says of the simulator it was made in; of an `.npz`, which has no place for it, nothing.
+/// Reads the simulator's state from a recording; empty for an `.npz`, which cannot contain it.
 ///
 /// # Errors
 /// As [`read`], of the keys concerned.
@@ -140,7 +140,7 @@ pub(super) fn expanded(length: u64) -> u64 {
     length.saturating_mul(1032).saturating_add(64 << 10)
 }
 
-/// The most bytes that are held in memory of one array of a file of `length` bytes.
+/// The memory limit in bytes for one array of a file of `length` bytes.
 pub(super) fn limit(length: u64) -> u64 {
     let named = std::env::var("MCNN_EXPAND_MIB").ok().and_then(|mib| mib.parse().ok());
     allowed(length, named.unwrap_or(64))
@@ -154,7 +154,7 @@ fn allowed(length: u64, mib: u64) -> u64 {
 pub(super) fn too_large(bytes: u64, length: u64) -> &'static str {
     match bytes <= expanded(length) {
         true => "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it",
-        false => "no file of this size can hold it: it is damaged, fetch it or write it again",
+        false => "it is too large for a file of this size: the file is damaged, fetch it or write it again",
     }
 }
 

@@ -1,4 +1,4 @@
-//! The scale of the states: what makes a distance over meters, radians and newtons mean something.
+//! Standardization of states, so that distances do not depend on the units of the dimensions.
 
 use super::Demonstrations;
 
@@ -8,7 +8,7 @@ pub struct Scale {
     /// Mean over all steps: `[n_obs]`.
     pub mean: Vec<f32>,
     /// Population standard deviation over all steps: `[n_obs]`. 0 marks a constant dimension, which is divided by 1;
-    /// infinity one that is ignored, which becomes 0 whatever it is.
+    /// infinity one that is ignored, which always becomes 0.
     pub std: Vec<f32>,
 }
 
@@ -41,7 +41,7 @@ impl Scale {
         Self { std: std.collect(), mean: mean.iter().map(|&m| m as f32).collect() }
     }
 
-    /// The same scale, for which some dimensions count nothing: neither in a distance nor for a network.
+    /// The same scale with some dimensions ignored, both in distances and in the input of networks.
     ///
     /// # Panics
     /// If there is no such dimension.
@@ -50,12 +50,12 @@ impl Scale {
         self
     }
 
-    /// The dimensions that count nothing.
+    /// The ignored dimensions.
     pub fn ignored(&self) -> Vec<usize> {
         (0..self.n_obs()).filter(|&i| self.std[i] == f32::INFINITY).collect()
     }
 
-    /// Numbers in a state.
+    /// The dimensions of a state.
     pub fn n_obs(&self) -> usize {
         self.mean.len()
     }
@@ -68,7 +68,7 @@ impl Scale {
         let n = self.n_obs();
         assert!(
             state.len() == n && out.len() == n,
-            "a scale of {n} numbers, a state of {}, room for {}",
+            "a scale of {n} dimensions, a state of {}, a buffer of {}",
             state.len(),
             out.len()
         );
@@ -83,7 +83,7 @@ impl Scale {
     }
 }
 
-/// Whether a dimension of this mean and deviation carries nothing but rounding.
+/// Whether a dimension of this mean and deviation varies by no more than rounding.
 pub(super) fn is_constant(mean: f64, std: f64) -> bool {
     std < (1e-6 * mean.abs()).max(1e-12)
 }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_holds_mean_and_population_deviation() {
+    fn a_scale_has_the_mean_and_the_population_deviation() {
         let scale = Scale::fit(&data(&[&[1.0, 3.0, 1.0, 3.0], &[-1.0, 0.0, 0.0, 1.0]]));
         assert_eq!(scale.mean, [2.0, 0.0]);
         assert_eq!(scale.std, [1.0, 0.5_f32.sqrt()]);

@@ -17,7 +17,7 @@ use crate::{
 /// Writes demonstrations as an uncompressed `.npz` that [`read`](super::read()) reads back and `numpy.load` opens:
 /// `states` and `actions` (float32), `episode_ends` (int64), `rewards` (float32), `state_names` and `action_names` (strings)
 /// where there are any. Equal
-/// demonstrations give equal bytes. Episodes are numbered anew when read back. The file is built in memory, then
+/// demonstrations give equal bytes. Episodes are numbered from 0 when read back. The file is built in memory, then
 /// written whole or not at all ([`atomic::write`]).
 ///
 /// # Errors
@@ -38,7 +38,7 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
 }
 
 /// Writes demonstrations whose states do not fit in memory: `labels` has everything else, and `states` yields the bytes of the
-/// rows of `n_obs` numbers. `encoding` says what the states are embeddings of, as JSON: an array of bytes, `encoding`.
+/// rows of `n_obs` numbers. `encoding` identifies the encoder, as JSON: an array of bytes, `encoding`.
 /// `names` must be valid for the dimensions ([`DimensionNames::validate`]).
 ///
 /// # Errors

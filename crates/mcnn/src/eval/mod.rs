@@ -34,8 +34,8 @@ pub struct Summary {
     pub score: Option<Spread>,
     /// Success rate by the task's own criterion, where it has one.
     pub success: Option<Share>,
-    /// Share of the episodes in which the goal held after the last step, where the task has a rule of success. (It is what
-    /// Gymnasium-Robotics calls success; D4RL's rule asks for more steps, at any time.)
+    /// Share of the episodes in which the goal is reached after the last step, where the task has a success criterion.
+    /// (Gymnasium-Robotics calls this success; D4RL's criterion requires more steps, at any time.)
     pub goal_at_end: Option<Share>,
     /// Share of the episodes that completed each part, where the task has parts.
     pub parts: Option<Vec<Part>>,
@@ -99,7 +99,7 @@ pub struct Latency {
 }
 
 impl Summary {
-    /// Sums up a rollout on a task. `policy` says what acted; `seed` decides the bootstrap.
+    /// Summarizes a rollout on a task. `policy` is the name of the actor; `seed` is that of the bootstrap.
     pub fn new(policy: impl Into<String>, spec: &Spec, episodes: &[Episode], seed: Seed) -> Self {
         let whole: Vec<&Episode> = episodes.iter().filter(|e| e.error.is_none()).collect();
         let returns: Vec<f64> = whole.iter().map(|e| e.ret).collect();
@@ -107,7 +107,7 @@ impl Summary {
         let encoding = whole.iter().flat_map(|e| &e.encoding).map(|&t| f64::from(t));
         let encoded = whole.iter().any(|e| !e.encoding.is_empty());
         let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
-        // An episode that was stopped before its first step has not heard of the task's rule, and is no success.
+        // An episode that was stopped before its first step has no outcome, and counts as a failure.
         let has_rule = whole.iter().any(|e| e.success.is_some());
         let ruled = || whole.iter().filter(|_| has_rule);
         let ret = Spread::new(&returns, seed);

@@ -42,9 +42,9 @@ pub struct Episode {
     pub length: usize,
     /// Success by the task's own criterion, where it has one.
     pub success: Option<bool>,
-    /// Steps after which the goal held.
+    /// The number of steps after which the goal was reached.
     pub goal_steps: usize,
-    /// The goal held after the last step.
+    /// Whether the goal was reached after the last step.
     pub goal_at_end: bool,
     /// The parts completed: bit k stands for part k of [`Spec::parts`].
     pub parts: u32,

@@ -38,7 +38,7 @@ impl GaussianPolicy {
     /// `out_shift`, `out_scale`. Of memory it takes what [`data::read`](crate::data::read()) states.
     ///
     /// # Errors
-    /// If it is no `.npz`, lacks an array, or the arrays' shapes do not belong together or hold NaN.
+    /// If it is not an `.npz`, an array is missing, or arrays have inconsistent shapes or contain NaN.
     pub fn read(path: &Path) -> Result<Self> {
         Arrays::open(path, regular(path)?, WANTED)
             .and_then(|mut arrays| Self::from_arrays(&mut arrays))

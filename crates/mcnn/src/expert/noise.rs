@@ -17,8 +17,8 @@ pub enum Noise {
     Policy,
     /// White: independent from step to step, of a standard deviation in units of the action.
     Gaussian(f64),
-    /// A stationary autoregression: a step keeps the share `kept` of the step before, and the whole has the standard
-    /// deviation `std`. It pushes somewhere instead of shaking.
+    /// A stationary autoregression: an AR(1) process with coefficient `kept` and standard
+    /// deviation `std`. It moves the agent away instead of only shaking it.
     Correlated {
         /// Standard deviation, in units of the action.
         std: f64,
@@ -27,7 +27,7 @@ pub enum Noise {
     },
 }
 
-/// What `correlated:STD` keeps where it is not said.
+/// The default coefficient of `correlated:STD`.
 const KEPT: f64 = 0.9;
 
 impl FromStr for Noise {
@@ -83,7 +83,7 @@ impl<A: Act> Noisy<A> {
     /// `own`: the standard deviations of the actor's own Gaussian (`[n_act]`), where it has one.
     ///
     /// # Errors
-    /// If its own noise is asked for and it has none.
+    /// If [`Noise::Policy`] is requested for an actor without a Gaussian of its own.
     pub fn new(act: A, noise: Noise, own: Option<&[f64]>) -> Result<Self> {
         let n = act.n_act();
         let (std, kept) = match (noise, own) {

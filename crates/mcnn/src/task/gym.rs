@@ -94,8 +94,8 @@ impl Gym {
 
     /// Copies for a plan that may differ from the source's in `pictures` and `expert_action`.
     fn copies_of(&self, n: usize, plan: Plan) -> Result<Copies> {
-        let kept = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let worker = match kept.filter(|_| plan == self.source.plan) {
+        let started = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = match started.filter(|_| plan == self.source.plan) {
             Some(worker) => worker,
             None => self.source.worker(&plan)?,
         };
@@ -170,7 +170,7 @@ struct Copy {
     running: bool,           // in an episode; false from a failure to the next reset
     success: Option<bool>,   // so far
     action: Vec<f32>,        // [n_act], the one sent
-    expert_action: Vec<f32>, // [n_act] for the state it is in, where asked for
+    expert_action: Vec<f32>, // [n_act] in the present state, if requested
 }
 
 impl Batch for Copies {

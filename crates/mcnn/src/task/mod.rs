@@ -18,8 +18,8 @@ use adroit::{Adroit, Rewards};
 
 /// The task of a name: `drive`, `drive-pixels`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`),
 /// `kitchen`, `carracing`, or `gym:ID` for anything `gymnasium.make(ID)` makes. All but the first two run in Python; where
-/// that is prepared first, `progress` gets a line for a person. `rewards` says whose rewards an Adroit task gives; the
-/// others have one kind.
+/// that is prepared first, `progress` is called with a line of text. `rewards` selects the rewards of an Adroit task; the
+/// others have only one kind.
 ///
 /// # Errors
 /// If there is no such task, Python cannot be had, or the environment of `gym:ID` cannot be made or used.

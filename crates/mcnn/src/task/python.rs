@@ -14,7 +14,7 @@ use std::{
 /// The pinned packages, each tagged with its uses.
 const REQUIREMENTS: &str = include_str!("../../../../python/requirements.txt");
 const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
-const COMPLETE: &str = "complete"; // the file that says a virtual environment is whole
+const COMPLETE: &str = "complete"; // this file marks a complete virtual environment
 
 /// The interpreter to run workers under: the one MCNN_PYTHON names, or that of the virtual environment under
 /// [`home`], which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
@@ -58,10 +58,10 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
         return Ok("ffmpeg".into());
     }
     let python = prepared(&home()?, REQUIREMENTS, Use::Video, progress)?;
-    let asked = Command::new(&python)
+    let output = Command::new(&python)
         .args(["-c", "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())"])
         .output();
-    match asked {
+    match output {
         Ok(answer) if answer.status.success() => {
             Ok(String::from_utf8_lossy(&answer.stdout).trim_end().to_owned().into())
         }
@@ -193,10 +193,10 @@ fn prepared(home: &Path, requirements: &str, who: Use, progress: &dyn Fn(&str)) 
 fn system_python() -> Result<&'static str> {
     let mut found = Vec::new();
     for name in ["python3", "python3.13", "python3.12", "python3.11", "python"] {
-        let asked = Command::new(name)
+        let output = Command::new(name)
             .args(["-c", "import sys; print(sys.version_info[0], sys.version_info[1])"])
             .output();
-        let Some(answer) = asked.ok().filter(|a| a.status.success()) else {
+        let Some(answer) = output.ok().filter(|a| a.status.success()) else {
             continue;
         };
         let answer = String::from_utf8_lossy(&answer.stdout);
@@ -270,22 +270,22 @@ mod tests {
             return skipped(&error);
         }
         let home = tempfile::tempdir().unwrap();
-        let said = RefCell::new(Vec::new());
+        let lines = RefCell::new(Vec::new());
         let make = || {
             prepared(home.path(), "nothing==1 # tests", Use::Worker, &|line| {
-                said.borrow_mut().push(line.to_owned())
+                lines.borrow_mut().push(line.to_owned())
             })
         };
         let python = make().unwrap();
         assert!(python.exists());
         assert_eq!(make().unwrap(), python);
-        assert_eq!(said.borrow().len(), 1, "made twice: {:?}", said.borrow());
+        assert_eq!(lines.borrow().len(), 1, "made twice: {:?}", lines.borrow());
         // What an interruption leaves: a folder without its mark.
         let folder = folder_of(home.path(), "", Use::Worker);
         fs::remove_file(folder.join(COMPLETE)).unwrap();
         fs::write(folder.join("half"), "").unwrap();
         assert_eq!(make().unwrap(), python);
-        assert_eq!(said.borrow().len(), 2);
+        assert_eq!(lines.borrow().len(), 2);
         assert!(!folder.join("half").exists());
     }
 

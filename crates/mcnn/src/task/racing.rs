@@ -11,7 +11,7 @@ use super::{Spec, worker::Plan};
 /// far off the road it is -100 and the end. A finished lap is the end and a success.
 ///
 /// A reset passes the first 50 of Gymnasium's 1000 steps, while the picture zooms in, with no action; their rewards come
-/// with the first step's. `python/racing.py` has these rules, and the expert, which goes by the road's own middle.
+/// with the first step's. `python/racing.py` has these rules, and the expert, which uses the center line of the road.
 pub fn spec() -> Spec {
     Spec {
         name: "carracing".into(),

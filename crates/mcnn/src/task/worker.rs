@@ -20,7 +20,7 @@ const SOURCE: &str = concat!(
     include_str!("../../../../python/racing.py"),
     include_str!("../../../../python/worker.py"),
 );
-const LAST_LINES: usize = 20; // of stderr, kept for the report of a death
+const LAST_LINES: usize = 20; // lines of stderr, kept for the error message when the process dies
 const LARGEST_FRAME: usize = 1 << 26; // bytes; a longer one means that the stream is corrupt
 const PATIENCE: Duration = Duration::from_secs(2); // before a worker that does not end is killed
 
@@ -33,7 +33,7 @@ pub struct Plan {
     pub options: serde_json::Map<String, serde_json::Value>,
     /// The only key of a Dict observation that is used; all keys if absent.
     pub key: Option<String>,
-    /// Names to look for in the `episode_task_completions` of a step's info.
+    /// Names of subtasks in the `episode_task_completions` of a step's info.
     pub parts: Vec<String>,
     /// Whether pictures will be rendered.
     pub pictures: bool,
@@ -77,7 +77,7 @@ pub struct Worker {
     id: u32,
     watchdog: Watchdog,
     progress: ProgressFile, // the number of requests that the process has begun
-    asked: u64,
+    requests: u64,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     stderr: Arc<Mutex<VecDeque<String>>>,
@@ -122,7 +122,7 @@ impl Worker {
             std::thread::spawn(move || keep_last_lines(pipe, &lines))
         });
         let (input, Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("stdout was asked for as a pipe");
+            unreachable!("stdout is a pipe");
         };
         let id = child.id();
         let child = Arc::new(Mutex::new(child));
@@ -132,7 +132,7 @@ impl Worker {
             limits,
             watchdog: Watchdog::new(&child, progress.reader()?, limits.start.min(limits.step)),
             progress,
-            asked: 0,
+            requests: 0,
             child,
             id,
             input,
@@ -280,10 +280,10 @@ impl Worker {
     fn send(&mut self, frame: &mut [u8], copies: impl Iterator<Item = usize>) -> u64 {
         let length = (frame.len() - 4) as u32;
         frame[..4].copy_from_slice(&length.to_le_bytes());
-        let first = self.asked + 1;
+        let first = self.requests + 1;
         let mut limit = self.limits.step;
         for copy in copies {
-            self.asked += 1;
+            self.requests += 1;
             if !self.copies[copy].made {
                 limit = self.limits.start;
             }
@@ -409,7 +409,7 @@ impl Worker {
 
     /// Waits for the process to end, and kills it if it does not.
     fn end(&mut self) -> String {
-        self.input = None; // the end of its input tells the worker to end
+        self.input = None; // the worker ends at the end of its input
         let deadline = Instant::now() + PATIENCE;
         let mut child = lock(&self.child);
         loop {

@@ -1,4 +1,4 @@
-//! Fetching a published file once, over HTTP or HTTPS, into the folder of what is kept between runs.
+//! Downloads a published file once, over HTTP or HTTPS, into the cache folder.
 
 use std::{
     fs::{self, File},
@@ -52,11 +52,11 @@ pub fn imagenet(resnet: ResNet, progress: &mut dyn FnMut(u64, u64)) -> Result<Pa
 ///
 /// # Errors
 /// A server that cannot be reached, keeps silent for a minute or answers with anything but the file; a file whose SHA-256
-/// does not begin with `digits` (of a fetched one, nothing is kept); and errors of the file system.
+/// does not begin with `digits` (a downloaded one is then removed); and errors of the file system.
 pub fn fetch(url: &str, to: &Path, digits: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
-    if let Ok(mut kept) = File::open(to) {
+    if let Ok(mut cached) = File::open(to) {
         let mut hash = Sha256::new();
-        std::io::copy(&mut kept, &mut hash).map_err(|e| Error::io("reading", to, &e))?;
+        std::io::copy(&mut cached, &mut hash).map_err(|e| Error::io("reading", to, &e))?;
         return match check(&super::hex(&hash.finalize()), digits, &to.display().to_string()) {
             Ok(()) => Ok(to.to_owned()),
             Err(e) => Err(e.next("remove it, to have it fetched again")),
@@ -102,7 +102,7 @@ fn unreachable(url: &str, found: &str) -> Error {
         .next("fetch the file by other means and name it: --weights FILE; or name another place in MCNN_WEIGHTS_URL")
 }
 
-/// What answers at a URL: the body and its length. HTTP/1.1, of a server that says how long its answer is.
+/// The response of a URL: the body and its length. HTTP/1.1 with Content-Length.
 fn get(url: &str) -> Result<(Box<dyn Read>, u64)> {
     let mut url = url.to_owned();
     for _ in 0..5 {

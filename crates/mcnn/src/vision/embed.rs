@@ -41,7 +41,7 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    /// An encoding from its JSON, as it is kept with embeddings.
+    /// Parses the JSON of an encoding, as stored with embeddings.
     ///
     /// # Errors
     /// If the text is no encoding, or of a network that is not known here.

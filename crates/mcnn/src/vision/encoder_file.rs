@@ -1,4 +1,4 @@
-//! The file of a small network: its tensors by the names of [`Conv::tensors`], and one text that says what it is.
+//! The file of an encoder: its tensors by the names of [`Conv::tensors`], and one text of metadata.
 
 use std::path::Path;
 
@@ -38,16 +38,16 @@ pub struct Training {
     pub lr: f64,
     /// Pixels by which frames were shifted, at most.
     pub augment: usize,
-    /// The share of the episodes that was held out.
+    /// The fraction of the episodes used for validation.
     #[serde(alias = "check_on")] // in files of version 1
     pub validation_fraction: f64,
-    /// What decided whatever was random.
+    /// The seed.
     pub seed: u64,
     /// Fingerprint of the frames and actions.
     pub data: String,
 }
 
-/// What the file of a small network says of it.
+/// The metadata of an encoder's file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncoderInfo {
     /// The network.
@@ -70,7 +70,7 @@ struct Header<T> {
 struct Nothing {}
 
 impl EncoderInfo {
-    /// What a file of weights says of itself; `None` where it is none of ours.
+    /// The metadata of a file of weights; `None` if it is not an encoder of this program.
     ///
     /// # Errors
     /// A file of ours that is no encoder, or is damaged.

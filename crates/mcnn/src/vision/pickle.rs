@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 /// Index of a value in [`Pickle`].
 pub type Id = usize;
 
-/// A value. Those that hold others hold their indices, so that nothing is copied and nothing nests.
+/// A value. Containers store the indices of their elements, so that nothing is copied or nested.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// None, booleans, floats: of no use here.
@@ -53,10 +53,10 @@ pub struct Pickle {
 }
 
 impl Pickle {
-    /// Reads a pickle. It makes at most one value for each byte, and holds each byte of text once.
+    /// Reads a pickle. It creates at most one value for each byte, and stores each byte of text once.
     ///
     /// # Errors
-    /// A pickle that is damaged, cut short, or asks for anything that tensors do not need. The offending part is named.
+    /// A pickle that is damaged, cut short, or uses anything that tensors do not need. The offending part is named.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut machine = Machine {
             bytes,
@@ -328,7 +328,7 @@ impl Machine<'_> {
         self.values.push(value);
     }
 
-    /// The lowest place of the stack that may be taken: what is under a mark belongs to whoever set it.
+    /// The lowest index of the stack that may be popped: the topmost mark.
     fn below(&self, n: usize) -> Result<usize> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let start = self.stack.len().checked_sub(n).filter(|&start| start >= floor);

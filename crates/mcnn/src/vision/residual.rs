@@ -23,7 +23,7 @@ struct Convolved {
     shortcut: Option<Convolution>,
 }
 
-/// A thread's activations, kept from one group to the next.
+/// Preallocated activations of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     rows: Vec<f32>,
@@ -212,7 +212,7 @@ fn pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32
         for iy in y.saturating_sub(1)..(y + 2).min(height) {
             for ix in x.saturating_sub(1)..(x + 2).min(width) {
                 let from = &from[(iy * width + ix) * each..][..each];
-                // NaN stays: nothing is above it.
+                // NaN is propagated: no comparison with it is true.
                 to.iter_mut()
                     .zip(from)
                     .for_each(|(to, &v)| *to = if v > *to || v.is_nan() { v } else { *to });

@@ -88,7 +88,7 @@ impl ResNet {
         if self.deep() == 3 { 4 } else { 1 }
     }
 
-    /// The first layer, which sees the frame.
+    /// The first layer, whose input is the frame.
     pub(crate) fn stem(self) -> Layer {
         Layer { conv: "conv1".into(), norm: "bn1".into(), from: 3, to: STEM, kernel: 7, stride: 2 }
     }

@@ -1,4 +1,4 @@
-//! The tensors of a file: what there is, and the numbers of those asked for. Two formats, told apart by content.
+//! The tensors of a file: their names and shapes, and the values of those requested. Two formats, recognized by content.
 
 use std::{
     collections::BTreeMap,
@@ -98,7 +98,7 @@ impl Tensors {
     /// Opens a `.safetensors`, or what `torch.save` writes, recognized by content.
     ///
     /// # Errors
-    /// A file that is neither, is damaged or cut short, or asks to run code.
+    /// A file that is neither, is damaged or cut short, or needs code to be run.
     pub fn open(path: &Path) -> Result<Self> {
         let named = |e: Error| e.within(path.display());
         let io = |e| Error::io("reading the weights", path, &e);
@@ -130,7 +130,7 @@ impl Tensors {
         &self.path
     }
 
-    /// What a file of ours says about itself.
+    /// The metadata of a file of this program.
     pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
@@ -143,7 +143,7 @@ impl Tensors {
     /// The numbers of a tensor, row by row, as `f32`.
     ///
     /// # Errors
-    /// A tensor that is not there, has another shape, holds no floats, or holds NaN or infinite ones.
+    /// A tensor that is missing, has another shape or type, or contains NaN or infinite values.
     pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let wrong = |what: &str| Error::new(Kind::File, what).at(format!("{}: {name}", self.path.display()));
         let place = self.places.get(name).ok_or_else(|| wrong("a tensor that is missing"))?;
@@ -155,7 +155,7 @@ impl Tensors {
         }
         if let Dtype::Other(_) = place.dtype {
             return Err(
-                wrong("a tensor that holds no floats").expected("float16, bfloat16, float32 or float64")
+                wrong("a tensor that is not of floats").expected("float16, bfloat16, float32 or float64")
             );
         }
         let span = place.span().expect("inside the file, as checked when it was opened");
@@ -198,7 +198,7 @@ fn gather(place: &Place, bytes: &[u8]) -> Vec<f32> {
         Dtype::BF16 => f32::from_bits(u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])) << 16),
         Dtype::Other(_) => unreachable!("refused before"),
     };
-    let count: u64 = place.shape.iter().product(); // as large as was asked for
+    let count: u64 = place.shape.iter().product(); // the shape was checked by the caller
     let mut index = vec![0; place.shape.len()];
     let mut at = 0;
     let mut numbers = Vec::with_capacity(count as usize);

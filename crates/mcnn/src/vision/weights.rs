@@ -24,7 +24,7 @@ use crate::{
 pub enum Weights {
     /// A `.pth` of PyTorch, a `.safetensors`, or an encoder of one's own.
     File(PathBuf),
-    /// Those that torchvision publishes, trained on ImageNet: fetched once, then kept.
+    /// Those that torchvision publishes, trained on ImageNet: downloaded once.
     ImageNet,
     /// Random ones, by a seed: an untrained network.
     Random(u64),
@@ -48,7 +48,7 @@ impl std::str::FromStr for Weights {
     }
 }
 
-/// Which weights they are, and what their file held beside what was needed.
+/// The identity of the weights, and the tensors of their file that were not needed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Found {
     /// The SHA-256 of the file, or `random:SEED`.
@@ -59,17 +59,17 @@ pub struct Found {
     pub prefix: String,
     /// Tensors that the network has no place for. The classifier (`fc`) is left out of an embedding and not counted.
     pub left_over: Vec<String>,
-    /// What the file of an encoder says about it.
+    /// The metadata of an encoder's file.
     pub encoder: Option<EncoderInfo>,
 }
 
 /// Makes the network of these weights. The file of an encoder says which network that is; of other weights it is ResNet-34
 /// where none is named.
 ///
-/// `progress` is told how many bytes of how many have been fetched, where they are.
+/// `progress` is called with the bytes downloaded and the total, if a download is needed.
 ///
 /// # Errors
-/// A file that cannot be read, or is of another network than the one named (it says which it looks like); weights that are
+/// A file that cannot be read, or is of another network than the one named (the message names the one that it resembles); weights that are
 /// not finite, or variances below zero; and those of [`download::fetch`].
 pub fn load(
     weights: &Weights,

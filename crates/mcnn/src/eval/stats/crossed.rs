@@ -24,10 +24,11 @@ pub struct Crossed {
     pub episodes_to_halve: Option<usize>,
 }
 
-/// Sums up the returns `[runs][episodes]` of runs on the same episodes. Runs and episodes are crossed: the variance
+/// The mean of the returns `[runs][episodes]` of runs on the same episodes. Runs and episodes are crossed: the variance
 /// of the mean is (M_runs + M_episodes - M_rest) / (runs episodes) of the two-way analysis of variance's mean squares.
 /// Student's quantile is that of each part's degrees of freedom, weighted by the parts as Cochran and Cox do (1950):
-/// Satterthwaite's one number of degrees of freedom is too large just where few runs happen to be near. One run is summed up over its episodes alone, and called rough.
+/// Satterthwaite's degrees of freedom are too large when a few runs happen to be close together. For a single run, the interval
+/// covers its episodes only, and is marked as rough.
 ///
 /// # Panics
 /// If there are no runs or no episodes, or the runs have not the same number of episodes.
@@ -71,8 +72,8 @@ pub fn crossed(returns: &[Vec<f64>]) -> Crossed {
     let reach = if variance > 0.0 { quantile * variance.sqrt() } else { 0.0 };
     // The rest is of the single run on the single episode: more of either lowers it.
     let to_halve = |n: usize, lowered: f64, stays: f64| {
-        let room = variance / 4.0 - stays;
-        (variance > 0.0 && room > 0.0).then(|| (n as f64 * lowered / room).ceil() as usize)
+        let target = variance / 4.0 - stays;
+        (variance > 0.0 && target > 0.0).then(|| (n as f64 * lowered / target).ceil() as usize)
     };
     Crossed {
         mean: Estimate { mean: middle, low: middle - reach, high: middle + reach, n: runs, rough },

@@ -59,7 +59,7 @@ pub fn interval(values: &[f64]) -> Estimate {
     let reach = if values.len() < 2 {
         f64::NAN
     } else if same {
-        0.0 // exactly, whatever the sum was rounded to
+        0.0 // exactly, in spite of rounding in the sum
     } else {
         student(n - 1.0) * (variance / (n - 1.0)).sqrt()
     };

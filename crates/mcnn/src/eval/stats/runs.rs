@@ -15,7 +15,7 @@ pub fn median_of(tasks: &[Vec<f64>], resamples: usize, seed: Seed) -> Estimate {
     estimate(tasks, statistic, resamples, seed)
 }
 
-/// How far the runs fall short of `goal` on average; a run beyond it falls short by 0.
+/// The optimality gap: the mean amount by which runs are below `goal`; 0 for a run above it.
 pub fn optimality_gap(tasks: &[Vec<f64>], goal: f64, resamples: usize, seed: Seed) -> Estimate {
     let statistic = |tasks: &[Vec<f64>]| {
         let short: Vec<f64> = tasks.iter().flatten().map(|score| goal - score.min(goal)).collect();
@@ -50,7 +50,7 @@ pub fn profile(tasks: &[Vec<f64>], taus: &[f64], resamples: usize, seed: Seed) -
 ///
 /// The interval is Newcombe's (Statistics in Medicine, 2006, method 5), Wilson's idea for this statistic: the values
 /// from which the one found is less than 1.96 of the standard errors that they themselves would have, by Hanley and
-/// McNeil. A bootstrap says that what never happened in six runs never will. It is rough where a task has fewer than
+/// McNeil. (A bootstrap interval would have no width if, in a few runs, one side always won.) It is rough where a task has fewer than
 /// [`FEW_RUNS`] runs of either, and NaN where it has none.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! The scripted expert of `drive`: pure pursuit (Coulter, 1992) with its speed held below what the coming bends allow.
+//! The scripted expert of `drive`: pure pursuit (Coulter, 1992) with its speed limited by the curvature ahead.
 
 use super::{ACCELERATION, AHEAD, BRAKING, GRIP, LAG, MOST_STEERING, N_ACT, N_OBS, TOP_SPEED, WHEELBASE};
 use crate::{
@@ -36,7 +36,7 @@ impl Acting for Expert {
                 .found(format!("{}", observation.len())));
         };
         if observation.iter().any(|x| !x.is_finite()) {
-            return Err(Error::new(Kind::Task, "the observation holds a value that is not finite"));
+            return Err(Error::new(Kind::Task, "the observation has a value that is not finite"));
         }
         choose(observation, action);
         Ok(Decision::default())
@@ -83,7 +83,7 @@ fn pursue(observation: &[f64; N_OBS]) -> [f64; N_ACT] {
     [steer.clamp(-1.0, 1.0), throttle.clamp(-1.0, 1.0)]
 }
 
-/// Curvature at a distance ahead, between those that the observation holds.
+/// Curvature at a distance ahead, interpolated between those in the observation.
 fn bend_at(bends: &[f64], distance: f64) -> f64 {
     let next = AHEAD.partition_point(|&a| a <= distance).clamp(1, AHEAD.len() - 1);
     let share = (distance - AHEAD[next - 1]) / (AHEAD[next] - AHEAD[next - 1]);

@@ -1,6 +1,6 @@
-//! The frame of `drive-pixels`: the road ahead as a camera over the car sees it, and two instruments below.
+//! The frame of `drive-pixels`: the road ahead from a camera above the car, and two instruments below.
 //!
-//! The camera looks level, and its picture is cut so that the horizon lies a quarter of the way down. So every row of the
+//! The camera is level, and its picture is cropped so that the horizon is a quarter of the height from the top. So every row of the
 //! ground is at one distance ahead of the car, and every pixel is a rectangle there: a color counts by the share of that
 //! rectangle it covers, measured across the road and along it.
 
@@ -33,7 +33,7 @@ const WHEELS: [usize; 2] = [46, 48];
 const WHEELS_BAR: Color = [90.0, 200.0, 240.0];
 const BAR: f64 = 23.0; // pixels from the middle, at the most
 
-/// Renders what a camera on the car sees: `[SIDE, SIDE, 3]`, whole numbers from 0 to 255.
+/// Renders the view of the camera: `[SIDE, SIDE, 3]`, whole numbers from 0 to 255.
 pub(super) fn draw(car: &Car, to: &mut [f32]) {
     let view = View::of(car);
     let mut rows = to.as_chunks_mut::<{ 3 * SIDE }>().0.iter_mut();

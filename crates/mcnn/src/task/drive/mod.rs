@@ -40,7 +40,7 @@ pub const N_ACT: usize = 2;
 pub const HORIZON: usize = 400;
 /// Progress that a success needs, in meters: about half of what the expert makes.
 pub const ENOUGH: f64 = 250.0;
-/// Distances ahead, in meters, at which the observation holds the road's curvature.
+/// Distances ahead, in meters, at which the observation contains the road's curvature.
 pub const AHEAD: [f64; 6] = [0.0, 5.0, 10.0, 16.0, 24.0, 36.0];
 
 const STEP: f64 = 0.1; // s
@@ -150,11 +150,11 @@ impl Car {
         let force = if throttle > 0.0 { ACCELERATION * throttle } else { BRAKING * throttle };
         self.speed = (self.speed + force * dt).clamp(0.0, TOP_SPEED);
 
-        // Past the grip the path bends less than steered, the less the harder it is asked to.
-        let asked = self.steering.tan() / WHEELBASE;
+        // Past the grip the path bends less than steered, the more so the sharper the requested curvature.
+        let requested = self.steering.tan() / WHEELBASE;
         let most = GRIP / self.speed.powi(2).max(1e-9);
-        let excess = asked.abs() / most;
-        let bend = if excess > 1.0 { asked.signum() * most / excess.sqrt() } else { asked };
+        let excess = requested.abs() / most;
+        let bend = if excess > 1.0 { requested.signum() * most / excess.sqrt() } else { requested };
         let here = self.road.curvature(self.along);
         let progress = self.speed * self.heading.cos() / (1.0 - self.offset * here) * dt;
         self.offset += self.speed * self.heading.sin() * dt;

@@ -1,4 +1,4 @@
-//! A list as comma-separated values: a line a row, quotes where a value holds commas.
+//! Reads comma-separated values: one row per line, with quotes around values that contain commas.
 
 use std::path::Path;
 

@@ -133,7 +133,7 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
                     }
                     None => "three channels of a square, such as 6912 = 48 x 48 x 3".into(),
                 };
-                return refuse(&expected, "--frame-size HEIGHTxWIDTH says what size flat frames have");
+                return refuse(&expected, "--frame-size HEIGHTxWIDTH gives the size of flat frames");
             }
             (size, layout.unwrap_or(Layout::Hwc))
         }
