@@ -17,7 +17,7 @@ const SPACING: f64 = 4.6;
 /// Units of a space.
 const SPACE: f64 = 3.0;
 /// Half the width of a stroke, as a share of the size of the font; and of bold text.
-const PEN: [f64; 2] = [0.055, 0.085];
+const PEN: [f64; 2] = [0.055, 0.075];
 /// Radius of a dot, in halves of a stroke's width.
 const DOT: f64 = 1.35;
 /// Limit of the characters drawn in a line, so that no text can take much memory.

@@ -1,4 +1,5 @@
-//! GIF: each frame has its own palette of at most 256 colors, and only the pixels that differ from the frame before.
+//! GIF: each frame has its own palette of at most 256 colors, and only the pixels that differ from the frame before. Colors are
+//! rounded first, so that drawn scenes keep exact colors and files stay small.
 
 use std::path::{Path, PathBuf};
 
@@ -40,12 +41,14 @@ impl FrameEncoder for Gif {
                 .and_then(|mut encoder| encoder.set_repeat(Repeat::Infinite).map(|()| encoder))
                 .map_err(|e| self.failed(e))?,
         };
-        let mut frame = Frame::from_rgba_speed(width, height, &mut changed(picture, &self.previous), SPEED);
+        let rounded: Vec<u8> = picture.rgb.iter().map(|&value| round(value)).collect();
+        let mut pixels = changed(&rounded, &self.previous);
+        let mut frame = Frame::from_rgba_speed(width, height, &mut pixels, SPEED);
         frame.delay = (100 / FPS) as u16; // hundredths of a second
         frame.dispose = DisposalMethod::Keep;
         encoder.write_frame(&frame).map_err(|e| self.failed(e))?;
         self.encoder = Some(encoder);
-        self.previous.clone_from(&picture.rgb);
+        self.previous = rounded;
         Ok(())
     }
 
@@ -56,9 +59,14 @@ impl FrameEncoder for Gif {
     }
 }
 
-/// The picture as RGBA; pixels as in the frame before are transparent, and so keep their color.
-fn changed(picture: &Picture, previous: &[u8]) -> Vec<u8> {
-    let pixels = picture.rgb.chunks_exact(3).enumerate();
+/// The nearest of 33 values of a channel: multiples of 8, and 255.
+fn round(value: u8) -> u8 {
+    value.saturating_add(4) / 8 * 8 | if value >= 252 { 7 } else { 0 }
+}
+
+/// The frame as RGBA. Pixels as in the frame before are transparent, and so keep their color.
+fn changed(frame: &[u8], previous: &[u8]) -> Vec<u8> {
+    let pixels = frame.chunks_exact(3).enumerate();
     pixels
         .flat_map(|(i, p)| match previous.get(3 * i..3 * i + 3) == Some(p) {
             true => [0; 4],
@@ -95,6 +103,8 @@ mod tests {
                 screen[3 * i..3 * i + 3].copy_from_slice(&frame.buffer[4 * i..4 * i + 3]);
             }
         }
-        assert_eq!(screen, picture.rgb);
+        let differ = screen.iter().zip(&picture.rgb).map(|(a, b): (&u8, &u8)| a.abs_diff(*b)).max();
+        assert!(differ.unwrap() <= 4, "{differ:?}");
+        assert_eq!([0, 3, 4, 251, 252, 255].map(round), [0, 0, 8, 248, 255, 255]);
     }
 }
