@@ -56,6 +56,8 @@ impl Line {
 const MAX_LINE_BYTES: u64 = 24 << 20;
 /// Limit of the brackets in a line. Some tens are usual; parsed, a bracket can take a hundred times the memory of its text.
 const MAX_BRACKETS: usize = 10_000;
+/// Bytes of a line of version 1, at most: some 200,000 episodes.
+const LONGEST_OF_VERSION_1: usize = 4 << 20;
 
 /// Reads the complete lines, and their length in bytes, which excludes a half-written last line. Of a run with several lines (tried
 /// again), the last one counts. Parsing a line takes at most about 1 GiB, all lines together a few times the size of the file.
@@ -104,14 +106,17 @@ pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
     Ok((lines, complete))
 }
 
-/// Parses a line; a line of version 1 gets the present names, because a sweep may continue such a file.
+/// Parses a line with the present names or, because a sweep may continue such a file, with those of version 1.
 fn parse(text: &[u8]) -> serde_json::Result<Line> {
-    let mut value: Value = serde_json::from_slice(text)?;
-    mcnn::file::upgrade_names(&mut value);
-    // Moved, because a copy of a long one would not fit into memory.
-    let eval = value.get_mut("eval").map(Value::take);
-    let line: Line = serde_json::from_value(value)?;
-    Ok(Line { eval: eval.filter(|eval| !eval.is_null()), ..line })
+    serde_json::from_slice(text).or_else(|error| {
+        // A tree of values takes many times the memory of its text, so a long line is not parsed into one.
+        if text.len() > LONGEST_OF_VERSION_1 {
+            return Err(error);
+        }
+        let mut value: Value = serde_json::from_slice(text)?;
+        mcnn::file::upgrade_names(&mut value);
+        serde_json::from_value(value)
+    })
 }
 
 /// The file of a running sweep. It is locked, so that no second sweep writes to it.

@@ -61,7 +61,7 @@ impl FrameEncoder for Gif {
 
 /// The nearest of 33 values of a channel: multiples of 8, and 255.
 fn round(value: u8) -> u8 {
-    value.saturating_add(4) / 8 * 8 | if value >= 252 { 7 } else { 0 }
+    (value.saturating_add(4) / 8 * 8) | if value >= 252 { 7 } else { 0 }
 }
 
 /// The frame as RGBA. Pixels as in the frame before are transparent, and so keep their color.
@@ -94,7 +94,7 @@ mod tests {
         options.set_color_output(::gif::ColorOutput::RGBA);
         let bytes = std::fs::read(path).unwrap();
         let mut decoder = options.read_info(&bytes[..]).unwrap();
-        let mut screen = vec![0; 18];
+        let mut screen = [0; 18];
         for changed in [6, 1, 0] {
             let frame = decoder.read_next_frame().unwrap().unwrap();
             let opaque: Vec<usize> = (0..6).filter(|i| frame.buffer[4 * i + 3] > 0).collect();
