@@ -71,7 +71,7 @@ hdf5("flat_planes.hdf5", tinted.transpose(0, 3, 1, 2).reshape(N, -1))
 expect("flat_planes.hdf5", tinted, options={"layout": "chw"})
 hdf5("flat_tinted.hdf5", tinted.reshape(N, -1))
 expect("flat_tinted.hdf5", tinted)
-broken["flat_planes.hdf5"] = ["each channel lay by itself", "--layout chw"]
+broken["flat_planes.hdf5"] = ["channel-first", "--layout chw"]
 # Gray rows, bright above and dark below: in either order some neighbors are alike.
 sky = np.broadcast_to((200 - 20 * np.arange(H, dtype=np.uint8))[None, :, None, None], (N, H, W, 3))
 hdf5("sky.hdf5", sky.reshape(N, -1))

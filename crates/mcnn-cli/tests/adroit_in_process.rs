@@ -115,7 +115,7 @@ fn what_is_collected_from_an_expert_can_be_put_back_step_by_step() {
             qpos: Some(&qpos[row * nq..(row + 1) * nq]),
             qvel: Some(&qvel[row * nv..(row + 1) * nv]),
         };
-        environment.put(&recorded, &mut observation).unwrap();
+        environment.restore_state(&recorded, &mut observation).unwrap();
         for (k, (a, b)) in observation.iter().zip(recorded.observation).enumerate() {
             assert!((a - b).abs() < 1e-5, "row {row}, number {k}: {a} for {b}");
         }

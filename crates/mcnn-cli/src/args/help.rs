@@ -100,7 +100,7 @@ mod tests {
                     "mcnn {verb}: {id} has no heading"
                 );
                 for value in arg.get_value_names().unwrap_or_default() {
-                    let known = ["K", "L"].contains(&value.as_str()); // symbols that the help text explains
+                    let known = ["K", "L", "T"].contains(&value.as_str()); // symbols that the help text explains
                     assert!(known || value.len() > 2, "mcnn {verb}: {id} has the value name {value}");
                 }
             }
@@ -163,7 +163,7 @@ mod tests {
         let verbs = verbs();
         let find = |name: &str| &verbs.iter().find(|(verb, _)| verb == name).expect("a verb").1;
         for (verb, old, new) in OLD_NAMES {
-            let arg = find(verb).get_arguments().find(|arg| arg.get_id() == new);
+            let arg = find(verb).get_arguments().find(|arg| arg.get_id().as_str().replace('-', "_") == new);
             let arg = arg.unwrap_or_else(|| panic!("mcnn {verb} has no {new}"));
             assert!(arg.get_all_aliases().unwrap_or_default().contains(&old), "mcnn {verb} --{old}");
             assert!(!arg.get_visible_aliases().unwrap_or_default().contains(&old), "mcnn {verb} --{old}");
