@@ -100,7 +100,7 @@ mod tests {
                     "mcnn {verb}: {id} has no heading"
                 );
                 for value in arg.get_value_names().unwrap_or_default() {
-                    let known = ["K", "L", "T"].contains(&value.as_str()); // symbols that the help text explains
+                    let known = ["K", "L", "N", "T"].contains(&value.as_str()); // symbols that the help text explains
                     assert!(known || value.len() > 2, "mcnn {verb}: {id} has the value name {value}");
                 }
             }

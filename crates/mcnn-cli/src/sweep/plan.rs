@@ -390,7 +390,9 @@ impl Settings {
     /// The settings without effect in this run.
     pub fn without_effect(&self) -> &'static [&'static str] {
         match self.lambda {
-            Lambda::Value(f32::INFINITY) => &["by", "fraction", "count", "smooth", "epochs", "distances"],
+            Lambda::Value(f32::INFINITY) => {
+                &["by", "fraction", "count", "smooth_neighbors", "epochs", "distances"]
+            }
             Lambda::Value(0.0) if self.by == SelectionMethod::All => &WITHOUT_EFFECT,
             Lambda::Value(0.0) => &WITHOUT_EFFECT[OF_SELECTION..],
             _ if self.by == SelectionMethod::All => &WITHOUT_EFFECT[..OF_SELECTION],
