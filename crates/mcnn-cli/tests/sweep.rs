@@ -121,7 +121,7 @@ fn a_sweep_cut_in_the_middle_of_a_line_goes_on() {
     // Other data under the same name are other runs.
     bench.ok("make drive --episodes 3 --seed 70 -o drive.npz --force");
     assert_eq!(bench.json("sweep plan.toml -o cut.jsonl --dry-run")["already_done"], 0);
-    // A broken line elsewhere is not passed over.
+    // A broken line elsewhere is an error.
     let broken = [&text[..20], b"\n", &text[..]].concat();
     std::fs::write(bench.path("broken.jsonl"), broken).unwrap();
     let message = bench.refused("sweep plan.toml -o broken.jsonl");
@@ -231,6 +231,6 @@ fn the_example_is_a_plan() {
     std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plan.toml"), bench.path("plan.toml"))
         .unwrap();
     let planned = bench.json("sweep plan.toml -o r.jsonl --dry-run");
-    // gas and all, each smoothed or not, for auto and 0; plain cloning once. Five seeds.
+    // gas and all, each smoothed or not, for auto and 0; behavior cloning once. Five seeds.
     assert_eq!(planned["runs"], (2 * 2 * 2 + 1) * 5);
 }
