@@ -95,7 +95,7 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
         for (lambda, amplitude, activation) in [(0.4, 1.0, Activation::Clamp), (1.0, 0.3, Activation::Tanh)] {
             let data = data(seed);
             let book = book(&data, settings.horizon);
-            let envelope = Envelope { lambda, amplitude, activation };
+            let envelope = Envelope { lambda, amplitude, activation, ..Envelope::default() };
             let policy = Policy::new(book.clone(), envelope, wild(settings, seed), 1).unwrap();
             let mut session = policy.session();
             let (mut memory, mut distance) = (0, 0.0);
@@ -130,7 +130,7 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
 fn in_a_memorys_state_the_chunk_is_the_demonstrated_one() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(1));
-    let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.5, ..Envelope::default() };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(1)), 1).unwrap();
     for m in 0..policy.codebook().len() {
         let row = data.find(policy.codebook().source(m)).unwrap();
@@ -149,7 +149,8 @@ fn in_a_memorys_state_the_chunk_is_the_demonstrated_one() {
 fn explain_reports_the_chunk_that_a_session_executes() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(6));
-    let envelope = Envelope { lambda: 0.3, amplitude: 0.5, activation: Activation::Clamp };
+    let envelope =
+        Envelope { lambda: 0.3, amplitude: 0.5, activation: Activation::Clamp, ..Envelope::default() };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(6)), 1).unwrap();
     for pair in states(&mut Seed(7).rng(), 20).chunks(2) {
         let explained = policy.explain(&pair.concat()).unwrap();
@@ -162,11 +163,11 @@ fn explain_reports_the_chunk_that_a_session_executes() {
             let held = session.act(&pair[1], &mut action).unwrap();
             let memory_action = policy.codebook().action_after(held.retrieval.memory, ahead);
             for (k, d) in step.iter().enumerate() {
-                assert_eq!((d.action, d.memory_action), (action[k], memory_action[k]));
-                assert_eq!([d.low, d.high], held.region.bounds(memory_action[k]));
+                assert_eq!((d.action, d.memory_action), (action[k], Some(memory_action[k])));
+                assert_eq!([d.low, d.high], held.region.bounds(memory_action[k]).map(Some));
                 if ahead == 0 {
                     let first = &explained.dimensions[k];
-                    assert_eq!((d.action, d.low, d.high), (first.action, first.low, first.high));
+                    assert_eq!((d.action, d.low, d.high), (first.action, Some(first.low), Some(first.high)));
                 }
             }
         }
@@ -177,7 +178,8 @@ fn explain_reports_the_chunk_that_a_session_executes() {
 fn a_chunk_is_executed_before_the_next_is_predicted_and_each_episode_starts_with_a_new_one() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(2));
-    let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Tanh };
+    let envelope =
+        Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Tanh, ..Envelope::default() };
     let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(2)), 1).unwrap();
     let all = states(&mut Seed(3).rng(), 24);
     // The actions if the states of some steps are changed.
@@ -218,7 +220,7 @@ fn a_chunk_is_executed_before_the_next_is_predicted_and_each_episode_starts_with
 fn too_few_future_actions_and_several_neighbors_are_refused() {
     let settings = UnetSettings::default();
     let data = data(Seed(5));
-    let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.1, ..Envelope::default() };
     let refused = |horizon, neighbors| {
         let made = Policy::new(book(&data, horizon), envelope, wild(settings, Seed(5)), neighbors);
         made.err().unwrap().to_string()
@@ -230,7 +232,7 @@ fn too_few_future_actions_and_several_neighbors_are_refused() {
 /// A policy with a prediction horizon of 6 and an execution horizon of 4.
 fn four_at_a_time(seed: u64) -> Policy {
     let settings = UnetSettings { horizon: 6, executed: 4, steps: 20, sample_steps: 4, ..Default::default() };
-    let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.5, ..Envelope::default() };
     let book = book(&data(Seed(seed)), 6);
     Policy::new(book, envelope, wild(settings, Seed(1)), 1).unwrap()
 }

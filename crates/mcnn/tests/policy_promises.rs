@@ -94,7 +94,13 @@ fn wild_bets(seed: u64) -> Vec<Network> {
 
 fn policy(lambda: f32, amplitude: f32, activation: Activation, seed: u64) -> Policy {
     let book = codebook(&mut Seed(seed).rng());
-    Policy::new(book, Envelope { lambda, amplitude, activation }, Network::from(wild(seed)), 1).unwrap()
+    Policy::new(
+        book,
+        Envelope { lambda, amplitude, activation, ..Envelope::default() },
+        Network::from(wild(seed)),
+        1,
+    )
+    .unwrap()
 }
 
 /// States near and far, and some that overflow in the network.
@@ -173,7 +179,7 @@ fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys
         let diffusions = wild_diffusions(seed).into_iter().map(Network::from);
         for backbone in diffusions.chain(wild_bets(seed)) {
             let book = codebook(&mut Seed(seed).rng());
-            let envelope = Envelope { lambda, amplitude, activation };
+            let envelope = Envelope { lambda, amplitude, activation, ..Envelope::default() };
             let policy = Policy::new(book, envelope, backbone, 1).unwrap();
             let mut session = policy.session();
             for state in states(&mut Seed(seed).fork("states").rng(), 70) {
@@ -206,7 +212,7 @@ fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys
 fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation() {
     let settings = DiffusionSettings::default();
     let diffusion = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(5));
-    let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.2, ..Envelope::default() };
     let book = codebook(&mut Seed(5).rng());
     let policy = Policy::new(book, envelope, Network::from(diffusion), 1).unwrap();
     let all = states(&mut Seed(9).rng(), 30);
@@ -247,7 +253,7 @@ fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation()
 
 #[test]
 fn explain_reports_the_selected_and_the_most_probable_buckets() {
-    let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.2, ..Envelope::default() };
     for backbone in wild_bets(6) {
         let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
         let bet = policy.backbone().unwrap().downcast::<Bet>().expect("a behavior transformer");
@@ -320,7 +326,7 @@ fn observations_that_are_not_finite_are_refused() {
 fn vinn_is_the_mean_of_its_neighbors_actions_weighted_by_the_exponential_of_their_distance() {
     for seed in 0..4 {
         let book = codebook(&mut Seed(seed).rng());
-        let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
+        let envelope = Envelope { lambda: 0.0, ..Envelope::default() };
         let policy = Policy::new(book.clone(), envelope, None, 7).unwrap();
         let scale = &book.parts().scale;
         let mut compared = 0;

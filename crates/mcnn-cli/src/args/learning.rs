@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, builder::PossibleValue};
 use mcnn::{
     backbone::{Architecture, KINDS},
-    envelope::Activation,
+    envelope::{Activation, Form},
     optimizer::{OptimizerDefaults, OptimizerSettings},
-    train::{Distances, Lambda},
+    policy::{Combine, ConstrainAt},
+    train::{Bagging, Distances, Lambda, TrainThrough},
     vision::Weights,
 };
 
@@ -19,6 +20,7 @@ use super::{
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  mcnn train drive.npz -o policy.safetensors
   mcnn train drive.npz memories.safetensors -o policy.safetensors
   mcnn train drive.npz memories.safetensors --backbone diffusion -o policy.safetensors
   mcnn train drive.npz memories.safetensors --lambda inf -o bc.safetensors   (behavior cloning)")]
@@ -27,12 +29,13 @@ pub struct TrainArgs {
     pub input: Input,
     #[command(flatten)]
     pub names: NamesArgs,
-    /// Memories, chosen from the same data by `mcnn learn`.
+    /// Memories, chosen from the same data by `mcnn learn` [default: every state; of more than 20000 states, 20000 by gas].
     #[arg(value_name = "MEMORIES")]
-    pub memories: PathBuf,
-    /// Fraction of the episodes held out for validation, 0 to below 1. Whole episodes are held out; they are not trained on.
-    #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION", help_heading = "Data")]
-    pub validation_fraction: f64,
+    pub memories: Option<PathBuf>,
+    /// Fraction of the episodes held out for validation, 0 to below 1. Whole episodes are held out; they are not trained on
+    /// [default: 0.1; with --bagging folds: 0].
+    #[arg(long, alias = "check-on", value_name = "FRACTION", help_heading = "Data")]
+    pub validation_fraction: Option<f64>,
     /// Put the image encoder that embedded the data into the policy's file, so that the policy acts on camera frames by itself:
     /// the WEIGHTS that were given to `mcnn embed`.
     #[arg(long, value_name = "FILE|imagenet|random:SEED", help_heading = "Data")]
@@ -44,6 +47,8 @@ pub struct TrainArgs {
     pub backbone: String,
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS", help_heading = "Network", help = hidden_help())]
     pub hidden: Option<Vec<usize>>,
+    #[command(flatten, next_help_heading = "Ensemble")]
+    pub ensemble: EnsembleArgs,
     #[command(flatten)]
     pub backbone_options: BackboneArgs,
     #[command(flatten, next_help_heading = "Optimization")]
@@ -73,7 +78,19 @@ pub struct ConstraintArgs {
     /// Function that maps the network output to [-1, 1]: clamp or tanh.
     #[arg(long, default_value = "clamp", value_parser = activation, value_name = "FUNCTION")]
     pub activation: Activation,
-    /// Which memory constrains a training state: loo (leave one episode out: the nearest memory of another episode, as for new
+    /// How the network's action is brought into the box around the memory's action: mix (the weighted mean of both, as in the
+    /// paper) or project (clipped into the box: unchanged inside).
+    #[arg(long = "envelope", default_value = "mix", value_parser = form, value_name = "FORM")]
+    pub form: Form,
+    /// When actions are constrained: executed (by the nearest memory of the newest observation, also within a chunk of actions),
+    /// sampled (a whole chunk by one memory and its future actions) or denoising (likewise, at every denoising step).
+    #[arg(long = "constrain", default_value = "executed", value_parser = constrain_at, value_name = "WHEN")]
+    pub constrain_at: ConstrainAt,
+    /// What the training loss compares with the demonstrated action: free (the network's action: behavior cloning, constrained
+    /// only when acting) or envelope (the constrained action, as in the paper).
+    #[arg(long, default_value = "free", value_parser = train_through, value_name = "RULE")]
+    pub train_through: TrainThrough,
+    /// With --train-through envelope: which memory constrains a training state: loo (leave one episode out: the nearest memory of another episode, as for new
     /// states) or paper (the nearest memory, often of the same episode).
     #[arg(long = "train-retrieval", alias = "distances", default_value = "loo", value_parser = distances, value_name = "RULE")]
     pub distances: Distances,
@@ -82,12 +99,28 @@ pub struct ConstraintArgs {
     pub neighbors: usize,
 }
 
+/// Several networks that act together.
+#[derive(Args, Debug)]
+pub struct EnsembleArgs {
+    /// Networks to train, 1 to 100, with separate initial parameters and mini-batches. They act together.
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    pub members: usize,
+    /// Episodes that the members are trained on: none (all of them) or folds (each member leaves out one fold of the episodes, on
+    /// which its validation loss is measured).
+    #[arg(long, default_value = "none", value_parser = bagging, value_name = "RULE")]
+    pub bagging: Bagging,
+    /// How the members act together: mean (the mean of their actions) or member (one member, drawn at random for every prediction)
+    /// [default: mean; unet and bet: member].
+    #[arg(long, value_parser = combine, value_name = "RULE")]
+    pub combine: Option<Combine>,
+}
+
 /// Settings of optimization, where they differ from the backbone's defaults.
 #[derive(Args, Debug)]
 pub struct OptimizerArgs {
-    /// Gradient steps.
-    #[arg(long, default_value_t = 20_000, value_name = "STEPS")]
-    pub steps: u64,
+    /// Gradient steps [default: mlp and retrieval: 200 passes over the training data, 300 to 20000 steps; the others: 20000].
+    #[arg(long, value_name = "STEPS")]
+    pub steps: Option<u64>,
     #[arg(long, alias = "batch-size", value_name = "ROWS", help = optimizer_help(
         "Rows of a mini-batch; of bet, windows of observations", |d| d.batch.to_string(),
     ))]
@@ -168,6 +201,26 @@ fn backbones() -> Vec<PossibleValue> {
 
 fn activation(text: &str) -> Result<Activation, String> {
     word(text, "clamp or tanh")
+}
+
+fn form(text: &str) -> Result<Form, String> {
+    word(text, "mix or project")
+}
+
+fn constrain_at(text: &str) -> Result<ConstrainAt, String> {
+    word(text, "executed, sampled or denoising")
+}
+
+fn train_through(text: &str) -> Result<TrainThrough, String> {
+    word(text, "free or envelope")
+}
+
+fn bagging(text: &str) -> Result<Bagging, String> {
+    word(text, "none or folds")
+}
+
+fn combine(text: &str) -> Result<Combine, String> {
+    word(text, "mean or member")
 }
 
 fn distances(text: &str) -> Result<Distances, String> {

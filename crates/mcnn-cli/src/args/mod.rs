@@ -13,7 +13,7 @@ mod trust;
 pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
 pub use help::parse;
 pub use learn::{Dimensions, LearnArgs, epochs};
-pub use learning::TrainArgs;
+pub use learning::{EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
 pub use report::{ExplainArgs, ReportArgs};
 pub use running::{

@@ -218,9 +218,12 @@ fn envelope(args: &CertifyArgs, constraint: &ConstraintSet) -> Result<Envelope> 
                 .next("leave the option out, or name memories instead of a policy"))
         }
         (Some(envelope), None) => Ok(envelope),
-        (None, Some(lambda)) => {
-            Ok(Envelope { lambda, amplitude: args.amplitude.unwrap_or(1.0), activation: Activation::Clamp })
-        }
+        (None, Some(lambda)) => Ok(Envelope {
+            lambda,
+            amplitude: args.amplitude.unwrap_or(1.0),
+            activation: Activation::Clamp,
+            ..Envelope::default()
+        }),
         (None, None) => Err(Error::new(Kind::Settings, "memories alone have no lambda")
             .at(args.policy.display().to_string())
             .expected("--lambda LAMBDA")

@@ -14,17 +14,21 @@ use mcnn::{
     data::Demonstrations,
     error::Kind,
     file,
-    memory::Codebook,
+    memory::{Codebook, LearnSettings, learn},
     optimizer::OptimizerDefaults,
     seed::Seed,
-    train::{Lambda, Run, TrainSettings, Validation},
+    train::{Bagging, Lambda, Run, TrainSettings, Validation},
     vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
 
 use super::{Done, check_output, cores, names, on_threads, read};
 use crate::{
-    args::TrainArgs, print, progress::Progress, run_folder::RunFolder, smoothed_loss::SmoothedLoss,
+    args::{EnsembleArgs, TrainArgs},
+    print,
+    progress::Progress,
+    run_folder::RunFolder,
+    smoothed_loss::SmoothedLoss,
     task_encoder,
 };
 
@@ -45,6 +49,8 @@ pub struct TrainReport {
     /// Whether lambda was set from the data.
     pub lambda_auto: bool,
     pub amplitude: f32,
+    /// Networks trained.
+    pub members: usize,
     /// Share of the training rows with zero gradient: their memory weight is 1.
     pub zero_gradient_share: f64,
     /// Training episodes shorter than the observation or prediction horizon, and all training episodes.
@@ -98,7 +104,11 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         }
     }
     let data = read(&args.input.data, args.input.options)?;
-    let codebook = file::read_codebook(&args.memories)?;
+    let seed = Seed(args.optimizer.seed);
+    let codebook = match &args.memories {
+        Some(memories) => file::read_codebook(memories)?,
+        None => learn(&data, &LearnSettings::for_policy(&data, seed))?.codebook,
+    };
     codebook.check_space(&data)?;
     let widths = [codebook.n_obs(), codebook.n_act()];
     let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
@@ -106,24 +116,37 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
     let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(backbone.optimizer_defaults());
+    let EnsembleArgs { members, bagging, combine } = args.ensemble;
+    let has_folds = bagging == Bagging::Folds;
     let settings = TrainSettings {
         backbone: backbone.clone(),
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.default_hidden()),
         activation: args.constraint.activation,
         lambda: args.constraint.lambda,
         amplitude: args.constraint.amplitude,
+        form: args.constraint.form,
+        train_through: args.constraint.train_through,
+        constrain_at: args.constraint.constrain_at,
+        members,
+        bagging,
+        combine: combine.unwrap_or_else(|| TrainSettings::default_combine(&backbone)),
         distances: args.constraint.distances,
         neighbors: args.constraint.neighbors,
-        steps: args.optimizer.steps,
+        steps: args
+            .optimizer
+            .steps
+            .unwrap_or_else(|| TrainSettings::default_steps(&backbone, batch, data.n_steps())),
         batch,
         lr,
         optimizer,
-        validation_fraction: args.validation_fraction,
-        seed: Seed(args.optimizer.seed),
+        // Folds validate on every episode.
+        validation_fraction: args.validation_fraction.unwrap_or(if has_folds { 0.0 } else { 0.1 }),
+        seed,
     };
     let run = prepare(args, &data, codebook, settings, &folder)?;
     let flag = super::interrupted()?;
-    let threads = args.threads.map_or(backbone.micro_batches().min(cores()), usize::from);
+    let parallel = backbone.micro_batches() * members;
+    let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
     let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
@@ -214,6 +237,7 @@ fn train(
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
         lambda_auto: args.constraint.lambda == Lambda::Auto,
         amplitude: envelope.amplitude,
+        members: policy.members().len(),
         zero_gradient_share: run.zero_gradient_share(),
         short_episodes: run.short_episodes(),
         validation,

@@ -180,14 +180,15 @@ pub fn explain(e: &ExplainReport) -> String {
         );
         line!(out, "               step {:>9} {:>9}", "mean", "largest");
         for (ahead, step) in chunk.steps.iter().enumerate() {
-            let differences = || step.iter().map(|d| (d.action - d.memory_action).abs());
+            let differences = || step.iter().filter_map(|d| Some((d.action - d.memory_action?).abs()));
             let mean = differences().sum::<f32>() / step.len() as f32;
-            line!(
-                out,
-                "               {:>4} {mean:>9.4} {:>9.4}",
-                format!("+{ahead}"),
-                differences().fold(0.0, f32::max)
-            );
+            let largest = differences().fold(0.0, f32::max);
+            if differences().next().is_some() {
+                line!(out, "               {:>4} {mean:>9.4} {largest:>9.4}", format!("+{ahead}"));
+            }
+        }
+        if chunk.steps.iter().flatten().any(|d| d.memory_action.is_none()) {
+            line!(out, "               later ones are constrained by the memory of their own observation");
         }
     }
     let total: f32 = x.contributions.iter().sum();

@@ -93,11 +93,12 @@ fn fill(
 ) -> Result<()> {
     let codebook = shared.memories(data, settings)?;
     line.memories = Some(file::fingerprint(&file::codebook_to_bytes(&codebook)));
-    let mut run = Run::new(data, codebook, settings.train())?;
+    let training = settings.train(data.n_steps());
+    let mut smoothed = SmoothedLoss::new(training.steps);
+    let mut run = Run::new(data, codebook, training)?;
     let envelope = run.envelope();
     line.lambda = Some(Lambda::Value(envelope.lambda));
     line.half_distance = Some(envelope.half_distance()).filter(|d| d.is_finite());
-    let mut smoothed = SmoothedLoss::new(settings.steps);
     while !shared.stopped()
         && let Some(stepped) = run.step()
     {

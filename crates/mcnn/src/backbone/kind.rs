@@ -70,6 +70,12 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: OptimizerSettings::ADAM }
     }
 
+    /// Passes over the training data after which training ends by default; `None` for a fixed number of gradient steps. Behavior
+    /// cloning of a few episodes gets worse in closed loop when it is trained longer.
+    fn epochs(&self) -> Option<u64> {
+        None
+    }
+
     /// A network of random weights. `hidden`: widths of the hidden layers. `centers`: of the [`buckets`](Self::buckets),
     /// `[buckets, n_act]`.
     ///

@@ -29,6 +29,10 @@ impl BackboneSettings for MlpSettings {
         vec![256; 2]
     }
 
+    fn epochs(&self) -> Option<u64> {
+        Some(200)
+    }
+
     fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, _: &[f32], seed: Seed) -> Network {
         Mlp::random(&[&[n_obs], hidden, &[n_act]].concat(), seed).into()
     }

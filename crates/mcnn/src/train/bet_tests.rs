@@ -2,8 +2,10 @@
 
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, trained};
-use super::*;
+use super::tests::{
+    close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, through_envelope, trained,
+};
+use super::{training_set::MiniBatch, *};
 use crate::envelope::Activation;
 use crate::{
     backbone::{Architecture, Arrays, Backbone, Bet, BetNet, BetSettings, BucketSelection, TrainableNet},
@@ -59,7 +61,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             ..BetSettings::OPTIMIZER_DEFAULTS.optimizer
         },
         validation_fraction: 0.0,
-        ..TrainSettings::default()
+        ..TrainSettings::paper()
     };
     let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
     let start = Architecture::from(torch.bet).load_tensors(&torch.start).unwrap();
@@ -120,7 +122,7 @@ fn with(bet: BetSettings, lambda: Lambda) -> TrainSettings {
         lr: 3e-3,
         optimizer: BetSettings::OPTIMIZER_DEFAULTS.optimizer,
         validation_fraction: 0.0,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::tests::{
-    Problem, close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, trained,
+    Problem, close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, through_envelope,
+    trained,
 };
-use super::*;
+use super::{training_set::MiniBatch, *};
 use crate::backbone::{
     Architecture, Diffusion, DiffusionNet, DiffusionSettings, Layers, NoiseSample, PredictionType, Sampler,
 };
@@ -65,7 +66,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             batch: 12,
             lr: problem.lr,
             validation_fraction: 0.0,
-            ..TrainSettings::default()
+            ..TrainSettings::paper()
         };
         let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
         let layers =
@@ -129,7 +130,7 @@ fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
         batch: 64,
         lr: 1e-3,
         validation_fraction: 0.0,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 
@@ -211,15 +212,20 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     };
     let (unbroken, broken) = (run(40), run(17));
     let checkpoint = broken.checkpoint().unwrap();
-    assert_ne!(Some(&checkpoint.network), checkpoint.ema.as_ref(), "the mean is not the weights");
-    assert_eq!(broken.policy().backbone(), checkpoint.ema.as_ref(), "and it is what acts");
+    assert_ne!(
+        Some(&checkpoint.members[0].network),
+        checkpoint.members[0].ema.as_ref(),
+        "the mean is not the weights"
+    );
+    assert_eq!(broken.policy().backbone(), checkpoint.members[0].ema.as_ref(), "and it is what acts");
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(40), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
-    let network = |run: &Run| run.checkpoint().unwrap().network;
+    let network = |run: &Run| run.checkpoint().unwrap().members.swap_remove(0).network;
     assert!(network(&resumed) == network(&unbroken));
     assert_eq!(resumed.validation(), unbroken.validation());
-    let lost = Checkpoint { ema: None, ..checkpoint };
+    let mut lost = checkpoint;
+    lost.members[0].ema = None;
     let refused = Run::resume(&data, some_codebook(&data), settings(40), lost).err().unwrap().to_string();
     assert!(refused.contains("not whole"), "{refused}");
 }
@@ -235,7 +241,7 @@ fn the_running_mean_is_that_of_its_definition() {
     for step in 1..=30 {
         run.step().unwrap();
         let kept = (f64::from(step) / (f64::from(step) + 9.0)).min(0.9);
-        mean = kept * mean + (1.0 - kept) * f64::from(bias(&run.checkpoint().unwrap().network));
+        mean = kept * mean + (1.0 - kept) * f64::from(bias(&run.checkpoint().unwrap().members[0].network));
         assert!((mean - f64::from(bias(run.policy().backbone().unwrap()))).abs() < 1e-6, "step {step}");
     }
 }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backbone::{Architecture, InvalidSetting},
     data::Demonstrations,
-    envelope::{Activation, Envelope},
+    envelope::{Activation, Envelope, Form},
     error::{Error, Kind, Result},
     memory::Codebook,
     optimizer::OptimizerSettings,
+    policy::{Combine, ConstrainAt},
     seed::Seed,
 };
 
@@ -32,6 +33,29 @@ pub enum Distances {
     Loo,
 }
 
+/// What the loss compares with the demonstrated action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainThrough {
+    /// The network's action alone: ordinary behavior cloning. The envelope constrains it when acting.
+    Free,
+    /// The constrained action, as in the paper: the network learns to correct the memory's action. It then acts well only
+    /// with the envelope it was trained with.
+    #[default]
+    Envelope,
+}
+
+/// Which episodes the members of an ensemble are trained on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bagging {
+    /// All training episodes.
+    #[default]
+    None,
+    /// All but one fold: the episodes are dealt into as many folds as there are members, and each member leaves out one.
+    Folds,
+}
+
 /// Settings of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainSettings {
@@ -46,7 +70,25 @@ pub struct TrainSettings {
     pub lambda: Lambda,
     /// L, the amplitude.
     pub amplitude: f32,
-    /// Which memory constrains a training state.
+    /// The form of the envelope. Missing in older files, which mix.
+    #[serde(default)]
+    pub form: Form,
+    /// What the loss compares with the demonstrated action. Missing in older files: the constrained action.
+    #[serde(default)]
+    pub train_through: TrainThrough,
+    /// When the trained policy constrains network outputs. Missing in older files: at every denoising step.
+    #[serde(default)]
+    pub constrain_at: ConstrainAt,
+    /// Networks trained, which act together. Missing in older files, which have one.
+    #[serde(default = "one")]
+    pub members: usize,
+    /// Which episodes the members are trained on. Missing in older files: all.
+    #[serde(default)]
+    pub bagging: Bagging,
+    /// How the members act together. Missing in older files, which have one.
+    #[serde(default)]
+    pub combine: Combine,
+    /// Which memory constrains a training state, if training goes through the envelope.
     pub distances: Distances,
     /// Memories averaged into the memory action: 1 for MCNN, above 1 for VINN.
     pub neighbors: usize,
@@ -65,8 +107,13 @@ pub struct TrainSettings {
     pub seed: Seed,
 }
 
+fn one() -> usize {
+    1
+}
+
 impl Default for TrainSettings {
-    /// Network and optimizer of the paper (appendix), with lambda from the data.
+    /// Network and optimizer of the paper (appendix), with lambda from the data: one network, trained by behavior cloning and
+    /// constrained when its actions are executed.
     fn default() -> Self {
         Self {
             backbone: Architecture::default(),
@@ -74,6 +121,12 @@ impl Default for TrainSettings {
             activation: Activation::Clamp,
             lambda: Lambda::Auto,
             amplitude: 1.0,
+            form: Form::Mix,
+            train_through: TrainThrough::Free,
+            constrain_at: ConstrainAt::Executed,
+            members: 1,
+            bagging: Bagging::None,
+            combine: Combine::Mean,
             distances: Distances::Loo,
             neighbors: 1,
             steps: 20_000,
@@ -87,6 +140,46 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
+    /// The settings of the authors of the paper (appendix) for a perceptron: one network, trained through the envelope for a
+    /// million steps, lambda 10.
+    pub fn paper() -> Self {
+        Self {
+            lambda: Lambda::Value(10.0),
+            train_through: TrainThrough::Envelope,
+            constrain_at: ConstrainAt::Denoising,
+            distances: Distances::Paper,
+            steps: 1_000_000,
+            ..Self::default()
+        }
+    }
+
+    /// Gradient steps for a data set of `n` training steps unless another number is given: the backbone's
+    /// [`epochs`](crate::backbone::BackboneSettings::epochs), 300 to 20,000 steps; 20,000 for a backbone that states none.
+    pub fn default_steps(backbone: &Architecture, batch: usize, n: usize) -> u64 {
+        match backbone.epochs() {
+            Some(epochs) => (epochs * n as u64).div_ceil(batch as u64).clamp(300, 20_000),
+            None => 20_000,
+        }
+    }
+
+    /// How the members of an ensemble act together unless it is given: by their mean, but of backbones that predict chunks or
+    /// choose buckets by one of them. Such predictions have several modes, and the mean of two modes may be none.
+    pub fn default_combine(backbone: &Architecture) -> Combine {
+        if backbone.horizons().prediction > 1 || backbone.buckets() > 0 {
+            Combine::Member
+        } else {
+            Combine::Mean
+        }
+    }
+
+    /// The largest number of members.
+    pub const MOST_MEMBERS: usize = 100;
+
+    /// Whether the loss compares the network's action alone.
+    pub(super) fn is_free(&self) -> bool {
+        self.train_through == TrainThrough::Free
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         let refuse = |option: &str, expected: &str, found: String| {
             Err(Error::new(Kind::Settings, "a setting out of range")
@@ -120,6 +213,13 @@ impl TrainSettings {
                 "a share of the episodes, 0 up to but not 1",
                 self.validation_fraction.to_string(),
             );
+        }
+        if self.members == 0 || self.members > Self::MOST_MEMBERS {
+            let expected = format!("1 to {}", Self::MOST_MEMBERS);
+            return refuse("--members", &expected, self.members.to_string());
+        }
+        if self.bagging == Bagging::Folds && self.members == 1 {
+            return refuse("--bagging folds", "2 members or more: each leaves out one fold", "1".into());
         }
         if self.neighbors > 1 && self.lambda != Lambda::Value(0.0) {
             return refuse("--k", "1, or --lambda 0 with it", self.neighbors.to_string());

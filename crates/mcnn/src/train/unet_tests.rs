@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, trained};
-use super::*;
+use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, through_envelope, trained};
+use super::{training_set::MiniBatch, *};
 use crate::envelope::Activation;
 use crate::{
     backbone::{
@@ -89,7 +89,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             lr: torch.lr,
             optimizer,
             validation_fraction: 0.0,
-            ..TrainSettings::default()
+            ..TrainSettings::paper()
         };
         let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
         let start = Architecture::from(unet).load_tensors(&torch.start).unwrap();
@@ -150,7 +150,7 @@ fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
         lr: 1e-3,
         optimizer: OptimizerSettings { betas: [0.95, 0.999], ..OptimizerSettings::ADAM },
         validation_fraction: 0.0,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 
@@ -252,11 +252,15 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     };
     let (unbroken, broken) = (run(20), run(9));
     let checkpoint = broken.checkpoint().unwrap();
-    assert_ne!(Some(&checkpoint.network), checkpoint.ema.as_ref(), "the mean is not the weights");
+    assert_ne!(
+        Some(&checkpoint.members[0].network),
+        checkpoint.members[0].ema.as_ref(),
+        "the mean is not the weights"
+    );
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(20), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
-    let network = |run: &Run| run.checkpoint().unwrap().network;
+    let network = |run: &Run| run.checkpoint().unwrap().members.swap_remove(0).network;
     assert!(network(&resumed) == network(&unbroken));
     assert_eq!(resumed.validation(), unbroken.validation());
     // The learning rate falls towards the last step, so that another number of steps is another run.
@@ -275,7 +279,7 @@ fn the_running_mean_is_that_of_its_formula() {
     for step in 1..=12 {
         run.step().unwrap();
         let kept = if step <= 2 { 0.0 } else { (1.0 - f64::from(step - 1).powf(-0.75)).min(0.7) };
-        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().network);
+        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().members[0].network);
         assert!((mean - bias(run.policy().backbone().unwrap())).abs() < 1e-6, "step {step}");
     }
 }

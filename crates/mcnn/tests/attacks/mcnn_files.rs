@@ -314,20 +314,26 @@ fn optimizer_states_of_other_networks_and_steps() {
     in_limited_process("mcnn_files::optimizer_states_of_other_networks_and_steps", |attacks| {
         for (name, backbone) in architectures() {
             let mut run = Run::new(&data(), codebook(), settings(backbone.clone())).unwrap();
-            let before = run.checkpoint().unwrap().moments;
+            let before = run.checkpoint().unwrap().members.swap_remove(0).moments;
             run.step();
             let good = run.checkpoint().unwrap();
+            let with = |step: u64, moments: &Moments| {
+                let mut checkpoint = Checkpoint { step, ..good.clone() };
+                checkpoint.members[0].moments = moments.clone();
+                checkpoint
+            };
+            let trained = good.members[0].moments.clone();
             let resumes = |step: u64, moments: &Moments| {
-                let checkpoint = Checkpoint { moments: moments.clone(), step, ..good.clone() };
+                let checkpoint = with(step, moments);
                 file::checkpoint_from_bytes(&file::checkpoint_to_bytes(&checkpoint))
                     .and_then(|checkpoint| {
                         Run::resume(&data(), codebook(), settings(backbone.clone()), checkpoint)
                     })
                     .is_ok()
             };
-            assert!(resumes(1, &good.moments) && resumes(0, &before) && !resumes(0, &good.moments), "{name}");
+            assert!(resumes(1, &trained) && resumes(0, &before) && !resumes(0, &trained), "{name}");
             let damaged = |damage: &dyn Fn(&mut Moments)| {
-                let mut moments = good.moments.clone();
+                let mut moments = trained.clone();
                 damage(&mut moments);
                 moments
             };
@@ -340,7 +346,7 @@ fn optimizer_states_of_other_networks_and_steps() {
                 ("a negative square", damaged(&|m| m.square[1] = -1e-9)),
             ] {
                 assert!(!resumes(1, &moments), "{name}: {what}");
-                let checkpoint = Checkpoint { moments, ..good.clone() };
+                let checkpoint = with(1, &moments);
                 attacks.file(
                     "checkpoint",
                     &format!("{name}, {what}"),
