@@ -112,14 +112,25 @@ impl Table {
     }
 
     /// Replaces the contents of `hits` by the `k` nearest rows to `q`, `[dim]`, nearest first; by all rows if there are fewer.
+    /// Allocates only if `hits` has no room for them.
     ///
     /// # Panics
     /// If `q` has not the table's dimensions.
     pub fn k_nearest(&self, q: &[f32], k: usize, hits: &mut Vec<Hit>) {
+        self.k_nearest_where(q, k, |_| true, hits);
+    }
+
+    /// Replaces the contents of `hits` by the `k` nearest to `q`, `[dim]`, of the rows whose index `accept` accepts, nearest
+    /// first; by all of them if there are fewer. `accept` is called only for rows that would then be among the `k` nearest.
+    /// Allocates only if `hits` has no room for them.
+    ///
+    /// # Panics
+    /// If `q` has not the table's dimensions.
+    pub fn k_nearest_where(&self, q: &[f32], k: usize, accept: impl Fn(usize) -> bool, hits: &mut Vec<Hit>) {
         self.check_dim(q);
         hits.clear();
         if k > 0 {
-            self.search(q, None, &mut Sorted { hits, k });
+            self.search(q, None, &mut Sorted { hits, k, accept });
         }
     }
 

@@ -119,6 +119,7 @@ fn mistakes_panic_with_the_numbers() {
     assert_eq!(panic_of(|| table().nearest(&[0.0; 3])), wide);
     assert_eq!(panic_of(|| table().two_nearest(&[0.0; 3])), wide);
     assert_eq!(panic_of(|| table().k_nearest(&[0.0; 3], 0, &mut Vec::new())), wide);
+    assert_eq!(panic_of(|| table().k_nearest_where(&[0.0; 3], 0, |_| true, &mut Vec::new())), wide);
     assert_eq!(panic_of(|| table().nearest_where(&[0.0; 3], |_| true)), wide);
     assert_eq!(panic_of(|| table().nearest_from(&[0.0; 3], 0)), wide);
     assert_eq!(panic_of(|| table().push(&[0.0; 3])), wide);

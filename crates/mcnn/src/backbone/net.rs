@@ -11,6 +11,9 @@ use crate::seed::Seed;
 pub struct Batch<'a> {
     /// The observations, standardized: `[rows * window, n_obs]`, those of a row together, oldest first.
     pub observations: &'a [f32],
+    /// The memory that each row is paired with, its standardized state and its action: `[rows, n_obs + n_act]`. Empty for a
+    /// backbone that does not see memories ([`retrieval`](super::BackboneSettings::retrieval)).
+    pub neighbors: &'a [f32],
     /// The demonstrated actions: `[rows, target_steps, n_act]`.
     pub actions: &'a [f32],
     /// Which target steps count: `[rows, target_steps]`. The others lie beyond the end of an episode and repeat

@@ -48,7 +48,13 @@ pub struct MiniBatch {
 impl MiniBatch {
     /// The part that a backbone takes. `count`: demonstrated target steps of the whole batch.
     pub fn batch(&self, count: usize) -> Batch<'_> {
-        Batch { observations: &self.observations, actions: &self.targets, mask: &self.mask, count }
+        Batch {
+            observations: &self.observations,
+            neighbors: &[],
+            actions: &self.targets,
+            mask: &self.mask,
+            count,
+        }
     }
 }
 

@@ -234,7 +234,7 @@ impl Backbone for Bet {
     }
 
     fn predict(&self, observations: &[f32], _: Constrain, state: &mut ActingState) {
-        let ActingState { rng, workspace, output } = state;
+        let ActingState { rng, workspace, output, .. } = state;
         self.forward(observations, rng, workspace.buffers(), output);
     }
 
