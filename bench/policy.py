@@ -22,7 +22,7 @@ import unet
 QUICK = "--quick" in sys.argv
 ROUNDS = 3 if QUICK else 5
 TARGET = table.TARGET
-# Multiply-adds of a training step, forward and back, and of an action: the counts of bench/README.md.
+# Multiply-adds of a training step, forward and backward, and of an action: the counts of bench/README.md.
 STEPS = {"mlp": 3 * 256 * 83e3, "diffusion": 3 * 256 * 159e3, "bet": 3 * 640 * 1.05e6, "unet": 3 * 256 * 3.8e6}
 ACTIONS = {"mlp": 83e3, "diffusion": 5 * 143e3 + 45 * 256, "bet": 9.1e6, "unet": 38e6}
 
@@ -111,7 +111,7 @@ def bench_train(backbones):
             row(f"{work}, batch {batch}; {threads} thread{'s'[: threads - 1]} each", mine, peer, "ms", least, note)
 
 
-def torch_act(memories, propose, steps=300):
+def torch_act(memories, predict, steps=300):
     torch.set_num_threads(1)
     book, actions = torch.randn(memories, 45), torch.rand(memories, 24) * 2 - 1
     times = []
@@ -122,14 +122,14 @@ def torch_act(memories, propose, steps=300):
             t = torch.from_numpy(x)[None]
             d, i = torch.cdist(t, book).min(1)
             w = torch.exp(-0.1 * d)
-            propose(t, lambda g: w * actions[i] + (1 - w) * g.clamp(-1, 1)).numpy()
+            predict(t, lambda g: w * actions[i] + (1 - w) * g.clamp(-1, 1)).numpy()
             times.append((time.perf_counter() - start) * 1e6)
     return statistics.median(times)
 
 
 def bench_act(backbones):
-    known = {"mlp": networks.mlp_proposal, "diffusion": networks.diffusion_proposal}
-    known |= {"bet": networks.bet_proposal, "unet": unet.proposal}
+    known = {"mlp": networks.mlp_predictor, "diffusion": networks.diffusion_predictor}
+    known |= {"bet": networks.bet_predictor, "unet": unet.predictor}
     for backbone in backbones:
         for memories in (672, 10_000):
             mine, peer, tail = [], [], []

@@ -114,7 +114,7 @@ def good_hdf5(folder):
     write("names_of_actions", action_names=(ascii, {}), expected=dict(action_names=NAMES["action_names"]))
 
     half = STATES.copy()
-    half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 says it holds the fill value
+    half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 gives it the fill value
     def partly(f):
         d = f.create_dataset("observations", STATES.shape, "f4", chunks=(5, 2), compression="gzip", fillvalue=2.5)
         d[:, :2] = STATES[:, :2]

@@ -1,4 +1,4 @@
-//! The binary `mcnn`. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold, 2 failed,
+//! The binary `mcnn`. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check failed, 2 failed,
 //! 130 interrupted, with partial results saved.
 
 mod actor;

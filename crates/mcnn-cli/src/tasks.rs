@@ -29,7 +29,7 @@ pub fn drawn(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
     in_library(name, rewards)
 }
 
-/// The named task with these numbers of observation and action dimensions.
+/// The task with these observation and action dimensions.
 pub fn with_dimensions(n_obs: usize, n_act: usize) -> Option<String> {
     let adroit = Adroit::ALL.into_iter().map(Adroit::spec);
     let mut all = adroit.chain([task::kitchen::spec(), Drive::new().spec().clone()]);

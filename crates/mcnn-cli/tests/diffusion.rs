@@ -1,4 +1,4 @@
-//! The diffusion backbone through every verb, as the perceptron goes through them.
+//! The diffusion backbone through every verb, as the MLP goes through them.
 
 use crate::common::Bench;
 use serde_json::Value;

@@ -41,7 +41,7 @@ fn frames_are_driven_by_with_the_encoder_in_the_file_or_beside_it() {
     );
     assert_eq!(compared["differences"][0]["return"]["mean"], 0.0);
 
-    // Changed memories keep the encoder, and what looks at visited states looks at embeddings.
+    // A policy with changed memories has the same encoder, and visited states are embeddings.
     bench.ok("memory drop carries.safetensors --memories 0");
     evaluated(&bench, "eval carries.safetensors");
     let listed = bench.json("memory list carries.safetensors --task drive-pixels --episodes 1");

@@ -160,7 +160,7 @@ fn the_demo_writes_its_page_and_policies() {
     assert_eq!(demo["methods"].as_array().unwrap().len(), 4);
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
     assert!(page.contains("<svg") && page.trim_end().ends_with("</html>"));
-    assert!(!page.contains("/*DATA*/"), "the numbers are in the page");
+    assert!(!page.contains("/*DATA*/"), "the data are in the page");
     assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "the page needs no network");
     let data = page.split("const page = ").nth(1).unwrap().split(";\n").next().unwrap();
     let data: Value = serde_json::from_str(data.trim_end_matches(';')).unwrap();

@@ -1,7 +1,7 @@
 //! Timings for bench/policy.py: fixed-size gas, training steps and single actions. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` trains the authors' form of the gas on rows of f32.
-//! `bench_policy step mlp|diffusion|bet|unet THREADS STEPS` trains the default network on random rows of 45 and 24 numbers.
+//! `bench_policy step mlp|diffusion|bet|unet THREADS STEPS` trains the default network on random states of dimension 45 and actions of dimension 24.
 //! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet` acts along a random walk with the default network; the
 //! times of a U-Net are those of the steps in which it predicts a chunk.
 

@@ -50,7 +50,7 @@ fn files() -> Option<(tempfile::TempDir, Manifest)> {
     Some((folder, serde_json::from_slice(&manifest).unwrap()))
 }
 
-/// All frames from one on, as numbers from 0 to 255.
+/// All frames from index `from` on, with values from 0 to 255.
 fn frames(source: &mut Source, from: usize) -> mcnn::Result<(Option<[usize; 2]>, Vec<f32>)> {
     let (mut all, mut size) = (Vec::new(), None);
     source.read_frames(from, &mut |frames| {
@@ -218,8 +218,8 @@ fn a_run_goes_on_only_with_what_it_was_started_with() {
     many(&data, 601);
     assert!(bench.embed(&data, &out, usize::MAX).unwrap_err().to_string().contains("something else"));
     // Nor beside another process.
-    let held = fs::File::open(part_of(&out)).unwrap();
-    held.lock().unwrap();
+    let locked = fs::File::open(part_of(&out)).unwrap();
+    locked.lock().unwrap();
     assert!(bench.embed(&data, &out, usize::MAX).unwrap_err().to_string().contains("another process"));
 }
 

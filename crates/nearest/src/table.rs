@@ -57,7 +57,7 @@ impl Table {
     /// If `dim` is 0, or the length of `rows` is not a multiple of it.
     pub fn from_rows(rows: &[f32], dim: usize) -> Table {
         let mut table = Table::new(dim);
-        assert!(rows.len().is_multiple_of(dim), "{} numbers do not make rows of {dim}", rows.len());
+        assert!(rows.len().is_multiple_of(dim), "{} values are not rows of dimension {dim}", rows.len());
         table.columns.reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
         for row in rows.chunks_exact(dim) {
             table.append(row);
@@ -252,7 +252,12 @@ impl Table {
 
     #[inline]
     pub(crate) fn check_dim(&self, row: &[f32]) {
-        assert!(row.len() == self.dim, "the table's rows have {} numbers, this one {}", self.dim, row.len());
+        assert!(
+            row.len() == self.dim,
+            "the table's rows have dimension {}, this one {}",
+            self.dim,
+            row.len()
+        );
     }
 
     #[inline]

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     actor::Actor,
-    args::{COLLECTION, CollectArgs},
+    args::{COLLECTION_SEED, CollectArgs},
     print, tasks,
 };
 
@@ -75,7 +75,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     let act: &dyn Act = encoded.as_ref().map_or(act, |encoded| encoded);
     let noisy = Noisy::new(act, args.noise, std).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
-    let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
+    let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION_SEED);
     let run = Run { first_seed, ..args.episodes.rollouts.run()? };
     let flag = interrupted()?;
     let start = Instant::now();
@@ -112,9 +112,9 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     // The constructors check the data and compute the fingerprint that a reader of the file will compute.
     match task.spec().frame {
         Some(size) => {
-            let footage = FrameDemonstrations::new(parts, size, frames)?;
-            report.fingerprint = footage.fingerprint();
-            if npz { footage.write_npz(path)? } else { footage.write_hdf5(path, &recording)? }
+            let demonstrations = FrameDemonstrations::new(parts, size, frames)?;
+            report.fingerprint = demonstrations.fingerprint();
+            if npz { demonstrations.write_npz(path)? } else { demonstrations.write_hdf5(path, &recording)? }
         }
         None => {
             let data = Demonstrations::new(parts, ActionRange::Refuse)?;

@@ -1,4 +1,4 @@
-//! `mcnn compare`.
+//! `mcnn compare`: paired comparison of policies on the same episodes of a task.
 
 use mcnn::{
     Result,
@@ -93,7 +93,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
     Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
 }
 
-/// What stands above a policy's pictures: the method, and below it the file's name and the settings.
+/// The caption above a policy's frames: the method, and below it the file's name and the settings.
 fn label(name: &str, file: &str) -> Label {
     let (title, settings) = name.split_once(", ").unwrap_or((name, ""));
     let detail = if settings.is_empty() { file.into() } else { format!("{file}: {settings}") };

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use mcnn::{
     Error, Result,
     data::{ActionRange, Demonstrations, ReadOptions},
-    encoder::{EncoderSettings, Footage, Run as Training},
+    encoder::{EncoderSettings, RecordedFrames, Run as Training},
     seed::Seed,
     vision::{
         Arrays, Encoder, Encoding, Preset, Source, SourceOptions, Weights, embed, load, part_of, tensors_of,
@@ -53,7 +53,7 @@ fn preset() -> Result<Preset> {
 
 fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
     let mut source = Source::open(laps, &SourceOptions::default())?;
-    let footage = Footage::read(&mut source, preset()?, ActionRange::Refuse, &mut |_| true)?
+    let frames = RecordedFrames::read(&mut source, preset()?, ActionRange::Refuse, &mut |_| true)?
         .expect("reading is not interrupted");
     // No validation set: the demo shows closed-loop results, not the encoder's loss.
     let settings = EncoderSettings {
@@ -62,7 +62,7 @@ fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
         seed: Seed(args.seed),
         ..EncoderSettings::default()
     };
-    let mut run = Training::new(footage, settings)?;
+    let mut run = Training::new(frames, settings)?;
     let mut progress = Progress::new("training the encoder", 0, args.encoder_steps);
     while let Some(stepped) = run.step() {
         progress.at(stepped.step, &format!("loss {:.5}", stepped.loss));

@@ -5,10 +5,10 @@ use std::{sync::atomic::Ordering, time::Instant};
 use mcnn::{
     Error, Result,
     data::ActionRange,
-    encoder::{Check, EncoderSettings, Footage, Run},
+    encoder::{EncoderSettings, RecordedFrames, Run, Validation},
     seed::Seed,
     train::Stepped,
-    vision::{By, Preset, Source, part_of},
+    vision::{Objective, Preset, Source, part_of},
 };
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub struct EncoderReport {
     pub preset: Preset,
     /// The format of the frames, as recognized.
     pub source: Vec<String>,
-    pub objective: By,
+    pub objective: Objective,
     /// Frames trained on.
     pub frames: usize,
     pub episodes: usize,
@@ -37,7 +37,7 @@ pub struct EncoderReport {
     /// Mean training loss (mean squared error) over the last 1/200 of the steps; null if no step was taken.
     pub loss: Option<f64>,
     /// Results on the validation episodes; null if there are none, or if interrupted.
-    pub validation: Option<Check>,
+    pub validation: Option<Validation>,
     /// Dimensions of the embedding that are constant over the training frames.
     pub constant_dimensions: Vec<usize>,
     /// Steps taken by an earlier, interrupted run.
@@ -64,19 +64,19 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     let mut source = Source::open(&args.frames.data, &args.frames.source())?;
     let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     let mut reading = Progress::new("reading", 0, source.n as u64);
-    let footage = Footage::read(&mut source, args.preset, range, &mut |done| {
+    let frames = RecordedFrames::read(&mut source, args.preset, range, &mut |done| {
         reading.at(done as u64, "frames");
         is_running()
     })
     .map_err(|e| e.within(args.frames.data.display()))?;
     drop(reading);
-    let Some(footage) = footage else {
+    let Some(frames) = frames else {
         let report = serde_json::json!({ "interrupted": true });
         return Ok(Done { exit_code: 130, ..Done::new(&report, "interrupted before training\n".into()) });
     };
-    let (episodes, data) = (footage.ends.len(), footage.fingerprint());
+    let (episodes, data) = (frames.ends.len(), frames.fingerprint());
     let settings = EncoderSettings {
-        by: args.objective,
+        objective: args.objective,
         steps: args.steps,
         batch: args.batch,
         lr: args.lr,
@@ -85,7 +85,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         validation_fraction: args.validation_fraction,
         seed: Seed(args.seed),
     };
-    let mut run = Run::new(footage, settings)?;
+    let mut run = Run::new(frames, settings)?;
     if part.exists() {
         run.resume(&part)?;
     }
@@ -130,7 +130,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         random_shift: args.random_shift,
         seed: args.seed,
         loss,
-        validation: if interrupted { None } else { run.check() },
+        validation: if interrupted { None } else { run.validate() },
         constant_dimensions,
         resumed_from,
         interrupted,

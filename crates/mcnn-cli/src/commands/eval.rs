@@ -95,15 +95,15 @@ pub fn first_failure(episodes: &[Episode]) -> Option<String> {
     episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)))
 }
 
-/// Runs the episodes, with progress on stderr.
-pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, doing: &str) -> Result<Vec<Episode>> {
+/// Runs the episodes, with progress on stderr under the title `title`.
+pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, title: &str) -> Result<Vec<Episode>> {
     let run = args.rollouts.run()?;
-    rollout(act, task, &run, &progress_of(doing, run.episodes))
+    rollout(act, task, &run, &progress_of(title, run.episodes))
 }
 
 /// A callback that reports the progress of `episodes` episodes; it is called after each, from any thread.
-pub fn progress_of(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
-    let progress = Mutex::new((0, Progress::new(doing, 0, episodes as u64)));
+pub fn progress_of(title: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
+    let progress = Mutex::new((0, Progress::new(title, 0, episodes as u64)));
     move |episode: &Episode| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.0 += 1;

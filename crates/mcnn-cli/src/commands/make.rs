@@ -1,4 +1,4 @@
-//! `mcnn make`.
+//! `mcnn make`: demonstrations of the built-in task by its scripted expert.
 
 use mcnn::{
     Error, Result,
@@ -32,7 +32,7 @@ pub struct MakeReport {
 pub fn run(args: &MakeArgs) -> Result<Done> {
     check_output(&args.output)?;
     let (path, episodes) = (&args.output.path, args.episodes as usize);
-    let (n, steps, successes, fingerprint) = if args.task == "drive" {
+    let (n_episodes, n_steps, successes, fingerprint) = if args.task == "drive" {
         let (data, successes) = laps(episodes, args.noise, args.seed)?;
         write_npz(path, &data)?;
         (data.n_episodes(), data.n_steps(), successes, data.fingerprint())
@@ -48,8 +48,8 @@ pub fn run(args: &MakeArgs) -> Result<Done> {
     let report = MakeReport {
         task: args.task.clone(),
         file: path.display().to_string(),
-        episodes: n,
-        steps,
+        episodes: n_episodes,
+        steps: n_steps,
         successes,
         noise: args.noise,
         seed: args.seed,
@@ -63,9 +63,9 @@ const NOISE_CORRELATION: f64 = 0.5;
 
 /// Generates episodes of `drive` by its scripted expert. Returns them and the number of successes.
 pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
-    let mut all = rollouts(&Drive::new(), episodes, noise, seed)?;
-    let parts = parts(Drive::new().spec(), &mut all);
-    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes(&all)))
+    let mut collected = rollouts(&Drive::new(), episodes, noise, seed)?;
+    let parts = parts(Drive::new().spec(), &mut collected);
+    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes(&collected)))
 }
 
 /// Episodes of `drive-pixels`.
@@ -78,14 +78,15 @@ pub struct PixelLaps {
 /// Generates episodes of `drive-pixels` by its scripted expert: the same episodes as of `drive`, as frames.
 pub fn pixel_laps(episodes: usize, noise: f64, seed: u64) -> Result<PixelLaps> {
     let task = DrivePixels::new();
-    let mut all = rollouts(&task, episodes, noise, seed)?;
-    let pixels = std::mem::take(&mut all.frames);
-    let frames = FrameDemonstrations::new(parts(task.spec(), &mut all), [SIDE; 2], pixels)?;
-    let successes = successes(&all);
+    let mut collected = rollouts(&task, episodes, noise, seed)?;
+    let pixels = std::mem::take(&mut collected.frames);
+    let frames = FrameDemonstrations::new(parts(task.spec(), &mut collected), [SIDE; 2], pixels)?;
+    let successes = successes(&collected);
     let notes = vec![("task", task.spec().name.clone()), ("noise", noise.to_string())];
-    Ok(PixelLaps { frames, recording: metadata(all, notes), successes })
+    Ok(PixelLaps { frames, recording: metadata(collected, notes), successes })
 }
 
+/// Runs the scripted expert with correlated noise of standard deviation `noise` on its actions.
 fn rollouts(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<Collected> {
     if !(0.0..=1.0).contains(&noise) {
         return Err(Error::new(Kind::Settings, "noise out of range")
@@ -93,23 +94,24 @@ fn rollouts(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<C
             .expected("a standard deviation of 0 to 1, in units of the action")
             .found(noise.to_string()));
     }
-    let own = TaskExpert { n_act: task.spec().n_act };
-    let expert = Noisy::new(own, Noise::Correlated { std: noise, kept: NOISE_CORRELATION }, None)?;
+    let scripted = TaskExpert { n_act: task.spec().n_act };
+    let expert = Noisy::new(scripted, Noise::Correlated { std: noise, kept: NOISE_CORRELATION }, None)?;
     let run = Run { episodes, first_seed: seed, threads: 1, environments_per_worker: 1, trace: false };
     demonstrate(&expert, task, &run, &|_| true)
 }
 
-fn parts(spec: &Spec, all: &mut Collected) -> Parts {
+/// Moves the steps out of the collected episodes.
+fn parts(spec: &Spec, collected: &mut Collected) -> Parts {
     Parts {
         n_obs: spec.n_obs,
         n_act: spec.n_act,
-        states: std::mem::take(&mut all.states),
-        actions: std::mem::take(&mut all.actions),
-        rewards: Some(std::mem::take(&mut all.rewards)),
-        ends: std::mem::take(&mut all.ends),
+        states: std::mem::take(&mut collected.states),
+        actions: std::mem::take(&mut collected.actions),
+        rewards: Some(std::mem::take(&mut collected.rewards)),
+        ends: std::mem::take(&mut collected.ends),
     }
 }
 
-fn successes(all: &Collected) -> usize {
-    all.episodes.iter().filter(|e| e.success == Some(true)).count()
+fn successes(collected: &Collected) -> usize {
+    collected.episodes.iter().filter(|e| e.success == Some(true)).count()
 }

@@ -43,7 +43,7 @@ pub struct Done {
     pub json: String,
     /// The same as text.
     pub text: String,
-    /// 0: done; 1: a check did not hold (`certify --max-bound`); 2: failed; 130: interrupted.
+    /// 0: done; 1: a check failed (`certify --max-bound`); 2: failed; 130: interrupted.
     pub exit_code: u8,
 }
 

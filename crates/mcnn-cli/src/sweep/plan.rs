@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::backbones::{BackboneName, BackboneTables, WithTables, has_settings};
 use crate::args::{Dimensions, InputOptions};
 
-/// A plan as it stands in its file, except the settings of backbones. Lists are combined; all other values are the same for all
+/// A plan as in its file, except the settings of backbones. Lists are combined; all other values are the same for all
 /// runs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! Videos of episodes as GIF or MP4: the task's pictures, with the policy's numbers below them. Several policies stand side
+//! Videos of episodes as GIF or MP4: the task's pictures, with the policy's values below them. Several policies stand side
 //! by side.
 
 mod canvas;
@@ -19,7 +19,7 @@ use mcnn::{Error, Result, error::Kind, task::Picture};
 /// Frames per second.
 pub const FPS: u32 = 12;
 
-/// A video that is being made. Nothing is at its path before [`finish`](VideoWriter::finish).
+/// A writer of a video. The file appears at its path when [`finish`](VideoWriter::finish) is called.
 pub struct VideoWriter {
     encoder: Box<dyn FrameEncoder>,
     size: Option<[usize; 2]>, // of the frames: width, height

@@ -78,7 +78,7 @@ pub fn shared(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says that a test is skipped, past the test runner, which keeps what a passing test prints to itself.
+/// Reports a skipped test on the standard error, since the test runner captures the output of passing tests.
 pub fn skipped(test: &str, why: &str) {
     use std::io::Write as _;
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());

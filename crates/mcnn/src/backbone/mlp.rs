@@ -42,12 +42,12 @@ impl BackboneSettings for MlpSettings {
     }
 }
 
-/// A multi-layer perceptron that acts: observation, hidden layers, action.
+/// A multi-layer perceptron (MLP) for acting: observation, hidden layers, action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mlp(pub(super) Layers);
 
 impl Mlp {
-    /// A perceptron of random weights, as [`Layers::random`] draws them. `widths`: observation, hidden layers, action.
+    /// An MLP of random weights, as [`Layers::random`] draws them. `widths`: observation, hidden layers, action.
     ///
     /// # Panics
     /// If there are fewer than two widths or one of them is 0.
@@ -55,7 +55,7 @@ impl Mlp {
         Self(Layers::random(widths, seed))
     }
 
-    /// A perceptron of given weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer.
+    /// An MLP of given weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer.
     /// `None` if their sizes are not those.
     pub fn from_layers(widths: Vec<usize>, layers: Vec<(Vec<f32>, Vec<f32>)>) -> Option<Self> {
         Layers::new(widths, layers).map(Self)
@@ -113,19 +113,19 @@ impl Backbone for Mlp {
     }
 }
 
-/// The perceptron in training.
+/// The MLP in training.
 #[derive(Debug, Clone)]
 pub struct MlpNet(LayerStack);
 
 impl MlpNet {
-    /// The network of a perceptron, and its parameters.
+    /// The network of an MLP, and its parameters.
     pub fn new(mlp: &Mlp) -> (Self, Vec<f32>) {
         let mut parameters = Vec::new();
         let stack = LayerStack::new(&mlp.0, HiddenActivation::Relu, &mut parameters);
         (Self(stack), parameters)
     }
 
-    /// The perceptron of given parameters.
+    /// The MLP of given parameters.
     pub fn with_parameters(&self, parameters: &[f32]) -> Mlp {
         Mlp(self.0.layers(parameters))
     }
@@ -178,7 +178,7 @@ mod tests {
         let oracle = Oracle::mlp();
         for case in oracle.cases::<MlpCase>() {
             let network = case.network();
-            let mlp = network.downcast::<Mlp>().expect("a perceptron");
+            let mlp = network.downcast::<Mlp>().expect("an MLP");
             let [n_obs, n_act] = mlp.0.ends();
             let observations = inputs::normal(&format!("{}/observations", case.name), case.rows * n_obs);
             let outputs = oracle.array(&case.name, "outputs");

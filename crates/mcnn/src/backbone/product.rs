@@ -1,13 +1,12 @@
-//! Products of matrices for networks that act: some rows, none of them large. Compiled for every width of vectors that
-//! processors have; which one runs is found out when the program does.
+//! Products of small matrices for acting. They are compiled for every vector width of the processor family; the widest one that
+//! the processor has is chosen at run time.
 
 use std::array::from_fn;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Adds `x W` to `out`, row by row: `x` is `[rows, inputs]`, `weight` `[inputs, outputs]`, `out` `[rows, outputs]` or longer,
-/// and `inputs` says how many. Every output adds its products in the order of the inputs, each rounded, so that all machines
-/// agree to the last bit.
+/// Adds `x W` to `out`: `x` is `[rows, inputs]`, `weight` is `[inputs, outputs]`, and `out` is `[rows, outputs]` or longer. Products
+/// are added in the order of the inputs and rounded one by one (not fused), so that results are bit-identical on all machines.
 ///
 /// # Panics
 /// If `out` is too short.
@@ -16,8 +15,7 @@ pub fn add_product(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
     add_product_strided(rows, (x, inputs), (weight, inputs), (out, outputs));
 }
 
-/// The same of rows that lie apart: those of `x` and of `out` begin at steps, which are given with them, and `inputs` with the
-/// weights.
+/// [`add_product`] for strided rows: rows of `x` begin at multiples of `x_step`, rows of `out` at multiples of `out_step`.
 ///
 /// # Panics
 /// If `x` or `out` is too short.
@@ -40,7 +38,7 @@ struct Product<'a> {
     out_step: usize,
 }
 
-/// Rows that pass over the weights together: their sums and a row of weights fill the registers of AVX-512.
+/// Rows of a strip, which share the loads of the weights: their sums and a row of weights fill the registers of AVX-512.
 const ROWS: usize = 5;
 
 impl WithSimd for Product<'_> {
@@ -61,12 +59,12 @@ impl WithSimd for Product<'_> {
     }
 }
 
-/// All outputs of `R` rows from one on, some vectors of them at a time.
+/// Computes all outputs of `R` rows from `row` on, tile by tile. Returns `R`.
 #[inline(always)]
 fn strip<S: Simd, const R: usize>(simd: S, product: &mut Product, row: usize) -> usize {
     let (lanes, outputs) = (S::F32_LANES, product.weight.len() / product.inputs);
     let mut first = 0;
-    // A single row's sums are few: more of them, or the next would wait for the last.
+    // A single row has few sums: wider tiles hide the latency of the additions.
     while R == 1 && outputs - first >= 8 * lanes {
         tile::<S, R, 8, false>(simd, product, row, first);
         first += 8 * lanes;
@@ -89,7 +87,7 @@ fn strip<S: Simd, const R: usize>(simd: S, product: &mut Product, row: usize) ->
     R
 }
 
-/// `V` vectors of outputs of `R` rows, from output `first` on; the last of them is part of one if `P`.
+/// Computes a tile: `V` vectors of outputs of `R` rows, from output `first` on. If `P`, the last vector is partial.
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
     simd: S,
@@ -99,12 +97,12 @@ fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
 ) {
     let Product { x, x_step, inputs, weight, ref mut out, out_step, .. } = *product;
     let outputs = weight.len() / inputs;
-    let wide = first..outputs.min(first + V * S::F32_LANES);
+    let columns = first..outputs.min(first + V * S::F32_LANES);
     let rows: [&[f32]; R] = from_fn(|r| &x[(row + r) * x_step..][..inputs]);
     let mut sums: [[S::f32s; V]; R] =
-        from_fn(|r| load::<S, V, P>(simd, &out[(row + r) * out_step..][wide.clone()]));
+        from_fn(|r| load::<S, V, P>(simd, &out[(row + r) * out_step..][columns.clone()]));
     for (i, weights) in weight.chunks_exact(outputs).enumerate() {
-        let weights = load::<S, V, P>(simd, &weights[wide.clone()]);
+        let weights = load::<S, V, P>(simd, &weights[columns.clone()]);
         for (sums, row) in sums.iter_mut().zip(rows) {
             let x = simd.splat_f32s(row[i]);
             for (sum, weights) in sums.iter_mut().zip(weights) {
@@ -114,7 +112,7 @@ fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
     }
     for (r, sums) in sums.iter().enumerate() {
         for (k, &sum) in sums.iter().enumerate() {
-            let out = &mut out[(row + r) * out_step..][wide.clone()][k * S::F32_LANES..];
+            let out = &mut out[(row + r) * out_step..][columns.clone()][k * S::F32_LANES..];
             if P && k + 1 == V {
                 simd.partial_store_f32s(out, sum);
             } else {
@@ -124,6 +122,7 @@ fn tile<S: Simd, const R: usize, const V: usize, const P: bool>(
     }
 }
 
+/// Loads `V` vectors. If `P`, the last one is partial.
 #[inline(always)]
 fn load<S: Simd, const V: usize, const P: bool>(simd: S, from: &[f32]) -> [S::f32s; V] {
     from_fn(|k| {
@@ -132,14 +131,14 @@ fn load<S: Simd, const V: usize, const P: bool>(simd: S, from: &[f32]) -> [S::f3
     })
 }
 
-/// Does work compiled for the widest vectors of this processor, as far as it is inlined into it. Results do not depend on
-/// which: no two operations are fused.
+/// Runs `work` compiled for the widest vectors of this processor, as far as it is inlined. Results do not depend on the vector
+/// width, because no operations are fused.
 pub fn vectors<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
 }
 
-/// Defines functions that are compiled for every width of vectors, as [`vectors`] does it with closures; but however large they
-/// are, they are never left out of line, where they would be compiled for the narrowest. All references have the one lifetime.
+/// Defines functions that are compiled for every vector width, as [`vectors`] does with closures. Unlike closures, they are always
+/// inlined, however large; out of line, they would be compiled for the narrowest vectors. All references have the same lifetime.
 macro_rules! widest {
     ($($(#[$doc:meta])* $vis:vis fn $name:ident<$a:lifetime>($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block)+) => {$(
         $(#[$doc])*
@@ -172,7 +171,7 @@ mod tests {
     use crate::seed::Seed;
 
     /// The definition: products in order, each rounded.
-    fn plain(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
+    fn reference(x: &[f32], inputs: usize, weight: &[f32], out: &mut [f32]) {
         let outputs = weight.len() / inputs;
         for (x, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(outputs)) {
             for (i, x) in x.iter().enumerate() {
@@ -189,31 +188,31 @@ mod tests {
             for inputs in [1, 3, 8, 45] {
                 for outputs in (1..=70).chain([120, 128, 200, 256]) {
                     let (x, weight) = (draw(rows * inputs), draw(inputs * outputs));
-                    let start = draw((rows + 1) * outputs); // a row more than is added to
+                    let start = draw((rows + 1) * outputs); // one row more than the product has
                     let mut expected = start.clone();
-                    plain(&x, inputs, &weight, &mut expected);
+                    reference(&x, inputs, &weight, &mut expected);
                     let what = format!("{rows} x {inputs} x {outputs}");
                     let mut out = start.clone();
                     add_product(&x, inputs, &weight, &mut out);
                     assert!(out == expected, "{what}");
-                    // As on a processor without vectors.
+                    // Without vectors, as on other processors.
                     out.copy_from_slice(&start);
                     let (x_step, out_step) = (inputs, outputs);
                     let product =
                         Product { rows, x: &x, x_step, inputs, weight: &weight, out: &mut out, out_step };
                     product.with_simd(pulp::Scalar::new());
-                    assert!(out == expected, "{what}, number by number");
-                    // Every second row of as many again, into every third.
-                    let spread = |of: &[f32], wide: usize, step: usize| {
-                        let mut apart = vec![7.0; of.len() * step];
-                        let rows = apart.chunks_exact_mut(step * wide).zip(of.chunks_exact(wide));
-                        rows.for_each(|(to, of)| to[..wide].copy_from_slice(of));
-                        apart
+                    assert!(out == expected, "{what}, scalar");
+                    // Strided: every second row of `x`, every third row of `out`.
+                    let spread = |values: &[f32], width: usize, step: usize| {
+                        let mut strided = vec![7.0; values.len() * step];
+                        let rows = strided.chunks_exact_mut(step * width).zip(values.chunks_exact(width));
+                        rows.for_each(|(to, from)| to[..width].copy_from_slice(from));
+                        strided
                     };
                     let (x, mut out) = (spread(&x, inputs, 2), spread(&start, outputs, 3));
                     let to = (&mut out[..], 3 * outputs);
                     add_product_strided(rows, (&x, 2 * inputs), (&weight, inputs), to);
-                    assert!(out == spread(&expected, outputs, 3), "{what}, apart");
+                    assert!(out == spread(&expected, outputs, 3), "{what}, strided");
                 }
             }
         }

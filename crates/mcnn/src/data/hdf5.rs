@@ -37,7 +37,7 @@ pub(super) fn frames(path: &Path, length: u64) -> Result<(Parts, Dataset)> {
     Ok((labels(&file, observations.shape()[0])?, observations))
 }
 
-/// All but the states of `n_steps` steps: their width is given as 1.
+/// Actions, rewards and episode ends of `n_steps` steps; `states` is empty and `n_obs` is 1.
 fn labels(file: &Flat, n_steps: u64) -> Result<Parts> {
     let actions = file.table("actions")?;
     let actions_steps = actions.shape()[0];
@@ -86,8 +86,8 @@ fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
     match dataset.dtype() {
         Datatype::String { size: StringSize::Fixed(_), .. } => {}
         Datatype::String { size: StringSize::Variable, .. } | Datatype::VarLen { .. } => {
-            // An element refers to text that stands elsewhere in the file, and many may refer to the same one. Its length, 4
-            // bytes at the beginning of the reference, is checked before the text is read.
+            // An element is a reference to a text elsewhere in the file, which many elements may share. The length of the text, the
+            // first 4 bytes of the reference, is checked before the text is read.
             let references = dataset.read_raw_bytes().map_err(|e| unreadable(e, key))?;
             let size = dataset.vlen_reference_size().max(4);
             let longest = 4 * MAX_NAME_LENGTH as u32; // bytes in UTF-8
@@ -109,7 +109,7 @@ fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
 /// The simulator's state in a recording in D4RL's layout, beside its demonstrations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Simulator {
-    /// Positions of the joints at every step (`infos/qpos`): numbers in a row, and the rows.
+    /// Positions of the joints at every step (`infos/qpos`): the width of a row, and the rows.
     pub qpos: Option<(usize, Vec<f32>)>,
     /// Velocities of the joints at every step (`infos/qvel`).
     pub qvel: Option<(usize, Vec<f32>)>,
@@ -137,7 +137,7 @@ pub(super) fn simulator(path: &Path, length: u64) -> Result<Simulator> {
     Ok(found)
 }
 
-/// An open file (or a group in it) and what stands at its root.
+/// An open file (or a group in it), with the names of the groups and datasets at its root.
 struct Flat {
     root: Group,
     groups: Vec<String>,
@@ -164,7 +164,7 @@ impl Flat {
         Ok(Self { root, groups, datasets, length })
     }
 
-    /// A group, if it is there.
+    /// A group, if it exists.
     fn inside(&self, group: &str) -> Result<Option<Self>> {
         if !self.groups.iter().any(|name| name == group) {
             return Ok(None);
@@ -199,7 +199,7 @@ impl Flat {
         }
     }
 
-    /// A column of `n_steps` numbers, if the file has it.
+    /// A column of `n_steps` values, if the file has it.
     fn column(&self, key: &str, n_steps: u64) -> Result<Option<Dataset>> {
         let Some(dataset) = self.find(key)? else {
             return Ok(None);
@@ -216,14 +216,13 @@ impl Flat {
         self.within(key, limit(self.length))
     }
 
-    /// A dataset of at most `limit` bytes, if it is there.
+    /// A dataset of at most `limit` bytes, if it exists.
     fn within(&self, key: &str, limit: u64) -> Result<Option<Dataset>> {
         if !self.datasets.iter().any(|name| name == key) {
             return Ok(None);
         }
         let dataset = self.root.dataset(key).map_err(|e| unreadable(e, key))?;
-        // What a damaged header promises is refused before anything is allocated for it. Every chunk takes at least
-        // a byte of the file.
+        // Sizes that the file cannot contain are refused before anything is allocated. A chunk takes at least one byte.
         let along = |(&n, &c): (&u64, &u32)| n.div_ceil(u64::from(c).max(1));
         let chunks = dataset.chunks().map_or(1, |chunk| {
             let counts = dataset.shape().iter().zip(&chunk).map(along);
@@ -246,7 +245,7 @@ impl Flat {
     }
 }
 
-/// All numbers of a float dataset, row by row.
+/// All values of a float dataset, row-major.
 fn floats(dataset: &Dataset) -> Result<Vec<f32>> {
     let values = match dataset.dtype() {
         Datatype::FloatingPoint { size: 4, .. } => by_chunks(dataset, f32::from_ne_bytes),
@@ -263,7 +262,7 @@ fn floats(dataset: &Dataset) -> Result<Vec<f32>> {
     })
 }
 
-/// All bytes of a dataset, its numbers in this machine's byte order.
+/// All bytes of a dataset, with its elements in the byte order of this machine.
 fn native(dataset: &Dataset) -> Result<Vec<u8>> {
     let bytes = dataset.read_native_bytes();
     bytes.map_err(|e| unreadable(e, dataset.name()))
@@ -316,7 +315,7 @@ fn decode<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec
     bytes.as_chunks().0.iter().map(|&b| number(b)).collect()
 }
 
-/// All numbers of a dataset of integers or booleans (in HDF5 an enumeration over an integer).
+/// All values of a dataset of integers or booleans (in HDF5 an enumeration over an integer).
 fn whole_numbers(dataset: &Dataset) -> Result<Vec<i64>> {
     let base = match dataset.dtype() {
         Datatype::Enum { base, .. } => base,

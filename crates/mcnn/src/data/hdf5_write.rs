@@ -10,17 +10,16 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-const ROWS: usize = 4096; // of a chunk, at most, and
-const CHUNK: usize = 1 << 20; // bytes of it, about: rows of frames are long
-const LEVEL: u32 = 4; // of gzip, as h5py's own default
+const ROWS: usize = 4096; // the most rows of a chunk
+const CHUNK: usize = 1 << 20; // approximate bytes of a chunk, because rows of frames are long
+const LEVEL: u32 = 4; // of gzip, h5py's default
 
 /// What a recording contains in addition to the demonstrations. Everything except `terminals` may be empty.
 #[derive(Debug, Clone, Default)]
 pub struct Recording {
     /// For each episode, whether the task terminated it (otherwise it was truncated at the horizon).
     pub terminals: Vec<bool>,
-    /// Tables of one row a step, as (name, numbers in a row, the numbers row by row): `qpos`, say. They go into the
-    /// group `infos`.
+    /// Tables of one row per step, such as `qpos`, as (name, width of a row, values row-major). They go into the group `infos`.
     pub infos: Vec<(&'static str, usize, Vec<f32>)>,
     /// For each episode, the seed it started from, and whether it was a success (where the task has a rule).
     pub episodes: Vec<(u64, Option<bool>)>,
@@ -33,8 +32,8 @@ pub struct Recording {
 /// Writes what [`read`](super::read()) and h5py read back as D4RL's layout: `observations`, `actions`, `rewards`
 /// (float32), `terminals` and `timeouts` (booleans: the last step of an episode has the one or the other), all gzip in
 /// chunks; `infos/...`; the strings `state_names` and `action_names`, where there are names; and in the group `metadata` the attributes of `notes` and one row an episode of `episode_seeds`
-/// (uint64) and `episode_success` (int8, -1 where there is no rule). Whole or not at all; equal recordings give equal
-/// bytes.
+/// (uint64) and `episode_success` (int8, -1 where there is no rule). The write is atomic; equal recordings
+/// give equal bytes.
 ///
 /// # Errors
 /// Parts that do not belong together, a table or a list of another length, and errors of the file system.
@@ -46,17 +45,23 @@ pub fn write_hdf5(path: &Path, parts: &Parts, recording: &Recording) -> Result<(
 
 /// The observations, row by row.
 pub(super) enum Observations<'a> {
-    /// Rows of so many numbers.
+    /// The width of a row, and the values, row-major.
     States(usize, &'a [f32]),
-    /// Rows of so many bytes.
+    /// The bytes of a frame, and the frames.
     Frames(usize, &'a [u8]),
 }
 
-/// Writes `seen` as the observations of `labels`, which have been checked; the states of these do not count.
-pub(super) fn write(path: &Path, seen: Observations, labels: &Parts, recording: &Recording) -> Result<()> {
+/// Writes `observations` with the actions, rewards and episode ends of `labels`, which have been validated; its states are
+/// ignored.
+pub(super) fn write(
+    path: &Path,
+    observations: Observations,
+    labels: &Parts,
+    recording: &Recording,
+) -> Result<()> {
     check(labels, recording)?;
     atomic::write_through(path, |temporary| {
-        fill(temporary, &seen, labels, recording).map_err(|e| {
+        fill(temporary, &observations, labels, recording).map_err(|e| {
             Error::new(Kind::File, "writing failed")
                 .at(path.display().to_string())
                 .found(e.to_string())

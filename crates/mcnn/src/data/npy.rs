@@ -20,7 +20,7 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// The header of an array of numbers, after which `from` is at the first number.
+    /// Reads the header of a numeric array; `from` is then at the first element.
     pub(super) fn head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let array = Self::any_head(name, from)?;
         match array.kind {
@@ -43,7 +43,7 @@ impl Array {
         }
     }
 
-    /// The header of an array of numbers, strings or Python objects, after which `from` is at the first element.
+    /// Reads the header of an array of numbers, strings or Python objects; `from` is then at the first element.
     fn any_head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let mut start = [0; 8];
         let mut take = |buffer: &mut [u8]| from.read_exact(buffer).map_err(|e| damaged(&e.to_string()));
@@ -81,7 +81,7 @@ impl Array {
                 .found(format!("a shape {:?}", array.shape))
                 .next(too_large(count.unwrap_or(u64::MAX), length)));
         };
-        // One byte more than is due: to notice data that goes on, and to reach the end, where the checksum is tested.
+        // One more byte, to detect excess data, and to reach the end, where the checksum is verified.
         let expected = count as usize; // at most `left`, which is far below 2^63
         from.take(count + 1).read_to_end(&mut array.bytes).map_err(|e| damaged(&e.to_string()))?;
         if array.bytes.len() != expected {
@@ -154,7 +154,7 @@ impl Array {
         self.size
     }
 
-    /// Whether the numbers are unsigned bytes.
+    /// Whether the elements are unsigned bytes.
     pub(super) fn is_bytes(&self) -> bool {
         self.kind == 'u' && self.size == 1
     }

@@ -38,7 +38,7 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
 }
 
 /// Writes demonstrations whose states do not fit in memory: `labels` has everything else, and `states` yields the bytes of the
-/// rows of `n_obs` numbers. `encoding` identifies the encoder, as JSON: an array of bytes, `encoding`.
+/// rows of `n_obs` values. `encoding` identifies the encoder, as JSON: an array of bytes, `encoding`.
 /// `names` must be valid for the dimensions ([`DimensionNames::validate`]).
 ///
 /// # Errors
@@ -132,27 +132,27 @@ fn fill(
         }
     };
     add(seen, rows)?;
-    let mut numbers = |name, kind: &str, shape: String, bytes: Vec<u8>| {
+    let mut add_bytes = |name, kind: &str, shape: String, bytes: Vec<u8>| {
         add(Array { name, kind: kind.into(), shape, length: bytes.len() as u64 }, &mut &bytes[..])
     };
-    numbers("actions", "<f4", format!("{n}, {}", labels.n_act), floats(&labels.actions))?;
+    add_bytes("actions", "<f4", format!("{n}, {}", labels.n_act), floats(&labels.actions))?;
     let ends = labels.ends.iter().flat_map(|&end| (end as i64).to_le_bytes());
-    numbers("episode_ends", "<i8", format!("{episodes},"), ends.collect())?;
+    add_bytes("episode_ends", "<i8", format!("{episodes},"), ends.collect())?;
     if let Some(rewards) = &labels.rewards {
-        numbers("rewards", "<f4", format!("{n},"), floats(rewards))?;
+        add_bytes("rewards", "<f4", format!("{n},"), floats(rewards))?;
     }
     for (name, names) in [("state_names", &names.state_names), ("action_names", &names.action_names)] {
         if let Some(names) = names {
-            // NumPy's `<U`: UTF-32, every string filled up with NULs to the length of the longest.
+            // NumPy's `<U`: UTF-32, every string padded with NULs to the length of the longest.
             let length = names.iter().map(|name| name.chars().count()).max().unwrap_or(1);
             let characters =
                 |name: &String| name.chars().chain(std::iter::repeat('\0')).take(length).collect::<Vec<_>>();
             let bytes = names.iter().flat_map(characters).flat_map(|c| u32::from(c).to_le_bytes()).collect();
-            numbers(name, &format!("<U{length}"), format!("{},", names.len()), bytes)?;
+            add_bytes(name, &format!("<U{length}"), format!("{},", names.len()), bytes)?;
         }
     }
     if let Some(encoding) = encoding {
-        numbers("encoding", "|u1", format!("{},", encoding.len()), encoding.as_bytes().to_vec())?;
+        add_bytes("encoding", "|u1", format!("{},", encoding.len()), encoding.as_bytes().to_vec())?;
     }
     zip.finish()?;
     Ok(())

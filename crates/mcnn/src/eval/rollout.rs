@@ -369,7 +369,7 @@ fn decide(
     if action.iter().any(|a| a.is_nan()) {
         return Err(Error::new(Kind::Task, "the policy's action is NaN")
             .at(place())
-            .expected("numbers in [-1, 1]")
+            .expected("values in [-1, 1]")
             .found(format!("{action:?}")));
     }
     Ok((decision, micros))
@@ -379,7 +379,7 @@ fn check(act: &dyn Act, task: &dyn Task, episodes: usize, input: ActorInput) -> 
     let spec = task.spec();
     let n_input = if input == ActorInput::ExpertActions { spec.n_act } else { spec.n_obs };
     if (act.n_obs(), act.n_act()) != (n_input, spec.n_act) {
-        let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
+        let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
         return Err(Error::new(Kind::Mismatch, "the policy does not fit the task")
             .at(format!("task {}", spec.name))
             .expected(widths(n_input, spec.n_act))

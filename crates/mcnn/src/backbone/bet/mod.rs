@@ -59,7 +59,7 @@ struct Offsets {
 /// A block of the transformer.
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
-    norms: [Norm; 2], // before attention, before the perceptron
+    norms: [Norm; 2], // before attention, before the MLP
     query: Layer,     // width to width
     key: Layer,
     value: Layer,

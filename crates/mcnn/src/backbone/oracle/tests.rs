@@ -1,4 +1,4 @@
-//! Training of the perceptron and of the diffusion network against the stored values.
+//! Training of the MLP and of the diffusion network against the stored values.
 
 use super::{DiffusionCase, MlpCase, Oracle, compare, inputs, largest};
 use crate::{
