@@ -15,6 +15,7 @@ use mcnn::{
 use super::{
     Input, NamesArgs, Output,
     backbone::{BackboneArgs, defaults_of, hidden_help, layered, refuse_others},
+    knobs::{combine, constrain_at, form},
     word,
 };
 
@@ -67,8 +68,9 @@ pub struct TrainArgs {
 /// How the memories bound the network's output.
 #[derive(Args, Debug)]
 pub struct ConstraintArgs {
-    /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more, per unit of standardized distance; auto
-    /// (weight 0.25 at the median training distance); 0 (nearest neighbor, no network); inf (no memories: behavior cloning).
+    /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more, per unit of standardized distance;
+    /// weight:W (a weight of W, above 0 and below 1, at the median training distance); auto (weight:0.25); 0 (nearest neighbor, no
+    /// network); inf (no memories: behavior cloning).
     #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
     pub lambda: Lambda,
     /// Largest magnitude of the network's share of an action, above 0. Actions are in [-1, 1], so 1 lets the network decide
@@ -203,24 +205,12 @@ fn activation(text: &str) -> Result<Activation, String> {
     word(text, "clamp or tanh")
 }
 
-fn form(text: &str) -> Result<Form, String> {
-    word(text, "mix or project")
-}
-
-fn constrain_at(text: &str) -> Result<ConstrainAt, String> {
-    word(text, "executed, sampled or denoising")
-}
-
 fn train_through(text: &str) -> Result<TrainThrough, String> {
     word(text, "free or envelope")
 }
 
 fn bagging(text: &str) -> Result<Bagging, String> {
     word(text, "none or folds")
-}
-
-fn combine(text: &str) -> Result<Combine, String> {
-    word(text, "mean or member")
 }
 
 fn distances(text: &str) -> Result<Distances, String> {

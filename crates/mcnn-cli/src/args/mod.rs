@@ -3,6 +3,7 @@
 mod backbone;
 mod frames;
 mod help;
+mod knobs;
 mod learn;
 mod learning;
 mod memory;
@@ -12,6 +13,7 @@ mod trust;
 
 pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
 pub use help::parse;
+pub use knobs::KnobArgs;
 pub use learn::{Dimensions, LearnArgs, epochs};
 pub use learning::{EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};

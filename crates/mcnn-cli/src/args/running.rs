@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{expert::Noise, task::adroit::Rewards};
 
-use super::{GuardArgs, Output, TaskEncoderArgs, word};
+use super::{GuardArgs, KnobArgs, Output, TaskEncoderArgs, word};
 
 /// A task, and the episodes to run on it.
 #[derive(Args, Debug)]
@@ -82,6 +82,8 @@ pub struct EvalArgs {
     /// Policy, from `mcnn train`, or an expert's network (.npz).
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
+    #[command(flatten)]
+    pub knobs: KnobArgs,
     #[command(flatten)]
     pub episodes: Episodes,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use mcnn::{
         premise,
     },
     data::Demonstrations,
-    envelope::{Activation, Envelope},
+    envelope::Envelope,
     error::Kind,
     file::{self, ConstraintSet},
     memory::{Amount, Codebook, Coverage, LearnSettings, SelectionMethod, learn},
@@ -16,7 +16,11 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{Done, check_plot, eval::stem, read, visited::visited};
-use crate::{actor::Actor, args::CertifyArgs, plot, print};
+use crate::{
+    actor::Actor,
+    args::{CertifyArgs, KnobArgs},
+    plot, print,
+};
 
 /// The certificate of a policy or of memories.
 #[derive(Serialize)]
@@ -157,7 +161,12 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         }
     }
     if args.visited {
-        let actor = Actor::read(&args.policy)?;
+        let knobs = KnobArgs {
+            lambda: args.lambda.map(Lambda::Value),
+            amplitude: args.amplitude,
+            ..KnobArgs::default()
+        };
+        let actor = Actor::read(&args.policy)?.with_knobs(&knobs)?;
         let (visited, seeds) = visited(&actor, args.task.as_deref(), &args.rollouts, &args.encoder)?;
         let coverage = isolation(&codebook, &visited);
         let seed = seeds.get(coverage.isolated.episode as usize).copied();
@@ -206,29 +215,21 @@ fn envelope(args: &CertifyArgs, constraint: &ConstraintSet) -> Result<Envelope> 
         .expected("--k 1")
         .found(constraint.neighbors.to_string()));
     }
-    match (constraint.envelope, args.lambda) {
-        (Some(_), Some(_)) => {
-            Err(Error::new(Kind::Settings, "the policy has a lambda and an amplitude of its own")
-                .at("--lambda")
-                .next("leave the option out, or name memories instead of a policy"))
+    let own = match (constraint.envelope, args.lambda) {
+        (Some(envelope), _) => envelope,
+        (None, Some(_)) => Envelope::default(),
+        (None, None) => {
+            return Err(Error::new(Kind::Settings, "memories alone have no lambda")
+                .at(args.policy.display().to_string())
+                .expected("--lambda LAMBDA")
+                .next("give --lambda, or name a policy"));
         }
-        (Some(_), None) if args.amplitude.is_some() => {
-            Err(Error::new(Kind::Settings, "the policy has a lambda and an amplitude of its own")
-                .at("--amplitude")
-                .next("leave the option out, or name memories instead of a policy"))
-        }
-        (Some(envelope), None) => Ok(envelope),
-        (None, Some(lambda)) => Ok(Envelope {
-            lambda,
-            amplitude: args.amplitude.unwrap_or(1.0),
-            activation: Activation::Clamp,
-            ..Envelope::default()
-        }),
-        (None, None) => Err(Error::new(Kind::Settings, "memories alone have no lambda")
-            .at(args.policy.display().to_string())
-            .expected("--lambda LAMBDA")
-            .next("give --lambda, or name a policy")),
-    }
+    };
+    Ok(Envelope {
+        lambda: args.lambda.unwrap_or(own.lambda),
+        amplitude: args.amplitude.unwrap_or(own.amplitude),
+        ..own
+    })
 }
 
 fn bound_at(bound: &Bound, distance: f32) -> DistanceBound {

@@ -46,7 +46,7 @@ pub struct EvalReport {
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
-    let actor = Actor::read(&args.policy)?;
+    let actor = Actor::read(&args.policy)?.with_knobs(&args.knobs)?;
     // Fail before the episodes are run if the video cannot be recorded.
     let recorder =
         args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use mcnn::{
-    Result, file,
+    Result,
+    data::Scale,
+    file,
     memory::{Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
@@ -32,6 +34,8 @@ pub struct LearnReport {
     pub repeated_states: usize,
     pub constant_dimensions: Vec<usize>,
     pub ignored_dimensions: Vec<usize>,
+    /// Dimensions that vary so little that the floor of the scale counts.
+    pub near_constant_dimensions: Vec<usize>,
     pub graph_edges: usize,
     /// Greedy graph searches from the previous step's memory.
     pub graph_search: GraphSearchStats,
@@ -70,6 +74,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         repeated_states: learned.repeated,
         constant_dimensions: codebook.parts().scale.constant(),
         ignored_dimensions: codebook.parts().scale.ignored(),
+        near_constant_dimensions: Scale::near_constant(&data).into_iter().map(|(i, _)| i).collect(),
         graph_edges: codebook.parts().edges.len(),
         graph_search: codebook.graph_searches(&data),
         smooth_neighbors: args.smooth_neighbors,

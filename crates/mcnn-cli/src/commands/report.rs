@@ -87,6 +87,7 @@ fn files(folder: &Path, name: &str) -> [PathBuf; 2] {
 pub fn run(args: &ReportArgs) -> Result<Done> {
     check(args)?;
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
+    let policy = args.knobs.apply(policy)?;
     let codebook = policy.codebook();
     let data = read(&args.data, args.options)?;
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;

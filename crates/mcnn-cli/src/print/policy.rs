@@ -28,6 +28,9 @@ pub fn train(t: &TrainReport) -> String {
     }
     let auto = if t.lambda_auto { ", set from the data" } else { "" };
     line!(out, "  lambda           {}{auto}", lambda(t.lambda, t.half_distance));
+    if t.members > 1 {
+        line!(out, "  ensemble         {} networks", t.members);
+    }
     if let Some(loss) = t.loss {
         line!(out, "  training loss    {loss:.6}");
     }
@@ -122,9 +125,24 @@ pub fn explain(e: &ExplainReport) -> String {
             x.neighbors
         );
     }
+    if let Some(last) = x.retrieved.last() {
+        line!(
+            out,
+            "  retrieved    the network predicts from the {} nearest memories, the last at {:.4}",
+            x.retrieved.len(),
+            last.distance
+        );
+    }
     let half = e.half_distance.map_or(String::new(), |h| format!(" (0.5 at distance {h:.3})"));
     line!(out, "  weight       {:.4}: memory weight{half}", x.weight);
     line!(out, "  radius       {:.4}: half-width of the box around its center", x.radius);
+    if let Some(std) = x.member_std {
+        line!(
+            out,
+            "  ensemble     {} networks, whose actions have a standard deviation of {std:.4} (root mean square over dimensions)",
+            x.members
+        );
+    }
     if let Some(buckets) = &x.buckets {
         let Bucket { bucket, probability, .. } = &buckets.chosen;
         line!(out, "  bucket       {bucket} of {}, with probability {probability:.3}", buckets.of);

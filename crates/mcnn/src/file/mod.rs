@@ -47,6 +47,9 @@ enum Header {
         // Missing in older files: at every denoising step.
         #[serde(default)]
         constrain_at: ConstrainAt,
+        // Missing unless it was changed after training.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retrieved: Option<usize>,
         // Missing in older files, which have one network or none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         members: Option<MembersHeader>,
@@ -130,6 +133,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         envelope: policy.envelope(),
         neighbors: policy.neighbors(),
         constrain_at: acting.constrain_at,
+        retrieved: acting.retrieved,
         members: (policy.members().len() > 1)
             .then(|| MembersHeader { count: policy.members().len(), combine: acting.combine }),
         backbone: policy.backbone().map_or_else(Architecture::default, Network::architecture),
@@ -146,7 +150,15 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     let (bundle, header) = open(bytes)?;
     match header {
         Header::Policy {
-            codebook, envelope, neighbors, constrain_at, members, backbone, training, ..
+            codebook,
+            envelope,
+            neighbors,
+            constrain_at,
+            retrieved,
+            members,
+            backbone,
+            training,
+            ..
         } => {
             let codebook = load_codebook(codebook, &bundle)?;
             let MembersHeader { count, combine } =
@@ -160,7 +172,7 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
                 );
             }
             let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
-            let acting = ActingSettings { envelope, neighbors, constrain_at, combine };
+            let acting = ActingSettings { envelope, neighbors, constrain_at, combine, retrieved };
             let policy = Policy::ensemble(codebook, networks, acting)?;
             Ok(policy.with_calibration(calibration).with_encoder(encoder).with_training_record(training))
         }

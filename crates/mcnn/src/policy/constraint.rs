@@ -49,6 +49,9 @@ pub struct ActingSettings {
     pub constrain_at: ConstrainAt,
     /// How several networks act together.
     pub combine: Combine,
+    /// Memories that a retrieval-conditioned network predicts from; `None` for as many as its own settings say. All memories if
+    /// there are fewer.
+    pub retrieved: Option<usize>,
 }
 
 impl Default for ActingSettings {
@@ -59,6 +62,7 @@ impl Default for ActingSettings {
             neighbors: 1,
             constrain_at: ConstrainAt::default(),
             combine: Combine::default(),
+            retrieved: None,
         }
     }
 }
@@ -82,6 +86,9 @@ impl ActingSettings {
                 format!("1 to {}, the number of memories", codebook.len()),
                 neighbors.to_string(),
             );
+        }
+        if self.retrieved == Some(0) {
+            return refuse("a network needs a memory to predict from", "--k", "1 or more".into(), "0".into());
         }
         if members.is_empty() && envelope.lambda != 0.0 {
             return Err(Error::new(Kind::Settings, "a policy without a network needs lambda 0")

@@ -90,6 +90,8 @@ pub struct Explanation {
     pub memory: NearbyMemory,
     /// The second nearest memory, if there is one.
     pub runner_up: Option<NearbyMemory>,
+    /// The memories that the network predicted from, the nearest first; empty for a network that does not see memories.
+    pub retrieved: Vec<NearbyMemory>,
     /// w, the memory weight.
     pub weight: f32,
     /// r, the radius: half the width of the box.
@@ -153,6 +155,7 @@ impl Policy {
             source: self.codebook.source(r.memory),
             distance: r.distance,
         };
+        let retrieved = session.near.iter().take(self.retrieved()).map(|r| nearby(*r)).collect();
         let members: Vec<Vec<f32>> =
             session.members.iter().map(|episode| episode.network_output().to_vec()).collect();
         let acting: Vec<&Vec<f32>> = members.iter().filter(|outputs| !outputs.is_empty()).collect();
@@ -220,6 +223,7 @@ impl Policy {
         Ok(Explanation {
             memory: nearby(constrained.retrieval),
             runner_up: runner_up.map(nearby),
+            retrieved,
             weight: constrained.region.weight,
             radius: constrained.region.radius,
             members: self.members.len(),

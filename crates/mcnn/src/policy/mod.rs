@@ -22,7 +22,7 @@ use crate::{
     backbone::{Arrays, Horizons, Network},
     calibration::OodCalibration,
     envelope::{Activation, Envelope, Form},
-    error::Result,
+    error::{Error, Kind, Result},
     memory::Codebook,
     seed::Seed,
 };
@@ -32,7 +32,8 @@ use session::Version;
 #[derive(Debug, Clone)]
 pub struct Policy {
     codebook: Codebook,
-    members: Vec<Network>, // of one architecture; empty for a policy without a network
+    members: Vec<Network>,  // of one architecture; empty for a policy without a network
+    codes: Vec<Arc<[f32]>>, // [members], the memories as the members encode them; empty arrays if they do not see memories
     acting: ActingSettings,
     calibration: Option<OodCalibration>,
     encoder: Option<Arc<Arrays>>,
@@ -78,9 +79,14 @@ impl Policy {
     /// is no member although lambda is not 0.
     pub fn ensemble(codebook: Codebook, members: Vec<Network>, acting: ActingSettings) -> Result<Self> {
         acting.validate(&codebook, &members)?;
+        let actions = &codebook.parts().actions;
+        let code =
+            |network: &Network| network.encode_memories(codebook.standardized_states(), actions).into();
+        let codes = members.iter().map(code).collect();
         Ok(Self {
             codebook,
             members,
+            codes,
             acting,
             calibration: None,
             encoder: None,
@@ -95,6 +101,22 @@ impl Policy {
     pub fn with_acting_settings(self, acting: ActingSettings) -> Result<Self> {
         acting.validate(&self.codebook, &self.members)?;
         Ok(Self { acting, ..self })
+    }
+
+    /// The same policy with the first `count` of its networks.
+    ///
+    /// # Errors
+    /// If there are fewer, or `count` is 0.
+    pub fn with_first_members(mut self, count: usize) -> Result<Self> {
+        if count == 0 || count > self.members.len() {
+            return Err(Error::new(Kind::Settings, "the number of networks is out of range")
+                .at("--members")
+                .expected(format!("1 to {}", self.members.len()))
+                .found(count.to_string()));
+        }
+        self.members.truncate(count);
+        self.codes.truncate(count);
+        Ok(self)
     }
 
     /// The same policy with a training record.
@@ -162,6 +184,12 @@ impl Policy {
     /// The networks: one, those of an ensemble, or none.
     pub fn members(&self) -> &[Network] {
         &self.members
+    }
+
+    /// Memories that the network predicts from; 0 for a network that does not see memories.
+    pub fn retrieved(&self) -> usize {
+        let own = self.backbone().and_then(|network| network.settings().retrieval());
+        own.map_or(0, |counts| self.acting.retrieved.unwrap_or(counts.act).min(self.codebook.len()))
     }
 
     /// The observation, prediction and execution horizon of the network; 1 each without one.

@@ -24,6 +24,7 @@ pub struct Session<'a> {
     pub(super) network_action: Vec<f32>, // [execution horizon, n_act], sigma(g), the mean over the members that act
     pub(super) variance: Vec<f32>, // [execution horizon, n_act], of sigma(g) over the members; empty if one acts alone
     pub(super) constrained: Option<Constrained>, // of the last action; `None` before the first
+    pub(super) near: Vec<Retrieval>, // the nearest memories, where more than one is needed
     pub(super) guard: Option<Guard>,
     pub(super) last_in_distribution: Vec<f32>, // [n_act], under a guard: the last action in distribution; empty before the first
     pub(super) leave_out: Option<u32>,         // an episode whose memories do not exist
@@ -91,6 +92,7 @@ impl<'a> Session<'a> {
             network_action: vec![0.0; executed],
             variance: if policy.acts_on_mean() { vec![0.0; executed] } else { Vec::new() },
             constrained: None,
+            near: Vec::new(),
             guard: None,
             last_in_distribution: Vec::new(),
             leave_out: None,
@@ -183,7 +185,8 @@ impl<'a> Session<'a> {
 
     /// Predicts actions for the newest observation: fills [`network_action`](Self::network_action).
     pub(super) fn predict(&mut self) -> Constrained {
-        let retrieval = self.retrieve();
+        let retrieved = self.policy.retrieved();
+        let retrieval = self.retrieve(retrieved);
         let Policy { codebook, members, acting, .. } = &*self.policy;
         let envelope = acting.envelope;
         let region = envelope.region(retrieval.distance);
@@ -197,9 +200,19 @@ impl<'a> Session<'a> {
             _ => None,
         };
         let acts = |k: usize| alone.is_none_or(|alone| alone == k);
-        for (_, (episode, network)) in
-            self.members.iter_mut().zip(members).enumerate().filter(|(k, _)| acts(*k))
-        {
+        let n_act = codebook.n_act();
+        for (k, (episode, network)) in self.members.iter_mut().zip(members).enumerate() {
+            if !acts(k) {
+                continue;
+            }
+            if retrieved > 0 {
+                let codes = &self.policy.codes[k];
+                let width = codes.len() / codebook.len();
+                let near = self.near[..retrieved.min(self.near.len())].iter().map(|r| r.memory);
+                episode.set_neighbors(near.map(|m| {
+                    (&codes[m * width..][..width], &codebook.parts().actions[m * n_act..][..n_act])
+                }));
+            }
             episode.predict(&**network, &during_sampling);
         }
         if members.is_empty() {
@@ -234,7 +247,7 @@ impl<'a> Session<'a> {
         if self.policy.acting.constrain_at != ConstrainAt::Executed {
             return next;
         }
-        let retrieval = self.retrieve();
+        let retrieval = self.retrieve(0);
         let source = self.policy.codebook.source(retrieval.memory);
         Constrained {
             retrieval,
@@ -245,10 +258,25 @@ impl<'a> Session<'a> {
     }
 
     /// The memory for the newest observation. Writes its action and, as far as whole chunks are constrained, its future ones.
-    fn retrieve(&mut self) -> Retrieval {
+    /// Leaves the `retrieved` nearest memories, or more of them, in [`near`](Self::near) if they are more than 0.
+    fn retrieve(&mut self, retrieved: usize) -> Retrieval {
         let Policy { codebook, acting, .. } = &*self.policy;
-        if acting.neighbors > 1 {
-            return mean_of_neighbors(codebook, &self.state, acting.neighbors, &mut self.memory_action);
+        let averaged = if acting.neighbors > 1 { acting.neighbors } else { 0 };
+        let wanted = averaged.max(retrieved);
+        if wanted > 0 {
+            match self.leave_out {
+                Some(episode) => {
+                    codebook.retrieve_many_from_other_episodes(&self.state, episode, wanted, &mut self.near);
+                }
+                None => codebook.retrieve_many_into(&self.state, wanted, &mut self.near),
+            }
+            if self.near.is_empty() {
+                codebook.retrieve_many_into(&self.state, wanted, &mut self.near);
+            }
+        }
+        if averaged > 0 {
+            mean_of_neighbors(codebook, &self.near[..averaged.min(self.near.len())], &mut self.memory_action);
+            return self.near[0];
         }
         let elsewhere =
             self.leave_out.and_then(|episode| codebook.retrieve_from_other_episode(&self.state, episode));
@@ -270,21 +298,20 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes the mean action over the `k` nearest memories, weighted by exp(-d) (VINN), and returns the nearest memory.
-fn mean_of_neighbors(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Retrieval {
-    let near = codebook.retrieve_many(state, k);
+/// Writes the mean action over the nearest memories, weighted by exp(-d) (VINN). `near`: at least one, the nearest first.
+fn mean_of_neighbors(codebook: &Codebook, near: &[Retrieval], into: &mut [f32]) {
     let unit = Envelope { lambda: 1.0, ..Envelope::default() };
     // Distances are relative to the nearest memory's: the ratios of the weights stay, and no weight sum underflows to 0. The
     // difference of two infinite distances is 0.
     let excess = |d: f32| if d == near[0].distance { 0.0 } else { d - near[0].distance };
-    let weights: Vec<f32> = near.iter().map(|r| unit.region(excess(r.distance)).weight).collect();
-    let total: f32 = weights.iter().sum();
+    let weight = |r: &Retrieval| unit.region(excess(r.distance)).weight;
+    let total: f32 = near.iter().map(weight).sum();
     into.fill(0.0);
-    for (r, w) in near.iter().zip(&weights) {
+    for r in near {
+        let w = weight(r);
         into.iter_mut().zip(codebook.action(r.memory)).for_each(|(to, a)| *to += w / total * a);
     }
     into.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)); // the mean can exceed 1 by rounding
-    near[0]
 }
 
 impl Acting for Session<'_> {

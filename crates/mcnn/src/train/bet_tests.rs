@@ -70,7 +70,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let (net, numbers) = BetNet::new(bet);
     let which: Vec<usize> = (0..7).collect();
     let (mut rows, count) = (MiniBatch::default(), run.training_set.count(&which));
-    run.training_set.gather(&run.codebook, &which, &mut rows);
+    run.training_set.gather(&run.codebook, &which, Seed(0), &mut rows);
     let wanted: Vec<f32> =
         torch.windows.iter().flat_map(|&i| &torch.actions[2 * i..2 * i + 2]).copied().collect();
     assert_eq!(rows.targets, wanted, "the same windows");

@@ -56,7 +56,7 @@ impl Shared<'_> {
     pub fn loss(&self, count: usize) -> ConstrainedLoss {
         ConstrainedLoss {
             activation: self.settings.activation,
-            outside_slope: outside_slope(self.step),
+            outside_slope: if self.settings.backbone.saturates() { outside_slope(self.step) } else { 1.0 },
             n_act: self.codebook.n_act(),
             count,
         }
@@ -139,11 +139,12 @@ impl Learner {
         let micro_batches = self.micro_batches.iter_mut().zip(chunks).enumerate();
         let train = |(k, (micro, which)): (usize, (&mut MicroBatch, &[usize]))| {
             let MicroBatch { rows, workspace, grad } = micro;
-            training_set.gather(codebook, which, rows);
+            let seed = seed.nth(k as u64);
+            training_set.gather(codebook, which, seed.fork("pairs"), rows);
             let mut loss_fn = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
                 loss.loss_and_grad(rows, outputs, weights, output_grad)
             };
-            net.loss_and_grad(&rows.batch(count), seed.nth(k as u64), &mut loss_fn, grad, workspace)
+            net.loss_and_grad(&rows.batch(count), seed, &mut loss_fn, grad, workspace)
         };
         let losses: Vec<f64> = if rayon::current_num_threads() > 1 {
             micro_batches.collect::<Vec<_>>().into_par_iter().map(train).collect()

@@ -83,10 +83,7 @@ impl Run {
         };
         let (train, validation_set) =
             data.split(settings.validation_fraction, settings.seed.fork("held out"));
-        let lambda = match settings.lambda {
-            Lambda::Value(lambda) => lambda,
-            Lambda::Auto => settings::auto_lambda(&codebook, &train)?,
-        };
+        let lambda = settings::lambda_of(settings.lambda, &codebook, &train)?;
         let TrainSettings { amplitude, activation, form, .. } = settings;
         let envelope = Envelope { lambda, amplitude, activation, form };
         if let Err(fault) = envelope.validate() {
@@ -96,6 +93,10 @@ impl Run {
         }
         let through = (!settings.is_free()).then_some(settings.distances);
         let training_set = TrainingSet::new(&train, &codebook, envelope, through, horizons);
+        let training_set = match settings.backbone.retrieval() {
+            Some(counts) if lambda > 0.0 => training_set.with_pairs(&train, &codebook, counts.train)?,
+            _ => training_set,
+        };
         if let [short, all] = training_set.short_episodes()
             && short == all
         {
@@ -252,7 +253,8 @@ impl Run {
     /// A policy of some networks.
     fn policy_of(&self, networks: Vec<Network>) -> Policy {
         let TrainSettings { neighbors, constrain_at, combine, .. } = self.settings;
-        let acting = ActingSettings { envelope: self.envelope, neighbors, constrain_at, combine };
+        let acting =
+            ActingSettings { envelope: self.envelope, neighbors, constrain_at, combine, retrieved: None };
         Policy::ensemble(self.codebook.clone(), networks, acting)
             .expect("a run is checked when it is prepared")
     }

@@ -9,16 +9,18 @@ use crate::{
     error::{Error, Kind, Result},
     memory::Codebook,
     optimizer::OptimizerSettings,
-    policy::{Combine, ConstrainAt},
+    policy::{Combine, ConstrainAt, Policy},
     seed::Seed,
 };
 
 /// How lambda is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lambda {
-    /// From the data: the memory weight is [`AUTO_WEIGHT`](Self::AUTO_WEIGHT) at the median distance between a training state and
-    /// its nearest memory from another episode.
+    /// From the data: as [`Weight`](Self::Weight) with [`AUTO_WEIGHT`](Self::AUTO_WEIGHT).
     Auto,
+    /// From the data: the memory weight, in (0, 1), at the median distance between a training state and its nearest memory from
+    /// another episode.
+    Weight(f32),
     /// lambda of the formula: 0 or more, or infinite.
     Value(f32),
 }
@@ -221,6 +223,13 @@ impl TrainSettings {
         if self.bagging == Bagging::Folds && self.members == 1 {
             return refuse("--bagging folds", "2 members or more: each leaves out one fold", "1".into());
         }
+        if !self.backbone.saturates() && self.activation != Activation::Clamp {
+            return refuse(
+                "--activation",
+                "clamp, for a network whose outputs are clamped already",
+                "tanh".into(),
+            );
+        }
         if self.neighbors > 1 && self.lambda != Lambda::Value(0.0) {
             return refuse("--k", "1, or --lambda 0 with it", self.neighbors.to_string());
         }
@@ -249,6 +258,35 @@ impl Lambda {
     pub const AUTO_WEIGHT: f32 = 0.25;
 }
 
+impl Lambda {
+    /// The value for a policy: from the distances of its calibration, if it follows from data.
+    ///
+    /// # Errors
+    /// If it follows from data, and the policy has no calibration or the median distance is 0.
+    pub fn for_policy(self, policy: &Policy) -> Result<f32> {
+        let distances = policy.calibration().into_iter().flat_map(|c| c.episodes());
+        self.value(distances.flat_map(|episode| &episode.distances).copied().collect())
+    }
+
+    /// The value, given the distances from states to their nearest memories of other episodes.
+    fn value(self, mut distances: Vec<f32>) -> Result<f32> {
+        let weight = match self {
+            Self::Value(lambda) => return Ok(lambda),
+            Self::Weight(weight) => weight,
+            Self::Auto => Self::AUTO_WEIGHT,
+        };
+        distances.sort_unstable_by(f32::total_cmp);
+        match distances.get(distances.len() / 2) {
+            Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(weight, median)),
+            _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
+                .at(format!("--lambda {self}"))
+                .expected("states at some distance from the memories of other episodes")
+                .found(if distances.is_empty() { "no such memories" } else { "a median distance of 0" })
+                .next("give lambda as a number")),
+        }
+    }
+}
+
 impl Serialize for Lambda {
     fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
@@ -263,7 +301,7 @@ impl<'de> Deserialize<'de> for Lambda {
         match serde_json::Value::deserialize(from)? {
             serde_json::Value::Number(n) => Ok(Lambda::Value(n.as_f64().unwrap_or(f64::NAN) as f32)),
             serde_json::Value::String(s) => s.parse().map_err(serde::de::Error::custom),
-            _ => Err(serde::de::Error::custom("lambda must be a number, \"inf\" or \"auto\"")),
+            _ => Err(serde::de::Error::custom("lambda must be a number, \"inf\", \"auto\" or \"weight:W\"")),
         }
     }
 }
@@ -272,6 +310,7 @@ impl std::fmt::Display for Lambda {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Lambda::Auto => f.write_str("auto"),
+            Lambda::Weight(weight) => write!(f, "weight:{weight}"),
             Lambda::Value(v) => write!(f, "{v}"),
         }
     }
@@ -284,16 +323,24 @@ impl std::str::FromStr for Lambda {
         if text == "auto" {
             return Ok(Lambda::Auto);
         }
-        match text.parse::<f32>() {
-            Ok(value) if value >= 0.0 => Ok(Lambda::Value(value)),
-            _ => Err(format!("lambda must be a number of 0 or more, inf or auto, not {text:?}")),
-        }
+        let in_range = match text.strip_prefix("weight:") {
+            Some(weight) => weight.parse().ok().filter(|w| *w > 0.0 && *w < 1.0).map(Lambda::Weight),
+            None => text.parse().ok().filter(|value| *value >= 0.0).map(Lambda::Value),
+        };
+        in_range.ok_or_else(|| {
+            format!(
+                "lambda must be a number of 0 or more, inf, auto, or weight:W with W above 0 and below 1, not {text:?}"
+            )
+        })
     }
 }
 
 /// lambda from the distances between training states and their nearest memory of another episode. With one episode only: of the
 /// second nearest memory, because the nearest is often the state itself.
-pub(super) fn auto_lambda(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
+pub(super) fn lambda_of(lambda: Lambda, codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
+    if let Lambda::Value(value) = lambda {
+        return Ok(value);
+    }
     let mut distances: Vec<f32> =
         codebook.retrieve_leave_one_episode_out(train).into_iter().flatten().map(|r| r.distance).collect();
     if distances.is_empty() {
@@ -304,13 +351,5 @@ pub(super) fn auto_lambda(codebook: &Codebook, train: &Demonstrations) -> Result
             .map(|r| r.distance)
             .collect();
     }
-    distances.sort_unstable_by(f32::total_cmp);
-    match distances.get(distances.len() / 2) {
-        Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(Lambda::AUTO_WEIGHT, median)),
-        _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
-            .at("--lambda auto")
-            .expected("training states at some distance from the memories of other episodes")
-            .found(if distances.is_empty() { "a single memory" } else { "a median distance of 0" })
-            .next("give lambda as a number")),
-    }
+    lambda.value(distances)
 }

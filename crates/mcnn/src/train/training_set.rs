@@ -5,6 +5,7 @@ use crate::{
     backbone::{Batch, Horizons},
     data::Demonstrations,
     envelope::{Envelope, Region},
+    error::{Error, Kind, Result},
     memory::Codebook,
     seed::Seed,
 };
@@ -25,6 +26,7 @@ pub struct TrainingSet {
     targets: Vec<f32>,    // [steps, n_act]
     memories: Vec<usize>, // [steps], the retrieved memory of each; empty in free training
     regions: Vec<Region>, // [steps]
+    pairs: Vec<Vec<u32>>, // [steps], the memories that a step is paired with; empty for a backbone that does not see memories
     ends: Vec<usize>,     // [episodes], exclusive
     samples: Vec<Sample>,
 }
@@ -43,6 +45,7 @@ pub struct MiniBatch {
     pub centers: Vec<f32>,      // [rows, target_steps, n_act]
     pub radii: Vec<f32>,        // [rows, target_steps]
     pub mask: Vec<bool>,        // [rows, target_steps]: not beyond the end of the episode
+    pub neighbors: Vec<f32>,    // [rows, n_obs + n_act], the memory a row is paired with; empty without pairs
 }
 
 impl MiniBatch {
@@ -50,7 +53,7 @@ impl MiniBatch {
     pub fn batch(&self, count: usize) -> Batch<'_> {
         Batch {
             observations: &self.observations,
-            neighbors: &[],
+            neighbors: &self.neighbors,
             actions: &self.targets,
             mask: &self.mask,
             count,
@@ -95,9 +98,31 @@ impl TrainingSet {
             targets: train.actions().to_vec(),
             memories,
             regions,
+            pairs: Vec::new(),
             ends: train.ends().to_vec(),
             samples,
         }
+    }
+
+    /// The same training set, every step paired with the `count` nearest memories of other episodes, or as many as there are.
+    ///
+    /// # Errors
+    /// If all memories are of one episode.
+    pub fn with_pairs(self, train: &Demonstrations, codebook: &Codebook, count: usize) -> Result<Self> {
+        let episodes: Vec<u32> = (0..train.n_episodes())
+            .flat_map(|k| std::iter::repeat_n(train.number(k), train.episode(k).len()))
+            .collect();
+        let pairs: Vec<Vec<u32>> = codebook.map_states(train, |i, state| {
+            let mut found = Vec::new();
+            codebook.retrieve_many_from_other_episodes(state, episodes[i], count, &mut found);
+            found.into_iter().map(|r| r.memory as u32).collect()
+        });
+        if pairs.iter().any(Vec::is_empty) {
+            return Err(Error::new(Kind::Data, "all memories are of one episode")
+                .expected("memories of two episodes or more: a network that sees memories is trained with those of others")
+                .next("add demonstrations, or choose another backbone"));
+        }
+        Ok(Self { pairs, ..self })
     }
 
     /// The samples of all episodes but those of a fold: episodes `fold`, `fold + folds` and so on.
@@ -124,8 +149,11 @@ impl TrainingSet {
         which.iter().map(demonstrated).sum()
     }
 
-    /// Replaces the contents of a mini-batch by some samples. `codebook`: that of [`new`](Self::new).
-    pub fn gather(&self, codebook: &Codebook, which: &[usize], batch: &mut MiniBatch) {
+    /// Replaces the contents of a mini-batch by some samples. `codebook`: that of [`new`](Self::new). `seed` decides which memory
+    /// each row is paired with.
+    pub fn gather(&self, codebook: &Codebook, which: &[usize], seed: Seed, batch: &mut MiniBatch) {
+        let mut rng = seed.rng();
+        batch.neighbors.clear();
         let Horizons { observation: window, predict_all_steps, .. } = self.horizons;
         batch.observations.clear();
         for values in [&mut batch.targets, &mut batch.centers, &mut batch.radii] {
@@ -143,6 +171,12 @@ impl TrainingSet {
                     (step + k + 1).saturating_sub(window).max(start)
                 };
                 batch.observations.extend_from_slice(&self.states[at * self.n_obs..][..self.n_obs]);
+            }
+            if let Some(pairs) = self.pairs.get(step) {
+                let memory = pairs[rng.below(pairs.len())] as usize;
+                let state = &codebook.standardized_states()[memory * self.n_obs..][..self.n_obs];
+                batch.neighbors.extend_from_slice(state);
+                batch.neighbors.extend_from_slice(codebook.action(memory));
             }
             for k in 0..self.horizons.target_steps() {
                 let at = (step + k).min(last);
@@ -240,7 +274,7 @@ mod tests {
         let batches = (0..set.n)
             .map(|i| {
                 let mut batch = MiniBatch::default();
-                set.gather(&book, &[i], &mut batch);
+                set.gather(&book, &[i], Seed(0), &mut batch);
                 assert_eq!(set.count(&[i]), batch.mask.iter().filter(|mask| **mask).count());
                 let back = |v: &f32| ((v * scale.std[0] + scale.mean[0]) / 10.0).round();
                 batch.observations = batch.observations.iter().map(back).collect(); // back to the index of the step

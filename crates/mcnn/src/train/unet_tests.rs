@@ -96,7 +96,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let start = start.downcast::<Unet>().expect("a U-Net");
         run.start_from(&start.clone().into());
         let mut rows = MiniBatch::default();
-        run.training_set.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), &mut rows);
+        run.training_set.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), Seed(0), &mut rows);
         let count = run.training_set.count(&(0..12).collect::<Vec<_>>());
         let (net, mut numbers) = UnetNet::new(start);
         let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
@@ -296,7 +296,7 @@ fn what_lies_beyond_an_episodes_end_counts_nothing() {
     let run = Run::new(&data, codebook_of(&data, &[0, 5]), with(quick(), Lambda::Value(0.5))).unwrap();
     assert_eq!(run.short_episodes(), [1, 2]);
     let mut rows = MiniBatch::default();
-    run.training_set.gather(&run.codebook, &[1, 4], &mut rows);
+    run.training_set.gather(&run.codebook, &[1, 4], Seed(0), &mut rows);
     let real: Vec<f32> = rows.mask.iter().map(|real| f32::from(u8::from(*real))).collect();
     assert_eq!(real[..8], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(real[8..], [1.0; 8]);
