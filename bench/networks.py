@@ -33,6 +33,33 @@ def torch_step(threads):
     return milliseconds(steps, 50, 500)
 
 
+def retrieval_net():
+    linear, relu = torch.nn.Linear, torch.nn.ReLU
+    return torch.nn.Sequential(linear(45 + 45 + 24, 256), relu(), linear(256, 256), relu(), linear(256, 24))
+
+
+def torch_retrieval_step(threads):
+    """Pairs of a step and one of its 50 nearest memories, found before."""
+    torch.set_num_threads(threads)
+    n = 2500
+    x, a, near = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.randint(n, (n, 50))
+    net = retrieval_net()
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
+
+    def steps(count):
+        for _ in range(count):
+            i = torch.randint(n, (256,))
+            j = near[i, torch.randint(50, (256,))]
+            output = a[j] + net(torch.cat([x[i], x[i] - x[j], a[j]], 1))
+            loss = ((output - a[i]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+    return milliseconds(steps, 50, 500)
+
+
 class Diffusion(torch.nn.Module):
     """The authors' diffusion network for Adroit, as their paper describes it."""
 
@@ -145,6 +172,17 @@ def mlp_predictor():
     linear = torch.nn.Linear
     net = torch.nn.Sequential(linear(45, 256), torch.nn.ReLU(), linear(256, 256), torch.nn.ReLU(), linear(256, 24))
     return lambda x, constrain: constrain(net(x))
+
+
+def retrieval_predictor(states, actions):
+    net = retrieval_net()
+
+    def predict(x, j, constrain):
+        s, a = states[j], actions[j]
+        p = a + net(torch.cat([x.expand(len(j), -1), x - s, a], 1))
+        return constrain(p.clamp(-1, 1).mean(0, keepdim=True))
+
+    return predict
 
 
 def bet_predictor():

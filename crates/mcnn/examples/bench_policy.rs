@@ -1,9 +1,10 @@
 //! Timings for bench/policy.py: fixed-size gas, training steps and single actions. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` trains the authors' form of the gas on rows of f32.
-//! `bench_policy step mlp|diffusion|bet|unet THREADS STEPS` trains the default network on random states of dimension 45 and actions of dimension 24.
-//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet` acts along a random walk with the default network; the
-//! times of a U-Net are those of the steps in which it predicts a chunk.
+//! `bench_policy step mlp|diffusion|bet|unet|retrieval THREADS STEPS` trains the default network on random states of
+//! dimension 45 and actions of dimension 24.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet|retrieval` acts along a random walk with the default
+//! network; the times of a U-Net are those of the steps in which it predicts a chunk.
 
 use std::time::Instant;
 
@@ -31,7 +32,7 @@ fn main() -> mcnn::Result<()> {
 
 fn architecture(name: &str) -> Architecture {
     let kind = BackboneKind::named(name);
-    kind.unwrap_or_else(|| panic!("mlp, diffusion, bet or unet, not {name:?}")).default_settings()
+    kind.unwrap_or_else(|| panic!("mlp, diffusion, bet, unet or retrieval, not {name:?}")).default_settings()
 }
 
 /// The mean time of a training step after a tenth of them as warm-up, on `threads` threads of rayon.

@@ -16,7 +16,11 @@
 //! ([`Backbone::encode_memories`]). Only the layers after it are computed for each memory retrieved, as one product of matrices.
 
 mod net;
+#[cfg(test)]
+mod net_tests;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use net::RetrievalNet;
 pub use settings::RetrievalSettings;
