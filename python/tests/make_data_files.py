@@ -188,7 +188,7 @@ def broken_hdf5(folder):
           actions=changed(ACTIONS.astype("f8"), (1, 0), 1e300))
     write("outside", ["outside [-1, 1]", "--clip-actions", "1.5"], actions=changed(ACTIONS, (1, 0), 1.5))
     write("no_steps", ["no steps"], options={}, **{k: v[:0] for k, v in BASE.items()})
-    write("no_width", ["at least one number"], options={}, observations=STATES[:, :0])
+    write("no_width", ["at least one dimension each"], options={}, observations=STATES[:, :0])
     write("lzf", ["cannot be read", "/observations"], observations=(STATES * 0, dict(compression="lzf")))
     write("enormous", ["more data than it can contain", "/observations"], remove=["observations"],
           then=lambda f: f.create_dataset("observations", (10**9, OBS), "f4", chunks=(10**8, OBS)))

@@ -77,10 +77,11 @@ fn nearest(data: &Demonstrations, book: &Codebook, state: &[f32]) -> (usize, f64
             (of(k).map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
         })
         .collect();
+    let floor = 1e-3 * std.iter().fold(0.0_f64, |largest, std| largest.max(*std)).min(1.0);
     (0..book.len())
         .map(|m| {
-            let squares =
-                (0..OBS).map(|k| ((f64::from(state[k]) - f64::from(book.state(m)[k])) / std[k]).powi(2));
+            let difference = |k: usize| f64::from(state[k]) - f64::from(book.state(m)[k]);
+            let squares = (0..OBS).map(|k| (difference(k) / (std[k] + floor)).powi(2));
             (m, squares.sum::<f64>().sqrt())
         })
         .min_by(|a, b| a.1.total_cmp(&b.1))

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod chunk_promises;
+mod ensemble_promises;
 mod eval_coverage;
 mod eval_rollout;
 mod eval_stats;

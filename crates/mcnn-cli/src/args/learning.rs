@@ -34,7 +34,7 @@ pub struct TrainArgs {
     #[arg(value_name = "MEMORIES")]
     pub memories: Option<PathBuf>,
     /// Fraction of the episodes held out for validation, 0 to below 1. Whole episodes are held out; they are not trained on
-    /// [default: 0.1; with --bagging folds: 0].
+    /// [default: 0.1; --bagging folds and --paper: 0].
     #[arg(long, alias = "check-on", value_name = "FRACTION", help_heading = "Data")]
     pub validation_fraction: Option<f64>,
     /// Put the image encoder that embedded the data into the policy's file, so that the policy acts on camera frames by itself:
@@ -70,9 +70,9 @@ pub struct TrainArgs {
 pub struct ConstraintArgs {
     /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more, per unit of standardized distance;
     /// weight:W (a weight of W, above 0 and below 1, at the median training distance); auto (weight:0.25); 0 (nearest neighbor, no
-    /// network); inf (no memories: behavior cloning).
-    #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
-    pub lambda: Lambda,
+    /// network); inf (no memories: behavior cloning) [default: auto; --paper: 10].
+    #[arg(long, value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
+    pub lambda: Option<Lambda>,
     /// Largest magnitude of the network's share of an action, above 0. Actions are in [-1, 1], so 1 lets the network decide
     /// freely far from all memories.
     #[arg(long, alias = "l", default_value_t = 1.0, value_name = "L")]
@@ -80,33 +80,39 @@ pub struct ConstraintArgs {
     /// Function that maps the network output to [-1, 1]: clamp or tanh.
     #[arg(long, default_value = "clamp", value_parser = activation, value_name = "FUNCTION")]
     pub activation: Activation,
-    /// How the network's action is brought into the box around the memory's action: mix (the weighted mean of both, as in the
-    /// paper) or project (clipped into the box: unchanged inside).
-    #[arg(long = "envelope", default_value = "mix", value_parser = form, value_name = "FORM")]
-    pub form: Form,
+    /// How the network's action is brought into the box around the memory's action: project (clipped into the box, unchanged
+    /// inside) or mix (the weighted mean of both, as in the paper) [default: project; --paper: mix].
+    #[arg(long = "envelope", value_parser = form, value_name = "FORM")]
+    pub form: Option<Form>,
     /// When actions are constrained: executed (by the nearest memory of the newest observation, also within a chunk of actions),
-    /// sampled (a whole chunk by one memory and its future actions) or denoising (likewise, at every denoising step).
-    #[arg(long = "constrain", default_value = "executed", value_parser = constrain_at, value_name = "WHEN")]
-    pub constrain_at: ConstrainAt,
+    /// sampled (a whole chunk by one memory and its future actions) or denoising (likewise, at every denoising step) [default:
+    /// executed; --paper: denoising].
+    #[arg(long = "constrain", value_parser = constrain_at, value_name = "WHEN")]
+    pub constrain_at: Option<ConstrainAt>,
     /// What the training loss compares with the demonstrated action: free (the network's action: behavior cloning, constrained
-    /// only when acting) or envelope (the constrained action, as in the paper).
-    #[arg(long, default_value = "free", value_parser = train_through, value_name = "RULE")]
-    pub train_through: TrainThrough,
-    /// With --train-through envelope: which memory constrains a training state: loo (leave one episode out: the nearest memory of another episode, as for new
-    /// states) or paper (the nearest memory, often of the same episode).
-    #[arg(long = "train-retrieval", alias = "distances", default_value = "loo", value_parser = distances, value_name = "RULE")]
-    pub distances: Distances,
+    /// only when acting) or envelope (the constrained action, as in the paper) [default: free; --paper: envelope].
+    #[arg(long, value_parser = train_through, value_name = "RULE")]
+    pub train_through: Option<TrainThrough>,
+    /// With --train-through envelope: which memory constrains a training state: loo (leave one episode out: the nearest memory of
+    /// another episode, as for new states) or paper (the nearest memory, often of the same episode) [default: loo; --paper: paper].
+    #[arg(long = "train-retrieval", alias = "distances", value_parser = distances, value_name = "RULE")]
+    pub distances: Option<Distances>,
     /// With --lambda 0: average the actions of the K nearest memories, weighted by exp(-distance) (VINN).
     #[arg(long = "k", alias = "neighbours", default_value_t = 1, value_name = "K")]
     pub neighbors: usize,
+    /// Use the settings of the authors of the paper where no option says otherwise: one network, trained through the envelope for
+    /// 1000000 steps, lambda 10, no validation episodes, and a tenth of the states as memories.
+    #[arg(long)]
+    pub paper: bool,
 }
 
 /// Several networks that act together.
 #[derive(Args, Debug)]
 pub struct EnsembleArgs {
-    /// Networks to train, 1 to 100, with separate initial parameters and mini-batches. They act together.
-    #[arg(long, default_value_t = 1, value_name = "COUNT")]
-    pub members: usize,
+    /// Networks to train, 1 to 100, with separate initial parameters and mini-batches. They act together [default: mlp and
+    /// retrieval: 5; the others, and --paper: 1].
+    #[arg(long, value_name = "COUNT")]
+    pub members: Option<usize>,
     /// Episodes that the members are trained on: none (all of them) or folds (each member leaves out one fold of the episodes, on
     /// which its validation loss is measured).
     #[arg(long, default_value = "none", value_parser = bagging, value_name = "RULE")]
@@ -120,7 +126,8 @@ pub struct EnsembleArgs {
 /// Settings of optimization, where they differ from the backbone's defaults.
 #[derive(Args, Debug)]
 pub struct OptimizerArgs {
-    /// Gradient steps [default: mlp and retrieval: 200 passes over the training data, 300 to 20000 steps; the others: 20000].
+    /// Gradient steps [default: mlp and retrieval: 200 passes over the data, but 300 to 20000 steps; the others: 20000;
+    /// --paper: 1000000].
     #[arg(long, value_name = "STEPS")]
     pub steps: Option<u64>,
     #[arg(long, alias = "batch-size", value_name = "ROWS", help = optimizer_help(

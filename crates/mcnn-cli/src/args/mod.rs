@@ -15,7 +15,7 @@ pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
 pub use help::parse;
 pub use knobs::KnobArgs;
 pub use learn::{Dimensions, LearnArgs, epochs};
-pub use learning::{EnsembleArgs, TrainArgs};
+pub use learning::{ConstraintArgs, EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
 pub use report::{ExplainArgs, ReportArgs};
 pub use running::{

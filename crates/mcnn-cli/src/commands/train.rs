@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::{Done, check_output, cores, names, on_threads, read};
 use crate::{
-    args::{EnsembleArgs, TrainArgs},
+    args::{ConstraintArgs, EnsembleArgs, TrainArgs},
     print,
     progress::Progress,
     run_folder::RunFolder,
@@ -107,6 +107,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let seed = Seed(args.optimizer.seed);
     let codebook = match &args.memories {
         Some(memories) => file::read_codebook(memories)?,
+        None if args.constraint.paper => learn(&data, &LearnSettings::paper(seed))?.codebook,
         None => learn(&data, &LearnSettings::for_policy(&data, seed))?.codebook,
     };
     codebook.check_space(&data)?;
@@ -117,30 +118,37 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let backbone = args.architecture()?;
     let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(backbone.optimizer_defaults());
     let EnsembleArgs { members, bagging, combine } = args.ensemble;
-    let has_folds = bagging == Bagging::Folds;
+    let ConstraintArgs { paper, amplitude, activation, neighbors, .. } = args.constraint;
+    let given = &args.constraint;
+    let defaults = if paper { TrainSettings::paper() } else { TrainSettings::default() };
+    let members = members.unwrap_or(if paper { 1 } else { backbone.members() });
+    let default_steps = || match paper {
+        true => defaults.steps,
+        false => TrainSettings::default_steps(&backbone, batch, data.n_steps()),
+    };
     let settings = TrainSettings {
         backbone: backbone.clone(),
         hidden: args.hidden.clone().unwrap_or_else(|| backbone.default_hidden()),
-        activation: args.constraint.activation,
-        lambda: args.constraint.lambda,
-        amplitude: args.constraint.amplitude,
-        form: args.constraint.form,
-        train_through: args.constraint.train_through,
-        constrain_at: args.constraint.constrain_at,
+        activation,
+        lambda: given.lambda.unwrap_or(defaults.lambda),
+        amplitude,
+        form: given.form.unwrap_or(defaults.form),
+        train_through: given.train_through.unwrap_or(defaults.train_through),
+        constrain_at: given.constrain_at.unwrap_or(defaults.constrain_at),
         members,
         bagging,
         combine: combine.unwrap_or_else(|| TrainSettings::default_combine(&backbone)),
-        distances: args.constraint.distances,
-        neighbors: args.constraint.neighbors,
-        steps: args
-            .optimizer
-            .steps
-            .unwrap_or_else(|| TrainSettings::default_steps(&backbone, batch, data.n_steps())),
+        distances: given.distances.unwrap_or(defaults.distances),
+        neighbors,
+        steps: args.optimizer.steps.unwrap_or_else(default_steps),
         batch,
         lr,
         optimizer,
         // Folds validate on every episode.
-        validation_fraction: args.validation_fraction.unwrap_or(if has_folds { 0.0 } else { 0.1 }),
+        validation_fraction: args.validation_fraction.unwrap_or(match bagging {
+            Bagging::Folds => 0.0,
+            Bagging::None => defaults.validation_fraction,
+        }),
         seed,
     };
     let run = prepare(args, &data, codebook, settings, &folder)?;
@@ -235,7 +243,7 @@ fn train(
         validation_loss: validation.as_ref().map(|v| v.loss),
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
-        lambda_auto: args.constraint.lambda == Lambda::Auto,
+        lambda_auto: run.settings().lambda == Lambda::Auto,
         amplitude: envelope.amplitude,
         members: policy.members().len(),
         zero_gradient_share: run.zero_gradient_share(),

@@ -43,14 +43,15 @@ struct Plan {
     amplitude: Vec<f32>,
     #[serde(default = "clamp")]
     activation: Vec<Activation>,
-    #[serde(default = "mix")]
+    #[serde(default = "project")]
     form: Vec<Form>,
     #[serde(default = "free")]
     train_through: Vec<TrainThrough>,
     #[serde(default = "executed")]
     constrain_at: Vec<ConstrainAt>,
-    #[serde(default = "ones")]
-    members: Vec<usize>,
+    /// The backbone's default if none is given.
+    #[serde(default = "unset")]
+    members: Vec<Option<usize>>,
     #[serde(default)]
     bagging: Bagging,
     combine: Option<Combine>,
@@ -98,14 +99,17 @@ fn one() -> Vec<f32> {
 fn clamp() -> Vec<Activation> {
     vec![Activation::Clamp]
 }
-fn mix() -> Vec<Form> {
-    vec![Form::Mix]
+fn project() -> Vec<Form> {
+    vec![Form::Project]
 }
 fn free() -> Vec<TrainThrough> {
     vec![TrainThrough::Free]
 }
 fn executed() -> Vec<ConstrainAt> {
     vec![ConstrainAt::Executed]
+}
+fn unset() -> Vec<Option<usize>> {
+    vec![None]
 }
 fn mlp() -> Vec<BackboneName> {
     vec![BackboneName::mlp()]
@@ -295,7 +299,8 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
             form: plan.form[form],
             train_through: plan.train_through[through],
             constrain_at: plan.constrain_at[at],
-            members: plan.members[members],
+            members: plan.members[members]
+                .unwrap_or(plan.tables.settings(plan.backbone[backbone].kind()).members()),
             bagging: plan.bagging,
             combine: plan.combine,
             backbone: plan.backbone[backbone],
@@ -426,7 +431,7 @@ impl Settings {
                 let (fraction, count) = first(self.by == SelectionMethod::All);
                 let (amplitude, activation, backbone) =
                     (plan.amplitude[0], plan.activation[0], plan.backbone[0]);
-                let (form, members) = (plan.form[0], plan.members[0]);
+                let (form, members) = (plan.form[0], 1);
                 let (train_through, constrain_at) = (plan.train_through[0], plan.constrain_at[0]);
                 let seed = if self.is_deterministic() { plan.seed[0] } else { self.seed };
                 let learned = Self { fraction, count, amplitude, activation, backbone, seed, ..self };

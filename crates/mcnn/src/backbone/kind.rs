@@ -88,6 +88,12 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         None
     }
 
+    /// Networks trained as an ensemble by default. More than one for backbones that train in seconds: averaging the errors of several
+    /// networks is worth more in closed loop than longer training of one.
+    fn members(&self) -> usize {
+        1
+    }
+
     /// A network of random weights. `hidden`: widths of the hidden layers. `centers`: of the [`buckets`](Self::buckets),
     /// `[buckets, n_act]`.
     ///

@@ -29,6 +29,10 @@ impl BackboneSettings for MlpSettings {
         vec![256; 2]
     }
 
+    fn members(&self) -> usize {
+        5
+    }
+
     fn epochs(&self) -> Option<u64> {
         Some(200)
     }

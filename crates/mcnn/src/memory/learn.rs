@@ -57,6 +57,11 @@ impl Default for LearnSettings {
 }
 
 impl LearnSettings {
+    /// The settings of the authors of the paper: a tenth of the states, by one pass of a gas that has as many nodes from the start.
+    pub fn paper(seed: Seed) -> Self {
+        Self { selection: SelectionMethod::GasFixed, epochs: 1, seed, ..Self::default() }
+    }
+
     /// The largest number of memories that [`for_policy`](Self::for_policy) chooses.
     pub const MOST_BY_DEFAULT: usize = 20_000;
 

@@ -114,8 +114,8 @@ fn one() -> usize {
 }
 
 impl Default for TrainSettings {
-    /// Network and optimizer of the paper (appendix), with lambda from the data: one network, trained by behavior cloning and
-    /// constrained when its actions are executed.
+    /// Networks and optimizer of the paper (appendix), with lambda from the data: an ensemble, trained by behavior cloning, whose
+    /// executed actions are projected into the box of the nearest memory.
     fn default() -> Self {
         Self {
             backbone: Architecture::default(),
@@ -123,10 +123,10 @@ impl Default for TrainSettings {
             activation: Activation::Clamp,
             lambda: Lambda::Auto,
             amplitude: 1.0,
-            form: Form::Mix,
+            form: Form::Project,
             train_through: TrainThrough::Free,
             constrain_at: ConstrainAt::Executed,
-            members: 1,
+            members: Architecture::default().members(),
             bagging: Bagging::None,
             combine: Combine::Mean,
             distances: Distances::Loo,
@@ -147,6 +147,9 @@ impl TrainSettings {
     pub fn paper() -> Self {
         Self {
             lambda: Lambda::Value(10.0),
+            form: Form::Mix,
+            members: 1,
+            validation_fraction: 0.0,
             train_through: TrainThrough::Envelope,
             constrain_at: ConstrainAt::Denoising,
             distances: Distances::Paper,

@@ -97,9 +97,22 @@ impl Run {
     }
 }
 
+/// Standardization without a floor, as the references in PyTorch have it.
+fn plain_scale(data: &Demonstrations) -> Scale {
+    let n = data.n_steps() as f64;
+    let column = |k: usize| data.states().iter().skip(k).step_by(data.n_obs()).map(|x| f64::from(*x));
+    let (mut means, mut stds) = (Vec::new(), Vec::new());
+    for k in 0..data.n_obs() {
+        let mean = column(k).sum::<f64>() / n;
+        means.push(mean as f32);
+        stds.push((column(k).map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32);
+    }
+    Scale { mean: means, std: stds }
+}
+
 pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
     Codebook::new(CodebookParts {
-        scale: Scale::fit(data),
+        scale: plain_scale(data),
         states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
         future_actions: vec![],

@@ -35,11 +35,12 @@ pub fn settings(backbone: Architecture) -> TrainSettings {
         lambda: Lambda::Auto,
         batch: 8,
         steps: 5,
+        members: 2,
         ..Default::default()
     }
 }
 
-fn architectures() -> [(&'static str, Architecture); 4] {
+fn architectures() -> [(&'static str, Architecture); 5] {
     let bet = BetSettings { layers: 1, heads: 2, width: 4, window: 2, buckets: 3, ..Default::default() };
     let unet =
         UnetSettings { groups: 2, horizon: 4, executed: 2, sample_steps: 2, steps: 4, ..Default::default() };
@@ -48,6 +49,7 @@ fn architectures() -> [(&'static str, Architecture); 4] {
         ("diffusion", Architecture::from(DiffusionSettings::default())),
         ("bet", Architecture::from(bet)),
         ("unet", Architecture::from(unet)),
+        ("retrieval", Architecture::from(RetrievalSettings { retrieved: 3, pairs: 4 })),
     ]
 }
 
@@ -319,7 +321,8 @@ fn optimizer_states_of_other_networks_and_steps() {
             let good = run.checkpoint().unwrap();
             let with = |step: u64, moments: &Moments| {
                 let mut checkpoint = Checkpoint { step, ..good.clone() };
-                checkpoint.members[0].moments = moments.clone();
+                // The state of the second member is that of the first, so that both or neither fit.
+                checkpoint.members.iter_mut().for_each(|member| member.moments = moments.clone());
                 checkpoint
             };
             let trained = good.members[0].moments.clone();

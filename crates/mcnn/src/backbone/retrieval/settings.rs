@@ -61,6 +61,14 @@ impl BackboneSettings for RetrievalSettings {
         vec![256; 2]
     }
 
+    fn members(&self) -> usize {
+        5
+    }
+
+    fn epochs(&self) -> Option<u64> {
+        Some(200)
+    }
+
     fn validate(&self, _hidden: &[usize]) -> std::result::Result<(), InvalidSetting> {
         for (option, count) in [("--retrieved", self.retrieved), ("--pairs", self.pairs)] {
             if !(1..=MOST).contains(&count) {
