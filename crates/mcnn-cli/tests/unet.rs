@@ -11,7 +11,7 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
     let bench = Bench::with_policy();
     let trained = bench.json(&format!("{TRAIN} --steps 60 -o u.safetensors"));
     assert!(
-        trained["name"].as_str().unwrap().starts_with("MCNN-Diffusion (U-Net), clamp, lambda "),
+        trained["name"].as_str().unwrap().starts_with("MCNN-Diffusion (U-Net), projected, lambda "),
         "{trained}"
     );
     assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);

@@ -95,8 +95,10 @@ fn the_baselines_come_out_of_the_same_verbs() {
     for (name, options) in [
         ("1-NN", "--lambda 0"),
         ("VINN (k = 10)", "--lambda 0 --k 10"),
-        ("BC, clamp", "--lambda inf"),
-        ("BC, tanh", "--lambda inf --activation tanh"),
+        ("BC, clamp, 5 members", "--lambda inf"),
+        ("MCNN, projected, lambda 2.000, 5 members", "--lambda 2"),
+        ("MCNN, clamp, lambda 2.000", "--lambda 2 --envelope mix --members 1"),
+        ("BC, tanh", "--lambda inf --activation tanh --members 1"),
     ] {
         let line = format!(
             "train drive.npz all.safetensors {options} --hidden 8 --steps 20 -o p.safetensors --force"

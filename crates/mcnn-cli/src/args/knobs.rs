@@ -25,13 +25,13 @@ pub struct KnobArgs {
     /// Memories that a retrieval-conditioned network predicts from (all if there are fewer), or that VINN averages.
     #[arg(long, value_name = "K")]
     pub k: Option<usize>,
-    /// mix or project; see `mcnn train`.
+    /// How the network's action is brought into the box: project or mix; see `mcnn train`.
     #[arg(long, value_parser = form, value_name = "FORM")]
     pub envelope: Option<Form>,
-    /// executed, sampled or denoising; see `mcnn train`.
+    /// When actions are constrained: executed, sampled or denoising; see `mcnn train`.
     #[arg(long, value_parser = constrain_at, value_name = "WHEN")]
     pub constrain: Option<ConstrainAt>,
-    /// mean or member: how the networks of an ensemble act together; see `mcnn train`.
+    /// How the networks of an ensemble act together: mean or member; see `mcnn train`.
     #[arg(long, value_parser = combine, value_name = "RULE")]
     pub combine: Option<Combine>,
     /// Act with the first COUNT networks of an ensemble alone.

@@ -58,7 +58,8 @@ pub struct TrainArgs {
     /// depend on it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "COUNT", help_heading = "Execution")]
     pub threads: Option<u16>,
-    /// Resume an interrupted run from its checkpoint; the other options must be the same, --steps may be larger.
+    /// Resume an interrupted run from its checkpoint, with its settings: options that are given must be the same, --steps may be
+    /// larger.
     #[arg(long, help_heading = "Execution")]
     pub resume: bool,
     #[command(flatten)]
@@ -114,9 +115,9 @@ pub struct EnsembleArgs {
     #[arg(long, value_name = "COUNT")]
     pub members: Option<usize>,
     /// Episodes that the members are trained on: none (all of them) or folds (each member leaves out one fold of the episodes, on
-    /// which its validation loss is measured).
-    #[arg(long, default_value = "none", value_parser = bagging, value_name = "RULE")]
-    pub bagging: Bagging,
+    /// which its validation loss is measured) [default: none].
+    #[arg(long, value_parser = bagging, value_name = "RULE")]
+    pub bagging: Option<Bagging>,
     /// How the members act together: mean (the mean of their actions) or member (one member, drawn at random for every prediction)
     /// [default: mean; unet and bet: member].
     #[arg(long, value_parser = combine, value_name = "RULE")]

@@ -14,10 +14,10 @@ use mcnn::{
     data::Demonstrations,
     error::Kind,
     file,
-    memory::{Codebook, LearnSettings, learn},
+    memory::{LearnSettings, learn},
     optimizer::OptimizerDefaults,
     seed::Seed,
-    train::{Bagging, Lambda, Run, TrainSettings, Validation},
+    train::{Bagging, Checkpoint, Lambda, Run, TrainSettings, Validation},
     vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
@@ -120,11 +120,25 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let EnsembleArgs { members, bagging, combine } = args.ensemble;
     let ConstraintArgs { paper, amplitude, activation, neighbors, .. } = args.constraint;
     let given = &args.constraint;
-    let defaults = if paper { TrainSettings::paper() } else { TrainSettings::default() };
-    let members = members.unwrap_or(if paper { 1 } else { backbone.members() });
-    let default_steps = || match paper {
-        true => defaults.steps,
-        false => TrainSettings::default_steps(&backbone, batch, data.n_steps()),
+    // A resumed run has the settings that it was started with, where no option says otherwise.
+    let checkpoint = args.resume.then(|| checkpoint(&folder)).transpose()?;
+    let defaults = match &checkpoint {
+        Some(checkpoint) => checkpoint.settings.clone(),
+        None if paper => TrainSettings::paper(),
+        None => TrainSettings {
+            members: backbone.members(),
+            steps: TrainSettings::default_steps(&backbone, batch, data.n_steps()),
+            combine: TrainSettings::default_combine(&backbone),
+            ..TrainSettings::default()
+        },
+    };
+    let members = members.unwrap_or(defaults.members);
+    let bagging = bagging.unwrap_or(defaults.bagging);
+    let validation_fraction = match (args.validation_fraction, bagging) {
+        (Some(fraction), _) => fraction,
+        // Folds validate on every episode.
+        (None, Bagging::Folds) if checkpoint.is_none() => 0.0,
+        (None, _) => defaults.validation_fraction,
     };
     let settings = TrainSettings {
         backbone: backbone.clone(),
@@ -137,21 +151,20 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         constrain_at: given.constrain_at.unwrap_or(defaults.constrain_at),
         members,
         bagging,
-        combine: combine.unwrap_or_else(|| TrainSettings::default_combine(&backbone)),
+        combine: combine.unwrap_or(defaults.combine),
         distances: given.distances.unwrap_or(defaults.distances),
         neighbors,
-        steps: args.optimizer.steps.unwrap_or_else(default_steps),
+        steps: args.optimizer.steps.unwrap_or(defaults.steps),
         batch,
         lr,
         optimizer,
-        // Folds validate on every episode.
-        validation_fraction: args.validation_fraction.unwrap_or(match bagging {
-            Bagging::Folds => 0.0,
-            Bagging::None => defaults.validation_fraction,
-        }),
+        validation_fraction,
         seed,
     };
-    let run = prepare(args, &data, codebook, settings, &folder)?;
+    let run = match checkpoint {
+        Some(checkpoint) => Run::resume(&data, codebook, settings, checkpoint)?,
+        None => Run::new(&data, codebook, settings)?,
+    };
     let flag = super::interrupted()?;
     let parallel = backbone.micro_batches() * members;
     let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
@@ -160,22 +173,14 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }
 
-fn prepare(
-    args: &TrainArgs,
-    data: &Demonstrations,
-    codebook: Codebook,
-    settings: TrainSettings,
-    folder: &RunFolder,
-) -> Result<Run> {
-    if !args.resume {
-        return Run::new(data, codebook, settings);
-    }
+/// The checkpoint of the run to resume.
+fn checkpoint(folder: &RunFolder) -> Result<Checkpoint> {
     if !folder.checkpoint().exists() {
         return Err(Error::new(Kind::File, "there is no interrupted run to resume")
             .at(folder.checkpoint().display().to_string())
             .next("leave --resume out, or give the -o of the run that was interrupted"));
     }
-    Run::resume(data, codebook, settings, file::read_checkpoint(&folder.checkpoint())?)
+    file::read_checkpoint(&folder.checkpoint())
 }
 
 /// Reads the tensors of the encoder, which must be the one that embedded the data.

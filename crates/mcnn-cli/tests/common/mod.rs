@@ -24,7 +24,7 @@ impl Bench {
         let bench = Self::new();
         bench.ok("make drive --episodes 4 -o drive.npz");
         bench.ok("learn drive.npz --count 50 -o m.safetensors");
-        bench.ok("train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 60 --batch 32");
+        bench.ok("train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 60 --batch 32 --members 1 --envelope mix");
         bench
     }
 

@@ -162,7 +162,7 @@ impl TrainSettings {
     /// [`epochs`](crate::backbone::BackboneSettings::epochs), 300 to 20,000 steps; 20,000 for a backbone that states none.
     pub fn default_steps(backbone: &Architecture, batch: usize, n: usize) -> u64 {
         match backbone.epochs() {
-            Some(epochs) => (epochs * n as u64).div_ceil(batch as u64).clamp(300, 20_000),
+            Some(epochs) => (epochs * n as u64).div_ceil(batch.max(1) as u64).clamp(300, 20_000),
             None => 20_000,
         }
     }

@@ -1,7 +1,7 @@
 //! Attacks on files of mcnn: memories, policies of every backbone, checkpoints and encoders.
 
 use mcnn::{
-    backbone::{Architecture, BetSettings, DiffusionSettings, UnetSettings},
+    backbone::{Architecture, BetSettings, DiffusionSettings, RetrievalSettings, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     file,
     memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
@@ -29,13 +29,15 @@ pub fn codebook() -> Codebook {
 }
 
 pub fn settings(backbone: Architecture) -> TrainSettings {
+    // One kind is enough for the arrays of an ensemble.
+    let members = if backbone == Architecture::default() { 2 } else { 1 };
     TrainSettings {
         backbone,
         hidden: vec![4],
         lambda: Lambda::Auto,
         batch: 8,
         steps: 5,
-        members: 2,
+        members,
         ..Default::default()
     }
 }
@@ -253,6 +255,11 @@ fn transformers() {
 #[test]
 fn unets() {
     in_limited_process("mcnn_files::unets", |attacks| all(attacks, 3));
+}
+
+#[test]
+fn networks_that_see_memories() {
+    in_limited_process("mcnn_files::networks_that_see_memories", |attacks| all(attacks, 4));
 }
 
 #[test]
