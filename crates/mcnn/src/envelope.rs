@@ -1,5 +1,5 @@
-//! The envelope: keeps the network's output inside the permissible region around a memory's action (Memory-Consistent
-//! Neural Networks, ICLR 2024, equation 3). It is a function of three numbers - the distance to the memory, the memory's
+//! The envelope: constrains the network's output to the permissible region around a memory's action (Memory-Consistent
+//! Neural Networks, ICLR 2024, equation 3). It is a function of three inputs - the distance to the memory, the memory's
 //! action and the network's output - and imports nothing. The exponential of the method appears in this file alone.
 //!
 //! ```text
@@ -244,7 +244,7 @@ mod tests {
                                     low <= f && f <= high,
                                     "{envelope:?} d {d} u {u}: {f} outside [{low}, {high}]"
                                 );
-                                // This bound is a product of rounded numbers: allow an error in the last places.
+                                // This bound is a product of rounded values: allow an error in the last places.
                                 assert!(
                                     f64::from((f - memory_action).abs())
                                         <= gap + 4e-7 * f64::from(amplitude + 1.0)

@@ -111,7 +111,7 @@ impl Table {
     /// Copies row `i` to `out`.
     ///
     /// # Panics
-    /// If there is no row `i`, or `out` has not the table's dimensions.
+    /// If there is no row `i`, or `out` does not have the table's dimension.
     pub fn row_into(&self, i: usize, out: &mut [f32]) {
         self.check_index(i);
         self.check_dim(out);
@@ -123,7 +123,7 @@ impl Table {
     /// Adds a row, `[dim]`, after the last. O(dim) amortized.
     ///
     /// # Panics
-    /// If `row` has not the table's dimensions.
+    /// If `row` does not have the table's dimension.
     pub fn push(&mut self, row: &[f32]) {
         self.append(row);
         match &mut self.quantized {
@@ -174,7 +174,7 @@ impl Table {
     /// Replaces row `i` by `row`, `[dim]`. O(dim).
     ///
     /// # Panics
-    /// If there is no row `i`, or `row` has not the table's dimensions.
+    /// If there is no row `i`, or `row` does not have the table's dimension.
     pub fn set(&mut self, i: usize, row: &[f32]) {
         self.check_index(i);
         self.check_dim(row);

@@ -37,7 +37,7 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// A new episode. `seed` decides whatever is random in it.
+    /// A new episode. `seed`: of its random choices.
     pub fn new(seed: Seed) -> Self {
         Self { observations: Vec::new(), state: ActingState::new(seed) }
     }

@@ -31,7 +31,7 @@ pub type LossFn<'a> = &'a mut dyn FnMut(&[f32], Option<&[f32]>, &mut [f32]) -> f
 /// A network in training. Its parameters are one flat array, which its caller owns.
 pub trait TrainableNet: fmt::Debug + Send + Sync {
     /// The loss of a micro-batch, the network's own included, and its gradient: `grad`, as long as `parameters`, is
-    /// overwritten. `seed` decides whatever is random.
+    /// overwritten. `seed`: of the random choices.
     ///
     /// # Panics
     /// If the batch, the parameters or the gradient do not fit the network.

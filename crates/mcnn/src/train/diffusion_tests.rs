@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::tests::{
-    Problem, close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, through_envelope,
-    trained,
+    Problem, close, codebook_of, drawn, few_transitions, near, pairs, some_codebook, some_data,
+    through_envelope, trained,
 };
 use super::{training_set::MiniBatch, *};
 use crate::backbone::{
@@ -75,24 +75,24 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             (layers(&[16, 32, 16], &torch.start.time), layers(&body_widths, &torch.start.body));
         let start = Diffusion::new(diffusion, time, body).unwrap();
         run.start_from(&start.clone().into());
-        let (net, mut numbers) = DiffusionNet::new(&start);
+        let (net, mut parameters) = DiffusionNet::new(&start);
         let which: Vec<usize> = (0..12).collect();
         let mut rows = MiniBatch::default();
         run.training_set.gather(&run.codebook, &which, Seed(0), &mut rows);
 
-        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
+        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; parameters.len()]);
         for k in 0..expected.losses.len() {
             let (loss_fn, mut output) = (run.loss(12), Vec::new());
-            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
-                output.extend_from_slice(proposals);
-                loss_fn.loss_and_grad(&rows, proposals, weights, slopes)
+            let mut record = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                output.extend_from_slice(outputs);
+                loss_fn.loss_and_grad(&rows, outputs, weights, output_grad)
             };
             let draws = &draws[k % draws.len()];
             let loss = net.loss_and_grad_of(
-                &numbers,
+                &parameters,
                 &rows.batch(12),
                 draws,
-                &mut hold,
+                &mut record,
                 &mut gradient,
                 &mut Default::default(),
             );
@@ -110,11 +110,12 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(bias, expected, 2e-5, "gradient of a bias of the time");
                 }
             }
-            numbers.copy_from_slice(run.apply_gradient(&mut gradient));
+            parameters.copy_from_slice(run.apply_gradient(&mut gradient));
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-4, "loss at step");
-        for ((weight, bias), expected) in net.with_parameters(&numbers).layers()[1].iter().zip(&expected.end)
+        for ((weight, bias), expected) in
+            net.with_parameters(&parameters).layers()[1].iter().zip(&expected.end)
         {
             close(weight, &expected.0, 1e-3, "weight");
             close(bias, &expected.1, 1e-3, "bias");
@@ -135,8 +136,8 @@ fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
 }
 
 #[test]
-fn sixty_four_transitions_are_learned_by_heart() {
-    let data = sixty_four();
+fn training_overfits_a_few_transitions() {
+    let data = few_transitions();
     for lambda in [f32::INFINITY, 2.0] {
         let settings = TrainSettings {
             steps: 4000,

@@ -188,7 +188,7 @@ pub(super) fn some_data() -> Demonstrations {
 }
 
 /// Sixty-four transitions without rhyme or reason, in two episodes: to be learned by heart.
-pub(super) fn sixty_four() -> Demonstrations {
+pub(super) fn few_transitions() -> Demonstrations {
     let mut rng = Seed(4).rng();
     let states: Vec<f32> = (0..64 * 3).map(|_| rng.normal() as f32).collect();
     let actions: Vec<f32> = (0..64 * 2).map(|_| rng.between(-0.9, 0.9) as f32).collect();

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, through_envelope, trained};
+use super::tests::{
+    close, codebook_of, few_transitions, some_codebook, some_data, through_envelope, trained,
+};
 use super::{training_set::MiniBatch, *};
 use crate::envelope::Activation;
 use crate::{
@@ -98,24 +100,24 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         let mut rows = MiniBatch::default();
         run.training_set.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), Seed(0), &mut rows);
         let count = run.training_set.count(&(0..12).collect::<Vec<_>>());
-        let (net, mut numbers) = UnetNet::new(start);
-        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
+        let (net, mut parameters) = UnetNet::new(start);
+        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; parameters.len()]);
         for k in 0..expected.losses.len() {
             let draws = NoiseSample {
                 steps: torch.steps[k % torch.steps.len()].clone(),
                 noise: torch.noise[k % torch.noise.len()].clone(),
             };
             let (loss_fn, mut output) = (run.loss(count), Vec::new());
-            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
-                output.extend_from_slice(proposals);
-                loss_fn.loss_and_grad(&rows, proposals, weights, slopes)
+            let mut record = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                output.extend_from_slice(outputs);
+                loss_fn.loss_and_grad(&rows, outputs, weights, output_grad)
             };
             let batch = rows.batch(count);
             let loss = net.loss_and_grad_of(
-                &numbers,
+                &parameters,
                 &batch,
                 &draws,
-                &mut hold,
+                &mut record,
                 &mut gradient,
                 &mut Default::default(),
             );
@@ -130,11 +132,11 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(&found[name].1, expected, 1e-5 * largest.max(1.0), name);
                 }
             }
-            numbers.copy_from_slice(run.apply_gradient(&mut gradient));
+            parameters.copy_from_slice(run.apply_gradient(&mut gradient));
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-3, "loss at step");
-        let end = net.with_parameters(&numbers).save_tensors();
+        let end = net.with_parameters(&parameters).save_tensors();
         for (name, expected) in &expected.end {
             close(&end[name].1, expected, 2e-3, name);
         }
@@ -160,8 +162,8 @@ fn quick() -> UnetSettings {
 }
 
 #[test]
-fn sixty_four_transitions_are_learned_by_heart() {
-    let data = sixty_four();
+fn training_overfits_a_few_transitions() {
+    let data = few_transitions();
     for lambda in [f32::INFINITY, 2.0] {
         let settings = TrainSettings {
             steps: 1500,
