@@ -10,7 +10,7 @@ use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Batch, Constrain, Describe, Layers, LossFn, Network,
     TrainableNet, Workspace,
     layer_stack::{HiddenActivation, LayerStack, StackWorkspace},
-    product::add_product,
+    product::{add_product, add_product_of_active},
 };
 use crate::{error::Result, seed::Seed};
 
@@ -75,8 +75,9 @@ impl Mlp {
         self.0.iter()
     }
 
-    /// The output for one observation. `input` is scratch space.
-    fn forward(&self, observation: &[f32], input: &mut Vec<f32>, output: &mut Vec<f32>) {
+    /// The output for one observation.
+    fn forward(&self, observation: &[f32], buffers: &mut Buffers, output: &mut Vec<f32>) {
+        let Buffers { input, active } = buffers;
         assert_eq!(observation.len(), self.widths()[0], "an observation of another width than the network");
         output.clear();
         output.extend_from_slice(observation);
@@ -84,12 +85,23 @@ impl Mlp {
             std::mem::swap(input, output);
             output.clear();
             output.extend_from_slice(bias);
-            add_product(input, input.len(), weight, output);
+            if k == 0 {
+                add_product(input, input.len(), weight, output);
+            } else {
+                add_product_of_active(input, weight, output, active);
+            }
             if k + 2 < self.widths().len() {
                 output.iter_mut().for_each(|o| *o = o.max(0.0));
             }
         }
     }
+}
+
+/// Buffers of acting.
+#[derive(Debug, Default)]
+struct Buffers {
+    input: Vec<f32>,  // of a layer
+    active: Vec<u32>, // the inputs that are not zero
 }
 
 impl Backbone for Mlp {
@@ -173,7 +185,7 @@ mod tests {
 
     fn output(mlp: &Mlp, observation: &[f32]) -> Vec<f32> {
         let mut output = Vec::new();
-        mlp.forward(observation, &mut Vec::new(), &mut output);
+        mlp.forward(observation, &mut Buffers::default(), &mut output);
         output
     }
 

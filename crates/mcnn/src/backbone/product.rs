@@ -28,6 +28,76 @@ pub fn add_product_strided(
     Arch::new().dispatch(Product { rows, x, x_step, inputs, weight, out, out_step });
 }
 
+/// [`add_product`] for one row whose many zeros, as after ReLU, are skipped: `x` is `[inputs]`, `weight` is `[inputs, outputs]`,
+/// finite, and `out` is `[outputs]`. `active` is scratch space. The result has the same bits, but for the sign of zeros.
+///
+/// # Panics
+/// If `weight` has another length.
+pub fn add_product_of_active(x: &[f32], weight: &[f32], out: &mut [f32], active: &mut Vec<u32>) {
+    assert_eq!(weight.len(), x.len() * out.len(), "a row of weights for every input");
+    active.clear();
+    active.resize(x.len(), 0);
+    let mut count = 0;
+    for (i, x) in x.iter().enumerate() {
+        active[count] = i as u32; // overwritten by the next one unless it counts: without a branch
+        count += usize::from(*x != 0.0);
+    }
+    Arch::new().dispatch(ActiveProduct { x, active: &active[..count], weight, out });
+}
+
+struct ActiveProduct<'a> {
+    x: &'a [f32],
+    active: &'a [u32],
+    weight: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for ActiveProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let (lanes, outputs) = (S::F32_LANES, self.out.len());
+        let mut first = 0;
+        while outputs - first >= 8 * lanes {
+            active_tile::<S, 8, false>(simd, &mut self, first);
+            first += 8 * lanes;
+        }
+        while outputs - first >= lanes {
+            active_tile::<S, 1, false>(simd, &mut self, first);
+            first += lanes;
+        }
+        if first < outputs {
+            active_tile::<S, 1, true>(simd, &mut self, first);
+        }
+    }
+}
+
+/// Computes `V` vectors of outputs from output `first` on. If `P`, the last vector is partial.
+#[inline(always)]
+fn active_tile<S: Simd, const V: usize, const P: bool>(simd: S, product: &mut ActiveProduct, first: usize) {
+    let ActiveProduct { x, active, weight, out } = product;
+    let outputs = out.len();
+    let columns = first..outputs.min(first + V * S::F32_LANES);
+    let mut sums: [S::f32s; V] = load::<S, V, P>(simd, &out[columns.clone()]);
+    for &i in *active {
+        let weights = &weight[i as usize * outputs..][..outputs];
+        let weights = load::<S, V, P>(simd, &weights[columns.clone()]);
+        let x = simd.splat_f32s(x[i as usize]);
+        for (sum, weights) in sums.iter_mut().zip(weights) {
+            *sum = simd.add_f32s(*sum, simd.mul_f32s(x, weights));
+        }
+    }
+    for (k, &sum) in sums.iter().enumerate() {
+        let out = &mut out[columns.clone()][k * S::F32_LANES..];
+        if P && k + 1 == V {
+            simd.partial_store_f32s(out, sum);
+        } else {
+            S::as_mut_simd_f32s(out).0[0] = sum;
+        }
+    }
+}
+
 struct Product<'a> {
     rows: usize,
     x: &'a [f32],
@@ -176,6 +246,29 @@ mod tests {
         for (x, out) in x.chunks_exact(inputs).zip(out.chunks_exact_mut(outputs)) {
             for (i, x) in x.iter().enumerate() {
                 out.iter_mut().zip(&weight[i * outputs..]).for_each(|(o, w)| *o += x * w);
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_that_skips_zeros_is_the_whole_product() {
+        let mut rng = Seed(5).rng();
+        let mut draw = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
+        let mut active = Vec::new();
+        for inputs in [1, 3, 45, 256] {
+            for outputs in (1..=70).chain([128, 200, 256]) {
+                let (mut x, weight, start) = (draw(inputs), draw(inputs * outputs), draw(outputs));
+                x.iter_mut().for_each(|x| *x = x.max(0.0));
+                let mut expected = start.clone();
+                reference(&x, inputs, &weight, &mut expected);
+                let mut out = start.clone();
+                add_product_of_active(&x, &weight, &mut out, &mut active);
+                assert!(out == expected, "{inputs} x {outputs}");
+                let mut out = start;
+                let all: Vec<u32> = (0..inputs as u32).collect();
+                ActiveProduct { x: &x, active: &all, weight: &weight, out: &mut out }
+                    .with_simd(pulp::Scalar::new());
+                assert!(out == expected, "{inputs} x {outputs}, scalar");
             }
         }
     }
