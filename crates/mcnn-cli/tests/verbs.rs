@@ -159,7 +159,7 @@ fn results_do_not_depend_on_the_numbers_of_threads_and_lanes() {
 fn the_demo_writes_its_page_and_policies() {
     let bench = Bench::new();
     let demo = bench.json("demo --demonstrations 2 --steps 50 --episodes 4 -o page.html");
-    assert_eq!(demo["methods"].as_array().unwrap().len(), 4);
+    assert_eq!(demo["methods"].as_array().unwrap().len(), 5);
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
     assert!(page.contains("<svg") && page.trim_end().ends_with("</html>"));
     assert!(!page.contains("/*DATA*/"), "the data are in the page");
@@ -167,7 +167,7 @@ fn the_demo_writes_its_page_and_policies() {
     let data = page.split("const page = ").nth(1).unwrap().split(";\n").next().unwrap();
     let data: Value = serde_json::from_str(data.trim_end_matches(';')).unwrap();
     assert_eq!(data["episodes"].as_array().unwrap().len(), 4);
-    assert_eq!(data["episodes"][0]["drives"].as_array().unwrap().len(), 4);
+    assert_eq!(data["episodes"][0]["drives"].as_array().unwrap().len(), 5);
     for method in demo["methods"].as_array().unwrap() {
         assert!(bench.path(method["file"].as_str().unwrap()).is_file());
     }

@@ -171,9 +171,9 @@ pub struct DemoArgs {
     /// Drive from camera frames: train a small image encoder first; all methods act on its embeddings.
     #[arg(long, help_heading = "Data")]
     pub pixels: bool,
-    /// Gradient steps of each network.
-    #[arg(long, default_value_t = 10_000, value_name = "STEPS", help_heading = "Optimization")]
-    pub steps: u64,
+    /// Gradient steps of each network [default: as `mcnn train`].
+    #[arg(long, value_name = "STEPS", help_heading = "Optimization")]
+    pub steps: Option<u64>,
     /// With --pixels: gradient steps of the image encoder.
     #[arg(
         long,

@@ -7,13 +7,14 @@ use mcnn::{
     act::Act,
     atomic,
     data::Demonstrations,
+    envelope::Envelope,
     eval::{Comparison, Episode, Run as Rollout, Summary, collect, compare, rollout},
     file,
-    memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
-    policy::Policy,
+    memory::{LearnSettings, learn},
+    policy::{ActingSettings, Policy},
     seed::Seed,
     task::{Task, drive},
-    train::{Lambda, Run, TrainSettings},
+    train::{Run, TrainSettings},
     vision::EncodedPolicy,
 };
 use serde::Serialize;
@@ -87,11 +88,6 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         Some(embedded) => &embedded.data,
         None => &laps(args.demonstrations as usize, args.noise, args.seed)?.0,
     };
-    log(&format!(
-        "choosing memories from {} steps, training two networks for {} steps each",
-        data.n_steps(),
-        args.steps
-    ));
     let learners = learners(data, args)?;
 
     let settings = Rollout {
@@ -149,52 +145,45 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     Ok(Done::new(&report, print::demo(&report)))
 }
 
-/// Trains MCNN, behavior cloning with the same network and clamp, 1-NN and VINN.
+/// Trains an ensemble with the defaults of `mcnn train`. MCNN is that ensemble with its memories, behavior cloning the ensemble and
+/// its first network without them. 1-NN and VINN have nothing to train.
 fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let seed = Seed(args.seed);
-    let memories = |selection, smooth_neighbors| {
-        let settings = LearnSettings {
-            amount: Amount::Fraction(0.1),
-            selection,
-            smooth_neighbors,
-            seed,
-            ..LearnSettings::default()
-        };
-        learn(data, &settings).map(|learned| learned.codebook)
+    let memories = learn(data, &LearnSettings::for_policy(data, seed))?.codebook;
+    let defaults = TrainSettings::default();
+    let steps = args
+        .steps
+        .unwrap_or_else(|| TrainSettings::default_steps(&defaults.backbone, defaults.batch, data.n_steps()));
+    let settings = TrainSettings { steps, validation_fraction: 0.0, seed, ..defaults };
+    eprintln!(
+        "{} memories, every state; training {} networks for {steps} steps",
+        memories.len(),
+        settings.members
+    );
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let (mcnn, losses) = on_threads(cores.min(settings.members), || {
+        let mut run = Run::new(data, memories.clone(), settings.clone())?;
+        let (mut window, mut losses) = (SmoothedLoss::new(steps), Vec::new());
+        while let Some(stepped) = run.step() {
+            losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
+        }
+        Ok::<_, mcnn::Error>((run.policy(), losses))
+    })??;
+    let acting = mcnn.acting_settings();
+    let envelope = Envelope { lambda: f32::INFINITY, ..acting.envelope };
+    let cloning = mcnn.clone().with_acting_settings(ActingSettings { envelope, ..acting })?;
+    let copying = |neighbors: usize| {
+        let envelope = Envelope { lambda: 0.0, ..Envelope::default() };
+        let acting = ActingSettings { envelope, neighbors, ..ActingSettings::default() };
+        Policy::ensemble(memories.clone(), Vec::new(), acting)
     };
-    // The expert's actions are noisy: each MCNN memory has the mean action of its ten nearest steps. 1-NN and VINN keep
-    // the demonstrated actions.
-    let (some, all) = (memories(SelectionMethod::Gas, 10)?, memories(SelectionMethod::All, 1)?);
-    let settings = |lambda| TrainSettings {
-        lambda,
-        steps: args.steps,
-        validation_fraction: 0.0,
-        seed,
-        ..TrainSettings::default()
-    };
-    let train = |codebook: Codebook, settings: TrainSettings| {
-        on_threads(1, || {
-            let mut run = Run::new(data, codebook, settings)?;
-            let (mut window, mut losses) = (SmoothedLoss::new(args.steps), Vec::new());
-            while let Some(stepped) = run.step() {
-                losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
-            }
-            Ok((run.policy(), losses))
-        })?
-    };
-    // The two networks train in parallel, on a thread each; 1-NN and VINN have nothing to train.
-    let (mcnn, cloning) = std::thread::scope(|scope| {
-        let cloning = scope.spawn(|| train(some.clone(), settings(Lambda::Value(f32::INFINITY))));
-        (train(some.clone(), settings(Lambda::Auto)), cloning.join().expect("training does not panic"))
-    });
-    let learner = |name, stem, (policy, losses)| Learner { name, stem, policy, losses };
-    let nearest = settings(Lambda::Value(0.0));
-    let vinn = TrainSettings { neighbors: 10.min(all.len()), ..nearest.clone() };
+    let learner = |name, stem, policy| Learner { name, stem, policy, losses: Vec::new() };
     Ok(vec![
-        learner("MCNN", "mcnn", mcnn?),
-        learner("behavior cloning", "bc", cloning?),
-        learner("1-NN", "1nn", train(all.clone(), nearest)?),
-        learner("VINN (k = 10)", "vinn", train(all, vinn)?),
+        Learner { losses, ..learner("MCNN", "mcnn", mcnn) },
+        learner("behavior cloning, ensemble", "bc5", cloning.clone()),
+        learner("behavior cloning", "bc", cloning.with_first_members(1)?),
+        learner("1-NN", "1nn", copying(1)?),
+        learner("VINN (k = 10)", "vinn", copying(10.min(memories.len()))?),
     ])
 }
 
