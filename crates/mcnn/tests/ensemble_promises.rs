@@ -283,7 +283,7 @@ fn ensembles_that_do_not_fit_are_refused() {
     let acting = settings(0.5, Form::Mix, ConstrainAt::Executed);
     let mixed = [networks(&all[0], 1), networks(&all[2], 1)].concat();
     let refused = |members: Vec<Network>, acting: ActingSettings| {
-        Policy::ensemble(book.clone(), members, acting).err().expect("refused").to_string()
+        Policy::ensemble(book.clone(), members, acting).expect_err("refused").to_string()
     };
     assert!(refused(mixed, acting).contains("members of the ensemble differ"));
     assert!(refused(Vec::new(), acting).contains("needs lambda 0"));

@@ -462,7 +462,11 @@ fn the_members_of_an_ensemble_are_networks_trained_by_themselves() {
     let members = networks(&TrainSettings { members: 3, ..one.clone() });
     for (k, member) in members.iter().enumerate() {
         let seed = member_seed(one.seed, k);
-        assert_eq!(networks(&TrainSettings { seed, ..one.clone() }), [member.clone()], "member {k}");
+        assert_eq!(
+            networks(&TrainSettings { seed, ..one.clone() }),
+            std::slice::from_ref(member),
+            "member {k}"
+        );
     }
     assert!(members[0] != members[1] && members[1] != members[2]);
 }
