@@ -54,6 +54,9 @@ enum Header {
         step: u64,
         settings: TrainSettings,
         data: String,
+        // Content hash. Missing in earlier files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        codebook: Option<String>,
         checksum: String, // of all arrays
     },
 }
@@ -162,6 +165,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         step: checkpoint.step,
         settings: checkpoint.settings.clone(),
         data: checkpoint.data.clone(),
+        codebook: checkpoint.codebook.clone(),
         checksum: bundle.checksum(),
     };
     bundle.to_bytes(&to_json(&header))
@@ -174,7 +178,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Checkpoint { step, settings, data, checksum, .. } => {
+        Header::Checkpoint { step, settings, data, codebook, checksum, .. } => {
             // Without a checksum a damaged weight could not be detected: it would be a valid number.
             if bundle.checksum() != checksum {
                 return Err(broken("the checksum of the checkpoint's arrays does not match"));
@@ -185,7 +189,7 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
             let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
             let moments = Moments { mean: mean?.1, square: square?.1 };
             moments.validate(moments.mean.len(), step).map_err(|fault| broken(fault).at("moments"))?;
-            Ok(Checkpoint { step, settings, data, network, ema, moments })
+            Ok(Checkpoint { step, settings, data, codebook, network, ema, moments })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }
