@@ -1,6 +1,8 @@
 //! The binary `mcnn`. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold, 2 failed,
 //! 130 interrupted, with partial results saved.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // they panic where nothing can be written: see `say`
+
 mod actor;
 mod args;
 mod commands;
@@ -14,6 +16,7 @@ mod report;
 mod run_folder;
 mod smoothed_loss;
 mod sweep;
+mod say;
 mod task_encoder;
 mod tasks;
 mod tensorboard;
@@ -26,6 +29,7 @@ use args::Verb;
 use commands::Done;
 
 fn main() -> ExitCode {
+use say::say;
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -64,7 +68,7 @@ fn main() -> ExitCode {
             if done.exit_code == 0 { written } else { ExitCode::from(done.exit_code) }
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            say(format!("error: {error}"));
             ExitCode::from(2)
         }
     }
@@ -76,7 +80,7 @@ fn write_stdout(text: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("error: writing the result failed: {e}");
+            say(format!("error: writing the result failed: {e}"));
             ExitCode::from(2)
         }
         _ => ExitCode::SUCCESS,

@@ -16,7 +16,9 @@ use super::{
 use crate::{
     actor::Actor,
     args::CompareArgs,
-    print, tasks,
+    print,
+    say::say,
+    tasks,
     video::{Label, Recorded, RecordedPolicy, Recorder},
 };
 
@@ -83,7 +85,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
             Ok(video) => report.video = Some(video),
             // The comparison is reported even if its video failed.
             Err(error) => {
-                eprintln!("error: {error}");
+                say(format!("error: {error}"));
                 failed = true;
             }
         }

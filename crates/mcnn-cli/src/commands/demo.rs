@@ -23,6 +23,7 @@ use crate::{
     args::DemoArgs,
     page::{self, Road},
     print,
+    say::say,
     smoothed_loss::SmoothedLoss,
     video::sprite_sheet,
 };
@@ -75,7 +76,7 @@ struct Learner {
 pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
     check_folder(&args.path)?;
-    let log = |line: &str| eprintln!("{line}");
+    let log = |line: &str| say(line);
     let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
     let name = &task.spec().name;
     log(&format!(

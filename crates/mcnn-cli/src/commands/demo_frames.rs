@@ -13,7 +13,7 @@ use mcnn::{
 };
 
 use super::make::{PixelLaps, pixel_laps};
-use crate::{args::DemoArgs, progress::Progress};
+use crate::{args::DemoArgs, progress::Progress, say::say};
 
 /// Demonstrations as embeddings, and their encoder.
 pub struct EmbeddedLaps {
@@ -33,7 +33,7 @@ pub fn embedded_laps(args: &DemoArgs) -> Result<EmbeddedLaps> {
         pixel_laps(args.demonstrations as usize, args.noise, args.seed)?;
     frames.write_hdf5(&laps, &recording)?;
     let size = frames.size();
-    eprintln!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps);
+    say(format!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps));
     train(args, &laps, &weights)?;
     let weights_from = Weights::File(weights.clone());
     let encoding = embedding(&laps, &weights_from, &embedded)?;

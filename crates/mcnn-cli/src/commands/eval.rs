@@ -19,6 +19,7 @@ use super::Done;
 use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
+    say::say,
     guard::{self, GuardReport},
     print,
     progress::Progress,
@@ -66,7 +67,7 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
         Some(Ok(video)) => report.video = Some(video),
         // The evaluation is reported even if its video failed.
         Some(Err(error)) => {
-            eprintln!("error: {error}");
+            say(format!("error: {error}"));
             failed = true;
         }
         None => {}

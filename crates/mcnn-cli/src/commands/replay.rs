@@ -19,6 +19,7 @@ use crate::{
     args::ReplayArgs,
     print,
     progress::Progress,
+    say::say,
     tasks,
     video::{Caption, Column, VideoWriter},
 };
@@ -132,7 +133,7 @@ fn replay(
     task: &dyn Task,
     seed: Option<u64>,
 ) -> Result<ReplayReport> {
-    let mut writer = VideoWriter::new(&args.video, &|line| eprintln!("{line}"))?;
+    let mut writer = VideoWriter::new(&args.video, &|line| say(line))?;
     let mut column = Column::default();
     let mut environment = task.start_with_pictures()?;
     let n_obs = task.spec().n_obs;

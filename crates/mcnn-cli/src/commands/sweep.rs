@@ -24,6 +24,7 @@ use crate::{
     args::SweepArgs,
     print,
     progress::Progress,
+    say::say,
     sweep::{
         one::{self, Shared},
         plan::{self, Settings},
@@ -68,7 +69,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     let data = data(args, &runs)?;
     let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;
     let encoders = encoders(args, task.as_ref(), &runs, &data)?;
-    let log = |line: &str| eprintln!("{line}");
+    let log = |line: &str| say(line);
     if args.path.exists() {
         regular(&args.path)?;
     }

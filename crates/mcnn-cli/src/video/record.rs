@@ -19,6 +19,7 @@ use crate::{
     args::{Episodes, Video},
     commands::{check_folder, interrupted},
     progress::Progress,
+    say::say,
     tasks,
 };
 
@@ -80,7 +81,7 @@ impl Recorder {
     /// If one of them fails.
     pub fn open(path: &Path, episodes: &Episodes) -> Result<Self> {
         check_folder(path)?;
-        let writer = VideoWriter::new(path, &|line| eprintln!("{line}"))?;
+        let writer = VideoWriter::new(path, &|line| say(line))?;
         let task = tasks::drawn(&episodes.task, episodes.rollouts.reward)?;
         let mut environment = task.start_with_pictures()?;
         environment.reset(episodes.rollouts.seed(), &mut vec![0.0; task.spec().n_obs])?;
