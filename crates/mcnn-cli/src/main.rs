@@ -5,6 +5,7 @@
 
 mod actor;
 mod args;
+mod beside;
 mod commands;
 mod guard;
 mod page;

@@ -9,7 +9,7 @@ use std::{
 use mcnn::{Error, Result, atomic, file, train::Run};
 use serde::{Deserialize, Serialize};
 
-use crate::tensorboard::Events;
+use crate::{beside::beside, tensorboard::Events};
 
 /// A line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct RunFolder {
 impl RunFolder {
     /// The folder beside a policy: of `policy.safetensors`, `policy.run`.
     pub fn beside(policy: &Path) -> Self {
-        Self { path: policy.with_extension("run"), files: None }
+        Self { path: beside(policy, ".safetensors", ".run"), files: None }
     }
 
     pub fn path(&self) -> &Path {

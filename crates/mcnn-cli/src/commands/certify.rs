@@ -15,8 +15,8 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_plot, eval::stem, read, visited::visited};
-use crate::{actor::Actor, args::CertifyArgs, plot, print};
+use super::{Done, check_plot, read, visited::visited};
+use crate::{actor::Actor, args::CertifyArgs, beside::stem, plot, print};
 
 /// The certificate of a policy or of memories.
 #[derive(Serialize)]

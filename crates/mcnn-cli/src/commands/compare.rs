@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use super::{
     Done,
-    eval::{EvalReport, episodes, evaluated, stem},
+    eval::{EvalReport, episodes, evaluated},
 };
 use crate::{
     actor::Actor,
     args::CompareArgs,
+    beside::stem,
     print,
     say::say,
     tasks,

@@ -1,6 +1,10 @@
 //! `mcnn demo`: the whole method on the built-in task, its baselines, and a page of the results.
 
-use std::{num::NonZero, path::Path, time::Instant};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use mcnn::{
     Result,
@@ -18,9 +22,15 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, demo_frames::embedded_laps, make::laps, on_threads};
+use super::{
+    Done, check_folder,
+    demo_frames::embedded_laps,
+    make::laps,
+    on_threads,
+};
 use crate::{
     args::DemoArgs,
+    beside::beside,
     page::{self, Road},
     print,
     say::say,
@@ -119,7 +129,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let differences = compare(&named, task.spec(), bootstrap)?;
     let mut methods = Vec::new();
     for (learner, (_, run)) in learners.iter().zip(&runs) {
-        let path = args.path.with_extension(format!("{}.safetensors", learner.stem));
+        let path = policy_path(args, learner.stem);
         let arrays = embedded.as_ref().map(|e| e.arrays.clone());
         let fingerprint = file::write_policy(&path, &learner.policy.clone().with_encoder(arrays))?;
         let envelope = learner.policy.envelope();
@@ -148,6 +158,14 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     write_page(&args.path, &report, &learners, &runs, &views)?;
     report.seconds = start.elapsed().as_secs_f64();
     Ok(Done::new(&report, print::demo(&report)))
+}
+
+/// The policies' names in their files.
+const STEMS: [&str; 4] = ["mcnn", "bc", "1nn", "vinn"];
+
+/// The file of a policy, beside the page.
+fn policy_path(args: &DemoArgs, stem: &str) -> PathBuf {
+    beside(&args.path, ".html", &format!(".{stem}.safetensors"))
 }
 
 /// Trains MCNN, behavior cloning with the same network and clamp, 1-NN and VINN.
@@ -192,10 +210,10 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let nearest = settings(Lambda::Value(0.0));
     let vinn = TrainSettings { neighbors: 10.min(all.len()), ..nearest.clone() };
     Ok(vec![
-        learner("MCNN", "mcnn", mcnn?),
-        learner("behavior cloning", "bc", cloning?),
-        learner("1-NN", "1nn", train(all.clone(), nearest)?),
-        learner("VINN (k = 10)", "vinn", train(all, vinn)?),
+        learner("MCNN", STEMS[0], mcnn?),
+        learner("behavior cloning", STEMS[1], cloning?),
+        learner("1-NN", STEMS[2], train(all.clone(), nearest)?),
+        learner("VINN (k = 10)", STEMS[3], train(all, vinn)?),
     ])
 }
 

@@ -1,9 +1,6 @@
 //! `mcnn eval`, and the rollouts that it shares with other verbs.
 
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use mcnn::{
     Result,
@@ -111,9 +108,4 @@ pub fn progress_of(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
         let done = progress.0;
         progress.1.at(done, &format!("return {:.1}", episode.ret));
     }
-}
-
-/// A file's name without folders and extension.
-pub fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -17,11 +17,12 @@ use serde::Serialize;
 
 use super::{
     Done,
-    eval::{first_failure, progress_of, stem},
+    eval::{first_failure, progress_of},
     read,
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
+    beside::stem,
     print, task_encoder, tasks,
     versions::{Version, Versions},
 };
@@ -282,7 +283,9 @@ fn restore(args: &RestoreArgs) -> Result<Done> {
     let mut versions = Versions::of(path)?;
     let error = |what: &str| Error::new(Kind::Settings, what).at(path.display().to_string());
     if versions.all().is_empty() {
-        return Err(error("the policy has one version only").next("`mcnn memory add` and `drop` make others"));
+        let next = versions.earlier_name();
+        let next = next.unwrap_or_else(|| "`mcnn memory add` and `drop` make others".into());
+        return Err(error("the policy has one version only").next(next));
     }
     let to = match (args.to, versions.present(&file::fingerprint(&bytes))) {
         (Some(to), _) => to,
