@@ -275,6 +275,10 @@ fn uses(codebook: &Codebook, data: &Demonstrations) -> Vec<u32> {
 
 fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> {
     let folder = RunFolder::beside(path);
+    if folder.check_owner().is_err() {
+        notes.push(format!("No training curve: {} belongs to another policy.", folder.path().display()));
+        return Vec::new();
+    }
     let losses = folder.logged();
     match losses.last() {
         None => notes.push(format!("No training curve: there is no log in {}.", folder.path().display())),

@@ -24,8 +24,8 @@ use serde::Serialize;
 
 use super::{Done, check_output, cores, names, on_threads, read};
 use crate::{
-    args::TrainArgs, print, progress::Progress, run_folder::RunFolder, smoothed_loss::SmoothedLoss,
-    task_encoder,
+    args::TrainArgs, print, progress::Progress, run_folder::RunFolder,
+    smoothed_loss::SmoothedLoss, task_encoder,
 };
 
 /// The results of training.
@@ -84,17 +84,13 @@ impl Calibration {
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
     let folder = RunFolder::beside(&args.output.path);
+    folder.check_owner()?;
     if args.resume {
         super::check_folder(&args.output.path)?;
     } else {
         check_output(&args.output)?;
-        if folder.checkpoint().exists() && !args.output.force {
-            return Err(Error::new(
-                Kind::File,
-                "an interrupted run exists, and a new one would overwrite it",
-            )
-            .at(folder.checkpoint().display().to_string())
-            .next("--resume continues it, --force starts a new one"));
+        if !args.output.force {
+            check_unused(&folder)?;
         }
     }
     let data = read(&args.input.data, args.input.options)?;
@@ -129,6 +125,23 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }
 
+/// Checks that the folder has no earlier run, which a new one would overwrite.
+fn check_unused(folder: &RunFolder) -> Result<()> {
+    let path = folder.checkpoint();
+    if !path.exists() {
+        return Ok(());
+    }
+    let is_finished = file::read_checkpoint(&path).is_ok_and(|found| found.step >= found.settings.steps);
+    let error = match is_finished {
+        true => Error::new(Kind::File, "a finished run exists, and a new one would overwrite its log").next(
+            "--resume writes its policy again or, with more --steps, continues it; --force starts a new one",
+        ),
+        false => Error::new(Kind::File, "an interrupted run exists, and a new one would overwrite it")
+            .next("--resume continues it, --force starts a new one"),
+    };
+    Err(error.at(path.display().to_string()))
+}
+
 fn prepare(
     args: &TrainArgs,
     data: &Demonstrations,
@@ -142,7 +155,9 @@ fn prepare(
     if !folder.checkpoint().exists() {
         return Err(Error::new(Kind::File, "there is no interrupted run to resume")
             .at(folder.checkpoint().display().to_string())
-            .next("leave --resume out, or give the -o of the run that was interrupted"));
+            .next(folder.earlier_name().unwrap_or_else(|| {
+                "leave --resume out, or give the -o of the run that was interrupted".into()
+            })));
     }
     Run::resume(data, codebook, settings, file::read_checkpoint(&folder.checkpoint())?)
 }
