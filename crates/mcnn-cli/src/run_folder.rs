@@ -9,7 +9,7 @@ use std::{
 
 use mcnn::{
     Error, Result,
-    atomic,
+    atomic::{self, Claim},
     file,
     train::Run,
 };
@@ -40,12 +40,13 @@ pub struct RunFolder {
     folder: PolicyFolder,
     files: Option<(File, Events)>,
     seconds_before: f64, // of training, before this process
+    claim: Option<Claim>,
 }
 
 impl RunFolder {
     /// The folder beside a policy: of `policy.safetensors`, `policy.run`.
     pub fn beside(policy: &Path) -> Self {
-        Self { folder: PolicyFolder::new(policy, ".run"), files: None, seconds_before: 0.0 }
+        Self { folder: PolicyFolder::new(policy, ".run"), files: None, seconds_before: 0.0, claim: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -83,7 +84,19 @@ impl RunFolder {
         all.iter().enumerate().filter(shown).map(|(_, line)| *line).collect()
     }
 
-    /// Opens the files of the folder. A new run replaces the log and the checkpoint of an earlier one. A resumed
+    /// Claims the folder for a run, and creates it if it is missing.
+    ///
+    /// # Errors
+    /// If it cannot be written, is another policy's, or another process trains in it.
+    pub fn claim(&mut self) -> Result<()> {
+        self.check_owner()?;
+        let path = self.path();
+        fs::create_dir_all(path).map_err(|e| Error::io("creating the folder of the run", path, &e))?;
+        self.claim = Some(Claim::new(&self.checkpoint())?);
+        Ok(())
+    }
+
+    /// Opens the files of the folder, which is claimed. A new run replaces the log and the checkpoint of an earlier one. A resumed
     /// run continues the log, after removing the lines past the checkpoint.
     ///
     /// # Errors
@@ -151,6 +164,15 @@ impl RunFolder {
         match run.checkpoint() {
             Some(checkpoint) => file::write_checkpoint(&self.checkpoint(), &checkpoint),
             None => Ok(()),
+        }
+    }
+}
+
+impl Drop for RunFolder {
+    /// Removes the folder if the run was refused before it wrote anything.
+    fn drop(&mut self) {
+        if self.claim.take().is_some() {
+            let _ = fs::remove_dir(self.path()); // it is kept if it is not empty
         }
     }
 }

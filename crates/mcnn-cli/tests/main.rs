@@ -16,6 +16,7 @@ mod hostile;
 mod json_keys;
 mod memory;
 mod names;
+mod outputs;
 mod pages;
 mod pixels;
 mod recordings;

@@ -15,7 +15,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_plot, read, visited::visited};
+use super::{Done, claim_plot, read, visited::visited};
 use crate::{actor::Actor, args::CertifyArgs, beside::stem, plot, print};
 
 /// The certificate of a policy or of memories.
@@ -128,9 +128,7 @@ pub struct CurvePoint {
 }
 
 pub fn run(args: &CertifyArgs) -> Result<Done> {
-    if let Some(path) = &args.plot {
-        check_plot(path, args.force)?;
-    }
+    let _claim = args.plot.as_deref().map(|path| claim_plot(path, args.force)).transpose()?;
     let (constraint, fingerprint) = file::read_constraint_set(&args.policy)?;
     let envelope = envelope(args, &constraint)?;
     let ConstraintSet { codebook, training, .. } = constraint;

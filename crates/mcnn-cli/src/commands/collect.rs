@@ -18,7 +18,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, check_output,
+    Done, claim_output,
     eval::{first_failure, progress_of},
     interrupted,
 };
@@ -59,7 +59,7 @@ pub struct CollectReport {
 }
 
 pub fn run(args: &CollectArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let scripted = TaskExpert { n_act: task.spec().n_act };

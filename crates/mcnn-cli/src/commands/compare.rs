@@ -10,7 +10,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done,
+    Done, claim,
     eval::{EvalReport, episodes, evaluated},
 };
 use crate::{
@@ -37,6 +37,7 @@ pub struct CompareReport {
 }
 
 pub fn run(args: &CompareArgs) -> Result<Done> {
+    let _claim = args.video.video.as_deref().map(claim).transpose()?;
     let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
     // Fail before the episodes are run if the video cannot be recorded.

@@ -23,8 +23,8 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, check_folder,
-    demo_frames::embedded_laps,
+    Done, claim,
+    demo_frames::{embedded_laps, frame_outputs},
     make::laps,
     on_threads,
 };
@@ -85,7 +85,7 @@ struct Learner {
 
 pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
-    check_folder(&args.path)?;
+    let _claims = outputs(args).iter().map(|path| claim(path)).collect::<Result<Vec<_>>>()?;
     let log = |line: &str| say(line);
     let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
     let name = &task.spec().name;
@@ -166,6 +166,16 @@ const STEMS: [&str; 4] = ["mcnn", "bc", "1nn", "vinn"];
 /// The file of a policy, beside the page.
 fn policy_path(args: &DemoArgs, stem: &str) -> PathBuf {
     beside(&args.path, ".html", &format!(".{stem}.safetensors"))
+}
+
+/// All files that the demo writes.
+fn outputs(args: &DemoArgs) -> Vec<PathBuf> {
+    let mut all = vec![args.path.clone()];
+    all.extend(STEMS.iter().map(|stem| policy_path(args, stem)));
+    if args.pixels {
+        all.extend(frame_outputs(args));
+    }
+    all
 }
 
 /// Trains MCNN, behavior cloning with the same network and clamp, 1-NN and VINN.

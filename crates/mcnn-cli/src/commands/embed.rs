@@ -10,7 +10,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted};
+use super::{Done, claim, claim_output, interrupted};
 use crate::{args::EmbedArgs, print, progress::Progress};
 
 /// The embeddings written.
@@ -47,8 +47,9 @@ pub struct EmbedReport {
 }
 
 pub fn run(args: &EmbedArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let part = part_of(&args.output.path);
+    drop(claim(&part)?); // its name is longer
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }

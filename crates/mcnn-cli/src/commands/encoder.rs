@@ -12,7 +12,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, embed::threads, interrupted};
+use super::{Done, claim, claim_output, embed::threads, interrupted};
 use crate::{args::EncoderArgs, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
 /// The results of training an encoder.
@@ -53,8 +53,9 @@ pub struct EncoderReport {
 }
 
 pub fn run(args: &EncoderArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let part = part_of(&args.output.path);
+    drop(claim(&part)?); // its name is longer
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }

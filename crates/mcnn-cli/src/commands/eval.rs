@@ -12,14 +12,14 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::Done;
+use super::{Done, claim};
 use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
-    say::say,
     guard::{self, GuardReport},
     print,
     progress::Progress,
+    say::say,
     tasks,
     video::{Recorded, RecordedPolicy, Recorder},
 };
@@ -44,6 +44,7 @@ pub struct EvalReport {
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
+    let _claim = args.video.video.as_deref().map(claim).transpose()?;
     let actor = Actor::read(&args.policy)?;
     // Fail before the episodes are run if the video cannot be recorded.
     let recorder =

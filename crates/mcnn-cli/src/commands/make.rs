@@ -13,7 +13,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, collect::metadata};
+use super::{Done, claim_output, collect::metadata};
 use crate::{args::MakeArgs, print};
 
 /// The demonstrations generated.
@@ -30,7 +30,7 @@ pub struct MakeReport {
 }
 
 pub fn run(args: &MakeArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let (path, episodes) = (&args.output.path, args.episodes as usize);
     let (n, steps, successes, fingerprint) = if args.task == "drive" {
         let (data, successes) = laps(episodes, args.noise, args.seed)?;

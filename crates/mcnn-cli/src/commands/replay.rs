@@ -14,7 +14,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted};
+use super::{Done, claim_output, interrupted};
 use crate::{
     args::ReplayArgs,
     print,
@@ -70,7 +70,7 @@ impl Episode<'_> {
 }
 
 pub fn run(args: &ReplayArgs) -> Result<Done> {
-    check_output(&args.output())?;
+    let _claim = claim_output(&args.output())?;
     let (_, parts) = read_parts(&args.data)?;
     let simulator = read_simulator(&args.data)?;
     let named = |e: Error| e.within(args.data.display());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mcnn::{
     Error, Result,
     act::Act,
-    atomic,
+    atomic::{self, Claim},
     calibration::OodQuantile,
     data::{ActionRange, Demonstrations, DimensionNames, Parts, Step},
     error::Kind,
@@ -19,7 +19,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, check_output,
+    Done, claim_output,
     eval::{first_failure, progress_of},
     names, read,
 };
@@ -85,7 +85,7 @@ fn files(folder: &Path, name: &str) -> [PathBuf; 2] {
 }
 
 pub fn run(args: &ReportArgs) -> Result<Done> {
-    check(args)?;
+    let _claims = claims(args)?;
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
     let codebook = policy.codebook();
     let data = read(&args.data, args.options)?;
@@ -156,16 +156,16 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     Ok(Done::new(&report, print::report(&report)))
 }
 
-/// Checks, before any work, that all outputs can be written.
-fn check(args: &ReportArgs) -> Result<()> {
-    check_output(&args.output)?;
+/// Claims all outputs.
+fn claims(args: &ReportArgs) -> Result<Vec<Claim>> {
+    let mut claims = vec![claim_output(&args.output)?];
     if let Some(folder) = &args.plots {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("creating the folder", folder, &e))?;
         for path in PLOTS.iter().flat_map(|name| files(folder, name)) {
-            check_output(&Output { path, force: args.output.force })?;
+            claims.push(claim_output(&Output { path, force: args.output.force })?);
         }
     }
-    Ok(())
+    Ok(claims)
 }
 
 /// Runs the task. Returns the visited states as demonstrations, and the rollouts.

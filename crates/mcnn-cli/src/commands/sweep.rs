@@ -19,7 +19,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, interrupted, read};
+use super::{Done, claim, interrupted, read};
 use crate::{
     args::SweepArgs,
     print,
@@ -64,7 +64,7 @@ pub struct Failed {
 
 pub fn run(args: &SweepArgs) -> Result<Done> {
     let start = Instant::now();
-    check_folder(&args.path)?;
+    let _claim = if args.dry_run { None } else { Some(claim(&args.path)?) };
     let runs = plan::read(&args.plan)?;
     let data = data(args, &runs)?;
     let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;

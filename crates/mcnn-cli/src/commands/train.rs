@@ -22,7 +22,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, cores, names, on_threads, read};
+use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read};
 use crate::{
     args::TrainArgs, print, progress::Progress, run_folder::RunFolder,
     smoothed_loss::SmoothedLoss, task_encoder,
@@ -83,15 +83,13 @@ impl Calibration {
 }
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
-    let folder = RunFolder::beside(&args.output.path);
-    folder.check_owner()?;
-    if args.resume {
-        super::check_folder(&args.output.path)?;
-    } else {
-        check_output(&args.output)?;
-        if !args.output.force {
-            check_unused(&folder)?;
-        }
+    // During the run, the claim to its folder keeps others away. The policy's file is claimed again when it is written: until then,
+    // its memories may be edited.
+    drop(if args.resume { claim(&args.output.path)? } else { claim_output(&args.output)? });
+    let mut folder = RunFolder::beside(&args.output.path);
+    folder.claim()?;
+    if !args.resume && !args.output.force {
+        check_unused(&folder)?;
     }
     let data = read(&args.input.data, args.input.options)?;
     let codebook = file::read_codebook(&args.memories)?;
@@ -216,6 +214,7 @@ fn train(
     let (saved, fingerprint) = if interrupted {
         (folder.checkpoint(), None)
     } else {
+        let _claim = claim_in_turn(&args.output.path)?;
         (args.output.path.clone(), Some(file::write_policy(&args.output.path, &policy)?))
     };
     let envelope = run.envelope();

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     args::{Episodes, Video},
-    commands::{check_folder, interrupted},
+    commands::interrupted,
     progress::Progress,
     say::say,
     tasks,
@@ -80,7 +80,6 @@ impl Recorder {
     /// # Errors
     /// If one of them fails.
     pub fn open(path: &Path, episodes: &Episodes) -> Result<Self> {
-        check_folder(path)?;
         let writer = VideoWriter::new(path, &|line| say(line))?;
         let task = tasks::drawn(&episodes.task, episodes.rollouts.reward)?;
         let mut environment = task.start_with_pictures()?;
