@@ -8,6 +8,7 @@ mod args;
 mod beside;
 mod commands;
 mod guard;
+mod interrupt;
 mod page;
 mod plot;
 mod print;
@@ -15,9 +16,9 @@ mod progress;
 mod reference;
 mod report;
 mod run_folder;
+mod say;
 mod smoothed_loss;
 mod sweep;
-mod say;
 mod task_encoder;
 mod tasks;
 mod tensorboard;
@@ -28,9 +29,9 @@ use std::process::ExitCode;
 
 use args::Verb;
 use commands::Done;
+use say::say;
 
 fn main() -> ExitCode {
-use say::say;
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -42,28 +43,33 @@ use say::say;
     let Some(verb) = cli.verb else {
         return write_stdout(&print::tour());
     };
-    let result: mcnn::Result<Done> = match verb {
-        Verb::Demo(args) => commands::demo::run(&args),
-        Verb::Inspect(args) => commands::inspect::run(&args),
-        Verb::Make(args) => commands::make::run(&args),
-        Verb::Embed(args) => commands::embed::run(&args),
-        Verb::Encoder(args) => commands::encoder::run(&args),
-        Verb::Learn(args) => commands::learn::run(&args),
-        Verb::Train(args) => commands::train::run(&args),
-        Verb::Collect(args) => commands::collect::run(&args),
-        Verb::Replay(args) => commands::replay::run(&args),
-        Verb::Eval(args) => commands::eval::run(&args),
-        Verb::Compare(args) => commands::compare::run(&args),
-        Verb::Explain(args) => commands::explain::run(&args),
-        Verb::Report(args) => commands::report::run(&args),
-        Verb::Certify(args) => commands::certify::run(&args),
-        Verb::Suggest(args) => commands::suggest::run(&args),
-        Verb::Memory(args) => commands::memory::run(&args),
-        Verb::Sweep(args) => commands::sweep::run(&args),
-        Verb::Table(args) => commands::table::run(&args),
-        Verb::Reference => return write_stdout(&reference::markdown()),
+    let run = |verb| -> mcnn::Result<Done> {
+        match verb {
+            Verb::Demo(args) => commands::demo::run(&args),
+            Verb::Inspect(args) => commands::inspect::run(&args),
+            Verb::Make(args) => commands::make::run(&args),
+            Verb::Embed(args) => commands::embed::run(&args),
+            Verb::Encoder(args) => commands::encoder::run(&args),
+            Verb::Learn(args) => commands::learn::run(&args),
+            Verb::Train(args) => commands::train::run(&args),
+            Verb::Collect(args) => commands::collect::run(&args),
+            Verb::Replay(args) => commands::replay::run(&args),
+            Verb::Eval(args) => commands::eval::run(&args),
+            Verb::Compare(args) => commands::compare::run(&args),
+            Verb::Explain(args) => commands::explain::run(&args),
+            Verb::Report(args) => commands::report::run(&args),
+            Verb::Certify(args) => commands::certify::run(&args),
+            Verb::Suggest(args) => commands::suggest::run(&args),
+            Verb::Memory(args) => commands::memory::run(&args),
+            Verb::Sweep(args) => commands::sweep::run(&args),
+            Verb::Table(args) => commands::table::run(&args),
+            Verb::Reference => {
+                let text = reference::markdown();
+                Ok(Done::new(&text, text.clone()))
+            }
+        }
     };
-    match result {
+    match interrupt::handle().and_then(|()| run(verb)) {
         Ok(done) => {
             let written = write_stdout(&if cli.json { done.json + "\n" } else { done.text });
             if done.exit_code == 0 { written } else { ExitCode::from(done.exit_code) }

@@ -20,12 +20,11 @@ use serde::Serialize;
 use super::{
     Done, claim_output,
     eval::{first_failure, progress_of},
-    interrupted,
 };
 use crate::{
     actor::Actor,
     args::{COLLECTION, CollectArgs},
-    print, tasks,
+    interrupt, print, tasks,
 };
 
 /// The episodes recorded.
@@ -77,7 +76,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
     let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
     let run = Run { first_seed, ..args.episodes.rollouts.run()? };
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let start = Instant::now();
     let progress = progress_of("collecting", run.episodes);
     let each = |episode: &Episode| {

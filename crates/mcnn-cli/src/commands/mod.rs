@@ -21,13 +21,7 @@ pub mod table;
 pub mod train;
 mod visited;
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::Path;
 
 use mcnn::{
     Error, Result,
@@ -103,20 +97,6 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> R
 
 fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
     Error::new(Kind::Settings, "threads cannot be started").found(error.to_string())
-}
-
-/// Installs a Ctrl-C handler: the first Ctrl-C sets the flag, the second ends the program at once.
-pub fn interrupted() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = flag.clone();
-    let handler = move || {
-        if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
-    Ok(flag)
 }
 
 /// Claims an output before any work, and checks that it can be written. The claim lasts as long as what is returned.

@@ -14,10 +14,10 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim_output, interrupted};
+use super::{Done, claim_output};
 use crate::{
     args::ReplayArgs,
-    print,
+    interrupt, print,
     progress::Progress,
     say::say,
     tasks,
@@ -139,7 +139,7 @@ fn replay(
     let n_obs = task.spec().n_obs;
     let mut observation = vec![0.0; n_obs];
     let by_actions = reset(args, episode, environment.as_mut(), seed, &mut observation)?;
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let mut acting = policy.map(|p| p.start(Seed(0)));
     let mut action = vec![0.0; task.spec().n_act];
     let mut progress = Progress::new("replaying", 0, episode.steps as u64);

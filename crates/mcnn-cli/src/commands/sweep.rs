@@ -19,10 +19,10 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim, interrupted, read};
+use super::{Done, claim, read};
 use crate::{
     args::SweepArgs,
-    print,
+    interrupt, print,
     progress::Progress,
     say::say,
     sweep::{
@@ -107,8 +107,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
         seconds: 0.0,
     };
     if let Some(results) = &results {
-        let stop = interrupted()?;
-        let shared = Shared::new(task.as_ref(), &stop);
+        let shared = Shared::new(task.as_ref(), interrupt::flag());
         let (completed, failed) = run_parallel(&shared, &todo, (&data, &encoders), results, args.threads)?;
         report.completed = completed;
         report.remaining -= completed;

@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read};
 use crate::{
-    args::TrainArgs, print, progress::Progress, run_folder::RunFolder,
+    args::TrainArgs, interrupt, print, progress::Progress, run_folder::RunFolder,
     smoothed_loss::SmoothedLoss, task_encoder,
 };
 
@@ -116,9 +116,9 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         seed: Seed(args.optimizer.seed),
     };
     let run = prepare(args, &data, codebook, settings, &folder)?;
-    let flag = super::interrupted()?;
+    let flag = interrupt::flag();
     let threads = args.threads.map_or(backbone.micro_batches().min(cores()), usize::from);
-    let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
+    let report = on_threads(threads, || train(args, run, encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     args::{Episodes, Video},
-    commands::interrupted,
+    interrupt,
     progress::Progress,
     say::say,
     tasks,
@@ -32,7 +32,7 @@ pub struct Recorded {
     pub file: String,
     pub frames: usize,
     pub episodes: Vec<RecordedEpisode>,
-    /// Ctrl-C ended the recording early.
+    /// Ctrl-C or another interruption ended the recording early.
     pub interrupted: bool,
 }
 
@@ -101,7 +101,7 @@ impl Recorder {
         options: &Video,
     ) -> Result<Recorded> {
         let horizon = self.task.spec().horizon;
-        let flag = interrupted()?;
+        let flag = interrupt::flag();
         let stop = || flag.load(Ordering::Relaxed);
         let count = options.video_episodes as usize;
         let mut progress = Progress::new("recording", 0, (count * horizon) as u64);
