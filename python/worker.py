@@ -175,7 +175,9 @@ class Worker:
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes the pipe
+    # They go to all processes of a group or a job. The parent handles them, and closes the pipe.
+    for interruption in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(interruption, signal.SIG_IGN)
     faulthandler.enable()  # a crash in C code prints the Python stack
     source, out = own_the_pipes()
     status = 0

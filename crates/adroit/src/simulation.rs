@@ -53,7 +53,8 @@ pub fn compile(file: &Path) -> Result<MjModel> {
 /// that matter are counted in the state and checked after every step; after an error MuJoCo ends the process.
 fn on_log_message(message: &MjLogMessage) {
     if message.level() == MjtLogLevel::mjLOG_ERROR {
-        eprintln!("error: MuJoCo: {}", message.subject());
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "error: MuJoCo: {}", message.subject()); // eprintln! may panic
     }
 }
 

@@ -15,6 +15,7 @@ mod policy_guard;
 mod policy_live;
 mod policy_promises;
 mod recordings;
+mod stored_episodes;
 mod task_lanes;
 mod task_racing;
 mod task_robots;

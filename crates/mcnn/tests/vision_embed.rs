@@ -215,6 +215,11 @@ fn a_run_goes_on_only_with_what_it_was_started_with() {
         assert!(error.contains(part), "{part:?} is not in\n{error}");
     }
     bench.encoding.preset = "raw".parse().unwrap();
+    // Nor where the same numbers are read as other frames.
+    let mut source = Source::open(&data, &SourceOptions::default()).unwrap();
+    source.notes = vec!["bytes from 0 to 255, 4 x 4 pixels, channel, height, width".into()];
+    let dark = embed(&mut source, &bench.network, &bench.encoding, ActionRange::Refuse, &out, &mut |_| true);
+    assert!(dark.unwrap_err().to_string().contains("something else"));
     many(&data, 601);
     assert!(bench.embed(&data, &out, usize::MAX).unwrap_err().to_string().contains("something else"));
     // Nor beside another process.

@@ -15,10 +15,11 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_plot, eval::stem, read, visited::visited};
+use super::{Done, claim_plot, read, visited::visited};
 use crate::{
     actor::Actor,
     args::{CertifyArgs, KnobArgs},
+    beside::stem,
     plot, print,
 };
 
@@ -132,9 +133,7 @@ pub struct CurvePoint {
 }
 
 pub fn run(args: &CertifyArgs) -> Result<Done> {
-    if let Some(path) = &args.plot {
-        check_plot(path, args.force)?;
-    }
+    let _claim = args.plot.as_deref().map(|path| claim_plot(path, args.force)).transpose()?;
     let (constraint, fingerprint) = file::read_constraint_set(&args.policy)?;
     let envelope = envelope(args, &constraint)?;
     let ConstraintSet { codebook, training, .. } = constraint;

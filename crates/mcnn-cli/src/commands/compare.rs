@@ -10,13 +10,16 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done,
-    eval::{EvalReport, episodes, evaluated, stem},
+    Done, claim,
+    eval::{EvalReport, episodes, evaluated},
 };
 use crate::{
     actor::Actor,
     args::CompareArgs,
-    print, tasks,
+    beside::stem,
+    print,
+    say::say,
+    tasks,
     video::{Label, Recorded, RecordedPolicy, Recorder},
 };
 
@@ -34,6 +37,7 @@ pub struct CompareReport {
 }
 
 pub fn run(args: &CompareArgs) -> Result<Done> {
+    let _claim = args.video.video.as_deref().map(claim).transpose()?;
     let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
     // Fail before the episodes are run if the video cannot be recorded.
@@ -83,7 +87,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
             Ok(video) => report.video = Some(video),
             // The comparison is reported even if its video failed.
             Err(error) => {
-                eprintln!("error: {error}");
+                say(format!("error: {error}"));
                 failed = true;
             }
         }

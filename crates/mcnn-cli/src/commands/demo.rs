@@ -1,6 +1,10 @@
 //! `mcnn demo`: the whole method on the built-in task, its baselines, and a page of the results.
 
-use std::{num::NonZero, path::Path, time::Instant};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use mcnn::{
     Result,
@@ -19,11 +23,18 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, demo_frames::embedded_laps, make::laps, on_threads};
+use super::{
+    Done, claim,
+    demo_frames::{embedded_laps, frame_outputs},
+    make::laps,
+    on_threads,
+};
 use crate::{
     args::DemoArgs,
+    beside::beside,
     page::{self, Road},
     print,
+    say::say,
     smoothed_loss::SmoothedLoss,
     video::sprite_sheet,
 };
@@ -75,8 +86,8 @@ struct Learner {
 
 pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
-    check_folder(&args.path)?;
-    let log = |line: &str| eprintln!("{line}");
+    let _claims = outputs(args).iter().map(|path| claim(path)).collect::<Result<Vec<_>>>()?;
+    let log = |line: &str| say(line);
     let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
     let name = &task.spec().name;
     log(&format!(
@@ -114,7 +125,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let differences = compare(&named, task.spec(), bootstrap)?;
     let mut methods = Vec::new();
     for (learner, (_, run)) in learners.iter().zip(&runs) {
-        let path = args.path.with_extension(format!("{}.safetensors", learner.stem));
+        let path = policy_path(args, learner.stem);
         let arrays = embedded.as_ref().map(|e| e.arrays.clone());
         let fingerprint = file::write_policy(&path, &learner.policy.clone().with_encoder(arrays))?;
         let envelope = learner.policy.envelope();
@@ -143,6 +154,24 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     write_page(&args.path, &report, &learners, &runs, &views)?;
     report.seconds = start.elapsed().as_secs_f64();
     Ok(Done::new(&report, print::demo(&report)))
+}
+
+/// The policies' names in their files.
+const STEMS: [&str; 5] = ["mcnn", "bc5", "bc", "1nn", "vinn"];
+
+/// The file of a policy, beside the page.
+fn policy_path(args: &DemoArgs, stem: &str) -> PathBuf {
+    beside(&args.path, ".html", &format!(".{stem}.safetensors"))
+}
+
+/// All files that the demo writes.
+fn outputs(args: &DemoArgs) -> Vec<PathBuf> {
+    let mut all = vec![args.path.clone()];
+    all.extend(STEMS.iter().map(|stem| policy_path(args, stem)));
+    if args.pixels {
+        all.extend(frame_outputs(args));
+    }
+    all
 }
 
 /// Trains an ensemble with the defaults of `mcnn train`. MCNN is that ensemble with its memories, behavior cloning the ensemble and
@@ -179,11 +208,11 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     };
     let learner = |name, stem, policy| Learner { name, stem, policy, losses: Vec::new() };
     Ok(vec![
-        Learner { losses, ..learner("MCNN", "mcnn", mcnn) },
-        learner("behavior cloning, ensemble", "bc5", cloning.clone()),
-        learner("behavior cloning", "bc", cloning.with_first_members(1)?),
-        learner("1-NN", "1nn", copying(1)?),
-        learner("VINN (k = 10)", "vinn", copying(10.min(memories.len()))?),
+        Learner { losses, ..learner("MCNN", STEMS[0], mcnn) },
+        learner("behavior cloning, ensemble", STEMS[1], cloning.clone()),
+        learner("behavior cloning", STEMS[2], cloning.with_first_members(1)?),
+        learner("1-NN", STEMS[3], copying(1)?),
+        learner("VINN (k = 10)", STEMS[4], copying(10.min(memories.len()))?),
     ])
 }
 

@@ -1,6 +1,9 @@
 //! The first part of `mcnn demo --pixels`: demonstrations as frames, an encoder trained on them, and their embeddings.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use mcnn::{
     Error, Result,
@@ -13,7 +16,7 @@ use mcnn::{
 };
 
 use super::make::{PixelLaps, pixel_laps};
-use crate::{args::DemoArgs, progress::Progress};
+use crate::{args::DemoArgs, beside::beside, progress::Progress, say::say};
 
 /// Demonstrations as embeddings, and their encoder.
 pub struct EmbeddedLaps {
@@ -24,16 +27,20 @@ pub struct EmbeddedLaps {
     pub file: String,
 }
 
+/// The files that are written: demonstrations, encoder and embeddings.
+pub fn frame_outputs(args: &DemoArgs) -> [PathBuf; 3] {
+    [".laps.hdf5", ".encoder.safetensors", ".laps.npz"].map(|suffix| beside(&args.path, ".html", suffix))
+}
+
 /// Generates the demonstrations (`.laps.hdf5` beside the page), trains the encoder (`.encoder.safetensors`) and embeds the
 /// frames (`.laps.npz`).
 pub fn embedded_laps(args: &DemoArgs) -> Result<EmbeddedLaps> {
-    let [laps, weights, embedded] =
-        ["laps.hdf5", "encoder.safetensors", "laps.npz"].map(|ending| args.path.with_extension(ending));
+    let [laps, weights, embedded] = frame_outputs(args);
     let PixelLaps { frames, recording, .. } =
         pixel_laps(args.demonstrations as usize, args.noise, args.seed)?;
     frames.write_hdf5(&laps, &recording)?;
     let size = frames.size();
-    eprintln!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps);
+    say(format!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps));
     train(args, &laps, &weights)?;
     let weights_from = Weights::File(weights.clone());
     let encoding = embedding(&laps, &weights_from, &embedded)?;

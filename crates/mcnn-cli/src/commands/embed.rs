@@ -10,8 +10,8 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted};
-use crate::{args::EmbedArgs, print, progress::Progress};
+use super::{Done, claim, claim_output};
+use crate::{args::EmbedArgs, interrupt, print, progress::Progress};
 
 /// The embeddings written.
 #[derive(Serialize)]
@@ -47,8 +47,9 @@ pub struct EmbedReport {
 }
 
 pub fn run(args: &EmbedArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let part = part_of(&args.output.path);
+    drop(claim(&part)?); // its name is longer
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
@@ -65,7 +66,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         preset: preset(args, &found)?,
         size: source.size,
     };
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let (start, mut progress) = (Instant::now(), None);
     let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
     let total = source.n as u64;

@@ -12,8 +12,8 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, embed::threads, interrupted};
-use crate::{args::EncoderArgs, print, progress::Progress, smoothed_loss::SmoothedLoss};
+use super::{Done, claim, claim_output, embed::threads};
+use crate::{args::EncoderArgs, interrupt, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
 /// The results of training an encoder.
 #[derive(Serialize)]
@@ -53,13 +53,14 @@ pub struct EncoderReport {
 }
 
 pub fn run(args: &EncoderArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let part = part_of(&args.output.path);
+    drop(claim(&part)?); // its name is longer
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
     threads(args.frames.threads)?;
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let is_running = || !flag.load(Ordering::Relaxed);
     let mut source = Source::open(&args.frames.data, &args.frames.source())?;
     let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };

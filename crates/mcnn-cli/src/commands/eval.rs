@@ -1,9 +1,6 @@
 //! `mcnn eval`, and the rollouts that it shares with other verbs.
 
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use mcnn::{
     Result,
@@ -15,13 +12,14 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::Done;
+use super::{Done, claim};
 use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
     guard::{self, GuardReport},
     print,
     progress::Progress,
+    say::say,
     tasks,
     video::{Recorded, RecordedPolicy, Recorder},
 };
@@ -46,6 +44,7 @@ pub struct EvalReport {
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
+    let _claim = args.video.video.as_deref().map(claim).transpose()?;
     let actor = Actor::read(&args.policy)?.with_knobs(&args.knobs)?;
     // Fail before the episodes are run if the video cannot be recorded.
     let recorder =
@@ -66,7 +65,7 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
         Some(Ok(video)) => report.video = Some(video),
         // The evaluation is reported even if its video failed.
         Some(Err(error)) => {
-            eprintln!("error: {error}");
+            say(format!("error: {error}"));
             failed = true;
         }
         None => {}
@@ -110,9 +109,4 @@ pub fn progress_of(title: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
         let done = progress.0;
         progress.1.at(done, &format!("return {:.1}", episode.ret));
     }
-}
-
-/// A file's name without folders and extension.
-pub fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

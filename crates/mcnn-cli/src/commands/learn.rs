@@ -11,7 +11,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, names, read};
+use super::{Done, claim_output, names, read};
 use crate::{args::LearnArgs, print};
 
 /// The results of choosing memories.
@@ -46,7 +46,7 @@ pub struct LearnReport {
 }
 
 pub fn run(args: &LearnArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let data = read(&args.input.data, args.input.options)?;
     let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
     let data = data.with_names(names)?;

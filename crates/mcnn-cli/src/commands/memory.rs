@@ -5,7 +5,9 @@ use std::path::Path;
 use mcnn::{
     Error, Result,
     act::Act,
+    atomic::Claim,
     calibration::OodCalibration,
+    data::regular,
     error::Kind,
     eval::{Run, rollout},
     file,
@@ -16,12 +18,13 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done,
-    eval::{first_failure, progress_of, stem},
+    Done, claim_in_turn,
+    eval::{first_failure, progress_of},
     read,
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
+    beside::stem,
     print, task_encoder, tasks,
     versions::{Version, Versions},
 };
@@ -94,8 +97,18 @@ pub fn run(args: &MemoryArgs) -> Result<Done> {
     }
 }
 
+/// Reads a policy file to change it. As long as the claim lives, no other process changes it: it would change what is read here, and
+/// its change would be lost.
+fn open_to_change(path: &Path) -> Result<(Claim, Vec<u8>, Policy)> {
+    regular(path)?;
+    let claim = claim_in_turn(path)?;
+    let (bytes, policy) = open(path)?;
+    Ok((claim, bytes, policy))
+}
+
 /// Reads a policy file: its bytes, and the policy.
 fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
+    regular(path)?;
     let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, &e))?;
     let policy = file::policy_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
     Ok((bytes, policy))
@@ -103,7 +116,7 @@ fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
 
 fn add(args: &AddArgs) -> Result<Done> {
     let path = &args.file.policy;
-    let (bytes, policy) = open(path)?;
+    let (_claim, bytes, policy) = open_to_change(path)?;
     let data = read(&args.input.data, args.input.options)?;
     if let Some(k) = args.episodes.iter().find(|&&k| k >= data.n_episodes()) {
         return Err(Error::new(Kind::Settings, "there is no such episode")
@@ -133,7 +146,7 @@ fn add(args: &AddArgs) -> Result<Done> {
 
 fn drop(args: &DropArgs) -> Result<Done> {
     let path = &args.file.policy;
-    let (bytes, policy) = open(path)?;
+    let (_claim, bytes, policy) = open_to_change(path)?;
     let book = policy.codebook();
     if let Some(m) = args.memories.iter().find(|&&m| m >= book.len()) {
         return Err(Error::new(Kind::Settings, "there is no such memory")
@@ -279,11 +292,13 @@ fn count(memories: usize, retrieved: impl IntoIterator<Item = usize>) -> Vec<u64
 
 fn restore(args: &RestoreArgs) -> Result<Done> {
     let path = &args.file.policy;
-    let (bytes, policy) = open(path)?;
+    let (_claim, bytes, policy) = open_to_change(path)?;
     let mut versions = Versions::of(path)?;
     let error = |what: &str| Error::new(Kind::Settings, what).at(path.display().to_string());
     if versions.all().is_empty() {
-        return Err(error("the policy has one version only").next("`mcnn memory add` and `drop` make others"));
+        let next = versions.earlier_name();
+        let next = next.unwrap_or_else(|| "`mcnn memory add` and `drop` make others".into());
+        return Err(error("the policy has one version only").next(next));
     }
     let to = match (args.to, versions.present(&file::fingerprint(&bytes))) {
         (Some(to), _) => to,

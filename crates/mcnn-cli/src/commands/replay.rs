@@ -14,11 +14,12 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted};
+use super::{Done, claim_output};
 use crate::{
     args::ReplayArgs,
-    print,
+    interrupt, print,
     progress::Progress,
+    say::say,
     tasks,
     video::{Caption, Column, VideoWriter},
 };
@@ -70,7 +71,7 @@ impl Episode<'_> {
 }
 
 pub fn run(args: &ReplayArgs) -> Result<Done> {
-    check_output(&args.output())?;
+    let _claim = claim_output(&args.output())?;
     let (_, parts) = read_parts(&args.data)?;
     let simulator = read_simulator(&args.data)?;
     let named = |e: Error| e.within(args.data.display());
@@ -135,13 +136,13 @@ fn replay(
     task: &dyn Task,
     seed: Option<u64>,
 ) -> Result<ReplayReport> {
-    let mut writer = VideoWriter::new(&args.video, &|line| eprintln!("{line}"))?;
+    let mut writer = VideoWriter::new(&args.video, &|line| say(line))?;
     let mut column = Column::default();
     let mut environment = task.start_with_pictures()?;
     let n_obs = task.spec().n_obs;
     let mut observation = vec![0.0; n_obs];
     let by_actions = reset(args, episode, environment.as_mut(), seed, &mut observation)?;
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let mut acting = policy.map(|p| p.start(Seed(0)));
     let mut action = vec![0.0; task.spec().n_act];
     let mut progress = Progress::new("replaying", 0, episode.steps as u64);

@@ -22,10 +22,10 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, cores, names, on_threads, read};
+use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read};
 use crate::{
     args::{ConstraintArgs, EnsembleArgs, TrainArgs},
-    print,
+    interrupt, print,
     progress::Progress,
     run_folder::RunFolder,
     smoothed_loss::SmoothedLoss,
@@ -89,19 +89,13 @@ impl Calibration {
 }
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
-    let folder = RunFolder::beside(&args.output.path);
-    if args.resume {
-        super::check_folder(&args.output.path)?;
-    } else {
-        check_output(&args.output)?;
-        if folder.checkpoint().exists() && !args.output.force {
-            return Err(Error::new(
-                Kind::File,
-                "an interrupted run exists, and a new one would overwrite it",
-            )
-            .at(folder.checkpoint().display().to_string())
-            .next("--resume continues it, --force starts a new one"));
-        }
+    // During the run, the claim to its folder keeps others away. The policy's file is claimed again when it is written: until then,
+    // its memories may be edited.
+    drop(if args.resume { claim(&args.output.path)? } else { claim_output(&args.output)? });
+    let mut folder = RunFolder::beside(&args.output.path);
+    folder.claim()?;
+    if !args.resume && !args.output.force {
+        check_unused(&folder)?;
     }
     let data = read(&args.input.data, args.input.options)?;
     let seed = Seed(args.optimizer.seed);
@@ -165,12 +159,29 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         Some(checkpoint) => Run::resume(&data, codebook, settings, checkpoint)?,
         None => Run::new(&data, codebook, settings)?,
     };
-    let flag = super::interrupted()?;
+    let flag = interrupt::flag();
     let parallel = backbone.micro_batches() * members;
     let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
-    let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
+    let report = on_threads(threads, || train(args, run, encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
+}
+
+/// Checks that the folder has no earlier run, which a new one would overwrite.
+fn check_unused(folder: &RunFolder) -> Result<()> {
+    let path = folder.checkpoint();
+    if !path.exists() {
+        return Ok(());
+    }
+    let is_finished = file::read_checkpoint(&path).is_ok_and(|found| found.step >= found.settings.steps);
+    let error = match is_finished {
+        true => Error::new(Kind::File, "a finished run exists, and a new one would overwrite its log").next(
+            "--resume writes its policy again or, with more --steps, continues it; --force starts a new one",
+        ),
+        false => Error::new(Kind::File, "an interrupted run exists, and a new one would overwrite it")
+            .next("--resume continues it, --force starts a new one"),
+    };
+    Err(error.at(path.display().to_string()))
 }
 
 /// The checkpoint of the run to resume.
@@ -178,7 +189,9 @@ fn checkpoint(folder: &RunFolder) -> Result<Checkpoint> {
     if !folder.checkpoint().exists() {
         return Err(Error::new(Kind::File, "there is no interrupted run to resume")
             .at(folder.checkpoint().display().to_string())
-            .next("leave --resume out, or give the -o of the run that was interrupted"));
+            .next(folder.earlier_name().unwrap_or_else(|| {
+                "leave --resume out, or give the -o of the run that was interrupted".into()
+            })));
     }
     file::read_checkpoint(&folder.checkpoint())
 }
@@ -237,6 +250,7 @@ fn train(
     let (saved, fingerprint) = if interrupted {
         (folder.checkpoint(), None)
     } else {
+        let _claim = claim_in_turn(&args.output.path)?;
         (args.output.path.clone(), Some(file::write_policy(&args.output.path, &policy)?))
     };
     let envelope = run.envelope();

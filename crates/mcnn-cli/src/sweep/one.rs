@@ -29,7 +29,7 @@ use crate::{actor::Actor, commands::eval::evaluated, smoothed_loss::SmoothedLoss
 /// Shared by all runs.
 pub struct Shared<'a> {
     pub task: &'a dyn Task,
-    /// Set by Ctrl-C.
+    /// Set by an interruption.
     pub stop: &'a AtomicBool,
     /// Codebooks by the settings that determine them, because methods that differ only in training share one.
     memories: Mutex<HashMap<String, Arc<OnceLock<Result<Codebook>>>>>,

@@ -44,7 +44,7 @@ impl VideoWriter {
         let ending = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
         let encoder: Box<dyn FrameEncoder> = match ending.as_deref() {
             Some("gif") => Box::new(gif::Gif::new(path)),
-            Some("mp4") => Box::new(mp4::Mp4::new(path, mcnn::task::python::ffmpeg(progress)?)),
+            Some("mp4") => Box::new(mp4::Mp4::new(path, mcnn::task::python::ffmpeg(progress)?)?),
             _ => {
                 return Err(Error::new(Kind::Settings, "an unknown video format")
                     .at(path.display().to_string())

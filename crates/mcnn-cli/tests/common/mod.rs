@@ -67,6 +67,15 @@ impl Bench {
     }
 }
 
+/// Waits until something is so, for a minute at most.
+pub fn wait_until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "it never came to it");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
 /// The folder of real demonstrations beside the checkout, or a printed reason why a test is skipped.
 pub fn shared(test: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");

@@ -4,11 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    ActionRange, FrameFile, Parts, Recording,
-    hdf5_write::{self, Observations},
-    write,
-};
+use super::{ActionRange, FrameFile, Parts, Recording, column::Column, hdf5_write, write};
 use crate::error::{Error, Kind, Result};
 
 /// Episodes of frames and actions, validated on construction.
@@ -75,8 +71,8 @@ impl FrameDemonstrations {
     /// # Errors
     /// As [`write_hdf5`](super::write_hdf5).
     pub fn write_hdf5(&self, path: &Path, recording: &Recording) -> Result<()> {
-        let observations = Observations::Frames(self.size[0] * self.size[1] * 3, &self.frames);
-        hdf5_write::write(path, observations, &self.labels, recording)
+        let frames = Column::bytes(self.size[0] * self.size[1] * 3, &self.frames);
+        hdf5_write::write(path, frames, &self.labels, recording)
     }
 
     /// Writes an uncompressed `.npz`: `frames` (uint8, `[n_steps, height, width, 3]`), `actions` (float32),

@@ -1,5 +1,6 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
+mod column;
 mod demonstrations;
 mod dimension;
 mod frame_demonstrations;
@@ -12,6 +13,7 @@ mod npy;
 mod npz;
 mod read;
 mod scale;
+mod stored;
 mod write;
 
 pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
@@ -27,6 +29,7 @@ pub use read::{
     upgrade_encoding,
 };
 pub use scale::Scale;
+pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};
 pub use write::{write_npz, write_npz_from};
 
 pub(crate) use npz::Arrays;

@@ -4,7 +4,7 @@ mod collect;
 mod rollout;
 pub mod stats;
 
-pub use collect::{Collected, collect, demonstrate};
+pub use collect::{Collected, Demonstrator, collect, demonstrate, record_each};
 pub use rollout::{Episode, Run, Trace, acting_seed, rollout};
 
 use crate::{

@@ -63,6 +63,9 @@ enum Header {
         step: u64,
         settings: TrainSettings,
         data: String,
+        // Content hash. Missing in earlier files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        codebook: Option<String>,
         checksum: String, // of all arrays
     },
 }
@@ -198,6 +201,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         step: checkpoint.step,
         settings: checkpoint.settings.clone(),
         data: checkpoint.data.clone(),
+        codebook: checkpoint.codebook.clone(),
         checksum: bundle.checksum(),
     };
     bundle.to_bytes(&to_json(&header))
@@ -210,7 +214,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Checkpoint { step, settings, data, checksum, .. } => {
+        Header::Checkpoint { step, settings, data, codebook, checksum, .. } => {
             // Without a checksum a damaged weight could not be detected: it would be a valid number.
             if bundle.checksum() != checksum {
                 return Err(broken("the checksum of the checkpoint's arrays does not match"));
@@ -229,7 +233,7 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
                 Ok(LearnerState { network, ema, moments })
             };
             let members = networks.into_iter().enumerate().map(load).collect::<Result<_>>()?;
-            Ok(Checkpoint { step, settings, data, members })
+            Ok(Checkpoint { step, settings, data, codebook, members })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }

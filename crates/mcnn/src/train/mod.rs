@@ -61,6 +61,8 @@ pub struct Checkpoint {
     pub settings: TrainSettings,
     /// Content hash of the data.
     pub data: String,
+    /// Content hash of the codebook ([`Codebook::fingerprint`]); `None` in checkpoints of earlier versions.
+    pub codebook: Option<String>,
     /// The networks with their optimizers: `[members]`.
     pub members: Vec<LearnerState>,
 }
@@ -147,7 +149,7 @@ impl Run {
     /// Prepares a run that resumes from a checkpoint. It ends with the same bytes as an uninterrupted run.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and if the checkpoint is of other data or other settings (the number of steps may differ unless
+    /// As [`new`](Self::new), and if the checkpoint is of other data, memories or settings (the number of steps may differ unless
     /// the learning rate depends on it), or has more steps than the settings.
     pub fn resume(
         data: &Demonstrations,
@@ -165,6 +167,10 @@ impl Run {
         };
         if checkpoint.data != run.data {
             return refuse("the interrupted run had other data", checkpoint.data, run.data);
+        }
+        let memories = run.codebook.fingerprint();
+        if let Some(was) = checkpoint.codebook.filter(|was| *was != memories) {
+            return refuse("the interrupted run had other memories", was, memories);
         }
         if let Some((name, was, is)) = checkpoint.settings.difference(&run.settings) {
             return refuse(&format!("the interrupted run had another {name}"), was, is);
@@ -283,6 +289,7 @@ impl Run {
             step: self.step,
             settings: self.settings.clone(),
             data: self.data.clone(),
+            codebook: Some(self.codebook.fingerprint()),
             members: self.learners.iter().map(Learner::state).collect(),
         })
     }

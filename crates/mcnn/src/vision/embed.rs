@@ -95,8 +95,11 @@ pub fn embed(
     let names = DimensionNames { state_names: None, action_names: source.action_names.clone() };
     names.validate(network.width(), labels.n_act)?;
     let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
+    // Range, order and size of the frames in a file, which options can change; missing in early versions.
+    let mut complete = identity.clone();
+    complete["read_as"] = if source.size.is_some() { source.notes.clone() } else { Vec::new() }.into();
     let width = network.width();
-    let part = Part::open(&part_of(output), &identity.to_string(), width)?;
+    let part = Part::open(&part_of(output), [&complete.to_string(), &identity.to_string()], width)?;
     let resumed_from = part.done;
     let current = Cell::new(resumed_from); // index of the current frame
     let mut batcher = Batcher {
@@ -218,8 +221,8 @@ struct Part {
 }
 
 impl Part {
-    /// Opens the file of an interrupted run, or creates it.
-    fn open(path: &Path, identity: &str, width: usize) -> Result<Self> {
+    /// Opens the file of an interrupted run, or creates it. `early`: the identity that early versions wrote.
+    fn open(path: &Path, [identity, early]: [&str; 2], width: usize) -> Result<Self> {
         let io = |e| Error::io("writing", path, &e);
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
@@ -229,13 +232,12 @@ impl Part {
                 .found(e.to_string())
                 .next("wait for it, or choose another output")
         })?;
-        let line = format!("{identity}\n");
-        let head = line.len() as u64;
         let length = file.metadata().map_err(io)?.len();
         let mut found = Vec::new();
         let mut start = BufReader::new(&file);
         std::io::Read::take(&mut start, 1 << 16).read_until(b'\n', &mut found).map_err(io)?;
-        if length > 0 && found != line.as_bytes() {
+        let lines = [identity, early].map(|identity| format!("{identity}\n"));
+        if length > 0 && lines.iter().all(|line| found != line.as_bytes()) {
             return Err(Error::new(Kind::Mismatch, "an interrupted run embedded something else")
                 .at(path.display().to_string())
                 .expected(identity)
@@ -243,8 +245,9 @@ impl Part {
                 .next("--force starts a new run; or give the options of the interrupted run"));
         }
         if length == 0 {
-            file.write_all(line.as_bytes()).map_err(io)?;
+            file.write_all(lines[0].as_bytes()).map_err(io)?;
         }
+        let head = if length == 0 { lines[0].len() } else { found.len() } as u64;
         // An interruption can leave an incomplete row.
         let row = 4 * width as u64;
         let done = length.saturating_sub(head) / row;
