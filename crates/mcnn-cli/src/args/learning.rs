@@ -54,8 +54,8 @@ pub struct TrainArgs {
     pub backbone_options: BackboneArgs,
     #[command(flatten, next_help_heading = "Optimization")]
     pub optimizer: OptimizerArgs,
-    /// Threads of one gradient step, 1 to 1024 [default: 2; bet and unet: 4; no more than there are cores]. Results do not
-    /// depend on it.
+    /// Threads of one gradient step, 1 to 1024 [default: one for every core, up to 2 for each network; bet and unet: 4]. Results do
+    /// not depend on it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "COUNT", help_heading = "Execution")]
     pub threads: Option<u16>,
     /// Resume an interrupted run from its checkpoint, with its settings: options that are given must be the same, --steps may be
@@ -82,12 +82,13 @@ pub struct ConstraintArgs {
     #[arg(long, default_value = "clamp", value_parser = activation, value_name = "FUNCTION")]
     pub activation: Activation,
     /// How the network's action is brought into the box around the memory's action: project (clipped into the box, unchanged
-    /// inside) or mix (the weighted mean of both, as in the paper) [default: project; --paper: mix].
+    /// inside) or mix (the weighted mean of both, as in the paper) [default: project; --paper and --train-through envelope:
+    /// mix].
     #[arg(long = "envelope", value_parser = form, value_name = "FORM")]
     pub form: Option<Form>,
     /// When actions are constrained: executed (by the nearest memory of the newest observation, also within a chunk of actions),
     /// sampled (a whole chunk by one memory and its future actions) or denoising (likewise, at every denoising step) [default:
-    /// executed; --paper: denoising].
+    /// executed; --paper and --train-through envelope: denoising].
     #[arg(long = "constrain", value_parser = constrain_at, value_name = "WHEN")]
     pub constrain_at: Option<ConstrainAt>,
     /// What the training loss compares with the demonstrated action: free (the network's action: behavior cloning, constrained

@@ -12,12 +12,14 @@ use mcnn::{
     Error, Result,
     calibration::{OodCalibration, OodQuantile},
     data::Demonstrations,
+    envelope::Form,
     error::Kind,
     file,
     memory::{LearnSettings, learn},
     optimizer::OptimizerDefaults,
+    policy::ConstrainAt,
     seed::Seed,
-    train::{Bagging, Checkpoint, Lambda, Run, TrainSettings, Validation},
+    train::{Bagging, Checkpoint, Lambda, Run, TrainSettings, TrainThrough, Validation},
     vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
@@ -110,21 +112,33 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let codebook = codebook.with_names(names)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
-    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(backbone.optimizer_defaults());
+    // A resumed run has the settings that it was started with, where no option says otherwise.
+    let checkpoint = args.resume.then(|| checkpoint(&folder)).transpose()?;
+    let of_optimizer = match &checkpoint {
+        Some(Checkpoint { settings: TrainSettings { lr, batch, optimizer, .. }, .. }) => {
+            OptimizerDefaults { lr: *lr, batch: *batch, optimizer: *optimizer }
+        }
+        None => backbone.optimizer_defaults(),
+    };
+    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(of_optimizer);
     let EnsembleArgs { members, bagging, combine } = args.ensemble;
     let ConstraintArgs { paper, amplitude, activation, neighbors, .. } = args.constraint;
     let given = &args.constraint;
-    // A resumed run has the settings that it was started with, where no option says otherwise.
-    let checkpoint = args.resume.then(|| checkpoint(&folder)).transpose()?;
     let defaults = match &checkpoint {
         Some(checkpoint) => checkpoint.settings.clone(),
         None if paper => TrainSettings::paper(),
         None => TrainSettings {
             members: backbone.members(),
             steps: TrainSettings::default_steps(&backbone, batch, data.n_steps()),
+            hidden: backbone.default_hidden(),
             combine: TrainSettings::default_combine(&backbone),
             ..TrainSettings::default()
         },
+    };
+    // A network trained through the envelope acts as it was trained.
+    let (form, constrain_at) = match given.train_through {
+        Some(TrainThrough::Envelope) => (Form::Mix, ConstrainAt::Denoising),
+        _ => (defaults.form, defaults.constrain_at),
     };
     let members = members.unwrap_or(defaults.members);
     let bagging = bagging.unwrap_or(defaults.bagging);
@@ -136,13 +150,13 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     };
     let settings = TrainSettings {
         backbone: backbone.clone(),
-        hidden: args.hidden.clone().unwrap_or_else(|| backbone.default_hidden()),
+        hidden: args.hidden.clone().unwrap_or_else(|| defaults.hidden.clone()),
         activation,
         lambda: given.lambda.unwrap_or(defaults.lambda),
         amplitude,
-        form: given.form.unwrap_or(defaults.form),
+        form: given.form.unwrap_or(form),
         train_through: given.train_through.unwrap_or(defaults.train_through),
-        constrain_at: given.constrain_at.unwrap_or(defaults.constrain_at),
+        constrain_at: given.constrain_at.unwrap_or(constrain_at),
         members,
         bagging,
         combine: combine.unwrap_or(defaults.combine),

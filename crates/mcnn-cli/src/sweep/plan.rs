@@ -437,7 +437,8 @@ impl Settings {
                 let learned = Self { fraction, count, amplitude, activation, backbone, seed, ..self };
                 Self { form, members, train_through, constrain_at, ..learned }
             }
-            Lambda::Value(f32::INFINITY) => {
+            // A network that sees memories depends on them without the constraint, too.
+            Lambda::Value(f32::INFINITY) if !self.sees_memories() => {
                 let (by, smooth_neighbors) = (plan.by[0], plan.smooth_neighbors[0]);
                 Self {
                     by,
@@ -471,6 +472,11 @@ impl Settings {
         Self { hidden, tables, lr, batch, optimizer, ..self }
     }
 
+    /// Whether the network predicts from retrieved memories.
+    fn sees_memories(&self) -> bool {
+        self.backbone.kind().default_settings().retrieval().is_some()
+    }
+
     /// Whether nothing in this run is random: 1-NN or VINN over all states, without a validation set.
     pub fn is_deterministic(&self) -> bool {
         self.lambda == Lambda::Value(0.0)
@@ -481,7 +487,7 @@ impl Settings {
     /// The settings without effect in this run.
     pub fn without_effect(&self) -> &'static [&'static str] {
         match self.lambda {
-            Lambda::Value(f32::INFINITY) => &[
+            Lambda::Value(f32::INFINITY) if !self.sees_memories() => &[
                 "by",
                 "fraction",
                 "count",

@@ -219,6 +219,10 @@ impl TrainSettings {
                 self.validation_fraction.to_string(),
             );
         }
+        if !self.is_free() && self.form == Form::Project && self.lambda != Lambda::Value(f32::INFINITY) {
+            let expected = "mix: the loss of training through the envelope is that of the mixed action";
+            return refuse("--envelope", expected, "project".into());
+        }
         if self.members == 0 || self.members > Self::MOST_MEMBERS {
             let expected = format!("1 to {}", Self::MOST_MEMBERS);
             return refuse("--members", &expected, self.members.to_string());

@@ -442,6 +442,7 @@ fn free_training_is_behavior_cloning_for_every_lambda() {
         let alone = networks(&TrainSettings {
             lambda: Lambda::Value(f32::INFINITY),
             train_through: TrainThrough::Envelope,
+            form: Form::Mix,
             ..free.clone()
         });
         for lambda in [Lambda::Auto, Lambda::Value(0.3)] {
@@ -450,7 +451,7 @@ fn free_training_is_behavior_cloning_for_every_lambda() {
                 assert!(constrained == alone, "{}: {lambda}", kind.name);
             }
         }
-        let through = TrainSettings { train_through: TrainThrough::Envelope, ..free };
+        let through = TrainSettings { train_through: TrainThrough::Envelope, form: Form::Mix, ..free };
         assert!(networks(&through) != alone, "{}", kind.name);
     }
 }
