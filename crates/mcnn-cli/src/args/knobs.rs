@@ -10,6 +10,7 @@ use mcnn::{
 };
 
 use super::word;
+use crate::say::say;
 
 /// Settings of acting, where they differ from those in the policy's file.
 #[derive(Args, Debug, Clone, Default)]
@@ -101,7 +102,7 @@ impl KnobArgs {
             Some(k) if policy.retrieved() > 0 => {
                 let memories = policy.codebook().len();
                 if k > memories {
-                    eprintln!("note: --k {k}: the policy has {memories} memories, and all are used");
+                    say(format!("note: --k {k}: the policy has {memories} memories, and all are used"));
                 }
                 acting.retrieved = Some(k);
             }
@@ -110,9 +111,9 @@ impl KnobArgs {
         }
         let constraint_changes = acting.envelope != envelope || acting.constrain_at != constrain_at;
         if constraint_changes && trained_through(&policy) == TrainThrough::Envelope {
-            eprintln!(
+            say(
                 "warning: the network was trained through the envelope of its file and corrects its memory actions; with another \
-                 one it acts worse. Train with --train-through free to change it afterwards."
+                 one it acts worse. Train with --train-through free to change it afterwards.",
             );
         }
         let policy = match self.members {

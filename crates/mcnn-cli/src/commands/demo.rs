@@ -184,11 +184,11 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
         .steps
         .unwrap_or_else(|| TrainSettings::default_steps(&defaults.backbone, defaults.batch, data.n_steps()));
     let settings = TrainSettings { steps, validation_fraction: 0.0, seed, ..defaults };
-    eprintln!(
+    say(format!(
         "{} memories, every state; training {} networks for {steps} steps",
         memories.len(),
         settings.members
-    );
+    ));
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mcnn, losses) = on_threads(cores.min(settings.members), || {
         let mut run = Run::new(data, memories.clone(), settings.clone())?;
