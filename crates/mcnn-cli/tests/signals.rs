@@ -150,7 +150,7 @@ fn memory_does_not_grow_with_the_episodes_recorded() {
     for name in ["r.hdf5", "r.npz"] {
         let line = format!("collect --task drive-pixels --episodes 60 --threads 1 -o {name} --json");
         let output = Command::new("sh")
-            .args(["-c", "ulimit -v 160000 && exec \"$0\" $1", env!("CARGO_BIN_EXE_mcnn"), &line])
+            .args(["-c", "ulimit -v 250000 && exec \"$0\" $1", env!("CARGO_BIN_EXE_mcnn"), &line])
             .current_dir(bench.folder.path())
             .output()
             .unwrap();
