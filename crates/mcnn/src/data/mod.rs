@@ -2,6 +2,7 @@
 
 mod demonstrations;
 mod dimension;
+pub mod foreign;
 mod frame_demonstrations;
 mod frame_file;
 mod hdf5;

@@ -12,6 +12,7 @@ use zip::ZipArchive;
 
 use super::{
     DimensionNames, Parts,
+    foreign::{self, Foreign},
     npy::{Array, damaged, other_type},
     read::{FRAMES, expanded, limit},
 };
@@ -112,9 +113,17 @@ impl Arrays {
     pub(crate) fn open(path: &Path, length: u64, wanted: &'static str) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e.to_string()))?;
-        let names = (zip.file_names_raw())
-            .filter_map(|name| Some(std::str::from_utf8(name).ok()?.strip_suffix(".npy")?.to_string()))
-            .collect();
+        let all: Vec<&str> = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok()).collect();
+        let names: Vec<String> =
+            all.iter().filter_map(|name| Some(name.strip_suffix(".npy")?.to_string())).collect();
+        if names.is_empty()
+            && let Some(Foreign { what, next }) = foreign::zip(&all)
+        {
+            return Err(Error::new(Kind::File, "not a file of demonstrations")
+                .expected(wanted)
+                .found(what)
+                .next(next));
+        }
         Ok(Self { names, wanted, zip, length, left: limit(length) })
     }
 

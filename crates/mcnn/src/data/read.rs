@@ -4,6 +4,7 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use super::{
     ActionRange, Demonstrations, DimensionNames, Parts,
+    foreign::{self, Foreign},
     hdf5::{self, Simulator},
     npz,
 };
@@ -167,7 +168,13 @@ pub fn regular(path: &Path) -> Result<u64> {
     let io = |e| Error::io("reading", path, &e);
     let about = std::fs::metadata(path).map_err(io)?;
     if about.is_dir() {
-        return Err(io(std::io::ErrorKind::IsADirectory.into()));
+        return Err(match foreign::folder(path) {
+            Some(Foreign { what, next }) => Error::new(Kind::File, "a folder where a file was expected")
+                .at(path.display().to_string())
+                .found(what)
+                .next(next),
+            None => io(std::io::ErrorKind::IsADirectory.into()),
+        });
     }
     if !about.is_file() {
         return Err(Error::new(Kind::File, "only regular files are read, not pipes or devices")
@@ -197,20 +204,11 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
         return Ok((Format::Npz, length));
     }
-    let (found, next) = if here(0, b"\x93NUMPY") {
-        ("one NumPy array (.npy)", "save states, actions and episode_ends together with numpy.savez")
-    } else if here(0, b"version https://git-lfs") {
-        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
-    } else if here(0, b"\x80") {
-        (
-            "perhaps a Python pickle; pickles run code when read, so none are",
-            "save states, actions and episode_ends with numpy.savez",
-        )
-    } else if here(0, b"<") {
-        ("a web page or XML, perhaps of a failed download", "fetch the file again")
-    } else {
-        ("neither", "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)")
+    let unknown = || Foreign {
+        what: "neither".into(),
+        next: "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)".into(),
     };
+    let Foreign { what: found, next } = foreign::file(&start, length).unwrap_or_else(unknown);
     refuse("not a file of demonstrations")
         .map_err(|e| e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)").found(found).next(next))
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ReadFrames, Source, SourceOptions, csv, picture, stamp};
 use crate::{
-    data::Parts,
+    data::{Parts, foreign},
     error::{Error, Kind, Result},
     vision::frames::Frames,
 };
@@ -178,7 +178,11 @@ fn listed(path: &Path, options: &SourceOptions) -> Result<Vec<Row>> {
         return Err(Error::new(Kind::Data, "a folder without a list of what was done")
             .at(path.display().to_string())
             .expected("one .csv (frame, then a column for each action), a donkeycar tub, or Udacity's driving_log.csv")
-            .found(format!("{} lists", lists.len())));
+            .found(match (foreign::folder(path), lists.len()) {
+                (Some(found), 0) => format!("{}: {}", found.what, found.next),
+                (_, 0) => "no .csv".into(),
+                (_, n) => format!("{n} lists"),
+            }));
     };
     let table = csv::read(file, None)?;
     let position = |name: &str| table.names.iter().position(|n| n == name);

@@ -120,6 +120,7 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
             .found(format!("{shape:?}"))
             .next(next))
     };
+    const STATES: &str = "; states of numbers need no embedding: give the file to `mcnn learn`";
     let (size, layout) = match (shape, options.layout) {
         (&[_, height, width, 3], None | Some(Layout::Hwc)) => ([height, width], Layout::Hwc),
         (&[_, 3, height, width], None | Some(Layout::Chw)) => ([height, width], Layout::Chw),
@@ -133,7 +134,10 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
                     }
                     None => "three channels of a square, such as 6912 = 48 x 48 x 3".into(),
                 };
-                return refuse(&expected, "--frame-size HEIGHTxWIDTH gives the size of flat frames");
+                return refuse(
+                    &expected,
+                    &format!("--frame-size HEIGHTxWIDTH gives the size of flat frames{STATES}"),
+                );
             }
             (size, layout.unwrap_or(Layout::Hwc))
         }
