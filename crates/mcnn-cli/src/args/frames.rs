@@ -99,7 +99,7 @@ pub struct FrameArgs {
     /// and time].
     #[arg(long, alias = "actions", value_name = "COLUMNS", value_delimiter = ',', help_heading = "Data")]
     pub action_columns: Vec<String>,
-    /// Clip actions to [-1, 1] instead of refusing a file with actions outside.
+    /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long, help_heading = "Data")]
     pub clip_actions: bool,
     /// Threads [default: the number of cores]. Results do not depend on it.

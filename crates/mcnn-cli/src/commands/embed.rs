@@ -4,14 +4,18 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use mcnn::{
     Error, Result,
-    data::{ActionRange, ReadOptions},
+    data::{Outside, ReadOptions},
     error::Kind,
     vision::{Encoding, Found, Preset, Source, embed, load, part_of},
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted};
-use crate::{args::EmbedArgs, print, progress::Progress};
+use super::{Done, check_output, interrupted, range, say_clipped};
+use crate::{
+    args::{EmbedArgs, FrameArgs},
+    print,
+    progress::Progress,
+};
 
 /// The embeddings written.
 #[derive(Serialize)]
@@ -53,7 +57,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
     threads(args.frames.threads)?;
-    let mut source = Source::open(&args.frames.data, &args.frames.source())?;
+    let mut source = open(&args.frames)?;
     let mut download = None;
     let (network, found) = load(&args.weights, args.network, &mut |done, total| {
         download.get_or_insert_with(|| Progress::new("downloading weights", 0, total)).at(done, "bytes");
@@ -67,7 +71,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     };
     let flag = interrupted()?;
     let (start, mut progress) = (Instant::now(), None);
-    let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let range = range(args.frames.clip_actions);
     let total = source.n as u64;
     let mut reached = 0;
     let embedded = embed(&mut source, &network, &encoding, range, &args.output.path, &mut |done| {
@@ -108,6 +112,15 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     };
     let exit_code = if interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::embed(&report)) })
+}
+
+/// Opens a recording of frames. Says on stderr how many actions are clipped.
+pub fn open(args: &FrameArgs) -> Result<Source> {
+    let source = Source::open(&args.data, &args.source())?;
+    if args.clip_actions {
+        say_clipped(&args.data, &Outside::count(&source.labels.actions, source.labels.n_act));
+    }
+    Ok(source)
 }
 
 /// The preset: that of the encoder's file, else the option.

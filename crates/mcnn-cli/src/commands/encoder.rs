@@ -4,15 +4,18 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use mcnn::{
     Error, Result,
-    data::ActionRange,
     encoder::{Check, EncoderSettings, Footage, Run},
     seed::Seed,
     train::Stepped,
-    vision::{By, Preset, Source, part_of},
+    vision::{By, Preset, part_of},
 };
 use serde::Serialize;
 
-use super::{Done, check_output, embed::threads, interrupted};
+use super::{
+    Done, check_output,
+    embed::{open, threads},
+    interrupted, range,
+};
 use crate::{args::EncoderArgs, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
 /// The results of training an encoder.
@@ -61,8 +64,8 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     threads(args.frames.threads)?;
     let flag = interrupted()?;
     let is_running = || !flag.load(Ordering::Relaxed);
-    let mut source = Source::open(&args.frames.data, &args.frames.source())?;
-    let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let mut source = open(&args.frames)?;
+    let range = range(args.frames.clip_actions);
     let mut reading = Progress::new("reading", 0, source.n as u64);
     let footage = Footage::read(&mut source, args.preset, range, &mut |done| {
         reading.at(done as u64, "frames");

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::DimensionNames;
+use super::{ActionRange, DimensionNames, action_range};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -23,16 +23,6 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.episode, self.step)
     }
-}
-
-/// What to do with actions outside [-1, 1].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ActionRange {
-    /// An error, with their number.
-    #[default]
-    Refuse,
-    /// Clip them into [-1, 1].
-    Clip,
 }
 
 /// Episodes of states and actions, all finite, actions in [-1, 1], at least one step in every episode.
@@ -135,8 +125,8 @@ impl Demonstrations {
     /// Checks the parts and makes demonstrations of them.
     ///
     /// # Errors
-    /// Empty data, lengths that disagree, empty episodes, NaN or infinite numbers, and actions outside [-1, 1] unless
-    /// `range` says to clip them.
+    /// Empty data, lengths that disagree, empty episodes, numbers that are NaN or infinite, and actions outside [-1, 1]
+    /// unless `range` says to clip them and they are few ([`MOST_CLIPPED`](super::MOST_CLIPPED)).
     pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
         parts.check()?;
         let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
@@ -153,23 +143,7 @@ impl Demonstrations {
                     .next("repair or drop those episodes; `mcnn inspect` lists the contents of the file"));
             }
         }
-        let outside = actions.iter().filter(|a| a.abs() > 1.0).count();
-        if outside > 0 {
-            match range {
-                ActionRange::Clip => actions.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)),
-                ActionRange::Refuse => {
-                    let largest = actions.iter().fold(0.0_f32, |m, a| m.max(a.abs()));
-                    return Err(error("actions outside [-1, 1]")
-                        .at("actions")
-                        .expected("every action in [-1, 1]")
-                        .found(format!(
-                            "{:.3} % outside, up to {largest} in size",
-                            100.0 * outside as f64 / actions.len() as f64
-                        ))
-                        .next("--clip-actions clips them; actions in other units must be scaled first"));
-                }
-            }
-        }
+        action_range::apply(&mut actions, n_act, range)?;
         let numbers = (0..ends.len() as u32).collect();
         Ok(Self {
             n_obs,

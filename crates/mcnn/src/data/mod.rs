@@ -1,5 +1,6 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
+mod action_range;
 mod demonstrations;
 mod dimension;
 pub mod foreign;
@@ -15,7 +16,8 @@ mod read;
 mod scale;
 mod write;
 
-pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
+pub use demonstrations::{Demonstrations, Parts, Step};
 pub use dimension::Dimension;
 pub use frame_demonstrations::FrameDemonstrations;
 pub use frame_file::{FrameFile, Rows};
@@ -24,8 +26,8 @@ pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
-    Format, ReadOptions, read, read_encoding, read_names, read_parts, read_simulator, regular,
-    upgrade_encoding,
+    Format, ReadOptions, read, read_counting, read_encoding, read_names, read_parts, read_simulator,
+    regular, upgrade_encoding,
 };
 pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};

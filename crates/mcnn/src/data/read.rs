@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, Parts,
+    ActionRange, Demonstrations, DimensionNames, Outside, Parts,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
     npz,
@@ -60,20 +60,30 @@ impl std::fmt::Display for Format {
 /// A file that cannot be read, is of another format, damaged or cut short; keys that are missing or have another
 /// rank, length or type than expected; and all that [`Demonstrations::new`] refuses. The file and the key are named.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
+    read_counting(path, options).map(|(data, _)| data)
+}
+
+/// The same, with the number of actions that were outside [-1, 1] and are clipped ([`ActionRange::Clip`]).
+///
+/// # Errors
+/// As [`read`].
+pub fn read_counting(path: &Path, options: &ReadOptions) -> Result<(Demonstrations, Outside)> {
     let (_, parts) = read_parts(path)?;
     let named = |e: Error| e.within(path.display());
+    let outside = Outside::count(&parts.actions, parts.n_act);
     let data = Demonstrations::new(parts, options.range).map_err(named)?.with_encoding(read_encoding(path)?);
     let data = data.with_names(read_names(path)?).map_err(named)?;
     if !options.drop_last {
-        return Ok(data);
+        return Ok((data, outside));
     }
-    data.drop_last().ok_or_else(|| {
+    let dropped = data.drop_last().ok_or_else(|| {
         named(
             Error::new(Kind::Data, "no steps are left without the last of every episode")
                 .expected("an episode of two steps or more")
                 .found(format!("{} episodes of one step", data.n_episodes())),
         )
-    })
+    })?;
+    Ok((dropped, outside))
 }
 
 /// Reads what [`read`] reads, but checks only that the shapes belong together ([`Parts::check`]): NaN and actions
