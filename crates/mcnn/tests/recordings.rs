@@ -240,7 +240,7 @@ fn footage_is_read_back_by_the_reader_of_films_from_both_formats() {
     footage.write_npz(&again).unwrap();
     assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
     for (path, shape) in [(&hdf5, vec![30, 72]), (&npz, vec![30, 4, 6, 3])] {
-        let mut file = FrameFile::open(path).unwrap();
+        let mut file = FrameFile::open(path, None).unwrap();
         assert_eq!(file.shape, shape);
         assert_eq!((&file.labels.actions, &file.labels.ends), (&footage.labels().actions, &vec![11, 30]));
         assert_eq!(file.labels.rewards, footage.labels().rewards);

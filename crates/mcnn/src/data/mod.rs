@@ -12,6 +12,7 @@ mod inspect;
 mod names;
 mod npy;
 mod npz;
+mod number;
 mod read;
 mod scale;
 mod write;
@@ -27,7 +28,7 @@ pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
     Format, ReadOptions, read, read_counting, read_encoding, read_names, read_parts, read_simulator,
-    regular, upgrade_encoding,
+    read_unused, regular, upgrade_encoding,
 };
 pub use scale::Scale;
 pub use write::{write_npz, write_npz_from};

@@ -21,6 +21,8 @@ pub struct SourceOptions {
     pub layout: Option<Layout>,
     /// The value of white.
     pub range: Option<Range>,
+    /// The array or dataset of one file that has the frames; by default the one that is there. Others are left out.
+    pub key: Option<String>,
     /// Which columns of a folder's list are the actions, in order; by default all that are neither the frame nor one of
     /// the known names.
     pub actions: Vec<String>,

@@ -66,7 +66,7 @@ struct OneFile {
 }
 
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
-    let mut file = FrameFile::open(path)?;
+    let mut file = FrameFile::open(path, options.key.as_deref())?;
     let named = |e: Error| e.within(path.display());
     let (size, layout) = shape(&file.shape, options).map_err(named)?;
     let mut start = Vec::new();
@@ -104,9 +104,16 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     }
     let kind = if bytes { "bytes" } else { "floats" };
     let order = if layout == Layout::Hwc { "height, width, channel" } else { "channel, height, width" };
-    let notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
+    let mut notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
+    if !file.unused.is_empty() {
+        let more = file.unused.len().saturating_sub(10);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let some: Vec<&str> = file.unused.iter().take(10).map(String::as_str).collect();
+        notes.push(format!("not used: {}{more}", some.join(", ")));
+    }
     let (n, labels) = (file.shape[0], file.labels.clone());
-    let stamp = format!("{} {:?}", stamp(path)?, file.shape);
+    let key = options.key.as_ref().map_or(String::new(), |key| format!(" {key}"));
+    let stamp = format!("{} {:?}{key}", stamp(path)?, file.shape);
     let action_names = read_names(path)?.action_names;
     let frames = Box::new(OneFile { file, path: path.to_owned(), size, layout, full });
     Ok(Source { labels, action_names, n, size: Some(size), notes, stamp, frames })
