@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::{ActionRange, DimensionNames, action_range};
+use super::{ActionRange, DimensionNames, action_range, number};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -96,7 +96,10 @@ impl Parts {
             return Err(error("episode ends must increase and close at the last step")
                 .at("episode ends")
                 .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
-                .found(format!("{} ends, the last {:?}", self.ends.len(), self.ends.last())));
+                .found(match self.ends.last() {
+                    Some(last) => format!("{} ends, the last {last}", self.ends.len()),
+                    None => "no ends".into(),
+                }));
         }
         Ok(())
     }
@@ -125,24 +128,13 @@ impl Demonstrations {
     /// Checks the parts and makes demonstrations of them.
     ///
     /// # Errors
-    /// Empty data, lengths that disagree, empty episodes, numbers that are NaN or infinite, and actions outside [-1, 1]
+    /// Empty data, lengths that disagree, empty episodes, numbers that are NaN, infinite or above 1e30, and actions outside [-1, 1]
     /// unless `range` says to clip them and they are few ([`MOST_CLIPPED`](super::MOST_CLIPPED)).
     pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
         parts.check()?;
         let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
-        let error = |what: &str| Error::new(Kind::Data, what);
-        for (name, values, width) in [("states", &states, n_obs), ("actions", &actions, n_act)] {
-            let bad = values.iter().filter(|v| !v.is_finite()).count();
-            if bad > 0
-                && let Some(first) = values.iter().position(|v| !v.is_finite())
-            {
-                return Err(error("numbers that are NaN or infinite")
-                    .at(format!("{name}, step {}, dimension {}", first / width, first % width))
-                    .expected("finite numbers")
-                    .found(format!("{bad} that are not, of {}", values.len()))
-                    .next("repair or drop those episodes; `mcnn inspect` lists the contents of the file"));
-            }
-        }
+        number::check("states", &states, n_obs)?;
+        number::check("actions", &actions, n_act)?;
         action_range::apply(&mut actions, n_act, range)?;
         let numbers = (0..ends.len() as u32).collect();
         Ok(Self {
