@@ -114,9 +114,10 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::embed(&report)) })
 }
 
-/// Opens a recording of frames. Says on stderr how many actions are clipped.
+/// Opens a recording of frames. Says on stderr what is skipped and how many actions are clipped.
 pub fn open(args: &FrameArgs) -> Result<Source> {
     let source = Source::open(&args.data, &args.source())?;
+    source.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     if args.clip_actions {
         say_clipped(&args.data, &Outside::count(&source.labels.actions, source.labels.n_act));
     }

@@ -4,6 +4,8 @@ mod csv;
 mod folder;
 mod one_file;
 mod picture;
+mod tub;
+mod udacity;
 
 use std::path::Path;
 
@@ -40,6 +42,8 @@ pub struct Source {
     pub size: Option<[usize; 2]>,
     /// What was recognized, as short texts.
     pub notes: Vec<String>,
+    /// What was skipped, as sentences that name the file.
+    pub warnings: Vec<String>,
     /// Identifies the source by sizes and modification times.
     pub stamp: String,
     frames: Box<dyn ReadFrames>,

@@ -116,7 +116,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let stamp = format!("{} {:?}{key}", stamp(path)?, file.shape);
     let action_names = read_names(path)?.action_names;
     let frames = Box::new(OneFile { file, path: path.to_owned(), size, layout, full });
-    Ok(Source { labels, action_names, n, size: Some(size), notes, stamp, frames })
+    Ok(Source { labels, action_names, n, size: Some(size), notes, warnings: Vec::new(), stamp, frames })
 }
 
 /// Height, width and order of frames of this shape.
