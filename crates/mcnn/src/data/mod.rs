@@ -24,7 +24,7 @@ pub use frame_demonstrations::FrameDemonstrations;
 pub use frame_file::{FrameFile, Rows};
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
-pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
+pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, NEAR_CONSTANT, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
     Format, ReadOptions, read, read_counting, read_encoding, read_names, read_parts, read_simulator,
