@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 from PIL import Image
 
@@ -64,6 +65,11 @@ hdf5("bytes.hdf5", frames)
 expect("bytes.hdf5")
 hdf5("doubles.hdf5", frames.astype(np.float64), chunks=(4, 8, 8, 3))
 expect("doubles.hdf5")
+for name, filters in [("lzf", dict(compression="lzf")), ("blosc", hdf5plugin.Blosc("zstd")), ("zstd", hdf5plugin.Zstd())]:
+    hdf5(f"{name}.hdf5", frames, chunks=(7, 8, 8, 3), **filters)
+    expect(f"{name}.hdf5")
+hdf5("halves.hdf5", frames.astype(np.float16))
+broken["halves.hdf5"] = ["unsupported type", "16-bit floats", "32 or 64 bits"]
 hdf5("planes.hdf5", wide.transpose(0, 3, 1, 2))
 expect("planes.hdf5", wide)
 # Channels that go together, as those of cameras do.

@@ -46,7 +46,7 @@ pub struct FrameFile {
 }
 
 enum Place {
-    Hdf5(Box<Dataset>),
+    Hdf5(PathBuf, Box<Dataset>),
     Npz(PathBuf, String),
 }
 
@@ -72,7 +72,7 @@ impl FrameFile {
         let opened = match format {
             Format::D4rl => hdf5::frames(path, length, key).map(|(labels, frames)| {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
-                Self { labels, shape, unused, place: Place::Hdf5(Box::new(frames)) }
+                Self { labels, shape, unused, place: Place::Hdf5(path.to_owned(), Box::new(frames)) }
             }),
             Format::Npz => npz::frames(path, length, key).map(|(labels, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
@@ -94,7 +94,7 @@ impl FrameFile {
     ) -> Result<()> {
         let width: usize = self.shape[1..].iter().product();
         match &self.place {
-            Place::Hdf5(frames) => read_hdf5(frames, from, each),
+            Place::Hdf5(path, frames) => read_hdf5(path, frames, from, each),
             Place::Npz(path, name) => read_npz(path, name, self.shape[0], width, from, each),
         }
     }
@@ -115,7 +115,12 @@ fn only<'a>(keys: &'a [String], default: &'a str) -> Result<&'a str> {
     }
 }
 
-fn read_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
+fn read_hdf5(
+    path: &Path,
+    frames: &Dataset,
+    from: usize,
+    each: &mut dyn FnMut(usize, Rows) -> Result<bool>,
+) -> Result<()> {
     let shape = frames.shape();
     let (n, row) = (shape[0], shape[1..].iter().product::<u64>() * 4);
     // Whole rows of chunks, so that each chunk is unpacked once.
@@ -125,7 +130,7 @@ fn read_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) ->
     let mut first = from as u64;
     while first < n {
         let end = ((first / step + 1) * step).min(n);
-        let rows = rows_of(frames, first..end)?;
+        let rows = rows_of(frames, first..end).map_err(|e| e.within(path.display()))?;
         if !each(first as usize, rows)? {
             return Ok(());
         }
@@ -150,7 +155,9 @@ fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
             let numbers = frames.read_slice::<f64>(&part).map_err(damaged)?;
             Rows::Floats(numbers.iter().map(|&v| v as f32).collect())
         }
-        other => return Err(hdf5::other_type(frames.name(), "bytes or floats", other)),
+        other => {
+            return Err(hdf5::other_type(frames.name(), "bytes (uint8), or floats of 32 or 64 bits", other));
+        }
     })
 }
 
