@@ -108,7 +108,7 @@ pub struct Returns {
 /// Reads a file and computes its statistics.
 ///
 /// # Errors
-/// As [`read_parts`]: only what cannot be laid out as episodes of states and actions. NaN and actions outside
+/// As [`read_parts`](super::read_parts): only what cannot be laid out as episodes of states and actions. NaN and actions outside
 /// [-1, 1] are reported, not refused.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let (format, parts, beyond) = load(path)?;
