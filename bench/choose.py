@@ -1,7 +1,7 @@
 """Choosing memories: k-means against scikit-learn, farthest-point traversal against NumPy, in alternating rounds.
 
 k-means is one pass from the same start and then the nearest center of every row, which is what `KMeans(max_iter=1)` does:
-both look for the nearest centers twice and take means once. scikit-learn has no farthest-point traversal; it is restated here
+both search the nearest centers twice and compute means once. scikit-learn has no farthest-point traversal; it is restated here
 in two ways, by differences and by one product of matrices and norms, and each round counts the faster.
 """
 
@@ -120,7 +120,7 @@ def bench(folder, make, n, dim, count, threads):
     )
     same = np.mean(np.array(answer["labels"]) == labels)
     error = f"inertia {answer['inertia'] / inertia - 1:+.0e} of it, labels equal {same:.3%}"
-    # Two searches by fused products (|c|^2 - 2 x c), the least that looks at every pair.
+    # Two searches by fused products (|c|^2 - 2 x c), the least for all pairs.
     say(f"k-means, one pass and labels, {name}", mine, peer, table.floor(2 * n * dim * count, threads=threads), error)
     if threads == 1:
         few = ROUNDS if n * count < 1e7 else min(ROUNDS, 3)

@@ -1,5 +1,5 @@
 """Embedding 100,000 frames of 48 x 48 with a ResNet-34 of random weights, killed once on the way: time, memory, and
-whether the resumed run has the numbers of one that was never broken.
+whether the embeddings of the resumed run equal those of an uninterrupted one.
 
     python bench/embedding.py [--frames N] [--network NAME] [--threads N] [--share-killed-at S]
 
@@ -90,7 +90,7 @@ def main():
         whole, alone = np.load(out)["states"], np.load(few_out)["states"]
         assert len(whole) == given.frames and np.isfinite(whole).all()
         same = (whole[first : first + 2 * AROUND] == alone).all()
-        print(f"frames {first} to {first + 2 * AROUND}: {'the same numbers' if same else 'OTHER NUMBERS'} as unbroken")
+        print(f"frames {first} to {first + 2 * AROUND}: {'the same embeddings' if same else 'OTHER EMBEDDINGS'} as uninterrupted")
         assert same
 
 

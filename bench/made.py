@@ -4,7 +4,7 @@ import numpy as np
 
 
 def scattered(rng, n, m, dim):
-    """Independent normal numbers: no structure at all, the worst case for leaving rows early."""
+    """Independent normal values: no structure at all, the worst case for pruning."""
     return rng.standard_normal((n, dim), dtype=np.float32), rng.standard_normal((m, dim), dtype=np.float32)
 
 

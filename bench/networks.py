@@ -1,4 +1,4 @@
-"""The networks in PyTorch eager, as their authors describe them: a training step of each, and a proposal."""
+"""The backbones in PyTorch eager, as their authors describe them: a training step and a prediction of each."""
 
 import time
 
@@ -6,7 +6,7 @@ import torch
 
 
 def milliseconds(steps, warm, count):
-    """Of a step: `steps` takes so many of them. The first ones warm up."""
+    """Milliseconds of a step: `steps(n)` takes n of them. The first `warm` steps are not timed."""
     steps(warm)
     start = time.perf_counter()
     steps(count)
@@ -25,6 +25,33 @@ def torch_step(threads):
         for _ in range(count):
             i = torch.randint(n, (256,))
             loss = ((c[i] + r[i] * net(x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()
+
+    return milliseconds(steps, 50, 500)
+
+
+def retrieval_net():
+    linear, relu = torch.nn.Linear, torch.nn.ReLU
+    return torch.nn.Sequential(linear(45 + 45 + 24, 256), relu(), linear(256, 256), relu(), linear(256, 24))
+
+
+def torch_retrieval_step(threads):
+    """Pairs of a step and one of its 50 nearest memories, found before."""
+    torch.set_num_threads(threads)
+    n = 2500
+    x, a, near = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.randint(n, (n, 50))
+    net = retrieval_net()
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
+
+    def steps(count):
+        for _ in range(count):
+            i = torch.randint(n, (256,))
+            j = near[i, torch.randint(50, (256,))]
+            output = a[j] + net(torch.cat([x[i], x[i] - x[j], a[j]], 1))
+            loss = ((output - a[i]) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -59,25 +86,25 @@ def torch_diffusion_step(threads):
     x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
     net = Diffusion()
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
-    mean = [p.detach().clone() for p in net.parameters()]
+    ema = [p.detach().clone() for p in net.parameters()]
 
     def steps(count):
         for _ in range(count):
             i, t = torch.randint(n, (256,)), torch.randint(5, (256,))
-            keep = net.abar[t][:, None]
-            noisy = keep.sqrt() * a[i] + (1 - keep).sqrt() * torch.randn(256, 24)
+            alpha_bar = net.abar[t][:, None]
+            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, 24)
             loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
+            torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 
     return milliseconds(steps, 50, 300)
 
 
 class Block(torch.nn.Module):
-    """A block of minGPT: attention of every place to itself and those before it, then a perceptron."""
+    """A block of minGPT: causal self-attention, then an MLP."""
 
     def __init__(self, width=120, heads=6, window=10, dropout=0.1):
         super().__init__()
@@ -128,8 +155,8 @@ def torch_bet_step(threads):
             i = i.flatten()
             bucket = torch.cdist(a[i], net.centers).argmin(1)
             log_p = logits.log_softmax(1)[rows, bucket]
-            proposal = net.centers[bucket] + offsets.view(640, 64, 24)[rows, bucket]
-            loss = ((c[i] + r[i] * proposal.clamp(-1, 1) - a[i]) ** 2).mean()
+            output = net.centers[bucket] + offsets.view(640, 64, 24)[rows, bucket]
+            loss = ((c[i] + r[i] * output.clamp(-1, 1) - a[i]) ** 2).mean()
             loss = 1000 * loss - ((1 - log_p.exp()) ** 2 * log_p).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -140,26 +167,38 @@ def torch_bet_step(threads):
     return milliseconds(steps, 5, 25)
 
 
-def mlp_proposal():
+def mlp_predictor():
+    """Makes a function from a state and the constraint to an action."""
     linear = torch.nn.Linear
     net = torch.nn.Sequential(linear(45, 256), torch.nn.ReLU(), linear(256, 256), torch.nn.ReLU(), linear(256, 24))
-    return lambda x, hold: hold(net(x))
+    return lambda x, constrain: constrain(net(x))
 
 
-def bet_proposal():
+def retrieval_predictor(states, actions):
+    net = retrieval_net()
+
+    def predict(x, j, constrain):
+        s, a = states[j], actions[j]
+        p = a + net(torch.cat([x.expand(len(j), -1), x - s, a], 1))
+        return constrain(p.clamp(-1, 1).mean(0, keepdim=True))
+
+    return predict
+
+
+def bet_predictor():
     net, window = Transformer().eval(), torch.randn(1, 10, 45)
 
-    def propose(x, hold):
+    def predict(x, constrain):
         window[0, :-1] = window[0, 1:].clone()
         window[0, -1] = x
         logits, offsets = net(window)
         bucket = torch.multinomial(logits[0, -1].softmax(0), 1)
-        return hold(net.centers[bucket] + offsets[0, -1].view(64, 24)[bucket])
+        return constrain(net.centers[bucket] + offsets[0, -1].view(64, 24)[bucket])
 
-    return propose
+    return predict
 
 
-def diffusion_proposal():
+def diffusion_predictor():
     net = Diffusion()
     before = torch.cat([torch.ones(1), net.abar[:-1]])
     clean = net.betas * before.sqrt() / (1 - net.abar)
@@ -167,12 +206,12 @@ def diffusion_proposal():
     fresh = (net.betas * (1 - before) / (1 - net.abar)).sqrt()
     times = [torch.tensor([t]) for t in range(5)]
 
-    def propose(x, hold):
+    def predict(x, constrain):
         noisy = torch.randn(1, 24)
         for t in reversed(range(5)):
-            held = hold(net(noisy, times[t], x))
+            constrained = constrain(net(noisy, times[t], x))
             if t == 0:
-                return held
-            noisy = clean[t] * held + kept[t] * noisy + fresh[t] * torch.randn(1, 24)
+                return constrained
+            noisy = clean[t] * constrained + kept[t] * noisy + fresh[t] * torch.randn(1, 24)
 
-    return propose
+    return predict

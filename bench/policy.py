@@ -1,6 +1,6 @@
 """The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh (`--diffusion`, `--bet`, `--unet`: the rows of that backbone alone). The peers do the same work from the description of the
+Run by bench/run.sh (`--diffusion`, `--bet`, `--unet`, `--retrieval`: the rows of that backbone alone). The peers do the same work from the description of the
 authors' method: the gas in NumPy, training and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
@@ -22,9 +22,11 @@ import unet
 QUICK = "--quick" in sys.argv
 ROUNDS = 3 if QUICK else 5
 TARGET = table.TARGET
-# Multiply-adds of a training step, forward and back, and of an action: the counts of bench/README.md.
+# Multiply-adds of a training step, forward and backward, and of an action: the counts of bench/README.md.
 STEPS = {"mlp": 3 * 256 * 83e3, "diffusion": 3 * 256 * 159e3, "bet": 3 * 640 * 1.05e6, "unet": 3 * 256 * 3.8e6}
+STEPS["retrieval"] = 256 * (3 * 101e3 - 29e3)  # no gradient with respect to the input
 ACTIONS = {"mlp": 83e3, "diffusion": 5 * 143e3 + 45 * 256, "bet": 9.1e6, "unet": 38e6}
+ACTIONS["retrieval"] = 10 * 72e3 + 45 * 256
 
 
 def ours(*args):
@@ -98,6 +100,11 @@ def bench_train(backbones):
             unet.step,
             "losses equal PyTorch's to 1e-3 over 40 steps (a test)",
         ),
+        "retrieval": (
+            "retrieval training step, 114-256-256-24",
+            networks.torch_retrieval_step,
+            "losses equal PyTorch's to 2e-5 over 130 steps (a test)",
+        ),
     }
     for backbone in backbones:
         work, torch_one, note = known[backbone]
@@ -111,25 +118,43 @@ def bench_train(backbones):
             row(f"{work}, batch {batch}; {threads} thread{'s'[: threads - 1]} each", mine, peer, "ms", least, note)
 
 
-def torch_act(memories, propose, steps=300):
+def unconditioned(make):
+    """A network that does not see memories, in the form of one that does."""
+
+    def with_memories(states, actions):
+        predict = make()
+        return lambda x, near, constrain: predict(x, constrain)
+
+    return with_memories
+
+
+def torch_act(memories, make, near=1, steps=300):
+    """The median time of an action. `make`: a function of the memories' states and actions that gives the network."""
     torch.set_num_threads(1)
     book, actions = torch.randn(memories, 45), torch.rand(memories, 24) * 2 - 1
-    times = []
+    predict, times = make(book, actions), []
     with torch.no_grad():
         for _ in range(steps):
             x = np.random.randn(45).astype(np.float32)
             start = time.perf_counter()
             t = torch.from_numpy(x)[None]
-            d, i = torch.cdist(t, book).min(1)
+            if near == 1:
+                d, i = torch.cdist(t, book).min(1)
+                j = i
+            else:
+                d, j = (found[0] for found in torch.cdist(t, book).topk(near, largest=False))
+                d, i = d[:1], j[:1]
             w = torch.exp(-0.1 * d)
-            propose(t, lambda g: w * actions[i] + (1 - w) * g.clamp(-1, 1)).numpy()
+            predict(t, j, lambda g: w * actions[i] + (1 - w) * g.clamp(-1, 1)).numpy()
             times.append((time.perf_counter() - start) * 1e6)
     return statistics.median(times)
 
 
 def bench_act(backbones):
-    known = {"mlp": networks.mlp_proposal, "diffusion": networks.diffusion_proposal}
-    known |= {"bet": networks.bet_proposal, "unet": unet.proposal}
+    known = {"mlp": networks.mlp_predictor, "diffusion": networks.diffusion_predictor}
+    known |= {"bet": networks.bet_predictor, "unet": unet.predictor}
+    known = {name: unconditioned(make) for name, make in known.items()}
+    known["retrieval"] = networks.retrieval_predictor
     for backbone in backbones:
         for memories in (672, 10_000):
             mine, peer, tail = [], [], []
@@ -137,7 +162,8 @@ def bench_act(backbones):
                 answer = ours("act", memories, 45, 24, 800 if backbone == "unet" else 3000, backbone)
                 mine.append(answer["p50"])
                 tail.append(answer["p99"])
-                peer.append(torch_act(memories, known[backbone](), 40 if backbone == "unet" else 300))
+                near, steps = 10 if backbone == "retrieval" else 1, 40 if backbone == "unet" else 300
+                peer.append(torch_act(memories, known[backbone], near, steps))
             note = f"exact; p99 {statistics.median(tail):.3g} us"
             what = "one chunk of 8 executed actions" if backbone == "unet" else "one action"
             least = 1e6 * table.floor(ACTIONS[backbone])
@@ -145,7 +171,7 @@ def bench_act(backbones):
 
 
 if __name__ == "__main__":
-    backbones = ["mlp", "diffusion", "bet", "unet"]
+    backbones = ["mlp", "diffusion", "bet", "unet", "retrieval"]
     backbones = [name for name in backbones if f"--{name}" in sys.argv] or backbones
     table.build()
     print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | floor | answer |\n|---|---|---|---|---|---|")

@@ -21,11 +21,11 @@ class Residual(nn.Module):
         super().__init__()
         self.first, self.second = block(i, o), block(o, o)
         self.film = nn.Sequential(nn.Mish(), nn.Linear(condition, 2 * o))
-        self.around = nn.Conv1d(i, o, 1) if i != o else nn.Identity()
+        self.shortcut = nn.Conv1d(i, o, 1) if i != o else nn.Identity()
 
     def forward(self, x, condition):
         scale, shift = self.film(condition)[:, :, None].chunk(2, 1)
-        return self.second(scale * self.first(x) + shift) + self.around(x)
+        return self.second(scale * self.first(x) + shift) + self.shortcut(x)
 
 
 class Unet(nn.Module):
@@ -35,70 +35,70 @@ class Unet(nn.Module):
         residual = lambda i, o: Residual(i, o, waves + 2 * OBS)
         self.time = nn.Sequential(nn.Linear(waves, 4 * waves), nn.Mish(), nn.Linear(4 * waves, waves))
         self.down = nn.ModuleList(nn.ModuleList([residual(i, o), residual(o, o)]) for i, o in zip([ACT, *WIDTHS], WIDTHS))
-        self.halve = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in WIDTHS[:-1])
+        self.downsample = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in WIDTHS[:-1])
         self.middle = nn.ModuleList(residual(WIDTHS[-1], WIDTHS[-1]) for _ in range(2))
         self.up = nn.ModuleList(nn.ModuleList([residual(2 * o, i), residual(i, i)]) for i, o in pairs)
-        self.twice = nn.ModuleList(nn.ConvTranspose1d(i, i, 4, stride=2, padding=1) for i, _ in pairs)
+        self.upsample = nn.ModuleList(nn.ConvTranspose1d(i, i, 4, stride=2, padding=1) for i, _ in pairs)
         self.end = nn.Sequential(block(WIDTHS[0], WIDTHS[0]), nn.Conv1d(WIDTHS[0], ACT, 1))
         self.frequency = 10_000 ** (-torch.arange(waves // 2) / (waves // 2 - 1))
 
-    def forward(self, noisy, t, seen):
+    def forward(self, noisy, t, observations):
         angle = t[:, None] * self.frequency
-        condition = torch.cat([self.time(torch.cat([angle.sin(), angle.cos()], 1)), seen], 1)
+        condition = torch.cat([self.time(torch.cat([angle.sin(), angle.cos()], 1)), observations], 1)
         x, skips = noisy.transpose(1, 2), []
         for k, pair in enumerate(self.down):
             for part in pair:
                 x = part(x, condition)
             skips.append(x)
-            x = self.halve[k](x) if k < len(self.halve) else x
+            x = self.downsample[k](x) if k < len(self.downsample) else x
         for part in self.middle:
             x = part(x, condition)
         for k in reversed(range(len(self.up))):
             x = torch.cat([x, skips.pop()], 1)
             for part in self.up[k]:
                 x = part(x, condition)
-            x = self.twice[k](x)
+            x = self.upsample[k](x)
         return self.end(x).transpose(1, 2)
 
 
 def step(threads):
-    """Milliseconds of a training step, batch 256, with the running mean of the weights."""
+    """Milliseconds of a training step, batch 256, with the EMA of the weights."""
     torch.set_num_threads(threads)
     n = 2500
     x, a = torch.randn(n, 2 * OBS), torch.rand(n, HORIZON, ACT) * 2 - 1
     c, r = torch.rand(n, HORIZON, ACT) - 0.5, torch.rand(n, 1, 1)
     net = Unet()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
-    mean = [p.detach().clone() for p in net.parameters()]
+    ema = [p.detach().clone() for p in net.parameters()]
 
     def steps(count):
         for _ in range(count):
             i, t = torch.randint(n, (256,)), torch.randint(STEPS, (256,))
-            keep = ABAR[t][:, None, None]
-            noisy = keep.sqrt() * a[i] + (1 - keep).sqrt() * torch.randn(256, HORIZON, ACT)
+            alpha_bar = ABAR[t][:, None, None]
+            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, HORIZON, ACT)
             loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            torch._foreach_lerp_(mean, [p.detach() for p in net.parameters()], 0.005)
+            torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 
     return networks.milliseconds(steps, 3, 13)
 
 
-def proposal():
-    """Draws a chunk by ten steps of DDIM, every prediction held."""
+def predictor():
+    """Makes a function that samples a chunk in ten steps of DDIM, with every prediction constrained."""
     net = Unet()
     times = [torch.tensor([t]) for t in range(9, STEPS, 10)]
 
-    def propose(x, hold):
-        seen, noisy = torch.cat([x, x], 1), torch.randn(1, HORIZON, ACT)
+    def predict(x, constrain):
+        observations, noisy = torch.cat([x, x], 1), torch.randn(1, HORIZON, ACT)
         for k in reversed(range(len(times))):
-            held = hold(net(noisy, times[k], seen))
+            constrained = constrain(net(noisy, times[k], observations))
             if k == 0:
-                return held
+                return constrained
             now, before = ABAR[times[k]], ABAR[times[k - 1]]
-            noise = (noisy - now.sqrt() * held) / (1 - now).sqrt()
-            noisy = before.sqrt() * held + (1 - before).sqrt() * noise
+            noise = (noisy - now.sqrt() * constrained) / (1 - now).sqrt()
+            noisy = before.sqrt() * constrained + (1 - before).sqrt() * noise
 
-    return propose
+    return predict

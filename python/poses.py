@@ -11,7 +11,7 @@ class Adroit:
     end: one substep of the (new) velocity apart. After a reset they belong together. Both are tried, and the one kept
     whose observation is nearer to the recording's."""
 
-    places = slice(None)  # the numbers of an observation that follow from positions and velocities
+    places = slice(None)  # the dimensions of an observation that follow from positions and velocities
 
     def __init__(self, env):
         self.env, self.model, self.data = env, env.model, env.data
@@ -136,7 +136,7 @@ def restore_state(copy, observation, qpos, qvel):
     """Restores a recorded state in a Copy, at the start of an episode, and returns its observation."""
     scene = scene_of(copy)
     if len(observation) != width(copy.space):
-        raise ValueError(f"an observation of {width(copy.space)} numbers is needed, the recording has {len(observation)}")
+        raise ValueError(f"an observation of dimension {width(copy.space)} is needed, the recording has {len(observation)}")
     if copy.fixtures is None:
         copy.fixtures = scene.save()
     copy.reset(0)

@@ -154,8 +154,8 @@ class Worker:
         import numpy
 
         copy, n_qpos, n_qvel = struct.unpack_from("<III", payload)
-        numbers = numpy.frombuffer(payload, "<f8", offset=12).astype(numpy.float64)
-        qpos, qvel, observation = numpy.split(numbers, [n_qpos, n_qpos + n_qvel])
+        values = numpy.frombuffer(payload, "<f8", offset=12).astype(numpy.float64)
+        qpos, qvel, observation = numpy.split(values, [n_qpos, n_qpos + n_qvel])
         return outcome(0, 0, 0.0, numpy.empty(0), flat(restore_state(self.copies[copy], observation, qpos, qvel)))
 
     def serve(self, source, out):
@@ -175,7 +175,9 @@ class Worker:
 
 
 def main():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes the pipe
+    # They go to all processes of a group or a job. The parent handles them, and closes the pipe.
+    for interruption in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(interruption, signal.SIG_IGN)
     faulthandler.enable()  # a crash in C code prints the Python stack
     source, out = own_the_pipes()
     status = 0

@@ -14,7 +14,7 @@ import gymnasium_robotics
 import numpy
 
 gymnasium.register_envs(gymnasium_robotics)
-# Few bits and many; float64 holds each exactly.
+# Few bits and many; float64 represents each exactly.
 SEEDS = [0, 1, 2, 3, 4, 5, 6, 2**32 + 5, 2**53 - 1, 2**63]
 HORIZONS = {"door": 200, "hammer": 200, "pen": 100, "relocate": 200}
 

@@ -25,7 +25,7 @@ for name in ("Door", "Hammer", "Pen", "Relocate"):
     n = env.action_space.shape[0]
     total, ended = 0.0, None
     for t in range(60):
-        # Numbers that f32 holds exactly, so that both sides act alike.
+        # Values that f32 represents exactly, so that both sides use the same actions.
         action = numpy.array([((7 * i + 3 * t) % 17 - 8) / 16 for i in range(n)], dtype=env.action_space.dtype)
         observation, reward, *_ = env.step(action)
         total += reward - 0.2 * reach(name, env.unwrapped)

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 class Fake(gymnasium.Env):
     """Observations in a nested Dict, actions of low (-1, 0) and high (1, 10). Seed s starts at s; each step adds the
-    action's second number, and the third step does whatever `kind` says: of every episode, or where there is a `/`
+    action's second number, and the third step does what `kind` says: of every episode, or where there is a `/`
     after the kind, of those with a seed that ends on the digit after it."""
 
     metadata = {"render_modes": ["rgb_array"]}

@@ -165,7 +165,7 @@ def good_hdf5(folder):
           then=lambda f: (beside(f), [f.create_dataset(f"other_{i}", data=i) for i in range(30)]))
 
     half = STATES.copy()
-    half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 says it holds the fill value
+    half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 gives it the fill value
     def partly(f):
         d = f.create_dataset("observations", STATES.shape, "f4", chunks=(5, 2), compression="gzip", fillvalue=2.5)
         d[:, :2] = STATES[:, :2]
@@ -262,7 +262,7 @@ def broken_hdf5(folder):
           observations=np.nan_to_num(changed(STATES, (2, 1), np.inf)))
     write("outside", ["outside [-1, 1]", "--clip-actions", "1.5"], actions=changed(ACTIONS, (1, 0), 1.5))
     write("no_steps", ["no steps"], options={}, **{k: v[:0] for k, v in BASE.items()})
-    write("no_width", ["at least one number"], options={}, observations=STATES[:, :0])
+    write("no_width", ["at least one dimension each"], options={}, observations=STATES[:, :0])
     for name, filters, says in [
         ("blosc2", hdf5plugin.Blosc2(), "Blosc2 (filter 32026)"),
         ("bitshuffle", hdf5plugin.Bitshuffle(), "Bitshuffle (filter 32008)"),

@@ -164,7 +164,7 @@ broken["unequal"] = ["list.csv: row 3", "5: frame"]
 listed("word", "png", rows=lambda lines: [line.replace(f"{actions[2, 0]}", "left") for line in lines])
 broken["word"] = ["list.csv: row 3, steering", "left"]
 listed("headless", "png", rows=lambda lines: lines[1:])
-broken["headless"] = ["names of its columns"]
+broken["headless"] = ["column names"]
 listed("unnamed", "png", rows=lambda lines: [lines[0].replace("Frame", "Thing")] + lines[1:])
 broken["unnamed"] = ["names no pictures", "frame"]
 (folder / "empty").mkdir()

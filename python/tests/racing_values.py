@@ -22,7 +22,7 @@ for seed in map(int, sys.argv[1:]):
         early += reward
     frames, rewards = [frame], []
     for t in range(STEPS):
-        # Numbers that f32 holds exactly, so that both sides act alike.
+        # Values that f32 represents exactly, so that both sides use the same actions.
         steering, pedal = ((7 * i + 3 * t) % 17 / 16 - 0.375 for i in range(2))
         action = numpy.array([steering, max(pedal, 0), max(-pedal, 0)], numpy.float32)
         frame, reward, *_ = env.step(action)

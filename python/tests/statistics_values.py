@@ -1,10 +1,10 @@
-"""Computes what crates/mcnn/tests/eval_stats.rs holds the statistics to, into the file named (statistics_values.json
+"""Computes the reference values of crates/mcnn/tests/eval_stats.rs, into the file named (statistics_values.json
 beside that test).
 
 `--table FOLDER` makes a file of results and what a table must find in it, for crates/mcnn-cli/tests.
 
-scipy computes what scipy has. rliable's numbers are computed from its formulas, restated here in numpy (rliable itself
-brings pandas, seaborn and matplotlib); where rliable can be imported, `--rliable` holds the restatement to it.
+scipy computes what scipy has. rliable's values are computed from its formulas, restated here in numpy (rliable itself
+brings pandas, seaborn and matplotlib); where rliable can be imported, `--rliable` compares the restatement with it.
 """
 
 import itertools

@@ -23,7 +23,7 @@ memories = [1, 4, 7, 10]  # rows that are memories
 centers = torch.tensor([[0.5, 0.4], [-0.6, 0.1], [0.2, -0.7]])
 scaled = (states - states.mean(0)) / states.std(0, unbiased=False)
 
-# Windows wholly inside an episode; of an episode that is shorter one, its last step repeated, which does not count.
+# Windows inside one episode. A shorter episode has one window, padded with its last step; padding is masked.
 windows, real = [], []
 for start, end in zip([0, *ENDS], ENDS):
     for first in range(start, max(end - WINDOW, start) + 1):
@@ -65,11 +65,11 @@ def loss_of(net, k):
     focal = (-((1 - log_p.exp()) ** GAMMA) * log_p)[real].mean()
     offset = offsets.view(-1, BUCKETS, ACT)[torch.arange(len(bucket)), bucket]
     d, nearest = torch.cdist(scaled.double(), scaled[memories].double()).float().min(1, keepdim=True)
-    pull = torch.exp(-LAMBDA * d)[windows].flatten(0, 1)
-    remembered = actions[memories][nearest[:, 0]][windows].flatten(0, 1)
+    weight = torch.exp(-LAMBDA * d)[windows].flatten(0, 1)
+    memory_action = actions[memories][nearest[:, 0]][windows].flatten(0, 1)
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
-    held = remembered * pull + (1 - pull) * squash(centers[bucket] + offset, slope)
-    return logits, centers[bucket] + offset, focal + WEIGHT * ((held - target)[real] ** 2).mean()
+    constrained = memory_action * weight + (1 - weight) * squash(centers[bucket] + offset, slope)
+    return logits, centers[bucket] + offset, focal + WEIGHT * ((constrained - target)[real] ** 2).mean()
 
 
 def arrays(net, of=lambda p: p):
@@ -94,7 +94,7 @@ def arrays(net, of=lambda p: p):
 
 
 def decays(name):
-    """As minGPT: the weights of linear layers, the embedding of the observation among them."""
+    """Whether weight decay applies, as in minGPT: to the weights of linear layers, including the embedding of the observation."""
     return name.endswith("weight") and "norm" not in name
 
 
@@ -111,11 +111,11 @@ def run():
     optimizer = torch.optim.AdamW(groups, lr=LR, betas=(0.9, 0.95))
     losses, norms = [], []
     for k in range(STEPS):
-        logits, proposal, loss = loss_of(net, k)
+        logits, network_output, loss = loss_of(net, k)
         optimizer.zero_grad()
         loss.backward()
         if k == 0:
-            first = {"logits": logits.flatten().tolist(), "proposal": proposal.flatten().tolist()}
+            first = {"logits": logits.flatten().tolist(), "proposal": network_output.flatten().tolist()}
             first["gradients"] = arrays(net, lambda p: p.grad.clone())
         norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP).item())
         optimizer.step()
@@ -124,7 +124,7 @@ def run():
 
 
 def rounded(value):
-    """Nine digits are all that an f32 has."""
+    """An f32 has at most nine significant digits."""
     if isinstance(value, float):
         return float(f"{value:.9g}")
     if isinstance(value, list):

@@ -50,18 +50,18 @@ def squash(u, slope, activation):
 
 def loss_of(net, k, activation, prediction):
     step, noise = draws[k % DRAWS]
-    keep = abar[step][:, None]
-    noisy = keep.sqrt() * actions + (1 - keep).sqrt() * noise
+    alpha_bar = abar[step][:, None]
+    noisy = alpha_bar.sqrt() * actions + (1 - alpha_bar).sqrt() * noise
     output = net(noisy, step, scaled)
-    clean = output if prediction == "sample" else (noisy - (1 - keep).sqrt() * output) / keep.sqrt()
+    clean = output if prediction == "sample" else (noisy - (1 - alpha_bar).sqrt() * output) / alpha_bar.sqrt()
     d, nearest = torch.cdist(scaled.double(), scaled[memories].double()).float().min(1, keepdim=True)
-    pull = torch.exp(-LAMBDA * d)
+    weight = torch.exp(-LAMBDA * d)
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
-    held = actions[memories][nearest[:, 0]] * pull + (1 - pull) * squash(clean, slope, activation)
+    constrained = actions[memories][nearest[:, 0]] * weight + (1 - weight) * squash(clean, slope, activation)
     if prediction == "sample":
-        return output, ((held - actions) ** 2).mean()
-    # The noise that the held action implies, against the noise that was there.
-    implied = (noisy - keep.sqrt() * held) / (1 - keep).sqrt()
+        return output, ((constrained - actions) ** 2).mean()
+    # The noise that the constrained action implies, compared with the sampled noise.
+    implied = (noisy - alpha_bar.sqrt() * constrained) / (1 - alpha_bar).sqrt()
     return output, ((implied - noise) ** 2).mean()
 
 
@@ -99,7 +99,7 @@ def run(activation, prediction):
 
 
 def rounded(value):
-    """Nine digits are all that an f32 has."""
+    """An f32 has at most nine significant digits."""
     if isinstance(value, float):
         return float(f"{value:.9g}")
     if isinstance(value, list):
@@ -120,6 +120,6 @@ values = {
     "steps": [step.tolist() for step, _ in draws],
     "noise": [noise.flatten().tolist() for _, noise in draws],
     "start": parts(START),
-    "runs": [run("clamp", "action"), run("tanh", "action"), run("tanh", "noise")],
+    "runs": [run("clamp", "sample"), run("tanh", "sample"), run("tanh", "epsilon")],
 }
 print(json.dumps(rounded(values)))

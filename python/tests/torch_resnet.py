@@ -66,7 +66,7 @@ def watched(net, frames):
 
 
 def probe(values):
-    """The mean size of an output, and some of its numbers with their places."""
+    """The mean absolute value of an output, and some of its values with their indices."""
     flat = values.permute(2, 3, 0, 1).reshape(-1)  # as ours lie: [height, width, image, channel]
     places = [(k * 7919) % flat.numel() for k in range(24)]
     return {"size": list(values.shape[2:]), "mean": flat.abs().mean().item(), "at": places, "values": flat[places].tolist()}

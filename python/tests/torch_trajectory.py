@@ -1,4 +1,4 @@
-"""The head of the method and one training trajectory, computed by PyTorch alone.
+"""The constrained action and one training trajectory, computed by PyTorch alone.
 
 Prints the JSON kept in crates/mcnn/src/train/torch_values.json. Written from the paper's equations:
     python python/tests/torch_trajectory.py > crates/mcnn/src/train/torch_values.json
@@ -20,11 +20,11 @@ mean, std = states.mean(0), states.std(0, unbiased=False)
 scaled = (states - mean) / std
 
 
-def held(net, x, slope, activation):
+def constrained_action(net, x, slope, activation):
     distance = torch.cdist(x.double(), scaled[memories].double()).float()
     d, nearest = distance.min(1, keepdim=True)
-    remembered = actions[memories][nearest[:, 0]]
-    pull = torch.exp(-LAMBDA * d)
+    memory_action = actions[memories][nearest[:, 0]]
+    weight = torch.exp(-LAMBDA * d)
     u = net(x)
     if activation == "tanh":
         s = torch.tanh(u)
@@ -32,7 +32,7 @@ def held(net, x, slope, activation):
         half = (u + 1) / 2
         c = torch.nn.functional.leaky_relu(half, slope) - (1 - slope) * torch.relu(half - 1)
         s = 2 * c - 1
-    return remembered * pull + L * (1 - pull) * s
+    return memory_action * weight + L * (1 - weight) * s
 
 
 def run(activation):
@@ -43,25 +43,26 @@ def run(activation):
     net = torch.nn.Sequential(*layers[:-1])
     with torch.no_grad():
         net[-1].bias.mul_(6)  # far enough out that some outputs leave [-1, 1]
-    numbers = lambda: [[p.weight.T.flatten().tolist(), p.bias.tolist()] for p in net if isinstance(p, torch.nn.Linear)]
-    start = numbers()
+    linears = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
+    parameters = lambda: [[p.weight.T.flatten().tolist(), p.bias.tolist()] for p in linears]
+    start = parameters()
     optimizer = torch.optim.Adam(net.parameters(), lr=LR)
     losses = []
     for step in range(STEPS):
         slope = max(0.0, 0.99 * (1 - (step // 10) / 10))
-        loss = ((held(net, scaled, slope, activation) - actions) ** 2).mean()
+        loss = ((constrained_action(net, scaled, slope, activation) - actions) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     probes = torch.randn(6, OBS) * 2
     with torch.no_grad():
-        acts = held(net, probes, 0.0, activation)
+        acts = constrained_action(net, probes, 0.0, activation)
     return {
         "activation": activation,
         "start": start,
         "losses": losses,
-        "end": numbers(),
+        "end": parameters(),
         "probes": (probes * std + mean).tolist(),
         "actions": acts.tolist(),
     }

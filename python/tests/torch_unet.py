@@ -65,10 +65,10 @@ class Network(nn.Module):
         self.twice = nn.ModuleList(nn.ConvTranspose1d(i, i, 4, stride=2, padding=1) for i, _ in pairs)
         self.end = nn.ModuleList([Block(WIDTHS[0], WIDTHS[0]), nn.Conv1d(WIDTHS[0], ACT, 1)])
 
-    def forward(self, noisy, step, seen):
+    def forward(self, noisy, step, observations):
         half = WIDTHS[0] // 2
         angle = step[:, None].float() * torch.exp(torch.arange(half) * -(math.log(10000) / (half - 1)))
-        condition = torch.cat([self.time(torch.cat([angle.sin(), angle.cos()], 1)), seen], 1)
+        condition = torch.cat([self.time(torch.cat([angle.sin(), angle.cos()], 1)), observations], 1)
         x, skips = noisy.transpose(1, 2), []
         for k, pair in enumerate(self.down):
             for part in pair:
@@ -87,7 +87,7 @@ class Network(nn.Module):
 
 
 def arrays(net, of=lambda p: p):
-    """All parameters (or what is made of each) by the names and in the order of the Rust side: [taps, in, out]."""
+    """All parameters (or `of` each) by the names and in the layout of the Rust side: [taps, in, out]."""
     found = {}
 
     def conv(name, layer):
@@ -119,7 +119,7 @@ def arrays(net, of=lambda p: p):
     conv("end.1", net.end[1])
     conv("time.0", net.time[0])
     conv("time.1", net.time[2])
-    # All the linear maps to scales and shifts side by side, in the order in which the network comes to them.
+    # The FiLM layers of all residual blocks, concatenated in the order of the forward pass.
     found["film.weight"] = torch.cat([of(part.film.weight).T for _, part in residuals], 1)[None]
     found["film.bias"] = torch.cat([of(part.film.bias) for _, part in residuals])
     return {name: [list(value.shape), value.flatten().tolist()] for name, value in found.items()}
@@ -133,7 +133,7 @@ def squash(u, slope, activation):
 
 
 def chunk(i):
-    """Steps of the chunk that begins at step i, the last of its episode repeated, and which of them are real."""
+    """Steps of the chunk that begins at step i, padded with the last of its episode, and the mask of the steps that are no padding."""
     end = next(e for e in ENDS if i < e)
     return [min(i + k, end - 1) for k in range(HORIZON)], [i + k < end for k in range(HORIZON)]
 
@@ -143,26 +143,26 @@ def window(i):
     return torch.cat([scaled[max(i - k, start)] for k in reversed(range(WINDOW))])
 
 
-seen = torch.stack([window(i) for i in range(N)])
+observations = torch.stack([window(i) for i in range(N)])
 targets = torch.stack([actions[chunk(i)[0]] for i in range(N)])
 real = torch.tensor([chunk(i)[1] for i in range(N)])
-remembered = torch.stack([actions[chunk(i)[0]] for i in memories])
+memory_actions = torch.stack([actions[chunk(i)[0]] for i in memories])
 distance, nearest = torch.cdist(scaled.double(), scaled[memories].double()).float().min(1)
-pull = torch.exp(-LAMBDA * distance)[:, None, None]
+weight = torch.exp(-LAMBDA * distance)[:, None, None]
 
 
 def loss_of(net, k, activation, prediction):
     step, noise = draws[k % DRAWS]
-    keep = abar[step][:, None, None]
-    noisy = keep.sqrt() * targets + (1 - keep).sqrt() * noise
-    output = net(noisy, step, seen)
-    clean = output if prediction == "sample" else (noisy - (1 - keep).sqrt() * output) / keep.sqrt()
+    alpha_bar = abar[step][:, None, None]
+    noisy = alpha_bar.sqrt() * targets + (1 - alpha_bar).sqrt() * noise
+    output = net(noisy, step, observations)
+    clean = output if prediction == "sample" else (noisy - (1 - alpha_bar).sqrt() * output) / alpha_bar.sqrt()
     slope = max(0.0, 0.99 * (1 - (k // 10) / 10))
-    held = remembered[nearest] * pull + (1 - pull) * squash(clean, slope, activation)
+    constrained = memory_actions[nearest] * weight + (1 - weight) * squash(clean, slope, activation)
     if prediction == "sample":
-        return output, ((held - targets)[real] ** 2).mean()
-    # The noise that the held action implies, against the noise that was there.
-    implied = (noisy - keep.sqrt() * held) / (1 - keep).sqrt()
+        return output, ((constrained - targets)[real] ** 2).mean()
+    # The noise that the constrained action implies, compared with the sampled noise.
+    implied = (noisy - alpha_bar.sqrt() * constrained) / (1 - alpha_bar).sqrt()
     return output, ((implied - noise)[real] ** 2).mean()
 
 
@@ -176,7 +176,7 @@ with torch.no_grad():
 def run(activation, prediction):
     net = copy.deepcopy(START)
     optimizer = torch.optim.AdamW(net.parameters(), lr=LR, betas=BETAS, weight_decay=DECAY)
-    course = torch.optim.lr_scheduler.LambdaLR(
+    schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda k: k / WARM_UP if k < WARM_UP else 0.5 * (1 + math.cos(math.pi * (k - WARM_UP) / (STEPS - WARM_UP))),
     )
@@ -188,7 +188,7 @@ def run(activation, prediction):
         if k == 0:
             first, gradients = output.flatten().tolist(), arrays(net, lambda p: p.grad)
         optimizer.step()
-        course.step()
+        schedule.step()
         losses.append(loss.item())
     return {
         "activation": activation,
@@ -201,7 +201,7 @@ def run(activation, prediction):
 
 
 def rounded(value):
-    """Seven digits are as many as an f32 has for certain."""
+    """An f32 has at least seven significant digits."""
     if isinstance(value, float):
         return float(f"{value:.7g}")
     if isinstance(value, list):
@@ -230,6 +230,6 @@ values = {
     "steps": [step.tolist() for step, _ in draws],
     "noise": [noise.flatten().tolist() for _, noise in draws],
     "start": arrays(START),
-    "runs": [run("clamp", "action"), run("tanh", "noise")],
+    "runs": [run("clamp", "sample"), run("tanh", "epsilon")],
 }
 print(json.dumps(rounded({k: v for k, v in values.items() if k not in ("states", "actions")}) | {k: values[k] for k in ("states", "actions")}))

@@ -39,8 +39,8 @@ small = {
 torch.save(small, folder / "small.pth")
 torch.save(small, folder / "protocol4.pth", pickle_protocol=4)
 torch.save(small, folder / "old.pth", _use_new_zipfile_serialization=False)
-numbers = {k: [list(v.shape), v.detach().float().flatten().tolist()] for k, v in small.items()}
-(folder / "small.json").write_text(json.dumps(numbers))
+values = {k: [list(v.shape), v.detach().float().flatten().tolist()] for k, v in small.items()}
+(folder / "small.json").write_text(json.dumps(values))
 
 resnet18 = torchvision.models.resnet18().state_dict()
 optimizer = {"state": {0: {"step": 3, "mean": torch.zeros(2)}}, "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999)}]}

@@ -28,9 +28,9 @@ fn main() -> Result<(), Failure> {
         return Err("usage: bench_adroit TASK ACTIONS".into());
     };
     let task = Adroit::ALL.into_iter().find(|t| t.name() == name).ok_or("no such task")?;
-    let numbers: Vec<f32> =
+    let values: Vec<f32> =
         std::fs::read(file)?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    let actions: Vec<&[f32]> = numbers.chunks_exact(task.spec().n_act).collect();
+    let actions: Vec<&[f32]> = values.chunks_exact(task.spec().n_act).collect();
     let hand = Hand::new(task, Rewards::D4rl)?;
     let gym = Gym::adroit(task, Rewards::D4rl, &python::interpreter(&|line| eprintln!("{line}"))?);
     // Each is started once and kept, as its peers are.

@@ -1,4 +1,4 @@
-//! The folder that `python/get_mujoco.sh` fills: `lib/` (libmujoco.so, found by the dynamic linker), `assets/` (the
+//! The folder that `python/get_mujoco.sh` creates: `lib/` (libmujoco.so, found by the dynamic linker), `assets/` (the
 //! scenes) and `versions` (the pinned packages that both came from).
 
 use mcnn::{Error, Result, error::Kind, task::adroit::Adroit};
@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The variable that names the folder at run time.
+/// The environment variable that names the folder at run time.
 pub const VARIABLE: &str = "MCNN_MUJOCO";
 const REQUIREMENTS: &str = include_str!("../../../python/requirements.txt");
-const FETCH: &str = "run python/get_mujoco.sh, or let MCNN_MUJOCO name the folder that it filled";
+const FETCH: &str = "run python/get_mujoco.sh, or set MCNN_MUJOCO to the folder that it created";
 
 /// The folder that MCNN_MUJOCO names, or else the one that this crate was built with.
 ///
@@ -26,27 +26,27 @@ pub fn find() -> Result<PathBuf> {
 /// Checks that a folder contains the pinned versions.
 ///
 /// # Errors
-/// If it does not.
+/// If the file `versions` is missing or lists other versions.
 pub fn check(folder: &Path) -> Result<()> {
     let found = match fs::read_to_string(folder.join("versions")) {
-        Ok(text) if text.trim_end() == wanted(REQUIREMENTS).join("\n") => return Ok(()),
+        Ok(text) if text.trim_end() == pinned(REQUIREMENTS).join("\n") => return Ok(()),
         Ok(text) => text.trim_end().replace('\n', ", "),
         Err(e) => format!("no file `versions` ({e})"),
     };
     Err(Error::new(Kind::Task, "the folder does not contain the required versions of the Adroit scenes")
         .at(folder.display().to_string())
-        .expected(wanted(REQUIREMENTS).join(", "))
+        .expected(pinned(REQUIREMENTS).join(", "))
         .found(found)
         .next(FETCH))
 }
 
-/// The file of a task's scene.
+/// The path of a task's scene (MJCF).
 pub fn scene(folder: &Path, task: Adroit) -> PathBuf {
     folder.join(format!("assets/adroit_hand/adroit_{}.xml", task.name()))
 }
 
-/// The pinned packages as `versions` has them: sorted, each once (a line has one tag, so some stand twice).
-fn wanted(requirements: &str) -> Vec<&str> {
+/// The pinned packages, as in `versions`: sorted and without duplicates (requirements.txt has a line for each tag of a package).
+fn pinned(requirements: &str) -> Vec<&str> {
     let pins = requirements.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let mut pins: Vec<&str> =
         pins.filter(|pin| pin.starts_with("mujoco==") || pin.starts_with("gymnasium-robotics==")).collect();
@@ -60,14 +60,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pins_are_those_of_the_two_packages_each_once() {
+    fn pins_are_those_of_two_packages_without_duplicates() {
         let text = "# what\ngymnasium==1 # worker\nmujoco==3.1   # worker\ngymnasium-robotics==2 # tests\nmujoco==3.1 # bench\n";
-        assert_eq!(wanted(text), ["gymnasium-robotics==2", "mujoco==3.1"]);
-        assert_eq!(wanted(REQUIREMENTS).len(), 2);
+        assert_eq!(pinned(text), ["gymnasium-robotics==2", "mujoco==3.1"]);
+        assert_eq!(pinned(REQUIREMENTS).len(), 2);
     }
 
     #[test]
-    fn a_folder_without_or_with_other_versions_says_what_to_run() {
+    fn a_folder_with_missing_or_other_versions_is_refused_with_the_command_to_run() {
         let folder = tempfile::tempdir().unwrap();
         let message = check(folder.path()).unwrap_err().to_string();
         assert!(
@@ -77,7 +77,7 @@ mod tests {
         fs::write(folder.path().join("versions"), "gymnasium-robotics==1.0\nmujoco==2.0\n").unwrap();
         let message = check(folder.path()).unwrap_err().to_string();
         assert!(message.contains("gymnasium-robotics==1.0, mujoco==2.0"), "{message}");
-        fs::write(folder.path().join("versions"), wanted(REQUIREMENTS).join("\n") + "\n").unwrap();
+        fs::write(folder.path().join("versions"), pinned(REQUIREMENTS).join("\n") + "\n").unwrap();
         check(folder.path()).unwrap();
     }
 }

@@ -1,8 +1,8 @@
-//! The four Adroit hand tasks (door, hammer, pen, relocate) in this process, on MuJoCo: the very scenes, observations and
-//! rewards of Gymnasium-Robotics 1.4.2 from the same seeds, by D4RL's rules ([`mcnn::task::adroit`]).
+//! The four Adroit hand tasks (door, hammer, pen, relocate) in this process, on MuJoCo: the scenes, observations and
+//! rewards of Gymnasium-Robotics 1.4.2, equal for equal seeds, with D4RL's rules ([`mcnn::task::adroit`]).
 //!
 //! MuJoCo's library is linked when this crate is built, and the scenes are read from the folder that
-//! `python/get_mujoco.sh` fills ([`folder`]). The crate only implements [`Task`]; it does not depend on policies.
+//! `python/get_mujoco.sh` creates ([`folder`]). The crate only implements [`Task`]; it does not depend on policies.
 
 pub mod folder;
 mod rotation;
@@ -24,10 +24,10 @@ use mcnn::{
 use mujoco_rs::wrappers::MjModel;
 use std::path::Path;
 
-/// One of the tasks, its scene compiled and ready to be run in any number of copies, from any number of threads.
+/// A task with its compiled scene, which can be run in any number of copies, from any number of threads.
 ///
-/// The first one of a process takes MuJoCo's messages for its own; a program that also uses MuJoCo in ways of its own must
-/// make it before any other thread does so.
+/// The first instance of a process installs a handler for MuJoCo's messages. A program that also uses MuJoCo itself must create
+/// that instance before another thread calls MuJoCo.
 #[derive(Debug)]
 pub struct Hand {
     task: Adroit,
@@ -37,10 +37,10 @@ pub struct Hand {
 }
 
 impl Hand {
-    /// Compiles the scene of a task found in the folder that [`folder::find`] gives.
+    /// Compiles the scene of a task from the folder of [`folder::find`].
     ///
     /// # Errors
-    /// If there is no such folder, it is of other versions, or the scene cannot be compiled.
+    /// If there is no such folder, it has other versions, or the scene cannot be compiled.
     pub fn new(task: Adroit, rewards: Rewards) -> Result<Self> {
         Self::in_folder(&folder::find()?, task, rewards)
     }
@@ -56,7 +56,7 @@ impl Hand {
         let simulation = hand.simulate()?;
         let (n_obs, n_act) = (simulation.answer().observation.len(), simulation.n_act());
         if (n_obs, n_act) != (hand.spec.n_obs, hand.spec.n_act) {
-            let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
+            let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
             return Err(Error::new(Kind::Task, "the scene is not that of the task")
                 .at(folder::scene(folder, task).display().to_string())
                 .expected(widths(hand.spec.n_obs, hand.spec.n_act))
@@ -65,10 +65,10 @@ impl Hand {
         Ok(hand)
     }
 
-    /// A copy of the scene in double precision, without D4RL's rules: what Gymnasium-Robotics makes of it.
+    /// A copy of the scene in double precision, without D4RL's rules: the results of Gymnasium-Robotics.
     ///
     /// # Errors
-    /// If the scene lacks something that the task needs.
+    /// If the scene does not have an element that the task needs.
     pub fn simulate(&self) -> Result<Simulation> {
         Simulation::new(self.task, self.model.clone())
     }
@@ -80,7 +80,7 @@ impl Task for Hand {
     }
 
     fn start(&self) -> Result<Box<dyn Environment>> {
-        Ok(Box::new(Copy {
+        Ok(Box::new(HandEnvironment {
             simulation: self.simulate()?,
             rules: Rules::new(self.task, self.rewards),
             action: vec![0.0; self.spec.n_act],
@@ -88,14 +88,14 @@ impl Task for Hand {
     }
 }
 
-/// One running copy.
-struct Copy {
+/// A running copy of a task.
+struct HandEnvironment {
     simulation: Simulation,
     rules: Rules,
-    action: Vec<f32>, // [n_act], scratch
+    action: Vec<f32>, // [n_act], the last action, clipped
 }
 
-impl Environment for Copy {
+impl Environment for HandEnvironment {
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
         self.rules.reset();
         write(&self.simulation.reset(seed)?.observation, observation);

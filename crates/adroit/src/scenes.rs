@@ -1,26 +1,29 @@
 //! The parts that differ between tasks: the random initial state, the observation and the reward, as in
 //! Gymnasium-Robotics 1.4.2 (dense rewards) and in the order of its arithmetic.
 
-use crate::{rotation, seeding::Draw};
+use crate::{rotation, seeding::Pcg64};
 use mcnn::{Error, Result, error::Kind, task::adroit::Adroit};
 use mujoco_rs::wrappers::{MjData, MjModel, mj_model::MjtObjBase};
 
-/// The state of one copy of a scene.
+/// The model of a scene and its simulation state.
 pub type Data = MjData<Box<MjModel>>;
 
-/// One task in one copy.
+/// The task-specific part of a simulation.
 pub trait Scene: Send {
-    /// Draws the positions of the fixtures and writes them into the model.
-    fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw);
-    /// Reads what depends on the fixtures, once after a reset and before the first observation.
-    fn read_fixtures(&mut self, _data: &Data) {}
+    /// Samples the initial poses of objects and targets, and writes them into the model.
+    fn randomize(&mut self, model: &mut MjModel, rng: &mut Pcg64);
+    /// Reads values that are constant in an episode, after a reset and before the first observation.
+    fn read_constants(&mut self, _data: &Data) {}
     /// Appends the observation.
     fn observe(&self, data: &Data, observation: &mut Vec<f64>);
-    /// The reward, and whether the goal is reached.
-    fn judge(&self, data: &Data) -> (f64, bool);
+    /// The dense reward of the current state, and whether the goal is reached.
+    fn reward_and_goal(&self, data: &Data) -> (f64, bool);
 }
 
-/// Finds the things of a task in its model.
+/// Looks up the bodies, sites, joints and sensors of a task in its model.
+///
+/// # Errors
+/// If the model does not have one of them.
 pub fn find(task: Adroit, model: &MjModel) -> Result<Box<dyn Scene>> {
     let id = |kind, name| id(model, kind, name);
     let (body, site) = (MjtObjBase::mjOBJ_BODY, MjtObjBase::mjOBJ_SITE);
@@ -43,7 +46,7 @@ pub fn find(task: Adroit, model: &MjModel) -> Result<Box<dyn Scene>> {
         Adroit::Pen => Box::new(Pen {
             pen: id(body, "Object")?,
             target: id(body, "target")?,
-            place: id(site, "eps_ball")?,
+            target_site: id(site, "eps_ball")?,
             ends: [id(site, "object_top")?, id(site, "object_bottom")?],
             target_ends: [id(site, "target_top")?, id(site, "target_bottom")?],
             lengths: [1.0; 2],
@@ -54,16 +57,19 @@ pub fn find(task: Adroit, model: &MjModel) -> Result<Box<dyn Scene>> {
     })
 }
 
-/// The number of a named thing in the model.
+/// The index of a named element of the model.
+///
+/// # Errors
+/// If there is no such element.
 pub fn id(model: &MjModel, kind: MjtObjBase, name: &str) -> Result<usize> {
     model.name_to_id(kind, name).ok_or_else(|| {
-        Error::new(Kind::Task, "the scene lacks something that the task needs")
-            .expected(format!("something called {name}"))
-            .next("put the scenes of python/get_mujoco.sh back")
+        Error::new(Kind::Task, "the scene does not have an element that the task needs")
+            .expected(format!("an element named {name}"))
+            .next("run python/get_mujoco.sh to restore the scenes")
     })
 }
 
-/// The joints of the hand, which are all but the last six (the object's).
+/// The positions of the hand's joints: all but the last six, which are the object's.
 fn hand(data: &Data) -> &[f64] {
     &data.qpos()[..data.qpos().len() - 6]
 }
@@ -77,35 +83,35 @@ struct Door {
     palm: usize,
     handle: usize,
     frame: usize,
-    hinge: usize, // in qpos; the scene has no joint before it with more numbers in qpos than in qvel
+    hinge: usize, // index in qpos; it equals the index in qvel, because every joint before it has one degree of freedom
 }
 
 impl Scene for Door {
-    fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw) {
-        let place = [draw.uniform(-0.3..-0.2), draw.uniform(0.25..0.35), draw.uniform(0.252..0.35)];
-        model.body_pos_mut()[self.frame] = place;
+    fn randomize(&mut self, model: &mut MjModel, rng: &mut Pcg64) {
+        let position = [rng.uniform(-0.3..-0.2), rng.uniform(0.25..0.35), rng.uniform(0.252..0.35)];
+        model.body_pos_mut()[self.frame] = position;
     }
 
-    fn observe(&self, data: &Data, o: &mut Vec<f64>) {
+    fn observe(&self, data: &Data, observation: &mut Vec<f64>) {
         let qpos = data.qpos();
         let (palm, handle, hinge) =
             (data.site_xpos()[self.palm], data.site_xpos()[self.handle], qpos[self.hinge]);
         let latch = qpos.len() - 1;
-        o.extend_from_slice(&qpos[1..latch - 1]);
-        o.extend([qpos[latch], hinge]);
-        for part in [palm, handle, minus(palm, handle)] {
-            o.extend(part);
+        observation.extend_from_slice(&qpos[1..latch - 1]);
+        observation.extend([qpos[latch], hinge]);
+        for vector in [palm, handle, minus(palm, handle)] {
+            observation.extend(vector);
         }
-        o.push(if hinge > 1.0 { 1.0 } else { -1.0 });
+        observation.push(if hinge > 1.0 { 1.0 } else { -1.0 });
     }
 
-    fn judge(&self, data: &Data) -> (f64, bool) {
+    fn reward_and_goal(&self, data: &Data) -> (f64, bool) {
         let angle = data.qpos()[self.hinge];
         let mut reward = 0.1 * norm(&minus(data.site_xpos()[self.palm], data.site_xpos()[self.handle]));
         reward += -0.1 * (angle - 1.57) * (angle - 1.57);
         reward += -1e-5 * dot(data.qvel(), data.qvel());
-        for (open, bonus) in [(0.2, 2.0), (1.0, 8.0), (1.35, 10.0)] {
-            if angle > open {
+        for (threshold, bonus) in [(0.2, 2.0), (1.0, 8.0), (1.35, 10.0)] {
+            if angle > threshold {
                 reward += bonus;
             }
         }
@@ -120,52 +126,52 @@ struct Hammer {
     nail: usize,
     goal: usize,
     board: usize,
-    sensor: usize, // read at the sensor's number, not its address, as Gymnasium-Robotics does; there is only one
+    sensor: usize, // index of the sensor, used as the address of its value, as in Gymnasium-Robotics (there is one sensor)
 }
 
 impl Scene for Hammer {
-    fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw) {
-        model.body_pos_mut()[self.board][2] = draw.uniform(0.1..0.25);
+    fn randomize(&mut self, model: &mut MjModel, rng: &mut Pcg64) {
+        model.body_pos_mut()[self.board][2] = rng.uniform(0.1..0.25);
     }
 
-    fn observe(&self, data: &Data, o: &mut Vec<f64>) {
-        o.extend_from_slice(hand(data));
-        o.extend(object_velocities(data).iter().map(|v| v.clamp(-1.0, 1.0)));
-        let turned = rotation::to_euler(data.xquat()[self.hammer]);
+    fn observe(&self, data: &Data, observation: &mut Vec<f64>) {
+        observation.extend_from_slice(hand(data));
+        observation.extend(object_velocities(data).iter().map(|v| v.clamp(-1.0, 1.0)));
+        let hammer_angles = rotation::to_euler(data.xquat()[self.hammer]);
         let (palm, nail) = (data.site_xpos()[self.palm], data.site_xpos()[self.nail]);
-        for part in [palm, data.xpos()[self.hammer], turned, nail] {
-            o.extend(part);
+        for vector in [palm, data.xpos()[self.hammer], hammer_angles, nail] {
+            observation.extend(vector);
         }
-        o.push(data.sensordata()[self.sensor].clamp(-1.0, 1.0));
+        observation.push(data.sensordata()[self.sensor].clamp(-1.0, 1.0));
     }
 
-    fn judge(&self, data: &Data) -> (f64, bool) {
+    fn reward_and_goal(&self, data: &Data) -> (f64, bool) {
         let (hammer, palm) = (data.xpos()[self.hammer], data.site_xpos()[self.palm]);
         let (head, nail) = (data.site_xpos()[self.head], data.site_xpos()[self.nail]);
-        let left = norm(&minus(nail, data.site_xpos()[self.goal])); // for the nail to go
+        let nail_distance = norm(&minus(nail, data.site_xpos()[self.goal])); // from the nail to its goal
         let mut reward = 0.1 * norm(&minus(palm, hammer));
         reward -= norm(&minus(head, nail));
-        reward -= 10.0 * left;
+        reward -= 10.0 * nail_distance;
         reward -= 1e-2 * norm(data.qvel());
         if hammer[2] > 0.04 && head[2] > 0.04 {
             reward += 2.0;
         }
-        for (near, bonus) in [(0.02, 25.0), (0.01, 75.0)] {
-            if left < near {
+        for (threshold, bonus) in [(0.02, 25.0), (0.01, 75.0)] {
+            if nail_distance < threshold {
                 reward += bonus;
             }
         }
-        (reward, left < 0.01)
+        (reward, nail_distance < 0.01)
     }
 }
 
 struct Pen {
     pen: usize,
     target: usize,
-    place: usize,
+    target_site: usize,
     ends: [usize; 2],
     target_ends: [usize; 2],
-    lengths: [f64; 2], // of the pen and of the target pen, as laid out
+    lengths: [f64; 2], // of the pen and of the target pen, read after a reset
 }
 
 impl Pen {
@@ -180,41 +186,41 @@ impl Pen {
 }
 
 impl Scene for Pen {
-    fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw) {
-        let angles = [draw.uniform(-1.0..1.0), draw.uniform(-1.0..1.0), 0.0];
+    fn randomize(&mut self, model: &mut MjModel, rng: &mut Pcg64) {
+        let angles = [rng.uniform(-1.0..1.0), rng.uniform(-1.0..1.0), 0.0];
         model.body_quat_mut()[self.target] = rotation::from_euler(angles);
     }
 
-    fn read_fixtures(&mut self, data: &Data) {
+    fn read_constants(&mut self, data: &Data) {
         self.lengths = [self.ends, self.target_ends].map(|ends| norm(&Self::direction(data, ends, 1.0)));
     }
 
-    fn observe(&self, data: &Data, o: &mut Vec<f64>) {
-        let (at, place) = (data.xpos()[self.pen], data.site_xpos()[self.place]);
+    fn observe(&self, data: &Data, observation: &mut Vec<f64>) {
+        let (position, goal) = (data.xpos()[self.pen], data.site_xpos()[self.target_site]);
         let [pen, target] = self.directions(data);
-        o.extend_from_slice(hand(data));
-        o.extend(at);
-        o.extend_from_slice(object_velocities(data));
-        for part in [pen, target, minus(at, place), minus(pen, target)] {
-            o.extend(part);
+        observation.extend_from_slice(hand(data));
+        observation.extend(position);
+        observation.extend_from_slice(object_velocities(data));
+        for vector in [pen, target, minus(position, goal), minus(pen, target)] {
+            observation.extend(vector);
         }
     }
 
-    fn judge(&self, data: &Data) -> (f64, bool) {
-        let at = data.xpos()[self.pen];
-        let away = norm(&minus(at, data.site_xpos()[self.place]));
+    fn reward_and_goal(&self, data: &Data) -> (f64, bool) {
+        let position = data.xpos()[self.pen];
+        let distance = norm(&minus(position, data.site_xpos()[self.target_site]));
         let [pen, target] = self.directions(data);
-        let alike = dot(&pen, &target);
-        let mut reward = -away + alike;
-        for (enough, bonus) in [(0.9, 10.0), (0.95, 50.0)] {
-            if away < 0.075 && alike > enough {
+        let similarity = dot(&pen, &target); // cosine of the angle between them
+        let mut reward = -distance + similarity;
+        for (threshold, bonus) in [(0.9, 10.0), (0.95, 50.0)] {
+            if distance < 0.075 && similarity > threshold {
                 reward += bonus;
             }
         }
-        if at[2] < 0.075 {
+        if position[2] < 0.075 {
             reward -= 5.0;
         }
-        (reward, away < 0.075 && alike > 0.95)
+        (reward, distance < 0.075 && similarity > 0.95)
     }
 }
 
@@ -225,42 +231,42 @@ struct Relocate {
 }
 
 impl Relocate {
-    fn places(&self, data: &Data) -> [[f64; 3]; 3] {
+    fn positions(&self, data: &Data) -> [[f64; 3]; 3] {
         [data.site_xpos()[self.palm], data.xpos()[self.ball], data.site_xpos()[self.target]]
     }
 }
 
 impl Scene for Relocate {
-    fn lay_out(&mut self, model: &mut MjModel, draw: &mut Draw) {
+    fn randomize(&mut self, model: &mut MjModel, rng: &mut Pcg64) {
         let ball = &mut model.body_pos_mut()[self.ball];
-        (ball[0], ball[1]) = (draw.uniform(-0.15..0.15), draw.uniform(-0.15..0.3));
-        let target = [draw.uniform(-0.2..0.2), draw.uniform(-0.2..0.2), draw.uniform(0.15..0.35)];
+        (ball[0], ball[1]) = (rng.uniform(-0.15..0.15), rng.uniform(-0.15..0.3));
+        let target = [rng.uniform(-0.2..0.2), rng.uniform(-0.2..0.2), rng.uniform(0.15..0.35)];
         model.site_pos_mut()[self.target] = target;
     }
 
-    fn observe(&self, data: &Data, o: &mut Vec<f64>) {
-        let [palm, ball, target] = self.places(data);
-        o.extend_from_slice(hand(data));
-        for part in [minus(palm, ball), minus(palm, target), minus(ball, target)] {
-            o.extend(part);
+    fn observe(&self, data: &Data, observation: &mut Vec<f64>) {
+        let [palm, ball, target] = self.positions(data);
+        observation.extend_from_slice(hand(data));
+        for vector in [minus(palm, ball), minus(palm, target), minus(ball, target)] {
+            observation.extend(vector);
         }
     }
 
-    fn judge(&self, data: &Data) -> (f64, bool) {
-        let [palm, ball, target] = self.places(data);
-        let left = norm(&minus(ball, target));
+    fn reward_and_goal(&self, data: &Data) -> (f64, bool) {
+        let [palm, ball, target] = self.positions(data);
+        let distance = norm(&minus(ball, target));
         let mut reward = 0.1 * norm(&minus(palm, ball));
         if ball[2] > 0.04 {
             reward += 1.0;
             reward += -0.5 * norm(&minus(palm, target));
-            reward += -0.5 * left;
+            reward += -0.5 * distance;
         }
-        for (near, bonus) in [(0.1, 10.0), (0.05, 20.0)] {
-            if left < near {
+        for (threshold, bonus) in [(0.1, 10.0), (0.05, 20.0)] {
+            if distance < threshold {
                 reward += bonus;
             }
         }
-        (reward, left < 0.1)
+        (reward, distance < 0.1)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The random numbers of `gymnasium.utils.seeding.np_random(seed)`, which is NumPy's `Generator(PCG64(SeedSequence(seed)))`,
-//! as far as the resets of these tasks draw on it. Sources: O'Neill, "PCG" (2014), and NumPy's documentation of both parts.
+//! as far as the resets of these tasks rng on it. Sources: O'Neill, "PCG" (2014), and NumPy's documentation of both parts.
 
 use std::ops::Range;
 
@@ -7,19 +7,19 @@ const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 
 /// A 128-bit generator that gives 64 bits a step (PCG XSL RR 128/64).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draw {
+pub struct Pcg64 {
     state: u128,
     increment: u128, // odd
 }
 
-impl Draw {
-    /// The numbers of a seed.
+impl Pcg64 {
+    /// The generator of a seed.
     pub fn new(seed: u64) -> Self {
         let [a, b, c, d] = spread(seed).map(u128::from);
         let (start, increment) = (a << 64 | b, (c << 64 | d) << 1 | 1);
-        let mut draw = Self { state: increment.wrapping_add(start), increment };
-        draw.advance();
-        draw
+        let mut rng = Self { state: increment.wrapping_add(start), increment };
+        rng.advance();
+        rng
     }
 
     fn advance(&mut self) {
@@ -93,10 +93,10 @@ mod tests {
     #[test]
     fn the_numbers_are_numpys_bit_by_bit() {
         for (seed, uniform, bits) in VALUES {
-            let mut draw = Draw::new(seed);
-            assert_eq!([draw.bits(), draw.bits()], bits, "{seed}");
-            let mut draw = Draw::new(seed);
-            let mine = [draw.uniform(-0.3..-0.2), draw.uniform(0.1..0.25), draw.uniform(-1.0..1.0)];
+            let mut rng = Pcg64::new(seed);
+            assert_eq!([rng.bits(), rng.bits()], bits, "{seed}");
+            let mut rng = Pcg64::new(seed);
+            let mine = [rng.uniform(-0.3..-0.2), rng.uniform(0.1..0.25), rng.uniform(-1.0..1.0)];
             assert_eq!(mine, uniform, "{seed}");
         }
     }
@@ -106,9 +106,9 @@ mod tests {
     fn ten_thousand_seeds_give_numpys_numbers() {
         let mut sum = 0u64;
         for k in 0..10_000u64 {
-            let mut draw = Draw::new(k.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let mut rng = Pcg64::new(k.wrapping_mul(0x9E37_79B9_7F4A_7C15));
             for _ in 0..4 {
-                sum = sum.wrapping_mul(31).wrapping_add(draw.bits());
+                sum = sum.wrapping_mul(31).wrapping_add(rng.bits());
             }
         }
         assert_eq!(sum, 0xeadc_4c6d_f478_b6bf);

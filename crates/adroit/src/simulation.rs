@@ -2,7 +2,7 @@
 
 use crate::{
     scenes::{self, Data, Scene},
-    seeding::Draw,
+    seeding::Pcg64,
 };
 use mcnn::{
     Error, Result,
@@ -53,11 +53,12 @@ pub fn compile(file: &Path) -> Result<MjModel> {
 /// that matter are counted in the state and checked after every step; after an error MuJoCo ends the process.
 fn on_log_message(message: &MjLogMessage) {
     if message.level() == MjtLogLevel::mjLOG_ERROR {
-        eprintln!("error: MuJoCo: {}", message.subject());
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "error: MuJoCo: {}", message.subject()); // eprintln! may panic
     }
 }
 
-/// Gives the actuators the gains that the tasks have instead of those in the file.
+/// Sets the gains of the actuators to those of the tasks, in place of those in the file.
 fn soften(model: &mut MjModel) -> Result<()> {
     for (first, last, gain) in [("A_WRJ1", "A_WRJ0", 10.0), ("A_FFJ3", "A_THJ0", 1.0)] {
         let id = |name| scenes::id(model, MjtObjBase::mjOBJ_ACTUATOR, name);
@@ -65,8 +66,8 @@ fn soften(model: &mut MjModel) -> Result<()> {
         for bias in &mut model.actuator_biasprm_mut()[actuators.clone()] {
             bias[..3].copy_from_slice(&[0.0, -gain, 0.0]);
         }
-        // SAFETY: only an actuator with a plug-in or a motor model takes places in memory from these numbers; those here
-        // have a constant gain, and take a factor.
+        // SAFETY: only actuators with a plug-in or a motor model use these values as memory addresses; these actuators have a
+        // constant gain, and use them as factors.
         for gains in &mut unsafe { model.actuator_gainprm_mut() }[actuators] {
             gains[..3].copy_from_slice(&[gain, 0.0, 0.0]);
         }
@@ -78,12 +79,12 @@ fn soften(model: &mut MjModel) -> Result<()> {
 /// rules ([`mcnn::task::adroit::Rules`]).
 ///
 /// It owns a copy of the compiled model (a copy in memory, a few milliseconds and megabytes; nothing is compiled again),
-/// because a reset writes where things are into the model, which other copies read meanwhile.
+/// because a reset writes poses into the model, which other copies read at the same time.
 pub struct Simulation {
     task: Adroit,
     scene: Box<dyn Scene>,
     data: Data,
-    controls: Vec<[f64; 2]>, // [n_act]: middle and half the width of each actuator's range
+    controls: Vec<[f64; 2]>, // [n_act]: center and half width of each actuator's range
     answer: Answer,
     place: (u64, usize), // seed and step of the episode, for error messages
 }
@@ -136,35 +137,35 @@ impl Simulation {
     pub fn reset(&mut self, seed: u64) -> Result<&Answer> {
         self.place = (seed, 0);
         self.data.reset();
-        // SAFETY: the model stays the same one; the scene writes numbers into places and turns of things, of which MuJoCo
-        // allows any at any time.
+        // SAFETY: the model is not replaced; the scene writes positions and orientations, for which MuJoCo accepts any value at
+        // any time.
         let model = unsafe { self.data.model_mut() };
-        self.scene.lay_out(model, &mut Draw::new(seed));
+        self.scene.randomize(model, &mut Pcg64::new(seed));
         self.data.forward();
-        self.scene.read_fixtures(&self.data);
+        self.scene.read_constants(&self.data);
         self.answer.reward = 0.0;
         self.answer.success = None;
         self.check_and_observe()
     }
 
-    /// One step of the task. `action`: `[n_act]`, each cut to [-1, 1].
+    /// One step of the task. `action`: `[n_act]`, each clipped to [-1, 1].
     ///
     /// # Errors
     /// If the simulation has become unstable, or the action contains NaN.
     ///
     /// # Panics
-    /// If the action has not `n_act` numbers.
+    /// If the action does not have `n_act` values.
     pub fn step(&mut self, action: &[f32]) -> Result<&Answer> {
         self.advance(action);
         self.observe()
     }
 
-    /// The second half of [`step`](Simulation::step): the observation and reward of the present state.
+    /// The second half of [`step`](Simulation::step): the observation and reward of the current state.
     ///
     /// # Errors
     /// As [`Simulation::step`].
     pub fn observe(&mut self) -> Result<&Answer> {
-        let (reward, goal) = self.scene.judge(&self.data);
+        let (reward, goal) = self.scene.reward_and_goal(&self.data);
         self.answer.reward = reward;
         self.answer.success = Some(goal);
         self.check_and_observe()
@@ -175,7 +176,7 @@ impl Simulation {
     /// # Panics
     /// As [`Simulation::step`].
     pub fn advance(&mut self, action: &[f32]) {
-        assert_eq!(action.len(), self.controls.len(), "numbers in an action");
+        assert_eq!(action.len(), self.controls.len(), "values in an action");
         self.place.1 += 1;
         let wanted = action.iter().zip(&self.controls);
         for (control, (a, [middle, half])) in self.data.ctrl_mut().iter_mut().zip(wanted) {

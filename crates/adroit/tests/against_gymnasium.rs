@@ -19,11 +19,11 @@ use std::{
     process::Command,
 };
 
-/// What differs is the last bit of sums and arcs (2e-15 at most was seen); one changed bit in a contact would grow far
-/// beyond this within an episode.
+/// The results differ in the last bit of sums and angles (at most 2e-15 observed). One different bit in a contact would grow far
+/// beyond this tolerance within an episode.
 const TOLERANCE: f64 = 1e-12;
 
-/// Says that something is skipped, past the test runner, which keeps what a passing test prints to itself.
+/// Reports a skipped test on the standard error, since the test runner captures the output of passing tests.
 fn skipped(why: &str) {
     let _ = std::io::stderr().write_all(format!("SKIPPED (against_gymnasium): {why}\n").as_bytes());
 }
@@ -49,15 +49,15 @@ fn experts() -> Option<PathBuf> {
     None
 }
 
-/// The numbers of one file, taken from its front.
-struct Numbers(std::vec::IntoIter<f64>);
+/// The values of a trajectory file, read in order.
+struct Values(std::vec::IntoIter<f64>);
 
-impl Numbers {
+impl Values {
     fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let numbers: Vec<f64> =
+        let values: Vec<f64> =
             bytes.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect();
-        Self(numbers.into_iter())
+        Self(values.into_iter())
     }
 
     fn take(&mut self, n: usize) -> Vec<f64> {
@@ -75,7 +75,7 @@ fn gap(a: &[f64], b: &[f64]) -> f64 {
         .fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { d.max(m) })
 }
 
-/// The largest differences over a file's episodes, and what was reached in them.
+/// The largest differences over the episodes of a file, and the successes in them.
 #[derive(Debug, Default)]
 struct Compared {
     episodes: usize,
@@ -88,30 +88,30 @@ struct Compared {
 fn compare(task: Adroit, file: &Path) -> Compared {
     let hand = Hand::new(task, Rewards::D4rl).unwrap();
     let mut simulation = hand.simulate().unwrap();
-    let mut numbers = Numbers::read(file);
+    let mut values = Values::read(file);
     let mut seen = Compared::default();
     let spec = task.spec();
-    while let Some(seed) = numbers.0.next() {
+    while let Some(seed) = values.0.next() {
         let first = simulation.reset(seed as u64).unwrap();
-        let gap_at_reset = gap(&first.observation, &numbers.take(spec.n_obs));
+        let gap_at_reset = gap(&first.observation, &values.take(spec.n_obs));
         assert!(gap_at_reset < TOLERANCE, "{task:?}, seed {seed}, reset: {gap_at_reset}");
         assert_eq!(first.success, None);
         let mut rules = [Rewards::Gymnasium, Rewards::D4rl].map(|rewards| Rules::new(task, rewards));
         let mut success = None;
         for t in 0..spec.horizon {
             let place = || format!("{task:?}, seed {seed}, step {t}");
-            let action: Vec<f32> = numbers.take(spec.n_act).iter().map(|&a| a as f32).collect();
+            let action: Vec<f32> = values.take(spec.n_act).iter().map(|&a| a as f32).collect();
             let answer = simulation.step(&action).unwrap().clone();
-            seen.observation = seen.observation.max(gap(&answer.observation, &numbers.take(spec.n_obs)));
+            seen.observation = seen.observation.max(gap(&answer.observation, &values.take(spec.n_obs)));
             let outcomes = rules.each_mut().map(|rules| rules.apply(&answer));
-            seen.reward = seen.reward.max(gap(&outcomes.map(|o| o.reward), &numbers.take(2)));
+            seen.reward = seen.reward.max(gap(&outcomes.map(|o| o.reward), &values.take(2)));
             assert!(seen.observation < TOLERANCE && seen.reward < TOLERANCE, "{}: {seen:?}", place());
-            assert_eq!(answer.success, Some(numbers.take(1)[0] == 1.0), "{}", place());
+            assert_eq!(answer.success, Some(values.take(1)[0] == 1.0), "{}", place());
             seen.steps_with_goal += usize::from(outcomes[1].goal);
             success = outcomes[1].success;
             let (qpos, qvel) = simulation.state();
-            let gaps = [gap(qpos, &numbers.take(qpos.len())), gap(qvel, &numbers.take(qvel.len()))];
-            // The same library from the same start: no bit differs.
+            let gaps = [gap(qpos, &values.take(qpos.len())), gap(qvel, &values.take(qvel.len()))];
+            // The same library from the same initial state: bit-identical.
             assert_eq!(gaps, [0.0; 2], "{}", place());
         }
         seen.successes += usize::from(success == Some(true));
@@ -143,7 +143,7 @@ fn every_step_of_whole_episodes_is_gymnasiums_and_experts_succeed() {
     }
 }
 
-/// Sways with the step and leans on what it sees, so that whatever differs comes back enlarged.
+/// An actor that depends on the step and on the observation, so that differences are amplified.
 struct Sway {
     n_obs: usize,
     n_act: usize,

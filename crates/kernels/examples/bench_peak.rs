@@ -53,9 +53,9 @@ fn best(amount: impl Fn() -> f64, mut work: impl FnMut()) -> f64 {
 }
 
 /// The sum of all values, in enough independent sums that memory bandwidth is the limit.
-fn sum(numbers: &[f32]) -> f32 {
+fn sum(values: &[f32]) -> f32 {
     let mut sums = [0.0; 64];
-    for chunk in numbers.as_chunks::<64>().0 {
+    for chunk in values.as_chunks::<64>().0 {
         sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
     }
     sums.iter().sum()

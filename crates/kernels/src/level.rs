@@ -58,7 +58,7 @@ impl Level {
 const LANES: usize = 4;
 
 fn load(from: &[f32]) -> [f32; LANES] {
-    *from.first_chunk().expect("a vector's worth")
+    *from.first_chunk().expect("a full vector")
 }
 
 /// # Safety
@@ -100,7 +100,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     fn load8(from: &[f32]) -> __m256 {
-        let from: &[f32; 8] = from.first_chunk().expect("a vector's worth");
+        let from: &[f32; 8] = from.first_chunk().expect("a full vector");
         // SAFETY: the pointer is that of an array of eight values; the load is unaligned.
         unsafe { _mm256_loadu_ps(from.as_ptr()) }
     }
@@ -108,7 +108,7 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     #[inline]
     fn store8(to: &mut [f32], a: __m256) {
-        let to: &mut [f32; 8] = to.first_chunk_mut().expect("a vector's worth");
+        let to: &mut [f32; 8] = to.first_chunk_mut().expect("a full vector");
         // SAFETY: the pointer is that of a mutable array of eight values; the store is unaligned.
         unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) }
     }
@@ -116,7 +116,7 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn load16(from: &[f32]) -> __m512 {
-        let from: &[f32; 16] = from.first_chunk().expect("a vector's worth");
+        let from: &[f32; 16] = from.first_chunk().expect("a full vector");
         // SAFETY: the pointer is that of an array of sixteen values; the load is unaligned.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
     }
@@ -124,7 +124,7 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn store16(to: &mut [f32], a: __m512) {
-        let to: &mut [f32; 16] = to.first_chunk_mut().expect("a vector's worth");
+        let to: &mut [f32; 16] = to.first_chunk_mut().expect("a full vector");
         // SAFETY: the pointer is that of a mutable array of sixteen values; the store is unaligned.
         unsafe { _mm512_storeu_ps(to.as_mut_ptr(), a) }
     }

@@ -27,6 +27,7 @@ impl<'a> PackedMatrix<'a> {
         Self { values, rows }
     }
 
+    /// The number of panels.
     fn count(&self) -> usize {
         self.values.len() / (self.rows * WIDE)
     }
@@ -38,7 +39,7 @@ impl Product {
     /// # Panics
     /// If the shapes do not fit.
     pub fn packed(&mut self, left: Matrix, right: PackedMatrix, accumulate: bool, out: &mut [f32]) {
-        assert_eq!(left.columns, right.rows, "what is multiplied");
+        assert_eq!(left.columns, right.rows, "columns of the left matrix, rows of the right one");
         assert_eq!(out.len(), right.count() * left.rows * WIDE, "values of a product of {} rows", left.rows);
         let [left_row_stride, left_depth_stride] = left.steps();
         let parts = right.rows.div_ceil(DEPTH);
@@ -46,7 +47,7 @@ impl Product {
         for (panel, out) in panels.zip(out.chunks_exact_mut(left.rows * WIDE)) {
             let mut done = 0;
             for panel in panel.chunks(right.rows.div_ceil(parts) * WIDE) {
-                let work = ProductSum {
+                let product_sum = ProductSum {
                     grid: Grid::one(done * left_depth_stride),
                     rows: left.rows,
                     depth: panel.len() / WIDE,
@@ -63,8 +64,8 @@ impl Product {
                     first: 0,
                     out_row_stride: WIDE,
                 };
-                self.level.run(&work, out);
-                done += work.depth;
+                self.level.run(&product_sum, out);
+                done += product_sum.depth;
             }
         }
     }
@@ -75,21 +76,21 @@ impl Product {
     /// If the shapes do not fit.
     pub fn packed_transposed(&mut self, left: PackedMatrix, right: PackedMatrix, out: &mut [f32]) {
         let (rows, columns, count) = (left.rows, right.rows, left.count());
-        assert_eq!(count, right.count(), "what is multiplied");
+        assert_eq!(count, right.count(), "panels of both matrices");
         assert_eq!(out.len(), rows * columns, "values of a product of {rows} x {columns}");
         self.panel.resize(DEPTH * WIDE, 0.0);
-        // Some panels of the left matrix stay in the second-level cache while all columns are multiplied.
+        // These panels of the left matrix stay in the second-level cache while all columns are multiplied.
         for done in (0..count).step_by(DEPTH / WIDE) {
-            let some = (DEPTH / WIDE).min(count - done);
+            let n_panels = (DEPTH / WIDE).min(count - done);
             for first in (0..columns).step_by(WIDE) {
                 let width = WIDE.min(columns - first);
-                let panels = right.values.chunks_exact(columns * WIDE).skip(done).take(some);
+                let panels = right.values.chunks_exact(columns * WIDE).skip(done).take(n_panels);
                 for (panel, to) in panels.zip(self.panel.as_chunks_mut::<{ WIDE * WIDE }>().0) {
                     transpose(&panel[first * WIDE..(first + width) * WIDE], to);
                 }
-                let work = ProductSum {
+                let product_sum = ProductSum {
                     grid: Grid {
-                        count: [1, some],
+                        count: [1, n_panels],
                         left_step: [0, rows * WIDE],
                         right_step: [0, WIDE * WIDE],
                         ..Grid::one(done * rows * WIDE)
@@ -109,7 +110,7 @@ impl Product {
                     first,
                     out_row_stride: columns,
                 };
-                write(self.level, work, [width, done], done + some == count, &mut self.tail, out);
+                write(self.level, product_sum, [width, done], done + n_panels == count, &mut self.tail, out);
             }
         }
     }

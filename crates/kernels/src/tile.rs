@@ -5,15 +5,17 @@ use crate::{Shape, WIDE};
 /// The part of a kernel that lies inside the input, for one output pixel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patch {
-    /// First row and column of the kernel, and their number.
+    /// First row and column of the kernel inside the input, and the numbers of rows and columns.
     first: [usize; 2],
     count: [usize; 2],
-    /// Row-major index of the input pixel under the first of them, and pixels of a row.
+    /// Row-major index of the input pixel under the first tap.
     pixel: usize,
+    /// Pixels of an input row.
     row: usize,
 }
 
 impl Patch {
+    /// The patch of output pixel `out` (row, column), for an input of `size` (height, width).
     pub(crate) fn at(shape: &Shape, size: [usize; 2], out: [usize; 2]) -> Self {
         let start = |i: usize| out[i] * shape.stride[i]; // in the padded input
         let first = [0, 1].map(|i| shape.pad[i].saturating_sub(start(i)));

@@ -5,8 +5,8 @@ use kernels::{
     oracle::{convolve, gradients},
 };
 
-/// Pseudorandom numbers between -1 and 1.
-fn numbers(n: usize, seed: u32) -> Vec<f32> {
+/// Pseudorandom values between -1 and 1.
+fn random_values(n: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(747_796_405).wrapping_add(1);
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -28,13 +28,15 @@ fn near(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::fmt::Debu
 fn check_gradients(shape: Shape, size: [usize; 2], n: usize) {
     let Shape { from, to, kernel, .. } = shape;
     let [height, width] = shape.output(size);
-    let weights = numbers(to * from * kernel[0] * kernel[1], 1);
-    let (input, of) = (numbers(size[0] * size[1] * n * from, 3), numbers(height * width * n * to, 5));
+    let weights = random_values(to * from * kernel[0] * kernel[1], 1);
+    let (input, of) =
+        (random_values(size[0] * size[1] * n * from, 3), random_values(height * width * n * to, 5));
     let [to_weights, to_bias, to_input] = gradients(shape, &weights, &input, size, n, &of);
     for level in Level::available() {
         let what = (shape, size, n, level);
         // Made for other weights; the right ones are copied below.
-        let mut convolution = Convolution::new(shape, &numbers(weights.len(), 9), &vec![0.0; to]).on(level);
+        let mut convolution =
+            Convolution::new(shape, &random_values(weights.len(), 9), &vec![0.0; to]).on(level);
         let input_gradient = from.is_multiple_of(WIDE).then(|| InputGradient::new(&convolution));
         convolution = Convolution::new(shape, &weights, &vec![0.0; to]).on(level);
         assert_eq!(convolution.weights(), weights);
@@ -74,10 +76,10 @@ fn gradients_of_every_kind_of_layer() {
 
 fn check(shape: Shape, size: [usize; 2], n: usize) {
     let Shape { from, to, kernel, .. } = shape;
-    let weights = numbers(to * from * kernel[0] * kernel[1], 1);
-    let (bias, input) = (numbers(to, 2), numbers(size[0] * size[1] * n * from, 3));
+    let weights = random_values(to * from * kernel[0] * kernel[1], 1);
+    let (bias, input) = (random_values(to, 2), random_values(size[0] * size[1] * n * from, 3));
     let expected = convolve(shape, &weights, &bias, &input, size, n);
-    let add = numbers(expected.len(), 4);
+    let add = random_values(expected.len(), 4);
     for level in Level::available() {
         let convolution = Convolution::new(shape, &weights, &bias).on(level);
         let mut out = vec![f32::NAN; expected.len()];

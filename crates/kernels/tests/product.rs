@@ -2,8 +2,8 @@
 
 use kernels::{Level, Matrix, PackedMatrix, Product, WIDE};
 
-/// Pseudorandom numbers in [-1, 1).
-fn numbers(n: usize, seed: &mut u64) -> Vec<f32> {
+/// Pseudorandom values in [-1, 1).
+fn random_values(n: usize, seed: &mut u64) -> Vec<f32> {
     let next = |_| {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((*seed >> 40) as f32 / (1u64 << 23) as f32) - 1.0
@@ -23,8 +23,9 @@ fn products_equal_the_definition_in_every_memory_layout() {
         for [rows, deep, columns] in
             [[1, 1, 1], [13, 7, 24], [12, 256, 32], [5, 257, 33], [9, 30, 31], [33, 600, 40], [128, 45, 256]]
         {
-            let (left, right) = (numbers(rows * deep, &mut seed), numbers(deep * columns, &mut seed));
-            let bias = numbers(columns, &mut seed);
+            let (left, right) =
+                (random_values(rows * deep, &mut seed), random_values(deep * columns, &mut seed));
+            let bias = random_values(columns, &mut seed);
             let (left_transposed, right_transposed) =
                 (transpose(&left, rows, deep), transpose(&right, deep, columns));
             let lefts =
@@ -79,7 +80,8 @@ fn products_of_packed_matrices_equal_the_definition() {
     for level in Level::available() {
         let mut product = Product::on(level);
         for [rows, deep, samples] in [[1, 1, 32], [13, 7, 64], [24, 300, 96], [33, 31, 320], [120, 64, 288]] {
-            let (weight, x) = (numbers(rows * deep, &mut seed), numbers(deep * samples, &mut seed));
+            let (weight, x) =
+                (random_values(rows * deep, &mut seed), random_values(deep * samples, &mut seed));
             let mut expected = vec![0.0; rows * samples];
             let [weights, xs] = [Matrix::new(&weight, [rows, deep]), Matrix::new(&x, [deep, samples])];
             Product::on(level).set(weights, xs, &mut expected);
@@ -97,7 +99,7 @@ fn products_of_packed_matrices_equal_the_definition() {
                     }
                 }
             }
-            let y = numbers(rows * samples, &mut seed);
+            let y = random_values(rows * samples, &mut seed);
             let mut expected = vec![0.0; deep * rows];
             let [xs, ys] = [xs, Matrix::new(&y, [rows, samples])];
             Product::on(level).set(xs, ys.transposed(), &mut expected);

@@ -1,5 +1,4 @@
-//! How early two signals rise before a policy fails: the distance to the nearest memory, and the variance of the actions of an
-//! ensemble. `bench/early_warning.sh` trains the policies; docs/book/src/studies/calibration.md has the method and the results.
+//! Early warning of failures by two signals: the distance to the nearest memory, and the variance of the actions of an ensemble. `bench/early_warning.sh` trains the policies; docs/book/src/studies/calibration.md has the method and the results.
 //!
 //!     early_warning TASK EPISODES POLICY ENSEMBLE...
 
@@ -43,6 +42,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The task of a name.
 fn named(name: &str) -> Result<Box<dyn Task>> {
     #[cfg(feature = "adroit")]
     if let Some(hand) = mcnn::task::adroit::Adroit::ALL.into_iter().find(|t| t.name() == name) {
@@ -60,7 +60,7 @@ fn measure(policy: &Policy, ensemble: &[Policy], task: &dyn Task, run: &Run) -> 
     let mut actions = vec![vec![0.0; task.spec().n_act]; ensemble.len()];
     let (mut first, mut all) = (0, Vec::new());
     for (episode, &end) in visited.episodes.iter().zip(&visited.ends) {
-        let decisions = &episode.trace.as_ref().expect("the run keeps traces").decisions;
+        let decisions = &episode.trace.as_ref().expect("the run records traces").decisions;
         let distances = decisions.iter().map(|d| d.distance.expect("a policy with memories")).collect();
         let mut variances = Vec::new();
         for state in visited.states[first * n_obs..end * n_obs].chunks_exact(n_obs) {
@@ -86,6 +86,7 @@ fn variance(actions: &[Vec<f32>]) -> f32 {
     (0..width).map(of).sum::<f32>() / width as f32
 }
 
+/// Prints the tables of a policy.
 fn report(name: &str, horizon: usize, episodes: &[Signals]) {
     let failed: Vec<&Signals> = episodes.iter().filter(|s| s.failed).collect();
     let succeeded: Vec<&Signals> = episodes.iter().filter(|s| !s.failed).collect();
@@ -94,27 +95,27 @@ fn report(name: &str, horizon: usize, episodes: &[Signals]) {
     println!(
         "| | failed | successful | AUC of distance | AUC of variance | difference |\n|---|---|---|---|---|---|"
     );
-    for back in [1, 5, 10, 20, 40, 80] {
-        let old: Vec<&Signals> = ended.iter().copied().filter(|s| s.values[0].len() >= back).collect();
-        let last = |signal: &[f32]| signal[signal.len() - back];
-        row(&format!("{back} steps before the end"), &old, &succeeded, &|f, s| {
-            let value = last(f);
-            s.iter().map(|&x| above(value, x)).sum::<f64>() / s.len() as f64
+    for lead in [1, 5, 10, 20, 40, 80] {
+        let long_enough: Vec<&Signals> =
+            ended.iter().copied().filter(|s| s.values[0].len() >= lead).collect();
+        row(&format!("{lead} steps before the end"), &long_enough, &succeeded, &|failed, succeeded| {
+            let value = failed[failed.len() - lead];
+            succeeded.iter().map(|&x| exceeds(value, x)).sum::<f64>() / succeeded.len() as f64
         });
     }
     for t in [5, 10, 20, 40, 80, 160, 320].into_iter().filter(|&t| t <= horizon) {
-        let old: Vec<&Signals> = failed.iter().copied().filter(|s| s.values[0].len() >= t).collect();
+        let failed: Vec<&Signals> = failed.iter().copied().filter(|s| s.values[0].len() >= t).collect();
         let peak = |signal: &[f32]| signal[..t].iter().copied().fold(0.0, f32::max);
-        let lasting: Vec<&Signals> = succeeded.iter().copied().filter(|s| s.values[0].len() >= t).collect();
-        row(&format!("the first {t} steps"), &old, &lasting, &|f, s| above(peak(f), peak(s)));
+        let succeeded: Vec<&Signals> = succeeded.iter().copied().filter(|s| s.values[0].len() >= t).collect();
+        row(&format!("the first {t} steps"), &failed, &succeeded, &|f, s| exceeds(peak(f), peak(s)));
     }
     for (k, signal) in ["distance", "variance"].into_iter().enumerate() {
         alarm(signal, &failed, &succeeded, k);
     }
 }
 
-/// One where the value of the failed episode is higher, a half where both are equal.
-fn above(failed: f32, succeeded: f32) -> f64 {
+/// 1 if the value of the failed episode is larger, 0.5 if both are equal, else 0 (the Mann-Whitney statistic of a pair).
+fn exceeds(failed: f32, succeeded: f32) -> f64 {
     f64::from(u8::from(failed > succeeded)) + 0.5 * f64::from(u8::from(failed == succeeded))
 }
 
@@ -124,7 +125,7 @@ fn row(what: &str, failed: &[&Signals], succeeded: &[&Signals], compare: &dyn Fn
     if failed.len() < 5 || succeeded.len() < 5 {
         return;
     }
-    let tables: Vec<Vec<f64>> = (0..2)
+    let comparisons: Vec<Vec<f64>> = (0..2)
         .map(|k| {
             failed
                 .iter()
@@ -138,7 +139,7 @@ fn row(what: &str, failed: &[&Signals], succeeded: &[&Signals], compare: &dyn Fn
         sum / (rows.len() * columns.len()) as f64
     };
     let both = |rows: &[usize], columns: &[usize]| {
-        let [a, b] = [0, 1].map(|k: usize| auc(&tables[k], rows, columns));
+        let [a, b] = [0, 1].map(|k: usize| auc(&comparisons[k], rows, columns));
         [a, b, a - b]
     };
     let all = |n: usize| (0..n).collect::<Vec<usize>>();
@@ -164,22 +165,25 @@ fn row(what: &str, failed: &[&Signals], succeeded: &[&Signals], compare: &dyn Fn
 }
 
 /// Prints the share of failures detected at a false alarm rate of 5 %, and the steps left at detection.
-fn alarm(signal: &str, failed: &[&Signals], succeeded: &[&Signals], k: usize) {
+fn alarm(signal: &str, failed: &[&Signals], succeeded: &[&Signals], index: usize) {
     let mut peaks: Vec<f32> =
-        succeeded.iter().map(|s| s.values[k].iter().copied().fold(0.0, f32::max)).collect();
+        succeeded.iter().map(|s| s.values[index].iter().copied().fold(0.0, f32::max)).collect();
     peaks.sort_by(f32::total_cmp);
     let Some(&threshold) = peaks.get((peaks.len() as f64 * 0.95) as usize) else { return };
-    let left: Vec<f64> = failed
+    let steps_left: Vec<f64> = failed
         .iter()
-        .filter_map(|s| Some((s.values[k].len() - s.values[k].iter().position(|&x| x > threshold)?) as f64))
+        .filter_map(|s| {
+            let values = &s.values[index];
+            Some((values.len() - values.iter().position(|&x| x > threshold)?) as f64)
+        })
         .collect();
-    let [low, high] = mcnn::eval::stats::wilson(left.len(), failed.len());
-    let q = |q| mcnn::eval::stats::quantile(&left, q);
+    let [low, high] = mcnn::eval::stats::wilson(steps_left.len(), failed.len());
+    let q = |q| mcnn::eval::stats::quantile(&steps_left, q);
     println!(
         "alarm by {signal}: {} of {} failures ({:.0} %, {:.0} to {:.0}), steps left {:.0} (quartiles {:.0} to {:.0})",
-        left.len(),
+        steps_left.len(),
         failed.len(),
-        100.0 * left.len() as f64 / failed.len() as f64,
+        100.0 * steps_left.len() as f64 / failed.len() as f64,
         100.0 * low,
         100.0 * high,
         q(0.5),

@@ -2,9 +2,15 @@
 
 use std::{io::Read as _, path::Path};
 
-use mcnn::{Result, act::Act, expert::GaussianPolicy, file, policy::Policy, task::Spec, vision::Encoder};
+use mcnn::{
+    Error, Result, act::Act, error::Kind, expert::GaussianPolicy, file, policy::Policy, task::Spec,
+    vision::Encoder,
+};
 
-use crate::{args::TaskEncoderArgs, task_encoder};
+use crate::{
+    args::{KnobArgs, TaskEncoderArgs},
+    task_encoder,
+};
 
 /// A policy or an expert.
 pub enum Actor {
@@ -33,6 +39,24 @@ impl Actor {
         }
         let (policy, fingerprint) = file::read_policy(path)?;
         Ok(Self::Policy(Box::new(policy), fingerprint))
+    }
+
+    /// The same actor with other settings of acting.
+    ///
+    /// # Errors
+    /// If it does not have one of them, or one is out of range.
+    pub fn with_knobs(self, knobs: &KnobArgs) -> Result<Self> {
+        match self {
+            Self::Policy(policy, fingerprint) => {
+                Ok(Self::Policy(Box::new(knobs.apply(*policy)?), fingerprint))
+            }
+            Self::Expert(_) if !knobs.is_empty() => {
+                Err(Error::new(Kind::Settings, "an expert's network has no settings of acting")
+                    .at("--lambda and the others")
+                    .next("leave the options out"))
+            }
+            expert @ Self::Expert(_) => Ok(expert),
+        }
     }
 
     pub fn act(&self) -> &dyn Act {

@@ -1,10 +1,14 @@
-//! The binary `mcnn`. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check did not hold, 2 failed,
+//! The binary `mcnn`. Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a check failed, 2 failed,
 //! 130 interrupted, with partial results saved.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)] // they panic where nothing can be written: see `say`
 
 mod actor;
 mod args;
+mod beside;
 mod commands;
 mod guard;
+mod interrupt;
 mod page;
 mod plot;
 mod print;
@@ -12,6 +16,7 @@ mod progress;
 mod reference;
 mod report;
 mod run_folder;
+mod say;
 mod smoothed_loss;
 mod sweep;
 mod task_encoder;
@@ -24,6 +29,7 @@ use std::process::ExitCode;
 
 use args::Verb;
 use commands::Done;
+use say::say;
 
 fn main() -> ExitCode {
     let cli = match args::parse() {
@@ -37,34 +43,39 @@ fn main() -> ExitCode {
     let Some(verb) = cli.verb else {
         return write_stdout(&print::tour());
     };
-    let result: mcnn::Result<Done> = match verb {
-        Verb::Demo(args) => commands::demo::run(&args),
-        Verb::Inspect(args) => commands::inspect::run(&args),
-        Verb::Make(args) => commands::make::run(&args),
-        Verb::Embed(args) => commands::embed::run(&args),
-        Verb::Encoder(args) => commands::encoder::run(&args),
-        Verb::Learn(args) => commands::learn::run(&args),
-        Verb::Train(args) => commands::train::run(&args),
-        Verb::Collect(args) => commands::collect::run(&args),
-        Verb::Replay(args) => commands::replay::run(&args),
-        Verb::Eval(args) => commands::eval::run(&args),
-        Verb::Compare(args) => commands::compare::run(&args),
-        Verb::Explain(args) => commands::explain::run(&args),
-        Verb::Report(args) => commands::report::run(&args),
-        Verb::Certify(args) => commands::certify::run(&args),
-        Verb::Suggest(args) => commands::suggest::run(&args),
-        Verb::Memory(args) => commands::memory::run(&args),
-        Verb::Sweep(args) => commands::sweep::run(&args),
-        Verb::Table(args) => commands::table::run(&args),
-        Verb::Reference => return write_stdout(&reference::markdown()),
+    let run = |verb| -> mcnn::Result<Done> {
+        match verb {
+            Verb::Demo(args) => commands::demo::run(&args),
+            Verb::Inspect(args) => commands::inspect::run(&args),
+            Verb::Make(args) => commands::make::run(&args),
+            Verb::Embed(args) => commands::embed::run(&args),
+            Verb::Encoder(args) => commands::encoder::run(&args),
+            Verb::Learn(args) => commands::learn::run(&args),
+            Verb::Train(args) => commands::train::run(&args),
+            Verb::Collect(args) => commands::collect::run(&args),
+            Verb::Replay(args) => commands::replay::run(&args),
+            Verb::Eval(args) => commands::eval::run(&args),
+            Verb::Compare(args) => commands::compare::run(&args),
+            Verb::Explain(args) => commands::explain::run(&args),
+            Verb::Report(args) => commands::report::run(&args),
+            Verb::Certify(args) => commands::certify::run(&args),
+            Verb::Suggest(args) => commands::suggest::run(&args),
+            Verb::Memory(args) => commands::memory::run(&args),
+            Verb::Sweep(args) => commands::sweep::run(&args),
+            Verb::Table(args) => commands::table::run(&args),
+            Verb::Reference => {
+                let text = reference::markdown();
+                Ok(Done::new(&text, text.clone()))
+            }
+        }
     };
-    match result {
+    match interrupt::handle().and_then(|()| run(verb)) {
         Ok(done) => {
             let written = write_stdout(&if cli.json { done.json + "\n" } else { done.text });
             if done.exit_code == 0 { written } else { ExitCode::from(done.exit_code) }
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            say(format!("error: {error}"));
             ExitCode::from(2)
         }
     }
@@ -76,7 +87,7 @@ fn write_stdout(text: &str) -> ExitCode {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("error: writing the result failed: {e}");
+            say(format!("error: writing the result failed: {e}"));
             ExitCode::from(2)
         }
         _ => ExitCode::SUCCESS,

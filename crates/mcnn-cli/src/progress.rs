@@ -4,6 +4,8 @@ use std::{io::IsTerminal as _, time::Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::say::say;
+
 /// The progress of countable work.
 pub struct Progress {
     bar: Option<ProgressBar>,
@@ -39,7 +41,7 @@ impl Progress {
             self.reported = done;
             let speed = (done - self.first) as f64 / self.start.elapsed().as_secs_f64().max(1e-9);
             let left = (self.total - done) as f64 / speed.max(1e-9);
-            eprintln!("{} {done}/{}: {note}, {speed:.0}/s, {left:.0} s remaining", self.what, self.total);
+            say(format!("{} {done}/{}: {note}, {speed:.0}/s, {left:.0} s remaining", self.what, self.total));
         }
     }
 

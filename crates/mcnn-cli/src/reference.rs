@@ -64,7 +64,7 @@ fn describe(page: &mut String, verb: &Command, name: &str, level: usize) {
     }
 }
 
-/// Arguments without a dash stand in a table of their own.
+/// Positional arguments are in a table of their own.
 fn heading(arg: &Arg) -> Option<&str> {
     if arg.is_positional() { Some("Argument") } else { arg.get_help_heading() }
 }

@@ -9,6 +9,8 @@ use mcnn::{
     },
 };
 
+use crate::say::say;
+
 /// The task with this name (see [`task::named`]). Its preparation reports to stderr. The observations and rewards of an Adroit
 /// task are the same in this process and in Python; frames are rendered in Python only.
 ///
@@ -29,7 +31,7 @@ pub fn drawn(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
     in_library(name, rewards)
 }
 
-/// The named task with these numbers of observation and action dimensions.
+/// The task with these observation and action dimensions.
 pub fn with_dimensions(n_obs: usize, n_act: usize) -> Option<String> {
     let adroit = Adroit::ALL.into_iter().map(Adroit::spec);
     let mut all = adroit.chain([task::kitchen::spec(), Drive::new().spec().clone()]);
@@ -37,7 +39,7 @@ pub fn with_dimensions(n_obs: usize, n_act: usize) -> Option<String> {
 }
 
 fn in_library(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
-    task::named(name, rewards, &|line| eprintln!("{line}"))
+    task::named(name, rewards, &|line| say(line))
 }
 
 #[cfg(feature = "adroit")]
@@ -48,8 +50,8 @@ fn adroit_task(task: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
 #[cfg(not(feature = "adroit"))]
 fn adroit_task(task: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
     let name = task.name();
-    eprintln!(
+    say(format!(
         "{name} runs in Python; to build it into the program: python/get_mujoco.sh && cargo build --release --features adroit"
-    );
+    ));
     in_library(name, rewards)
 }

@@ -6,11 +6,15 @@
 //! lib/io/record_writer.h.)
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write as _},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// The start and the end of an event file's name.
+const START: &str = "events.out.tfevents.";
+const END: &str = ".mcnn";
 
 /// An event file being written.
 pub struct Events(File);
@@ -23,7 +27,7 @@ impl Events {
     pub fn create(folder: &Path) -> io::Result<Self> {
         // TensorBoard reads the files of a folder in the order of their names: seconds, then a counter.
         let seconds = now() as u64;
-        let path = |k| folder.join(format!("events.out.tfevents.{seconds:010}.{k}.mcnn"));
+        let path = |k| folder.join(format!("{START}{seconds:010}.{k}{END}"));
         let free = (0..).find(|&k| !path(k).exists()).expect("a free name");
         let mut events = Self(File::create(path(free))?);
         let mut event = double(1, now());
@@ -32,15 +36,15 @@ impl Events {
         Ok(events)
     }
 
-    /// Appends a scalar.
+    /// Appends a scalar. `wall_time`: seconds since 1970.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn scalar(&mut self, tag: &str, step: u64, value: f32) -> io::Result<()> {
+    pub fn scalar(&mut self, tag: &str, step: u64, value: f32, wall_time: f64) -> io::Result<()> {
         let mut inner = bytes(1, tag.as_bytes());
         inner.push(2 << 3 | 5);
         inner.extend(value.to_le_bytes());
-        let mut event = double(1, now());
+        let mut event = double(1, wall_time);
         event.push(2 << 3);
         event.extend(varint(step));
         event.extend(bytes(5, &bytes(1, &inner)));
@@ -57,7 +61,24 @@ impl Events {
     }
 }
 
-fn now() -> f64 {
+/// Removes the event files in a folder that this program wrote.
+///
+/// # Errors
+/// If one cannot be removed.
+pub fn remove_events(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(START) && name.ends_with(END) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The present time: seconds since 1970.
+pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 

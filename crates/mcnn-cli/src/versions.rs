@@ -9,6 +9,8 @@ use std::{
 use mcnn::{Error, Result, atomic, error::Kind, file::fingerprint};
 use serde::{Deserialize, Serialize};
 
+use crate::beside::PolicyFolder;
+
 /// One version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Version {
@@ -27,7 +29,7 @@ pub struct Version {
 /// The versions of a policy file.
 pub struct Versions {
     policy: PathBuf,
-    folder: PathBuf,
+    folder: PolicyFolder,
     all: Vec<Version>,
 }
 
@@ -35,10 +37,11 @@ impl Versions {
     /// Reads the versions beside a policy file; none where there is no folder yet.
     ///
     /// # Errors
-    /// If the log cannot be read.
+    /// If the log cannot be read, or the folder is another policy's.
     pub fn of(policy: &Path) -> Result<Self> {
-        let folder = policy.with_extension("versions");
-        let log = folder.join("log.json");
+        let folder = PolicyFolder::new(policy, ".versions");
+        folder.check_owner()?;
+        let log = folder.path().join("log.json");
         let all = match fs::read(&log) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
                 Error::new(Kind::File, "the log of versions cannot be read")
@@ -50,6 +53,11 @@ impl Versions {
             Err(e) => return Err(Error::io("reading", &log, &e)),
         };
         Ok(Self { policy: policy.to_path_buf(), folder, all })
+    }
+
+    /// What to do if there are no versions because an earlier version of mcnn gave their folder another name.
+    pub fn earlier_name(&self) -> Option<String> {
+        self.folder.earlier_name()
     }
 
     pub fn all(&self) -> &[Version] {
@@ -114,17 +122,17 @@ impl Versions {
         (bytes, memories): (&[u8], usize),
         what: String,
     ) -> Result<Version> {
-        fs::create_dir_all(&self.folder).map_err(|e| Error::io("creating a folder", &self.folder, &e))?;
+        self.folder.create()?;
         let version = self.all.last().map_or(0, |last| last.version + 1);
         atomic::write(&self.file(version), bytes)?;
         let version = Version { version, from, what, memories, fingerprint: fingerprint(bytes) };
         self.all.push(version.clone());
         let text = serde_json::to_vec_pretty(&self.all).expect("versions are plain values");
-        atomic::write(&self.folder.join("log.json"), &text)?;
+        atomic::write(&self.folder.path().join("log.json"), &text)?;
         Ok(version)
     }
 
     fn file(&self, version: usize) -> PathBuf {
-        self.folder.join(format!("{version}.safetensors"))
+        self.folder.path().join(format!("{version}.safetensors"))
     }
 }

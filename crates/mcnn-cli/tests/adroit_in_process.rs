@@ -1,4 +1,4 @@
-//! The Adroit tasks built into the program: they need no Python, and give the numbers of the Python worker.
+//! The Adroit tasks built into the program: they need no Python, and give the results of the Python worker.
 #![cfg(feature = "adroit")]
 
 use crate::common::{self, Bench};

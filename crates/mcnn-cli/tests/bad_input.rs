@@ -203,7 +203,7 @@ fn clipping_is_counted_and_neither_done_nor_suggested_where_it_would_destroy() {
 }
 
 #[test]
-fn numbers_that_are_no_measurements_are_refused_by_what_they_are() {
+fn values_that_are_no_measurements_are_refused_by_what_they_are() {
     let bench = Bench::new();
     made(
         &bench,
@@ -229,6 +229,8 @@ fn inspect_names_dimensions_that_hardly_vary_and_what_it_does_not_read() {
     assert!(text.contains("learn --ignore-dims 1\n"), "{text}");
     let found = bench.json("inspect noise.hdf5");
     assert_eq!(found["near_constant_states"], serde_json::json!([1]));
+    let learned = bench.json("learn noise.hdf5 --count 5 -o memories.safetensors");
+    assert_eq!(learned["near_constant_dimensions"], found["near_constant_states"]);
     assert_eq!(
         (&found["constant_states"], &found["unused"]),
         (&serde_json::json!([]), &serde_json::json!([]))

@@ -1,4 +1,4 @@
-//! The behavior transformer through every verb, as the perceptron goes through them.
+//! The behavior transformer through every verb, as the MLP goes through them.
 
 use crate::common::Bench;
 use serde_json::Value;
@@ -10,7 +10,7 @@ const TRAIN: &str = "train drive.npz m.safetensors --backbone bet --layers 2 --h
 fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
     let bench = Bench::with_policy();
     let trained = bench.json(&format!("{TRAIN} --steps 60 -o b.safetensors"));
-    assert!(trained["name"].as_str().unwrap().starts_with("MCNN-BeT, clamp, lambda "), "{trained}");
+    assert!(trained["name"].as_str().unwrap().starts_with("MCNN-BeT, projected, lambda "), "{trained}");
     assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
     let settings = std::fs::read_to_string(bench.path("b.run/settings.json")).unwrap();
     let settings: Value = serde_json::from_str(&settings).unwrap();

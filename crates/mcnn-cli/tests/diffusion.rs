@@ -1,4 +1,4 @@
-//! The diffusion backbone through every verb, as the perceptron goes through them.
+//! The diffusion backbone through every verb, as the MLP goes through them.
 
 use crate::common::Bench;
 use serde_json::Value;
@@ -10,7 +10,7 @@ const TRAIN: &str =
 fn diffusion_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
     let bench = Bench::with_policy();
     let trained = bench.json(&format!("{TRAIN} --steps 200 -o d.safetensors"));
-    assert!(trained["name"].as_str().unwrap().starts_with("MCNN-Diffusion, clamp, lambda "), "{trained}");
+    assert!(trained["name"].as_str().unwrap().starts_with("MCNN-Diffusion, projected, lambda "), "{trained}");
     assert_eq!(trained["validation"]["by_distance"].as_array().unwrap().len(), 4);
     assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
     let settings = std::fs::read_to_string(bench.path("d.run/settings.json")).unwrap();

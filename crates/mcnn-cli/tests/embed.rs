@@ -72,7 +72,7 @@ fn what_cannot_be_embedded_is_refused() {
         ("embed frames.npz --weights weights.pth -o x.npz", "before version 1.6"),
         ("embed frames.npz --weights random:0 --network resnet99 -o x.npz", "resnet34"),
         ("embed frames.npz --weights random:0 --preset raw:0x3 -o x.npz", "HEIGHTxWIDTH"),
-        ("embed frames.npz --weights random:0 --frame-size 4x4 -o x.npz", "48 numbers a frame"),
+        ("embed frames.npz --weights random:0 --frame-size 4x4 -o x.npz", "48 values per frame"),
         ("embed frames.npz --weights random:0 --threads 0 -o x.npz", "1 to 1024"),
         ("embed nowhere --weights random:0 -o x.npz", "nowhere"),
         ("embed frames.npz --weights random:0 -o frames.npz", "--force"),

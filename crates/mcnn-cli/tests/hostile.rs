@@ -99,7 +99,7 @@ ignore = "3"
 optimizer = { betas = [0.9, 0.99], weight_decay = 0, clip = 1, warm_up = 0, cosine = false }
 "#;
 
-/// All values that a value holds, by JSON pointer.
+/// All values inside a JSON value, by JSON pointer.
 fn pointers(value: &Value, at: String, all: &mut Vec<String>) {
     match value {
         Value::Object(map) => map.iter().for_each(|(key, v)| pointers(v, format!("{at}/{key}"), all)),

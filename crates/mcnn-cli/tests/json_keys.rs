@@ -119,6 +119,7 @@ fn all_paths(keys: &Keys, path: &str, all: &mut BTreeSet<String>) {
 fn the_json_has_exactly_the_keys_that_are_documented() {
     let bench = Bench::with_policy();
     bench.ok("train drive.npz m.safetensors -o bc.safetensors --lambda inf --hidden 8 --steps 5");
+    bench.ok("train drive.npz -o retrieval.safetensors --backbone retrieval --hidden 8 --steps 5");
     let small = "train drive.npz m.safetensors --batch 8 --steps 2 --validation-fraction 0";
     bench.ok(&format!("{small} --backbone unet --hidden 8 --horizon 4 --sample-steps 2 -o unet.safetensors"));
     bench
@@ -154,6 +155,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "compare p.safetensors bc.safetensors --task drive --episodes 2 --video w.gif --video-every 100",
         "explain unet.safetensors --data drive.npz --at 0:5",
         "explain bet.safetensors --data drive.npz --at 0:5",
+        "explain retrieval.safetensors --data drive.npz --at 0:5",
         "report p.safetensors --data drive.npz -o s.html",
         "certify p.safetensors --data drive.npz --horizon 9 --curve",
         "suggest made.npz m.safetensors",

@@ -57,10 +57,10 @@ fn what_was_changed_can_be_gone_back_on_to_the_very_bytes() {
     );
     let text = bench.ok("memory list p.safetensors");
     assert!(text.contains("* version 3") && text.contains("  version 2"), "{text}");
-    // Trained again: the file is none of its versions, and is not lost all the same.
+    // Trained again: the file is none of its versions, and is still stored as one.
     bench.ok("train drive.npz m.safetensors -o p.safetensors --hidden 8 --steps 3 --force");
     let anew = bytes();
-    assert!(bench.refused("memory restore p.safetensors").contains("written again"));
+    assert!(bench.refused("memory restore p.safetensors").contains("overwritten"));
     bench.ok("memory restore p.safetensors --to 0");
     assert_eq!(bytes(), trained);
     bench.ok("memory restore p.safetensors --to 4");

@@ -24,7 +24,7 @@ fn assert_names(report: &Value, names: &Value) {
     }
 }
 
-/// The numbers on a page.
+/// The values on a page.
 fn about(bench: &Bench, page: &str) -> Value {
     let text = std::fs::read_to_string(bench.path(page)).unwrap();
     let data = text.split(r#"<script type="application/json" id="data">"#).nth(1).unwrap();

@@ -20,7 +20,7 @@ fn shown(page: &mut Page) -> (u64, String) {
     (step, why)
 }
 
-/// What the page must say of a step, from the numbers in it.
+/// What the page must say of a step, from the data in it.
 fn named(step: &Value) -> String {
     let memory = &step["memory"];
     let source = &memory["source"];
@@ -37,8 +37,8 @@ fn a_click_on_the_report_shows_the_memory_of_that_step() {
     bench.ok("report p.safetensors --in drive.npz --task drive --episodes 3 -o r.html");
     let mut page = Page::open(&chromium, bench.folder.path(), &bench.path("r.html"));
     let page = &mut page;
-    let numbers = page.value("JSON.parse(document.getElementById('data').textContent).episodes");
-    let steps = |episode: usize| numbers[episode]["steps"].as_array().unwrap();
+    let episodes = page.value("JSON.parse(document.getElementById('data').textContent).episodes");
+    let steps = |episode: usize| episodes[episode]["steps"].as_array().unwrap();
     assert_eq!(shown(page).0, 0);
 
     // In a strip, where the axis says which step a place is.
@@ -67,7 +67,7 @@ fn a_click_on_the_report_shows_the_memory_of_that_step() {
     page.click(point[0].as_f64().unwrap(), point[1].as_f64().unwrap());
     let (step, why) = shown(page);
     assert!(why.starts_with(&named(&steps(0)[step as usize])), "{why}");
-    let path = &numbers[0]["path"];
+    let path = &episodes[0]["path"];
     let apart = |i: usize, j: usize| {
         (0..2)
             .map(|k| (path[i][k].as_f64().unwrap() - path[j][k].as_f64().unwrap()).abs())
@@ -81,7 +81,7 @@ fn a_click_on_the_report_shows_the_memory_of_that_step() {
     assert_eq!(shown(page).0, before + 1);
     page.press("End");
     assert_eq!(shown(page).0, steps(0).len() as u64 - 1);
-    let visited = (0..numbers.as_array().unwrap().len()).find(|&k| numbers[k]["visited"] == true).unwrap();
+    let visited = (0..episodes.as_array().unwrap().len()).find(|&k| episodes[k]["visited"] == true).unwrap();
     page.value(&format!(
         "(() => {{ const e = document.getElementById('episode'); e.value = {visited}; e.dispatchEvent(new Event('change')); }})()"
     ));

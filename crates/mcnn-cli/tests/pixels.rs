@@ -41,7 +41,7 @@ fn frames_are_driven_by_with_the_encoder_in_the_file_or_beside_it() {
     );
     assert_eq!(compared["differences"][0]["return"]["mean"], 0.0);
 
-    // Changed memories keep the encoder, and what looks at visited states looks at embeddings.
+    // A policy with changed memories has the same encoder, and visited states are embeddings.
     bench.ok("memory drop carries.safetensors --memories 0");
     evaluated(&bench, "eval carries.safetensors");
     let listed = bench.json("memory list carries.safetensors --task drive-pixels --episodes 1");
@@ -129,7 +129,7 @@ fn the_demo_goes_from_frames_to_a_page_and_policies_that_drive_by_themselves() {
         (&"drive-pixels".into(), &"page.encoder.safetensors".into())
     );
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
-    assert_eq!(page.matches("data:image/gif;base64,").count(), 12, "a view an episode and method");
+    assert_eq!(page.matches("data:image/gif;base64,").count(), 15, "a view an episode and method");
     for method in demo["methods"].as_array().unwrap() {
         let (file, seed) = (method["file"].as_str().unwrap(), &demo["seeds"][0]);
         let alone = bench.json(&format!("eval {file} --task drive-pixels --episodes 3 --seed {seed}"));

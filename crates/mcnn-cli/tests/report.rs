@@ -1,4 +1,4 @@
-//! `mcnn report`: one page whose numbers are the library's, and which no name, size or missing part breaks.
+//! `mcnn report`: a page with the library's values, valid for any names and sizes and with missing parts.
 
 use crate::common::Bench;
 use mcnn::{
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const DATA: &str = r#"<script type="application/json" id="data">"#;
 
-/// The page, and the numbers in it.
+/// The page, and the data in it.
 fn page(bench: &Bench, name: &str) -> (String, Value) {
     let text = std::fs::read_to_string(bench.path(name)).unwrap();
     let data = text.split(DATA).nth(1).unwrap().split("</script>").next().unwrap();
@@ -135,7 +135,7 @@ fn the_page_needs_nothing_else_and_no_name_breaks_out_of_its_numbers() {
     let hostile = "a<script>alert(1)<!--$&$'.npz";
     std::fs::rename(bench.path("drive.npz"), bench.path(hostile)).unwrap();
     bench.ok(&format!("report p.safetensors --in {hostile} -o plain.html"));
-    // (A name cannot hold the / of an end tag, but a folder's name before it can end in <.)
+    // (A name cannot contain the / of an end tag, but a folder's name before it can end in <.)
     std::fs::create_dir_all(bench.path("x<")).unwrap();
     std::fs::rename(bench.path(hostile), bench.path("x</script>.npz")).unwrap();
     bench.ok("report p.safetensors --in x</script>.npz -o r.html --plots pictures");
@@ -143,7 +143,7 @@ fn the_page_needs_nothing_else_and_no_name_breaks_out_of_its_numbers() {
     let (text, data) = page(&bench, "r.html");
     assert_eq!(data["about"]["data"], "x</script>.npz");
     for text in [&plain, &text] {
-        assert_eq!(text.matches("<script").count(), 2, "the numbers and the script");
+        assert_eq!(text.matches("<script").count(), 2, "the data and the script");
         assert_eq!(text.matches("</script>").count(), 2);
         for outside in ["http://", "https://", "src=", "@import", "url(", "innerHTML"] {
             assert!(!text.contains(outside), "{outside}");
@@ -173,7 +173,7 @@ fn what_a_policy_lacks_is_said() {
     let zero = report("zero.safetensors", "drive.npz");
     assert!(notes(&zero).contains("lambda is 0"), "{}", notes(&zero));
     let row = &zero["episodes"][0]["steps"][3]["dimensions"][0];
-    assert_eq!((&row[2], &row[5]), (&Value::Null, &row[6]), "no proposal, and a box that is a point");
+    assert_eq!((&row[2], &row[5]), (&Value::Null, &row[6]), "no network output, and a box that is a point");
     bench.ok("train drive.npz m.safetensors -o inf.safetensors --lambda inf --hidden 8 --steps 20");
     let inf = report("inf.safetensors", "drive.npz");
     assert!(notes(&inf).contains("infinite") && inf["about"]["lambda"] == "inf");
@@ -214,7 +214,7 @@ fn bad_input_is_refused_before_a_page_is_written() {
     assert!(!bench.path("r.html").exists());
 }
 
-/// Writes `wide.npz`: two episodes of random numbers of given widths.
+/// Writes `wide.npz`: two episodes of random values of given dimensions.
 fn wide(bench: &Bench, n_obs: usize, n_act: usize, steps: usize) {
     let mut rng = mcnn::seed::Seed(1).rng();
     let mut draw = |n: usize| (0..n).map(|_| rng.between(-1.0, 1.0) as f32).collect::<Vec<_>>();

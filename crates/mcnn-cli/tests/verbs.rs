@@ -95,8 +95,10 @@ fn the_baselines_come_out_of_the_same_verbs() {
     for (name, options) in [
         ("1-NN", "--lambda 0"),
         ("VINN (k = 10)", "--lambda 0 --k 10"),
-        ("BC, clamp", "--lambda inf"),
-        ("BC, tanh", "--lambda inf --activation tanh"),
+        ("BC, clamp, 5 members", "--lambda inf"),
+        ("MCNN, projected, lambda 2.000, 5 members", "--lambda 2"),
+        ("MCNN, clamp, lambda 2.000", "--lambda 2 --envelope mix --members 1"),
+        ("BC, tanh", "--lambda inf --activation tanh --members 1"),
     ] {
         let line = format!(
             "train drive.npz all.safetensors {options} --hidden 8 --steps 20 -o p.safetensors --force"
@@ -157,15 +159,15 @@ fn results_do_not_depend_on_the_numbers_of_threads_and_lanes() {
 fn the_demo_writes_its_page_and_policies() {
     let bench = Bench::new();
     let demo = bench.json("demo --demonstrations 2 --steps 50 --episodes 4 -o page.html");
-    assert_eq!(demo["methods"].as_array().unwrap().len(), 4);
+    assert_eq!(demo["methods"].as_array().unwrap().len(), 5);
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
     assert!(page.contains("<svg") && page.trim_end().ends_with("</html>"));
-    assert!(!page.contains("/*DATA*/"), "the numbers are in the page");
+    assert!(!page.contains("/*DATA*/"), "the data are in the page");
     assert!(!page.contains("src=\"http") && !page.contains("href=\"http"), "the page needs no network");
     let data = page.split("const page = ").nth(1).unwrap().split(";\n").next().unwrap();
     let data: Value = serde_json::from_str(data.trim_end_matches(';')).unwrap();
     assert_eq!(data["episodes"].as_array().unwrap().len(), 4);
-    assert_eq!(data["episodes"][0]["drives"].as_array().unwrap().len(), 4);
+    assert_eq!(data["episodes"][0]["drives"].as_array().unwrap().len(), 5);
     for method in demo["methods"].as_array().unwrap() {
         assert!(bench.path(method["file"].as_str().unwrap()).is_file());
     }

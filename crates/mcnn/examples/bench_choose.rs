@@ -2,7 +2,7 @@
 //! the initial centers. Each line of standard input names a task, which is run once and answered with one line of JSON:
 //!
 //! - `kmeans`: one pass of k-means from START, and the nearest new center of each row: the seconds, the sum of the squared
-//!   distances and the numbers of the centers.
+//!   distances (inertia) and the label of each row.
 //! - `kcenter`: farthest-point sampling from the first row of START, to as many rows: the seconds, the rows, and the squared
 //!   distance of the farthest remaining row.
 
@@ -20,16 +20,16 @@ fn main() {
     for line in std::io::stdin().lock().lines() {
         let answer = match line.expect("a line").as_str() {
             "kmeans" => {
-                let begun = Instant::now();
+                let timer = Instant::now();
                 let centers = lloyd(&rows, dim, start.clone(), 1);
                 let hits = Table::from_rows(&centers, dim).nearest_many(&rows, threads);
                 let inertia = hits.iter().map(|hit| f64::from(hit.d2)).sum::<f64>();
-                let seconds = begun.elapsed().as_secs_f64();
+                let seconds = timer.elapsed().as_secs_f64();
                 let labels: Vec<usize> = hits.iter().map(|hit| hit.index).collect();
                 json!({ "seconds": seconds, "inertia": inertia, "labels": labels })
             }
             "kcenter" => {
-                let begun = Instant::now();
+                let timer = Instant::now();
                 let table = Table::from_rows(&rows, dim);
                 let mut sampling = FarthestPoints::new(&table, vec![f32::INFINITY; table.len()]);
                 let mut chosen = Vec::new();
@@ -39,7 +39,7 @@ fn main() {
                     chosen.push(next);
                     sampling.add_center(&rows[next * dim..][..dim]);
                 }
-                let seconds = begun.elapsed().as_secs_f64();
+                let seconds = timer.elapsed().as_secs_f64();
                 json!({ "seconds": seconds, "chosen": chosen, "left": sampling.farthest().map_or(0.0, |(_, d2)| d2) })
             }
             other => panic!("kmeans or kcenter, not {other:?}"),
@@ -48,7 +48,8 @@ fn main() {
     }
 }
 
+/// Reads raw little-endian `f32` values.
 fn read(path: &str) -> Vec<f32> {
-    let bytes = std::fs::read(path).expect("the rows");
+    let bytes = std::fs::read(path).expect("a readable file");
     bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use mcnn::{
-    encoder::{EncoderSettings, Footage, Run},
+    encoder::{EncoderSettings, RecordedFrames, Run},
     seed::Seed,
 };
 
@@ -13,7 +13,7 @@ fn main() -> mcnn::Result<()> {
     let (side, batch, threads, n) = (args[0], args[1], args[2], 1000);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("threads");
     let mut rng = Seed(0).rng();
-    let data = Footage {
+    let data = RecordedFrames {
         preset: "normalized".parse()?,
         size: [side; 2],
         frames: (0..n * side * side * 3).map(|_| rng.below(256) as u8).collect(),

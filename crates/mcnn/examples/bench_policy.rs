@@ -1,9 +1,10 @@
 //! Timings for bench/policy.py: fixed-size gas, training steps and single actions. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` trains the authors' form of the gas on rows of f32.
-//! `bench_policy step mlp|diffusion|bet|unet THREADS STEPS` trains the default network on random rows of 45 and 24 numbers.
-//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet` acts along a random walk with the default network; the
-//! times of a U-Net are those of the steps in which it predicts a chunk.
+//! `bench_policy step mlp|diffusion|bet|unet|retrieval THREADS STEPS` trains the default network on random states of
+//! dimension 45 and actions of dimension 24.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet|retrieval` acts along a random walk with the default
+//! network; the times of a U-Net are those of the steps in which it predicts a chunk. `mlp*5` is an ensemble of five networks.
 
 use std::time::Instant;
 
@@ -29,14 +30,17 @@ fn main() -> mcnn::Result<()> {
     Ok(())
 }
 
-fn architecture(name: &str) -> Architecture {
+/// A backbone and the number of networks.
+fn architecture(text: &str) -> (Architecture, usize) {
+    let (name, members) = text.split_once('*').unwrap_or((text, "1"));
     let kind = BackboneKind::named(name);
-    kind.unwrap_or_else(|| panic!("mlp, diffusion, bet or unet, not {name:?}")).default_settings()
+    let kind = kind.unwrap_or_else(|| panic!("mlp, diffusion, bet, unet or retrieval, not {name:?}"));
+    (kind.default_settings(), members.parse().expect("a number of networks"))
 }
 
 /// The mean time of a training step after a tenth of them as warm-up, on `threads` threads of rayon.
 fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
-    let backbone = architecture(name);
+    let (backbone, members) = architecture(name);
     let mut rng = Seed(3).rng();
     let n = 4000;
     let states: Vec<f32> = (0..n * 45).map(|_| rng.normal() as f32).collect();
@@ -64,6 +68,7 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
         hidden: backbone.default_hidden(),
         backbone,
         lambda: Lambda::Value(0.1),
+        members,
         steps: steps as u64,
         batch: defaults.batch,
         optimizer: defaults.optimizer,
@@ -114,7 +119,7 @@ fn act(
     n_obs: usize,
     n_act: usize,
     steps: usize,
-    backbone: Architecture,
+    (backbone, members): (Architecture, usize),
 ) -> mcnn::Result<()> {
     let mut rng = Seed(3).rng();
     // As many states as memories, in episodes of 200 steps of a random walk: neighbors in time are near.
@@ -140,6 +145,7 @@ fn act(
         hidden: backbone.default_hidden(),
         backbone,
         lambda: Lambda::Value(0.1),
+        members,
         steps: 1,
         validation_fraction: 0.0,
         ..Default::default()

@@ -38,14 +38,15 @@ fn cover<const K: usize>(truth: f64, trial: impl Fn(Seed) -> [[f64; 2]; K] + Syn
         running.into_iter().flat_map(|r| r.join().unwrap()).collect::<Vec<_>>()
     });
     std::array::from_fn(|k| {
-        let held = found.iter().filter(|f| f[k][0] <= truth && truth <= f[k][1]).count();
+        let covered = found.iter().filter(|f| f[k][0] <= truth && truth <= f[k][1]).count();
         let widths: Vec<f64> = found.iter().map(|f| f[k][1] - f[k][0]).collect();
-        (100.0 * held as f64 / TRIALS as f64, quantile(&widths, 0.5))
+        (100.0 * covered as f64 / TRIALS as f64, quantile(&widths, 0.5))
     })
 }
 
 fn row<const K: usize>(label: &str, found: [(f64, f64); K]) {
-    let cells: Vec<String> = found.iter().map(|(held, width)| format!("{held:.1} ({width:.3})")).collect();
+    let cells: Vec<String> =
+        found.iter().map(|(percent, width)| format!("{percent:.1} ({width:.3})")).collect();
     println!("| {label} | {} |", cells.join(" | "));
 }
 
@@ -65,15 +66,15 @@ fn bootstraps(values: &[f64], expanded: f64, rng: &mut Rng) -> [[f64; 2]; 3] {
             (sum, squares) = (sum + x, squares + x * x);
         }
         means.push(middle + sum / n);
-        ts.push(sum / n / error(sum, squares).max(1e-9)); // a draw of one value alone goes very far
+        ts.push(sum / n / error(sum, squares).max(1e-9)); // a resample of one repeated value has no deviation
     }
     let own = error(0.0, values.iter().map(|x| (x - middle).powi(2)).sum());
     let ends = |q: f64| [quantile(&means, q), quantile(&means, 1.0 - q)];
     [ends(0.025), ends(expanded), [0.975, 0.025].map(|q| middle - own * quantile(&ts, q))]
 }
 
-/// The standard normal's distribution function, by summing its density.
-fn below_normal(z: f64) -> f64 {
+/// The cumulative distribution function of the standard normal, by numerical integration.
+fn normal_cdf(z: f64) -> f64 {
     let (pieces, width) = (20_000, 12.0 / 20_000.0);
     let at = |i: usize| (z - (i as f64 + 0.5) * width).powi(2);
     (0..pieces).map(|i| (-at(i) / 2.0).exp() * width).sum::<f64>() / std::f64::consts::TAU.sqrt()
@@ -81,7 +82,7 @@ fn below_normal(z: f64) -> f64 {
 
 /// The percentile that the expanded interval takes for 2.5 %.
 fn expanded(n: usize) -> f64 {
-    below_normal(-(n as f64 / (n - 1) as f64).sqrt() * student((n - 1) as f64))
+    normal_cdf(-(n as f64 / (n - 1) as f64).sqrt() * student((n - 1) as f64))
 }
 
 fn means() {
@@ -100,8 +101,8 @@ fn means() {
         }
     }
     head(
-        "the same where it is called rough, and where not",
-        &["rough, % of trials", "held if rough", "held if not"],
+        "the same, by whether the interval is reported as rough",
+        &["rough, % of trials", "coverage if rough", "coverage if not"],
     );
     for n in [20, 100, 500] {
         for ((name, law), truth) in LAWS.into_iter().zip(MEANS) {
@@ -111,21 +112,21 @@ fn means() {
                 (m.rough.is_some(), m.low <= truth && truth <= m.high)
             };
             let all: Vec<(bool, bool)> = (0..TRIALS).map(|i| outcome(Seed(9).nth(i as u64))).collect();
-            let held = |rough| {
+            let coverage = |rough| {
                 let these: Vec<_> = all.iter().filter(|o| o.0 == rough).collect();
-                let held = these.iter().filter(|o| o.1).count();
+                let covered = these.iter().filter(|o| o.1).count();
                 if these.len() < 40 {
                     "-".into()
                 } else {
-                    format!("{:.1}", 100.0 * held as f64 / these.len() as f64)
+                    format!("{:.1}", 100.0 * covered as f64 / these.len() as f64)
                 }
             };
             let rough = all.iter().filter(|o| o.0).count();
             println!(
                 "| {n}, {name} | {:.1} | {} | {} |",
                 100.0 * rough as f64 / TRIALS as f64,
-                held(true),
-                held(false)
+                coverage(true),
+                coverage(false)
             );
         }
     }
@@ -146,7 +147,7 @@ fn iqms() {
             for (name, law) in LAWS.into_iter().take(5) {
                 let truth = iqm(&drawn(law, tasks, 200_000, &mut Seed(8).rng()).concat());
                 let freedom = (tasks * (runs - 1)) as f64;
-                let q = below_normal(-(runs as f64 / (runs - 1) as f64).sqrt() * student(freedom));
+                let q = normal_cdf(-(runs as f64 / (runs - 1) as f64).sqrt() * student(freedom));
                 let found = cover(truth, |seed| {
                     let rng = &mut seed.rng();
                     let scores = drawn(law, tasks, runs, rng);
@@ -170,7 +171,7 @@ fn improvements() {
     );
     for (runs, tasks) in [(3, 1), (5, 1), (10, 1), (100, 1), (3, 4), (5, 4), (10, 4)] {
         for (name, shift) in cases {
-            let truth = below_normal(shift / 2.0_f64.sqrt());
+            let truth = normal_cdf(shift / 2.0_f64.sqrt());
             let found = cover(truth, |seed| {
                 let rng = &mut seed.rng();
                 let b = drawn(|rng| rng.normal(), tasks, runs, rng);
@@ -231,13 +232,13 @@ fn shares() {
     head("Wilson's, share of n", &["p = 0.02", "0.1", "0.3", "0.5", "0.8", "0.95", "mean over p in (0, 1)"]);
     for n in [10, 20, 100, 500] {
         let at = |p: Option<f64>| {
-            let held = (0..10 * TRIALS).filter(|&i| {
+            let covered = (0..10 * TRIALS).filter(|&i| {
                 let rng = &mut Seed(5).nth(i as u64).rng();
                 let p = p.unwrap_or_else(|| rng.uniform());
                 let [low, high] = wilson((0..n).filter(|_| rng.uniform() < p).count(), n);
                 low <= p && p <= high
             });
-            format!("{:.1}", 100.0 * held.count() as f64 / (10 * TRIALS) as f64)
+            format!("{:.1}", 100.0 * covered.count() as f64 / (10 * TRIALS) as f64)
         };
         let cells = [Some(0.02), Some(0.1), Some(0.3), Some(0.5), Some(0.8), Some(0.95), None].map(at);
         println!("| {n} | {} |", cells.join(" | "));

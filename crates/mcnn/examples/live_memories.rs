@@ -1,7 +1,7 @@
 //! The effect of correcting a trained policy's memories on the task `drive`, and the precision and recall with which
 //! `Codebook::disagreements` finds wrong memories. docs/book/src/studies/live-memories.md has the method and the results.
 //!
-//!     live_memories [DATA...]     further demonstrations in which to look for wrong steps
+//!     live_memories [DATA...]     further demonstrations in which wrong steps are searched
 
 use mcnn::{
     Result,

@@ -1,4 +1,4 @@
-//! The interface of everything that acts in episodes: MCNN policies, scripted experts, remote servers.
+//! The interface of all actors: MCNN policies, scripted experts, remote servers.
 
 use crate::{error::Result, seed::Seed};
 

@@ -1,13 +1,17 @@
-//! The envelope: keeps the network's output inside the permissible region around a memory's action (Memory-Consistent
-//! Neural Networks, ICLR 2024, equation 3). It is a function of three numbers - the distance to the memory, the memory's
+//! The envelope: constrains the network's output to the permissible region around a memory's action (Memory-Consistent
+//! Neural Networks, ICLR 2024, equation 3). It is a function of three inputs - the distance to the memory, the memory's
 //! action and the network's output - and imports nothing. The exponential of the method appears in this file alone.
 //!
 //! ```text
 //! weight  w = exp(-lambda d)          the weight of the memory
 //! center  c = w a'                    the box center
 //! radius  r = L (1 - w)               half the width of the box
-//! action  f = c + r sigma(g)          sigma maps onto [-1, 1]
+//! action  f = c + r sigma(g)          mixing: sigma maps onto [-1, 1]
+//!         f = clip(L sigma(g), c - r, c + r)          projection: c + r clamp((L sigma(g) - c) / r)
 //! ```
+//!
+//! Both forms are members of the function class of the paper, so its box and its bound hold for both. Mixing moves every
+//! action towards the memory's; projection changes only an action outside the box. Far from all memories both are L sigma(g).
 //!
 //! The action lies in the box in f32 arithmetic, for every input: |r sigma| <= r because |sigma| <= 1, and rounding is
 //! monotonic, so `f` lies in [`c - r`, `c + r`] with both bounds computed in f32.
@@ -35,7 +39,18 @@ impl Activation {
     }
 }
 
-/// The parameters of the function class: lambda, L and sigma.
+/// How the network's action is brought into the permissible region.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// The mean of the memory's action and the network's, with weights w and 1 - w: the form of the paper.
+    #[default]
+    Mix,
+    /// The network's action, clipped into the box.
+    Project,
+}
+
+/// The parameters of the function class: lambda, L, sigma and the form.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Envelope {
     /// lambda >= 0, per unit of standardized distance: how fast the memory weight decays. At 0 the policy is the nearest
@@ -46,6 +61,9 @@ pub struct Envelope {
     pub amplitude: f32,
     /// sigma.
     pub activation: Activation,
+    /// How the network's action is brought into the permissible region. Missing in older files, which mix.
+    #[serde(default)]
+    pub form: Form,
 }
 
 /// The permissible region at one distance: a box, with the same weight and radius in every dimension of the action.
@@ -55,6 +73,13 @@ pub struct Region {
     pub weight: f32,
     /// r = L (1 - w), half the width of the box, in [0, L].
     pub radius: f32,
+}
+
+impl Default for Envelope {
+    /// The network alone, in [-1, 1].
+    fn default() -> Self {
+        Self { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Clamp, form: Form::Mix }
+    }
 }
 
 impl Envelope {
@@ -84,6 +109,16 @@ impl Envelope {
             (x.exp(), -x.exp_m1()) // accurate where the weight is nearly 1
         };
         Region { weight, radius: self.amplitude * rest }
+    }
+
+    /// The action in the region, in a dimension in which the memory's action is `memory_action`, for `s` = sigma(g) in
+    /// [-1, 1].
+    pub fn constrain(&self, region: Region, memory_action: f32, s: f32) -> f32 {
+        let c = region.center(memory_action);
+        match self.form {
+            Form::Mix => c + region.radius * s,
+            Form::Project => (self.amplitude * s).clamp(c - region.radius, c + region.radius),
+        }
     }
 
     /// The distance at which the memory weight is one half: ln 2 / lambda.
@@ -116,11 +151,6 @@ impl Region {
     pub fn bounds(&self, memory_action: f32) -> [f32; 2] {
         let c = self.center(memory_action);
         [c - self.radius, c + self.radius]
-    }
-
-    /// f = c + r s, for `s` = sigma(g) in [-1, 1].
-    pub fn constrain(&self, memory_action: f32, s: f32) -> f32 {
-        self.center(memory_action) + self.radius * s
     }
 }
 
@@ -181,8 +211,11 @@ mod tests {
         let mut checked = 0;
         for lambda in extreme_values() {
             for amplitude in [0.1, 1.0, 2.5] {
-                for activation in [Activation::Clamp, Activation::Tanh] {
-                    let envelope = Envelope { lambda, amplitude, activation };
+                for (activation, form) in [Activation::Clamp, Activation::Tanh]
+                    .into_iter()
+                    .flat_map(|activation| [Form::Mix, Form::Project].map(|form| (activation, form)))
+                {
+                    let envelope = Envelope { lambda, amplitude, activation, form };
                     assert_eq!(envelope.validate(), Ok(()));
                     for d in extreme_values() {
                         let region = envelope.region(d);
@@ -206,12 +239,12 @@ mod tests {
                                 f32::INFINITY,
                                 f32::NAN,
                             ] {
-                                let f = region.constrain(memory_action, activation.apply(u));
+                                let f = envelope.constrain(region, memory_action, activation.apply(u));
                                 assert!(
                                     low <= f && f <= high,
                                     "{envelope:?} d {d} u {u}: {f} outside [{low}, {high}]"
                                 );
-                                // This bound is a product of rounded numbers: allow an error in the last places.
+                                // This bound is a product of rounded values: allow an error in the last places.
                                 assert!(
                                     f64::from((f - memory_action).abs())
                                         <= gap + 4e-7 * f64::from(amplitude + 1.0)
@@ -229,12 +262,12 @@ mod tests {
     #[test]
     fn in_a_memorys_state_the_action_is_the_memorys_to_the_bit() {
         for lambda in extreme_values().into_iter().filter(|l| l.is_finite()) {
-            let region = Envelope { lambda, amplitude: 1.7, activation: Activation::Clamp }.region(0.0);
-            for memory_action in [-1.0, -0.123_456_79, 0.0, 1.0] {
-                assert_eq!(
-                    region.constrain(memory_action, Activation::Clamp.apply(f32::INFINITY)),
-                    memory_action
-                );
+            for form in [Form::Mix, Form::Project] {
+                let envelope = Envelope { lambda, amplitude: 1.7, form, ..Envelope::default() };
+                for memory_action in [-1.0, -0.123_456_79, 0.0, 1.0] {
+                    let action = envelope.constrain(envelope.region(0.0), memory_action, 1.0);
+                    assert_eq!(action, memory_action);
+                }
             }
         }
     }
@@ -242,17 +275,28 @@ mod tests {
     #[test]
     fn the_limits_of_lambda_are_the_nearest_neighbor_and_the_network_alone() {
         for d in extreme_values() {
-            let nearest = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp }.region(d);
-            assert_eq!(nearest.constrain(0.3, -1.0), 0.3);
-            let network =
-                Envelope { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Clamp }.region(d);
-            assert_eq!(network.constrain(0.3, -0.9), -0.9);
+            for form in [Form::Mix, Form::Project] {
+                let nearest = Envelope { lambda: 0.0, form, ..Envelope::default() };
+                assert_eq!(nearest.constrain(nearest.region(d), 0.3, -1.0), 0.3);
+                let network = Envelope { form, ..Envelope::default() };
+                assert_eq!(network.constrain(network.region(d), 0.3, -0.9), -0.9);
+            }
+        }
+    }
+
+    #[test]
+    fn projection_changes_only_actions_outside_the_box() {
+        let envelope =
+            Envelope { lambda: std::f32::consts::LN_2, form: Form::Project, ..Envelope::default() };
+        let region = envelope.region(1.0); // weight 0.5: the box of a memory with action 0.8 is [-0.1, 0.9]
+        for (s, expected) in [(-1.0, -0.1), (-0.05, -0.05), (0.3, 0.3), (0.9, 0.9), (1.0, 0.9)] {
+            assert!((envelope.constrain(region, 0.8, s) - expected).abs() < 1e-6, "{s}");
         }
     }
 
     #[test]
     fn the_half_distance_halves_the_weight() {
-        let envelope = Envelope { lambda: 2.5, amplitude: 1.0, activation: Activation::Clamp };
+        let envelope = Envelope { lambda: 2.5, ..Envelope::default() };
         assert!((envelope.region(envelope.half_distance()).weight - 0.5).abs() < 1e-6);
         assert!((Envelope::lambda_for(0.5, envelope.half_distance()) - 2.5).abs() < 1e-5);
     }
@@ -261,7 +305,7 @@ mod tests {
     fn the_distance_of_a_radius_has_that_radius() {
         for lambda in [1e-3, 0.7, 30.0] {
             for amplitude in [0.5, 1.0, 3.0] {
-                let envelope = Envelope { lambda, amplitude, activation: Activation::Clamp };
+                let envelope = Envelope { lambda, amplitude, ..Envelope::default() };
                 for share in [1e-6, 0.01, 0.5, 0.999] {
                     let there = envelope.region(envelope.distance_for_radius(share * amplitude)).radius;
                     assert!(
@@ -272,15 +316,13 @@ mod tests {
                 assert_eq!(envelope.distance_for_radius(amplitude), f32::INFINITY);
             }
         }
-        let at = |lambda| {
-            Envelope { lambda, amplitude: 1.0, activation: Activation::Clamp }.distance_for_radius(0.3)
-        };
+        let at = |lambda| Envelope { lambda, ..Envelope::default() }.distance_for_radius(0.3);
         assert_eq!((at(0.0), at(f32::INFINITY)), (f32::INFINITY, 0.0));
     }
 
     #[test]
     fn parameters_out_of_range_are_refused_and_infinity_survives_json() {
-        let good = Envelope { lambda: f32::INFINITY, amplitude: 1.0, activation: Activation::Tanh };
+        let good = Envelope { activation: Activation::Tanh, ..Envelope::default() };
         assert_eq!(serde_json::from_str::<Envelope>(&serde_json::to_string(&good).unwrap()).unwrap(), good);
         for lambda in [-1.0, f32::NAN, f32::NEG_INFINITY] {
             assert!(Envelope { lambda, ..good }.validate().is_err());

@@ -82,6 +82,7 @@ impl Error {
             PermissionDenied => "check the permissions of the file and its folder",
             StorageFull | QuotaExceeded => "free some space, or write to another disk",
             IsADirectory => "name a file, not a folder",
+            InvalidFilename => "choose a shorter name",
             _ => "",
         };
         Self::new(Kind::File, format!("{doing} failed"))

@@ -35,7 +35,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A random number generator (xoshiro256++). The same seed gives the same numbers on every machine.
+/// A random number generator (xoshiro256++). Equal seeds give equal sequences on every machine.
 #[derive(Debug, Clone)]
 pub struct Rng(Xoshiro256PlusPlus);
 
@@ -68,7 +68,7 @@ impl Rng {
         self.0.next_u64()
     }
 
-    /// The numbers 0..n in random order.
+    /// A random permutation of 0..n.
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {

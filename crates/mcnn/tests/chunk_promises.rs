@@ -31,7 +31,7 @@ fn book(data: &Demonstrations, horizon: usize) -> Codebook {
 }
 
 /// A U-Net whose predictions are much too large.
-fn wild(settings: UnetSettings, seed: Seed) -> Network {
+fn large_unet(settings: UnetSettings, seed: Seed) -> Network {
     let unet = Network::from(Unet::random(OBS, &[8, 16], ACT, settings, seed));
     let mut arrays = unet.save_tensors();
     arrays.get_mut("end.1.weight").unwrap().1.iter_mut().for_each(|w| *w *= 40.0);
@@ -77,10 +77,11 @@ fn nearest(data: &Demonstrations, book: &Codebook, state: &[f32]) -> (usize, f64
             (of(k).map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
         })
         .collect();
+    let floor = 1e-3 * std.iter().fold(0.0_f64, |largest, std| largest.max(*std)).min(1.0);
     (0..book.len())
         .map(|m| {
-            let squares =
-                (0..OBS).map(|k| ((f64::from(state[k]) - f64::from(book.state(m)[k])) / std[k]).powi(2));
+            let difference = |k: usize| f64::from(state[k]) - f64::from(book.state(m)[k]);
+            let squares = (0..OBS).map(|k| (difference(k) / (std[k] + floor)).powi(2));
             (m, squares.sum::<f64>().sqrt())
         })
         .min_by(|a, b| a.1.total_cmp(&b.1))
@@ -88,26 +89,26 @@ fn nearest(data: &Demonstrations, book: &Codebook, state: &[f32]) -> (usize, f64
 }
 
 #[test]
-fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_steps() {
-    let mut touched = [0; 2];
+fn every_executed_action_is_constrained_by_the_demonstrated_action_as_many_steps_after_the_memory() {
+    let mut n_inside_and_edge = [0; 2];
     for (seed, settings) in all_settings().into_iter().enumerate() {
         let seed = Seed(seed as u64);
         for (lambda, amplitude, activation) in [(0.4, 1.0, Activation::Clamp), (1.0, 0.3, Activation::Tanh)] {
             let data = data(seed);
             let book = book(&data, settings.horizon);
-            let envelope = Envelope { lambda, amplitude, activation };
-            let policy = Policy::new(book.clone(), envelope, wild(settings, seed), 1).unwrap();
+            let envelope = Envelope { lambda, amplitude, activation, ..Envelope::default() };
+            let policy = Policy::new(book.clone(), envelope, large_unet(settings, seed), 1).unwrap();
             let mut session = policy.session();
             let (mut memory, mut distance) = (0, 0.0);
             for (step, state) in states(&mut seed.fork("states").rng(), 40).iter().enumerate() {
                 let mut action = [9.0; ACT];
-                let held = session.act(state, &mut action).unwrap();
+                let decision = session.act(state, &mut action).unwrap();
                 let ahead = step % settings.executed;
                 if ahead == 0 {
                     (memory, distance) = nearest(&data, &book, state);
                 }
-                assert_eq!((held.chunk_step, held.retrieval.memory), (ahead, memory));
-                // What was done that many steps after the memory, or last in its episode, found in the data.
+                assert_eq!((decision.chunk_step, decision.retrieval.memory), (ahead, memory));
+                // The demonstrated action as many steps after the memory, or the last of its episode, found in the data.
                 let row = data.find(book.source(memory)).unwrap();
                 let end = ENDS.into_iter().find(|&end| row < end).unwrap();
                 let memory_action = data.action((row + ahead).min(end - 1));
@@ -116,22 +117,25 @@ fn every_executed_action_is_held_by_the_one_that_followed_the_memory_by_as_many_
                 for (f, a) in action.iter().zip(memory_action) {
                     let (center, radius) = (weight * f64::from(*a), f64::from(amplitude) * (1.0 - weight));
                     assert!((f64::from(*f) - center).abs() <= radius + 1e-5, "{f}: {center} {radius}");
-                    let [low, high] = held.region.bounds(*a);
+                    let [low, high] = decision.region.bounds(*a);
                     assert!(low <= *f && *f <= high, "{settings:?}: {f} {low} {high}");
-                    touched[usize::from(*f == low || *f == high)] += 1;
+                    n_inside_and_edge[usize::from(*f == low || *f == high)] += 1;
                 }
             }
         }
     }
-    assert!(touched.iter().all(|&n| n > 200), "actions inside their boxes and on their edges: {touched:?}");
+    assert!(
+        n_inside_and_edge.iter().all(|&n| n > 200),
+        "actions inside their boxes and on their edges: {n_inside_and_edge:?}"
+    );
 }
 
 #[test]
 fn in_a_memorys_state_the_chunk_is_the_demonstrated_one() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(1));
-    let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
-    let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(1)), 1).unwrap();
+    let envelope = Envelope { lambda: 0.5, ..Envelope::default() };
+    let policy = Policy::new(book(&data, 16), envelope, large_unet(settings, Seed(1)), 1).unwrap();
     for m in 0..policy.codebook().len() {
         let row = data.find(policy.codebook().source(m)).unwrap();
         let end = ENDS.into_iter().find(|&end| row < end).unwrap();
@@ -149,8 +153,9 @@ fn in_a_memorys_state_the_chunk_is_the_demonstrated_one() {
 fn explain_reports_the_chunk_that_a_session_executes() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(6));
-    let envelope = Envelope { lambda: 0.3, amplitude: 0.5, activation: Activation::Clamp };
-    let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(6)), 1).unwrap();
+    let envelope =
+        Envelope { lambda: 0.3, amplitude: 0.5, activation: Activation::Clamp, ..Envelope::default() };
+    let policy = Policy::new(book(&data, 16), envelope, large_unet(settings, Seed(6)), 1).unwrap();
     for pair in states(&mut Seed(7).rng(), 20).chunks(2) {
         let explained = policy.explain(&pair.concat()).unwrap();
         let chunk = explained.chunk.as_ref().unwrap();
@@ -159,14 +164,14 @@ fn explain_reports_the_chunk_that_a_session_executes() {
         session.observe(&pair[0]).unwrap();
         for (ahead, step) in chunk.steps.iter().enumerate() {
             let mut action = [9.0; ACT];
-            let held = session.act(&pair[1], &mut action).unwrap();
-            let memory_action = policy.codebook().action_after(held.retrieval.memory, ahead);
+            let decision = session.act(&pair[1], &mut action).unwrap();
+            let memory_action = policy.codebook().action_after(decision.retrieval.memory, ahead);
             for (k, d) in step.iter().enumerate() {
-                assert_eq!((d.action, d.memory_action), (action[k], memory_action[k]));
-                assert_eq!([d.low, d.high], held.region.bounds(memory_action[k]));
+                assert_eq!((d.action, d.memory_action), (action[k], Some(memory_action[k])));
+                assert_eq!([d.low, d.high], decision.region.bounds(memory_action[k]).map(Some));
                 if ahead == 0 {
                     let first = &explained.dimensions[k];
-                    assert_eq!((d.action, d.low, d.high), (first.action, first.low, first.high));
+                    assert_eq!((d.action, d.low, d.high), (first.action, Some(first.low), Some(first.high)));
                 }
             }
         }
@@ -177,8 +182,9 @@ fn explain_reports_the_chunk_that_a_session_executes() {
 fn a_chunk_is_executed_before_the_next_is_predicted_and_each_episode_starts_with_a_new_one() {
     let settings = UnetSettings { steps: 20, sample_steps: 3, ..Default::default() };
     let data = data(Seed(2));
-    let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Tanh };
-    let policy = Policy::new(book(&data, 16), envelope, wild(settings, Seed(2)), 1).unwrap();
+    let envelope =
+        Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Tanh, ..Envelope::default() };
+    let policy = Policy::new(book(&data, 16), envelope, large_unet(settings, Seed(2)), 1).unwrap();
     let all = states(&mut Seed(3).rng(), 24);
     // The actions if the states of some steps are changed.
     let acted = |changed: &dyn Fn(usize) -> bool| -> Vec<[f32; ACT]> {
@@ -210,17 +216,17 @@ fn a_chunk_is_executed_before_the_next_is_predicted_and_each_episode_starts_with
     for state in all.iter().take(3) {
         session.act(state, &mut action).unwrap();
     }
-    let held = policy.session_with_seed(Seed(4)).act(&all[5], &mut action).unwrap();
-    assert_eq!(held.chunk_step, 0, "an episode does not continue the chunk of another");
+    let decision = policy.session_with_seed(Seed(4)).act(&all[5], &mut action).unwrap();
+    assert_eq!(decision.chunk_step, 0, "an episode does not continue the chunk of another");
 }
 
 #[test]
 fn too_few_future_actions_and_several_neighbors_are_refused() {
     let settings = UnetSettings::default();
     let data = data(Seed(5));
-    let envelope = Envelope { lambda: 0.1, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.1, ..Envelope::default() };
     let refused = |horizon, neighbors| {
-        let made = Policy::new(book(&data, horizon), envelope, wild(settings, Seed(5)), neighbors);
+        let made = Policy::new(book(&data, horizon), envelope, large_unet(settings, Seed(5)), neighbors);
         made.err().unwrap().to_string()
     };
     assert!(refused(15, 1).contains("memories with 16 actions each"));
@@ -230,9 +236,9 @@ fn too_few_future_actions_and_several_neighbors_are_refused() {
 /// A policy with a prediction horizon of 6 and an execution horizon of 4.
 fn four_at_a_time(seed: u64) -> Policy {
     let settings = UnetSettings { horizon: 6, executed: 4, steps: 20, sample_steps: 4, ..Default::default() };
-    let envelope = Envelope { lambda: 0.5, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.5, ..Envelope::default() };
     let book = book(&data(Seed(seed)), 6);
-    Policy::new(book, envelope, wild(settings, Seed(1)), 1).unwrap()
+    Policy::new(book, envelope, large_unet(settings, Seed(1)), 1).unwrap()
 }
 
 /// The memory nearest to an observation, and its distance.
@@ -259,12 +265,12 @@ fn within_a_chunk_ood_detection_uses_the_newest_observation() {
     let mut seen = [0; 2];
     for (t, observation) in observations.iter().enumerate() {
         let newest = retrieval(policy.codebook(), observation);
-        let held = free.act(observation, &mut action).unwrap();
-        assert_eq!((held.chunk_step, held.ood), (t % 4, false));
-        assert_eq!(held.quantile, Some(policy.calibration().unwrap().quantile(newest.distance) as f32));
-        let held = guarded.act(observation, &mut given).unwrap();
+        let decision = free.act(observation, &mut action).unwrap();
+        assert_eq!((decision.chunk_step, decision.ood), (t % 4, false));
+        assert_eq!(decision.quantile, Some(policy.calibration().unwrap().quantile(newest.distance) as f32));
+        let decision = guarded.act(observation, &mut given).unwrap();
         let far = newest.distance > 1.5;
-        assert_eq!((held.chunk_step, held.ood), (t % 4, far));
+        assert_eq!((decision.chunk_step, decision.ood), (t % 4, far));
         let expected = if far { policy.codebook().action(newest.memory) } else { &action };
         assert_eq!(given, expected, "step {t}");
         seen[usize::from(far)] += usize::from(t % 4 > 0);

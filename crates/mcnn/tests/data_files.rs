@@ -144,7 +144,7 @@ fn broken_files_are_refused_with_the_file_the_key_and_the_reason() {
             assert!(error.contains(&part), "{name}: no {part:?} in: {error}");
         }
     }
-    // What only the numbers spoil can still be looked at, and clipping is a choice.
+    // Data with invalid values can still be inspected, and actions can be clipped.
     for name in ["broken_nan.hdf5", "broken_nan.npz"] {
         let found = inspect(&folder.path().join(name)).unwrap();
         assert_eq!((found.not_finite, found.steps, found.fingerprint), (1, 12, None));
@@ -192,14 +192,14 @@ fn numpy_reads_what_is_written() {
         let first = std::fs::read(&path).unwrap();
         for header in first.windows(10).filter(|w| w.starts_with(b"\x93NUMPY")) {
             let length = u16::from_le_bytes([header[8], header[9]]);
-            assert_eq!((10 + length) % 64, 0, "NumPy aligns the numbers after the header");
+            assert_eq!((10 + length) % 64, 0, "NumPy aligns the values after the header");
         }
         write_npz(&path, &data).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), first);
     }
 }
 
-/// Reads a damaged file. It may still hold demonstrations; it may not panic, take long, or fail without its name.
+/// Reads a damaged file. It may still be valid; reading may not panic, take long, or fail without naming the file.
 fn survive(path: &Path, damage: &str) -> bool {
     let start = Instant::now();
     let result =
@@ -263,11 +263,11 @@ fn damaged_files_never_panic_hang_or_fill_the_memory() {
         }
         assert!(read > 0 && read < 600, "{name}: {read} of 600 damaged files were read");
     }
-    // Linux tells the most memory the process ever held.
+    // The peak memory of the process, from Linux.
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let kib: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
-        assert!(kib < 512 << 10, "the readers held {kib} KiB for files of a few");
+        assert!(kib < 512 << 10, "reading files of a few KiB took {kib} KiB");
     }
 }
 
@@ -309,12 +309,14 @@ fn demonstrations_of_the_field_are_read_as_h5py_reads_them() {
         assert_eq!(digest(data.actions()), summary.actions, "{name}");
         assert_eq!(data.rewards().map(digest), summary.rewards, "{name}");
         let scale = Scale::fit(&data);
+        let varying = (0..n_obs).filter(|i| !found.constant_states.contains(i));
+        let floor = 1e-3 * varying.map(|i| summary.std[i]).fold(0.0, f64::max).min(1.0);
         for i in 0..n_obs {
             let d = found.states[i];
             assert!((d.mean - summary.mean[i]).abs() <= 1e-9 * (1.0 + d.mean.abs()), "{name} {i}");
             assert!((d.std - summary.std[i]).abs() <= 1e-9 * (1.0 + d.std), "{name} {i}");
             assert!((scale.mean[i] - d.mean as f32).abs() <= 2e-7 * scale.mean[i].abs(), "{name} {i}");
-            let std = if found.constant_states.contains(&i) { 0.0 } else { d.std as f32 };
+            let std = if found.constant_states.contains(&i) { 0.0 } else { (d.std + floor) as f32 };
             assert!((scale.std[i] - std).abs() <= 2e-7 * std, "{name} {i}");
         }
     }

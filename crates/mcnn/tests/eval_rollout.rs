@@ -51,7 +51,7 @@ impl Count {
     }
 }
 
-/// The same with frames of 1 x 1 pixel, that hold the step, and an expert who knows the seed, which they do not show.
+/// The same with frames of 1 x 1 pixel, whose value is the step, and an expert that knows the seed, which frames do not show.
 struct Seen(Count);
 
 impl Task for Seen {
@@ -317,7 +317,9 @@ fn what_does_not_fit_is_refused_before_anything_starts() {
     let error = rollout(&Expert, &task, &run(3, 1), &|_| ()).unwrap_err();
     let text = error.to_string();
     assert!(
-        error.kind() == Kind::Mismatch && text.contains("of 2 numbers") && text.contains("of 10 numbers"),
+        error.kind() == Kind::Mismatch
+            && text.contains("2-dimensional observations")
+            && text.contains("10-dimensional observations"),
         "{text}"
     );
     assert!(rollout(&Constant(0.0), &task, &run(0, 1), &|_| ()).is_err());

@@ -1,5 +1,5 @@
 //! The statistics against values that scipy computes, and rliable's formulas in numpy
-//! (python/tests/statistics_values.py). How often the intervals hold the truth: eval_coverage.rs.
+//! (python/tests/statistics_values.py). Their coverage: eval_coverage.rs.
 
 use mcnn::{
     eval::stats::{

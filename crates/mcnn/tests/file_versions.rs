@@ -76,7 +76,7 @@ fn policies_of_version_1_act_as_version_1_did_to_the_bit() {
         let dimensions = printed["dimensions"].as_array().unwrap();
         assert_eq!(dimensions.len(), explained.dimensions.len(), "{name}");
         for (printed, d) in dimensions.iter().zip(&explained.dimensions) {
-            let Dimension { memory_action, center, network_output, action, std, low, high } = *d;
+            let Dimension { memory_action, center, network_output, action, std, low, high, .. } = *d;
             for (key, value) in [
                 ("remembered", Some(memory_action)),
                 ("anchor", Some(center)),
@@ -94,7 +94,7 @@ fn policies_of_version_1_act_as_version_1_did_to_the_bit() {
         for (k, step) in chunk.iter().flatten().enumerate() {
             for (d, dimension) in step.iter().enumerate() {
                 let printed = &printed["chunk"]["steps"][k][d];
-                assert_eq!(number(printed, "remembered"), Some(dimension.memory_action), "{name}: step {k}");
+                assert_eq!(number(printed, "remembered"), dimension.memory_action, "{name}: step {k}");
                 assert_eq!(number(printed, "action"), Some(dimension.action), "{name}: step {k}");
             }
         }
@@ -146,7 +146,13 @@ fn a_checkpoint_of_version_1_loads_and_its_run_resumes() {
     let mut run = Run::resume(&demonstrations(), codebook, settings, checkpoint).unwrap();
     while run.step().is_some() {}
     let (resumed, uninterrupted) = (run.policy(), policy("diffusion"));
-    assert_eq!(resumed.training_record(), uninterrupted.training_record());
+    // The record of the resumed run has the settings that version 1 did not have.
+    let (found, expected) = (resumed.training_record(), uninterrupted.training_record());
+    assert_eq!(found.validation_episodes, expected.validation_episodes);
+    assert_eq!((found.steps, &found.edits), (expected.steps, &expected.edits));
+    for (key, value) in expected.settings.as_object().unwrap() {
+        assert_eq!(&found.settings[key], value, "{key}");
+    }
     let expected = uninterrupted.backbone().unwrap().save_tensors();
     for (name, (shape, values)) in resumed.backbone().unwrap().save_tensors() {
         let (expected_shape, expected) = &expected[&name];

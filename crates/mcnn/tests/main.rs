@@ -3,6 +3,7 @@
 
 mod architecture;
 mod chunk_promises;
+mod ensemble_promises;
 mod eval_coverage;
 mod eval_rollout;
 mod eval_stats;
@@ -14,6 +15,7 @@ mod policy_guard;
 mod policy_live;
 mod policy_promises;
 mod recordings;
+mod stored_episodes;
 mod task_lanes;
 mod task_racing;
 mod task_robots;

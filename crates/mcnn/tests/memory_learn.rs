@@ -53,15 +53,15 @@ fn settings(by: SelectionMethod, count: usize) -> LearnSettings {
 /// Standardized distances by definition, in f64.
 fn plain_distance(data: &Demonstrations, a: &[f32], b: &[f32]) -> f64 {
     let n = data.n_steps() as f64;
-    (0..data.n_obs())
-        .map(|k| {
-            let column = || (0..data.n_steps()).map(|i| f64::from(data.state(i)[k]));
-            let mean = column().sum::<f64>() / n;
-            let std = (column().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-            ((f64::from(a[k]) - f64::from(b[k])) / if std == 0.0 { 1.0 } else { std }).powi(2)
-        })
-        .sum::<f64>()
-        .sqrt()
+    let std = |k: usize| {
+        let column = || (0..data.n_steps()).map(|i| f64::from(data.state(i)[k]));
+        let mean = column().sum::<f64>() / n;
+        (column().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+    };
+    let std: Vec<f64> = (0..data.n_obs()).map(std).collect();
+    let floor = 1e-3 * std.iter().fold(0.0_f64, |largest, std| largest.max(*std)).min(1.0);
+    let scale = |k: usize| if std[k] == 0.0 { 1.0 } else { std[k] + floor };
+    (0..data.n_obs()).map(|k| ((f64::from(a[k]) - f64::from(b[k])) / scale(k)).powi(2)).sum::<f64>().sqrt()
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn policy() -> Policy {
         names: Default::default(),
     })
     .unwrap();
-    let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Tanh };
+    let envelope =
+        Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Tanh, ..Envelope::default() };
     Policy::new(book, envelope, Network::from(Mlp::random(&[1, 8, 1], Seed(3))), 1).unwrap()
 }
 

@@ -34,7 +34,7 @@ fn book(action: f32) -> Codebook {
 }
 
 fn nearest_neighbor(action: f32) -> Policy {
-    let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.0, ..Envelope::default() };
     Policy::new(book(action), envelope, None, 1).unwrap()
 }
 
@@ -59,7 +59,8 @@ fn an_episode_uses_the_new_memories_from_its_next_action_on() {
 
 #[test]
 fn the_network_continues_with_other_memories() {
-    let envelope = Envelope { lambda: 0.7, amplitude: 1.0, activation: Activation::Tanh };
+    let envelope =
+        Envelope { lambda: 0.7, amplitude: 1.0, activation: Activation::Tanh, ..Envelope::default() };
     let network = || Network::from(Mlp::random(&[1, 8, ACT], Seed(3)));
     let [old, new] = [-0.5, 0.5].map(|a| Policy::new(book(a), envelope, network(), 1).unwrap());
     let live = LivePolicy::new(old.clone());

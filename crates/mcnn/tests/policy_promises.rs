@@ -38,14 +38,14 @@ fn codebook(rng: &mut Rng) -> Codebook {
 }
 
 /// A network whose outputs are up to a thousand times too large.
-fn wild(seed: u64) -> Mlp {
+fn large_mlp(seed: u64) -> Mlp {
     let mlp = Mlp::random(&[OBS, 16, ACT], Seed(seed));
     let layers = mlp.layers().map(|(w, b)| (w.iter().map(|w| w * 40.0).collect(), b.to_vec())).collect();
     Mlp::from_layers(vec![OBS, 16, ACT], layers).unwrap()
 }
 
 /// Diffusion policies of every kind whose outputs are too large.
-fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
+fn large_diffusions(seed: u64) -> Vec<Diffusion> {
     let mut all = Vec::new();
     for schedule in [Schedule::Vp, Schedule::Linear, Schedule::Cosine] {
         for prediction in [PredictionType::Sample, PredictionType::Epsilon] {
@@ -65,7 +65,7 @@ fn wild_diffusions(seed: u64) -> Vec<Diffusion> {
 }
 
 /// Behavior transformers whose outputs are too large.
-fn wild_bets(seed: u64) -> Vec<Network> {
+fn large_bets(seed: u64) -> Vec<Network> {
     let mut all = Vec::new();
     for bucket_selection in [BucketSelection::Sample, BucketSelection::Argmax] {
         for window in [1, 5] {
@@ -83,8 +83,8 @@ fn wild_bets(seed: u64) -> Vec<Network> {
             let architecture = Architecture::from(bet);
             let mut arrays = architecture.random(OBS, &[], ACT, &centers, Seed(seed)).save_tensors();
             for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| name.ends_with("weight")) {
-                let by = if name.starts_with("offsets") { 40.0 } else { 5.0 };
-                values.iter_mut().for_each(|v| *v *= by);
+                let factor = if name.starts_with("offsets") { 40.0 } else { 5.0 };
+                values.iter_mut().for_each(|v| *v *= factor);
             }
             all.push(architecture.load_tensors(&arrays).unwrap());
         }
@@ -94,7 +94,13 @@ fn wild_bets(seed: u64) -> Vec<Network> {
 
 fn policy(lambda: f32, amplitude: f32, activation: Activation, seed: u64) -> Policy {
     let book = codebook(&mut Seed(seed).rng());
-    Policy::new(book, Envelope { lambda, amplitude, activation }, Network::from(wild(seed)), 1).unwrap()
+    Policy::new(
+        book,
+        Envelope { lambda, amplitude, activation, ..Envelope::default() },
+        Network::from(large_mlp(seed)),
+        1,
+    )
+    .unwrap()
 }
 
 /// States near and far, and some that overflow in the network.
@@ -109,7 +115,7 @@ fn states(rng: &mut Rng, n: usize) -> Vec<Vec<f32>> {
 
 #[test]
 fn every_action_lies_in_its_permissible_region() {
-    let mut touched = [0; 2];
+    let mut n_inside_and_edge = [0; 2];
     for seed in 0..6 {
         for lambda in [0.0, 0.01, 0.7, 30.0, f32::INFINITY] {
             for (amplitude, activation) in
@@ -119,22 +125,25 @@ fn every_action_lies_in_its_permissible_region() {
                 let mut session = policy.session();
                 for state in states(&mut Seed(seed).fork("states").rng(), 140) {
                     let mut action = [0.0; ACT];
-                    let held = session.act(&state, &mut action).unwrap();
+                    let decision = session.act(&state, &mut action).unwrap();
                     let explained = policy.explain(&state).unwrap();
-                    assert_eq!(explained.memory.memory, held.retrieval.memory);
-                    let memory_action = policy.codebook().action(held.retrieval.memory);
+                    assert_eq!(explained.memory.memory, decision.retrieval.memory);
+                    let memory_action = policy.codebook().action(decision.retrieval.memory);
                     for (k, d) in explained.dimensions.iter().enumerate() {
                         assert_eq!(d.action, action[k], "explain and act agree");
                         assert_eq!(d.memory_action, memory_action[k]);
                         assert!(d.low <= action[k] && action[k] <= d.high, "{action:?} {d:?}");
                         assert!(d.high - d.low <= 2.0 * amplitude + 1e-6);
-                        touched[usize::from(action[k] == d.low || action[k] == d.high)] += 1;
+                        n_inside_and_edge[usize::from(action[k] == d.low || action[k] == d.high)] += 1;
                     }
                 }
             }
         }
     }
-    assert!(touched.iter().all(|&n| n > 1000), "actions inside their boxes and on their edges: {touched:?}");
+    assert!(
+        n_inside_and_edge.iter().all(|&n| n > 1000),
+        "actions inside their boxes and on their edges: {n_inside_and_edge:?}"
+    );
 }
 
 #[test]
@@ -145,10 +154,10 @@ fn in_a_memorys_state_the_action_is_the_memorys() {
             let mut session = policy.session();
             for m in 0..N {
                 let mut action = [9.0; ACT];
-                let held = session.act(policy.codebook().state(m), &mut action).unwrap();
-                assert_eq!((held.retrieval.memory, held.retrieval.distance), (m, 0.0));
+                let decision = session.act(policy.codebook().state(m), &mut action).unwrap();
+                assert_eq!((decision.retrieval.memory, decision.retrieval.distance), (m, 0.0));
                 assert_eq!(
-                    (action.as_slice(), held.source),
+                    (action.as_slice(), decision.source),
                     (policy.codebook().action(m), policy.codebook().source(m))
                 );
             }
@@ -158,7 +167,7 @@ fn in_a_memorys_state_the_action_is_the_memorys() {
 
 #[test]
 fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys() {
-    let mut touched = [0; 2];
+    let mut n_inside_and_edge = [0; 2];
     for (seed, (lambda, amplitude, activation)) in [
         (0.01, 1.0, Activation::Clamp),
         (0.7, 0.3, Activation::Tanh),
@@ -170,24 +179,24 @@ fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys
     .enumerate()
     {
         let seed = seed as u64;
-        let diffusions = wild_diffusions(seed).into_iter().map(Network::from);
-        for backbone in diffusions.chain(wild_bets(seed)) {
+        let diffusions = large_diffusions(seed).into_iter().map(Network::from);
+        for backbone in diffusions.chain(large_bets(seed)) {
             let book = codebook(&mut Seed(seed).rng());
-            let envelope = Envelope { lambda, amplitude, activation };
+            let envelope = Envelope { lambda, amplitude, activation, ..Envelope::default() };
             let policy = Policy::new(book, envelope, backbone, 1).unwrap();
             let mut session = policy.session();
             for state in states(&mut Seed(seed).fork("states").rng(), 70) {
                 let mut action = [9.0; ACT];
-                let held = session.act(&state, &mut action).unwrap();
-                let memory_action = policy.codebook().action(held.retrieval.memory);
+                let decision = session.act(&state, &mut action).unwrap();
+                let memory_action = policy.codebook().action(decision.retrieval.memory);
                 for (f, a) in action.iter().zip(memory_action) {
-                    let [low, high] = held.region.bounds(*a);
+                    let [low, high] = decision.region.bounds(*a);
                     assert!(
                         low <= *f && *f <= high,
                         "{:?}: {f} {low} {high}",
                         policy.backbone().map(Network::architecture)
                     );
-                    touched[usize::from(*f == low || *f == high)] += 1;
+                    n_inside_and_edge[usize::from(*f == low || *f == high)] += 1;
                 }
             }
             let explained = policy.explain(policy.codebook().state(1)).unwrap();
@@ -199,14 +208,17 @@ fn every_sampled_action_lies_in_its_region_and_in_a_memorys_state_is_the_memorys
             }
         }
     }
-    assert!(touched.iter().all(|&n| n > 1000), "actions inside their boxes and on their edges: {touched:?}");
+    assert!(
+        n_inside_and_edge.iter().all(|&n| n > 1000),
+        "actions inside their boxes and on their edges: {n_inside_and_edge:?}"
+    );
 }
 
 #[test]
 fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation() {
     let settings = DiffusionSettings::default();
     let diffusion = Diffusion::random(OBS, &[16, 16], ACT, settings, Seed(5));
-    let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
+    let envelope = Envelope { lambda: 0.2, ..Envelope::default() };
     let book = codebook(&mut Seed(5).rng());
     let policy = Policy::new(book, envelope, Network::from(diffusion), 1).unwrap();
     let all = states(&mut Seed(9).rng(), 30);
@@ -233,22 +245,22 @@ fn equal_seeds_give_equal_actions_and_explain_reports_their_standard_deviation()
     let draws: Vec<[f32; ACT]> = (0..16).map(|_| draw()).collect();
     for (k, d) in explained.dimensions.iter().enumerate() {
         assert_eq!(d.action, draws[0][k], "explain and act agree");
-        let held = d.center + explained.radius * d.network_output.unwrap().clamp(-1.0, 1.0);
-        assert!((held - d.action).abs() < 1e-6, "the network output is that of the action");
+        let constrained = d.center + explained.radius * d.network_output.unwrap().clamp(-1.0, 1.0);
+        assert!((constrained - d.action).abs() < 1e-6, "the network output is that of the action");
         let mean = draws.iter().map(|a| f64::from(a[k])).sum::<f64>() / 16.0;
         let variance = draws.iter().map(|a| (f64::from(a[k]) - mean).powi(2)).sum::<f64>() / 16.0;
         assert!((f64::from(d.std.unwrap()) - variance.sqrt()).abs() < 1e-5);
         assert!(d.std.unwrap() > 0.0);
     }
-    let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Network::from(wild(5)), 1).unwrap();
+    let mlp = Policy::new(codebook(&mut Seed(5).rng()), envelope, Network::from(large_mlp(5)), 1).unwrap();
     let explained = mlp.explain(&middle).unwrap();
     assert!(explained.samples.is_none() && explained.dimensions.iter().all(|d| d.std.is_none()));
 }
 
 #[test]
 fn explain_reports_the_selected_and_the_most_probable_buckets() {
-    let envelope = Envelope { lambda: 0.2, amplitude: 1.0, activation: Activation::Clamp };
-    for backbone in wild_bets(6) {
+    let envelope = Envelope { lambda: 0.2, ..Envelope::default() };
+    for backbone in large_bets(6) {
         let policy = Policy::new(codebook(&mut Seed(6).rng()), envelope, backbone, 1).unwrap();
         let bet = policy.backbone().unwrap().downcast::<Bet>().expect("a behavior transformer");
         let explained = policy.explain(&policy.codebook().parts().scale.mean.repeat(3)).unwrap();
@@ -265,7 +277,7 @@ fn explain_reports_the_selected_and_the_most_probable_buckets() {
             assert_eq!(buckets.chosen, buckets.likeliest[0]);
         }
     }
-    let mlp = Policy::new(codebook(&mut Seed(6).rng()), envelope, Network::from(wild(6)), 1).unwrap();
+    let mlp = Policy::new(codebook(&mut Seed(6).rng()), envelope, Network::from(large_mlp(6)), 1).unwrap();
     assert!(mlp.explain(&[0.0; OBS]).unwrap().buckets.is_none());
 }
 
@@ -274,11 +286,11 @@ fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
     for seed in 0..6 {
         let (nearest, network) =
             (policy(0.0, 1.0, Activation::Tanh, seed), policy(f32::INFINITY, 1.0, Activation::Tanh, seed));
-        let mlp = wild(seed);
+        let mlp = large_mlp(seed);
         for state in states(&mut Seed(seed).rng(), 50) {
             let mut action = [0.0; ACT];
-            let held = nearest.session().act(&state, &mut action).unwrap();
-            assert_eq!(action.as_slice(), nearest.codebook().action(held.retrieval.memory));
+            let decision = nearest.session().act(&state, &mut action).unwrap();
+            assert_eq!(action.as_slice(), nearest.codebook().action(decision.retrieval.memory));
             network.session().act(&state, &mut action).unwrap();
             let mut scaled = vec![0.0; OBS];
             network.codebook().parts().scale.apply(&state, &mut scaled);
@@ -293,15 +305,15 @@ fn the_limits_of_lambda_are_the_nearest_memory_and_the_network_alone() {
 }
 
 #[test]
-fn actions_of_a_perceptron_do_not_depend_on_earlier_observations() {
+fn actions_of_an_mlp_do_not_depend_on_earlier_observations() {
     let policy = policy(0.4, 1.0, Activation::Clamp, 1);
     let all = states(&mut Seed(8).rng(), 100);
     let mut session = policy.session();
     for state in &all {
         let (mut a, mut b) = ([0.0; ACT], [0.0; ACT]);
-        let went_on = session.act(state, &mut a).unwrap();
+        let continued = session.act(state, &mut a).unwrap();
         let fresh = policy.session().act(state, &mut b).unwrap();
-        assert_eq!((went_on, a), (fresh, b));
+        assert_eq!((continued, a), (fresh, b));
     }
 }
 
@@ -320,7 +332,7 @@ fn observations_that_are_not_finite_are_refused() {
 fn vinn_is_the_mean_of_its_neighbors_actions_weighted_by_the_exponential_of_their_distance() {
     for seed in 0..4 {
         let book = codebook(&mut Seed(seed).rng());
-        let envelope = Envelope { lambda: 0.0, amplitude: 1.0, activation: Activation::Clamp };
+        let envelope = Envelope { lambda: 0.0, ..Envelope::default() };
         let policy = Policy::new(book.clone(), envelope, None, 7).unwrap();
         let scale = &book.parts().scale;
         let mut compared = 0;

@@ -1,5 +1,5 @@
-//! Recordings in D4RL's layout, read back by our reader and by h5py (`MCNN_TEST_PYTHON` names a Python that has it;
-//! without it that part says so and passes), and the experts against numpy.
+//! Recordings in D4RL's layout, read back by our reader and by h5py (`MCNN_TEST_PYTHON` names a Python with h5py;
+//! without it those tests are skipped with a message), and expert networks against NumPy.
 
 use std::{
     io::Write as _,
@@ -28,17 +28,18 @@ fn python(script: &str, arguments: &[&Path]) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// 3 episodes of 9,000 steps together, so that tables have several chunks.
+/// Three episodes with 9,000 steps in total, so that HDF5 datasets have several chunks.
 fn parts() -> Parts {
     let mut rng = Seed(4).rng();
     let n = 9000;
-    let mut numbers = |k: usize| (0..n * k).map(|_| rng.between(-1.0, 1.0) as f32).collect::<Vec<f32>>();
+    let mut random_values =
+        |k: usize| (0..n * k).map(|_| rng.between(-1.0, 1.0) as f32).collect::<Vec<f32>>();
     Parts {
         n_obs: 5,
         n_act: 2,
-        states: numbers(5),
-        actions: numbers(2),
-        rewards: Some(numbers(1)),
+        states: random_values(5),
+        actions: random_values(2),
+        rewards: Some(random_values(1)),
         ends: vec![1, 5000, 9000],
     }
 }
@@ -62,7 +63,7 @@ fn recording() -> Recording {
 }
 
 #[test]
-fn a_recording_is_read_back_as_it_was_and_its_bytes_are_a_function_of_it() {
+fn a_recording_is_read_back_unchanged_and_equal_recordings_give_equal_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two] = ["one.hdf5", "two.hdf5"].map(|name| folder.path().join(name));
     write_hdf5(&one, &parts(), &recording()).unwrap();
@@ -71,7 +72,7 @@ fn a_recording_is_read_back_as_it_was_and_its_bytes_are_a_function_of_it() {
     let found = read(&one, &ReadOptions::default()).unwrap();
     let expected = Demonstrations::new(parts(), ActionRange::Refuse).unwrap().with_names(names()).unwrap();
     assert_eq!(found, expected);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary stays");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
     let simulator = read_simulator(&one).unwrap();
     assert_eq!(simulator.qpos, Some((3, (0..27_000).map(|i| i as f32).collect())));
     assert_eq!((simulator.qvel, simulator.seeds), (None, Some(vec![7, i64::MAX as u64, 9])));
@@ -97,11 +98,11 @@ with h5py.File(sys.argv[1]) as f:
     print(f["metadata"].attrs["task"], "|", f["metadata"].attrs["policy"])
     print(repr(float(f["observations"][()].astype("f8").sum())), repr(float(f["rewards"][()].astype("f8").sum())))
 "#;
-    let Some(said) = python(script, &[&path]) else {
+    let Some(output) = python(script, &[&path]) else {
         return skipped("h5py_reads_a_recording", "MCNN_TEST_PYTHON names no Python with h5py");
     };
     let sum = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();
-    let lines: Vec<&str> = said.lines().collect();
+    let lines: Vec<&str> = output.lines().collect();
     assert_eq!(lines[0], "[4999] [0, 8999]");
     assert_eq!(lines[1], format!("[7, {}, 9] [1, 0, -1]", u64::MAX));
     assert_eq!(lines[2], "['x', 'y', 'Höhe', 'speed (m/s)', 'angle', 'lift', 'turn']");
@@ -112,7 +113,7 @@ with h5py.File(sys.argv[1]) as f:
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused_and_nothing_is_left() {
+fn inconsistent_parts_are_refused_and_no_file_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.hdf5");
     let wrong = [
@@ -133,7 +134,7 @@ fn what_does_not_belong_together_is_refused_and_nothing_is_left() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// An expert of small widths as numpy writes it, or why there is none.
+/// Writes a small expert with NumPy, after the Python statement `change`; `None` without a Python.
 fn made_expert(folder: &Path, change: &str) -> Option<PathBuf> {
     let path = folder.join("expert.npz");
     let script = format!(
@@ -153,16 +154,16 @@ for k in range(3):
     print(*((p["w2"] @ x + p["b2"]) * p["out_scale"] + p["out_shift"]))
 "#
     );
-    let said = python(&script, &[&path])?;
-    std::fs::write(folder.join("means"), said).unwrap();
+    let means = python(&script, &[&path])?;
+    std::fs::write(folder.join("means"), means).unwrap();
     Some(path)
 }
 
 #[test]
-fn an_expert_acts_as_numpy_says() {
+fn an_expert_acts_as_the_numpy_reference() {
     let folder = tempfile::tempdir().unwrap();
     let Some(path) = made_expert(folder.path(), "") else {
-        return skipped("an_expert_acts_as_numpy_says", "MCNN_TEST_PYTHON names no Python");
+        return skipped("an_expert_acts_as_the_numpy_reference", "MCNN_TEST_PYTHON names no Python");
     };
     let expert = GaussianPolicy::read(&path).unwrap();
     assert_eq!((expert.n_obs(), expert.n_act()), (3, 2));
@@ -172,14 +173,14 @@ fn an_expert_acts_as_numpy_says() {
     let text = std::fs::read_to_string(folder.path().join("means")).unwrap();
     let mut acting = expert.start(Seed(0));
     for (k, line) in text.lines().enumerate() {
-        let o = [k as f32, 0.5 - k as f32, 0.25];
-        let mean = expert.mean(&o);
+        let observation = [k as f32, 0.5 - k as f32, 0.25];
+        let mean = expert.mean(&observation);
         let mut action = [0.0; 2];
-        acting.act(&o, &mut action).unwrap();
-        for ((mean, action), said) in mean.iter().zip(action).zip(line.split(' ')) {
-            let said: f64 = said.parse().unwrap();
-            assert!((mean - said).abs() < 1e-12, "{mean} {said}");
-            assert_eq!(action, said.clamp(-1.0, 1.0) as f32);
+        acting.act(&observation, &mut action).unwrap();
+        for ((mean, action), expected) in mean.iter().zip(action).zip(line.split(' ')) {
+            let expected: f64 = expected.parse().unwrap();
+            assert!((mean - expected).abs() < 1e-12, "{mean} {expected}");
+            assert_eq!(action, expected.clamp(-1.0, 1.0) as f32);
         }
     }
     assert_eq!(text.lines().count(), 3);
@@ -188,7 +189,7 @@ fn an_expert_acts_as_numpy_says() {
 }
 
 #[test]
-fn broken_experts_are_refused_by_the_array_at_fault() {
+fn broken_experts_are_refused_with_the_name_of_the_array() {
     let folder = tempfile::tempdir().unwrap();
     for (change, named) in [
         ("del p['w1']", "w1"),
@@ -198,11 +199,11 @@ fn broken_experts_are_refused_by_the_array_at_fault() {
         ("p['log_std'][0] = np.nan", "log_std"),
         ("p['w0'] = r.normal(size=4)", "w0"),
     ] {
-        // The script goes on to compute with what it wrote, which may fail: what counts is the file.
+        // The script then evaluates the broken network, which may fail; only the file matters.
         let guarded = format!("{change}\nrange = lambda n: []");
         let Some(path) = made_expert(folder.path(), &guarded) else {
             return skipped(
-                "broken_experts_are_refused_by_the_array_at_fault",
+                "broken_experts_are_refused_with_the_name_of_the_array",
                 "MCNN_TEST_PYTHON names no Python",
             );
         };
@@ -216,8 +217,8 @@ fn broken_experts_are_refused_by_the_array_at_fault() {
     );
 }
 
-/// Frames of 4 x 6 pixels that are told apart, in two episodes.
-fn footage() -> FrameDemonstrations {
+/// Two episodes of distinct frames of 4 x 6 pixels.
+fn frame_demonstrations() -> FrameDemonstrations {
     let frames = (0..30 * 72).map(|i| (i * 7 % 251) as u8).collect();
     let parts = parts();
     let labels = Parts {
@@ -230,20 +231,23 @@ fn footage() -> FrameDemonstrations {
 }
 
 #[test]
-fn footage_is_read_back_by_the_reader_of_films_from_both_formats() {
+fn recorded_frames_are_read_back_from_both_formats() {
     let folder = tempfile::tempdir().unwrap();
     let [hdf5, npz, again] = ["f.hdf5", "f.npz", "again.npz"].map(|name| folder.path().join(name));
-    let footage = footage();
+    let demonstrations = frame_demonstrations();
     let recording = Recording { terminals: vec![true, false], ..Recording::default() };
-    footage.write_hdf5(&hdf5, &recording).unwrap();
-    footage.write_npz(&npz).unwrap();
-    footage.write_npz(&again).unwrap();
+    demonstrations.write_hdf5(&hdf5, &recording).unwrap();
+    demonstrations.write_npz(&npz).unwrap();
+    demonstrations.write_npz(&again).unwrap();
     assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
     for (path, shape) in [(&hdf5, vec![30, 72]), (&npz, vec![30, 4, 6, 3])] {
         let mut file = FrameFile::open(path, None).unwrap();
         assert_eq!(file.shape, shape);
-        assert_eq!((&file.labels.actions, &file.labels.ends), (&footage.labels().actions, &vec![11, 30]));
-        assert_eq!(file.labels.rewards, footage.labels().rewards);
+        assert_eq!(
+            (&file.labels.actions, &file.labels.ends),
+            (&demonstrations.labels().actions, &vec![11, 30])
+        );
+        assert_eq!(file.labels.rewards, demonstrations.labels().rewards);
         let mut frames = Vec::new();
         file.read_frames(0, &mut |_, rows| {
             let Rows::Bytes(rows) = rows else { panic!("bytes were written") };
@@ -251,22 +255,23 @@ fn footage_is_read_back_by_the_reader_of_films_from_both_formats() {
             Ok(true)
         })
         .unwrap();
-        assert_eq!(frames, footage.frames());
-        // Whoever takes them for states hears what to do.
+        assert_eq!(frames, demonstrations.frames());
+        // Reading frames as states is an error that names `mcnn embed`.
         let message = read(path, &ReadOptions::default()).unwrap_err().to_string();
         assert!(message.contains("mcnn embed"), "{message}");
     }
-    let short =
-        FrameDemonstrations::new(footage.labels().clone(), [4, 6], vec![0; 71]).unwrap_err().to_string();
+    let short = FrameDemonstrations::new(demonstrations.labels().clone(), [4, 6], vec![0; 71])
+        .unwrap_err()
+        .to_string();
     assert!(short.contains("2160") && short.contains("71"), "{short}");
 }
 
 #[test]
-fn h5py_reads_footage_as_bytes() {
+fn h5py_reads_frames_as_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.hdf5");
     let recording = Recording { terminals: vec![true, false], ..Recording::default() };
-    footage().write_hdf5(&path, &recording).unwrap();
+    frame_demonstrations().write_hdf5(&path, &recording).unwrap();
     let script = r#"
 import sys, h5py, numpy as np
 with h5py.File(sys.argv[1]) as f:
@@ -275,8 +280,8 @@ with h5py.File(sys.argv[1]) as f:
     assert (o[()].ravel() == np.arange(30 * 72) * 7 % 251).all()
     print(np.flatnonzero(f["terminals"][()]).tolist(), np.flatnonzero(f["timeouts"][()]).tolist())
 "#;
-    let Some(said) = python(script, &[&path]) else {
-        return skipped("h5py_reads_footage_as_bytes", "MCNN_TEST_PYTHON names no Python with h5py");
+    let Some(output) = python(script, &[&path]) else {
+        return skipped("h5py_reads_frames_as_bytes", "MCNN_TEST_PYTHON names no Python with h5py");
     };
-    assert_eq!(said.trim(), "[10] [29]");
+    assert_eq!(output.trim(), "[10] [29]");
 }

@@ -1,4 +1,4 @@
-//! Rollouts in Python environments: the same on any number of threads and lanes, whatever fails beside them.
+//! Rollouts in Python environments: the same on any number of threads and lanes, even if other lanes fail.
 #![cfg(unix)]
 
 use crate::workers::{interpreter, with_fakes};

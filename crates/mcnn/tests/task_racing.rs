@@ -1,5 +1,5 @@
-//! CarRacing through the worker against plain Gymnasium, and its expert. Runs where the Python packages are, as
-//! tests/task_worker.rs does.
+//! CarRacing through the worker compared with plain Gymnasium, and its expert. Needs the Python packages, as tests/task_worker.rs
+//! does.
 #![cfg(unix)]
 
 use crate::workers::interpreter_with_box2d;
@@ -9,7 +9,7 @@ use std::{path::Path, process::Command};
 
 const FRAME: usize = 96 * 96 * 3;
 
-/// What python/tests/racing_values.py prints of a seed.
+/// The output of python/tests/racing_values.py for a seed.
 #[derive(serde::Deserialize)]
 struct Values {
     seed: u64,
@@ -20,9 +20,10 @@ struct Values {
 fn in_plain_gymnasium(python: &Path, seeds: &[u64]) -> Vec<Values> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests/racing_values.py");
     let run = Command::new(python).arg(script).args(seeds.iter().map(u64::to_string)).output().unwrap();
-    let said = String::from_utf8_lossy(&run.stdout);
+    let stdout = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    said.lines()
+    stdout
+        .lines()
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
@@ -31,11 +32,11 @@ fn in_plain_gymnasium(python: &Path, seeds: &[u64]) -> Vec<Values> {
 /// The SHA-256 of a frame's bytes.
 fn hash(observation: &[f32]) -> String {
     let bytes: Vec<u8> = observation.iter().map(|&x| x as u8).collect();
-    assert!(bytes.iter().zip(observation).all(|(&byte, &x)| f32::from(byte) == x), "no bytes");
+    assert!(bytes.iter().zip(observation).all(|(&byte, &x)| f32::from(byte) == x), "pixels are integers");
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The reply of each of some copies to the same ask, with the frame it came with.
+/// The outcome of each request, with the frame of its reply.
 fn ask(batch: &mut dyn Batch, asks: &[(usize, Ask)]) -> Vec<(Option<Outcome>, Vec<f32>)> {
     let mut observations = vec![-1.0; asks.len() * FRAME];
     let replies = batch.ask(asks, &mut observations);
@@ -47,7 +48,7 @@ fn ask(batch: &mut dyn Batch, asks: &[(usize, Ask)]) -> Vec<(Option<Outcome>, Ve
 }
 
 #[test]
-fn lanes_show_plain_gymnasiums_frames_byte_for_byte_and_give_its_rewards() {
+fn lanes_give_the_frames_and_rewards_of_plain_gymnasium() {
     let Some(python) = interpreter_with_box2d() else {
         return;
     };
@@ -73,25 +74,25 @@ fn lanes_show_plain_gymnasiums_frames_byte_for_byte_and_give_its_rewards() {
 }
 
 #[test]
-fn the_expert_drives_and_advises_the_same_again_whoever_is_beside_it() {
+fn the_expert_drives_and_is_independent_of_other_lanes() {
     let Some(python) = interpreter_with_box2d() else {
         return;
     };
     let task = Gym::racing(&python);
-    // 60 steps of seed 5 as advised: return, and the last frame.
+    // 60 steps of the expert with seed 5: the return, and the hash of the last frame.
     let drive = |lanes: usize| {
         let mut batch = task.start_with_expert(lanes).unwrap();
-        let mut advice = [f32::NAN; 2];
-        assert!(!batch.expert_action(0, &mut advice), "not before an episode");
+        let mut expert_action = [f32::NAN; 2];
+        assert!(!batch.expert_action(0, &mut expert_action), "there is no expert action before an episode");
         let resets: Vec<_> = (0..lanes).map(|k| (k, Ask::Reset(5 + k as u64))).collect();
         ask(batch.as_mut(), &resets);
         let (mut ret, mut last) = (0.0, String::new());
         for _ in 0..60 {
             let actions: Vec<[f32; 2]> = (0..lanes)
                 .map(|k| {
-                    assert!(batch.expert_action(k, &mut advice));
-                    assert!(advice.iter().all(|a| (-1.0..=1.0).contains(a)), "{advice:?}");
-                    advice
+                    assert!(batch.expert_action(k, &mut expert_action));
+                    assert!(expert_action.iter().all(|a| (-1.0..=1.0).contains(a)), "{expert_action:?}");
+                    expert_action
                 })
                 .collect();
             let steps: Vec<_> = actions.iter().enumerate().map(|(k, a)| (k, Ask::Step(a))).collect();
@@ -103,11 +104,11 @@ fn the_expert_drives_and_advises_the_same_again_whoever_is_beside_it() {
     };
     let alone = drive(1);
     assert_eq!(alone, drive(2));
-    assert!(alone.0 > 20.0, "{}", alone.0); // standing still makes -4.9
+    assert!(alone.0 > 20.0, "{}", alone.0); // a car that does not move has a return of -4.9
 }
 
 #[test]
-fn gymnasiums_own_form_is_a_task_too_and_has_no_expert() {
+fn the_unchanged_gymnasium_environment_is_a_task_without_an_expert() {
     let Some(python) = interpreter_with_box2d() else {
         return;
     };

@@ -70,7 +70,7 @@ fn kitchen_steps_as_plain_gymnasium_does_and_repeats_what_people_did() {
     assert!(completed >= 12, "{completed} of 16 parts");
 }
 
-/// Plays back one demonstration, whatever it sees.
+/// Plays back one demonstration, independently of the observations.
 struct Replay<'a>(Vec<&'a [f32]>);
 
 impl Act for Replay<'_> {
@@ -168,7 +168,7 @@ fn fetch_reaches_by_its_goals_and_its_scenes_have_the_documented_order() {
     }
 }
 
-/// All numbers of a table of infos.
+/// All values of a table of `infos`.
 fn infos(path: &Path, key: &str) -> Vec<f32> {
     let file = Hdf5File::open(path).unwrap();
     let bytes = file.dataset(&format!("/infos/{key}")).unwrap().read_native_bytes().unwrap();
@@ -207,7 +207,7 @@ fn adroit_scenes_are_put_where_recordings_had_them_and_a_reset_leaves_no_trace()
                 qvel: Some(&qvel[i * nv..][..nv]),
             };
             env.restore_state(&recorded, &mut o).unwrap();
-            // Of the hammer's numbers the last, the force on the nail, is a matter of how it came there.
+            // The last value of the hammer's observation, the force on the nail, depends on the past of the simulation.
             let gap = largest_gap(&o[..o.len().min(45)], data.state(i));
             assert!(gap < 1e-5, "{file}, step {}: {gap}", data.step(i));
         }

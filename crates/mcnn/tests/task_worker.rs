@@ -44,7 +44,7 @@ fn observations_are_flattened_by_sorted_key_and_actions_mapped_onto_the_box_what
             assert_eq!(o, [0.0, 0.0, 7.0, 41.0]); // a.x, a.y, z
             // 0.5 is three quarters of the way from low to high; 9 is cut to 1.
             let first = env.step(&[0.5, 0.5], &mut o).unwrap();
-            assert_eq!(first.success, Some(false)); // whatever the episode before was
+            assert_eq!(first.success, Some(false)); // independent of the previous episode
             assert_eq!(o, [0.5, 1.0, 7.0, 48.5]);
             let second = env.step(&[-0.25, 9.0], &mut o).unwrap();
             assert_eq!(o, [-0.25, 2.0, 7.0, 58.5]);
@@ -72,7 +72,7 @@ fn what_fails_in_python_is_reported_with_episode_step_and_reason() {
         ("complex", "Cannot cast"),
         ("text", "could not convert string to float: 'much'"),
         ("wide", "the observation changed its width\n  where: fake_environments:Fake-wide-v0"),
-        ("wide", "expected: 4 numbers\n  found: 5"),
+        ("wide", "expected: 4 values\n  found: 5"),
         ("leaves", "SystemExit: 3"),
         ("exits", "exit status: 7"),
         ("exits", "last words"),

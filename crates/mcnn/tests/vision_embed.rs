@@ -53,7 +53,7 @@ fn files() -> Option<(tempfile::TempDir, Manifest)> {
     Some((folder, serde_json::from_slice(&manifest).unwrap()))
 }
 
-/// All frames from one on, as numbers from 0 to 255.
+/// All frames from index `from` on, with values from 0 to 255.
 fn frames(source: &mut Source, from: usize) -> mcnn::Result<(Option<[usize; 2]>, Vec<f32>)> {
     let (mut all, mut size) = (Vec::new(), None);
     source.read_frames(from, &mut |frames| {
@@ -225,11 +225,16 @@ fn a_run_goes_on_only_with_what_it_was_started_with() {
         assert!(error.contains(part), "{part:?} is not in\n{error}");
     }
     bench.encoding.preset = "raw".parse().unwrap();
+    // Nor where the same numbers are read as other frames.
+    let mut source = Source::open(&data, &SourceOptions::default()).unwrap();
+    source.notes = vec!["bytes from 0 to 255, 4 x 4 pixels, channel, height, width".into()];
+    let dark = embed(&mut source, &bench.network, &bench.encoding, ActionRange::Refuse, &out, &mut |_| true);
+    assert!(dark.unwrap_err().to_string().contains("something else"));
     many(&data, 601);
     assert!(bench.embed(&data, &out, usize::MAX).unwrap_err().to_string().contains("something else"));
     // Nor beside another process.
-    let held = fs::File::open(part_of(&out)).unwrap();
-    held.lock().unwrap();
+    let locked = fs::File::open(part_of(&out)).unwrap();
+    locked.lock().unwrap();
     assert!(bench.embed(&data, &out, usize::MAX).unwrap_err().to_string().contains("another process"));
 }
 

@@ -1,4 +1,4 @@
-//! Acting on frames: an encoder sees as `embed` embeds, and what holds on embeddings holds through it.
+//! Acting on frames: an encoder gives the embeddings of `embed`, and policies act on frames as on embeddings.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn encoder(encoding: &Encoding) -> Encoder {
     Encoder::new(encoding.clone(), &weights(encoding), SIZE).unwrap()
 }
 
-/// Some steps of `drive-pixels` by its expert.
+/// Demonstrations of `drive-pixels` by its noisy expert.
 fn driven(episodes: usize) -> FrameDemonstrations {
     let expert = Noisy::new(TaskExpert { n_act: 2 }, Noise::Gaussian(0.3), None).unwrap();
     let run = Run { episodes, first_seed: 3, threads: 1, environments_per_worker: 2, trace: false };
@@ -49,12 +49,12 @@ fn driven(episodes: usize) -> FrameDemonstrations {
     FrameDemonstrations::new(labels, SIZE, frames).unwrap()
 }
 
-/// The footage as `embed` makes demonstrations of it.
-fn embedded(footage: &FrameDemonstrations, encoding: &Encoding) -> Demonstrations {
+/// The demonstrations of embeddings that `embed` makes of a recording.
+fn embedded(demonstrations: &FrameDemonstrations, encoding: &Encoding) -> Demonstrations {
     let folder = tempfile::tempdir().unwrap();
-    let [film, output] = ["film.npz", "embedded.npz"].map(|name| folder.path().join(name));
-    footage.write_npz(&film).unwrap();
-    let mut source = Source::open(&film, &SourceOptions::default()).unwrap();
+    let [recording, output] = ["recording.npz", "embedded.npz"].map(|name| folder.path().join(name));
+    demonstrations.write_npz(&recording).unwrap();
+    let mut source = Source::open(&recording, &SourceOptions::default()).unwrap();
     assert_eq!(source.size, Some(SIZE));
     let (network, _) = load(&Weights::Random(5), Some(encoding.network), &mut |_, _| ()).unwrap();
     embed(&mut source, &network, encoding, ActionRange::Refuse, &output, &mut |_| true).unwrap().unwrap();
@@ -70,32 +70,32 @@ fn policy(data: &Demonstrations) -> Policy {
 }
 
 #[test]
-fn an_encoder_gives_the_bits_that_embedding_the_recording_gives() {
-    let footage = driven(1);
+fn an_encoder_is_bit_identical_to_embedding_the_recording() {
+    let demonstrations = driven(1);
     for (network, preset) in [
         (conv(), "normalized"),
         (Design::ResNet(ResNet::ResNet18), "raw"),
         (Design::ResNet(ResNet::ResNet18), "normalized:32x40"),
     ] {
         let encoding = encoding(network, preset);
-        let data = embedded(&footage, &encoding);
+        let data = embedded(&demonstrations, &encoding);
         assert_eq!(Encoding::parse(data.encoding().unwrap()).unwrap(), encoding);
         let encoder = encoder(&encoding);
         let mut embedder = encoder.embedder();
-        for i in (0..footage.n_steps()).step_by(7) {
-            let bytes = &footage.frames()[i * FRAME..][..FRAME];
+        for i in (0..demonstrations.n_steps()).step_by(7) {
+            let bytes = &demonstrations.frames()[i * FRAME..][..FRAME];
             assert_eq!(embedder.embed_bytes(bytes).unwrap(), data.state(i), "{network}, {preset}, frame {i}");
-            let numbers: Vec<f32> = bytes.iter().map(|&v| f32::from(v)).collect();
-            assert_eq!(embedder.embed(&numbers).unwrap(), data.state(i));
+            let values: Vec<f32> = bytes.iter().map(|&v| f32::from(v)).collect();
+            assert_eq!(embedder.embed(&values).unwrap(), data.state(i));
         }
     }
 }
 
 #[test]
-fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
-    let footage = driven(3);
+fn policies_act_on_frames_as_on_embeddings_within_the_boxes() {
+    let demonstrations = driven(3);
     let encoding = encoding(conv(), "raw");
-    let data = embedded(&footage, &encoding);
+    let data = embedded(&demonstrations, &encoding);
     let (policy, encoder) = (policy(&data), encoder(&encoding));
     let guard = Guard {
         response: Response::Hold,
@@ -103,41 +103,42 @@ fn what_acts_on_frames_acts_as_on_their_embeddings_within_the_boxes() {
     };
     let (guarded, live) = (policy.guarded(guard), LivePolicy::new(policy.clone()));
     let actors: [&dyn Act; 3] = [&policy, &guarded, &live];
-    let mut beyond = 0;
+    let mut n_ood = 0;
     for (k, act) in actors.into_iter().enumerate() {
-        let sighted = EncodedPolicy::new(&encoder, act).unwrap();
-        assert_eq!((sighted.n_obs(), sighted.n_act()), (FRAME, 2));
-        let (mut seeing, mut plain) = (sighted.start(Seed(1)), act.start(Seed(1)));
+        let encoded = EncodedPolicy::new(&encoder, act).unwrap();
+        assert_eq!((encoded.n_obs(), encoded.n_act()), (FRAME, 2));
+        let (mut encoded_session, mut embedding_session) = (encoded.start(Seed(1)), act.start(Seed(1)));
         for i in 0..data.n_steps() {
             let frame: Vec<f32> =
-                footage.frames()[i * FRAME..][..FRAME].iter().map(|&v| f32::from(v)).collect();
+                demonstrations.frames()[i * FRAME..][..FRAME].iter().map(|&v| f32::from(v)).collect();
             let (mut ours, mut theirs) = ([0.0; 2], [0.0; 2]);
-            let decision = seeing.act(&frame, &mut ours).unwrap();
-            assert_eq!(decision, plain.act(data.state(i), &mut theirs).unwrap());
+            let decision = encoded_session.act(&frame, &mut ours).unwrap();
+            assert_eq!(decision, embedding_session.act(data.state(i), &mut theirs).unwrap());
             assert_eq!(ours, theirs);
-            assert_eq!(seeing.embedded_observation().unwrap().embedding, data.state(i));
-            beyond += usize::from(decision.ood);
+            assert_eq!(encoded_session.embedded_observation().unwrap().embedding, data.state(i));
+            n_ood += usize::from(decision.ood);
             if k != 1 {
                 let region = policy.envelope().region(decision.distance.unwrap());
                 let memory = policy.codebook().action(decision.memory.unwrap());
                 for (a, m) in ours.into_iter().zip(memory) {
-                    assert!(region.constrain(*m, -1.0) <= a && a <= region.constrain(*m, 1.0), "frame {i}");
+                    let [low, high] = region.bounds(*m);
+                    assert!(low <= a && a <= high, "frame {i}");
                 }
             }
         }
     }
-    assert!(beyond > 0, "the guard has something to do");
+    assert!(n_ood > 0, "some states are out of distribution");
 }
 
 #[test]
-fn rollouts_on_frames_give_the_embeddings_and_the_encoders_time_whatever_the_lanes() {
+fn rollouts_on_frames_give_embeddings_and_encoder_latency_on_any_number_of_lanes() {
     let encoding = encoding(conv(), "raw");
     let data = embedded(&driven(2), &encoding);
     let (policy, encoder) = (policy(&data), encoder(&encoding));
-    let sighted = EncodedPolicy::new(&encoder, &policy).unwrap();
+    let encoded = EncodedPolicy::new(&encoder, &policy).unwrap();
     let with = |threads, lanes| {
         let run = Run { episodes: 3, first_seed: 50, threads, environments_per_worker: lanes, trace: false };
-        let mut all = collect(&sighted, &DrivePixels::new(), &run, &|_| true).unwrap();
+        let mut all = collect(&encoded, &DrivePixels::new(), &run, &|_| true).unwrap();
         for episode in &mut all.episodes {
             assert_eq!(episode.encoding.len(), episode.length);
             assert!(episode.encoding.iter().zip(&episode.latencies).all(|(e, all)| 0.0 < *e && e < all));
@@ -155,7 +156,7 @@ fn rollouts_on_frames_give_the_embeddings_and_the_encoders_time_whatever_the_lan
 }
 
 #[test]
-fn a_policy_that_carries_its_encoder_is_the_same_bytes_again() {
+fn a_policy_with_its_encoder_is_written_as_the_same_bytes_again() {
     let encoding = encoding(conv(), "raw");
     let data = embedded(&driven(2), &encoding);
     let weights = weights(&encoding);
@@ -174,7 +175,7 @@ fn a_policy_that_carries_its_encoder_is_the_same_bytes_again() {
 }
 
 #[test]
-fn encoders_that_are_none_are_refused_with_what_is_wrong() {
+fn invalid_encoders_are_refused_with_the_cause() {
     let right = encoding(conv(), "raw");
     let refused = |change: &dyn Fn(&mut Encoding, &mut Arrays)| {
         let (mut encoding, mut weights) = (right.clone(), weights(&right));
@@ -203,12 +204,12 @@ fn encoders_that_are_none_are_refused_with_what_is_wrong() {
     frame[7] = f32::NAN;
     assert!(embedder.embed(&frame).unwrap_err().to_string().contains("NaN"));
     let narrow = EncodedPolicy::new(&encoder, TaskExpert { n_act: 2 }).unwrap_err().to_string();
-    assert!(narrow.contains("embeddings of 2 numbers") && narrow.contains("16"), "{narrow}");
+    assert!(narrow.contains("embeddings of dimension 2") && narrow.contains("16"), "{narrow}");
     assert!(Encoding::parse("{}").unwrap_err().to_string().contains("cannot be read"));
 }
 
 #[test]
-fn the_task_itself_says_that_it_is_of_frames() {
+fn the_task_specification_has_the_frame_size() {
     let task = DrivePixels::new();
     assert_eq!((task.spec().frame, task.spec().n_obs), (Some(SIZE), FRAME));
 }

@@ -3,9 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use kernels::{Shape, oracle::convolve};
-use mcnn::vision::{By, Conv, Design, EncoderInfo, Encoding, Training, Weights, load, write_encoder};
+use mcnn::vision::{Conv, Design, EncoderInfo, Encoding, Objective, Training, Weights, load, write_encoder};
 
-fn numbers(n: usize, seed: u64) -> Vec<f32> {
+fn random_values(n: usize, seed: u64) -> Vec<f32> {
     let mut rng = mcnn::seed::Seed(seed).rng();
     (0..n).map(|_| rng.normal() as f32).collect()
 }
@@ -13,14 +13,14 @@ fn numbers(n: usize, seed: u64) -> Vec<f32> {
 fn arrays(conv: Conv) -> Vec<Vec<f32>> {
     let of = |(i, (_, shape)): (usize, (String, Vec<usize>))| {
         let scale = (2.0 / shape[1..].iter().product::<usize>() as f32).sqrt();
-        numbers(shape.iter().product(), i as u64).into_iter().map(|v| v * scale).collect()
+        random_values(shape.iter().product(), i as u64).into_iter().map(|v| v * scale).collect()
     };
     conv.tensors().into_iter().enumerate().map(of).collect()
 }
 
 fn info(conv: Conv) -> EncoderInfo {
     let training = Training {
-        by: By::Action,
+        objective: Objective::Action,
         steps: 1,
         batch: 2,
         lr: 1e-3,
@@ -69,7 +69,7 @@ fn an_embedding_is_what_the_sums_say_in_any_company() {
         assert_eq!((network.design(), network.width()), (Design::Conv(conv), width));
         assert_eq!(found.encoder, Some(info(conv)));
         let (n, each) = (70, size[0] * size[1] * 3);
-        let frames = numbers(n * each, 9);
+        let frames = random_values(n * each, 9);
         let mut together = vec![f32::NAN; n * width];
         network.embed(&frames, size, &mut together);
         let expected = slowly(conv, &arrays, &frames[..each]);

@@ -33,7 +33,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// The formula of the script: numbers on [-1, 1) by a name and their place.
+/// Values in [-1, 1) that depend on a name and an index, by the formula of the script.
 fn uniform(name: &str, count: usize) -> Vec<f32> {
     let first = crc32(name.as_bytes());
     let number = |i: usize| {
@@ -70,10 +70,10 @@ fn every_layer_gives_what_pytorch_gives() {
         let net = network(case.network);
         let mut output = vec![0.0; n * case.network.width()];
         let (mut seen, mut worst) = (0, 0.0_f32);
-        net.embed_with_hook(&frames, [height, width], &mut output, &mut |name, size, images, numbers| {
+        net.embed_with_hook(&frames, [height, width], &mut output, &mut |name, size, images, values| {
             let probe = &case.layers[name];
             assert_eq!((size, images), (probe.size, n), "{name}");
-            let mean = numbers.iter().map(|v| f64::from(v.abs())).sum::<f64>() / numbers.len() as f64;
+            let mean = values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len() as f64;
             assert!(
                 (mean - probe.mean).abs() < 1e-4,
                 "{} {name}: {mean} is not {}",
@@ -81,8 +81,8 @@ fn every_layer_gives_what_pytorch_gives() {
                 probe.mean
             );
             for (&at, &value) in probe.at.iter().zip(&probe.values) {
-                worst = worst.max((numbers[at] - value).abs());
-                assert!((numbers[at] - value).abs() < 1e-4, "{} {name} at {at}", case.network);
+                worst = worst.max((values[at] - value).abs());
+                assert!((values[at] - value).abs() < 1e-4, "{} {name} at {at}", case.network);
             }
             seen += 1;
         });

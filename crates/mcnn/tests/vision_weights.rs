@@ -41,10 +41,10 @@ fn tensors_of_every_kind_are_read_as_torch_wrote_them() {
         let mut tensors = Tensors::open(&folder().join(file)).unwrap();
         let names: Vec<String> = tensors.shapes().map(|(name, _)| name.to_owned()).collect();
         assert!(names.iter().eq(expected.keys()), "{names:?}");
-        for (name, (shape, numbers)) in &expected {
+        for (name, (shape, values)) in &expected {
             match name.as_str() {
                 "whole" | "truth" => refused(tensors.read(name, shape), &[name, "not of floats"]),
-                _ => assert_eq!(&tensors.read(name, shape).unwrap(), numbers, "{file}: {name}"),
+                _ => assert_eq!(&tensors.read(name, shape).unwrap(), values, "{file}: {name}"),
             }
         }
         refused(tensors.read("plain", &[5, 6]), &["plain", "another shape", "[5, 6]", "[6, 5]"]);
@@ -269,7 +269,7 @@ fn pickles_made_to_harm_are_refused_by_name() {
         let pickle = [&b"\x80\x02"[..], &pickle].concat();
         refused(opened(&tensor_file(&pickle, &[0; 24])), &[part]);
     }
-    // Memory asked for over and over, and a list that holds itself, end when the pickle does.
+    // Memory asked for over and over, and a list that contains itself, end when the pickle does.
     for pickle in
         [[b"]q\x00".to_vec(), b"h\x00".repeat(1 << 19), b".".to_vec()].concat(), b"]q\x00h\x00a.".to_vec()]
     {

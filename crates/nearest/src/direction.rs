@@ -1,8 +1,8 @@
 //! The direction of a pass over a quantized copy that exceeds the second-level cache.
 //!
-//! After a pass, the cache holds what was read last. A pass in the opposite direction begins there and hits the cache; one
+//! After a pass, the cache contains what was read last. A pass in the opposite direction begins there and hits the cache; one
 //! in the same direction evicts it before reaching it. So each thread alternates. Other work between two searches reduces
-//! the gain, at worst to nothing.
+//! the gain, in the worst case to zero.
 //!
 //! Measured with one query straight after another on rows without structure and a second-level cache of 2 MB: on
 //! 10,000 x 512, 155 us alternating and 199 us always forwards; on 100,000 x 45, 130 us and 182 us.

@@ -119,7 +119,7 @@ pub(crate) mod x86 {
                 // SAFETY: `self` is made in `on_avx2` alone, so the processor has AVX2. Each load reads a whole array of the
                 // vector's size (16 codes, 8 norms), unaligned.
                 unsafe {
-                    // Each vector holds the sums of four rows, in two parts a row that are added up below.
+                    // Each vector has the sums of four rows, in two parts a row that are added up below.
                     let mut sums = [_mm256_setzero_si256(); LANES / 4];
                     for (&q, codes) in q.iter().zip(codes) {
                         let q = _mm256_cvtepu8_epi16(_mm_set1_epi32(q as i32));
@@ -269,7 +269,7 @@ pub(crate) mod x86 {
     fn reduce_four(v: [__m512i; 4]) -> [i32; 4] {
         let pair = |a, b| _mm512_min_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
         let (ab, cd) = (pair(v[0], v[1]), pair(v[2], v[3]));
-        // Every 128-bit quarter holds one candidate of each of the four.
+        // Every 128-bit quarter has one candidate of each of the four.
         let all = _mm512_min_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
         let half = _mm256_min_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
         let quarter = _mm_min_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));

@@ -6,7 +6,7 @@
 //!   order, of `(q - c) * (q - c)`, every operation rounded to `f32`, never fused. It is not computed as
 //!   `|q|^2 + |c|^2 - 2 q.c`, which cancels catastrophically near a row.
 //! * Of two rows at the same distance the one of lower index is nearer.
-//! * A distance of NaN (a query or a row holds NaN, or infinities that cancel) is farther than every number. So with a
+//! * A distance of NaN (a query or a row contains NaN, or infinities that cancel) is farther than every number. So with a
 //!   NaN in the query all rows tie, and row 0 is the answer, at distance NaN.
 //!
 //! Module [`oracle`] defines every search by plain loops. The searches of [`Table`] equal it bit for bit, on every

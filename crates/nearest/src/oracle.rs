@@ -54,6 +54,11 @@ pub fn nearest_where(rows: &[f32], q: &[f32], accept: impl Fn(usize) -> bool) ->
     ranked(rows, q).into_iter().find(|hit| accept(hit.index))
 }
 
+/// The `k` nearest of the rows whose index `accept` accepts, nearest first; all of those if there are fewer.
+pub fn k_nearest_where(rows: &[f32], q: &[f32], k: usize, accept: impl Fn(usize) -> bool) -> Vec<Hit> {
+    ranked(rows, q).into_iter().filter(|hit| accept(hit.index)).take(k).collect()
+}
+
 /// The nearest row to each query of `queries`, `[m, dim]`.
 pub fn nearest_many(rows: &[f32], queries: &[f32], dim: usize) -> Vec<Hit> {
     queries.chunks_exact(dim).filter_map(|q| nearest(rows, q)).collect()

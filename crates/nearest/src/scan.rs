@@ -149,7 +149,7 @@ pub(crate) fn for_each_candidate(candidates: &[bool], mut each: impl FnMut(usize
 /// Offers the rows of block `b`, unless its minimum prunes it or it was scanned before, and marks it as scanned. Returns the
 /// number of columns read.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "two callers, and nothing that belongs together")]
+#[allow(clippy::too_many_arguments, reason = "two callers, and the arguments do not form a type")]
 pub(crate) fn scan_candidate<T: TopK, I: Instructions>(
     table: &Table,
     copy: &QuantizedCopy,

@@ -68,11 +68,11 @@ impl Table {
         self.level().run(CountPruned { table: self, q, threshold })
     }
 
-    /// Lowers each entry of `d2`, `[len]`, to the squared distance of its row to `q`, `[dim]`, where that is smaller: the update
-    /// of farthest-point traversal for an added point.
+    /// Relaxes `d2`, `[len]`: each entry becomes the minimum of its value and the squared distance of its row to `q`, `[dim]`. This is
+    /// the update of farthest-point sampling for an added center.
     ///
     /// # Panics
-    /// If `q` has not the table's dimensions, or `d2` not its length.
+    /// If `q` does not have the table's dimension, or `d2` not its length.
     pub fn relax_distances(&self, q: &[f32], d2: &mut [f32]) {
         self.check_dim(q);
         assert_eq!(d2.len(), self.len(), "relax_distances: {} distances for {} rows", d2.len(), self.len());
@@ -82,7 +82,7 @@ impl Table {
     /// The nearest row to `q`, `[dim]`; `None` in an empty table. Does not allocate.
     ///
     /// # Panics
-    /// If `q` has not the table's dimensions.
+    /// If `q` does not have the table's dimension.
     pub fn nearest(&self, q: &[f32]) -> Option<Hit> {
         let mut best = NO_HIT;
         self.search(q, None, &mut best);
@@ -93,7 +93,7 @@ impl Table {
     /// [`nearest`](Table::nearest) for any guess; a near guess, such as the last answer along a path, prunes most. Does not allocate.
     ///
     /// # Panics
-    /// If `q` has not the table's dimensions, or there is no row `guess`.
+    /// If `q` does not have the table's dimension, or there is no row `guess`.
     pub fn nearest_from(&self, q: &[f32], guess: usize) -> (Hit, usize) {
         self.check_index(guess);
         let mut best = NO_HIT;
@@ -104,7 +104,7 @@ impl Table {
     /// The nearest and the second nearest row to `q`, `[dim]`, as far as there are rows. Does not allocate.
     ///
     /// # Panics
-    /// If `q` has not the table's dimensions.
+    /// If `q` does not have the table's dimension.
     pub fn two_nearest(&self, q: &[f32]) -> (Option<Hit>, Option<Hit>) {
         let mut best = [NO_HIT; 2];
         self.search(q, None, &mut best);
@@ -112,14 +112,25 @@ impl Table {
     }
 
     /// Replaces the contents of `hits` by the `k` nearest rows to `q`, `[dim]`, nearest first; by all rows if there are fewer.
+    /// Allocates only if `hits` has no room for them.
+    ///
+    /// # Panics
+    /// If `q` does not have the table's dimension.
+    pub fn k_nearest(&self, q: &[f32], k: usize, hits: &mut Vec<Hit>) {
+        self.k_nearest_where(q, k, |_| true, hits);
+    }
+
+    /// Replaces the contents of `hits` by the `k` nearest to `q`, `[dim]`, of the rows whose index `accept` accepts, nearest
+    /// first; by all of them if there are fewer. `accept` is called only for rows that would then be among the `k` nearest.
+    /// Allocates only if `hits` has no room for them.
     ///
     /// # Panics
     /// If `q` has not the table's dimensions.
-    pub fn k_nearest(&self, q: &[f32], k: usize, hits: &mut Vec<Hit>) {
+    pub fn k_nearest_where(&self, q: &[f32], k: usize, accept: impl Fn(usize) -> bool, hits: &mut Vec<Hit>) {
         self.check_dim(q);
         hits.clear();
         if k > 0 {
-            self.search(q, None, &mut Sorted { hits, k });
+            self.search(q, None, &mut Sorted { hits, k, accept });
         }
     }
 
@@ -127,7 +138,7 @@ impl Table {
     /// rows nearer than those it has accepted.
     ///
     /// # Panics
-    /// If `q` has not the table's dimensions.
+    /// If `q` does not have the table's dimension.
     pub fn nearest_where(&self, q: &[f32], accept: impl Fn(usize) -> bool) -> Option<Hit> {
         let mut best = Filtered { best: NO_HIT, accept };
         self.search(q, None, &mut best);
@@ -137,7 +148,7 @@ impl Table {
     /// Row `i` and its squared distance to `q`, `[dim]`. O(dim).
     ///
     /// # Panics
-    /// If `q` has not the table's dimensions, or there is no row `i`.
+    /// If `q` does not have the table's dimension, or there is no row `i`.
     pub fn hit(&self, q: &[f32], i: usize) -> Hit {
         self.check_dim(q);
         self.check_index(i);
@@ -158,10 +169,14 @@ impl Table {
     /// [`nearest`](Table::nearest) for any number of threads; in an empty table there are none.
     ///
     /// # Panics
-    /// If the length of `queries` is not a multiple of the table's dimensions.
+    /// If the length of `queries` is not a multiple of the table's dimension.
     pub fn nearest_many(&self, queries: &[f32], threads: usize) -> Vec<Hit> {
         let dim = self.dim();
-        assert!(queries.len().is_multiple_of(dim), "{} numbers do not make queries of {dim}", queries.len());
+        assert!(
+            queries.len().is_multiple_of(dim),
+            "{} values are not queries of dimension {dim}",
+            queries.len()
+        );
         if self.is_empty() {
             return Vec::new();
         }
@@ -169,11 +184,11 @@ impl Table {
         let share = hits.len().div_ceil(threads.max(1)).max(1);
         let mut shares = hits.chunks_mut(share).zip(queries.chunks(share * dim));
         std::thread::scope(|scope| {
-            let mine = shares.next();
+            let own_share = shares.next();
             for (hits, queries) in shares {
                 scope.spawn(move || self.level().run(NearestOfEach { table: self, queries, hits }));
             }
-            if let Some((hits, queries)) = mine {
+            if let Some((hits, queries)) = own_share {
                 self.level().run(NearestOfEach { table: self, queries, hits });
             }
         });

@@ -57,7 +57,7 @@ impl Table {
     /// If `dim` is 0, or the length of `rows` is not a multiple of it.
     pub fn from_rows(rows: &[f32], dim: usize) -> Table {
         let mut table = Table::new(dim);
-        assert!(rows.len().is_multiple_of(dim), "{} numbers do not make rows of {dim}", rows.len());
+        assert!(rows.len().is_multiple_of(dim), "{} values are not rows of dimension {dim}", rows.len());
         table.columns.reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
         for row in rows.chunks_exact(dim) {
             table.append(row);
@@ -111,7 +111,7 @@ impl Table {
     /// Copies row `i` to `out`.
     ///
     /// # Panics
-    /// If there is no row `i`, or `out` has not the table's dimensions.
+    /// If there is no row `i`, or `out` does not have the table's dimension.
     pub fn row_into(&self, i: usize, out: &mut [f32]) {
         self.check_index(i);
         self.check_dim(out);
@@ -123,7 +123,7 @@ impl Table {
     /// Adds a row, `[dim]`, after the last. O(dim) amortized.
     ///
     /// # Panics
-    /// If `row` has not the table's dimensions.
+    /// If `row` does not have the table's dimension.
     pub fn push(&mut self, row: &[f32]) {
         self.append(row);
         match &mut self.quantized {
@@ -174,7 +174,7 @@ impl Table {
     /// Replaces row `i` by `row`, `[dim]`. O(dim).
     ///
     /// # Panics
-    /// If there is no row `i`, or `row` has not the table's dimensions.
+    /// If there is no row `i`, or `row` does not have the table's dimension.
     pub fn set(&mut self, i: usize, row: &[f32]) {
         self.check_index(i);
         self.check_dim(row);
@@ -252,7 +252,12 @@ impl Table {
 
     #[inline]
     pub(crate) fn check_dim(&self, row: &[f32]) {
-        assert!(row.len() == self.dim, "the table's rows have {} numbers, this one {}", self.dim, row.len());
+        assert!(
+            row.len() == self.dim,
+            "the table's rows have dimension {}, this one {}",
+            self.dim,
+            row.len()
+        );
     }
 
     #[inline]

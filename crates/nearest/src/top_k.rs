@@ -48,13 +48,15 @@ impl TopK for [Hit; 2] {
     }
 }
 
-/// The `k` nearest rows, sorted; `k` is 1 or more. An offer costs O(k) in the worst case.
-pub(crate) struct Sorted<'a> {
+/// The `k` nearest rows whose index `accept` accepts, sorted; `k` is 1 or more. `accept` is called only for rows that would be
+/// kept. An offer costs O(k) in the worst case.
+pub(crate) struct Sorted<'a, F> {
     pub hits: &'a mut Vec<Hit>,
     pub k: usize,
+    pub accept: F,
 }
 
-impl TopK for Sorted<'_> {
+impl<F: Fn(usize) -> bool> TopK for Sorted<'_, F> {
     #[inline(always)]
     fn threshold(&self) -> f32 {
         if self.hits.len() < self.k { f32::NAN } else { self.hits[self.k - 1].d2 }
@@ -62,7 +64,7 @@ impl TopK for Sorted<'_> {
     #[inline(always)]
     fn offer(&mut self, hit: Hit) {
         let rank = self.hits.partition_point(|kept| kept.is_before(&hit));
-        if rank < self.k {
+        if rank < self.k && (self.accept)(hit.index) {
             self.hits.truncate(self.k - 1);
             self.hits.insert(rank, hit);
         }

@@ -36,6 +36,18 @@ fn check(table: &Table, rows: &[f32], q: &[f32], rng: &mut Rng) {
         &format!("where, {what}"),
     );
     assert_eq!(table.nearest_where(q, |_| false), None);
+    // Every few rows, and all but some that lie together, as those of an episode do.
+    let (start, end) = (rng.below(n + 1), rng.below(n + 1));
+    let outside = |i: usize| !(start..end).contains(&i);
+    for k in [0, 1, 2, 10, n, n + 1] {
+        for (accept, which) in [(&accept as &dyn Fn(usize) -> bool, "some"), (&outside, "those outside")] {
+            let expected: Vec<_> = ranked.iter().filter(|hit| accept(hit.index)).take(k).copied().collect();
+            table.k_nearest_where(q, k, accept, &mut hits);
+            assert_same(&hits, &expected, &format!("{k} nearest of {which}, {what}"));
+        }
+    }
+    table.k_nearest_where(q, 3, |_| false, &mut hits);
+    assert!(hits.is_empty());
     // From infinite distances, and from distances so small that whole blocks are pruned.
     for some_infinite in [true, false] {
         let far = |i: usize| some_infinite && i.is_multiple_of(3);
@@ -180,6 +192,8 @@ fn the_oracle_gives_known_answers() {
     assert_eq!(oracle::two_nearest(&rows, &q), (Some(hit(0, 4.0)), Some(hit(2, 4.0))));
     assert_eq!(oracle::k_nearest(&rows, &q, 2), [hit(0, 4.0), hit(2, 4.0)]);
     assert_eq!(oracle::nearest_where(&rows, &q, |i| i > 0), Some(hit(2, 4.0)));
+    assert_eq!(oracle::k_nearest_where(&rows, &q, 2, |i| i > 0), [hit(2, 4.0), hit(1, 25.0)]);
+    assert_eq!(oracle::k_nearest_where(&rows, &q, 1, |i| i > 0), [hit(2, 4.0)]);
     assert_eq!(oracle::nearest_many(&rows, &[0.0, 0.0, 3.0, 3.0], 2), [hit(0, 4.0), hit(1, 1.0)]);
     assert_eq!(nearest::distance2(&rows[2..4], &q), 25.0);
 }

@@ -115,10 +115,11 @@ fn panic_of<T>(work: impl FnOnce() -> T + std::panic::UnwindSafe) -> String {
 #[test]
 fn mistakes_panic_with_the_numbers() {
     let table = || Table::from_rows(&[1.0, 2.0, 3.0, 4.0], 2);
-    let wide = "the table's rows have 2 numbers, this one 3";
+    let wide = "the table's rows have dimension 2, this one 3";
     assert_eq!(panic_of(|| table().nearest(&[0.0; 3])), wide);
     assert_eq!(panic_of(|| table().two_nearest(&[0.0; 3])), wide);
     assert_eq!(panic_of(|| table().k_nearest(&[0.0; 3], 0, &mut Vec::new())), wide);
+    assert_eq!(panic_of(|| table().k_nearest_where(&[0.0; 3], 0, |_| true, &mut Vec::new())), wide);
     assert_eq!(panic_of(|| table().nearest_where(&[0.0; 3], |_| true)), wide);
     assert_eq!(panic_of(|| table().nearest_from(&[0.0; 3], 0)), wide);
     assert_eq!(panic_of(|| table().push(&[0.0; 3])), wide);
@@ -129,8 +130,8 @@ fn mistakes_panic_with_the_numbers() {
     assert_eq!(panic_of(|| table().row(2)), beyond);
     assert_eq!(panic_of(|| table().set(2, &[0.0; 2])), beyond);
     assert_eq!(panic_of(|| table().swap_remove(2)), beyond);
-    assert_eq!(panic_of(|| table().nearest_many(&[0.0; 3], 1)), "3 numbers do not make queries of 2");
-    assert_eq!(panic_of(|| Table::from_rows(&[0.0; 3], 2)), "3 numbers do not make rows of 2");
+    assert_eq!(panic_of(|| table().nearest_many(&[0.0; 3], 1)), "3 values are not queries of dimension 2");
+    assert_eq!(panic_of(|| Table::from_rows(&[0.0; 3], 2)), "3 values are not rows of dimension 2");
     let widths = panic_of(|| nearest::distance2(&[0.0], &[0.0; 2]));
     assert!(widths.contains("one point has 1 dimensions, the other 2"), "{widths}");
 }

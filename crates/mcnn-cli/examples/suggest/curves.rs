@@ -15,27 +15,28 @@ use mcnn::{
 
 use super::{cell, laps, picture, score, train};
 
-/// Numbers of episodes.
+/// Numbers of selected episodes.
 const SIZES: [usize; 6] = [1, 2, 3, 5, 8, 12];
+/// Episodes of the pool.
 const POOL: usize = 25;
 const METHODS: [&str; 2] = ["MCNN", "1-NN"];
-/// How the episodes after the first are selected.
+/// How the episodes after the first one are selected.
 const ARMS: [&str; 2] = ["random", "suggested"];
 
 /// The measurements at one size, by arm: `[seed]`.
 #[derive(Default)]
 pub struct Point {
     pub d_i: [Vec<f64>; 2],
-    pub score: [[Vec<f64>; 2]; 2], // of each method
-    pub success: [[Vec<f64>; 2]; 2],
+    pub score: [[Vec<f64>; 2]; 2],   // by method, then by arm; normalized
+    pub success: [[Vec<f64>; 2]; 2], // by method, then by arm; percent
 }
 
 impl Point {
     /// Copies the last measurement of the random arm to the suggested arm.
-    fn repeat(&mut self) {
-        let again = |values: &mut [Vec<f64>; 2]| values[1].push(values[0][values[0].len() - 1]);
-        again(&mut self.d_i);
-        self.score.iter_mut().chain(&mut self.success).for_each(again);
+    fn copy_random_to_suggested(&mut self) {
+        let copy = |values: &mut [Vec<f64>; 2]| values[1].push(values[0][values[0].len() - 1]);
+        copy(&mut self.d_i);
+        self.score.iter_mut().chain(&mut self.success).for_each(copy);
     }
 }
 
@@ -43,13 +44,15 @@ impl Point {
 struct Setting<'a> {
     task: &'a dyn Task,
     pool: &'a Demonstrations,
-    /// The states of which d_I is measured.
+    /// The states over which d_I is measured.
     unseen: &'a Demonstrations,
-    /// The memories of MCNN.
+    /// Selection of MCNN's memories.
     memories: LearnSettings,
+    /// Episodes of an evaluation.
     episodes: usize,
 }
 
+/// The learning curves on `drive`; the plot is written to `path`.
 pub fn drive(seeds: Range<u64>, path: &Path) -> Result<()> {
     let unseen = laps(25, 900_000, 0.1)?;
     let mut points: Vec<Point> = SIZES.iter().map(|_| Point::default()).collect();
@@ -62,6 +65,7 @@ pub fn drive(seeds: Range<u64>, path: &Path) -> Result<()> {
     report("drive", &points, path)
 }
 
+/// The learning curves on pen, with the episodes of `data` as the pool; the plot is written to `path`.
 #[cfg(feature = "adroit")]
 pub fn pen(seeds: Range<u64>, path: &Path, data: &Path) -> Result<()> {
     use mcnn::task::adroit::{Adroit, Rewards};
@@ -82,33 +86,34 @@ pub fn pen(_: Range<u64>, _: &Path, _: &Path) -> Result<()> {
     panic!("pen needs --features adroit");
 }
 
-fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
-    let random = Seed(seed).fork("pool").rng().permutation(s.pool.n_episodes());
-    // Distances are comparable only in one scale, that of the whole pool.
+/// Measures both arms at all sizes with one seed.
+fn curve(setting: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
+    let random = Seed(seed).fork("pool").rng().permutation(setting.pool.n_episodes());
+    // Distances are comparable only with one standardization: that of the whole pool.
     let all = LearnSettings {
         selection: SelectionMethod::All,
-        smooth_neighbors: s.memories.smooth_neighbors,
+        smooth_neighbors: setting.memories.smooth_neighbors,
         ..Default::default()
     };
-    let scale = learn(s.pool, &all)?.codebook.parts().scale.clone();
+    let scale = learn(setting.pool, &all)?.codebook.parts().scale.clone();
     let mut suggested = vec![random[0]];
     for (&size, point) in SIZES.iter().zip(points) {
-        extend(s.pool, &mut suggested, size)?;
+        extend(setting.pool, &mut suggested, size)?;
         for (arm, order) in [&random[..size], &suggested].into_iter().enumerate() {
             if arm == 1 && order == &random[..size] {
-                point.repeat(); // the first episode is the same
+                point.copy_random_to_suggested(); // both arms start with the same episode
                 continue;
             }
-            let data = s.pool.select(order);
+            let data = setting.pool.select(order);
             let whole = learn(&data, &all)?.codebook;
             let mut parts = whole.parts().clone();
             parts.scale = scale.clone();
-            point.d_i[arm].push(Codebook::new(parts)?.coverage(s.unseen).max.into());
-            let chosen = learn(&data, &s.memories)?.codebook;
-            let books = [(chosen, Lambda::Auto), (whole, Lambda::Value(0.0))];
-            for (method, (book, lambda)) in books.into_iter().enumerate() {
-                let policy = train(&data, book, lambda, seed)?;
-                let [score, success] = score(&policy, s.task, 1000, s.episodes)?;
+            point.d_i[arm].push(Codebook::new(parts)?.coverage(setting.unseen).max.into());
+            let chosen = learn(&data, &setting.memories)?.codebook;
+            let codebooks = [(chosen, Lambda::Auto), (whole, Lambda::Value(0.0))];
+            for (method, (codebook, lambda)) in codebooks.into_iter().enumerate() {
+                let policy = train(&data, codebook, lambda, seed)?;
+                let [score, success] = score(&policy, setting.task, 1000, setting.episodes)?;
                 point.score[method][arm].push(score);
                 point.success[method][arm].push(success);
                 let (d_i, method, arm) = (point.d_i[arm].last().unwrap(), METHODS[method], ARMS[arm]);
@@ -120,31 +125,32 @@ fn curve(s: &Setting, seed: u64, points: &mut [Point]) -> Result<()> {
 }
 
 /// Extends a selection to `size` episodes, as suggested by the memories of the episodes already selected.
-fn extend(pool: &Demonstrations, taken: &mut Vec<usize>, size: usize) -> Result<()> {
-    let count = size - taken.len();
+fn extend(pool: &Demonstrations, selected: &mut Vec<usize>, size: usize) -> Result<()> {
+    let count = size - selected.len();
     let amount = Amount::Fraction(1.0);
-    let book = learn(
-        &pool.select(taken),
+    let codebook = learn(
+        &pool.select(selected),
         &LearnSettings { selection: SelectionMethod::All, amount, ..Default::default() },
     )?
     .codebook;
-    let left: Vec<usize> = (0..pool.n_episodes()).filter(|k| !taken.contains(k)).collect();
+    let remaining: Vec<usize> = (0..pool.n_episodes()).filter(|k| !selected.contains(k)).collect();
     if count > 0 {
-        let rest = pool.select(&left);
-        let found = suggest(&book, &rest, DemonstrationScope::Episode, count);
-        taken.extend(found.iter().map(|s| left[rest.episode_of(s.row)]));
+        let rest = pool.select(&remaining);
+        let found = suggest(&codebook, &rest, DemonstrationScope::Episode, count);
+        selected.extend(found.iter().map(|s| remaining[rest.episode_of(s.row)]));
     }
-    assert_eq!(taken.len(), size, "the pool has enough unknown episodes");
+    assert_eq!(selected.len(), size, "the pool has enough unselected episodes");
     Ok(())
 }
 
+/// Prints the table and writes the plot.
 fn report(task: &str, points: &[Point], path: &Path) -> Result<()> {
     println!("\n| episodes | what | random | suggested | suggested minus random |\n|---|---|---|---|---|");
-    for (size, p) in SIZES.iter().zip(points) {
-        let rows = [("d_I", &p.d_i)].into_iter().chain((0..2).flat_map(|m| {
+    for (size, point) in SIZES.iter().zip(points) {
+        let rows = [("d_I", &point.d_i)].into_iter().chain((0..2).flat_map(|m| {
             [
-                (["MCNN, score", "1-NN, score"][m], &p.score[m]),
-                (["MCNN, success %", "1-NN, success %"][m], &p.success[m]),
+                (["MCNN, score", "1-NN, score"][m], &point.score[m]),
+                (["MCNN, success %", "1-NN, success %"][m], &point.success[m]),
             ]
         }));
         for (what, [random, suggested]) in rows {

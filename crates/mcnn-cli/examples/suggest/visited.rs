@@ -16,13 +16,16 @@ use mcnn::{
 
 use super::{cell, laps, record, score, train};
 
-/// Laps added.
+/// Numbers of added demonstrations.
 const COUNTS: [usize; 3] = [1, 3, 5];
+/// How the added demonstrations are chosen.
 const WAYS: [&str; 3] = ["random roads", "suggested roads", "from the suggested states"];
-/// First seeds of the roads whose visited states are used for suggestions, and of the roads of the evaluation.
+/// First seed of the roads whose visited states are the basis of the suggestions.
 const VISITED: u64 = 3000;
+/// First seed of the roads of the evaluation.
 const EVALUATED: u64 = 1000;
 
+/// Measures and prints the success rates before and after the additions, for every seed.
 pub fn visited(seeds: Range<u64>) -> Result<()> {
     let mut before = Vec::new();
     let mut after: [[Vec<f64>; WAYS.len()]; COUNTS.len()] = Default::default();
@@ -33,25 +36,26 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
         let evaluate = |act: &dyn Act| score(act, &Drive::new(), EVALUATED, 200);
         before.push(evaluate(&policy)?[1]);
         let states = record(&policy, 60, VISITED)?;
-        let most = COUNTS[COUNTS.len() - 1];
-        let found = suggest(policy.codebook(), &states, DemonstrationScope::State, most);
+        let max_count = COUNTS[COUNTS.len() - 1];
+        let found = suggest(policy.codebook(), &states, DemonstrationScope::State, max_count);
         // Demonstrations in the order in which they are added, for each way.
         let mut added: [Vec<Demonstrations>; WAYS.len()] = Default::default();
         for (k, suggestion) in found.iter().enumerate() {
             let road = VISITED + u64::from(suggestion.at.episode);
             added[0].push(laps(1, 200_000 + 100 * seed + k as u64, 0.0)?);
             added[1].push(laps(1, road, 0.0)?);
-            let at = suggestion.start.step as usize;
-            added[2].push(record(&Relay { first: &policy, then: &Expert, at }, 1, road)?);
+            let switch_step = suggestion.start.step as usize;
+            let switched = SwitchedPolicy { first: &policy, second: &Expert, switch_step };
+            added[2].push(record(&switched, 1, road)?);
         }
         for (i, &count) in COUNTS.iter().enumerate() {
             for way in 0..WAYS.len() {
-                let mut book = policy.codebook().clone();
+                let mut codebook = policy.codebook().clone();
                 for (k, lap) in added[way][..count].iter().enumerate() {
                     let begin = if way == 2 { found[k].start.step as usize } else { 0 };
-                    book = with(&book, lap, begin)?;
+                    codebook = with_lap(&codebook, lap, begin)?;
                 }
-                let changed = policy.clone().with_codebook(book)?;
+                let changed = policy.clone().with_codebook(codebook)?;
                 after[i][way].push(evaluate(&changed)?[1]);
                 let (success, way) = (after[i][way].last().unwrap(), WAYS[way]);
                 println!("{seed}\t{count}\t{way}\t{:.1}\t{success:.1}", before.last().unwrap());
@@ -73,26 +77,26 @@ pub fn visited(seeds: Range<u64>) -> Result<()> {
     Ok(())
 }
 
-/// The memories with the steps of a lap from `begin` on.
-fn with(book: &Codebook, lap: &Demonstrations, begin: usize) -> Result<Codebook> {
+/// The codebook with the steps of a lap from `begin` on as further memories.
+fn with_lap(codebook: &Codebook, lap: &Demonstrations, begin: usize) -> Result<Codebook> {
     let steps: Vec<usize> = (begin..lap.n_steps()).collect();
-    Ok(book.with_steps(lap, &steps)?.0)
+    Ok(codebook.with_steps(lap, &steps)?.0)
 }
 
-/// One policy acts up to a step, another from there on.
-struct Relay<'a> {
+/// An actor that switches from one policy to another at step `switch_step`.
+struct SwitchedPolicy<'a> {
     first: &'a dyn Act,
-    then: &'a dyn Act,
-    at: usize,
+    second: &'a dyn Act,
+    switch_step: usize,
 }
 
-struct Baton<'a> {
+struct SwitchedSession<'a> {
     first: Box<dyn Acting + 'a>,
-    then: Box<dyn Acting + 'a>,
-    left: usize, // steps left to the first
+    second: Box<dyn Acting + 'a>,
+    steps_to_switch: usize,
 }
 
-impl Act for Relay<'_> {
+impl Act for SwitchedPolicy<'_> {
     fn n_obs(&self) -> usize {
         self.first.n_obs()
     }
@@ -102,14 +106,18 @@ impl Act for Relay<'_> {
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
-        Box::new(Baton { first: self.first.start(seed), then: self.then.start(seed), left: self.at })
+        Box::new(SwitchedSession {
+            first: self.first.start(seed),
+            second: self.second.start(seed),
+            steps_to_switch: self.switch_step,
+        })
     }
 }
 
-impl Acting for Baton<'_> {
+impl Acting for SwitchedSession<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
-        let acting = if self.left == 0 { &mut self.then } else { &mut self.first };
-        self.left = self.left.saturating_sub(1);
+        let acting = if self.steps_to_switch == 0 { &mut self.second } else { &mut self.first };
+        self.steps_to_switch = self.steps_to_switch.saturating_sub(1);
         acting.act(observation, action)
     }
 }

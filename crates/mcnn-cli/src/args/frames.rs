@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcnn::vision::{self, By, Design, Layout, Preset, Range, SourceOptions, Weights};
+use mcnn::vision::{self, Design, Layout, Objective, Preset, Range, SourceOptions, Weights};
 
 use super::{Output, word};
 
@@ -40,7 +40,7 @@ pub struct EncoderArgs {
     /// quarter of its height and width).
     #[arg(long, alias = "by", default_value = "action", value_parser = objective, value_name = "OBJECTIVE",
           help_heading = "Network")]
-    pub objective: By,
+    pub objective: Objective,
     /// Dimension of the embedding.
     #[arg(long, alias = "width", default_value_t = 64, value_name = "DIM", help_heading = "Network")]
     pub embedding_dim: usize,
@@ -60,7 +60,7 @@ pub struct EncoderArgs {
         help_heading = "Optimization"
     )]
     pub batch: usize,
-    /// Learning rate of the first step; it decays to 0 along a half cosine.
+    /// Learning rate of the first step, which cosine decay reduces to 0.
     #[arg(long, default_value_t = 1e-3, value_name = "RATE", help_heading = "Optimization")]
     pub lr: f64,
     /// Data augmentation: shift every frame at random by up to PIXELS in each direction; its edge pixels are repeated.
@@ -79,7 +79,7 @@ pub struct EncoderArgs {
     pub output: Output,
 }
 
-/// A recording of camera frames to be read.
+/// An input recording of camera frames.
 #[derive(Args, Debug)]
 pub struct FrameArgs {
     /// Frames with actions: HDF5 as of D4RL's CARLA, .npz with the array frames, a donkeycar tub, a log of Udacity's simulator, or
@@ -141,7 +141,7 @@ fn network(text: &str) -> Result<Design, String> {
     text.parse().map_err(|e: mcnn::Error| e.to_string())
 }
 
-fn objective(text: &str) -> Result<By, String> {
+fn objective(text: &str) -> Result<Objective, String> {
     word(text, "action or reconstruction")
 }
 

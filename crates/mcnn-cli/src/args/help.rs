@@ -10,7 +10,7 @@ const WIDTH: usize = 100;
 /// Spaces before the help of an option, as clap indents it.
 const INDENT: usize = 10;
 
-/// Parses this process's arguments. An `Err` is what clap has to print: help, the version, or what is wrong.
+/// Parses this process's arguments. An `Err` is clap's output: help, the version, or an error message.
 pub fn parse() -> Result<Cli, clap::Error> {
     let mut command = command();
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
@@ -32,7 +32,7 @@ fn lay_out(command: Command) -> Command {
 
 /// Wraps the help of one argument, with its default value, and puts it on lines of its own.
 fn lay_out_arg(arg: Arg) -> Arg {
-    // Without this, a heading of the options before would hold for a positional argument, too.
+    // Without this, the heading of the preceding options would apply to a positional argument as well.
     let arg = if arg.is_positional() { arg.help_heading(Resettable::Reset) } else { arg };
     let mut text = arg.get_help().map(ToString::to_string).unwrap_or_default();
     let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);

@@ -62,7 +62,7 @@ fn selection(text: &str) -> Result<SelectionMethod, String> {
     word(text, "gas, gas-fixed, random, kmeans, kcenter or all")
 }
 
-/// Dimensions as text: numbers and inclusive ranges, such as `7-25,30`.
+/// Dimensions as text: indices and inclusive ranges, such as `7-25,30`.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Dimensions(pub Vec<usize>);
@@ -112,7 +112,7 @@ mod tests {
     use super::Dimensions;
 
     #[test]
-    fn dimensions_are_numbers_and_ranges_and_are_written_as_they_were_read() {
+    fn dimensions_are_parsed_and_written_as_indices_and_ranges() {
         let read = |text: &str| text.parse::<Dimensions>();
         assert_eq!(read("7-9, 30").unwrap().0, [7, 8, 9, 30]);
         assert_eq!(read("7-9,30").unwrap().to_string(), "7-9,30");

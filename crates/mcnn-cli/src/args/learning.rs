@@ -5,20 +5,23 @@ use std::path::PathBuf;
 use clap::{Args, builder::PossibleValue};
 use mcnn::{
     backbone::{Architecture, KINDS},
-    envelope::Activation,
+    envelope::{Activation, Form},
     optimizer::{OptimizerDefaults, OptimizerSettings},
-    train::{Distances, Lambda},
+    policy::{Combine, ConstrainAt},
+    train::{Bagging, Distances, Lambda, TrainThrough},
     vision::Weights,
 };
 
 use super::{
     Input, NamesArgs, Output,
     backbone::{BackboneArgs, defaults_of, hidden_help, layered, refuse_others},
+    knobs::{combine, constrain_at, form},
     word,
 };
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  mcnn train drive.npz -o policy.safetensors
   mcnn train drive.npz memories.safetensors -o policy.safetensors
   mcnn train drive.npz memories.safetensors --backbone diffusion -o policy.safetensors
   mcnn train drive.npz memories.safetensors --lambda inf -o bc.safetensors   (behavior cloning)")]
@@ -27,12 +30,13 @@ pub struct TrainArgs {
     pub input: Input,
     #[command(flatten)]
     pub names: NamesArgs,
-    /// Memories, chosen from the same data by `mcnn learn`.
+    /// Memories, chosen from the same data by `mcnn learn` [default: every state; of more than 20000 states, 20000 by gas].
     #[arg(value_name = "MEMORIES")]
-    pub memories: PathBuf,
-    /// Fraction of the episodes held out for validation, 0 to below 1. Whole episodes are held out; they are not trained on.
-    #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION", help_heading = "Data")]
-    pub validation_fraction: f64,
+    pub memories: Option<PathBuf>,
+    /// Fraction of the episodes held out for validation, 0 to below 1. Whole episodes are held out; they are not trained on
+    /// [default: 0.1; --bagging folds and --paper: 0].
+    #[arg(long, alias = "check-on", value_name = "FRACTION", help_heading = "Data")]
+    pub validation_fraction: Option<f64>,
     /// Put the image encoder that embedded the data into the policy's file, so that the policy acts on camera frames by itself:
     /// the WEIGHTS that were given to `mcnn embed`.
     #[arg(long, value_name = "FILE|imagenet|random:SEED", help_heading = "Data")]
@@ -44,15 +48,18 @@ pub struct TrainArgs {
     pub backbone: String,
     #[arg(long, value_delimiter = ',', value_name = "WIDTHS", help_heading = "Network", help = hidden_help())]
     pub hidden: Option<Vec<usize>>,
+    #[command(flatten, next_help_heading = "Ensemble")]
+    pub ensemble: EnsembleArgs,
     #[command(flatten)]
     pub backbone_options: BackboneArgs,
     #[command(flatten, next_help_heading = "Optimization")]
     pub optimizer: OptimizerArgs,
-    /// Threads of one gradient step, 1 to 1024 [default: 2; bet and unet: 4; no more than there are cores]. Results do not
-    /// depend on it.
+    /// Threads of one gradient step, 1 to 1024 [default: one for every core, up to 2 for each network; bet and unet: 4]. Results do
+    /// not depend on it.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "COUNT", help_heading = "Execution")]
     pub threads: Option<u16>,
-    /// Resume an interrupted run from its checkpoint; the other options must be the same, --steps may be larger.
+    /// Resume an interrupted run from its checkpoint, with its settings: options that are given must be the same, --steps may be
+    /// larger.
     #[arg(long, help_heading = "Execution")]
     pub resume: bool,
     #[command(flatten)]
@@ -62,10 +69,11 @@ pub struct TrainArgs {
 /// How the memories bound the network's output.
 #[derive(Args, Debug)]
 pub struct ConstraintArgs {
-    /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more, per unit of standardized distance; auto
-    /// (weight 0.25 at the median training distance); 0 (nearest neighbor, no network); inf (no memories: behavior cloning).
-    #[arg(long, default_value = "auto", value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
-    pub lambda: Lambda,
+    /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more, per unit of standardized distance;
+    /// weight:W (a weight of W, above 0 and below 1, at the median training distance); auto (weight:0.25); 0 (nearest neighbor, no
+    /// network); inf (no memories: behavior cloning) [default: auto; --paper: 10].
+    #[arg(long, value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
+    pub lambda: Option<Lambda>,
     /// Largest magnitude of the network's share of an action, above 0. Actions are in [-1, 1], so 1 lets the network decide
     /// freely far from all memories.
     #[arg(long, alias = "l", default_value_t = 1.0, value_name = "L")]
@@ -73,21 +81,57 @@ pub struct ConstraintArgs {
     /// Function that maps the network output to [-1, 1]: clamp or tanh.
     #[arg(long, default_value = "clamp", value_parser = activation, value_name = "FUNCTION")]
     pub activation: Activation,
-    /// Which memory constrains a training state: loo (leave one episode out: the nearest memory of another episode, as for new
-    /// states) or paper (the nearest memory, often of the same episode).
-    #[arg(long = "train-retrieval", alias = "distances", default_value = "loo", value_parser = distances, value_name = "RULE")]
-    pub distances: Distances,
+    /// How the network's action is brought into the box around the memory's action: project (clipped into the box, unchanged
+    /// inside) or mix (the weighted mean of both, as in the paper) [default: project; --paper and --train-through envelope:
+    /// mix].
+    #[arg(long = "envelope", value_parser = form, value_name = "FORM")]
+    pub form: Option<Form>,
+    /// When actions are constrained: executed (by the nearest memory of the newest observation, also within a chunk of actions),
+    /// sampled (a whole chunk by one memory and its future actions) or denoising (likewise, at every denoising step) [default:
+    /// executed; --paper and --train-through envelope: denoising].
+    #[arg(long = "constrain", value_parser = constrain_at, value_name = "WHEN")]
+    pub constrain_at: Option<ConstrainAt>,
+    /// What the training loss compares with the demonstrated action: free (the network's action: behavior cloning, constrained
+    /// only when acting) or envelope (the constrained action, as in the paper) [default: free; --paper: envelope].
+    #[arg(long, value_parser = train_through, value_name = "RULE")]
+    pub train_through: Option<TrainThrough>,
+    /// With --train-through envelope: which memory constrains a training state: loo (leave one episode out: the nearest memory of
+    /// another episode, as for new states) or paper (the nearest memory, often of the same episode) [default: loo; --paper: paper].
+    #[arg(long = "train-retrieval", alias = "distances", value_parser = distances, value_name = "RULE")]
+    pub distances: Option<Distances>,
     /// With --lambda 0: average the actions of the K nearest memories, weighted by exp(-distance) (VINN).
     #[arg(long = "k", alias = "neighbours", default_value_t = 1, value_name = "K")]
     pub neighbors: usize,
+    /// Use the settings of the authors of the paper where no option says otherwise: one network, trained through the envelope for
+    /// 1000000 steps, lambda 10, no validation episodes, and a tenth of the states as memories.
+    #[arg(long)]
+    pub paper: bool,
+}
+
+/// Several networks that act together.
+#[derive(Args, Debug)]
+pub struct EnsembleArgs {
+    /// Networks to train, 1 to 100, with separate initial parameters and mini-batches. They act together [default: mlp and
+    /// retrieval: 5; the others, and --paper: 1].
+    #[arg(long, value_name = "COUNT")]
+    pub members: Option<usize>,
+    /// Episodes that the members are trained on: none (all of them) or folds (each member leaves out one fold of the episodes, on
+    /// which its validation loss is measured) [default: none].
+    #[arg(long, value_parser = bagging, value_name = "RULE")]
+    pub bagging: Option<Bagging>,
+    /// How the members act together: mean (the mean of their actions) or member (one member, drawn at random for every prediction)
+    /// [default: mean; unet and bet: member].
+    #[arg(long, value_parser = combine, value_name = "RULE")]
+    pub combine: Option<Combine>,
 }
 
 /// Settings of optimization, where they differ from the backbone's defaults.
 #[derive(Args, Debug)]
 pub struct OptimizerArgs {
-    /// Gradient steps.
-    #[arg(long, default_value_t = 20_000, value_name = "STEPS")]
-    pub steps: u64,
+    /// Gradient steps [default: mlp and retrieval: 200 passes over the data, but 300 to 20000 steps; the others: 20000;
+    /// --paper: 1000000].
+    #[arg(long, value_name = "STEPS")]
+    pub steps: Option<u64>,
     #[arg(long, alias = "batch-size", value_name = "ROWS", help = optimizer_help(
         "Rows of a mini-batch; of bet, windows of observations", |d| d.batch.to_string(),
     ))]
@@ -168,6 +212,14 @@ fn backbones() -> Vec<PossibleValue> {
 
 fn activation(text: &str) -> Result<Activation, String> {
     word(text, "clamp or tanh")
+}
+
+fn train_through(text: &str) -> Result<TrainThrough, String> {
+    word(text, "free or envelope")
+}
+
+fn bagging(text: &str) -> Result<Bagging, String> {
+    word(text, "none or folds")
 }
 
 fn distances(text: &str) -> Result<Distances, String> {

@@ -3,6 +3,7 @@
 mod backbone;
 mod frames;
 mod help;
+mod knobs;
 mod learn;
 mod learning;
 mod memory;
@@ -12,13 +13,14 @@ mod trust;
 
 pub use frames::{EmbedArgs, EncoderArgs, FrameArgs, TaskEncoderArgs};
 pub use help::parse;
+pub use knobs::KnobArgs;
 pub use learn::{Dimensions, LearnArgs, epochs};
-pub use learning::TrainArgs;
+pub use learning::{ConstraintArgs, EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
 pub use report::{ExplainArgs, ReportArgs};
 pub use running::{
-    COLLECTION, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs, TableArgs,
-    Video,
+    COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs,
+    TableArgs, Video,
 };
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
 
@@ -54,7 +56,7 @@ pub enum Verb {
     /// Choose memories (the codebook) from demonstrations.
     Learn(LearnArgs),
     /// Train a policy.
-    Train(Box<TrainArgs>), // by far the largest
+    Train(Box<TrainArgs>), // boxed, because it is by far the largest
     /// Record demonstrations: episodes of an expert or of a policy.
     Collect(CollectArgs),
     /// Show a recorded episode in its simulator, as a video.
@@ -82,7 +84,7 @@ pub enum Verb {
     Reference,
 }
 
-/// A file to be written.
+/// An output file.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
@@ -94,7 +96,7 @@ pub struct Output {
     pub force: bool,
 }
 
-/// A file of demonstrations to be read.
+/// An input file of demonstrations.
 #[derive(Args, Debug)]
 pub struct Input {
     /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
@@ -137,7 +139,7 @@ pub struct InspectArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  mcnn make drive --episodes 5 --noise 0.1 -o drive.npz")]
 pub struct MakeArgs {
-    /// drive (observations are 10 numbers) or drive-pixels (observations are camera frames).
+    /// drive (10-dimensional observations) or drive-pixels (camera frames).
     #[arg(value_parser = ["drive", "drive-pixels"], value_name = "TASK")]
     pub task: String,
     /// Episodes to record.
@@ -169,9 +171,9 @@ pub struct DemoArgs {
     /// Drive from camera frames: train a small image encoder first; all methods act on its embeddings.
     #[arg(long, help_heading = "Data")]
     pub pixels: bool,
-    /// Gradient steps of each network.
-    #[arg(long, default_value_t = 10_000, value_name = "STEPS", help_heading = "Optimization")]
-    pub steps: u64,
+    /// Gradient steps of each network [default: as `mcnn train`].
+    #[arg(long, value_name = "STEPS", help_heading = "Optimization")]
+    pub steps: Option<u64>,
     /// With --pixels: gradient steps of the image encoder.
     #[arg(
         long,
@@ -199,7 +201,7 @@ pub struct DemoArgs {
     pub path: PathBuf,
 }
 
-/// Parses a word of a closed set, by the name that the set has in files.
+/// Parses a value of an enum by its name in files. `known`: all names, for the error message.
 fn word<T: serde::de::DeserializeOwned>(text: &str, known: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::String(text.into())).map_err(|_| format!("expected {known}"))
 }

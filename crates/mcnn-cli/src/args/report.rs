@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::data::Step;
 
-use super::{InputOptions, NamesArgs, Output, Rollouts, TaskEncoderArgs};
+use super::{InputOptions, KnobArgs, NamesArgs, Output, Rollouts, TaskEncoderArgs};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  mcnn explain policy.safetensors --data drive.npz --at 3:120")]
@@ -13,6 +13,8 @@ pub struct ExplainArgs {
     /// Policy, from `mcnn train`.
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
+    #[command(flatten)]
+    pub knobs: KnobArgs,
     /// Demonstrations that contain the state.
     #[arg(long, alias = "in", value_name = "DATA", help_heading = "Data")]
     pub data: PathBuf,
@@ -33,6 +35,8 @@ pub struct ReportArgs {
     /// Policy, from `mcnn train`.
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
+    #[command(flatten)]
+    pub knobs: KnobArgs,
     /// Demonstrations to show: those the memories were chosen from, or others.
     #[arg(long, alias = "in", value_name = "DATA", help_heading = "Data")]
     pub data: PathBuf,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{expert::Noise, task::adroit::Rewards};
 
-use super::{GuardArgs, Output, TaskEncoderArgs, word};
+use super::{GuardArgs, KnobArgs, Output, TaskEncoderArgs, word};
 
 /// A task, and the episodes to run on it.
 #[derive(Args, Debug)]
@@ -42,15 +42,15 @@ pub struct Rollouts {
 }
 
 /// Default seed of the first episode of an evaluation.
-const EVALUATION: u64 = 1000;
+const EVALUATION_SEED: u64 = 1000;
 
 /// Default seed of the first episode of `mcnn collect`: only an evaluation of more than 19,000 episodes would reach it.
-pub const COLLECTION: u64 = 20_000;
+pub const COLLECTION_SEED: u64 = 20_000;
 
 impl Rollouts {
     /// Seed of the first episode of an evaluation.
     pub fn seed(&self) -> u64 {
-        self.seed.unwrap_or(EVALUATION)
+        self.seed.unwrap_or(EVALUATION_SEED)
     }
 
     /// The library's settings.
@@ -82,6 +82,8 @@ pub struct EvalArgs {
     /// Policy, from `mcnn train`, or an expert's network (.npz).
     #[arg(value_name = "POLICY")]
     pub policy: PathBuf,
+    #[command(flatten)]
+    pub knobs: KnobArgs,
     #[command(flatten)]
     pub episodes: Episodes,
     #[command(flatten)]

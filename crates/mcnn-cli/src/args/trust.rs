@@ -29,10 +29,10 @@ pub struct CertifyArgs {
     #[arg(long, alias = "actions", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000),
           help_heading = "Bound")]
     pub action_count: Option<u64>,
-    /// If POLICY is memories: decay rate of the memory weight, as for `mcnn train`.
+    /// Decay rate of the memory weight, as for `mcnn train` [default: the policy's; memories have none].
     #[arg(long, value_name = "LAMBDA", help_heading = "Bound")]
     pub lambda: Option<f32>,
-    /// If POLICY is memories: largest magnitude of the network's share of an action [default: 1].
+    /// Largest magnitude of the network's share of an action [default: the policy's; of memories: 1].
     #[arg(long, alias = "l", value_name = "L", help_heading = "Bound")]
     pub amplitude: Option<f32>,
     /// Exit with code 1 if the bound over any of the sets of states is above BOUND.

@@ -1,4 +1,4 @@
-//! `mcnn certify`.
+//! `mcnn certify`: the bound of theorem 4.7 over sets of states.
 
 use mcnn::{
     Error, Result,
@@ -7,7 +7,7 @@ use mcnn::{
         premise,
     },
     data::Demonstrations,
-    envelope::{Activation, Envelope},
+    envelope::Envelope,
     error::Kind,
     file::{self, ConstraintSet},
     memory::{Amount, Codebook, Coverage, LearnSettings, SelectionMethod, learn},
@@ -15,8 +15,13 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_plot, eval::stem, read, visited::visited};
-use crate::{actor::Actor, args::CertifyArgs, plot, print};
+use super::{Done, claim_plot, read, visited::visited};
+use crate::{
+    actor::Actor,
+    args::{CertifyArgs, KnobArgs},
+    beside::stem,
+    plot, print,
+};
 
 /// The certificate of a policy or of memories.
 #[derive(Serialize)]
@@ -60,7 +65,7 @@ pub struct DistanceBound {
     pub d_i: f32,
     /// Bound on the expert's return minus the policy's.
     pub bound: f64,
-    /// Whether the bound is H, which holds for every policy.
+    /// Whether the bound is H, which is trivial: it is true for every policy.
     pub vacuous: bool,
     /// Width of the permissible region in each action dimension.
     pub region_width: f32,
@@ -128,9 +133,7 @@ pub struct CurvePoint {
 }
 
 pub fn run(args: &CertifyArgs) -> Result<Done> {
-    if let Some(path) = &args.plot {
-        check_plot(path, args.force)?;
-    }
+    let _claim = args.plot.as_deref().map(|path| claim_plot(path, args.force)).transpose()?;
     let (constraint, fingerprint) = file::read_constraint_set(&args.policy)?;
     let envelope = envelope(args, &constraint)?;
     let ConstraintSet { codebook, training, .. } = constraint;
@@ -157,7 +160,12 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         }
     }
     if args.visited {
-        let actor = Actor::read(&args.policy)?;
+        let knobs = KnobArgs {
+            lambda: args.lambda.map(Lambda::Value),
+            amplitude: args.amplitude,
+            ..KnobArgs::default()
+        };
+        let actor = Actor::read(&args.policy)?.with_knobs(&knobs)?;
         let (visited, seeds) = visited(&actor, args.task.as_deref(), &args.rollouts, &args.encoder)?;
         let coverage = isolation(&codebook, &visited);
         let seed = seeds.get(coverage.isolated.episode as usize).copied();
@@ -170,7 +178,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     if let (Some(path), Some(curve)) = (&args.plot, &curve) {
         plot::write(path, &plot::curve::svg(curve, args.horizon as f64))?;
     }
-    let exceeded = args.max_bound.map(|most| sets.iter().any(|s| s.at_max.bound > most));
+    let exceeded = args.max_bound.map(|limit| sets.iter().any(|set| set.at_max.bound > limit));
     let report = CertifyReport {
         file: args.policy.display().to_string(),
         fingerprint,
@@ -195,7 +203,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::certify(&report)) })
 }
 
-/// The policy's envelope; of memories, the one that the options give.
+/// The policy's envelope; for a codebook, the envelope of the options.
 fn envelope(args: &CertifyArgs, constraint: &ConstraintSet) -> Result<Envelope> {
     if constraint.neighbors > 1 {
         return Err(Error::new(
@@ -206,26 +214,21 @@ fn envelope(args: &CertifyArgs, constraint: &ConstraintSet) -> Result<Envelope> 
         .expected("--k 1")
         .found(constraint.neighbors.to_string()));
     }
-    match (constraint.envelope, args.lambda) {
-        (Some(_), Some(_)) => {
-            Err(Error::new(Kind::Settings, "the policy has a lambda and an amplitude of its own")
-                .at("--lambda")
-                .next("leave the option out, or name memories instead of a policy"))
+    let own = match (constraint.envelope, args.lambda) {
+        (Some(envelope), _) => envelope,
+        (None, Some(_)) => Envelope::default(),
+        (None, None) => {
+            return Err(Error::new(Kind::Settings, "memories alone have no lambda")
+                .at(args.policy.display().to_string())
+                .expected("--lambda LAMBDA")
+                .next("give --lambda, or name a policy"));
         }
-        (Some(_), None) if args.amplitude.is_some() => {
-            Err(Error::new(Kind::Settings, "the policy has a lambda and an amplitude of its own")
-                .at("--amplitude")
-                .next("leave the option out, or name memories instead of a policy"))
-        }
-        (Some(envelope), None) => Ok(envelope),
-        (None, Some(lambda)) => {
-            Ok(Envelope { lambda, amplitude: args.amplitude.unwrap_or(1.0), activation: Activation::Clamp })
-        }
-        (None, None) => Err(Error::new(Kind::Settings, "memories alone have no lambda")
-            .at(args.policy.display().to_string())
-            .expected("--lambda LAMBDA")
-            .next("give --lambda, or name a policy")),
-    }
+    };
+    Ok(Envelope {
+        lambda: args.lambda.unwrap_or(own.lambda),
+        amplitude: args.amplitude.unwrap_or(own.amplitude),
+        ..own
+    })
 }
 
 fn bound_at(bound: &Bound, distance: f32) -> DistanceBound {
@@ -278,40 +281,42 @@ fn state_set(
 /// The bounding box of some states (`[states, n_obs]`).
 fn bounding_box(codebook: &Codebook, bound: &Bound, states: &[f32]) -> BoundingBox {
     let n_obs = codebook.n_obs();
-    let ends = |choose: fn(f32, f32) -> f32, start: f32| {
-        states.chunks_exact(n_obs).fold(vec![start; n_obs], |mut end, state| {
-            end.iter_mut().zip(state).for_each(|(e, &x)| *e = choose(*e, x));
-            end
+    let extremes = |choose: fn(f32, f32) -> f32, start: f32| {
+        states.chunks_exact(n_obs).fold(vec![start; n_obs], |mut extreme, state| {
+            extreme.iter_mut().zip(state).for_each(|(e, &x)| *e = choose(*e, x));
+            extreme
         })
     };
-    let (low, high) = (ends(f32::min, f32::INFINITY), ends(f32::max, f32::NEG_INFINITY));
+    let (low, high) = (extremes(f32::min, f32::INFINITY), extremes(f32::max, f32::NEG_INFINITY));
     let cover = bound_isolation(codebook, &low, &high, SearchBudget::default());
     let DistanceBound { bound, vacuous, region_width, .. } = bound_at(bound, cover.upper);
     BoundingBox { dimensions: n_obs, cover, bound, vacuous, region_width }
 }
 
 /// Fractions of the states that are memories along the curve. A last point has all of them.
-const SHARES: [f64; 7] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
+const FRACTIONS: [f64; 7] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5];
 
 /// The bound over the data, for growing codebooks chosen from it. With one seed, the codebooks of `random` and `kcenter` are
-/// prefixes of one order, so they are nested; those of the gas are not.
+/// prefixes of one order, so they are nested; those of neural gas are not.
 fn curve(own: Option<&Demonstrations>, ignore: Vec<usize>, bound: &Bound) -> Result<Vec<CurvePoint>> {
     let Some(data) = own else {
         return Err(Error::new(Kind::Mismatch, "the curve needs the data the memories were chosen from")
             .at("--curve")
             .next("name that file with --data"));
     };
-    let mut counts: Vec<usize> =
-        SHARES.iter().map(|share| ((share * data.n_steps() as f64).round() as usize).max(1)).collect();
+    let mut counts: Vec<usize> = FRACTIONS
+        .iter()
+        .map(|fraction| ((fraction * data.n_steps() as f64).round() as usize).max(1))
+        .collect();
     counts.dedup();
     let mut points = Vec::new();
     for (selection, nested) in
         [(SelectionMethod::Gas, false), (SelectionMethod::Random, true), (SelectionMethod::Kcenter, true)]
     {
-        let ways = counts.iter().map(|&count| (selection, Amount::Count(count)));
-        for (way, amount) in ways.chain([(SelectionMethod::All, Amount::Fraction(1.0))]) {
+        let sizes = counts.iter().map(|&count| (selection, Amount::Count(count)));
+        for (method, amount) in sizes.chain([(SelectionMethod::All, Amount::Fraction(1.0))]) {
             let settings =
-                LearnSettings { selection: way, amount, ignore: ignore.clone(), ..Default::default() };
+                LearnSettings { selection: method, amount, ignore: ignore.clone(), ..Default::default() };
             // A count above the number of distinct states is refused; the last point has all of them.
             let Ok(learned) = learn(data, &settings) else { continue };
             let other_episodes = isolation_leave_one_episode_out(&learned.codebook, data);

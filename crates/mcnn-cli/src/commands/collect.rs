@@ -1,31 +1,34 @@
 //! `mcnn collect`.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use mcnn::{
     Error, Result,
     act::Act,
-    data::{
-        ActionRange, Demonstrations, DimensionNames, FrameDemonstrations, Parts, Recording, write_hdf5,
-        write_npz,
-    },
+    data::{DimensionNames, EpisodeResult, Parts, Recording, StoredEpisode, StoredEpisodes, StoredSteps},
     error::Kind,
-    eval::{Collected, Episode, Run, collect, demonstrate, stats::mean},
+    eval::{Collected, Demonstrator, Episode, Run, record_each, stats::mean},
     expert::{Noise, Noisy, TaskExpert},
-    task::Spec,
-    vision::EncodedPolicy,
+    task::{Spec, Task},
+    vision::{EncodedPolicy, part_of},
 };
 use serde::Serialize;
 
 use super::{
-    Done, check_output,
+    Done, claim_output,
     eval::{first_failure, progress_of},
-    interrupted,
 };
 use crate::{
     actor::Actor,
-    args::{COLLECTION, CollectArgs},
-    print, tasks,
+    args::{COLLECTION_SEED, CollectArgs, Output},
+    interrupt, print, tasks,
 };
 
 /// The episodes recorded.
@@ -51,6 +54,8 @@ pub struct CollectReport {
     /// Episodes that an error ended; they are not in the file.
     pub failed: usize,
     pub first_failure: Option<String>,
+    /// Episodes of the file that an earlier, interrupted run recorded.
+    pub resumed_from: usize,
     /// Whether Ctrl-C ended the recording; the file has the episodes that were complete.
     pub interrupted: bool,
     pub seconds: f64,
@@ -59,7 +64,7 @@ pub struct CollectReport {
 }
 
 pub fn run(args: &CollectArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
     let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
     let scripted = TaskExpert { n_act: task.spec().n_act };
@@ -75,99 +80,210 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     let act: &dyn Act = encoded.as_ref().map_or(act, |encoded| encoded);
     let noisy = Noisy::new(act, args.noise, std).map_err(|e| e.within("--noise"))?;
     let act: &dyn Act = if args.noise == Noise::None { act } else { &noisy };
-    let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION);
+    let first_seed = args.episodes.rollouts.seed.unwrap_or(COLLECTION_SEED);
     let run = Run { first_seed, ..args.episodes.rollouts.run()? };
-    let flag = interrupted()?;
     let start = Instant::now();
-    let progress = progress_of("collecting", run.episodes);
-    let each = |episode: &Episode| {
-        progress(episode);
-        !flag.load(Ordering::Relaxed)
+
+    let identity = identity(args, task.spec(), actor.as_ref(), first_seed);
+    let stored = open_part(&args.output, &identity, task.spec(), run.episodes)?;
+    let resumed_from = stored.episodes().count();
+    let who = if actor.is_some() { Demonstrator::Actor } else { Demonstrator::TaskExpert };
+    let recorded = record((act, who), task.as_ref(), &run, "collecting", stored, interrupt::flag());
+    let (stored, failed) = match recorded {
+        Ok(recorded) => recorded,
+        Err((stored, error)) => {
+            remove_if_empty(stored);
+            return Err(error);
+        }
     };
-    let mut all = match actor {
-        Some(_) => collect(act, task.as_ref(), &run, &each)?,
-        None => demonstrate(act, task.as_ref(), &run, &each)?,
-    };
-    drop(progress);
-    let first_failure = first_failure(&all.failed);
-    if all.episodes.is_empty() {
+    let first_failure = first_failure(&failed);
+    if stored.episodes().next().is_none() {
+        remove_if_empty(stored);
         return Err(Error::new(Kind::Task, "no episode was completed, so there is nothing to write")
             .found(first_failure.unwrap_or_else(|| "Ctrl-C before the end of the first".into())));
     }
-    let parts = Parts {
-        n_obs: task.spec().n_obs,
-        n_act: task.spec().n_act,
-        states: std::mem::take(&mut all.states),
-        actions: std::mem::take(&mut all.actions),
-        rewards: Some(std::mem::take(&mut all.rewards)),
-        ends: std::mem::take(&mut all.ends),
-    };
-    let frames = std::mem::take(&mut all.frames);
-    let mut report = report(args, &all, task.spec(), actor.as_ref(), first_seed);
-    report.steps = parts.actions.len() / parts.n_act;
+    let mut report = report(args, &stored, task.spec(), actor.as_ref(), first_seed);
+    report.failed = failed.len();
     report.first_failure = first_failure;
+    report.interrupted = report.episodes + report.failed < run.episodes;
+    report.resumed_from = resumed_from;
+    report.fingerprint = stored.fingerprint()?;
     report.seconds = start.elapsed().as_secs_f64();
-    let recording = recording(&report, all);
-    let (path, npz) = (&args.output.path, args.output.path.extension().is_some_and(|e| e == "npz"));
-    // The constructors check the data and compute the fingerprint that a reader of the file will compute.
-    match task.spec().frame {
-        Some(size) => {
-            let footage = FrameDemonstrations::new(parts, size, frames)?;
-            report.fingerprint = footage.fingerprint();
-            if npz { footage.write_npz(path)? } else { footage.write_hdf5(path, &recording)? }
-        }
-        None => {
-            let data = Demonstrations::new(parts, ActionRange::Refuse)?;
-            report.fingerprint = data.fingerprint();
-            if npz { write_npz(path, &data)? } else { write_hdf5(path, &data.into(), &recording)? }
-        }
-    }
+    write(&args.output.path, &stored, notes(&report)).map_err(|e| {
+        let part = part_of(&args.output.path);
+        e.next(format!("the episodes are in {}; the same command goes on from there", part.display()))
+    })?;
+    stored.remove()?;
     let exit_code = if report.interrupted { 130 } else { 0 };
     let done = Done { exit_code, ..Done::new(&report, print::collect(&report)) };
     Ok(done.failed_if(report.failed > 0))
 }
 
-/// The report, without `steps`, `first_failure`, `seconds` and `fingerprint`.
+/// A line that says everything the episodes depend on, except how many there are.
+fn identity(args: &CollectArgs, spec: &Spec, actor: Option<&Actor>, first_seed: u64) -> String {
+    serde_json::json!({
+        "kind": "collect",
+        "task": spec.name,
+        "reward": args.episodes.rollouts.reward,
+        "actor": actor.map(Actor::fingerprint),
+        "noise": args.noise.to_string(),
+        "first_seed": first_seed,
+    })
+    .to_string()
+}
+
+/// Opens the file of finished episodes beside an output; `--force` begins a new one.
+///
+/// # Errors
+/// If it is of another recording, or cannot be written.
+pub fn open_part(output: &Output, identity: &str, spec: &Spec, episodes: usize) -> Result<StoredEpisodes> {
+    if output.path.exists() && !output.path.is_file() {
+        return Err(Error::new(Kind::File, "recordings are written to files, not to pipes or devices")
+            .at(output.path.display().to_string()));
+    }
+    let part = part_of(&output.path);
+    if output.force && part.exists() {
+        std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
+    }
+    let mut stored = StoredEpisodes::open(&part, identity, spec.frame)?;
+    stored.truncate(episodes);
+    Ok(stored)
+}
+
+/// Records the episodes that are not stored yet, until `stop` is set. Returns them with the ones that failed.
+pub fn record(
+    (act, who): (&dyn Act, Demonstrator),
+    task: &dyn Task,
+    run: &Run,
+    doing: &str,
+    stored: StoredEpisodes,
+    stop: &AtomicBool,
+) -> std::result::Result<(StoredEpisodes, Vec<Episode>), (StoredEpisodes, Error)> {
+    let spec = task.spec();
+    let missing: Vec<bool> = (0..run.episodes).map(|i| !stored.contains(i)).collect();
+    let count = missing.iter().filter(|missing| **missing).count();
+    if count == 0 {
+        return Ok((stored, Vec::new()));
+    }
+    let progress = progress_of(doing, count);
+    let shared = Mutex::new((stored, Vec::new(), Ok(())));
+    let keep = |number: usize, one: Collected| {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stored, failed, written) = &mut *shared;
+        one.episodes.iter().chain(&one.failed).for_each(&progress);
+        match store(stored, number, one, spec) {
+            Ok(None) => {}
+            Ok(Some(episode)) => failed.push((number, episode)),
+            Err(error) => *written = Err(error),
+        }
+        written.is_ok() && !stop.load(Ordering::Relaxed)
+    };
+    let recorded = record_each(act, task, run, who, &|i| missing[i], &keep);
+    let (stored, mut failed, written) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match recorded.and(written) {
+        Ok(()) => {
+            failed.sort_by_key(|(number, _)| *number);
+            Ok((stored, failed.into_iter().map(|(_, episode)| episode).collect()))
+        }
+        Err(error) => Err((stored, error)),
+    }
+}
+
+/// Stores an episode. Returns it if it failed, or if its steps are not valid demonstrations.
+fn store(
+    stored: &mut StoredEpisodes,
+    number: usize,
+    mut one: Collected,
+    spec: &Spec,
+) -> Result<Option<Episode>> {
+    let Some(mut episode) = one.episodes.pop() else { return Ok(one.failed.pop()) };
+    let result = EpisodeResult {
+        number,
+        seed: episode.seed,
+        success: episode.success,
+        terminal: episode.terminal,
+        ret: episode.ret,
+    };
+    let steps = StoredSteps {
+        parts: Parts {
+            n_obs: spec.n_obs,
+            n_act: spec.n_act,
+            states: one.states,
+            actions: one.actions,
+            rewards: Some(one.rewards),
+            ends: one.ends,
+        },
+        frames: one.frames,
+        qpos: one.qpos,
+        qvel: one.qvel,
+        intended: one.intended,
+    };
+    match stored.append(result, steps) {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == Kind::Data => {
+            episode.error = Some(error);
+            Ok(Some(episode))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the file of finished episodes if there are none.
+pub fn remove_if_empty(stored: StoredEpisodes) {
+    if stored.episodes().next().is_none() {
+        let _ = stored.remove(); // the error that is returned says more
+    }
+}
+
+/// Writes the recording: as `.npz`, or as D4RL's HDF5.
+fn write(path: &Path, stored: &StoredEpisodes, notes: Vec<(&'static str, String)>) -> Result<()> {
+    match path.extension().is_some_and(|e| e == "npz") {
+        true => stored.write_npz(path),
+        false => stored.write_hdf5(path, notes),
+    }
+}
+
+/// The report, without `failed`, `first_failure`, `resumed_from`, `interrupted`, `seconds` and `fingerprint`.
 fn report(
     args: &CollectArgs,
-    all: &Collected,
+    stored: &StoredEpisodes,
     spec: &Spec,
     actor: Option<&Actor>,
     first: u64,
 ) -> CollectReport {
-    let returns: Vec<f64> = all.episodes.iter().map(|e| e.ret).collect();
+    let returns: Vec<f64> = stored.episodes().map(StoredEpisode::ret).collect();
     let mean_return = mean(&returns);
-    let requested = args.episodes.rollouts.episodes as usize;
+    let requested = u64::from(args.episodes.rollouts.episodes);
     CollectReport {
         task: spec.name.clone(),
         file: args.output.path.display().to_string(),
         actor: actor.map_or("scripted expert".into(), Actor::name),
         policy: actor.map(Actor::fingerprint),
         noise: args.noise.to_string(),
-        episodes: all.episodes.len(),
-        steps: 0,
-        successes: all.episodes.iter().map(|e| e.success.map(usize::from)).sum(),
+        episodes: returns.len(),
+        steps: stored.episodes().map(|e| e.steps).sum(),
+        successes: stored.episodes().map(|e| e.success.map(usize::from)).sum(),
         mean_return,
         score: spec.reference.map(|[random, expert]| 100.0 * (mean_return - random) / (expert - random)),
-        seeds: [first, first.wrapping_add(requested as u64 - 1)],
-        failed: all.failed.len(),
+        seeds: [first, first.wrapping_add(requested - 1)],
+        failed: 0,
         first_failure: None,
-        interrupted: all.episodes.len() + all.failed.len() < requested,
+        resumed_from: 0,
+        interrupted: false,
         seconds: 0.0,
         fingerprint: String::new(),
     }
 }
 
 /// The metadata written beside the demonstrations.
-fn recording(report: &CollectReport, all: Collected) -> Recording {
-    let notes = [
+fn notes(report: &CollectReport) -> Vec<(&'static str, String)> {
+    vec![
         ("task", report.task.clone()),
         ("actor", report.actor.clone()),
         ("policy", report.policy.clone().unwrap_or_default()),
         ("noise", report.noise.clone()),
         ("writer", concat!("mcnn ", env!("CARGO_PKG_VERSION")).into()),
-    ];
-    metadata(all, notes.to_vec())
+    ]
 }
 
 /// The simulator states, intended actions, seeds and notes that a file in D4RL's layout has beside the demonstrations.

@@ -1,4 +1,4 @@
-//! `mcnn compare`.
+//! `mcnn compare`: paired comparison of policies on the same episodes of a task.
 
 use mcnn::{
     Result,
@@ -10,13 +10,16 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done,
-    eval::{EvalReport, episodes, evaluated, stem},
+    Done, claim,
+    eval::{EvalReport, episodes, evaluated},
 };
 use crate::{
     actor::Actor,
     args::CompareArgs,
-    print, tasks,
+    beside::stem,
+    print,
+    say::say,
+    tasks,
     video::{Label, Recorded, RecordedPolicy, Recorder},
 };
 
@@ -34,6 +37,7 @@ pub struct CompareReport {
 }
 
 pub fn run(args: &CompareArgs) -> Result<Done> {
+    let _claim = args.video.video.as_deref().map(claim).transpose()?;
     let actors = args.policies.iter().map(|p| Actor::read(p)).collect::<Result<Vec<_>>>()?;
     let files: Vec<String> = args.policies.iter().map(|p| stem(p)).collect();
     // Fail before the episodes are run if the video cannot be recorded.
@@ -83,7 +87,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
             Ok(video) => report.video = Some(video),
             // The comparison is reported even if its video failed.
             Err(error) => {
-                eprintln!("error: {error}");
+                say(format!("error: {error}"));
                 failed = true;
             }
         }
@@ -93,7 +97,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
     Ok(Done { exit_code: if interrupted { 130 } else { 0 }, ..done }.failed_if(failed))
 }
 
-/// What stands above a policy's pictures: the method, and below it the file's name and the settings.
+/// The caption above a policy's frames: the method, and below it the file's name and the settings.
 fn label(name: &str, file: &str) -> Label {
     let (title, settings) = name.split_once(", ").unwrap_or((name, ""));
     let detail = if settings.is_empty() { file.into() } else { format!("{file}: {settings}") };

@@ -1,28 +1,40 @@
 //! `mcnn demo`: the whole method on the built-in task, its baselines, and a page of the results.
 
-use std::{num::NonZero, path::Path, time::Instant};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use mcnn::{
     Result,
     act::Act,
     atomic,
     data::Demonstrations,
+    envelope::Envelope,
     eval::{Comparison, Episode, Run as Rollout, Summary, collect, compare, rollout},
     file,
-    memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
-    policy::Policy,
+    memory::{LearnSettings, learn},
+    policy::{ActingSettings, Policy},
     seed::Seed,
     task::{Task, drive},
-    train::{Lambda, Run, TrainSettings},
+    train::{Run, TrainSettings},
     vision::EncodedPolicy,
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, demo_frames::embedded_laps, make::laps, on_threads};
+use super::{
+    Done, claim,
+    demo_frames::{embedded_laps, frame_outputs},
+    make::laps,
+    on_threads,
+};
 use crate::{
     args::DemoArgs,
+    beside::beside,
     page::{self, Road},
     print,
+    say::say,
     smoothed_loss::SmoothedLoss,
     video::sprite_sheet,
 };
@@ -74,8 +86,8 @@ struct Learner {
 
 pub fn run(args: &DemoArgs) -> Result<Done> {
     let start = Instant::now();
-    check_folder(&args.path)?;
-    let log = |line: &str| eprintln!("{line}");
+    let _claims = outputs(args).iter().map(|path| claim(path)).collect::<Result<Vec<_>>>()?;
+    let log = |line: &str| say(line);
     let task: &dyn Task = if args.pixels { &drive::DrivePixels::new() } else { &drive::Drive::new() };
     let name = &task.spec().name;
     log(&format!(
@@ -87,11 +99,6 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
         Some(embedded) => &embedded.data,
         None => &laps(args.demonstrations as usize, args.noise, args.seed)?.0,
     };
-    log(&format!(
-        "choosing memories from {} steps, training two networks for {} steps each",
-        data.n_steps(),
-        args.steps
-    ));
     let learners = learners(data, args)?;
 
     let settings = Rollout {
@@ -118,7 +125,7 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     let differences = compare(&named, task.spec(), bootstrap)?;
     let mut methods = Vec::new();
     for (learner, (_, run)) in learners.iter().zip(&runs) {
-        let path = args.path.with_extension(format!("{}.safetensors", learner.stem));
+        let path = policy_path(args, learner.stem);
         let arrays = embedded.as_ref().map(|e| e.arrays.clone());
         let fingerprint = file::write_policy(&path, &learner.policy.clone().with_encoder(arrays))?;
         let envelope = learner.policy.envelope();
@@ -149,52 +156,63 @@ pub fn run(args: &DemoArgs) -> Result<Done> {
     Ok(Done::new(&report, print::demo(&report)))
 }
 
-/// Trains MCNN, behavior cloning with the same network and clamp, 1-NN and VINN.
+/// The policies' names in their files.
+const STEMS: [&str; 5] = ["mcnn", "bc5", "bc", "1nn", "vinn"];
+
+/// The file of a policy, beside the page.
+fn policy_path(args: &DemoArgs, stem: &str) -> PathBuf {
+    beside(&args.path, ".html", &format!(".{stem}.safetensors"))
+}
+
+/// All files that the demo writes.
+fn outputs(args: &DemoArgs) -> Vec<PathBuf> {
+    let mut all = vec![args.path.clone()];
+    all.extend(STEMS.iter().map(|stem| policy_path(args, stem)));
+    if args.pixels {
+        all.extend(frame_outputs(args));
+    }
+    all
+}
+
+/// Trains an ensemble with the defaults of `mcnn train`. MCNN is that ensemble with its memories, behavior cloning the ensemble and
+/// its first network without them. 1-NN and VINN have nothing to train.
 fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let seed = Seed(args.seed);
-    let memories = |selection, smooth_neighbors| {
-        let settings = LearnSettings {
-            amount: Amount::Fraction(0.1),
-            selection,
-            smooth_neighbors,
-            seed,
-            ..LearnSettings::default()
-        };
-        learn(data, &settings).map(|learned| learned.codebook)
+    let memories = learn(data, &LearnSettings::for_policy(data, seed))?.codebook;
+    let defaults = TrainSettings::default();
+    let steps = args
+        .steps
+        .unwrap_or_else(|| TrainSettings::default_steps(&defaults.backbone, defaults.batch, data.n_steps()));
+    let settings = TrainSettings { steps, validation_fraction: 0.0, seed, ..defaults };
+    say(format!(
+        "{} memories, every state; training {} networks for {steps} steps",
+        memories.len(),
+        settings.members
+    ));
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let (mcnn, losses) = on_threads(cores.min(settings.members), || {
+        let mut run = Run::new(data, memories.clone(), settings.clone())?;
+        let (mut window, mut losses) = (SmoothedLoss::new(steps), Vec::new());
+        while let Some(stepped) = run.step() {
+            losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
+        }
+        Ok::<_, mcnn::Error>((run.policy(), losses))
+    })??;
+    let acting = mcnn.acting_settings();
+    let envelope = Envelope { lambda: f32::INFINITY, ..acting.envelope };
+    let cloning = mcnn.clone().with_acting_settings(ActingSettings { envelope, ..acting })?;
+    let copying = |neighbors: usize| {
+        let envelope = Envelope { lambda: 0.0, ..Envelope::default() };
+        let acting = ActingSettings { envelope, neighbors, ..ActingSettings::default() };
+        Policy::ensemble(memories.clone(), Vec::new(), acting)
     };
-    // The expert's actions are noisy: each MCNN memory has the mean action of its ten nearest steps. 1-NN and VINN keep
-    // the demonstrated actions.
-    let (some, all) = (memories(SelectionMethod::Gas, 10)?, memories(SelectionMethod::All, 1)?);
-    let settings = |lambda| TrainSettings {
-        lambda,
-        steps: args.steps,
-        validation_fraction: 0.0,
-        seed,
-        ..TrainSettings::default()
-    };
-    let train = |codebook: Codebook, settings: TrainSettings| {
-        on_threads(1, || {
-            let mut run = Run::new(data, codebook, settings)?;
-            let (mut window, mut losses) = (SmoothedLoss::new(args.steps), Vec::new());
-            while let Some(stepped) = run.step() {
-                losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
-            }
-            Ok((run.policy(), losses))
-        })?
-    };
-    // The two networks train in parallel, on a thread each; 1-NN and VINN have nothing to train.
-    let (mcnn, cloning) = std::thread::scope(|scope| {
-        let cloning = scope.spawn(|| train(some.clone(), settings(Lambda::Value(f32::INFINITY))));
-        (train(some.clone(), settings(Lambda::Auto)), cloning.join().expect("training does not panic"))
-    });
-    let learner = |name, stem, (policy, losses)| Learner { name, stem, policy, losses };
-    let nearest = settings(Lambda::Value(0.0));
-    let vinn = TrainSettings { neighbors: 10.min(all.len()), ..nearest.clone() };
+    let learner = |name, stem, policy| Learner { name, stem, policy, losses: Vec::new() };
     Ok(vec![
-        learner("MCNN", "mcnn", mcnn?),
-        learner("behavior cloning", "bc", cloning?),
-        learner("1-NN", "1nn", train(all.clone(), nearest)?),
-        learner("VINN (k = 10)", "vinn", train(all, vinn)?),
+        Learner { losses, ..learner("MCNN", STEMS[0], mcnn) },
+        learner("behavior cloning, ensemble", STEMS[1], cloning.clone()),
+        learner("behavior cloning", STEMS[2], cloning.with_first_members(1)?),
+        learner("1-NN", STEMS[3], copying(1)?),
+        learner("VINN (k = 10)", STEMS[4], copying(10.min(memories.len()))?),
     ])
 }
 

@@ -1,11 +1,14 @@
 //! The first part of `mcnn demo --pixels`: demonstrations as frames, an encoder trained on them, and their embeddings.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use mcnn::{
     Error, Result,
     data::{ActionRange, Demonstrations, ReadOptions},
-    encoder::{EncoderSettings, Footage, Run as Training},
+    encoder::{EncoderSettings, RecordedFrames, Run as Training},
     seed::Seed,
     vision::{
         Arrays, Encoder, Encoding, Preset, Source, SourceOptions, Weights, embed, load, part_of, tensors_of,
@@ -13,7 +16,7 @@ use mcnn::{
 };
 
 use super::make::{PixelLaps, pixel_laps};
-use crate::{args::DemoArgs, progress::Progress};
+use crate::{args::DemoArgs, beside::beside, progress::Progress, say::say};
 
 /// Demonstrations as embeddings, and their encoder.
 pub struct EmbeddedLaps {
@@ -24,16 +27,20 @@ pub struct EmbeddedLaps {
     pub file: String,
 }
 
+/// The files that are written: demonstrations, encoder and embeddings.
+pub fn frame_outputs(args: &DemoArgs) -> [PathBuf; 3] {
+    [".laps.hdf5", ".encoder.safetensors", ".laps.npz"].map(|suffix| beside(&args.path, ".html", suffix))
+}
+
 /// Generates the demonstrations (`.laps.hdf5` beside the page), trains the encoder (`.encoder.safetensors`) and embeds the
 /// frames (`.laps.npz`).
 pub fn embedded_laps(args: &DemoArgs) -> Result<EmbeddedLaps> {
-    let [laps, weights, embedded] =
-        ["laps.hdf5", "encoder.safetensors", "laps.npz"].map(|ending| args.path.with_extension(ending));
+    let [laps, weights, embedded] = frame_outputs(args);
     let PixelLaps { frames, recording, .. } =
         pixel_laps(args.demonstrations as usize, args.noise, args.seed)?;
     frames.write_hdf5(&laps, &recording)?;
     let size = frames.size();
-    eprintln!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps);
+    say(format!("training an encoder on {} frames, {} steps", frames.n_steps(), args.encoder_steps));
     train(args, &laps, &weights)?;
     let weights_from = Weights::File(weights.clone());
     let encoding = embedding(&laps, &weights_from, &embedded)?;
@@ -53,7 +60,7 @@ fn preset() -> Result<Preset> {
 
 fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
     let mut source = Source::open(laps, &SourceOptions::default())?;
-    let footage = Footage::read(&mut source, preset()?, ActionRange::Refuse, &mut |_| true)?
+    let frames = RecordedFrames::read(&mut source, preset()?, ActionRange::Refuse, &mut |_| true)?
         .expect("reading is not interrupted");
     // No validation set: the demo shows closed-loop results, not the encoder's loss.
     let settings = EncoderSettings {
@@ -62,7 +69,7 @@ fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
         seed: Seed(args.seed),
         ..EncoderSettings::default()
     };
-    let mut run = Training::new(footage, settings)?;
+    let mut run = Training::new(frames, settings)?;
     let mut progress = Progress::new("training the encoder", 0, args.encoder_steps);
     while let Some(stepped) = run.step() {
         progress.at(stepped.step, &format!("loss {:.5}", stepped.loss));

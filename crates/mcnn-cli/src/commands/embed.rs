@@ -10,11 +10,12 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted, range, say_clipped};
+use super::{Done, claim, claim_output, range, say_clipped};
 use crate::{
     args::{EmbedArgs, FrameArgs},
-    print,
+    interrupt, print,
     progress::Progress,
+    say::say,
 };
 
 /// The embeddings written.
@@ -51,8 +52,9 @@ pub struct EmbedReport {
 }
 
 pub fn run(args: &EmbedArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let part = part_of(&args.output.path);
+    drop(claim(&part)?); // its name is longer
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
@@ -69,7 +71,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         preset: preset(args, &found)?,
         size: source.size,
     };
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let (start, mut progress) = (Instant::now(), None);
     let range = range(args.frames.clip_actions);
     let total = source.n as u64;
@@ -117,7 +119,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
 /// Opens a recording of frames. Says on stderr what is skipped and how many actions are clipped.
 pub fn open(args: &FrameArgs) -> Result<Source> {
     let source = Source::open(&args.data, &args.source())?;
-    source.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    source.warnings.iter().for_each(say);
     if args.clip_actions {
         say_clipped(&args.data, &Outside::count(&source.labels.actions, source.labels.n_act));
     }

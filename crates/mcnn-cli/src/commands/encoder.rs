@@ -4,19 +4,19 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use mcnn::{
     Error, Result,
-    encoder::{Check, EncoderSettings, Footage, Run},
+    encoder::{EncoderSettings, RecordedFrames, Run, Validation},
     seed::Seed,
     train::Stepped,
-    vision::{By, Preset, part_of},
+    vision::{Objective, Preset, part_of},
 };
 use serde::Serialize;
 
 use super::{
-    Done, check_output,
+    Done, claim, claim_output,
     embed::{open, threads},
-    interrupted, range,
+    range,
 };
-use crate::{args::EncoderArgs, print, progress::Progress, smoothed_loss::SmoothedLoss};
+use crate::{args::EncoderArgs, interrupt, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
 /// The results of training an encoder.
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ pub struct EncoderReport {
     pub preset: Preset,
     /// The format of the frames, as recognized.
     pub source: Vec<String>,
-    pub objective: By,
+    pub objective: Objective,
     /// Frames trained on.
     pub frames: usize,
     pub episodes: usize,
@@ -40,7 +40,7 @@ pub struct EncoderReport {
     /// Mean training loss (mean squared error) over the last 1/200 of the steps; null if no step was taken.
     pub loss: Option<f64>,
     /// Results on the validation episodes; null if there are none, or if interrupted.
-    pub validation: Option<Check>,
+    pub validation: Option<Validation>,
     /// Dimensions of the embedding that are constant over the training frames.
     pub constant_dimensions: Vec<usize>,
     /// Steps taken by an earlier, interrupted run.
@@ -56,30 +56,31 @@ pub struct EncoderReport {
 }
 
 pub fn run(args: &EncoderArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let part = part_of(&args.output.path);
+    drop(claim(&part)?); // its name is longer
     if args.output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
     threads(args.frames.threads)?;
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let is_running = || !flag.load(Ordering::Relaxed);
     let mut source = open(&args.frames)?;
     let range = range(args.frames.clip_actions);
     let mut reading = Progress::new("reading", 0, source.n as u64);
-    let footage = Footage::read(&mut source, args.preset, range, &mut |done| {
+    let frames = RecordedFrames::read(&mut source, args.preset, range, &mut |done| {
         reading.at(done as u64, "frames");
         is_running()
     })
     .map_err(|e| e.within(args.frames.data.display()))?;
     drop(reading);
-    let Some(footage) = footage else {
+    let Some(frames) = frames else {
         let report = serde_json::json!({ "interrupted": true });
         return Ok(Done { exit_code: 130, ..Done::new(&report, "interrupted before training\n".into()) });
     };
-    let (episodes, data) = (footage.ends.len(), footage.fingerprint());
+    let (episodes, data) = (frames.ends.len(), frames.fingerprint());
     let settings = EncoderSettings {
-        by: args.objective,
+        objective: args.objective,
         steps: args.steps,
         batch: args.batch,
         lr: args.lr,
@@ -88,7 +89,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         validation_fraction: args.validation_fraction,
         seed: Seed(args.seed),
     };
-    let mut run = Run::new(footage, settings)?;
+    let mut run = Run::new(frames, settings)?;
     if part.exists() {
         run.resume(&part)?;
     }
@@ -133,7 +134,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         random_shift: args.random_shift,
         seed: args.seed,
         loss,
-        validation: if interrupted { None } else { run.check() },
+        validation: if interrupted { None } else { run.validate() },
         constant_dimensions,
         resumed_from,
         interrupted,

@@ -1,9 +1,6 @@
 //! `mcnn eval`, and the rollouts that it shares with other verbs.
 
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use mcnn::{
     Result,
@@ -15,13 +12,14 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::Done;
+use super::{Done, claim};
 use crate::{
     actor::Actor,
     args::{Episodes, EvalArgs},
     guard::{self, GuardReport},
     print,
     progress::Progress,
+    say::say,
     tasks,
     video::{Recorded, RecordedPolicy, Recorder},
 };
@@ -46,7 +44,8 @@ pub struct EvalReport {
 }
 
 pub fn run(args: &EvalArgs) -> Result<Done> {
-    let actor = Actor::read(&args.policy)?;
+    let _claim = args.video.video.as_deref().map(claim).transpose()?;
+    let actor = Actor::read(&args.policy)?.with_knobs(&args.knobs)?;
     // Fail before the episodes are run if the video cannot be recorded.
     let recorder =
         args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;
@@ -66,7 +65,7 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
         Some(Ok(video)) => report.video = Some(video),
         // The evaluation is reported even if its video failed.
         Some(Err(error)) => {
-            eprintln!("error: {error}");
+            say(format!("error: {error}"));
             failed = true;
         }
         None => {}
@@ -95,24 +94,19 @@ pub fn first_failure(episodes: &[Episode]) -> Option<String> {
     episodes.iter().find_map(|e| e.error.as_ref().map(|error| format!("seed {}: {error}", e.seed)))
 }
 
-/// Runs the episodes, with progress on stderr.
-pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, doing: &str) -> Result<Vec<Episode>> {
+/// Runs the episodes, with progress on stderr under the title `title`.
+pub fn episodes(act: &dyn Act, task: &dyn Task, args: &Episodes, title: &str) -> Result<Vec<Episode>> {
     let run = args.rollouts.run()?;
-    rollout(act, task, &run, &progress_of(doing, run.episodes))
+    rollout(act, task, &run, &progress_of(title, run.episodes))
 }
 
 /// A callback that reports the progress of `episodes` episodes; it is called after each, from any thread.
-pub fn progress_of(doing: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
-    let progress = Mutex::new((0, Progress::new(doing, 0, episodes as u64)));
+pub fn progress_of(title: &str, episodes: usize) -> impl Fn(&Episode) + Sync {
+    let progress = Mutex::new((0, Progress::new(title, 0, episodes as u64)));
     move |episode: &Episode| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.0 += 1;
         let done = progress.0;
         progress.1.at(done, &format!("return {:.1}", episode.ret));
     }
-}
-
-/// A file's name without folders and extension.
-pub fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

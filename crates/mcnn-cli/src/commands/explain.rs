@@ -37,7 +37,7 @@ pub struct ExplainReport {
 }
 
 pub fn run(args: &ExplainArgs) -> Result<Done> {
-    let (policy, _) = file::read_policy(&args.policy)?;
+    let policy = args.knobs.apply(file::read_policy(&args.policy)?.0)?;
     let data = read(&args.data, args.options)?;
     let codebook = policy.codebook();
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;

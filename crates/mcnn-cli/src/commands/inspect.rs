@@ -1,4 +1,4 @@
-//! `mcnn inspect`.
+//! `mcnn inspect`: statistics of a file of demonstrations.
 
 use mcnn::Result;
 

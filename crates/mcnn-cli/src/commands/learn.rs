@@ -3,13 +3,15 @@
 use std::time::Instant;
 
 use mcnn::{
-    Result, file,
+    Result,
+    data::Scale,
+    file,
     memory::{Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 use serde::Serialize;
 
-use super::{Done, check_output, names, read};
+use super::{Done, claim_output, names, read};
 use crate::{args::LearnArgs, print};
 
 /// The results of choosing memories.
@@ -32,6 +34,8 @@ pub struct LearnReport {
     pub repeated_states: usize,
     pub constant_dimensions: Vec<usize>,
     pub ignored_dimensions: Vec<usize>,
+    /// Dimensions that vary so little that the floor of the scale counts.
+    pub near_constant_dimensions: Vec<usize>,
     pub graph_edges: usize,
     /// Greedy graph searches from the previous step's memory.
     pub graph_search: GraphSearchStats,
@@ -42,7 +46,7 @@ pub struct LearnReport {
 }
 
 pub fn run(args: &LearnArgs) -> Result<Done> {
-    check_output(&args.output)?;
+    let _claim = claim_output(&args.output)?;
     let data = read(&args.input.data, args.input.options)?;
     let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
     let data = data.with_names(names)?;
@@ -70,6 +74,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         repeated_states: learned.repeated,
         constant_dimensions: codebook.parts().scale.constant(),
         ignored_dimensions: codebook.parts().scale.ignored(),
+        near_constant_dimensions: Scale::near_constant(&data).into_iter().map(|(i, _)| i).collect(),
         graph_edges: codebook.parts().edges.len(),
         graph_search: codebook.graph_searches(&data),
         smooth_neighbors: args.smooth_neighbors,

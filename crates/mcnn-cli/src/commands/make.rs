@@ -1,10 +1,13 @@
-//! `mcnn make`.
+//! `mcnn make`: demonstrations of the built-in task by its scripted expert.
+
+use std::sync::atomic::AtomicBool;
 
 use mcnn::{
     Error, Result,
-    data::{ActionRange, Demonstrations, FrameDemonstrations, Parts, Recording, write_npz},
+    act::Act,
+    data::{ActionRange, Demonstrations, FrameDemonstrations, Parts, Recording},
     error::Kind,
-    eval::{Collected, Run, demonstrate},
+    eval::{Collected, Demonstrator, Run, demonstrate},
     expert::{Noise, Noisy, TaskExpert},
     task::{
         Spec, Task,
@@ -13,7 +16,11 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, collect::metadata};
+use super::{
+    Done, claim_output,
+    collect::{metadata, open_part, record, remove_if_empty},
+    eval::first_failure,
+};
 use crate::{args::MakeArgs, print};
 
 /// The demonstrations generated.
@@ -30,31 +37,40 @@ pub struct MakeReport {
 }
 
 pub fn run(args: &MakeArgs) -> Result<Done> {
-    check_output(&args.output)?;
-    let (path, episodes) = (&args.output.path, args.episodes as usize);
-    let (n, steps, successes, fingerprint) = if args.task == "drive" {
-        let (data, successes) = laps(episodes, args.noise, args.seed)?;
-        write_npz(path, &data)?;
-        (data.n_episodes(), data.n_steps(), successes, data.fingerprint())
-    } else {
-        let laps = pixel_laps(episodes, args.noise, args.seed)?;
-        match path.extension() {
-            Some(ending) if ending == "npz" => laps.frames.write_npz(path)?,
-            _ => laps.frames.write_hdf5(path, &laps.recording)?,
-        }
-        let frames = &laps.frames;
-        (frames.labels().ends.len(), frames.n_steps(), laps.successes, frames.fingerprint())
-    };
+    let _claim = claim_output(&args.output)?;
+    let task: &dyn Task = if args.task == "drive" { &Drive::new() } else { &DrivePixels::new() };
+    let expert = expert(task, args.noise)?;
+    let run = rollouts(args.episodes as usize, args.seed);
+    let path = &args.output.path;
+    let identity = serde_json::json!({
+        "kind": "make", "task": args.task, "noise": args.noise, "first_seed": args.seed,
+    });
+    let stored = open_part(&args.output, &identity.to_string(), task.spec(), run.episodes)?;
+    let not_stopped = AtomicBool::new(false);
+    let who = (&expert as &dyn Act, Demonstrator::TaskExpert);
+    let recorded = record(who, task, &run, "generating", stored, &not_stopped);
+    let (stored, failed) = recorded.map_err(|(stored, error)| {
+        remove_if_empty(stored);
+        error
+    })?;
+    if let Some(failure) = first_failure(&failed) {
+        return Err(Error::new(Kind::Task, "an episode failed").found(failure));
+    }
     let report = MakeReport {
         task: args.task.clone(),
         file: path.display().to_string(),
-        episodes: n,
-        steps,
-        successes,
+        episodes: stored.episodes().count(),
+        steps: stored.episodes().map(|e| e.steps).sum(),
+        successes: stored.episodes().filter(|e| e.success == Some(true)).count(),
         noise: args.noise,
         seed: args.seed,
-        fingerprint,
+        fingerprint: stored.fingerprint()?,
     };
+    match task.spec().frame.is_some() && path.extension().is_none_or(|ending| ending != "npz") {
+        true => stored.write_hdf5(path, notes(task, args.noise))?,
+        false => stored.write_npz(path)?,
+    }
+    stored.remove()?;
     Ok(Done::new(&report, print::make(&report)))
 }
 
@@ -63,8 +79,9 @@ const NOISE_CORRELATION: f64 = 0.5;
 
 /// Generates episodes of `drive` by its scripted expert. Returns them and the number of successes.
 pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, usize)> {
-    let mut all = rollouts(&Drive::new(), episodes, noise, seed)?;
-    let parts = parts(Drive::new().spec(), &mut all);
+    let task = Drive::new();
+    let mut all = demonstrate(&expert(&task, noise)?, &task, &rollouts(episodes, seed), &|_| true)?;
+    let parts = parts(task.spec(), &mut all);
     Ok((Demonstrations::new(parts, ActionRange::Refuse)?, successes(&all)))
 }
 
@@ -72,21 +89,24 @@ pub fn laps(episodes: usize, noise: f64, seed: u64) -> Result<(Demonstrations, u
 pub struct PixelLaps {
     pub frames: FrameDemonstrations,
     pub recording: Recording,
-    pub successes: usize,
 }
 
 /// Generates episodes of `drive-pixels` by its scripted expert: the same episodes as of `drive`, as frames.
 pub fn pixel_laps(episodes: usize, noise: f64, seed: u64) -> Result<PixelLaps> {
     let task = DrivePixels::new();
-    let mut all = rollouts(&task, episodes, noise, seed)?;
+    let mut all = demonstrate(&expert(&task, noise)?, &task, &rollouts(episodes, seed), &|_| true)?;
     let pixels = std::mem::take(&mut all.frames);
     let frames = FrameDemonstrations::new(parts(task.spec(), &mut all), [SIDE; 2], pixels)?;
-    let successes = successes(&all);
-    let notes = vec![("task", task.spec().name.clone()), ("noise", noise.to_string())];
-    Ok(PixelLaps { frames, recording: metadata(all, notes), successes })
+    Ok(PixelLaps { frames, recording: metadata(all, notes(&task, noise)) })
 }
 
-fn rollouts(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<Collected> {
+/// The metadata written beside frames.
+fn notes(task: &dyn Task, noise: f64) -> Vec<(&'static str, String)> {
+    vec![("task", task.spec().name.clone()), ("noise", noise.to_string())]
+}
+
+/// The task's scripted expert with noise on its actions.
+fn expert(task: &dyn Task, noise: f64) -> Result<Noisy<TaskExpert>> {
     if !(0.0..=1.0).contains(&noise) {
         return Err(Error::new(Kind::Settings, "noise out of range")
             .at("--noise")
@@ -94,22 +114,25 @@ fn rollouts(task: &dyn Task, episodes: usize, noise: f64, seed: u64) -> Result<C
             .found(noise.to_string()));
     }
     let own = TaskExpert { n_act: task.spec().n_act };
-    let expert = Noisy::new(own, Noise::Correlated { std: noise, kept: NOISE_CORRELATION }, None)?;
-    let run = Run { episodes, first_seed: seed, threads: 1, environments_per_worker: 1, trace: false };
-    demonstrate(&expert, task, &run, &|_| true)
+    Noisy::new(own, Noise::Correlated { std: noise, kept: NOISE_CORRELATION }, None)
 }
 
-fn parts(spec: &Spec, all: &mut Collected) -> Parts {
+fn rollouts(episodes: usize, seed: u64) -> Run {
+    Run { episodes, first_seed: seed, threads: 1, environments_per_worker: 1, trace: false }
+}
+
+/// Moves the steps out of the collected episodes.
+fn parts(spec: &Spec, collected: &mut Collected) -> Parts {
     Parts {
         n_obs: spec.n_obs,
         n_act: spec.n_act,
-        states: std::mem::take(&mut all.states),
-        actions: std::mem::take(&mut all.actions),
-        rewards: Some(std::mem::take(&mut all.rewards)),
-        ends: std::mem::take(&mut all.ends),
+        states: std::mem::take(&mut collected.states),
+        actions: std::mem::take(&mut collected.actions),
+        rewards: Some(std::mem::take(&mut collected.rewards)),
+        ends: std::mem::take(&mut collected.ends),
     }
 }
 
-fn successes(all: &Collected) -> usize {
-    all.episodes.iter().filter(|e| e.success == Some(true)).count()
+fn successes(collected: &Collected) -> usize {
+    collected.episodes.iter().filter(|e| e.success == Some(true)).count()
 }

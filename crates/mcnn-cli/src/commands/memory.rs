@@ -1,11 +1,13 @@
-//! `mcnn memory`: the memories of a trained policy are listed, added, dropped, and restored.
+//! `mcnn memory`: lists, adds, drops and restores the memories of a trained policy.
 
 use std::path::Path;
 
 use mcnn::{
     Error, Result,
     act::Act,
+    atomic::Claim,
     calibration::OodCalibration,
+    data::regular,
     error::Kind,
     eval::{Run, rollout},
     file,
@@ -16,12 +18,13 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done,
-    eval::{first_failure, progress_of, stem},
+    Done, claim_in_turn,
+    eval::{first_failure, progress_of},
     read,
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
+    beside::stem,
     print, task_encoder, tasks,
     versions::{Version, Versions},
 };
@@ -94,8 +97,18 @@ pub fn run(args: &MemoryArgs) -> Result<Done> {
     }
 }
 
+/// Reads a policy file to change it. As long as the claim lives, no other process changes it: it would change what is read here, and
+/// its change would be lost.
+fn open_to_change(path: &Path) -> Result<(Claim, Vec<u8>, Policy)> {
+    regular(path)?;
+    let claim = claim_in_turn(path)?;
+    let (bytes, policy) = open(path)?;
+    Ok((claim, bytes, policy))
+}
+
 /// Reads a policy file: its bytes, and the policy.
 fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
+    regular(path)?;
     let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, &e))?;
     let policy = file::policy_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
     Ok((bytes, policy))
@@ -103,7 +116,7 @@ fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
 
 fn add(args: &AddArgs) -> Result<Done> {
     let path = &args.file.policy;
-    let (bytes, policy) = open(path)?;
+    let (_claim, bytes, policy) = open_to_change(path)?;
     let data = read(&args.input.data, args.input.options)?;
     if let Some(k) = args.episodes.iter().find(|&&k| k >= data.n_episodes()) {
         return Err(Error::new(Kind::Settings, "there is no such episode")
@@ -128,12 +141,12 @@ fn add(args: &AddArgs) -> Result<Done> {
     let calibration = policy.calibration().cloned();
     let calibration_change = if calibration.is_some() { "kept" } else { "none" };
     let edit = Edit { dropped: added.replaced, added: added.added, first_episode: Some(added.first_episode) };
-    edit.make(path, (&bytes, policy), codebook, calibration, calibration_change, what)
+    edit.write(path, (&bytes, policy), codebook, calibration, calibration_change, what)
 }
 
 fn drop(args: &DropArgs) -> Result<Done> {
     let path = &args.file.policy;
-    let (bytes, policy) = open(path)?;
+    let (_claim, bytes, policy) = open_to_change(path)?;
     let book = policy.codebook();
     if let Some(m) = args.memories.iter().find(|&&m| m >= book.len()) {
         return Err(Error::new(Kind::Settings, "there is no such memory")
@@ -157,7 +170,7 @@ fn drop(args: &DropArgs) -> Result<Done> {
         }
         None => (None, if policy.calibration().is_some() { "lost" } else { "none" }),
     };
-    let list = |n: &[String]| n.join(", ");
+    let list = |names: &[String]| names.join(", ");
     let episodes: Vec<String> = args.episodes.iter().map(u32::to_string).collect();
     let memories: Vec<String> = args.memories.iter().map(usize::to_string).collect();
     let named = match (episodes.is_empty(), memories.is_empty()) {
@@ -166,7 +179,7 @@ fn drop(args: &DropArgs) -> Result<Done> {
         _ => format!("episode {}, and memories {}", list(&episodes), list(&memories)),
     };
     let what = format!("dropped {named}; the network was trained on them and is unchanged");
-    Edit { dropped, added: 0, first_episode: None }.make(
+    Edit { dropped, added: 0, first_episode: None }.write(
         path,
         (&bytes, policy),
         codebook,
@@ -176,6 +189,7 @@ fn drop(args: &DropArgs) -> Result<Done> {
     )
 }
 
+/// The numbers of a change of the memories.
 struct Edit {
     added: usize,
     dropped: usize,
@@ -183,8 +197,8 @@ struct Edit {
 }
 
 impl Edit {
-    /// Writes a version of the policy with other memories.
-    fn make(
+    /// Writes the policy with another codebook as a new version; `what` describes the change.
+    fn write(
         self,
         path: &Path,
         (bytes, policy): (&[u8], Policy),
@@ -194,12 +208,12 @@ impl Edit {
         what: String,
     ) -> Result<Done> {
         let (before, after) = (policy.codebook().len(), codebook.len());
-        let mut origin = policy.training_record().clone();
-        origin.edits.push(what.clone());
+        let mut record = policy.training_record().clone();
+        record.edits.push(what.clone());
         let policy =
-            policy.with_codebook(codebook)?.with_calibration(calibration).with_training_record(origin);
-        let made = file::policy_to_bytes(&policy);
-        let version = Versions::of(path)?.advance((bytes, before), (&made, after), what)?;
+            policy.with_codebook(codebook)?.with_calibration(calibration).with_training_record(record);
+        let new_bytes = file::policy_to_bytes(&policy);
+        let version = Versions::of(path)?.advance((bytes, before), (&new_bytes, after), what)?;
         let Self { added, dropped, first_episode } = self;
         let file = path.display().to_string();
         let report =
@@ -237,11 +251,11 @@ fn list(args: &ListArgs) -> Result<Done> {
     if let Some(counts) = &retrievals {
         order.sort_by_key(|&m| std::cmp::Reverse(counts[m]));
     }
-    let all = book.disagreements();
+    let disagreements = book.disagreements();
     let versions = Versions::of(path)?;
     let fingerprint = file::fingerprint(&bytes);
     let source = |m: usize| book.source(m).to_string();
-    let outliers = all.iter().filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD);
+    let outliers = disagreements.iter().filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD);
     let report = ListReport {
         file: path.display().to_string(),
         memories: book.len(),
@@ -249,8 +263,8 @@ fn list(args: &ListArgs) -> Result<Done> {
         current_version: versions.present(&fingerprint).map(|v| v.version),
         versions: versions.all().to_vec(),
         fingerprint,
-        states: retrievals.as_ref().map(|a| a.iter().sum::<u64>() as usize),
-        never_retrieved: retrievals.as_ref().map(|a| a.iter().filter(|&&n| n == 0).count()),
+        states: retrievals.as_ref().map(|counts| counts.iter().sum::<u64>() as usize),
+        never_retrieved: retrievals.as_ref().map(|counts| counts.iter().filter(|&&n| n == 0).count()),
         most_retrieved: retrievals
             .iter()
             .flat_map(|counts| {
@@ -278,11 +292,13 @@ fn count(memories: usize, retrieved: impl IntoIterator<Item = usize>) -> Vec<u64
 
 fn restore(args: &RestoreArgs) -> Result<Done> {
     let path = &args.file.policy;
-    let (bytes, policy) = open(path)?;
+    let (_claim, bytes, policy) = open_to_change(path)?;
     let mut versions = Versions::of(path)?;
     let error = |what: &str| Error::new(Kind::Settings, what).at(path.display().to_string());
     if versions.all().is_empty() {
-        return Err(error("the policy has one version only").next("`mcnn memory add` and `drop` make others"));
+        let next = versions.earlier_name();
+        let next = next.unwrap_or_else(|| "`mcnn memory add` and `drop` make others".into());
+        return Err(error("the policy has one version only").next(next));
     }
     let to = match (args.to, versions.present(&file::fingerprint(&bytes))) {
         (Some(to), _) => to,
@@ -293,8 +309,9 @@ fn restore(args: &RestoreArgs) -> Result<Done> {
                 .next("name the version to restore with --to"));
         }
         (None, None) => {
-            return Err(error("the file is not one of its versions: it was written again since")
-                .next("name the version to restore with --to; the present file is kept as a version, too"));
+            return Err(error("the file is not one of its versions: it has been overwritten").next(
+                "name the version to restore with --to; the current file is stored as a version, too",
+            ));
         }
     };
     let Some(version) = versions.all().iter().find(|v| v.version == to).cloned() else {
@@ -302,9 +319,9 @@ fn restore(args: &RestoreArgs) -> Result<Done> {
             .at(format!("--to {to}"))
             .expected(format!("0 to {}", versions.all().len() - 1)));
     };
-    let there = versions.bytes(&version)?;
-    let calibration = file::policy_from_bytes(&there)?.calibration().map_or("none", |_| "kept");
-    versions.go((&bytes, policy.codebook().len()), &there)?;
+    let restored = versions.bytes(&version)?;
+    let calibration = file::policy_from_bytes(&restored)?.calibration().map_or("none", |_| "kept");
+    versions.go((&bytes, policy.codebook().len()), &restored)?;
     let file = path.display().to_string();
     let report = EditReport { file, version, added: 0, dropped: 0, first_episode: None, calibration };
     Ok(Done::new(&report, print::memory_edit(&report)))

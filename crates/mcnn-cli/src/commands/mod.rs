@@ -21,21 +21,19 @@ pub mod table;
 pub mod train;
 mod visited;
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::Path;
 
 use mcnn::{
     Error, Result,
+    atomic::Claim,
     data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions},
     error::Kind,
 };
 
-use crate::args::{InputOptions, NamesArgs, Output};
+use crate::{
+    args::{InputOptions, NamesArgs, Output},
+    say::say,
+};
 
 /// The results of a verb.
 pub struct Done {
@@ -43,7 +41,7 @@ pub struct Done {
     pub json: String,
     /// The same as text.
     pub text: String,
-    /// 0: done; 1: a check did not hold (`certify --max-bound`); 2: failed; 130: interrupted.
+    /// 0: done; 1: a check failed (`certify --max-bound`); 2: failed; 130: interrupted.
     pub exit_code: u8,
 }
 
@@ -77,7 +75,7 @@ pub fn range(clip_actions: bool) -> ActionRange {
 /// Says on stderr how many actions are clipped, if any are.
 pub fn say_clipped(path: &Path, outside: &Outside) {
     if outside.all() > 0 {
-        eprintln!("{}: {outside}, clipped to [-1, 1]", path.display());
+        say(format!("{}: {outside}, clipped to [-1, 1]", path.display()));
     }
 }
 
@@ -116,45 +114,53 @@ fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
     Error::new(Kind::Settings, "threads cannot be started").found(error.to_string())
 }
 
-/// Installs a Ctrl-C handler: the first Ctrl-C sets the flag, the second ends the program at once.
-pub fn interrupted() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = flag.clone();
-    let handler = move || {
-        if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|e| Error::new(Kind::Settings, "Ctrl-C cannot be caught").found(e.to_string()))?;
-    Ok(flag)
-}
-
-/// Checks, before any work, that the output can be written.
-pub fn check_output(output: &Output) -> Result<()> {
-    if output.path.is_dir() {
-        return Err(Error::io("writing", &output.path, &std::io::ErrorKind::IsADirectory.into()));
-    }
+/// Claims an output before any work, and checks that it can be written. The claim lasts as long as what is returned.
+///
+/// # Errors
+/// If it exists without `--force`, cannot be written, or is another process's.
+pub fn claim_output(output: &Output) -> Result<Claim> {
+    let claim = claim(&output.path)?;
     if output.path.exists() && !output.force {
         return Err(Error::new(Kind::File, "the output exists already")
             .at(output.path.display().to_string())
             .next("--force overwrites it"));
     }
-    check_folder(&output.path)
+    Ok(claim)
 }
 
-/// Checks, before any work, that a plot can be written.
-pub fn check_plot(path: &Path, force: bool) -> Result<()> {
+/// Claims the file of a plot, as [`claim_output`].
+///
+/// # Errors
+/// As [`claim_output`], and if the name does not end in .svg or .png.
+pub fn claim_plot(path: &Path, force: bool) -> Result<Claim> {
     if path.extension().is_none_or(|e| e != "svg" && e != "png") {
         return Err(Error::new(Kind::Settings, "plots are written as SVG or PNG")
             .at(format!("--plot {}", path.display()))
             .expected("a name that ends in .svg or .png"));
     }
-    check_output(&Output { path: path.to_path_buf(), force })
+    claim_output(&Output { path: path.to_path_buf(), force })
+}
+
+/// Claims an output that may exist, as [`claim_output`].
+///
+/// # Errors
+/// If it cannot be written, or is another process's.
+pub fn claim(path: &Path) -> Result<Claim> {
+    check_folder(path)?;
+    Claim::new(path)
+}
+
+/// Claims a file to change it; waits for another process that does.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn claim_in_turn(path: &Path) -> Result<Claim> {
+    check_folder(path)?;
+    Claim::wait(path, &|| say(format!("waiting for another process that writes {}", path.display())))
 }
 
 /// Checks that the folder of a path exists.
-pub fn check_folder(path: &Path) -> Result<()> {
+fn check_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.is_dir() {
         return Ok(());

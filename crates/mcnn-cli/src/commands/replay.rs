@@ -1,4 +1,4 @@
-//! `mcnn replay`.
+//! `mcnn replay`: a recorded episode in its simulator, as a video.
 
 use std::sync::atomic::Ordering;
 
@@ -14,11 +14,12 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_output, interrupted};
+use super::{Done, claim_output};
 use crate::{
     args::ReplayArgs,
-    print,
+    interrupt, print,
     progress::Progress,
+    say::say,
     tasks,
     video::{Caption, Column, VideoWriter},
 };
@@ -50,6 +51,7 @@ struct Episode<'a> {
 }
 
 impl Episode<'_> {
+    /// The recorded observation and simulator state of a step.
     fn recorded(&self, step: usize) -> Recorded<'_> {
         let row = self.first + step;
         fn of(table: &Option<(usize, Vec<f32>)>, row: usize) -> Option<&[f32]> {
@@ -69,7 +71,7 @@ impl Episode<'_> {
 }
 
 pub fn run(args: &ReplayArgs) -> Result<Done> {
-    check_output(&args.output())?;
+    let _claim = claim_output(&args.output())?;
     let (_, parts) = read_parts(&args.data)?;
     let simulator = read_simulator(&args.data)?;
     let named = |e: Error| e.within(args.data.display());
@@ -105,6 +107,7 @@ pub fn run(args: &ReplayArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::replay(&report)) })
 }
 
+/// Looks up an episode of the recording.
 fn find<'a>(parts: &'a Parts, simulator: &'a Simulator, episode: usize) -> Result<Episode<'a>> {
     let Some(&end) = parts.ends.get(episode) else {
         return Err(Error::new(Kind::Settings, "there is no such episode")
@@ -125,6 +128,7 @@ fn find<'a>(parts: &'a Parts, simulator: &'a Simulator, episode: usize) -> Resul
     Ok(Episode { parts, simulator, first, steps: end - first })
 }
 
+/// Replays the episode and writes the video.
 fn replay(
     args: &ReplayArgs,
     episode: &Episode,
@@ -132,17 +136,17 @@ fn replay(
     task: &dyn Task,
     seed: Option<u64>,
 ) -> Result<ReplayReport> {
-    let mut writer = VideoWriter::new(&args.video, &|line| eprintln!("{line}"))?;
+    let mut writer = VideoWriter::new(&args.video, &|line| say(line))?;
     let mut column = Column::default();
     let mut environment = task.start_with_pictures()?;
     let n_obs = task.spec().n_obs;
     let mut observation = vec![0.0; n_obs];
     let by_actions = reset(args, episode, environment.as_mut(), seed, &mut observation)?;
-    let flag = interrupted()?;
+    let flag = interrupt::flag();
     let mut acting = policy.map(|p| p.start(Seed(0)));
     let mut action = vec![0.0; task.spec().n_act];
     let mut progress = Progress::new("replaying", 0, episode.steps as u64);
-    let mut worst = (0.0, 0);
+    let (mut max_difference, mut max_difference_step) = (0.0, 0);
     let mut done = 0;
     while done < episode.steps && !flag.load(Ordering::Relaxed) {
         let (step, recorded) = (done, episode.recorded(done));
@@ -162,18 +166,18 @@ fn replay(
         if shown || by_actions {
             let pairs = observation.iter().zip(recorded.observation);
             let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            if difference > worst.0 {
-                worst = (difference, step);
+            if difference > max_difference {
+                (max_difference, max_difference_step) = (difference, step);
             }
         }
         if shown {
-            let top = column.largest_distance();
-            writer.add_frame(&column.compose(&environment.picture()?, &caption, top))?;
+            let top_distance = column.largest_distance();
+            writer.add_frame(&column.compose(&environment.picture()?, &caption, top_distance))?;
         }
         if by_actions {
             environment.step(episode.action(step), &mut observation)?;
         }
-        progress.at(done as u64, &format!("difference {:.1e}", worst.0));
+        progress.at(done as u64, &format!("difference {max_difference:.1e}"));
     }
     progress.finish();
     Ok(ReplayReport {
@@ -181,8 +185,8 @@ fn replay(
         episode: args.episode,
         steps: done,
         replayed_by: if by_actions { "actions" } else { "state" },
-        max_difference: worst.0,
-        max_difference_step: worst.1,
+        max_difference,
+        max_difference_step,
         file: args.video.display().to_string(),
         frames: writer.finish()?,
         interrupted: flag.load(Ordering::Relaxed),
@@ -200,8 +204,8 @@ fn reset(
 ) -> Result<bool> {
     if args.from_seed.is_none() {
         environment.reset(seed.unwrap_or(0), observation)?;
-        let put = environment.restore_state(&episode.recorded(0), observation);
-        match (put, seed) {
+        let restored = environment.restore_state(&episode.recorded(0), observation);
+        match (restored, seed) {
             (Ok(()), _) => return Ok(false),
             (Err(_), Some(_)) => {}
             (Err(e), None) => {

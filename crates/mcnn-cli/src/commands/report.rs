@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mcnn::{
     Error, Result,
     act::Act,
-    atomic,
+    atomic::{self, Claim},
     calibration::OodQuantile,
     data::{ActionRange, Demonstrations, DimensionNames, Parts, Step},
     error::Kind,
@@ -19,7 +19,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, check_output,
+    Done, claim_output,
     eval::{first_failure, progress_of},
     names, read,
 };
@@ -85,8 +85,9 @@ fn files(folder: &Path, name: &str) -> [PathBuf; 2] {
 }
 
 pub fn run(args: &ReportArgs) -> Result<Done> {
-    check(args)?;
+    let _claims = claims(args)?;
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
+    let policy = args.knobs.apply(policy)?;
     let codebook = policy.codebook();
     let data = read(&args.data, args.options)?;
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
@@ -156,16 +157,16 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     Ok(Done::new(&report, print::report(&report)))
 }
 
-/// Checks, before any work, that all outputs can be written.
-fn check(args: &ReportArgs) -> Result<()> {
-    check_output(&args.output)?;
+/// Claims all outputs.
+fn claims(args: &ReportArgs) -> Result<Vec<Claim>> {
+    let mut claims = vec![claim_output(&args.output)?];
     if let Some(folder) = &args.plots {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("creating the folder", folder, &e))?;
         for path in PLOTS.iter().flat_map(|name| files(folder, name)) {
-            check_output(&Output { path, force: args.output.force })?;
+            claims.push(claim_output(&Output { path, force: args.output.force })?);
         }
     }
-    Ok(())
+    Ok(claims)
 }
 
 /// Runs the task. Returns the visited states as demonstrations, and the rollouts.
@@ -276,6 +277,10 @@ fn uses(codebook: &Codebook, data: &Demonstrations) -> Vec<u32> {
 
 fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> {
     let folder = RunFolder::beside(path);
+    if folder.check_owner().is_err() {
+        notes.push(format!("No training curve: {} belongs to another policy.", folder.path().display()));
+        return Vec::new();
+    }
     let losses = folder.logged();
     match losses.last() {
         None => notes.push(format!("No training curve: there is no log in {}.", folder.path().display())),

@@ -1,4 +1,4 @@
-//! `mcnn suggest`.
+//! `mcnn suggest`: the demonstrations that would reduce d_I most.
 
 use std::path::Path;
 
@@ -96,12 +96,12 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
             (states, seeds)
         }
     };
-    let (known, unit) = if args.visited || args.start_states {
+    let (scope, unit) = if args.visited || args.start_states {
         (DemonstrationScope::State, "state")
     } else {
         (DemonstrationScope::Episode, "episode")
     };
-    let found = suggest(&book, &states, known, args.count as usize);
+    let found = suggest(&book, &states, scope, args.count as usize);
     let report = SuggestReport {
         file: args.memories.display().to_string(),
         fingerprint,
@@ -112,7 +112,7 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
         episodes: states.n_episodes(),
         states: states.n_steps(),
         coverage: isolation(&book, &states),
-        suggestions: found.iter().map(|s| suggestion(s, &book, &states, &seeds)).collect(),
+        suggestions: found.iter().map(|found| suggestion(found, &book, &states, &seeds)).collect(),
     };
     Ok(Done::new(&report, print::suggest(&report)))
 }
@@ -128,30 +128,36 @@ fn actor(args: &SuggestArgs) -> Result<Actor> {
     })
 }
 
-fn suggestion(s: &Suggestion, book: &Codebook, states: &Demonstrations, seeds: &[u64]) -> SuggestionReport {
-    let nearest = s.nearest.memory;
+/// The report of one suggestion.
+fn suggestion(
+    suggestion: &Suggestion,
+    book: &Codebook,
+    states: &Demonstrations,
+    seeds: &[u64],
+) -> SuggestionReport {
+    let nearest = suggestion.nearest.memory;
     let mut scaled = book.scaled_buffer();
-    book.scale(states.state(s.row), &mut scaled);
+    book.scale(states.state(suggestion.row), &mut scaled);
     let parts = book.contributions(&scaled, nearest);
-    let whole: f32 = parts.iter().sum();
+    let total: f32 = parts.iter().sum(); // the squared distance
     let mut order: Vec<usize> = (0..parts.len()).filter(|&k| parts[k] > 0.0).collect();
     order.sort_by(|&a, &b| parts[b].total_cmp(&parts[a]));
     let differences = order.into_iter().take(3).map(|k| Difference {
         dimension: k,
-        state: states.state(s.row)[k],
+        state: states.state(suggestion.row)[k],
         memory: book.state(nearest)[k],
-        share: parts[k] / whole,
+        share: parts[k] / total,
     });
     SuggestionReport {
-        at: s.at.to_string(),
-        start: s.start.to_string(),
-        seed: seeds.get(s.at.episode as usize).copied(),
-        d_i_before: s.distance,
-        d_i_after: s.remaining,
+        at: suggestion.at.to_string(),
+        start: suggestion.start.to_string(),
+        seed: seeds.get(suggestion.at.episode as usize).copied(),
+        d_i_before: suggestion.distance,
+        d_i_after: suggestion.remaining,
         memory: NearestMemory {
             memory: nearest,
             source: book.source(nearest).to_string(),
-            distance: s.nearest.distance,
+            distance: suggestion.nearest.distance,
         },
         largest_differences: differences.collect(),
     }

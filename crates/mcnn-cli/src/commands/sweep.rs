@@ -19,11 +19,12 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, check_folder, interrupted, read};
+use super::{Done, claim, read};
 use crate::{
     args::SweepArgs,
-    print,
+    interrupt, print,
     progress::Progress,
+    say::say,
     sweep::{
         one::{self, Shared},
         plan::{self, Settings},
@@ -63,12 +64,12 @@ pub struct Failed {
 
 pub fn run(args: &SweepArgs) -> Result<Done> {
     let start = Instant::now();
-    check_folder(&args.path)?;
+    let _claim = if args.dry_run { None } else { Some(claim(&args.path)?) };
     let runs = plan::read(&args.plan)?;
     let data = data(args, &runs)?;
     let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;
     let encoders = encoders(args, task.as_ref(), &runs, &data)?;
-    let log = |line: &str| eprintln!("{line}");
+    let log = |line: &str| say(line);
     if args.path.exists() {
         regular(&args.path)?;
     }
@@ -106,8 +107,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
         seconds: 0.0,
     };
     if let Some(results) = &results {
-        let stop = interrupted()?;
-        let shared = Shared::new(task.as_ref(), &stop);
+        let shared = Shared::new(task.as_ref(), interrupt::flag());
         let (completed, failed) = run_parallel(&shared, &todo, (&data, &encoders), results, args.threads)?;
         report.completed = completed;
         report.remaining -= completed;

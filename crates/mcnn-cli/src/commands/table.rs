@@ -5,7 +5,7 @@ use std::fs::File;
 use mcnn::{Error, Result, data::regular};
 use serde::Serialize;
 
-use super::{Done, check_plot};
+use super::{Done, claim_plot};
 use crate::{
     args::TableArgs,
     plot, print,
@@ -27,9 +27,7 @@ pub struct Table {
 }
 
 pub fn run(args: &TableArgs) -> Result<Done> {
-    if let Some(path) = &args.plot {
-        check_plot(path, args.force)?;
-    }
+    let _claim = args.plot.as_deref().map(|path| claim_plot(path, args.force)).transpose()?;
     regular(&args.results)?;
     let file = File::open(&args.results).map_err(|e| Error::io("reading", &args.results, &e))?;
     let (lines, _) = results::read(&args.results, &file)?;

@@ -12,19 +12,25 @@ use mcnn::{
     Error, Result,
     calibration::{OodCalibration, OodQuantile},
     data::Demonstrations,
+    envelope::Form,
     error::Kind,
     file,
-    memory::Codebook,
+    memory::{LearnSettings, learn},
     optimizer::OptimizerDefaults,
+    policy::ConstrainAt,
     seed::Seed,
-    train::{Lambda, Run, TrainSettings, Validation},
+    train::{Bagging, Checkpoint, Lambda, Run, TrainSettings, TrainThrough, Validation},
     vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
 
-use super::{Done, check_output, cores, names, on_threads, read};
+use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read};
 use crate::{
-    args::TrainArgs, print, progress::Progress, run_folder::RunFolder, smoothed_loss::SmoothedLoss,
+    args::{ConstraintArgs, EnsembleArgs, TrainArgs},
+    interrupt, print,
+    progress::Progress,
+    run_folder::RunFolder,
+    smoothed_loss::SmoothedLoss,
     task_encoder,
 };
 
@@ -45,6 +51,8 @@ pub struct TrainReport {
     /// Whether lambda was set from the data.
     pub lambda_auto: bool,
     pub amplitude: f32,
+    /// Networks trained.
+    pub members: usize,
     /// Share of the training rows with zero gradient: their memory weight is 1.
     pub zero_gradient_share: f64,
     /// Training episodes shorter than the observation or prediction horizon, and all training episodes.
@@ -83,68 +91,123 @@ impl Calibration {
 }
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
-    let folder = RunFolder::beside(&args.output.path);
-    if args.resume {
-        super::check_folder(&args.output.path)?;
-    } else {
-        check_output(&args.output)?;
-        if folder.checkpoint().exists() && !args.output.force {
-            return Err(Error::new(
-                Kind::File,
-                "an interrupted run exists, and a new one would overwrite it",
-            )
-            .at(folder.checkpoint().display().to_string())
-            .next("--resume continues it, --force starts a new one"));
-        }
+    // During the run, the claim to its folder keeps others away. The policy's file is claimed again when it is written: until then,
+    // its memories may be edited.
+    drop(if args.resume { claim(&args.output.path)? } else { claim_output(&args.output)? });
+    let mut folder = RunFolder::beside(&args.output.path);
+    folder.claim()?;
+    if !args.resume && !args.output.force {
+        check_unused(&folder)?;
     }
     let data = read(&args.input.data, args.input.options)?;
-    let codebook = file::read_codebook(&args.memories)?;
+    let seed = Seed(args.optimizer.seed);
+    let codebook = match &args.memories {
+        Some(memories) => file::read_codebook(memories)?,
+        None if args.constraint.paper => learn(&data, &LearnSettings::paper(seed))?.codebook,
+        None => learn(&data, &LearnSettings::for_policy(&data, seed))?.codebook,
+    };
     codebook.check_space(&data)?;
     let widths = [codebook.n_obs(), codebook.n_act()];
     let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
     let codebook = codebook.with_names(names)?;
     let encoder = args.encoder.as_ref().map(|weights| encoder(weights, &data)).transpose()?;
     let backbone = args.architecture()?;
-    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(backbone.optimizer_defaults());
+    // A resumed run has the settings that it was started with, where no option says otherwise.
+    let checkpoint = args.resume.then(|| checkpoint(&folder)).transpose()?;
+    let of_optimizer = match &checkpoint {
+        Some(Checkpoint { settings: TrainSettings { lr, batch, optimizer, .. }, .. }) => {
+            OptimizerDefaults { lr: *lr, batch: *batch, optimizer: *optimizer }
+        }
+        None => backbone.optimizer_defaults(),
+    };
+    let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(of_optimizer);
+    let EnsembleArgs { members, bagging, combine } = args.ensemble;
+    let ConstraintArgs { paper, amplitude, activation, neighbors, .. } = args.constraint;
+    let given = &args.constraint;
+    let defaults = match &checkpoint {
+        Some(checkpoint) => checkpoint.settings.clone(),
+        None if paper => TrainSettings::paper(),
+        None => TrainSettings {
+            members: backbone.members(),
+            steps: TrainSettings::default_steps(&backbone, batch, data.n_steps()),
+            hidden: backbone.default_hidden(),
+            combine: TrainSettings::default_combine(&backbone),
+            ..TrainSettings::default()
+        },
+    };
+    // A network trained through the envelope acts as it was trained.
+    let (form, constrain_at) = match given.train_through {
+        Some(TrainThrough::Envelope) => (Form::Mix, ConstrainAt::Denoising),
+        _ => (defaults.form, defaults.constrain_at),
+    };
+    let members = members.unwrap_or(defaults.members);
+    let bagging = bagging.unwrap_or(defaults.bagging);
+    let validation_fraction = match (args.validation_fraction, bagging) {
+        (Some(fraction), _) => fraction,
+        // Folds validate on every episode.
+        (None, Bagging::Folds) if checkpoint.is_none() => 0.0,
+        (None, _) => defaults.validation_fraction,
+    };
     let settings = TrainSettings {
         backbone: backbone.clone(),
-        hidden: args.hidden.clone().unwrap_or_else(|| backbone.default_hidden()),
-        activation: args.constraint.activation,
-        lambda: args.constraint.lambda,
-        amplitude: args.constraint.amplitude,
-        distances: args.constraint.distances,
-        neighbors: args.constraint.neighbors,
-        steps: args.optimizer.steps,
+        hidden: args.hidden.clone().unwrap_or_else(|| defaults.hidden.clone()),
+        activation,
+        lambda: given.lambda.unwrap_or(defaults.lambda),
+        amplitude,
+        form: given.form.unwrap_or(form),
+        train_through: given.train_through.unwrap_or(defaults.train_through),
+        constrain_at: given.constrain_at.unwrap_or(constrain_at),
+        members,
+        bagging,
+        combine: combine.unwrap_or(defaults.combine),
+        distances: given.distances.unwrap_or(defaults.distances),
+        neighbors,
+        steps: args.optimizer.steps.unwrap_or(defaults.steps),
         batch,
         lr,
         optimizer,
-        validation_fraction: args.validation_fraction,
-        seed: Seed(args.optimizer.seed),
+        validation_fraction,
+        seed,
     };
-    let run = prepare(args, &data, codebook, settings, &folder)?;
-    let flag = super::interrupted()?;
-    let threads = args.threads.map_or(backbone.micro_batches().min(cores()), usize::from);
-    let report = on_threads(threads, || train(args, run, encoder, folder, &flag))??;
+    let run = match checkpoint {
+        Some(checkpoint) => Run::resume(&data, codebook, settings, checkpoint)?,
+        None => Run::new(&data, codebook, settings)?,
+    };
+    let flag = interrupt::flag();
+    let parallel = backbone.micro_batches() * members;
+    let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
+    let report = on_threads(threads, || train(args, run, encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }
 
-fn prepare(
-    args: &TrainArgs,
-    data: &Demonstrations,
-    codebook: Codebook,
-    settings: TrainSettings,
-    folder: &RunFolder,
-) -> Result<Run> {
-    if !args.resume {
-        return Run::new(data, codebook, settings);
+/// Checks that the folder has no earlier run, which a new one would overwrite.
+fn check_unused(folder: &RunFolder) -> Result<()> {
+    let path = folder.checkpoint();
+    if !path.exists() {
+        return Ok(());
     }
+    let is_finished = file::read_checkpoint(&path).is_ok_and(|found| found.step >= found.settings.steps);
+    let error = match is_finished {
+        true => Error::new(Kind::File, "a finished run exists, and a new one would overwrite its log").next(
+            "--resume writes its policy again or, with more --steps, continues it; --force starts a new one",
+        ),
+        false => Error::new(Kind::File, "an interrupted run exists, and a new one would overwrite it")
+            .next("--resume continues it, --force starts a new one"),
+    };
+    Err(error.at(path.display().to_string()))
+}
+
+/// The checkpoint of the run to resume.
+fn checkpoint(folder: &RunFolder) -> Result<Checkpoint> {
     if !folder.checkpoint().exists() {
         return Err(Error::new(Kind::File, "there is no interrupted run to resume")
             .at(folder.checkpoint().display().to_string())
-            .next("leave --resume out, or give the -o of the run that was interrupted"));
+            .next(folder.earlier_name().unwrap_or_else(|| {
+                "leave --resume out, or give the -o of the run that was interrupted".into()
+            })));
     }
-    Run::resume(data, codebook, settings, file::read_checkpoint(&folder.checkpoint())?)
+    file::read_checkpoint(&folder.checkpoint())
 }
 
 /// Reads the tensors of the encoder, which must be the one that embedded the data.
@@ -201,6 +264,7 @@ fn train(
     let (saved, fingerprint) = if interrupted {
         (folder.checkpoint(), None)
     } else {
+        let _claim = claim_in_turn(&args.output.path)?;
         (args.output.path.clone(), Some(file::write_policy(&args.output.path, &policy)?))
     };
     let envelope = run.envelope();
@@ -212,8 +276,9 @@ fn train(
         validation_loss: validation.as_ref().map(|v| v.loss),
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
-        lambda_auto: args.constraint.lambda == Lambda::Auto,
+        lambda_auto: run.settings().lambda == Lambda::Auto,
         amplitude: envelope.amplitude,
+        members: policy.members().len(),
         zero_gradient_share: run.zero_gradient_share(),
         short_episodes: run.short_episodes(),
         validation,

@@ -306,6 +306,13 @@ pub fn learn(l: &LearnReport) -> String {
         }
     );
     line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));
+    if !l.near_constant_dimensions.is_empty() {
+        line!(
+            out,
+            "  small      state dimensions {} hardly vary; a floor keeps their noise small",
+            list(&l.near_constant_dimensions)
+        );
+    }
     if !l.ignored_dimensions.is_empty() {
         line!(out, "  ignored    state dimensions {}", list(&l.ignored_dimensions));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::vision::By;
+use mcnn::vision::Objective;
 
 use super::list;
 use crate::commands::encoder::EncoderReport;
@@ -36,20 +36,20 @@ pub fn encoder(e: &EncoderReport) -> String {
         e.episodes
     );
     let objective = match e.objective {
-        By::Action => "predict the action",
-        By::Reconstruction => "predict the frame, at a quarter of its height and width",
+        Objective::Action => "predict the action",
+        Objective::Reconstruction => "predict the frame, at a quarter of its height and width",
     };
     line!(out, "  objective        {objective}");
     if let Some(loss) = e.loss {
         line!(out, "  training loss    {loss:.6} (mean squared error)");
     }
     if let Some(v) = e.validation {
-        let share = 100.0 * v.loss / v.guess;
+        let percent = 100.0 * v.loss / v.baseline_loss;
         line!(
             out,
-            "  validation loss  {:.6}: {share:.1} % of that of a constant prediction ({:.6})",
+            "  validation loss  {:.6}: {percent:.1} % of that of a constant prediction ({:.6})",
             v.loss,
-            v.guess
+            v.baseline_loss
         );
     }
     if !e.constant_dimensions.is_empty() {

@@ -28,6 +28,9 @@ pub fn train(t: &TrainReport) -> String {
     }
     let auto = if t.lambda_auto { ", set from the data" } else { "" };
     line!(out, "  lambda           {}{auto}", lambda(t.lambda, t.half_distance));
+    if t.members > 1 {
+        line!(out, "  ensemble         {} networks", t.members);
+    }
     if let Some(loss) = t.loss {
         line!(out, "  training loss    {loss:.6}");
     }
@@ -122,9 +125,24 @@ pub fn explain(e: &ExplainReport) -> String {
             x.neighbors
         );
     }
+    if let Some(last) = x.retrieved.last() {
+        line!(
+            out,
+            "  retrieved    the network predicts from the {} nearest memories, the last at {:.4}",
+            x.retrieved.len(),
+            last.distance
+        );
+    }
     let half = e.half_distance.map_or(String::new(), |h| format!(" (0.5 at distance {h:.3})"));
     line!(out, "  weight       {:.4}: memory weight{half}", x.weight);
     line!(out, "  radius       {:.4}: half-width of the box around its center", x.radius);
+    if let Some(std) = x.member_std {
+        line!(
+            out,
+            "  ensemble     {} networks, whose actions have a standard deviation of {std:.4} (root mean square over dimensions)",
+            x.members
+        );
+    }
     if let Some(buckets) = &x.buckets {
         let Bucket { bucket, probability, .. } = &buckets.chosen;
         line!(out, "  bucket       {bucket} of {}, with probability {probability:.3}", buckets.of);
@@ -180,14 +198,15 @@ pub fn explain(e: &ExplainReport) -> String {
         );
         line!(out, "               step {:>9} {:>9}", "mean", "largest");
         for (ahead, step) in chunk.steps.iter().enumerate() {
-            let differences = || step.iter().map(|d| (d.action - d.memory_action).abs());
+            let differences = || step.iter().filter_map(|d| Some((d.action - d.memory_action?).abs()));
             let mean = differences().sum::<f32>() / step.len() as f32;
-            line!(
-                out,
-                "               {:>4} {mean:>9.4} {:>9.4}",
-                format!("+{ahead}"),
-                differences().fold(0.0, f32::max)
-            );
+            let largest = differences().fold(0.0, f32::max);
+            if differences().next().is_some() {
+                line!(out, "               {:>4} {mean:>9.4} {largest:>9.4}", format!("+{ahead}"));
+            }
+        }
+        if chunk.steps.iter().flatten().any(|d| d.memory_action.is_none()) {
+            line!(out, "               later ones are constrained by the memory of their own observation");
         }
     }
     let total: f32 = x.contributions.iter().sum();

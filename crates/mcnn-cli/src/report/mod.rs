@@ -1,5 +1,5 @@
 //! The page that `mcnn report` writes: a policy and its memories in pictures, in one HTML file that needs no network. The
-//! numbers are computed by the library (`Policy::explain`, `eval::collect`, retrieval) and stand as JSON in the file; its script
+//! values are computed by the library (`Policy::explain`, `eval::collect`, retrieval) and stand as JSON in the file; its script
 //! only draws them.
 
 pub mod coverage;

@@ -62,7 +62,7 @@ pub struct Why {
     /// By action dimension: memory action, box center, network output, action, spread, low, high.
     pub dimensions: Vec<[Option<f32>; 7]>,
     /// By executed step and action dimension: memory action, action, low, high.
-    pub chunk: Option<Vec<Vec<[f32; 4]>>>,
+    pub chunk: Option<Vec<Vec<[Option<f32>; 4]>>>,
     pub contributions: Vec<f32>,
 }
 
@@ -89,7 +89,7 @@ impl From<Explanation> for Why {
             let [memory_action, center, action] = [d.memory_action, d.center, d.action].map(Some);
             [memory_action, center, d.network_output, action, d.std, Some(d.low), Some(d.high)]
         };
-        let ahead = |d: &mcnn::policy::ChunkDimension| [d.memory_action, d.action, d.low, d.high];
+        let ahead = |d: &mcnn::policy::ChunkDimension| [d.memory_action, Some(d.action), d.low, d.high];
         let chunk = x.chunk.map(|c| c.steps.iter().map(|step| step.iter().map(ahead).collect()).collect());
         Self {
             memory: x.memory,

@@ -15,7 +15,7 @@ use serde::{
 pub struct BackboneName(&'static str);
 
 impl BackboneName {
-    /// A perceptron.
+    /// An MLP.
     pub fn mlp() -> Self {
         Self("mlp")
     }

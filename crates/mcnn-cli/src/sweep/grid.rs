@@ -174,7 +174,7 @@ pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
 fn column(line: &Line) -> Column {
     Column {
         task: line.settings.task.clone(),
-        data: crate::commands::eval::stem(std::path::Path::new(&line.settings.data)),
+        data: crate::beside::stem(std::path::Path::new(&line.settings.data)),
         fingerprint: line.data.clone(),
     }
 }

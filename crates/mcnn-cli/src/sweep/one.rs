@@ -29,7 +29,7 @@ use crate::{actor::Actor, commands::eval::evaluated, smoothed_loss::SmoothedLoss
 /// Shared by all runs.
 pub struct Shared<'a> {
     pub task: &'a dyn Task,
-    /// Set by Ctrl-C.
+    /// Set by an interruption.
     pub stop: &'a AtomicBool,
     /// Codebooks by the settings that determine them, because methods that differ only in training share one.
     memories: Mutex<HashMap<String, Arc<OnceLock<Result<Codebook>>>>>,
@@ -93,11 +93,12 @@ fn fill(
 ) -> Result<()> {
     let codebook = shared.memories(data, settings)?;
     line.memories = Some(file::fingerprint(&file::codebook_to_bytes(&codebook)));
-    let mut run = Run::new(data, codebook, settings.train())?;
+    let training = settings.train(data.n_steps());
+    let mut smoothed = SmoothedLoss::new(training.steps);
+    let mut run = Run::new(data, codebook, training)?;
     let envelope = run.envelope();
     line.lambda = Some(Lambda::Value(envelope.lambda));
     line.half_distance = Some(envelope.half_distance()).filter(|d| d.is_finite());
-    let mut smoothed = SmoothedLoss::new(settings.steps);
     while !shared.stopped()
         && let Some(stepped) = run.step()
     {

@@ -9,13 +9,14 @@ use mcnn::{
     Error, Result,
     backbone::{InvalidSetting, KINDS},
     data::regular,
-    envelope::Activation,
+    envelope::{Activation, Form},
     error::Kind,
     memory::{Amount, LearnSettings, SelectionMethod},
     optimizer::OptimizerSettings,
+    policy::{Combine, ConstrainAt},
     seed::Seed,
     task::adroit::Rewards,
-    train::{Distances, Lambda, TrainSettings},
+    train::{Bagging, Distances, Lambda, TrainSettings, TrainThrough},
     vision::Weights,
 };
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::backbones::{BackboneName, BackboneTables, WithTables, has_settings};
 use crate::args::{Dimensions, InputOptions};
 
-/// A plan as it stands in its file, except the settings of backbones. Lists are combined; all other values are the same for all
+/// A plan as in its file, except the settings of backbones. Lists are combined; all other values are the same for all
 /// runs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +43,18 @@ struct Plan {
     amplitude: Vec<f32>,
     #[serde(default = "clamp")]
     activation: Vec<Activation>,
+    #[serde(default = "project")]
+    form: Vec<Form>,
+    #[serde(default = "free")]
+    train_through: Vec<TrainThrough>,
+    #[serde(default = "executed")]
+    constrain_at: Vec<ConstrainAt>,
+    /// The backbone's default if none is given.
+    #[serde(default = "unset")]
+    members: Vec<Option<usize>>,
+    #[serde(default)]
+    bagging: Bagging,
+    combine: Option<Combine>,
     #[serde(default = "mlp")]
     backbone: Vec<BackboneName>,
     seed: Vec<u64>,
@@ -86,6 +99,18 @@ fn one() -> Vec<f32> {
 fn clamp() -> Vec<Activation> {
     vec![Activation::Clamp]
 }
+fn project() -> Vec<Form> {
+    vec![Form::Project]
+}
+fn free() -> Vec<TrainThrough> {
+    vec![TrainThrough::Free]
+}
+fn executed() -> Vec<ConstrainAt> {
+    vec![ConstrainAt::Executed]
+}
+fn unset() -> Vec<Option<usize>> {
+    vec![None]
+}
 fn mlp() -> Vec<BackboneName> {
     vec![BackboneName::mlp()]
 }
@@ -105,6 +130,23 @@ pub struct Settings {
     pub lambda: Lambda,
     pub amplitude: f32,
     pub activation: Activation,
+    /// Missing in results of version 1, as the next settings are: they mixed.
+    #[serde(default)]
+    pub form: Form,
+    /// Version 1 trained through the envelope.
+    #[serde(default)]
+    pub train_through: TrainThrough,
+    /// Version 1 constrained at every denoising step.
+    #[serde(default)]
+    pub constrain_at: ConstrainAt,
+    /// Version 1 had one.
+    #[serde(default = "single")]
+    pub members: usize,
+    #[serde(default)]
+    pub bagging: Bagging,
+    /// The backbone's default if none is given.
+    #[serde(default)]
+    pub combine: Option<Combine>,
     pub backbone: BackboneName,
     /// The settings of the backbone.
     #[serde(flatten)]
@@ -123,7 +165,8 @@ pub struct Settings {
     pub distances: Distances,
     pub neighbors: usize,
     pub hidden: Vec<usize>,
-    pub steps: u64,
+    /// The backbone's default for the data if none is given.
+    pub steps: Option<u64>,
     pub batch: usize,
     pub lr: f64,
     /// Adam where a version-1 result has none.
@@ -134,12 +177,29 @@ pub struct Settings {
     pub first_seed: u64,
 }
 
+fn single() -> usize {
+    1
+}
+
 /// Settings without effect on 1-NN or VINN over all states: first those of memory selection, then those of the network and its
 /// training.
 static WITHOUT_EFFECT: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let tables = KINDS.iter().filter(|kind| has_settings(kind)).map(|kind| kind.name);
     let before = ["fraction", "count", "epochs", "amplitude", "activation", "backbone"];
-    let after = ["hidden", "steps", "batch", "lr", "optimizer", "distances"];
+    let after = [
+        "hidden",
+        "steps",
+        "batch",
+        "lr",
+        "optimizer",
+        "distances",
+        "form",
+        "train_through",
+        "constrain_at",
+        "members",
+        "bagging",
+        "combine",
+    ];
     before.into_iter().chain(tables).chain(after).collect()
 });
 
@@ -193,69 +253,90 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
     let defaults = TrainSettings::default();
     let mut all: Vec<Settings> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    let mut add = |settings: Settings| {
+    // The seed is the outermost loop, so that an interrupted sweep has some seeds of every method, not all seeds of some.
+    let lists = [
+        plan.seed.len(),
+        plan.data.len(),
+        plan.by.len(),
+        amounts.len(),
+        plan.smooth_neighbors.len(),
+        plan.lambda.len(),
+        plan.amplitude.len(),
+        plan.activation.len(),
+        plan.form.len(),
+        plan.train_through.len(),
+        plan.constrain_at.len(),
+        plan.members.len(),
+        plan.backbone.len(),
+    ];
+    for run in 0..lists.iter().product() {
+        let [
+            seed,
+            data,
+            by,
+            amount,
+            smooth,
+            lambda,
+            amplitude,
+            activation,
+            form,
+            through,
+            at,
+            members,
+            backbone,
+        ] = digits(run, &lists);
+        let (by, lambda, (fraction, count)) = (plan.by[by], plan.lambda[lambda], amounts[amount]);
+        let settings = Settings {
+            task: plan.task.clone(),
+            data: plan.data[data].clone(),
+            by,
+            fraction,
+            count,
+            smooth_neighbors: plan.smooth_neighbors[smooth],
+            lambda,
+            amplitude: plan.amplitude[amplitude],
+            activation: plan.activation[activation],
+            form: plan.form[form],
+            train_through: plan.train_through[through],
+            constrain_at: plan.constrain_at[at],
+            members: plan.members[members]
+                .unwrap_or(plan.tables.settings(plan.backbone[backbone].kind()).members()),
+            bagging: plan.bagging,
+            combine: plan.combine,
+            backbone: plan.backbone[backbone],
+            tables: BackboneTables::default(),
+            seed: plan.seed[seed],
+            reward: plan.reward,
+            clip_actions: plan.clip_actions,
+            ignore: plan.ignore.clone(),
+            encoder: plan.encoder.clone(),
+            epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
+            distances: plan.distances.unwrap_or(defaults.distances),
+            neighbors: if lambda == Lambda::Value(0.0) { plan.neighbors.unwrap_or(1) } else { 1 },
+            hidden: Vec::new(),
+            steps: plan.steps,
+            batch: 0,
+            lr: 0.0,
+            optimizer: OptimizerSettings::ADAM,
+            validation_fraction: plan.validation_fraction.unwrap_or(defaults.validation_fraction),
+            episodes: plan.episodes.unwrap_or(100),
+            first_seed: plan.first_seed.unwrap_or(1000),
+        };
+        let settings = settings.without_ineffective(plan, amounts[0]).with_network(plan);
         if seen.insert(settings.key()) {
             all.push(settings);
         }
-    };
-    // The seed is the outermost loop, so that an interrupted sweep has some seeds of every method, not all seeds of some.
-    for &seed in &plan.seed {
-        for data in &plan.data {
-            for &by in &plan.by {
-                for &(fraction, count) in &amounts {
-                    for &smooth_neighbors in &plan.smooth_neighbors {
-                        for &lambda in &plan.lambda {
-                            for &amplitude in &plan.amplitude {
-                                for &activation in &plan.activation {
-                                    for &backbone in &plan.backbone {
-                                        let nearest_neighbor = lambda == Lambda::Value(0.0);
-                                        add(Settings {
-                                            task: plan.task.clone(),
-                                            data: data.clone(),
-                                            by,
-                                            fraction,
-                                            count,
-                                            smooth_neighbors,
-                                            lambda,
-                                            amplitude,
-                                            activation,
-                                            backbone,
-                                            tables: BackboneTables::default(),
-                                            seed,
-                                            reward: plan.reward,
-                                            clip_actions: plan.clip_actions,
-                                            ignore: plan.ignore.clone(),
-                                            encoder: plan.encoder.clone(),
-                                            epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
-                                            distances: plan.distances.unwrap_or(defaults.distances),
-                                            neighbors: if nearest_neighbor {
-                                                plan.neighbors.unwrap_or(1)
-                                            } else {
-                                                1
-                                            },
-                                            hidden: Vec::new(),
-                                            steps: plan.steps.unwrap_or(defaults.steps),
-                                            batch: 0,
-                                            lr: 0.0,
-                                            optimizer: OptimizerSettings::ADAM,
-                                            validation_fraction: plan
-                                                .validation_fraction
-                                                .unwrap_or(defaults.validation_fraction),
-                                            episodes: plan.episodes.unwrap_or(100),
-                                            first_seed: plan.first_seed.unwrap_or(1000),
-                                        }
-                                        .without_ineffective(plan, amounts[0])
-                                        .with_network(plan));
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
     }
     Ok(all)
+}
+
+/// The digits of a number whose places have the given bases, the first one the highest.
+fn digits<const N: usize>(number: usize, bases: &[usize; N]) -> [usize; N] {
+    let (mut rest, mut digits) = (number, [0; N]);
+    for (digit, base) in digits.iter_mut().zip(bases).rev() {
+        (*digit, rest) = (rest % base, rest / base);
+    }
+    digits
 }
 
 fn check(plan: &Plan, amounts: usize) -> Result<()> {
@@ -267,6 +348,10 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
         ("lambda", plan.lambda.len()),
         ("amplitude", plan.amplitude.len()),
         ("activation", plan.activation.len()),
+        ("form", plan.form.len()),
+        ("train_through", plan.train_through.len()),
+        ("constrain_at", plan.constrain_at.len()),
+        ("members", plan.members.len()),
         ("backbone", plan.backbone.len()),
         ("seed", plan.seed.len()),
     ];
@@ -346,16 +431,23 @@ impl Settings {
                 let (fraction, count) = first(self.by == SelectionMethod::All);
                 let (amplitude, activation, backbone) =
                     (plan.amplitude[0], plan.activation[0], plan.backbone[0]);
+                let (form, members) = (plan.form[0], 1);
+                let (train_through, constrain_at) = (plan.train_through[0], plan.constrain_at[0]);
                 let seed = if self.is_deterministic() { plan.seed[0] } else { self.seed };
-                Self { fraction, count, amplitude, activation, backbone, seed, ..self }
+                let learned = Self { fraction, count, amplitude, activation, backbone, seed, ..self };
+                Self { form, members, train_through, constrain_at, ..learned }
             }
-            Lambda::Value(f32::INFINITY) => {
+            // A network that sees memories depends on them without the constraint, too.
+            Lambda::Value(f32::INFINITY) if !self.sees_memories() => {
                 let (by, smooth_neighbors) = (plan.by[0], plan.smooth_neighbors[0]);
                 Self {
                     by,
                     smooth_neighbors,
                     fraction,
                     count,
+                    form: plan.form[0],
+                    train_through: plan.train_through[0],
+                    constrain_at: plan.constrain_at[0],
                     epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),
                     ..self
                 }
@@ -380,6 +472,11 @@ impl Settings {
         Self { hidden, tables, lr, batch, optimizer, ..self }
     }
 
+    /// Whether the network predicts from retrieved memories.
+    fn sees_memories(&self) -> bool {
+        self.backbone.kind().default_settings().retrieval().is_some()
+    }
+
     /// Whether nothing in this run is random: 1-NN or VINN over all states, without a validation set.
     pub fn is_deterministic(&self) -> bool {
         self.lambda == Lambda::Value(0.0)
@@ -390,9 +487,17 @@ impl Settings {
     /// The settings without effect in this run.
     pub fn without_effect(&self) -> &'static [&'static str] {
         match self.lambda {
-            Lambda::Value(f32::INFINITY) => {
-                &["by", "fraction", "count", "smooth_neighbors", "epochs", "distances"]
-            }
+            Lambda::Value(f32::INFINITY) if !self.sees_memories() => &[
+                "by",
+                "fraction",
+                "count",
+                "smooth_neighbors",
+                "epochs",
+                "distances",
+                "form",
+                "train_through",
+                "constrain_at",
+            ],
             Lambda::Value(0.0) if self.by == SelectionMethod::All => &WITHOUT_EFFECT,
             Lambda::Value(0.0) => &WITHOUT_EFFECT[OF_SELECTION..],
             _ if self.by == SelectionMethod::All => &WITHOUT_EFFECT[..OF_SELECTION],
@@ -442,17 +547,26 @@ impl Settings {
         }
     }
 
-    /// How the policy is trained.
-    pub fn train(&self) -> TrainSettings {
+    /// How the policy is trained on demonstrations of `n_steps` steps.
+    pub fn train(&self, n_steps: usize) -> TrainSettings {
+        let backbone = self.tables.settings(self.backbone.kind());
+        let steps =
+            self.steps.unwrap_or_else(|| TrainSettings::default_steps(&backbone, self.batch, n_steps));
         TrainSettings {
-            backbone: self.tables.settings(self.backbone.kind()),
+            form: self.form,
+            train_through: self.train_through,
+            constrain_at: self.constrain_at,
+            members: self.members,
+            bagging: self.bagging,
+            combine: self.combine.unwrap_or_else(|| TrainSettings::default_combine(&backbone)),
+            backbone,
             hidden: self.hidden.clone(),
             activation: self.activation,
             lambda: self.lambda,
             amplitude: self.amplitude,
             distances: self.distances,
             neighbors: self.neighbors,
-            steps: self.steps,
+            steps,
             batch: self.batch,
             lr: self.lr,
             optimizer: self.optimizer,

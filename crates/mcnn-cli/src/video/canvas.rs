@@ -7,7 +7,7 @@ use crate::plot::font;
 /// Red, green and blue.
 pub type Color = [u8; 3];
 
-/// How text looks.
+/// Size and color of text.
 #[derive(Debug, Clone, Copy)]
 pub struct Style {
     /// Pixels of the font.

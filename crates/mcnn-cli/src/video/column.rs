@@ -1,4 +1,4 @@
-//! One policy's part of a video frame: a label, the task's picture, and a panel with the step's numbers and the distance to
+//! One policy's part of a video frame: a label, the task's picture, and a panel with the step's values and the distance to
 //! the nearest memory over time.
 
 use mcnn::task::Picture;
@@ -96,7 +96,7 @@ impl Column {
             draw_ending(&mut canvas, [picture.width, bottom], ending);
         }
         let panel_top = bottom + MARGIN;
-        for (share, text) in PLACES.iter().zip(numbers(caption)) {
+        for (share, text) in PLACES.iter().zip(caption_texts(caption)) {
             let left = MARGIN + (share * picture.width as f64) as usize;
             canvas.text([left, panel_top], numbers_style, &text);
         }
@@ -125,8 +125,8 @@ impl Column {
     }
 }
 
-/// The step's numbers, beside each other.
-fn numbers(caption: &Caption) -> [String; 3] {
+/// The texts of the step, the distance and the memory weight.
+fn caption_texts(caption: &Caption) -> [String; 3] {
     [
         format!("step {}", caption.step),
         caption.distance.map_or(String::new(), |d| format!("distance {d:.2}")),

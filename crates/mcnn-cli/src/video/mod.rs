@@ -1,4 +1,4 @@
-//! Videos of episodes as GIF or MP4: the task's pictures, with the policy's numbers below them. Several policies stand side
+//! Videos of episodes as GIF or MP4: the task's pictures, with the policy's values below them. Several policies stand side
 //! by side.
 
 mod canvas;
@@ -19,7 +19,7 @@ use mcnn::{Error, Result, error::Kind, task::Picture};
 /// Frames per second.
 pub const FPS: u32 = 12;
 
-/// A video that is being made. Nothing is at its path before [`finish`](VideoWriter::finish).
+/// A writer of a video. The file appears at its path when [`finish`](VideoWriter::finish) is called.
 pub struct VideoWriter {
     encoder: Box<dyn FrameEncoder>,
     size: Option<[usize; 2]>, // of the frames: width, height
@@ -44,7 +44,7 @@ impl VideoWriter {
         let ending = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
         let encoder: Box<dyn FrameEncoder> = match ending.as_deref() {
             Some("gif") => Box::new(gif::Gif::new(path)),
-            Some("mp4") => Box::new(mp4::Mp4::new(path, mcnn::task::python::ffmpeg(progress)?)),
+            Some("mp4") => Box::new(mp4::Mp4::new(path, mcnn::task::python::ffmpeg(progress)?)?),
             _ => {
                 return Err(Error::new(Kind::Settings, "an unknown video format")
                     .at(path.display().to_string())

@@ -6,23 +6,22 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use mcnn::{Error, Result, error::Kind, task::Picture};
+use mcnn::{Error, Result, atomic::Temporary, error::Kind, task::Picture};
 
 use super::{FPS, FrameEncoder};
 
 /// An MP4 that ffmpeg is writing to a temporary file.
 pub struct Mp4 {
     path: PathBuf,
-    temporary: PathBuf,
+    temporary: Option<Temporary>, // until the video is complete
     ffmpeg: PathBuf,
     child: Option<Child>, // from the first frame on, which decides the size
 }
 
 impl Mp4 {
-    pub fn new(path: &Path, ffmpeg: PathBuf) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}.mp4", std::process::id()));
-        Self { path: path.to_owned(), temporary, ffmpeg, child: None }
+    pub fn new(path: &Path, ffmpeg: PathBuf) -> Result<Self> {
+        let temporary = Some(Temporary::new(path)?);
+        Ok(Self { path: path.to_owned(), temporary, ffmpeg, child: None })
     }
 
     fn start(&self, picture: &Picture) -> Result<Child> {
@@ -34,8 +33,8 @@ impl Mp4 {
         command
             .args(["-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", &size])
             .args(["-r", &FPS.to_string(), "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"])
-            .args(["-movflags", "+faststart"])
-            .arg(&self.temporary)
+            .args(["-movflags", "+faststart", "-f", "mp4"])
+            .arg(self.temporary.as_ref().map_or(Path::new(""), Temporary::path))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -85,7 +84,7 @@ impl FrameEncoder for Mp4 {
         if !done.status.success() {
             return Err(self.failed(&String::from_utf8_lossy(&done.stderr)));
         }
-        std::fs::rename(&self.temporary, &self.path).map_err(|e| Error::io("writing", &self.path, &e))
+        self.temporary.take().map_or(Ok(()), Temporary::persist)
     }
 }
 
@@ -94,6 +93,5 @@ impl Drop for Mp4 {
         if self.child.is_some() {
             let _ = self.message();
         }
-        let _ = std::fs::remove_file(&self.temporary); // not there once the video is complete
     }
 }

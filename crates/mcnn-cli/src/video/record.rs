@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     args::{Episodes, Video},
-    commands::{check_folder, interrupted},
+    interrupt,
     progress::Progress,
+    say::say,
     tasks,
 };
 
@@ -31,7 +32,7 @@ pub struct Recorded {
     pub file: String,
     pub frames: usize,
     pub episodes: Vec<RecordedEpisode>,
-    /// Ctrl-C ended the recording early.
+    /// Ctrl-C or another interruption ended the recording early.
     pub interrupted: bool,
 }
 
@@ -79,8 +80,7 @@ impl Recorder {
     /// # Errors
     /// If one of them fails.
     pub fn open(path: &Path, episodes: &Episodes) -> Result<Self> {
-        check_folder(path)?;
-        let writer = VideoWriter::new(path, &|line| eprintln!("{line}"))?;
+        let writer = VideoWriter::new(path, &|line| say(line))?;
         let task = tasks::drawn(&episodes.task, episodes.rollouts.reward)?;
         let mut environment = task.start_with_pictures()?;
         environment.reset(episodes.rollouts.seed(), &mut vec![0.0; task.spec().n_obs])?;
@@ -101,7 +101,7 @@ impl Recorder {
         options: &Video,
     ) -> Result<Recorded> {
         let horizon = self.task.spec().horizon;
-        let flag = interrupted()?;
+        let flag = interrupt::flag();
         let stop = || flag.load(Ordering::Relaxed);
         let count = options.video_episodes as usize;
         let mut progress = Progress::new("recording", 0, (count * horizon) as u64);

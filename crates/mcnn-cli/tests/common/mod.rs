@@ -24,7 +24,7 @@ impl Bench {
         let bench = Self::new();
         bench.ok("make drive --episodes 4 -o drive.npz");
         bench.ok("learn drive.npz --count 50 -o m.safetensors");
-        bench.ok("train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 60 --batch 32");
+        bench.ok("train drive.npz m.safetensors -o p.safetensors --hidden 16 --steps 60 --batch 32 --members 1 --envelope mix");
         bench
     }
 
@@ -67,6 +67,15 @@ impl Bench {
     }
 }
 
+/// Waits until something is so, for a minute at most.
+pub fn wait_until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(60), "it never came to it");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
 /// The folder of real demonstrations beside the checkout, or a printed reason why a test is skipped.
 pub fn shared(test: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -78,7 +87,7 @@ pub fn shared(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says that a test is skipped, past the test runner, which keeps what a passing test prints to itself.
+/// Reports a skipped test on the standard error, since the test runner captures the output of passing tests.
 pub fn skipped(test: &str, why: &str) {
     use std::io::Write as _;
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());

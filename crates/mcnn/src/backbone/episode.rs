@@ -1,6 +1,6 @@
 //! Horizons of a backbone, and what changes during an episode of it.
 
-use super::{ActingState, Backbone, BucketChoice, Constrain};
+use super::{ActingState, Backbone, BucketChoice, Constrain, Neighbors};
 use crate::seed::Seed;
 
 /// Which steps around the newest observation a backbone uses and predicts.
@@ -37,7 +37,7 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// A new episode. `seed` decides whatever is random in it.
+    /// A new episode. `seed`: of its random choices.
     pub fn new(seed: Seed) -> Self {
         Self { observations: Vec::new(), state: ActingState::new(seed) }
     }
@@ -48,10 +48,22 @@ impl Episode {
         self.push(observation, backbone.settings().horizons().observation);
     }
 
+    /// Replaces the memories retrieved for the newest observation: the code ([`Backbone::encode_memories`], `[code width]`) and
+    /// the action (`[n_act]`) of each, the nearest first. Needed before every prediction of a retrieval-conditioned backbone.
+    pub fn set_neighbors<'m>(&mut self, memories: impl Iterator<Item = (&'m [f32], &'m [f32])>) {
+        let Neighbors { codes, actions } = &mut self.state.neighbors;
+        codes.clear();
+        actions.clear();
+        for (code, action) in memories {
+            codes.extend_from_slice(code);
+            actions.extend_from_slice(action);
+        }
+    }
+
     /// Predicts the actions from the newest observation on and leaves them as [`network_output`](Self::network_output).
     ///
     /// # Panics
-    /// If there is no observation, or observations of another width.
+    /// As [`Backbone::predict`].
     pub fn predict(&mut self, backbone: &dyn Backbone, constrain: Constrain) {
         backbone.predict(&self.observations, constrain, &mut self.state);
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwn
 
 use super::{
     Arrays, Horizons, Network, bet::BetSettings, diffusion::DiffusionSettings, mlp::MlpSettings,
-    unet::UnetSettings,
+    retrieval::RetrievalSettings, unet::UnetSettings,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -24,6 +24,7 @@ pub static KINDS: &[BackboneKind] = &[
     BackboneKind::of::<DiffusionSettings>(),
     BackboneKind::of::<BetSettings>(),
     BackboneKind::of::<UnetSettings>(),
+    BackboneKind::of::<RetrievalSettings>(),
     #[cfg(test)]
     BackboneKind::of::<super::linear_tests::LinearSettings>(),
 ];
@@ -65,9 +66,32 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         0
     }
 
+    /// The memories that the network is given beside an observation; `None` for a backbone that does not see memories.
+    fn retrieval(&self) -> Option<RetrievalCounts> {
+        None
+    }
+
+    /// Whether the training loss passes the network output through the activation sigma. If not, the loss is that of the output
+    /// itself, and an output outside [-1, 1] keeps its gradient.
+    fn saturates(&self) -> bool {
+        true
+    }
+
     /// How it is trained by default.
     fn optimizer_defaults(&self) -> OptimizerDefaults {
         OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: OptimizerSettings::ADAM }
+    }
+
+    /// Passes over the training data after which training ends by default; `None` for a fixed number of gradient steps. Behavior
+    /// cloning of a few episodes gets worse in closed loop when it is trained longer.
+    fn epochs(&self) -> Option<u64> {
+        None
+    }
+
+    /// Networks trained as an ensemble by default. More than one for backbones that train in seconds: averaging the errors of several
+    /// networks is worth more in closed loop than longer training of one.
+    fn members(&self) -> usize {
+        1
     }
 
     /// A network of random weights. `hidden`: widths of the hidden layers. `centers`: of the [`buckets`](Self::buckets),
@@ -82,6 +106,15 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
     /// # Errors
     /// If the tensors are not those of such a network.
     fn load_tensors(&self, tensors: &Arrays) -> Result<Network>;
+}
+
+/// How many memories a retrieval-conditioned backbone is given: 1 or more of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetrievalCounts {
+    /// When acting: the nearest memories, whose predictions are averaged. All memories if there are fewer.
+    pub act: usize,
+    /// In training: the nearest memories of other episodes, one of which a row is paired with.
+    pub train: usize,
 }
 
 /// What a kind of backbone is called, and the options that its settings are given by.

@@ -10,7 +10,7 @@ use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Batch, Constrain, Describe, Layers, LossFn, Network,
     TrainableNet, Workspace,
     layer_stack::{HiddenActivation, LayerStack, StackWorkspace},
-    product::add_product,
+    product::{add_product, add_product_of_active},
 };
 use crate::{error::Result, seed::Seed};
 
@@ -29,6 +29,14 @@ impl BackboneSettings for MlpSettings {
         vec![256; 2]
     }
 
+    fn members(&self) -> usize {
+        5
+    }
+
+    fn epochs(&self) -> Option<u64> {
+        Some(200)
+    }
+
     fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, _: &[f32], seed: Seed) -> Network {
         Mlp::random(&[&[n_obs], hidden, &[n_act]].concat(), seed).into()
     }
@@ -38,12 +46,12 @@ impl BackboneSettings for MlpSettings {
     }
 }
 
-/// A multi-layer perceptron that acts: observation, hidden layers, action.
+/// A multi-layer perceptron (MLP) for acting: observation, hidden layers, action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mlp(pub(super) Layers);
 
 impl Mlp {
-    /// A perceptron of random weights, as [`Layers::random`] draws them. `widths`: observation, hidden layers, action.
+    /// An MLP of random weights, as [`Layers::random`] draws them. `widths`: observation, hidden layers, action.
     ///
     /// # Panics
     /// If there are fewer than two widths or one of them is 0.
@@ -51,7 +59,7 @@ impl Mlp {
         Self(Layers::random(widths, seed))
     }
 
-    /// A perceptron of given weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer.
+    /// An MLP of given weights `[widths[k], widths[k + 1]]` and biases `[widths[k + 1]]` by layer.
     /// `None` if their sizes are not those.
     pub fn from_layers(widths: Vec<usize>, layers: Vec<(Vec<f32>, Vec<f32>)>) -> Option<Self> {
         Layers::new(widths, layers).map(Self)
@@ -67,8 +75,9 @@ impl Mlp {
         self.0.iter()
     }
 
-    /// The output for one observation. `input` is scratch space.
-    fn forward(&self, observation: &[f32], input: &mut Vec<f32>, output: &mut Vec<f32>) {
+    /// The output for one observation.
+    fn forward(&self, observation: &[f32], buffers: &mut Buffers, output: &mut Vec<f32>) {
+        let Buffers { input, active } = buffers;
         assert_eq!(observation.len(), self.widths()[0], "an observation of another width than the network");
         output.clear();
         output.extend_from_slice(observation);
@@ -76,12 +85,23 @@ impl Mlp {
             std::mem::swap(input, output);
             output.clear();
             output.extend_from_slice(bias);
-            add_product(input, input.len(), weight, output);
+            if k == 0 {
+                add_product(input, input.len(), weight, output);
+            } else {
+                add_product_of_active(input, weight, output, active);
+            }
             if k + 2 < self.widths().len() {
                 output.iter_mut().for_each(|o| *o = o.max(0.0));
             }
         }
     }
+}
+
+/// Buffers of acting.
+#[derive(Debug, Default)]
+struct Buffers {
+    input: Vec<f32>,  // of a layer
+    active: Vec<u32>, // the inputs that are not zero
 }
 
 impl Backbone for Mlp {
@@ -109,19 +129,19 @@ impl Backbone for Mlp {
     }
 }
 
-/// The perceptron in training.
+/// The MLP in training.
 #[derive(Debug, Clone)]
 pub struct MlpNet(LayerStack);
 
 impl MlpNet {
-    /// The network of a perceptron, and its parameters.
+    /// The network of an MLP, and its parameters.
     pub fn new(mlp: &Mlp) -> (Self, Vec<f32>) {
         let mut parameters = Vec::new();
         let stack = LayerStack::new(&mlp.0, HiddenActivation::Relu, &mut parameters);
         (Self(stack), parameters)
     }
 
-    /// The perceptron of given parameters.
+    /// The MLP of given parameters.
     pub fn with_parameters(&self, parameters: &[f32]) -> Mlp {
         Mlp(self.0.layers(parameters))
     }
@@ -165,7 +185,7 @@ mod tests {
 
     fn output(mlp: &Mlp, observation: &[f32]) -> Vec<f32> {
         let mut output = Vec::new();
-        mlp.forward(observation, &mut Vec::new(), &mut output);
+        mlp.forward(observation, &mut Buffers::default(), &mut output);
         output
     }
 
@@ -174,7 +194,7 @@ mod tests {
         let oracle = Oracle::mlp();
         for case in oracle.cases::<MlpCase>() {
             let network = case.network();
-            let mlp = network.downcast::<Mlp>().expect("a perceptron");
+            let mlp = network.downcast::<Mlp>().expect("an MLP");
             let [n_obs, n_act] = mlp.0.ends();
             let observations = inputs::normal(&format!("{}/observations", case.name), case.rows * n_obs);
             let outputs = oracle.array(&case.name, "outputs");

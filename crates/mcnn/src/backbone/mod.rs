@@ -1,5 +1,6 @@
-//! Backbones: a window of observations in, predicted actions out. A backbone does not know memories, distances, lambda or
-//! the amplitude, so every backbone is constrained by the same envelope.
+//! Backbones: a window of observations in, predicted actions out. A backbone does not know distances, lambda or the
+//! amplitude, so every backbone is constrained by the same envelope. A retrieval-conditioned one is given memories, but not
+//! how they were found.
 //!
 //! A backbone is a folder (or file) here with three types, each behind an object-safe trait, and one line in
 //! [`KINDS`]:
@@ -31,6 +32,7 @@ mod network;
 mod oracle;
 mod packed;
 mod product;
+mod retrieval;
 mod schedule;
 mod unet;
 mod workspace;
@@ -40,15 +42,16 @@ pub use denoise::{NoiseSample, PredictionType};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Horizons};
 pub use kind::{
-    Architecture, BackboneKind, BackboneSettings, Describe, InvalidSetting, KINDS, OptionInfo, SettingOption,
-    SettingsObject,
+    Architecture, BackboneKind, BackboneSettings, Describe, InvalidSetting, KINDS, OptionInfo,
+    RetrievalCounts, SettingOption, SettingsObject,
 };
 pub use layers::{Arrays, Layers};
 pub(crate) use math::exponential;
 pub use mlp::{Mlp, MlpNet, MlpSettings};
 pub use net::{Batch, LossFn, Net, TrainableNet};
-pub use network::{ActingState, Backbone, BucketChoice, Constrain, Network};
+pub use network::{ActingState, Backbone, BucketChoice, Constrain, Neighbors, Network};
 pub(crate) use product::widest;
+pub use retrieval::{RetrievalMlp, RetrievalNet, RetrievalSettings};
 pub use schedule::{Level, Sampler, Schedule};
 pub use unet::{Unet, UnetNet, UnetSettings};
 pub use workspace::Workspace;

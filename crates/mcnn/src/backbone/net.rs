@@ -11,6 +11,9 @@ use crate::seed::Seed;
 pub struct Batch<'a> {
     /// The observations, standardized: `[rows * window, n_obs]`, those of a row together, oldest first.
     pub observations: &'a [f32],
+    /// The memory that each row is paired with, its standardized state and its action: `[rows, n_obs + n_act]`. Empty for a
+    /// backbone that does not see memories ([`retrieval`](super::BackboneSettings::retrieval)).
+    pub neighbors: &'a [f32],
     /// The demonstrated actions: `[rows, target_steps, n_act]`.
     pub actions: &'a [f32],
     /// Which target steps count: `[rows, target_steps]`. The others lie beyond the end of an episode and repeat
@@ -28,7 +31,7 @@ pub type LossFn<'a> = &'a mut dyn FnMut(&[f32], Option<&[f32]>, &mut [f32]) -> f
 /// A network in training. Its parameters are one flat array, which its caller owns.
 pub trait TrainableNet: fmt::Debug + Send + Sync {
     /// The loss of a micro-batch, the network's own included, and its gradient: `grad`, as long as `parameters`, is
-    /// overwritten. `seed` decides whatever is random.
+    /// overwritten. `seed`: of the random choices.
     ///
     /// # Panics
     /// If the batch, the parameters or the gradient do not fit the network.

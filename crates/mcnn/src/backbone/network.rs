@@ -16,6 +16,8 @@ pub struct ActingState {
     pub rng: Rng,
     /// The backbone's own buffers.
     pub workspace: Workspace,
+    /// The memories retrieved for the newest observation, the nearest first. Empty for a backbone that does not see memories.
+    pub neighbors: Neighbors,
     /// The last prediction before it is constrained: `[horizon, n_act]`.
     pub output: Vec<f32>,
 }
@@ -23,8 +25,22 @@ pub struct ActingState {
 impl ActingState {
     /// Before the first prediction. `seed` decides whatever is random.
     pub fn new(seed: Seed) -> Self {
-        Self { rng: seed.rng(), workspace: Workspace::default(), output: Vec::new() }
+        Self {
+            rng: seed.rng(),
+            workspace: Workspace::default(),
+            neighbors: Neighbors::default(),
+            output: Vec::new(),
+        }
     }
+}
+
+/// Retrieved memories as a retrieval-conditioned backbone takes them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Neighbors {
+    /// Their codes ([`Backbone::encode_memories`]): `[k, code width]`.
+    pub codes: Vec<f32>,
+    /// Their actions: `[k, n_act]`.
+    pub actions: Vec<f32>,
 }
 
 /// A trained network that acts.
@@ -40,11 +56,21 @@ pub trait Backbone: Any + fmt::Debug + Send + Sync {
         false
     }
 
-    /// Predicts actions from a window of observations (`[1 to window, n_obs]`, standardized, oldest first) into the state's
-    /// output, which is not constrained.
+    /// The part of a prediction that depends on a memory alone, computed once for each memory: `[n, code width]`, from states
+    /// (`[n, n_obs]`, standardized) and actions (`[n, n_act]`). The code of a memory has the same bits whichever memories are
+    /// encoded with it. Empty for a backbone that does not see memories.
     ///
     /// # Panics
-    /// If there is no observation, or observations of another width.
+    /// If the arrays do not fit the network.
+    fn encode_memories(&self, _states: &[f32], _actions: &[f32]) -> Vec<f32> {
+        Vec::new()
+    }
+
+    /// Predicts actions from a window of observations (`[1 to window, n_obs]`, standardized, oldest first) into the state's
+    /// output, which is not constrained. A retrieval-conditioned backbone uses the state's neighbors.
+    ///
+    /// # Panics
+    /// If there is no observation, or observations of another width; or if a retrieval-conditioned backbone has no neighbors.
     fn predict(&self, observations: &[f32], constrain: Constrain, state: &mut ActingState);
 
     /// The bucket behind the last prediction with a workspace; `None` for a backbone without buckets.

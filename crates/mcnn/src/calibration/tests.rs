@@ -190,12 +190,12 @@ fn an_episode_is_calibrated_against_the_memories_of_other_episodes() {
     assert!(on.episodes().iter().all(|e| e.distances.last() == Some(&0.0)));
     // All memories are of one episode: the other episodes have distances, that one has none.
     let one = learn(&data.select(&[1]), &LearnSettings::default()).unwrap().codebook;
-    let numbers: Vec<u32> = OodCalibration::leave_one_episode_out(&one, &data)
+    let episode_numbers: Vec<u32> = OodCalibration::leave_one_episode_out(&one, &data)
         .unwrap()
         .episodes()
         .iter()
         .map(|e| e.number)
         .collect();
-    assert_eq!(numbers, [0, 2]);
+    assert_eq!(episode_numbers, [0, 2]);
     assert_eq!(OodCalibration::leave_one_episode_out(&one, &data.select(&[1])), None);
 }

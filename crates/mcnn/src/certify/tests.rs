@@ -8,7 +8,7 @@ use crate::{
 };
 
 fn envelope(lambda: f32, amplitude: f32) -> Envelope {
-    Envelope { lambda, amplitude, activation: Activation::Clamp }
+    Envelope { lambda, amplitude, activation: Activation::Clamp, ..Envelope::default() }
 }
 
 /// Memories at given points, standardized with mean 0.25 and standard deviation `std`.

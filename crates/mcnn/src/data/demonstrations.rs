@@ -34,7 +34,7 @@ pub struct Demonstrations {
     actions: Vec<f32>,         // [n_steps, n_act]
     rewards: Option<Vec<f32>>, // [n_steps]
     ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
-    numbers: Vec<u32>,         // [n_episodes], the episode's number in its source
+    episode_numbers: Vec<u32>, // [n_episodes], the number of the episode in its source
     encoding: Option<String>,  // identifies the encoder, if the states are embeddings
     names: DimensionNames,     // of states and actions; absent in most data
 }
@@ -50,7 +50,7 @@ pub struct Parts {
     pub states: Vec<f32>,
     /// Actions, row by row: `[n_steps, n_act]`.
     pub actions: Vec<f32>,
-    /// Rewards, where the source has them: `[n_steps]`.
+    /// Rewards, if the source has them: `[n_steps]`.
     pub rewards: Option<Vec<f32>>,
     /// Where each episode ends (exclusive), increasing; the last is the number of steps.
     pub ends: Vec<usize>,
@@ -66,7 +66,7 @@ impl Parts {
         let (n_obs, n_act) = (self.n_obs, self.n_act);
         let error = |what: &str| Error::new(Kind::Data, what);
         if n_obs == 0 || n_act == 0 {
-            return Err(error("states and actions must have at least one number each")
+            return Err(error("states and actions must have at least one dimension each")
                 .found(format!("states of {n_obs}, actions of {n_act}")));
         }
         if self.states.is_empty() {
@@ -74,7 +74,7 @@ impl Parts {
         }
         if !self.states.len().is_multiple_of(n_obs) {
             return Err(error("states are not whole rows")
-                .expected(format!("a multiple of {n_obs} numbers"))
+                .expected(format!("a multiple of {n_obs} values"))
                 .found(self.states.len().to_string()));
         }
         let n_steps = self.states.len() / n_obs;
@@ -85,8 +85,8 @@ impl Parts {
             if found != expected {
                 return Err(error(&format!("{name} and states have different numbers of steps"))
                     .at(name)
-                    .expected(format!("{expected} numbers for {n_steps} steps"))
-                    .found(format!("{found} numbers")));
+                    .expected(format!("{expected} values for {n_steps} steps"))
+                    .found(format!("{found} values")));
             }
         }
         if self.ends.last() != Some(&n_steps)
@@ -104,14 +104,14 @@ impl Parts {
         Ok(())
     }
 
-    /// Steps in all episodes together. 0 where the states have no width.
+    /// The number of steps of all episodes; 0 if `n_obs` is 0.
     pub fn n_steps(&self) -> usize {
         self.states.len().checked_div(self.n_obs).unwrap_or(0)
     }
 }
 
 impl From<Demonstrations> for Parts {
-    /// The parts again, without the episodes' numbers in their source, the encoding and the names of dimensions.
+    /// The parts of the demonstrations, without episode numbers, the encoding and the names of dimensions.
     fn from(data: Demonstrations) -> Self {
         Self {
             n_obs: data.n_obs,
@@ -125,10 +125,10 @@ impl From<Demonstrations> for Parts {
 }
 
 impl Demonstrations {
-    /// Checks the parts and makes demonstrations of them.
+    /// Validates the parts.
     ///
     /// # Errors
-    /// Empty data, lengths that disagree, empty episodes, numbers that are NaN, infinite or above 1e30, and actions outside [-1, 1]
+    /// Empty data, lengths that disagree, empty episodes, values that are NaN, infinite or above 1e30, and actions outside [-1, 1]
     /// unless `range` says to clip them and they are few ([`MOST_CLIPPED`](super::MOST_CLIPPED)).
     pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
         parts.check()?;
@@ -136,7 +136,7 @@ impl Demonstrations {
         number::check("states", &states, n_obs)?;
         number::check("actions", &actions, n_act)?;
         action_range::apply(&mut actions, n_act, range)?;
-        let numbers = (0..ends.len() as u32).collect();
+        let episode_numbers = (0..ends.len() as u32).collect();
         Ok(Self {
             n_obs,
             n_act,
@@ -144,7 +144,7 @@ impl Demonstrations {
             actions,
             rewards,
             ends,
-            numbers,
+            episode_numbers,
             encoding: None,
             names: DimensionNames::default(),
         })
@@ -185,12 +185,12 @@ impl Demonstrations {
         self.n_act
     }
 
-    /// Steps in all episodes together.
+    /// The number of steps of all episodes.
     pub fn n_steps(&self) -> usize {
         self.states.len() / self.n_obs
     }
 
-    /// Episodes.
+    /// The number of episodes.
     pub fn n_episodes(&self) -> usize {
         self.ends.len()
     }
@@ -225,18 +225,18 @@ impl Demonstrations {
         &self.actions[i * self.n_act..][..self.n_act]
     }
 
-    /// The steps of the k-th episode here (its number in the source may differ, see [`number`](Self::number)).
+    /// The steps of episode `k` (its number in the source may differ, see [`number`](Self::number)).
     pub fn episode(&self, k: usize) -> Range<usize> {
         let start = if k == 0 { 0 } else { self.ends[k - 1] };
         start..self.ends[k]
     }
 
-    /// The number of the k-th episode in its source.
+    /// The number of episode `k` in its source.
     pub fn number(&self, k: usize) -> u32 {
-        self.numbers[k]
+        self.episode_numbers[k]
     }
 
-    /// Which episode here a step belongs to.
+    /// The index of the episode that contains step `i`.
     pub fn episode_of(&self, i: usize) -> usize {
         self.ends.partition_point(|&end| end <= i)
     }
@@ -244,45 +244,45 @@ impl Demonstrations {
     /// The source of a step.
     pub fn step(&self, i: usize) -> Step {
         let k = self.episode_of(i);
-        Step { episode: self.numbers[k], step: (i - self.episode(k).start) as u32 }
+        Step { episode: self.episode_numbers[k], step: (i - self.episode(k).start) as u32 }
     }
 
-    /// The step with this source, counted over all episodes here.
+    /// The index of the step with this source, counted over all episodes; `None` if it was not selected.
     pub fn find(&self, step: Step) -> Option<usize> {
-        let k = self.numbers.iter().position(|&n| n == step.episode)?;
+        let k = self.episode_numbers.iter().position(|&n| n == step.episode)?;
         let range = self.episode(k);
         let i = range.start + step.step as usize;
         range.contains(&i).then_some(i)
     }
 
-    /// Some of the episodes, in the order given. They keep their numbers in the source.
+    /// A selection of episodes, in the order of `which`. They keep their numbers in the source.
     ///
     /// # Panics
-    /// If `which` is empty or names an episode that is not here.
+    /// If `which` is empty or has an index out of range.
     pub fn select(&self, which: &[usize]) -> Self {
         assert!(!which.is_empty(), "a selection of no episodes");
-        let mut part = self.none();
+        let mut part = self.empty();
         for &k in which {
-            part.push(self, self.episode(k), self.numbers[k]);
+            part.push(self, self.episode(k), self.episode_numbers[k]);
         }
         part
     }
 
-    /// Without the last step of every episode, as D4RL's `qlearning_dataset` counts steps. Episodes keep their
-    /// numbers; those of one step vanish. `None` when none are left.
+    /// The demonstrations without the last step of every episode, as in D4RL's `qlearning_dataset`. Episodes keep their
+    /// numbers; episodes of one step are dropped. `None` if no step is left.
     pub fn drop_last(&self) -> Option<Self> {
-        let mut part = self.none();
+        let mut part = self.empty();
         for k in 0..self.n_episodes() {
             let Range { start, end } = self.episode(k);
             if end - start > 1 {
-                part.push(self, start..end - 1, self.numbers[k]);
+                part.push(self, start..end - 1, self.episode_numbers[k]);
             }
         }
         (!part.ends.is_empty()).then_some(part)
     }
 
-    /// No episodes, of the same widths: where [`push`](Self::push) starts.
-    fn none(&self) -> Self {
+    /// Demonstrations without episodes, with the same dimensions, encoding and names.
+    fn empty(&self) -> Self {
         Self {
             n_obs: self.n_obs,
             n_act: self.n_act,
@@ -290,7 +290,7 @@ impl Demonstrations {
             actions: Vec::new(),
             rewards: self.rewards.as_ref().map(|_| Vec::new()),
             ends: Vec::new(),
-            numbers: Vec::new(),
+            episode_numbers: Vec::new(),
             encoding: self.encoding.clone(),
             names: self.names.clone(),
         }
@@ -305,26 +305,28 @@ impl Demonstrations {
             to.extend_from_slice(&from[start..end]);
         }
         self.ends.push(self.states.len() / self.n_obs);
-        self.numbers.push(number);
+        self.episode_numbers.push(number);
     }
 
-    /// Splits whole episodes at random into a training set and a validation set with a fraction `share` of the episodes: at least
-    /// one, if `share` is above 0 and there are two or more. Both keep the order of the source.
-    pub fn split(&self, share: f64, seed: Seed) -> (Self, Option<Self>) {
+    /// Splits whole episodes at random into a training set and a validation set with a fraction of the episodes: at least one, if
+    /// the fraction is above 0 and there are two or more. Both keep the order of the source.
+    pub fn split(&self, validation_fraction: f64, seed: Seed) -> (Self, Option<Self>) {
         let n = self.n_episodes();
-        let held_out =
-            if share <= 0.0 { 0 } else { ((share * n as f64).round() as usize).clamp(1, n.max(2) - 1) };
-        if held_out == 0 || n < 2 {
+        let n_validation = match validation_fraction <= 0.0 {
+            true => 0,
+            false => ((validation_fraction * n as f64).round() as usize).clamp(1, n.max(2) - 1),
+        };
+        if n_validation == 0 || n < 2 {
             return (self.clone(), None);
         }
         let mut order = seed.rng().permutation(n);
-        order[..held_out].sort_unstable();
-        order[held_out..].sort_unstable();
-        (self.select(&order[held_out..]), Some(self.select(&order[..held_out])))
+        order[..n_validation].sort_unstable();
+        order[n_validation..].sort_unstable();
+        (self.select(&order[n_validation..]), Some(self.select(&order[..n_validation])))
     }
 
     /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: a content hash that does not depend on
-    /// the file's format. Rewards and names do not count: they train nothing.
+    /// the file's format. Rewards and names are not included, because training does not use them.
     pub fn fingerprint(&self) -> String {
         fingerprint([self.n_obs, self.n_act], &self.ends, [&self.states, &self.actions])
     }
@@ -367,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_know_their_source_before_and_after_a_selection() {
+    fn steps_have_their_source_before_and_after_a_selection() {
         let all = data();
         assert_eq!(all.step(4), Step { episode: 2, step: 1 });
         let part = all.select(&[2, 0]);
@@ -388,8 +390,8 @@ mod tests {
         assert_eq!(all.fingerprint(), data().fingerprint());
         assert_eq!(all.select(&[1]).names(), &names);
         assert_eq!(all.drop_last().unwrap().names(), &names);
-        let (train, held_out) = all.split(0.5, Seed(0));
-        assert_eq!((train.names(), held_out.unwrap().names()), (&names, &names));
+        let (train, validation) = all.split(0.5, Seed(0));
+        assert_eq!((train.names(), validation.unwrap().names()), (&names, &names));
         let wrong = DimensionNames { state_names: list(&["x"]), ..names };
         assert!(data().with_names(wrong).unwrap_err().to_string().contains("expected: 2 names"));
     }
@@ -405,11 +407,11 @@ mod tests {
     }
 
     #[test]
-    fn a_split_shares_out_whole_episodes() {
-        let (train, held_out) = data().split(0.1, Seed(3));
-        let held_out = held_out.unwrap();
-        assert_eq!((train.n_episodes(), held_out.n_episodes()), (2, 1));
-        assert_eq!(train.n_steps() + held_out.n_steps(), 6);
+    fn a_split_consists_of_whole_episodes() {
+        let (train, validation) = data().split(0.1, Seed(3));
+        let validation = validation.unwrap();
+        assert_eq!((train.n_episodes(), validation.n_episodes()), (2, 1));
+        assert_eq!(train.n_steps() + validation.n_steps(), 6);
         assert!(data().split(0.0, Seed(3)).1.is_none());
         assert_eq!(data().split(1.0, Seed(3)).0.n_episodes(), 1);
     }
@@ -440,7 +442,7 @@ mod tests {
         assert!(refused(|p| p.ends = vec![3, 3, 6]).contains("episode ends"));
         assert!(refused(|p| p.ends = vec![]).contains("episode ends"));
         assert!(refused(|p| p.ends = vec![0, 6]).contains("episode ends"));
-        assert!(refused(|p| p.actions.truncate(5)).contains("6 numbers for 6 steps"));
+        assert!(refused(|p| p.actions.truncate(5)).contains("6 values for 6 steps"));
         assert!(refused(|p| p.rewards = Some(vec![])).contains("rewards"));
         assert!(refused(|p| p.states.clear()).contains("no steps"));
         let mut p = parts();

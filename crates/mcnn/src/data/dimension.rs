@@ -21,7 +21,7 @@ pub(super) fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
     let (mut low, mut high) = (vec![f32::INFINITY; width], vec![f32::NEG_INFINITY; width]);
     let (mut mean, mut std) = (vec![0.0_f64; width], vec![0.0_f64; width]);
     let mut not_finite = vec![0; width];
-    // Rows of finite numbers, which nearly all are, go through loops without a branch.
+    // Rows of finite values, the usual case, take loops without a branch.
     let finite = |row: &[f32]| row.iter().fold(true, |all, v| all & v.is_finite());
     for row in values.chunks_exact(width) {
         if finite(row) {
@@ -57,10 +57,10 @@ pub(super) fn dimensions(values: &[f32], width: usize) -> Vec<Dimension> {
         }
     }
     let of = |d: usize| {
-        let nothing = not_finite[d] == steps;
+        let none_finite = not_finite[d] == steps;
         Dimension {
-            min: if nothing { f32::NAN } else { low[d] },
-            max: if nothing { f32::NAN } else { high[d] },
+            min: if none_finite { f32::NAN } else { low[d] },
+            max: if none_finite { f32::NAN } else { high[d] },
             mean: mean[d],
             std: (std[d] / count[d]).sqrt(),
             not_finite: not_finite[d],

@@ -4,14 +4,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    ActionRange, FrameFile, Parts, Recording,
-    hdf5_write::{self, Observations},
-    write,
-};
+use super::{ActionRange, FrameFile, Parts, Recording, column::Column, hdf5_write, write};
 use crate::error::{Error, Kind, Result};
 
-/// Episodes of frames and actions, checked once when they are made.
+/// Episodes of frames and actions, validated on construction.
 #[derive(Debug, Clone)]
 pub struct FrameDemonstrations {
     labels: Parts,
@@ -24,7 +20,7 @@ impl FrameDemonstrations {
     /// (height, width).
     ///
     /// # Errors
-    /// As [`Demonstrations::new`](super::Demonstrations::new), and frames that are more or fewer than the steps.
+    /// As [`Demonstrations::new`](super::Demonstrations::new), and a number of frames other than that of steps.
     pub fn new(labels: Parts, size: [usize; 2], frames: Vec<u8>) -> Result<Self> {
         let labels = FrameFile::check_labels(&labels, ActionRange::Refuse)?;
         let expected = labels.actions.len() / labels.n_act * size[0] * size[1] * 3;
@@ -57,7 +53,7 @@ impl FrameDemonstrations {
         self.labels.actions.len() / self.labels.n_act
     }
 
-    /// SHA-256 over widths, episode ends, frames and actions, as hexadecimal. Rewards do not count.
+    /// SHA-256 over widths, episode ends, frames and actions, as hexadecimal. Rewards are not included.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let widths = [self.size[0], self.size[1], self.labels.n_act, self.labels.ends.len()];
@@ -69,21 +65,21 @@ impl FrameDemonstrations {
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// Writes them as [`write_hdf5`](super::write_hdf5) writes states, with `observations` as D4RL's CARLA files have
-    /// frames: a row of height x width x 3 numbers a step. Here they are bytes.
+    /// Writes an HDF5 file as [`write_hdf5`](super::write_hdf5) does; `observations` has the layout of D4RL's CARLA files:
+    /// one row of height x width x 3 values per step, here as bytes.
     ///
     /// # Errors
     /// As [`write_hdf5`](super::write_hdf5).
     pub fn write_hdf5(&self, path: &Path, recording: &Recording) -> Result<()> {
-        let seen = Observations::Frames(self.size[0] * self.size[1] * 3, &self.frames);
-        hdf5_write::write(path, seen, &self.labels, recording)
+        let frames = Column::bytes(self.size[0] * self.size[1] * 3, &self.frames);
+        hdf5_write::write(path, frames, &self.labels, recording)
     }
 
-    /// Writes them as an uncompressed `.npz`: `frames` (uint8, `[n_steps, height, width, 3]`), `actions` (float32),
-    /// `episode_ends` (int64), `rewards` (float32) where there are any. Equal demonstrations give equal bytes.
+    /// Writes an uncompressed `.npz`: `frames` (uint8, `[n_steps, height, width, 3]`), `actions` (float32),
+    /// `episode_ends` (int64), `rewards` (float32) if there are rewards. Equal demonstrations give equal bytes.
     ///
     /// # Errors
-    /// Of the file system.
+    /// Those of the file system.
     pub fn write_npz(&self, path: &Path) -> Result<()> {
         write::write_frames(path, &self.labels, self.size, &self.frames)
     }

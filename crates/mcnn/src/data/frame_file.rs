@@ -1,4 +1,4 @@
-//! Recordings whose observations are frames: actions and rewards are held in memory, frames are read piece by piece.
+//! Recordings whose observations are frames: actions and rewards are in memory, frames are read in pieces.
 
 use std::{
     fs::File,
@@ -22,8 +22,8 @@ use crate::error::{Error, Kind, Result};
 const NAMES: [&str; 4] = ["frames", "images", "observations", "states"];
 /// Approximate bytes of a piece; one row of an HDF5 file's chunks may be larger.
 const PIECE: u64 = 8 << 20;
-/// The most bytes of a piece.
-const LARGEST: u64 = 512 << 20;
+/// The largest piece in bytes.
+const MAX_PIECE: u64 = 512 << 20;
 
 /// Frames as stored in a file, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ impl FrameFile {
     /// as `frames`, `images`, `observations` or `states`, whichever is there.
     ///
     /// # Errors
-    /// As [`read`](super::read()), of everything but the frames' numbers; several of these without `key`.
+    /// As [`read`](super::read()), except errors of the values of frames; several of these without `key`.
     pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
         let (format, length) = recognize(path)?;
         let named = |e: Error| e.within(path.display());
@@ -82,8 +82,8 @@ impl FrameFile {
         opened.map_err(named)
     }
 
-    /// Reads the frames from number `from` on, in their order, piece by piece, until the end or until `each` returns
-    /// false. `each` gets the number of a piece's first frame.
+    /// Reads the frames from index `from` on, in order and in pieces, until the end or until `each` returns false. `each`
+    /// receives the index of the first frame of a piece.
     ///
     /// # Errors
     /// A damaged file, or values other than floats and bytes; errors of `each`.
@@ -125,7 +125,7 @@ fn read_hdf5(
     let (n, row) = (shape[0], shape[1..].iter().product::<u64>() * 4);
     // Whole rows of chunks, so that each chunk is unpacked once.
     let high = frames.chunks().map_or(1, |chunk| u64::from(chunk[0]).max(1)).min(n.max(1));
-    let high = if high.saturating_mul(row) <= LARGEST { high } else { 1 };
+    let high = if high.saturating_mul(row) <= MAX_PIECE { high } else { 1 };
     let step = high * (PIECE / (high * row).max(1)).max(1);
     let mut first = from as u64;
     while first < n {
@@ -152,8 +152,8 @@ fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
             Rows::Floats(frames.read_slice::<f32>(&part).map_err(damaged)?.into_raw_vec_and_offset().0)
         }
         Datatype::FloatingPoint { size: 8, .. } => {
-            let numbers = frames.read_slice::<f64>(&part).map_err(damaged)?;
-            Rows::Floats(numbers.iter().map(|&v| v as f32).collect())
+            let values = frames.read_slice::<f64>(&part).map_err(damaged)?;
+            Rows::Floats(values.iter().map(|&v| v as f32).collect())
         }
         other => {
             return Err(hdf5::other_type(frames.name(), "bytes (uint8), or floats of 32 or 64 bits", other));
@@ -194,7 +194,7 @@ fn read_npz(
         }
         first += count;
     }
-    // The end is where the checksum is tested, and where nothing should follow.
+    // The checksum is verified at the end of the entry, and there must be no excess data.
     match entry.read(&mut [0]) {
         Ok(0) => Ok(()),
         Ok(_) => Err(damaged(&"more bytes than its shape")),
@@ -203,7 +203,7 @@ fn read_npz(
 }
 
 impl FrameFile {
-    /// Checks actions, rewards and episode ends, before hours of embedding.
+    /// Validates actions, rewards and episode ends, before frames are embedded for hours.
     ///
     /// # Errors
     /// As [`Demonstrations::new`].

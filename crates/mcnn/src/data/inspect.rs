@@ -3,39 +3,38 @@
 use std::{cmp::Ordering, ops::Range, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Parts, Step, demonstrations::fingerprint,
-    dimension::dimensions, read::load, read_encoding, read_names, read_unused, scale::is_constant,
+    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Parts, Step,
+    demonstrations::fingerprint,
+    dimension::dimensions,
+    read::load,
+    read_encoding, read_names, read_unused,
+    scale::{is_constant, near_constant},
 };
 use crate::error::Result;
 
-/// An action number counts as at its limit from this size on (up to 1; beyond, it is outside). Not exactly 1: squashed
-/// policies approach their limit without reaching it.
+/// The absolute value from which an action value counts as at its limit, up to 1. It is below 1, because squashed policies
+/// approach their limit without reaching it.
 pub const AT_LIMIT: f32 = 0.999;
 
-/// A dimension that varies counts as near-constant below this standard deviation, in the units of the data. In meters, radians or
-/// units of an embedding, less is a sensor's noise, which standardization makes as large as any signal. (A share of the values' size
-/// would not do: positions far from their origin and angles near 0 have any.)
-pub const NEAR_CONSTANT: f64 = 1e-3;
-
-/// What [`inspect`] found. Shares are between 0 and 1. Numbers without a value (the mean of nothing finite) are NaN,
-/// `null` in JSON.
+/// The results of [`inspect`]. Shares are between 0 and 1. Undefined statistics (the mean of no finite values) are NaN, `null`
+/// in JSON.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Inspection {
     /// The file's format; none for data from memory.
     pub format: Option<Format>,
-    /// Episodes.
+    /// The number of episodes.
     pub episodes: usize,
-    /// Steps in all episodes together.
+    /// The number of steps of all episodes.
     pub steps: usize,
-    /// Steps in an episode.
+    /// Lengths of the episodes, in steps.
     pub lengths: Lengths,
-    /// Numbers in a state.
+    /// Dimension of a state.
     pub n_obs: usize,
-    /// Numbers in an action.
+    /// Dimension of an action.
     pub n_act: usize,
-    /// Each dimension of the state: `[n_obs]`.
+    /// Statistics of each dimension of the state: `[n_obs]`.
     pub states: Vec<Dimension>,
-    /// Each dimension of the action: `[n_act]`.
+    /// Statistics of each dimension of the action: `[n_act]`.
     pub actions: Vec<Dimension>,
     /// Names of the dimensions (the keys `state_names` and `action_names`), each list where there is one.
     #[serde(flatten)]
@@ -44,17 +43,18 @@ pub struct Inspection {
     pub constant_states: Vec<usize>,
     /// Dimensions of the action that do not vary.
     pub constant_actions: Vec<usize>,
-    /// Dimensions of the state that vary by less than [`NEAR_CONSTANT`].
+    /// Dimensions of the state that vary so little that they may be noise (the rule of
+    /// [`Scale::near_constant`](super::Scale::near_constant)).
     pub near_constant_states: Vec<usize>,
-    /// Dimensions of the action that do.
+    /// Dimensions of the action that do, beside the other dimensions of the action.
     pub near_constant_actions: Vec<usize>,
-    /// Share of the action numbers at the limit: [`AT_LIMIT`] to 1 in size.
+    /// Share of the action values at the limit, with absolute values from [`AT_LIMIT`] to 1.
     pub actions_at_limit: f64,
-    /// Share of the action numbers outside [-1, 1].
+    /// Share of the action values outside [-1, 1].
     pub actions_outside: f64,
-    /// How many numbers of states, actions and rewards are NaN or infinite.
+    /// Values of states, actions and rewards that are NaN or infinite.
     pub not_finite: usize,
-    /// Episodes that are the same, bit for bit in states and actions: groups of two or more episode numbers.
+    /// Bit-identical episodes (states and actions), as groups of two or more episode numbers.
     pub duplicates: Vec<Vec<u32>>,
     /// Observations that do not change.
     pub frozen: Frozen,
@@ -75,13 +75,13 @@ pub struct Inspection {
 pub struct Lengths {
     /// The shortest.
     pub min: usize,
-    /// The median; half way between the middle two of an even number.
+    /// The median; the mean of the middle two if the number of episodes is even.
     pub median: f64,
     /// The longest.
     pub max: usize,
 }
 
-/// Consecutive states of an episode that are the same, bit for bit.
+/// Bit-identical consecutive states of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Frozen {
     /// Share of the steps after an episode's first that repeat the state before them.
@@ -143,8 +143,8 @@ impl Inspection {
             (0..dimensions.len()).filter(|&i| still(&dimensions[i])).collect()
         };
         let near_constant = |dimensions: &[Dimension]| {
-            let near = |d: &Dimension| d.std < NEAR_CONSTANT && !is_constant(d.mean, d.std);
-            (0..dimensions.len()).filter(|&i| near(&dimensions[i])).collect()
+            let std = |d: &Dimension| if is_constant(d.mean, d.std) { 0.0 } else { d.std };
+            near_constant(&dimensions.iter().map(std).collect::<Vec<_>>())
         };
         let finite = parts.actions.iter().map(|a| a.abs()).filter(|a| a.is_finite());
         let (mut n, mut at_limit, mut outside) = (0_usize, 0_usize, 0_usize);

@@ -1,6 +1,7 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
 mod action_range;
+mod column;
 mod demonstrations;
 mod dimension;
 pub mod foreign;
@@ -15,6 +16,7 @@ mod npz;
 mod number;
 mod read;
 mod scale;
+mod stored;
 mod write;
 
 pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
@@ -24,13 +26,14 @@ pub use frame_demonstrations::FrameDemonstrations;
 pub use frame_file::{FrameFile, Rows};
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
-pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, NEAR_CONSTANT, Returns, inspect};
+pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
     Format, ReadOptions, read, read_counting, read_encoding, read_names, read_parts, read_simulator,
     read_unused, regular, upgrade_encoding,
 };
 pub use scale::Scale;
+pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};
 pub use write::{write_npz, write_npz_from};
 
 pub(crate) use npz::Arrays;

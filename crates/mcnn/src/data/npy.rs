@@ -23,7 +23,7 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// The header of an array of numbers, after which `from` is at the first number.
+    /// Reads the header of a numeric array; `from` is then at the first element.
     pub(super) fn head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let array = Self::any_head(name, from)?;
         match array.kind {
@@ -35,7 +35,7 @@ impl Array {
         }
     }
 
-    /// The header of an array of strings, after which `from` is at the first character.
+    /// Reads the header of an array of strings; `from` is then at the first character.
     pub(super) fn text_head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let array = Self::any_head(name, from)?;
         match array.kind {
@@ -46,7 +46,7 @@ impl Array {
         }
     }
 
-    /// The header of an array of numbers, strings or Python objects, after which `from` is at the first element.
+    /// Reads the header of an array of numbers, strings or Python objects; `from` is then at the first element.
     fn any_head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let mut start = [0; 8];
         let mut take = |buffer: &mut [u8]| from.read_exact(buffer).map_err(|e| damaged(&e.to_string()));
@@ -84,7 +84,7 @@ impl Array {
                 .found(format!("a shape {:?}", array.shape))
                 .next(if count.is_some_and(|n| n <= expanded(length)) { MORE_MEMORY } else { TOO_LARGE }));
         };
-        // One byte more than is due: to notice data that goes on, and to reach the end, where the checksum is tested.
+        // One more byte, to detect excess data, and to reach the end, where the checksum is verified.
         let expected = count as usize; // at most `left`, which is far below 2^63
         from.take(count + 1).read_to_end(&mut array.bytes).map_err(|e| damaged(&e.to_string()))?;
         if array.bytes.len() != expected {
@@ -157,19 +157,19 @@ impl Array {
         self.size
     }
 
-    /// Whether the numbers are unsigned bytes.
+    /// Whether the elements are unsigned bytes.
     pub(super) fn is_bytes(&self) -> bool {
         self.kind == 'u' && self.size == 1
     }
 
-    /// The numbers as they are stored. Finite ones beyond the range of 32-bit floats become infinities, and the error of that is set.
+    /// The values as they are stored. Finite ones beyond the range of 32-bit floats become infinities, and the error of that is set.
     pub(super) fn floats(&self, cell: &Beyond) -> Result<Vec<f32>> {
         match (self.kind, self.size) {
             ('f', 2) => Ok(self.decode(|b| half(u16::from_le_bytes(b)))),
             ('f', 4) => Ok(self.decode(f32::from_le_bytes)),
             ('f', 8) => {
                 let values = self.decode(|b| f64::from_le_bytes(b) as f32);
-                // An infinity may be one of the file's, or a finite number that was too large.
+                // An infinity may be one of the file's, or a finite value that was too large.
                 if values.iter().any(|v| v.is_infinite())
                     && let Err(e) = self.beyond()
                 {
@@ -197,7 +197,7 @@ impl Array {
         }
     }
 
-    /// Steps, width, and the numbers row by row.
+    /// Steps, width, and the values, row-major.
     pub(super) fn table(&self, cell: &Beyond) -> Result<(usize, usize, Vec<f32>)> {
         let [rows, columns] = self.shape[..] else {
             return Err(self.other_shape("(steps, width)"));

@@ -1,5 +1,5 @@
 //! NumPy's `.npz`, a zip of arrays: `states` or `observations` (rank 2), `actions` (rank 2), `episode_ends` (where
-//! each episode ends, exclusive: the running sum of the lengths) and, if there, `rewards` (a number a step),
+//! each episode ends, exclusive: the running sum of the lengths) and optionally `rewards` (one value per step),
 //! `state_names` and `action_names` (a string for each dimension, `<U` or `|S`).
 
 use std::{
@@ -92,7 +92,7 @@ pub(super) fn names(path: &Path, length: u64) -> Result<DimensionNames> {
     })
 }
 
-/// All but the states of `n_steps` steps: their width is given as 1.
+/// Actions, rewards and episode ends of `n_steps` steps; `states` is empty and `n_obs` is 1.
 fn labels(arrays: &mut Arrays, n_steps: usize, beyond: &Beyond) -> Result<Parts> {
     let (actions_steps, n_act, actions) = arrays.need("actions")?.table(beyond)?;
     same_length("actions", actions_steps, n_steps)?;
@@ -136,7 +136,7 @@ impl Arrays {
         Ok(Self { names, wanted, zip, length, left: limit(length) })
     }
 
-    /// Rows, columns, and the floats row by row of an array of rank 2.
+    /// Rows, columns, and the values of an array of rank 2, row-major.
     pub(crate) fn table(&mut self, name: &str) -> Result<(usize, usize, Vec<f32>)> {
         let beyond = Beyond::new();
         let table = self.need(name)?.table(&beyond)?;
@@ -173,7 +173,7 @@ impl Arrays {
         Ok(array)
     }
 
-    /// An array without its numbers.
+    /// The header of an array.
     fn head(&mut self, name: &str) -> Result<Array> {
         self.within(name, |file| Array::head(name, file))
     }

@@ -1,4 +1,4 @@
-//! Numbers of other types as 32-bit floats.
+//! Values of other types as 32-bit floats.
 
 use std::sync::OnceLock;
 
@@ -23,16 +23,16 @@ pub(super) fn half(bits: u16) -> f32 {
 /// Checks that 64-bit floats fit into 32-bit ones; `width` of them are a step.
 ///
 /// # Errors
-/// A finite number beyond the largest 32-bit float: where it is, and what it is.
+/// A finite value beyond the largest 32-bit float: where it is, and what it is.
 pub(super) fn beyond(name: &str, values: &[f64], width: usize) -> Result<()> {
     let too_large = |v: &f64| v.is_finite() && (*v as f32).is_infinite();
     let Some(first) = values.iter().position(too_large) else { return Ok(()) };
     let width = width.max(1);
-    Err(Error::new(Kind::Data, "numbers beyond the range of 32-bit floats")
+    Err(Error::new(Kind::Data, "values beyond the range of 32-bit floats")
         .at(format!("{name}, step {}, dimension {}", first / width, first % width))
         .expected(format!("at most {:e} in size", f32::MAX))
         .found(format!(
-            "{:e}; {} such numbers of {}",
+            "{:e}; {} such values of {}",
             values[first],
             values.iter().filter(|v| too_large(v)).count(),
             values.len()
@@ -44,10 +44,10 @@ pub(super) fn beyond(name: &str, values: &[f64], width: usize) -> Result<()> {
 /// million of them of 32.
 const LARGEST: f32 = 1e30;
 
-/// Checks that the numbers of a table are measurements; `width` of them are a step.
+/// Checks that the values of a table are measurements; `width` of them are a step.
 ///
 /// # Errors
-/// NaN and infinite numbers, and those beyond 1e30: where the first is, what it is, and in which dimensions there are others.
+/// NaN and infinite values, and those beyond 1e30: where the first is, what it is, and in which dimensions there are others.
 pub(super) fn check(name: &str, values: &[f32], width: usize) -> Result<()> {
     // Nearly all tables are: a loop without branches.
     if values.iter().fold(true, |all, v| all & (v.abs() <= LARGEST)) {
@@ -70,7 +70,7 @@ pub(super) fn check(name: &str, values: &[f32], width: usize) -> Result<()> {
         Some((
             format!("{name}, step {}, dimension {}", first / width, first % width),
             format!(
-                "{}; {count} such of {} numbers, in dimension{} {}",
+                "{}; {count} such of {} values, in dimension{} {}",
                 shown(values[first]),
                 values.len(),
                 if one { "" } else { "s" },
@@ -79,16 +79,16 @@ pub(super) fn check(name: &str, values: &[f32], width: usize) -> Result<()> {
         ))
     };
     if let Some((place, found)) = of(&is_bad) {
-        return Err(Error::new(Kind::Data, "numbers that are NaN or infinite")
+        return Err(Error::new(Kind::Data, "values that are NaN or infinite")
             .at(place)
-            .expected("finite numbers")
+            .expected("finite values")
             .found(found)
             .next("repair or drop those episodes; `mcnn inspect` lists the contents of the file"));
     }
     if let Some((place, found)) = of(&is_large) {
-        return Err(Error::new(Kind::Data, "numbers that are no measurements")
+        return Err(Error::new(Kind::Data, "values that are no measurements")
             .at(place)
-            .expected(format!("at most {LARGEST:e} in size: one such number makes all others of its dimension equal"))
+            .expected(format!("at most {LARGEST:e} in size: one such value makes all others of its dimension equal"))
             .found(found)
             .next(
                 "probably an infinity that was replaced, as numpy.nan_to_num does: repair or drop those episodes, or leave the dimension out",
@@ -97,7 +97,7 @@ pub(super) fn check(name: &str, values: &[f32], width: usize) -> Result<()> {
     Ok(())
 }
 
-/// A number, of many digits with an exponent.
+/// A value, of many digits with an exponent.
 fn shown(v: f32) -> String {
     if v.is_finite() && v.abs() >= 1e7 { format!("{v:e}") } else { v.to_string() }
 }
@@ -132,15 +132,15 @@ mod tests {
         for (values, parts) in [
             (
                 [0.0, 1.0, 2.0, f32::MAX],
-                ["states, step 1, dimension 1", "found: 3.4028235e38; 1 such of 4 numbers, in dimension 1"],
+                ["states, step 1, dimension 1", "found: 3.4028235e38; 1 such of 4 values, in dimension 1"],
             ),
             (
                 [0.0, -f32::MAX, f32::MAX, 0.0],
-                ["states, step 0, dimension 1", "2 such of 4 numbers, in dimensions 0, 1"],
+                ["states, step 0, dimension 1", "2 such of 4 values, in dimensions 0, 1"],
             ),
             (
                 [0.0, f32::NAN, f32::MAX, f32::NAN],
-                ["NaN or infinite", "found: NaN; 2 such of 4 numbers, in dimension 1"],
+                ["NaN or infinite", "found: NaN; 2 such of 4 values, in dimension 1"],
             ),
             ([f32::NEG_INFINITY, 0.0, 0.0, 0.0], ["states, step 0, dimension 0", "found: -inf; 1 such"]),
         ] {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_32_bits_cannot_hold_is_named() {
+    fn what_exceeds_32_bits_is_named() {
         assert_eq!(beyond("states", &[f64::INFINITY, f64::NAN, 3.4e38], 3), Ok(()));
         let error = beyond("states", &[0.0, 1.0, 2.0, -1e300], 2).unwrap_err().to_string();
         assert!(error.contains("states, step 1, dimension 1") && error.contains("-1e300; 1 such"), "{error}");

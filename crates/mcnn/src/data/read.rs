@@ -53,11 +53,11 @@ impl std::fmt::Display for Format {
 /// and optionally `rewards`, and in either format optionally `state_names` and `action_names` ([`read_names`]).
 ///
 /// In HDF5 an episode ends where `timeouts` or `terminals` is set; steps after the last end are one more, unfinished
-/// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the key it lacks
-/// may have held the ends. Episodes are never cut at a number of steps. 64-bit numbers become 32-bit ones.
+/// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the missing key
+/// may have had the ends. Episodes are never cut at a number of steps. 64-bit floats are rounded to 32 bits.
 ///
 /// No array may need more memory than 32 times the size of the file plus 64 MiB, though deflate can expand a file 1,032
-/// times: recorded numbers hardly compress to a third, and what is constant fits the 64 MiB (MCNN_EXPAND_MIB allows another
+/// times: recorded values are rarely compressed below a third, and constant arrays fit the 64 MiB (MCNN_EXPAND_MIB sets another
 /// number of MiB). A header that asks for more is refused before anything is allocated; in an `.npz` all arrays together have
 /// that limit. (Decoding may need up to three copies of an array.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
 /// crate `hdf5-reader`, which is Rust without a C library; tests damage files in many ways, but its limits are its own.
@@ -95,16 +95,16 @@ pub fn read_counting(path: &Path, options: &ReadOptions) -> Result<(Demonstratio
     Ok((dropped, outside))
 }
 
-/// Reads what [`read`] reads, but checks only that the shapes belong together ([`Parts::check`]): NaN and actions
+/// Reads the same data as [`read`], but validates only the shapes ([`Parts::check`]): NaN and actions
 /// outside [-1, 1] are kept, for inspection.
 ///
 /// # Errors
-/// As [`read`], but for the numbers themselves.
+/// As [`read`], except errors of the values.
 pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
     load(path).map(|(format, parts, _)| (format, parts))
 }
 
-/// The same, with the error of finite 64-bit numbers that are infinite in the parts, if there are any.
+/// The same, with the error of finite 64-bit values that are infinite in the parts, if there are any.
 pub(super) fn load(path: &Path) -> Result<(Format, Parts, Option<Error>)> {
     let (format, length) = recognize(path)?;
     let named = |e: Error| e.within(path.display());
@@ -224,7 +224,7 @@ pub(super) const TOO_LARGE: &str =
 /// device may never end.
 ///
 /// # Errors
-/// If it is not there, or anything else.
+/// If it does not exist, or is not a regular file.
 pub fn regular(path: &Path) -> Result<u64> {
     let io = |e| Error::io("reading", path, &e);
     let about = std::fs::metadata(path).map_err(io)?;

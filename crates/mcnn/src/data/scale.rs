@@ -7,38 +7,35 @@ use super::Demonstrations;
 pub struct Scale {
     /// Mean over all steps: `[n_obs]`.
     pub mean: Vec<f32>,
-    /// Population standard deviation over all steps: `[n_obs]`. 0 marks a constant dimension, which is divided by 1;
-    /// infinity one that is ignored, which always becomes 0.
+    /// What each dimension is divided by, the population standard deviation over all steps plus a floor: `[n_obs]`. 0 marks a
+    /// constant dimension, which is divided by 1; infinity one that is ignored, which always becomes 0.
     pub std: Vec<f32>,
 }
 
+/// The floor added to standard deviations, in the data's units; a thousandth of the largest standard deviation where all are
+/// below 1. Without it, the noise of a sensor that hardly moves would be scaled up to the size of everything else. It is that of
+/// the authors' code for data in SI units.
+const FLOOR: f64 = 1e-3;
+
 impl Scale {
-    /// The scale of all steps of the demonstrations; two passes, summed in 64 bits.
+    /// The scale of all steps of the demonstrations; two passes, summed in 64 bits. A standard deviation has a floor added to it,
+    /// 1e-3 of the data's units, or 1e-3 of the largest one if that is smaller.
     ///
     /// A dimension counts as constant where its deviation is below 1e-6 of its mean's size (about eight steps of a
     /// 32-bit float there: rounding, not information, that a division would blow up to the size of everything else),
     /// or below 1e-12 (a division by less could leave the range of squared 32-bit distances).
     pub fn fit(data: &Demonstrations) -> Self {
-        let n = data.n_steps() as f64;
-        let rows = || data.states().chunks_exact(data.n_obs());
-        let mut mean = vec![0.0_f64; data.n_obs()];
-        for row in rows() {
-            for (sum, &x) in mean.iter_mut().zip(row) {
-                *sum += f64::from(x);
-            }
-        }
-        mean.iter_mut().for_each(|m| *m /= n);
-        let mut squares = vec![0.0_f64; data.n_obs()];
-        for row in rows() {
-            for ((sum, &x), m) in squares.iter_mut().zip(row).zip(&mean) {
-                *sum += (f64::from(x) - m).powi(2);
-            }
-        }
-        let std = squares.iter().zip(&mean).map(|(sum, m)| {
-            let std = (sum / n).sqrt();
-            if is_constant(*m, std) { 0.0 } else { std as f32 }
-        });
+        let (mean, std) = moments(data);
+        let floor = floor(&std);
+        let std = std.iter().map(|&std| if std == 0.0 { 0.0 } else { (std + floor) as f32 });
         Self { std: std.collect(), mean: mean.iter().map(|&m| m as f32).collect() }
+    }
+
+    /// The dimensions that vary so little that the floor changes their scale by more than a tenth, with their standard
+    /// deviations. Often they are noise, or a few steps move them.
+    pub fn near_constant(data: &Demonstrations) -> Vec<(usize, f32)> {
+        let (_, std) = moments(data);
+        near_constant(&std).into_iter().map(|i| (i, std[i] as f32)).collect()
     }
 
     /// The same scale with some dimensions ignored, both in distances and in the input of networks.
@@ -83,6 +80,42 @@ impl Scale {
     }
 }
 
+/// Mean and population standard deviation of every dimension; 0 for a deviation that is no more than rounding.
+fn moments(data: &Demonstrations) -> (Vec<f64>, Vec<f64>) {
+    let n = data.n_steps() as f64;
+    let rows = || data.states().chunks_exact(data.n_obs());
+    let mut mean = vec![0.0_f64; data.n_obs()];
+    for row in rows() {
+        for (sum, &x) in mean.iter_mut().zip(row) {
+            *sum += f64::from(x);
+        }
+    }
+    mean.iter_mut().for_each(|m| *m /= n);
+    let mut squares = vec![0.0_f64; data.n_obs()];
+    for row in rows() {
+        for ((sum, &x), m) in squares.iter_mut().zip(row).zip(&mean) {
+            *sum += (f64::from(x) - m).powi(2);
+        }
+    }
+    let std = squares.iter().zip(&mean).map(|(sum, m)| {
+        let std = (sum / n).sqrt();
+        if is_constant(*m, std) { 0.0 } else { std }
+    });
+    let std = std.collect();
+    (mean, std)
+}
+
+/// The floor for given standard deviations.
+fn floor(std: &[f64]) -> f64 {
+    FLOOR * std.iter().fold(0.0_f64, |largest, &std| largest.max(std)).min(1.0)
+}
+
+/// The dimensions with a standard deviation, 0 where it is no more than rounding, that the floor enlarges by more than a tenth.
+pub(super) fn near_constant(std: &[f64]) -> Vec<usize> {
+    let floor = floor(std);
+    (0..std.len()).filter(|&i| std[i] > 0.0 && 0.1 * std[i] < floor).collect()
+}
+
 /// Whether a dimension of this mean and deviation varies by no more than rounding.
 pub(super) fn is_constant(mean: f64, std: f64) -> bool {
     std < (1e-6 * mean.abs()).max(1e-12)
@@ -110,10 +143,10 @@ mod tests {
     fn a_scale_has_the_mean_and_the_population_deviation() {
         let scale = Scale::fit(&data(&[&[1.0, 3.0, 1.0, 3.0], &[-1.0, 0.0, 0.0, 1.0]]));
         assert_eq!(scale.mean, [2.0, 0.0]);
-        assert_eq!(scale.std, [1.0, 0.5_f32.sqrt()]);
+        assert_eq!(scale.std, [1.001, (0.5_f64.sqrt() + 1e-3) as f32]);
         let mut out = [0.0; 2];
-        scale.apply(&[4.0, 0.5_f32.sqrt()], &mut out);
-        assert_eq!(out, [2.0, 1.0]);
+        scale.apply(&[4.002, (0.5_f64.sqrt() + 1e-3) as f32], &mut out);
+        assert!((out[0] - 2.0).abs() < 1e-6 && (out[1] - 1.0).abs() < 1e-6, "{out:?}");
         assert_eq!(scale.constant(), [0; 0]);
     }
 
@@ -128,13 +161,37 @@ mod tests {
         let mut out = [0.0; 4];
         scale.apply(&[6.0, 1001.0, 1e-7, 1.0], &mut out);
         assert_eq!(out[0], 1.0);
-        assert!((out[1] - 1.0).abs() < 1e-3 && (out[2] - 1.0).abs() < 1e-6 && out[3] == 1.0);
+        // The third has a standard deviation of 5e-8 and a floor of a thousandth of that.
+        assert!((out[1] - 1.0).abs() < 1e-3 && (out[2] - 1.0 / 1.001).abs() < 1e-6 && out[3] == 1.0);
+    }
+
+    #[test]
+    fn noise_of_a_dimension_that_hardly_moves_is_not_scaled_up() {
+        let moving: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.01).sin()).collect();
+        let noise: Vec<f32> = (0..1000).map(|i| 3e-6 * ((i * 7919) % 13) as f32).collect();
+        let set = data(&[&moving, &noise]);
+        let scale = Scale::fit(&set);
+        let largest = noise.iter().fold(0.0_f32, |m, &x| m.max(((x - scale.mean[1]) / scale.std[1]).abs()));
+        assert!(largest < 0.1, "{largest}");
+        let near_constant = Scale::near_constant(&set);
+        assert_eq!(near_constant.len(), 1);
+        assert_eq!(near_constant[0].0, 1);
+        assert!((near_constant[0].1 - 1.1e-5).abs() < 1e-6, "{near_constant:?}");
+    }
+
+    #[test]
+    fn the_floor_follows_the_units_of_small_data() {
+        let column: Vec<f32> = (0..100).map(|i| (i as f32).sin()).collect();
+        let in_other_units: Vec<f32> = column.iter().map(|x| x * 1e-3).collect();
+        let [a, b] = [&column, &in_other_units].map(|c| Scale::fit(&data(&[c])).std[0]);
+        assert!((a * 1e-3 - b).abs() < 1e-8, "{a} {b}");
+        assert_eq!(Scale::near_constant(&data(&[&in_other_units])), []);
     }
 
     #[test]
     fn a_large_offset_does_not_swallow_the_deviation() {
         let column: Vec<f32> = (0..10_000).map(|i| 1000.0 + (i % 2) as f32).collect();
         let scale = Scale::fit(&data(&[&column]));
-        assert_eq!((scale.mean[0], scale.std[0]), (1000.5, 0.5));
+        assert_eq!((scale.mean[0], scale.std[0]), (1000.5, 0.5005));
     }
 }

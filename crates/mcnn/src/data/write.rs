@@ -8,7 +8,10 @@ use std::{
 
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
-use super::{Demonstrations, DimensionNames, Parts};
+use super::{
+    Demonstrations, DimensionNames, Parts,
+    column::{Column, Numbers},
+};
 use crate::{
     atomic,
     error::{Error, Result},
@@ -30,15 +33,15 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
         ends: data.ends().to_vec(),
         ..Parts::default()
     };
-    let states = floats(data.states());
     let mut bytes = Cursor::new(Vec::new());
-    fill(&mut bytes, &labels, Array::states(&labels, data.n_obs()), &mut &states[..], data.names(), None)
+    let states = Column::floats(data.n_obs(), data.states());
+    fill(&mut bytes, Columns::new(states, &labels), data.names(), None)
         .map_err(|e| Error::io("writing", path, &e))?;
     atomic::write(path, bytes.get_ref())
 }
 
 /// Writes demonstrations whose states do not fit in memory: `labels` has everything else, and `states` yields the bytes of the
-/// rows of `n_obs` numbers. `encoding` identifies the encoder, as JSON: an array of bytes, `encoding`.
+/// rows of `n_obs` values. `encoding` identifies the encoder, as JSON: an array of bytes, `encoding`.
 /// `names` must be valid for the dimensions ([`DimensionNames::validate`]).
 ///
 /// # Errors
@@ -51,25 +54,52 @@ pub fn write_npz_from(
     names: &DimensionNames,
     encoding: &str,
 ) -> Result<()> {
-    atomic::write_through(path, |temporary| {
-        let written = File::create(temporary).and_then(|file| {
-            let mut file = BufWriter::new(file);
-            fill(&mut file, labels, Array::states(labels, n_obs), states, names, Some(encoding))?;
-            file.flush()
-        });
-        written.map_err(|e| Error::io("writing", path, &e))
-    })
+    let states = Column { numbers: Numbers::F32, width: n_obs, rows: Box::new(states) };
+    write_columns(path, Columns::new(states, labels), names, Some(encoding))
 }
 
 /// The same of frames, as an array of bytes, `frames` (`[steps, height, width, 3]`), in place of states.
 pub(super) fn write_frames(path: &Path, labels: &Parts, size: [usize; 2], frames: &[u8]) -> Result<()> {
-    let n = labels.actions.len() / labels.n_act;
-    let shape = format!("{n}, {}, {}, 3", size[0], size[1]);
+    let frames = Column::bytes(size[0] * size[1] * 3, frames);
+    let columns = Columns { frame: Some(size), ..Columns::new(frames, labels) };
+    write_columns(path, columns, &DimensionNames::default(), None)
+}
+
+/// The columns of demonstrations.
+pub(super) struct Columns<'a> {
+    /// States, or frames.
+    pub observations: Column<'a>,
+    /// Height and width, if the observations are frames.
+    pub frame: Option<[usize; 2]>,
+    pub actions: Column<'a>,
+    pub rewards: Option<Column<'a>>,
+    pub ends: &'a [usize],
+}
+
+impl<'a> Columns<'a> {
+    /// Of states, with everything else from `labels`.
+    fn new(observations: Column<'a>, labels: &'a Parts) -> Self {
+        Self {
+            observations,
+            frame: None,
+            actions: Column::floats(labels.n_act, &labels.actions),
+            rewards: labels.rewards.as_ref().map(|rewards| Column::floats(1, rewards)),
+            ends: &labels.ends,
+        }
+    }
+}
+
+/// Writes columns, whose rows are read one after another.
+pub(super) fn write_columns(
+    path: &Path,
+    columns: Columns,
+    names: &DimensionNames,
+    encoding: Option<&str>,
+) -> Result<()> {
     atomic::write_through(path, |temporary| {
         let written = File::create(temporary).and_then(|file| {
             let mut file = BufWriter::new(file);
-            let seen = Array { name: "frames", kind: "|u1".into(), shape, length: frames.len() as u64 };
-            fill(&mut file, labels, seen, &mut &frames[..], &DimensionNames::default(), None)?;
+            fill(&mut file, columns, names, encoding)?;
             file.flush()
         });
         written.map_err(|e| Error::io("writing", path, &e))
@@ -85,31 +115,29 @@ struct Array {
 }
 
 impl Array {
-    /// Of the states of these steps.
-    fn states(labels: &Parts, n_obs: usize) -> Self {
-        let n = labels.actions.len() / labels.n_act;
+    /// Of a column of `n` rows; `shape` is that of a row, with a comma before each dimension.
+    fn of(name: &'static str, column: &Column, n: usize, shape: &str) -> Self {
+        let kind = match column.numbers {
+            Numbers::F32 => "<f4",
+            Numbers::U8 => "|u1",
+        };
         Self {
-            name: "states",
-            kind: "<f4".into(),
-            shape: format!("{n}, {n_obs}"),
-            length: 4 * (n * n_obs) as u64,
+            name,
+            kind: kind.into(),
+            shape: format!("{n},{shape}"),
+            length: (n * column.row_bytes()) as u64,
         }
     }
 }
 
-fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
 fn fill(
     to: &mut (impl Write + Seek),
-    labels: &Parts,
-    seen: Array,
-    rows: &mut dyn Read,
+    columns: Columns,
     names: &DimensionNames,
     encoding: Option<&str>,
 ) -> std::io::Result<()> {
-    let (n, episodes) = (labels.actions.len() / labels.n_act, labels.ends.len());
+    let Columns { mut observations, frame, mut actions, rewards, ends } = columns;
+    let (n, episodes) = (ends.last().copied().unwrap_or(0), ends.len());
     let mut zip = ZipWriter::new(to);
     let mut add = |Array { name, kind, shape, length }, bytes: &mut dyn Read| {
         let options = SimpleFileOptions::default()
@@ -131,28 +159,33 @@ fn fill(
             _ => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
         }
     };
-    add(seen, rows)?;
-    let mut numbers = |name, kind: &str, shape: String, bytes: Vec<u8>| {
+    let (name, shape) = match frame {
+        Some([height, width]) => ("frames", format!(" {height}, {width}, 3")),
+        None => ("states", format!(" {}", observations.width)),
+    };
+    add(Array::of(name, &observations, n, &shape), &mut observations.rows)?;
+    add(Array::of("actions", &actions, n, &format!(" {}", actions.width)), &mut actions.rows)?;
+    let ends: Vec<u8> = ends.iter().flat_map(|&end| (end as i64).to_le_bytes()).collect();
+    let (kind, shape, length) = ("<i8".into(), format!("{episodes},"), ends.len() as u64);
+    add(Array { name: "episode_ends", kind, shape, length }, &mut &ends[..])?;
+    if let Some(mut rewards) = rewards {
+        add(Array::of("rewards", &rewards, n, ""), &mut rewards.rows)?;
+    }
+    let mut add_bytes = |name, kind: &str, shape: String, bytes: Vec<u8>| {
         add(Array { name, kind: kind.into(), shape, length: bytes.len() as u64 }, &mut &bytes[..])
     };
-    numbers("actions", "<f4", format!("{n}, {}", labels.n_act), floats(&labels.actions))?;
-    let ends = labels.ends.iter().flat_map(|&end| (end as i64).to_le_bytes());
-    numbers("episode_ends", "<i8", format!("{episodes},"), ends.collect())?;
-    if let Some(rewards) = &labels.rewards {
-        numbers("rewards", "<f4", format!("{n},"), floats(rewards))?;
-    }
     for (name, names) in [("state_names", &names.state_names), ("action_names", &names.action_names)] {
         if let Some(names) = names {
-            // NumPy's `<U`: UTF-32, every string filled up with NULs to the length of the longest.
+            // NumPy's `<U`: UTF-32, every string padded with NULs to the length of the longest.
             let length = names.iter().map(|name| name.chars().count()).max().unwrap_or(1);
             let characters =
                 |name: &String| name.chars().chain(std::iter::repeat('\0')).take(length).collect::<Vec<_>>();
             let bytes = names.iter().flat_map(characters).flat_map(|c| u32::from(c).to_le_bytes()).collect();
-            numbers(name, &format!("<U{length}"), format!("{},", names.len()), bytes)?;
+            add_bytes(name, &format!("<U{length}"), format!("{},", names.len()), bytes)?;
         }
     }
     if let Some(encoding) = encoding {
-        numbers("encoding", "|u1", format!("{},", encoding.len()), encoding.as_bytes().to_vec())?;
+        add_bytes("encoding", "|u1", format!("{},", encoding.len()), encoding.as_bytes().to_vec())?;
     }
     zip.finish()?;
     Ok(())

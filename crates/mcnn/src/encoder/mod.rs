@@ -1,19 +1,19 @@
-//! Training a small network of frames, where no weights of a large one can be had: what its embedding of a frame foretells,
-//! by a head that is thrown away afterwards, is the demonstrated action, or the frame itself.
+//! Training of a small convolutional encoder, for frames on which no pretrained network fits. From the embedding of a frame, a
+//! head predicts the demonstrated action or the frame itself ([`Objective`]). The head is discarded after training.
 //!
-//! The embedding has no ReLU of its own, so that no dimension dies; the head's first is behind it. After training each
-//! dimension is brought to mean 0 and deviation 1 over the frames trained on, in the weights of the last layer.
+//! The embedding has no ReLU, so that no dimension dies; the first ReLU of the head follows it. After training, each dimension
+//! is standardized to mean 0 and standard deviation 1 over the training frames, in the weights of the last layer.
 //!
-//! A batch is a function of the seed and the step, and a step's sums are taken in groups of a fixed size, added in their
-//! order: the same seed gives the same weights on any number of threads.
+//! A mini-batch is a function of the seed and the step. Gradients are summed in groups of a fixed size, and the groups in a
+//! fixed order, so the same seed gives the same weights on any number of threads.
 
-mod footage;
 mod net;
+mod recorded_frames;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use footage::Footage;
+pub use recorded_frames::RecordedFrames;
 
 use std::{path::Path, sync::Mutex};
 
@@ -24,41 +24,41 @@ use crate::{
     error::{Error, Kind, Result},
     optimizer::{Adam, Moments, OptimizerSettings, StepArrays},
     seed::Seed,
-    vision::{By, Conv, Design, EncoderInfo, Training, write_encoder},
+    vision::{Conv, Design, EncoderInfo, Objective, Training, write_encoder},
 };
-use net::{Desk, Net, Row};
+use net::{Net, Row, Workspace};
 
-/// Frames whose gradients are added up together. What comes out depends on it, in the last bits.
+/// Frames of a group, whose gradients are summed in one workspace. The last bits of the weights depend on it.
 const GROUP: usize = 16;
 
-/// Adam with PyTorch's defaults; the learning rate falls to 0 along a half cosine.
+/// Adam with PyTorch's defaults and cosine decay of the learning rate to 0.
 const OPTIMIZER: OptimizerSettings = OptimizerSettings { cosine: true, ..OptimizerSettings::ADAM };
 
 /// How an encoder is trained.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncoderSettings {
-    /// What it learns from.
-    pub by: By,
-    /// Steps.
+    /// What the head predicts.
+    pub objective: Objective,
+    /// Gradient steps.
     pub steps: u64,
-    /// Frames of a step.
+    /// Frames of a mini-batch.
     pub batch: usize,
-    /// The learning rate of the first step; it falls to 0 along a half cosine.
+    /// The learning rate of the first step, which cosine decay reduces to 0.
     pub lr: f64,
-    /// Numbers of an embedding.
+    /// Dimension of the embedding.
     pub width: usize,
-    /// Pixels by which frames are shifted, at most, up or down and left or right, their edges repeated (Kostrikov et al., 2020).
+    /// Random shift: the largest shift in pixels, vertically and horizontally, with edges replicated (Kostrikov et al., 2020).
     pub augment: usize,
-    /// The share of the episodes that is held out.
+    /// The fraction of the episodes held out for validation.
     pub validation_fraction: f64,
-    /// Decides whatever is random.
+    /// Seed of the initial weights, the mini-batches, the random shifts and the validation split.
     pub seed: Seed,
 }
 
 impl Default for EncoderSettings {
     fn default() -> Self {
         Self {
-            by: By::Action,
+            objective: Objective::Action,
             steps: 2000,
             batch: 128,
             lr: 1e-3,
@@ -70,46 +70,47 @@ impl Default for EncoderSettings {
     }
 }
 
-/// What a step of training did.
+/// The result of a gradient step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
     /// Steps so far, with this one.
     pub step: u64,
-    /// Mean squared error on the step's frames, before it.
+    /// Mean squared error on the mini-batch, before the step.
     pub loss: f32,
 }
 
-/// Mean squared errors on the episodes held out.
+/// Mean squared errors on the validation episodes.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Check {
-    /// Frames held out.
+pub struct Validation {
+    /// Validation frames.
     pub frames: usize,
-    /// Of the network.
+    /// Mean squared error of the network.
     pub loss: f64,
-    /// Of the one best guess for all frames, the mean over those trained on: what there is to beat.
-    pub guess: f64,
+    /// Mean squared error of the constant prediction, the mean target of the training frames: the baseline.
+    #[serde(rename = "guess")]
+    pub baseline_loss: f64,
 }
 
-/// A run of training.
+/// A training run.
 #[derive(Debug)]
 pub struct Run {
-    data: Footage,
+    data: RecordedFrames,
     settings: EncoderSettings,
     net: Net,
     adam: Adam,
     step: u64,
-    rows: Vec<usize>,
-    held: Vec<usize>,
-    desks: Mutex<Vec<Desk>>,
+    training_rows: Vec<usize>,
+    validation_rows: Vec<usize>,
+    workspaces: Mutex<Vec<Workspace>>,
     gradients: Vec<Vec<Gradient>>, // by group
 }
 
 impl Run {
-    /// Before the first step.
+    /// A run before its first step, with random weights.
     ///
     /// # Errors
     /// Settings out of range, and frames of a size that the network does not take.
-    pub fn new(data: Footage, settings: EncoderSettings) -> Result<Self> {
+    pub fn new(data: RecordedFrames, settings: EncoderSettings) -> Result<Self> {
         let bad = |what: &str, expected: &str, found: String| {
             Err(Error::new(Kind::Settings, what).expected(expected).found(found))
         };
@@ -125,7 +126,7 @@ impl Run {
         }
         if !(0.0..1.0).contains(&validation_fraction) {
             return bad(
-                "a share held out that is out of range",
+                "a validation fraction out of range",
                 "0 to below 1",
                 validation_fraction.to_string(),
             );
@@ -139,11 +140,12 @@ impl Run {
             );
         }
         let conv = Conv::new(data.size, settings.width)?;
-        let net = Net::new(conv, settings.by, &data, settings.seed);
+        let net = Net::new(conv, settings.objective, &data, settings.seed);
         let gradients = net.gradients();
         let lengths: Vec<usize> =
             gradients.iter().flat_map(|gradient| [gradient.weights.len(), gradient.bias.len()]).collect();
-        let [rows, held] = data.split(validation_fraction, settings.seed.fork("held out"));
+        let [training_rows, validation_rows] =
+            data.split(validation_fraction, settings.seed.fork("held out"));
         Ok(Self {
             adam: Adam::new(&lengths, &[], Moments::zeros(lengths.iter().sum())),
             gradients: vec![gradients; batch.div_ceil(GROUP)],
@@ -151,14 +153,14 @@ impl Run {
             data,
             settings,
             step: 0,
-            rows,
-            held,
-            desks: Mutex::default(),
+            training_rows,
+            validation_rows,
+            workspaces: Mutex::default(),
         })
     }
 
     /// The recording.
-    pub fn data(&self) -> &Footage {
+    pub fn data(&self) -> &RecordedFrames {
         &self.data
     }
 
@@ -167,46 +169,47 @@ impl Run {
         self.step
     }
 
-    /// Frames trained on, and held out.
+    /// The numbers of training and of validation frames.
     pub fn frames(&self) -> [usize; 2] {
-        [self.rows.len(), self.held.len()]
+        [self.training_rows.len(), self.validation_rows.len()]
     }
 
-    /// Which network it is.
+    /// The architecture of the encoder.
     pub fn network(&self) -> Conv {
         self.net.conv
     }
 
-    /// The next step; `None` after the last.
+    /// Takes the next gradient step; `None` after the last.
     pub fn step(&mut self) -> Option<Stepped> {
         if self.step >= self.settings.steps {
             return None;
         }
         let mut rng = self.settings.seed.fork("batch").nth(self.step).rng();
-        let most = self.settings.augment;
+        let max_shift = self.settings.augment;
         let batch: Vec<Row> = (0..self.settings.batch)
             .map(|_| {
-                let row = self.rows[rng.below(self.rows.len())];
-                (
-                    row,
-                    [0, 1].map(
-                        |_| if most == 0 { 0 } else { rng.below(2 * most + 1) as isize - most as isize },
-                    ),
-                )
+                let row = self.training_rows[rng.below(self.training_rows.len())];
+                let shift = [0, 1].map(|_| match max_shift {
+                    0 => 0,
+                    _ => rng.below(2 * max_shift + 1) as isize - max_shift as isize,
+                });
+                (row, shift)
             })
             .collect();
         let lr = OPTIMIZER.learning_rate(self.settings.lr, self.settings.steps, self.step);
-        let loss = self.take(&batch, lr);
+        let loss = self.train_on(&batch, lr);
         Some(Stepped { step: self.step, loss: loss as f32 })
     }
 
-    /// Takes one step on these frames, with learning rate `lr`; returns their mean squared error before it.
-    fn take(&mut self, batch: &[Row], lr: f64) -> f64 {
-        let numbers = batch.len() * self.net.outputs;
-        let scale = 1.0 / numbers as f32;
-        let (net, data, desks) = (&self.net, &self.data, &self.desks);
+    /// Takes a gradient step on a mini-batch with learning rate `lr`; returns its mean squared error before the step.
+    fn train_on(&mut self, batch: &[Row], lr: f64) -> f64 {
+        let n_values = batch.len() * self.net.outputs;
+        let scale = 1.0 / n_values as f32;
+        let (net, data, workspaces) = (&self.net, &self.data, &self.workspaces);
         let errors: Vec<f64> = (batch.par_chunks(GROUP).zip(&mut self.gradients))
-            .map(|(rows, to)| with_desk(desks, |desk| desk.learn(net, data, rows, scale, to)))
+            .map(|(rows, grad)| {
+                with_workspace(workspaces, |workspace| workspace.loss_and_grad(net, data, rows, scale, grad))
+            })
             .collect();
         let arrays = StepArrays {
             parameters: self.net.layers.iter_mut().flat_map(Convolution::parameters_mut).collect(),
@@ -218,41 +221,45 @@ impl Run {
         };
         self.adam.step(&OPTIMIZER, lr, self.step, arrays);
         self.step += 1;
-        self.net.follow();
-        errors.iter().sum::<f64>() / numbers as f64
+        self.net.update_backward();
+        errors.iter().sum::<f64>() / n_values as f64
     }
 
-    /// The errors on the episodes held out; `None` where none were.
-    pub fn check(&self) -> Option<Check> {
-        let targets = self.over(&self.rows, |desk, rows| desk.targets(&self.net, &self.data, rows).to_vec());
+    /// The errors on the validation episodes; `None` if there are none.
+    pub fn validate(&self) -> Option<Validation> {
+        let targets = self.map_groups(&self.training_rows, |workspace, rows| {
+            workspace.targets(&self.net, &self.data, rows).to_vec()
+        });
         let mut mean = vec![0.0_f64; self.net.outputs];
         for target in targets.iter().flat_map(|t| t.chunks_exact(self.net.outputs)) {
             mean.iter_mut().zip(target).for_each(|(sum, &v)| *sum += f64::from(v));
         }
-        mean.iter_mut().for_each(|v| *v /= self.rows.len() as f64);
-        let errors = self.over(&self.held, |desk, rows| {
-            let guess =
-                |t: &[f32]| t.iter().zip(&mean).map(|(&t, m)| (f64::from(t) - m).powi(2)).sum::<f64>();
-            let targets = desk.targets(&self.net, &self.data, rows).chunks_exact(self.net.outputs);
-            let guess = targets.map(guess).sum::<f64>();
-            [desk.error(&self.net, &self.data, rows), guess]
+        mean.iter_mut().for_each(|v| *v /= self.training_rows.len() as f64);
+        let errors = self.map_groups(&self.validation_rows, |workspace, rows| {
+            let baseline_error = |target: &[f32]| {
+                target.iter().zip(&mean).map(|(&t, m)| (f64::from(t) - m).powi(2)).sum::<f64>()
+            };
+            let targets = workspace.targets(&self.net, &self.data, rows).chunks_exact(self.net.outputs);
+            let baseline = targets.map(baseline_error).sum::<f64>();
+            [workspace.squared_error(&self.net, &self.data, rows), baseline]
         });
-        let numbers = (self.held.len() * self.net.outputs) as f64;
-        let mean = |k: usize| errors.iter().map(|e| e[k]).sum::<f64>() / numbers;
-        (numbers > 0.0).then(|| Check { frames: self.held.len(), loss: mean(0), guess: mean(1) })
+        let frames = self.validation_rows.len();
+        let n_values = (frames * self.net.outputs) as f64;
+        let mean = |k: usize| errors.iter().map(|e| e[k]).sum::<f64>() / n_values;
+        (frames > 0).then(|| Validation { frames, loss: mean(0), baseline_loss: mean(1) })
     }
 
-    /// Writes the encoder as it is now. Answers with the file's fingerprint, and which dimensions of an embedding did not
-    /// vary over the frames trained on.
+    /// Writes the encoder in its current state. Returns the file's fingerprint (SHA-256) and the indices of the embedding
+    /// dimensions that are constant over the training frames.
     ///
     /// # Errors
     /// Weights or embeddings that are not finite, and errors of the file system.
     pub fn write(&self, path: &Path) -> Result<(String, Vec<usize>)> {
         let width = self.net.conv.width();
-        let sums = self.over(&self.rows, |desk, rows| {
+        let sums = self.map_groups(&self.training_rows, |workspace, rows| {
             let mut sums = vec![[0.0_f64; 2]; width];
-            let made = desk.embed(&self.net, &self.data, rows);
-            for row in made.chunks_exact(made.len() / rows.len()) {
+            let embeddings = workspace.embed(&self.net, &self.data, rows);
+            for row in embeddings.chunks_exact(embeddings.len() / rows.len()) {
                 for ([sum, square], &v) in sums.iter_mut().zip(row) {
                     *sum += f64::from(v);
                     *square += f64::from(v).powi(2);
@@ -260,49 +267,54 @@ impl Run {
             }
             sums
         });
-        let n = self.rows.len() as f64;
+        let n = self.training_rows.len() as f64;
         let total = |i: usize, k: usize| sums.iter().map(|s| s[i][k]).sum::<f64>() / n;
         let mean: Vec<f64> = (0..width).map(|i| total(i, 0)).collect();
         let mut std: Vec<f64> = (0..width).map(|i| (total(i, 1) - mean[i].powi(2)).max(0.0).sqrt()).collect();
-        // What is only rounding is not blown up.
+        // A deviation that is rounding error is not scaled up to 1.
         let constant: Vec<usize> = (0..width).filter(|&i| std[i] <= 1e-6 * mean[i].abs().max(1e-6)).collect();
         constant.iter().for_each(|&i| std[i] = 1.0);
         let arrays = self.net.tensors(&mean, &std);
         if arrays.iter().flatten().any(|v| !v.is_finite()) {
-            return Err(Error::new(Kind::Settings, "training diverged: weights that are not numbers")
+            return Err(Error::new(Kind::Settings, "training diverged: weights that are NaN or infinite")
                 .next("a smaller learning rate (lr)"));
         }
-        let s = &self.settings;
+        let settings = &self.settings;
         let info = EncoderInfo {
             network: Design::Conv(self.net.conv),
             preset: self.data.preset,
             training: Training {
-                by: s.by,
+                objective: settings.objective,
                 steps: self.step,
-                batch: s.batch,
-                lr: s.lr,
-                augment: s.augment,
-                validation_fraction: s.validation_fraction,
-                seed: s.seed.0,
+                batch: settings.batch,
+                lr: settings.lr,
+                augment: settings.augment,
+                validation_fraction: settings.validation_fraction,
+                seed: settings.seed.0,
                 data: self.data.fingerprint(),
             },
         };
         Ok((write_encoder(path, self.net.conv, &info, &arrays)?, constant))
     }
 
-    /// Something of groups of frames as they are, in their order.
-    fn over<T: Send>(&self, rows: &[usize], each: impl Fn(&mut Desk, &[Row]) -> T + Sync) -> Vec<T> {
-        let group = |rows: &[usize]| {
+    /// Applies `compute` to every group of frames, without random shifts. The results are in the order of the groups.
+    fn map_groups<T: Send>(
+        &self,
+        rows: &[usize],
+        compute: impl Fn(&mut Workspace, &[Row]) -> T + Sync,
+    ) -> Vec<T> {
+        let of_group = |rows: &[usize]| {
             let rows: Vec<Row> = rows.iter().map(|&row| (row, [0, 0])).collect();
-            with_desk(&self.desks, |desk| each(desk, &rows))
+            with_workspace(&self.workspaces, |workspace| compute(workspace, &rows))
         };
-        rows.par_chunks(GROUP).map(group).collect()
+        rows.par_chunks(GROUP).map(of_group).collect()
     }
 }
 
-fn with_desk<T>(desks: &Mutex<Vec<Desk>>, work: impl FnOnce(&mut Desk) -> T) -> T {
-    let mut desk = desks.lock().expect("no thread panics here").pop().unwrap_or_default();
-    let made = work(&mut desk);
-    desks.lock().expect("no thread panics here").push(desk);
-    made
+/// Calls `compute` with a workspace that no other thread uses.
+fn with_workspace<T>(workspaces: &Mutex<Vec<Workspace>>, compute: impl FnOnce(&mut Workspace) -> T) -> T {
+    let mut workspace = workspaces.lock().expect("no thread panics here").pop().unwrap_or_default();
+    let result = compute(&mut workspace);
+    workspaces.lock().expect("no thread panics here").push(workspace);
+    result
 }

@@ -9,20 +9,21 @@ use super::Run;
 use crate::{
     atomic,
     error::{Error, Kind, Result},
-    vision::{By, Preset, Tensors},
+    vision::{Objective, Preset, Tensors},
 };
 
 const VERSION: u32 = 2;
 
-/// Everything that a run's result depends on. A run resumes only from a checkpoint that names the same, so it ends on the
-/// bytes it would have reached without a break.
+/// Everything that the result of a run depends on. A run resumes only from a checkpoint with an equal identity, so that it ends
+/// with the bytes of an uninterrupted run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Identity {
     kind: String,
     version: u32,
     network: String,
     preset: Preset,
-    by: By,
+    #[serde(rename = "by")]
+    objective: Objective,
     steps: u64,
     batch: usize,
     lr: f64,
@@ -41,19 +42,19 @@ struct Header {
 
 impl Run {
     fn identity(&self) -> Identity {
-        let s = &self.settings;
+        let settings = &self.settings;
         Identity {
             kind: "encoder run".into(),
             version: VERSION,
             network: self.net.conv.to_string(),
             preset: self.data.preset,
-            by: s.by,
-            steps: s.steps,
-            batch: s.batch,
-            lr: s.lr,
-            augment: s.augment,
-            validation_fraction: s.validation_fraction,
-            seed: s.seed.0,
+            objective: settings.objective,
+            steps: settings.steps,
+            batch: settings.batch,
+            lr: settings.lr,
+            augment: settings.augment,
+            validation_fraction: settings.validation_fraction,
+            seed: settings.seed.0,
             data: self.data.fingerprint(),
         }
     }
@@ -77,13 +78,13 @@ impl Run {
         atomic::write(path, &file)
     }
 
-    /// Goes on from a checkpoint, of version 1 or 2.
+    /// Resumes from a checkpoint of version 1 or 2.
     ///
     /// # Errors
     /// A file that is damaged, or that is the checkpoint of another run.
     pub fn resume(&mut self, path: &Path) -> Result<()> {
         let mut tensors = Tensors::open(path)?;
-        let header = tensors.text().and_then(|text| serde_json::from_str::<Header>(text).ok());
+        let header = tensors.metadata().and_then(|text| serde_json::from_str::<Header>(text).ok());
         let expected = self.identity();
         let found = header.as_ref().and_then(|header| serde_json::from_str::<Identity>(&header.run).ok());
         let is_same = found.is_some_and(|found| {
@@ -98,7 +99,7 @@ impl Run {
                     .at(path.display().to_string())
                     .expected(serde_json::to_string(&expected).expect("plain values"))
                     .found(found)
-                    .next("--force begins anew; or give what that run was given"));
+                    .next("--force starts a new run; or give the options of the interrupted run"));
             }
         };
         self.for_each_array(|name, values| {
@@ -110,10 +111,10 @@ impl Run {
             Error::new(Kind::File, "the checkpoint of an interrupted run is damaged")
                 .at(path.display().to_string())
                 .found(fault)
-                .next("--force begins anew")
+                .next("--force starts a new run")
         })?;
         self.step = step;
-        self.net.follow();
+        self.net.update_backward();
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kernels::Convolution;
 
 use super::*;
-use crate::vision::{Preset, Weights, load, turned};
+use crate::vision::{Preset, Weights, load, transposed};
 
 const SIZE: [usize; 2] = [21, 13];
 const N: usize = 12;
@@ -27,7 +27,7 @@ struct Values {
     weights: Vec<Probe>,
 }
 
-/// The formula of the script: numbers on [-1, 1) by a name and their place.
+/// Values in [-1, 1) that depend on a name and an index, by the formula of the script.
 fn uniform(name: &str, count: usize) -> Vec<f32> {
     let mut first = u32::MAX; // CRC-32 of the name
     for byte in name.bytes() {
@@ -44,18 +44,23 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
     (0..count).map(number).collect()
 }
 
-fn footage(frames: Vec<u8>, size: [usize; 2], actions: Vec<f32>, n_act: usize) -> Footage {
+fn recorded_frames(frames: Vec<u8>, size: [usize; 2], actions: Vec<f32>, n_act: usize) -> RecordedFrames {
     let n = actions.len() / n_act;
     let preset = Preset { size: crate::vision::Size::Own, normalize: true };
-    Footage { preset, size, frames, n_act, actions, ends: vec![n / 2, n] }
+    RecordedFrames { preset, size, frames, n_act, actions, ends: vec![n / 2, n] }
 }
 
-/// Frames and a network by the script's formula.
-fn of_script(by: By) -> Run {
+/// A run with the frames and weights of the script's formula.
+fn of_script(objective: Objective) -> Run {
     let bytes = uniform("frames", N * SIZE[0] * SIZE[1] * 3).into_iter().map(|v| ((v + 1.0) * 127.5) as u8);
-    let data = footage(bytes.collect(), SIZE, uniform("actions", N * 2), 2);
-    let settings =
-        EncoderSettings { by, width: 5, batch: 18, validation_fraction: 0.0, ..EncoderSettings::default() };
+    let data = recorded_frames(bytes.collect(), SIZE, uniform("actions", N * 2), 2);
+    let settings = EncoderSettings {
+        objective,
+        width: 5,
+        batch: 18,
+        validation_fraction: 0.0,
+        ..EncoderSettings::default()
+    };
     let mut run = Run::new(data, settings).unwrap();
     let inputs = [27, 32 * 9, 32 * 9, 64 * 9, 64 * 2, 5, 128];
     let outputs = [32, 32, 64, 64, 5, 128, run.net.outputs];
@@ -64,7 +69,7 @@ fn of_script(by: By) -> Run {
         let mut weights = uniform(&format!("weight{k}"), outputs[k] * inputs[k]);
         weights.iter_mut().for_each(|w| *w *= scale);
         if k == 0 {
-            weights = turned(&weights, 3, 9);
+            weights = transposed(&weights, 3, 9);
         }
         let mut bias: Vec<f32> = uniform(&format!("bias{k}"), outputs[k]).iter().map(|b| b * 0.1).collect();
         let shape = layer.shape();
@@ -76,20 +81,20 @@ fn of_script(by: By) -> Run {
         bias.resize(shape.to, 0.0);
         *layer = Convolution::new(shape, &filled, &bias);
     }
-    run.net.follow();
+    run.net.update_backward();
     run
 }
 
-/// A layer's weights or bias in PyTorch's order, without what fills them up; they are of `outputs` rows.
-fn plain(run: &Run, k: usize, weights: &[f32], bias: &[f32]) -> [Vec<f32>; 2] {
+/// The weights and the bias of layer `k` in PyTorch's order, without padding, which must be zero.
+fn unpadded(run: &Run, k: usize, weights: &[f32], bias: &[f32]) -> [Vec<f32>; 2] {
     let outputs = [32, 32, 64, 64, 5, 128, run.net.outputs][k];
     let row = [27, 288, 288, 576, 128, 5, 128][k];
-    let weights = if k == 0 { turned(weights, 9, 3) } else { weights.to_vec() };
+    let weights = if k == 0 { transposed(weights, 9, 3) } else { weights.to_vec() };
     let full = weights.len() / bias.len();
     let rows = weights.chunks_exact(full).take(outputs).flat_map(|w| w[..row].to_vec());
-    let rest = weights.chunks_exact(full).enumerate();
-    let rest = rest.flat_map(|(i, w)| if i < outputs { &w[row..] } else { w });
-    assert!(rest.chain(&bias[outputs..]).all(|&v| v == 0.0), "what fills up layer {k} is not zero");
+    let padding = weights.chunks_exact(full).enumerate();
+    let padding = padding.flat_map(|(i, w)| if i < outputs { &w[row..] } else { w });
+    assert!(padding.chain(&bias[outputs..]).all(|&v| v == 0.0), "the padding of layer {k} is not zero");
     [rows.collect(), bias[..outputs].to_vec()]
 }
 
@@ -103,36 +108,43 @@ fn near(found: &[f32], probe: &Probe, scale: f64, what: &str) {
 }
 
 fn embeddings(run: &Run) -> Vec<f32> {
-    let made = run.over(&(0..N).collect::<Vec<_>>(), |desk, rows| {
-        desk.embed(&run.net, &run.data, rows).chunks_exact(32).flat_map(|row| row[..5].to_vec()).collect()
+    let groups = run.map_groups(&(0..N).collect::<Vec<_>>(), |workspace, rows| {
+        workspace
+            .embed(&run.net, &run.data, rows)
+            .chunks_exact(32)
+            .flat_map(|row| row[..5].to_vec())
+            .collect()
     });
-    made.into_iter().flat_map(|v: Vec<f32>| v).collect()
+    groups.into_iter().flat_map(|v: Vec<f32>| v).collect()
 }
 
 #[test]
 fn gradients_and_steps_of_adam_are_those_of_pytorch() {
     let text = include_str!("torch_encoder.json");
     let values: BTreeMap<String, Values> = serde_json::from_str(text).unwrap();
-    for (by, name) in [(By::Action, "action"), (By::Reconstruction, "reconstruction")] {
+    for (objective, name) in [(Objective::Action, "action"), (Objective::Reconstruction, "reconstruction")] {
         let expected = &values[name];
-        let mut run = of_script(by);
+        let mut run = of_script(objective);
         assert_eq!(run.net.outputs, expected.outputs);
-        let close = |found: &[f32], expected: &[f32], by: f32| {
+        let close = |found: &[f32], expected: &[f32], tolerance: f32| {
             let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(found.len() == expected.len() && worst < by, "{name}: embeddings differ by {worst}");
+            assert!(
+                found.len() == expected.len() && worst < tolerance,
+                "{name}: embeddings differ by {worst}"
+            );
         };
         close(&embeddings(&run), &expected.before, 2e-5);
         for (step, &loss) in expected.losses.iter().enumerate() {
             let s = step as isize;
             let row = |k: isize| (((5 * s + 3 * k) % 12) as usize, [(s + k) % 5 - 2, (s + 2 * k) % 3 - 1]);
-            let found = run.take(&(0..18).map(row).collect::<Vec<_>>(), 2e-3);
+            let found = run.train_on(&(0..18).map(row).collect::<Vec<_>>(), 2e-3);
             assert!((found / loss - 1.0).abs() < 2e-4, "{name}, step {step}: a loss of {found}, not {loss}");
             if step == 0 {
                 for (k, gradient) in run.gradients[0].iter().enumerate() {
                     let mut layer = run.net.layers[k].clone();
                     layer.parameters_mut()[0].copy_from_slice(&gradient.weights);
-                    let plain = plain(&run, k, &layer.weights(), &gradient.bias);
-                    for (i, found) in plain.iter().enumerate() {
+                    let arrays = unpadded(&run, k, &layer.weights(), &gradient.bias);
+                    for (i, found) in arrays.iter().enumerate() {
                         let probe = &expected.gradients[2 * k + i];
                         near(found, probe, probe.mean, &format!("{name}: gradient {i} of layer {k}"));
                     }
@@ -140,7 +152,7 @@ fn gradients_and_steps_of_adam_are_those_of_pytorch() {
             }
         }
         for (k, layer) in run.net.layers.iter().enumerate() {
-            for (i, found) in plain(&run, k, &layer.weights(), layer.bias()).iter().enumerate() {
+            for (i, found) in unpadded(&run, k, &layer.weights(), layer.bias()).iter().enumerate() {
                 near(found, &expected.weights[2 * k + i], 1.0, &format!("{name}: array {i} of layer {k}"));
             }
         }
@@ -148,30 +160,30 @@ fn gradients_and_steps_of_adam_are_those_of_pytorch() {
     }
 }
 
-/// A disc at a random place of a frame that is noise, and its place as the action; two episodes.
-fn discs(n: usize, side: usize) -> Footage {
+/// Frames of a disc at a random position on a noisy background, whose action is the position; two episodes.
+fn discs(n: usize, side: usize) -> RecordedFrames {
     let mut rng = Seed(3).rng();
     let (mut frames, mut actions) = (Vec::new(), Vec::new());
     for _ in 0..n {
-        let place = [rng.between(-0.8, 0.8), rng.between(-0.8, 0.8)];
-        let at = place.map(|v| (v + 1.0) / 2.0 * side as f64);
+        let position = [rng.between(-0.8, 0.8), rng.between(-0.8, 0.8)];
+        let center = position.map(|v| (v + 1.0) / 2.0 * side as f64);
         for y in 0..side {
             for x in 0..side {
-                let far = (x as f64 - at[0]).hypot(y as f64 - at[1]);
-                let disc = if far < side as f64 / 8.0 { 150.0 } else { 20.0 };
+                let distance = (x as f64 - center[0]).hypot(y as f64 - center[1]);
+                let disc = if distance < side as f64 / 8.0 { 150.0 } else { 20.0 };
                 frames.extend((0..3).map(|_| (disc + rng.between(0.0, 40.0)) as u8));
             }
         }
-        actions.extend(place.map(|v| v as f32));
+        actions.extend(position.map(|v| v as f32));
     }
-    footage(frames, [side; 2], actions, 2)
+    recorded_frames(frames, [side; 2], actions, 2)
 }
 
 fn settings(steps: u64) -> EncoderSettings {
     EncoderSettings { steps, width: 10, batch: 32, validation_fraction: 0.0, ..EncoderSettings::default() }
 }
 
-fn trained(data: Footage, settings: EncoderSettings) -> (Run, f32) {
+fn trained(data: RecordedFrames, settings: EncoderSettings) -> (Run, f32) {
     let mut run = Run::new(data, settings).unwrap();
     let mut last = 0.0;
     while let Some(stepped) = run.step() {
@@ -181,21 +193,21 @@ fn trained(data: Footage, settings: EncoderSettings) -> (Run, f32) {
 }
 
 #[test]
-fn sixty_four_frames_are_learned_by_heart() {
+fn training_overfits_a_few_frames() {
     let (run, last) = trained(discs(64, 24), settings(300));
     assert!(last < 1e-3, "a loss of {last}");
-    assert!(run.check().is_none(), "nothing was held out");
+    assert!(run.validate().is_none(), "there are no validation episodes");
 }
 
 #[test]
-fn a_place_is_learned_that_was_never_shown() {
+fn validation_loss_is_far_below_the_constant_prediction() {
     let (run, _) = trained(discs(600, 24), EncoderSettings { validation_fraction: 0.5, ..settings(200) });
-    let check = run.check().unwrap();
-    assert!(check.frames == 300 && check.loss < 0.1 * check.guess, "{check:?}");
+    let validation = run.validate().unwrap();
+    assert!(validation.frames == 300 && validation.loss < 0.1 * validation.baseline_loss, "{validation:?}");
 }
 
 #[test]
-fn what_runs_afterwards_is_what_was_trained_brought_to_one_scale() {
+fn the_written_encoder_gives_the_standardized_embeddings_of_training() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("encoder.safetensors");
     let (run, _) = trained(discs(70, 24), settings(5));
@@ -211,8 +223,8 @@ fn what_runs_afterwards_is_what_was_trained_brought_to_one_scale() {
     let (mut input, mut out) = (Vec::new(), vec![0.0; n * 10]);
     info.preset.apply(&frames, 0..n, &mut input);
     network.embed(&input, [24, 24], &mut out);
-    let before: Vec<f32> = (run.over(&(0..n).collect::<Vec<_>>(), |desk, rows| {
-        desk.embed(&run.net, &run.data, rows).chunks_exact(32).flat_map(|v| v[..10].to_vec()).collect()
+    let before: Vec<f32> = (run.map_groups(&(0..n).collect::<Vec<_>>(), |workspace, rows| {
+        workspace.embed(&run.net, &run.data, rows).chunks_exact(32).flat_map(|v| v[..10].to_vec()).collect()
     }))
     .into_iter()
     .flat_map(|v: Vec<f32>| v)
@@ -233,7 +245,7 @@ fn what_runs_afterwards_is_what_was_trained_brought_to_one_scale() {
 }
 
 #[test]
-fn a_seed_is_an_encoder_on_any_number_of_threads() {
+fn equal_seeds_give_equal_files_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let file = |threads, seed, augment| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -251,7 +263,7 @@ fn a_seed_is_an_encoder_on_any_number_of_threads() {
 }
 
 #[test]
-fn a_run_that_was_saved_ends_on_the_same_bytes() {
+fn a_resumed_run_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let [part, path] = ["part", "encoder"].map(|name| folder.path().join(name));
     let new = |seed| {
@@ -297,19 +309,21 @@ fn a_run_that_was_saved_ends_on_the_same_bytes() {
 }
 
 #[test]
-fn what_is_held_out_is_what_training_a_policy_holds_out() {
+fn validation_episodes_are_those_of_policy_training() {
     use crate::data::{ActionRange, Demonstrations, Parts};
     let ends: Vec<usize> = (1..=23).map(|k| k * k).collect();
     let n = 23 * 23;
-    let data = Footage { ends: ends.clone(), ..footage(vec![0; n * 3], [1, 1], vec![0.0; n], 1) };
+    let data =
+        RecordedFrames { ends: ends.clone(), ..recorded_frames(vec![0; n * 3], [1, 1], vec![0.0; n], 1) };
     let states = (0..n).map(|i| i as f32).collect(); // a state is its own row
     let parts = Parts { n_obs: 1, n_act: 1, states, actions: vec![0.0; n], rewards: None, ends };
     let demonstrations = Demonstrations::new(parts, ActionRange::Refuse).unwrap();
-    for (share, seed) in [(0.1, 0), (0.1, 1), (0.5, 0), (0.01, 3), (0.0, 0)] {
-        let [kept, held] = data.split(share, Seed(seed));
-        let (train, check) = demonstrations.split(share, Seed(seed));
+    for (fraction, seed) in [(0.1, 0), (0.1, 1), (0.5, 0), (0.01, 3), (0.0, 0)] {
+        let [training, validation] = data.split(fraction, Seed(seed));
+        let (train_data, validation_data) = demonstrations.split(fraction, Seed(seed));
         let rows = |data: &Demonstrations| data.states().iter().map(|&v| v as usize).collect::<Vec<_>>();
-        assert_eq!((kept, held), (rows(&train), check.as_ref().map(rows).unwrap_or_default()));
+        let expected = (rows(&train_data), validation_data.as_ref().map(rows).unwrap_or_default());
+        assert_eq!((training, validation), expected);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Recording the steps of rollouts as demonstrations.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::{
     Episode, Run,
     rollout::{ActorInput, run_episodes},
@@ -49,7 +51,7 @@ pub fn collect(
     run: &Run,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
-    record_episodes(act, task, run, ActorInput::Observations, each)
+    record_all(act, task, run, Demonstrator::Actor, each)
 }
 
 /// Records the episodes of a run as [`collect`] does, with the task's own expert ([`Task::start_with_expert`]): `act` gets the
@@ -64,23 +66,58 @@ pub fn demonstrate(
     run: &Run,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
-    record_episodes(act, task, run, ActorInput::ExpertActions, each)
+    record_all(act, task, run, Demonstrator::TaskExpert, each)
 }
 
-fn record_episodes(
+/// Who acts in episodes that are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demonstrator {
+    /// An actor, as in [`collect`].
+    Actor,
+    /// The task's own expert, as in [`demonstrate`].
+    TaskExpert,
+}
+
+/// Records the `wanted` episodes of a run, by their numbers in it, as [`collect`] or [`demonstrate`] do, and hands over each at its
+/// end, with its number, so that memory does not grow with their number. `keep` is called in any order and from any thread; after it
+/// returns false, no more episodes are started.
+///
+/// # Errors
+/// As [`collect`] or [`demonstrate`].
+pub fn record_each(
     act: &dyn Act,
     task: &dyn Task,
     run: &Run,
-    input: ActorInput,
+    who: Demonstrator,
+    wanted: &(dyn Fn(usize) -> bool + Sync),
+    keep: &(dyn Fn(usize, Collected) -> bool + Sync),
+) -> Result<()> {
+    let input = match who {
+        Demonstrator::Actor => ActorInput::Observations,
+        Demonstrator::TaskExpert => ActorInput::ExpertActions,
+    };
+    let keep = |i, episode, record| keep(i, Collected::of(episode, record));
+    run_episodes(act, task, run, input, Some(Record::of(task.spec())), wanted, &keep)
+}
+
+fn record_all(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    who: Demonstrator,
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
+    let done = Mutex::new(Vec::new());
+    let keep = |i, one: Collected| {
+        let go_on = one.episodes.iter().chain(&one.failed).all(each);
+        done.lock().unwrap_or_else(PoisonError::into_inner).push((i, one));
+        go_on
+    };
+    record_each(act, task, run, who, &|_| true, &keep)?;
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(i, _)| *i);
     let mut all = Collected::default();
-    for (episode, record) in run_episodes(act, task, run, input, Some(Record::of(task.spec())), each)? {
-        match record {
-            Some(record) if episode.error.is_none() && episode.length > 0 => all.add(episode, record),
-            _ => all.failed.push(episode),
-        }
-    }
+    done.into_iter().for_each(|(_, one)| all.append(one));
     Ok(all)
 }
 
@@ -90,21 +127,49 @@ impl Collected {
         std::mem::take(if self.embeddings.is_empty() { &mut self.states } else { &mut self.embeddings })
     }
 
-    fn add(&mut self, episode: Episode, record: Record) {
+    /// One episode.
+    fn of(episode: Episode, record: Option<Record>) -> Self {
+        let Some(record) = record.filter(|_| episode.error.is_none() && episode.length > 0) else {
+            return Self { failed: vec![episode], ..Self::default() };
+        };
         let steps = record.rewards.len();
-        self.states.extend(record.states);
-        self.frames.extend(record.frames);
-        self.embeddings.extend(record.embeddings);
-        self.actions.extend(record.actions);
-        self.rewards.extend(record.rewards);
-        self.intended.extend(record.intended);
-        for (all, rows) in [(&mut self.qpos, record.qpos), (&mut self.qvel, record.qvel)] {
-            // The last row belongs to the state after the last action, which is not part of demonstrations.
-            all.0 = rows.len() / (steps + 1);
-            all.1.extend(&rows[..all.0 * steps]);
+        // The last row belongs to the state after the last action, which is not part of demonstrations.
+        let without_last = |mut rows: Vec<f32>| {
+            let width = rows.len() / (steps + 1);
+            rows.truncate(width * steps);
+            (width, rows)
+        };
+        Self {
+            states: record.states,
+            frames: record.frames,
+            embeddings: record.embeddings,
+            actions: record.actions,
+            rewards: record.rewards,
+            ends: vec![steps],
+            intended: record.intended,
+            qpos: without_last(record.qpos),
+            qvel: without_last(record.qvel),
+            episodes: vec![episode],
+            failed: Vec::new(),
         }
-        self.ends.push(self.rewards.len());
-        self.episodes.push(episode);
+    }
+
+    /// Appends later episodes.
+    fn append(&mut self, mut later: Self) {
+        let steps = self.rewards.len();
+        self.states.append(&mut later.states);
+        self.frames.append(&mut later.frames);
+        self.embeddings.append(&mut later.embeddings);
+        self.actions.append(&mut later.actions);
+        self.rewards.append(&mut later.rewards);
+        self.intended.append(&mut later.intended);
+        self.ends.extend(later.ends.iter().map(|end| steps + end));
+        for (all, mut rows) in [(&mut self.qpos, later.qpos), (&mut self.qvel, later.qvel)] {
+            all.0 = all.0.max(rows.0); // 0 of episodes that failed
+            all.1.append(&mut rows.1);
+        }
+        self.episodes.append(&mut later.episodes);
+        self.failed.append(&mut later.failed);
     }
 }
 

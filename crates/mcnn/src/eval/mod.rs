@@ -4,7 +4,7 @@ mod collect;
 mod rollout;
 pub mod stats;
 
-pub use collect::{Collected, collect, demonstrate};
+pub use collect::{Collected, Demonstrator, collect, demonstrate, record_each};
 pub use rollout::{Episode, Run, Trace, acting_seed, rollout};
 
 use crate::{
@@ -135,7 +135,7 @@ impl Summary {
 }
 
 impl Spread {
-    /// Of one number an episode; `seed` decides the bootstrap.
+    /// The distribution of one value per episode; `seed` is that of the bootstrap.
     pub fn new(values: &[f64], seed: Seed) -> Self {
         let mean = stats::interval(values);
         let iqm = stats::iqm_of(&[values.to_vec()], stats::RESAMPLES, seed);
@@ -150,7 +150,7 @@ impl Spread {
         }
     }
 
-    /// The same in another unit, `to` being linear and rising.
+    /// The same in another unit; `to` must be linear and increasing.
     pub fn map(&self, to: impl Fn(f64) -> f64) -> Self {
         Self {
             mean: to(self.mean),
@@ -182,7 +182,7 @@ impl Part {
 }
 
 impl Share {
-    /// Of outcomes; `None` of none.
+    /// The proportion of true outcomes; `None` if there are no outcomes.
     pub fn new(outcomes: impl Iterator<Item = bool>) -> Option<Self> {
         let (hits, n) = outcomes.fold((0, 0), |(hits, n), hit| (hits + usize::from(hit), n + 1));
         let [low, high] = stats::wilson(hits, n);
@@ -212,8 +212,8 @@ pub struct Comparison {
     pub improvement: Estimate,
 }
 
-/// Compares every actor with every later one, over the episodes that neither failed. `seed` decides the bootstrap
-/// and the sign flips.
+/// Compares every actor with every later one, over the episodes that neither failed. `seed` is that of the bootstrap
+/// and of the sign flips.
 ///
 /// # Errors
 /// If the actors did not run the same episodes.

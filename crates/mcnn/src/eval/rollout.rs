@@ -92,12 +92,16 @@ pub fn rollout(
     run: &Run,
     each: &(dyn Fn(&Episode) + Sync),
 ) -> Result<Vec<Episode>> {
-    let each = |episode: &Episode| {
-        each(episode);
+    let done = Mutex::new(Vec::new());
+    let keep = |i, episode: Episode, _| {
+        each(&episode);
+        done.lock().unwrap_or_else(PoisonError::into_inner).push((i, episode));
         true
     };
-    let done = run_episodes(act, task, run, ActorInput::Observations, None, &each)?;
-    Ok(done.into_iter().map(|(episode, _)| episode).collect())
+    run_episodes(act, task, run, ActorInput::Observations, None, &|_| true, &keep)?;
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_unstable_by_key(|(i, _)| *i);
+    Ok(done.into_iter().map(|(_, episode)| episode).collect())
 }
 
 /// The input of the actor.
@@ -108,21 +112,26 @@ pub(super) enum ActorInput {
     ExpertActions,
 }
 
-/// Runs episodes as [`rollout`] does, with their steps if `record` is given, until `each` returns false. Episodes that are
-/// running then are completed.
+/// Takes an episode at its end, with its number and its steps; returns whether to go on. It is called in any order and from any
+/// thread.
+pub(super) type Keep<'a> = dyn Fn(usize, Episode, Option<Record>) -> bool + Sync + 'a;
+
+/// Runs the `wanted` episodes as [`rollout`] does, with their steps if `record` is given, until `keep` returns false. Episodes that
+/// are running then are completed.
 pub(super) fn run_episodes(
     act: &dyn Act,
     task: &dyn Task,
     run: &Run,
     input: ActorInput,
     record: Option<Record>,
-    each: &(dyn Fn(&Episode) -> bool + Sync),
-) -> Result<Vec<(Episode, Option<Record>)>> {
+    wanted: &(dyn Fn(usize) -> bool + Sync),
+    keep: &Keep,
+) -> Result<()> {
     check(act, task, run.episodes, input)?;
     let threads = run.threads.clamp(1, run.episodes);
     let n_environments = run.environments_per_worker.clamp(1, run.episodes.div_ceil(threads));
-    let done = Mutex::new(Vec::new());
-    let work = Work { act, task, run, input, n_environments, record, each, next: AtomicUsize::new(0), done };
+    let work =
+        Work { act, task, run, input, n_environments, record, wanted, keep, next: AtomicUsize::new(0) };
     let mut first = work.start()?; // if the task cannot start at all, one error for the whole run
     std::thread::scope(|scope| {
         for _ in 1..threads {
@@ -130,9 +139,7 @@ pub(super) fn run_episodes(
         }
         work.run_all(first.as_mut(), None);
     });
-    let mut done = work.done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_unstable_by_key(|(i, ..)| *i);
-    Ok(done.into_iter().map(|(_, episode, record)| (episode, record)).collect())
+    Ok(())
 }
 
 /// State that the threads share.
@@ -143,9 +150,9 @@ struct Work<'a> {
     input: ActorInput,
     n_environments: usize, // of each thread
     record: Option<Record>,
-    each: &'a (dyn Fn(&Episode) -> bool + Sync),
+    wanted: &'a (dyn Fn(usize) -> bool + Sync),
+    keep: &'a Keep<'a>,
     next: AtomicUsize, // number of the next episode to start
-    done: Mutex<Vec<(usize, Episode, Option<Record>)>>,
 }
 
 impl<'a> Work<'a> {
@@ -157,8 +164,15 @@ impl<'a> Work<'a> {
     }
 
     fn take(&self) -> Option<EpisodeRun<'a>> {
-        let i = self.next.fetch_add(1, Ordering::Relaxed);
-        (i < self.run.episodes).then(|| self.new_run(i))
+        loop {
+            let i = self.next.fetch_add(1, Ordering::Relaxed);
+            if i >= self.run.episodes {
+                return None;
+            }
+            if (self.wanted)(i) {
+                return Some(self.new_run(i));
+            }
+        }
     }
 
     fn new_run(&self, i: usize) -> EpisodeRun<'a> {
@@ -172,14 +186,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Stores the result of an episode.
+    /// Hands over the result of an episode.
     fn end(&self, episode_run: EpisodeRun, error: Option<Error>) {
         let i = episode_run.i;
         let (episode, record) = episode_run.finish(error, self.run.trace);
-        if !(self.each)(&episode) {
+        if !(self.keep)(i, episode, record) {
             self.next.store(self.run.episodes, Ordering::Relaxed);
         }
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((i, episode, record));
     }
 
     fn start_and_run(&self) {
@@ -369,7 +382,7 @@ fn decide(
     if action.iter().any(|a| a.is_nan()) {
         return Err(Error::new(Kind::Task, "the policy's action is NaN")
             .at(place())
-            .expected("numbers in [-1, 1]")
+            .expected("values in [-1, 1]")
             .found(format!("{action:?}")));
     }
     Ok((decision, micros))
@@ -379,7 +392,7 @@ fn check(act: &dyn Act, task: &dyn Task, episodes: usize, input: ActorInput) -> 
     let spec = task.spec();
     let n_input = if input == ActorInput::ExpertActions { spec.n_act } else { spec.n_obs };
     if (act.n_obs(), act.n_act()) != (n_input, spec.n_act) {
-        let widths = |obs, act| format!("observations of {obs} numbers, actions of {act}");
+        let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
         return Err(Error::new(Kind::Mismatch, "the policy does not fit the task")
             .at(format!("task {}", spec.name))
             .expected(widths(n_input, spec.n_act))

@@ -57,7 +57,7 @@ impl GaussianPolicy {
         let vector = |arrays: &mut Arrays, name: &str, expected: usize| {
             let values = finite(name, arrays.vector(name)?)?;
             if values.len() != expected {
-                return Err(other_shape(name, &format!("{expected} numbers"), &values.len().to_string()));
+                return Err(other_shape(name, &format!("{expected} values"), &values.len().to_string()));
             }
             Ok(values)
         };
@@ -94,13 +94,13 @@ impl GaussianPolicy {
         &self.std
     }
 
-    /// A fingerprint of all its numbers: the SHA-256, in hexadecimal.
+    /// A fingerprint of all parameters: the SHA-256, in hexadecimal.
     pub fn fingerprint(&self) -> String {
         let layers = self.layers.iter().flat_map(|l| [&l.weights, &l.biases]);
         let rest = [&self.in_shift, &self.in_scale, &self.out_shift, &self.out_scale, &self.std];
         let mut digest = Sha256::new();
-        for numbers in layers.chain(rest) {
-            numbers.iter().for_each(|v| digest.update(v.to_le_bytes()));
+        for values in layers.chain(rest) {
+            values.iter().for_each(|v| digest.update(v.to_le_bytes()));
         }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -166,7 +166,7 @@ impl Acting for MeanActing<'_> {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         if observation.len() != self.0.n_obs() || observation.iter().any(|o| !o.is_finite()) {
             return Err(Error::new(Kind::Task, "the expert cannot act on this observation")
-                .expected(format!("{} finite numbers", self.0.n_obs()))
+                .expected(format!("{} finite values", self.0.n_obs()))
                 .found(format!("{observation:?}").chars().take(200).collect::<String>()));
         }
         for (a, mean) in action.iter_mut().zip(self.0.mean(observation)) {

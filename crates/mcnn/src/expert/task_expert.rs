@@ -32,7 +32,7 @@ impl Acting for TaskExpert {
     fn act(&mut self, expert_action: &[f32], action: &mut [f32]) -> Result<Decision> {
         if expert_action.len() != self.n_act || expert_action.iter().any(|a| !(-1.0..=1.0).contains(a)) {
             return Err(Error::new(Kind::Task, "the task's own expert returned an invalid action")
-                .expected(format!("{} numbers in [-1, 1]", self.n_act))
+                .expected(format!("{} values in [-1, 1]", self.n_act))
                 .found(format!("{expert_action:?}")));
         }
         action.copy_from_slice(expert_action);

@@ -29,7 +29,7 @@ pub struct Bundle {
 /// The only key of the metadata. Several keys would have no fixed order, and equal contents must give equal bytes.
 const KEY: &str = "mcnn";
 
-/// The maximum size of the header in bytes. A few thousand are usual, and the numbers of half a million validation episodes
+/// The maximum size of the header in bytes. A few thousand are usual, and the indices of half a million validation episodes
 /// fit; parsed JSON can take a hundred times the memory of its text.
 const MAX_HEADER: usize = 4 << 20;
 

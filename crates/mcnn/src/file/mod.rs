@@ -25,8 +25,8 @@ use crate::{
     error::{Error, Kind, Result},
     memory::{Codebook, CodebookParts},
     optimizer::Moments,
-    policy::{Policy, TrainingRecord},
-    train::{Checkpoint, TrainSettings},
+    policy::{ActingSettings, Combine, ConstrainAt, Policy, TrainingRecord},
+    train::{Checkpoint, LearnerState, TrainSettings},
 };
 use bundle::{Array, Bundle};
 use version::VERSION;
@@ -44,6 +44,15 @@ enum Header {
         codebook: CodebookHeader,
         envelope: Envelope,
         neighbors: usize,
+        // Missing in older files: at every denoising step.
+        #[serde(default)]
+        constrain_at: ConstrainAt,
+        // Missing unless it was changed after training.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retrieved: Option<usize>,
+        // Missing in older files, which have one network or none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        members: Option<MembersHeader>,
         // The default if the policy has no network. Missing in the first files of version 1, which have a perceptron.
         #[serde(default)]
         backbone: Architecture,
@@ -54,8 +63,18 @@ enum Header {
         step: u64,
         settings: TrainSettings,
         data: String,
+        // Content hash. Missing in earlier files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        codebook: Option<String>,
         checksum: String, // of all arrays
     },
+}
+
+/// The networks of an ensemble.
+#[derive(Serialize, Deserialize)]
+struct MembersHeader {
+    count: usize,
+    combine: Combine,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,8 +120,8 @@ pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
 pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     let mut bundle = Bundle::default();
     let codebook = save_codebook(policy.codebook(), &mut bundle);
-    if let Some(network) = policy.backbone() {
-        save_network("network", network, &mut bundle);
+    for (member, network) in policy.members().iter().enumerate() {
+        save_network(&of_member("network", member), network, &mut bundle);
     }
     if let Some(calibration) = policy.calibration() {
         save_calibration(calibration, &mut bundle);
@@ -110,11 +129,16 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
     for (name, (shape, numbers)) in policy.encoder().into_iter().flat_map(|arrays| arrays.iter()) {
         bundle.put(&format!("encoder.{name}"), shape.clone(), Array::F32(numbers.clone()));
     }
+    let acting = policy.acting_settings();
     let header = Header::Policy {
         version: VERSION,
         codebook,
         envelope: policy.envelope(),
         neighbors: policy.neighbors(),
+        constrain_at: acting.constrain_at,
+        retrieved: acting.retrieved,
+        members: (policy.members().len() > 1)
+            .then(|| MembersHeader { count: policy.members().len(), combine: acting.combine }),
         backbone: policy.backbone().map_or_else(Architecture::default, Network::architecture),
         training: policy.training_record().clone(),
     };
@@ -128,9 +152,21 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
 pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Policy { codebook, envelope, neighbors, backbone, training, .. } => {
+        Header::Policy {
+            codebook,
+            envelope,
+            neighbors,
+            constrain_at,
+            retrieved,
+            members,
+            backbone,
+            training,
+            ..
+        } => {
             let codebook = load_codebook(codebook, &bundle)?;
-            let backbone = load_network("network", &backbone, &bundle)?;
+            let MembersHeader { count, combine } =
+                members.unwrap_or(MembersHeader { count: 1, combine: Combine::default() });
+            let networks = load_members("network", count, &backbone, &bundle)?;
             let calibration = load_calibration(&bundle)?;
             let encoder = bundle.f32s("encoder.");
             if !encoder.is_empty() && codebook.parts().encoding.is_none() {
@@ -139,7 +175,8 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
                 );
             }
             let encoder = Some(Arc::new(encoder)).filter(|arrays| !arrays.is_empty());
-            let policy = Policy::new(codebook, envelope, backbone, neighbors)?;
+            let acting = ActingSettings { envelope, neighbors, constrain_at, combine, retrieved };
+            let policy = Policy::ensemble(codebook, networks, acting)?;
             Ok(policy.with_calibration(calibration).with_encoder(encoder).with_training_record(training))
         }
         other => Err(wrong_kind("a policy", &other)),
@@ -149,19 +186,22 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
 /// Serializes a checkpoint.
 pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut bundle = Bundle::default();
-    save_network("network", &checkpoint.network, &mut bundle);
-    if let Some(ema) = &checkpoint.ema {
-        save_network("ema", ema, &mut bundle);
-    }
-    let Moments { mean, square } = &checkpoint.moments;
-    for (name, values) in [("moments.mean", mean), ("moments.square", square)] {
-        bundle.put(name, vec![values.len()], Array::F32(values.clone()));
+    for (member, LearnerState { network, ema, moments }) in checkpoint.members.iter().enumerate() {
+        save_network(&of_member("network", member), network, &mut bundle);
+        if let Some(ema) = ema {
+            save_network(&of_member("ema", member), ema, &mut bundle);
+        }
+        for (name, values) in [("mean", &moments.mean), ("square", &moments.square)] {
+            let name = format!("{}.{name}", of_member("moments", member));
+            bundle.put(&name, vec![values.len()], Array::F32(values.clone()));
+        }
     }
     let header = Header::Checkpoint {
         version: VERSION,
         step: checkpoint.step,
         settings: checkpoint.settings.clone(),
         data: checkpoint.data.clone(),
+        codebook: checkpoint.codebook.clone(),
         checksum: bundle.checksum(),
     };
     bundle.to_bytes(&to_json(&header))
@@ -174,18 +214,26 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Checkpoint { step, settings, data, checksum, .. } => {
+        Header::Checkpoint { step, settings, data, codebook, checksum, .. } => {
             // Without a checksum a damaged weight could not be detected: it would be a valid number.
             if bundle.checksum() != checksum {
                 return Err(broken("the checksum of the checkpoint's arrays does not match"));
             }
-            let network = load_network("network", &settings.backbone, &bundle)?
-                .ok_or_else(|| broken("the checkpoint has no network"))?;
-            let ema = load_network("ema", &settings.backbone, &bundle)?;
-            let [mean, square] = ["moments.mean", "moments.square"].map(|name| bundle.f32(name, 1));
-            let moments = Moments { mean: mean?.1, square: square?.1 };
-            moments.validate(moments.mean.len(), step).map_err(|fault| broken(fault).at("moments"))?;
-            Ok(Checkpoint { step, settings, data, network, ema, moments })
+            let backbone = &settings.backbone;
+            let networks = load_members("network", settings.members, backbone, &bundle)?;
+            if networks.is_empty() {
+                return Err(broken("the checkpoint has no network"));
+            }
+            let load = |(member, network)| -> Result<LearnerState> {
+                let ema = load_network(&of_member("ema", member), backbone, &bundle)?;
+                let name = of_member("moments", member);
+                let [mean, square] = ["mean", "square"].map(|part| bundle.f32(&format!("{name}.{part}"), 1));
+                let moments = Moments { mean: mean?.1, square: square?.1 };
+                moments.validate(moments.mean.len(), step).map_err(|fault| broken(fault).at(name))?;
+                Ok(LearnerState { network, ema, moments })
+            };
+            let members = networks.into_iter().enumerate().map(load).collect::<Result<_>>()?;
+            Ok(Checkpoint { step, settings, data, codebook, members })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }
@@ -338,6 +386,27 @@ fn save_network(name: &str, network: &Network, bundle: &mut Bundle) {
     for (part, (shape, values)) in network.save_tensors() {
         bundle.put(&format!("{name}.{part}"), shape, Array::F32(values));
     }
+}
+
+/// The prefix of the arrays of a member: `network`, `network_1` and so on.
+fn of_member(name: &str, member: usize) -> String {
+    if member == 0 { name.into() } else { format!("{name}_{member}") }
+}
+
+/// The networks of `count` members; none if the file has no network.
+fn load_members(name: &str, count: usize, backbone: &Architecture, bundle: &Bundle) -> Result<Vec<Network>> {
+    if count == 0 || count > TrainSettings::MOST_MEMBERS {
+        return Err(broken("the number of networks is out of range").found(count.to_string()));
+    }
+    let load = |member| load_network(&of_member(name, member), backbone, bundle);
+    let networks: Vec<Network> =
+        (0..count).map(load).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    if networks.len() != count && !(networks.is_empty() && count == 1) {
+        return Err(broken("networks are missing")
+            .expected(format!("{count} networks"))
+            .found(networks.len().to_string()));
+    }
+    Ok(networks)
 }
 
 /// The network whose arrays have names with the prefix `name`; `None` if there are no such arrays.

@@ -177,7 +177,7 @@ fn an_unknown_backbone_is_refused_by_name() {
 }
 
 #[test]
-fn a_file_without_a_backbone_has_a_perceptron() {
+fn a_file_without_a_backbone_has_an_mlp() {
     let policy = run(Lambda::Auto).policy();
     let bytes = policy_to_bytes(&policy);
     // The same header with blanks instead of the key.

@@ -163,6 +163,11 @@ impl Codebook {
         &self.parts.states[i * self.n_obs()..][..self.n_obs()]
     }
 
+    /// The standardized states, in which distances are measured: `[n, n_obs]`.
+    pub fn standardized_states(&self) -> &[f32] {
+        &self.scaled
+    }
+
     /// The action of a memory: `[n_act]`.
     pub fn action(&self, i: usize) -> &[f32] {
         &self.parts.actions[i * self.n_act()..][..self.n_act()]

@@ -17,11 +17,7 @@ const PASSES: usize = 100;
 /// # Panics
 /// If `dim` or `count` is 0 or does not divide the rows.
 pub fn kmeans(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Result<Vec<f32>, usize> {
-    assert!(
-        dim > 0 && count > 0 && rows.len().is_multiple_of(dim),
-        "{} numbers, {count} x {dim}",
-        rows.len()
-    );
+    assert!(dim > 0 && count > 0 && rows.len().is_multiple_of(dim), "{} values, {count} x {dim}", rows.len());
     let start = initialize(rows, dim, count, seed);
     if start.len() < count * dim {
         return Err(start.len() / dim);

@@ -56,6 +56,28 @@ impl Default for LearnSettings {
     }
 }
 
+impl LearnSettings {
+    /// The settings of the authors of the paper: a tenth of the states, by one pass of a gas that has as many nodes from the start.
+    pub fn paper(seed: Seed) -> Self {
+        Self { selection: SelectionMethod::GasFixed, epochs: 1, seed, ..Self::default() }
+    }
+
+    /// The largest number of memories that [`for_policy`](Self::for_policy) chooses.
+    pub const MOST_BY_DEFAULT: usize = 20_000;
+
+    /// The settings for a policy unless others are given: every distinct state is a memory, with its own action. Of more than
+    /// [`MOST_BY_DEFAULT`](Self::MOST_BY_DEFAULT) states the gas chooses so many.
+    pub fn for_policy(data: &Demonstrations, seed: Seed) -> Self {
+        let most = Self::MOST_BY_DEFAULT;
+        let (amount, selection) = if data.n_steps() <= most {
+            (Amount::Fraction(1.0), SelectionMethod::All)
+        } else {
+            (Amount::Count(most), SelectionMethod::Gas)
+        };
+        Self { amount, selection, epochs: 1, seed, ..Self::default() }
+    }
+}
+
 /// The result of learning.
 #[derive(Debug, Clone)]
 pub struct Learned {

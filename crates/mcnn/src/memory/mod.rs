@@ -6,6 +6,7 @@ mod codebook;
 mod disagree;
 mod edit;
 mod farthest_points;
+mod fingerprint;
 mod future_actions;
 mod gas;
 mod kmeans;

@@ -110,9 +110,29 @@ impl Codebook {
 
     /// The `k` memories nearest to a state in ascending order of distance; all if there are fewer.
     pub fn retrieve_many(&self, state: &Scaled, k: usize) -> Vec<Retrieval> {
-        let mut hits = Vec::new();
-        self.table.k_nearest(&state.0, k, &mut hits);
-        hits.into_iter().map(retrieval).collect()
+        let mut found = Vec::new();
+        self.retrieve_many_into(state, k, &mut found);
+        found
+    }
+
+    /// Replaces the contents of `found` by the result of [`retrieve_many`](Self::retrieve_many). Allocates only if `found` has
+    /// no room for it.
+    pub fn retrieve_many_into(&self, state: &Scaled, k: usize, found: &mut Vec<Retrieval>) {
+        search_into(found, |hits| self.table.k_nearest(&state.0, k, hits));
+    }
+
+    /// Replaces the contents of `found` by the `k` memories nearest to a state that are not from episode `episode` (a number of
+    /// the source data), in ascending order of distance; by all of those if there are fewer. Allocates only if `found` has no
+    /// room for them.
+    pub fn retrieve_many_from_other_episodes(
+        &self,
+        state: &Scaled,
+        episode: u32,
+        k: usize,
+        found: &mut Vec<Retrieval>,
+    ) {
+        let other = |i: usize| self.episodes[i] != episode;
+        search_into(found, |hits| self.table.k_nearest_where(&state.0, k, other, hits));
     }
 
     /// The nearest memory that is not from episode `episode` (a number of the source data), if there is one.
@@ -157,4 +177,75 @@ impl Codebook {
 
 fn retrieval(hit: nearest::Hit) -> Retrieval {
     Retrieval { memory: hit.index, distance: hit.d2.sqrt() }
+}
+
+/// Replaces the contents of `found` by what `search` leaves in an empty list. Both lists are one allocation: a `Vec` of elements
+/// of the same size is collected in place.
+fn search_into(found: &mut Vec<Retrieval>, search: impl FnOnce(&mut Vec<nearest::Hit>)) {
+    found.clear();
+    let hit = |r: Retrieval| nearest::Hit { index: r.memory, d2: r.distance };
+    let mut hits = std::mem::take(found).into_iter().map(hit).collect();
+    search(&mut hits);
+    *found = hits.into_iter().map(retrieval).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{Scale, Step},
+        memory::CodebookParts,
+        seed::Seed,
+    };
+
+    const OBS: usize = 4;
+
+    /// Memories of episodes of ten steps, many of them at equal distances.
+    fn codebook(n: usize) -> Codebook {
+        let mut rng = Seed(3).rng();
+        Codebook::new(CodebookParts {
+            scale: Scale { mean: vec![1.0; OBS], std: vec![2.0; OBS] },
+            states: (0..n * OBS).map(|_| rng.below(4) as f32).collect(),
+            actions: vec![0.5; n],
+            future_actions: vec![],
+            sources: (0..n as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
+            edges: vec![],
+            smooth_neighbors: 1,
+            selection: "hand".into(),
+            seed: 0,
+            data: String::new(),
+            n_states: n,
+            encoding: None,
+            names: Default::default(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_nearest_memories_are_those_of_all_in_order_and_one_list_is_used_again() {
+        let book = codebook(90);
+        let (mut state, mut found) = (book.scaled_buffer(), Vec::with_capacity(90));
+        let place = found.as_ptr();
+        for i in 0..90 {
+            book.scale(book.state(i), &mut state);
+            let episode = book.source(i).episode;
+            let squared = |j: usize| book.contributions(&state, j).iter().sum::<f32>();
+            let mut all: Vec<usize> = (0..90).collect();
+            all.sort_by(|a, b| squared(*a).total_cmp(&squared(*b))); // stable: the lower number of two at one distance
+            let others: Vec<usize> =
+                all.iter().copied().filter(|j| book.source(*j).episode != episode).collect();
+            for k in [0, 1, 10, 85, 90] {
+                let expected = |from: &[usize]| -> Vec<Retrieval> {
+                    let retrieval = |&j: &usize| Retrieval { memory: j, distance: squared(j).sqrt() };
+                    from.iter().take(k).map(retrieval).collect()
+                };
+                book.retrieve_many_into(&state, k, &mut found);
+                assert_eq!(found, expected(&all));
+                assert_eq!(book.retrieve_many(&state, k), found);
+                book.retrieve_many_from_other_episodes(&state, episode, k, &mut found);
+                assert_eq!(found, expected(&others));
+            }
+        }
+        assert_eq!(found.as_ptr(), place);
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Policy;
+use super::{ConstrainAt, Constrained, Policy, Session};
 use crate::{backbone::BucketChoice, data::Step, error::Result};
 
 /// A memory near the explained state.
@@ -23,12 +23,14 @@ pub struct Dimension {
     pub memory_action: f32,
     /// c, the box center.
     pub center: f32,
-    /// g, the network output; absent without a network.
+    /// g, the network output; of an ensemble, the mean over the members that act; absent without a network.
     pub network_output: Option<f32>,
     /// f, the action; of a stochastic policy the first sample with seed 0.
     pub action: f32,
     /// The standard deviation of the action over the samples; absent for a deterministic policy.
     pub std: Option<f32>,
+    /// The standard deviation over the members of an ensemble of sigma(g); absent if one network acts alone.
+    pub member_std: Option<f32>,
     /// The lower bound of the permissible region.
     pub low: f32,
     /// The upper bound of the permissible region.
@@ -60,14 +62,16 @@ pub struct Buckets {
 /// One dimension of an action of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ChunkDimension {
-    /// The memory's future action at this step of the chunk.
-    pub memory_action: f32,
-    /// The action; of a stochastic policy the first sample with seed 0.
+    /// The memory's future action at this step of the chunk. `None` if the step will be constrained by the memory of its own
+    /// observation.
+    pub memory_action: Option<f32>,
+    /// The action, before it is constrained if that will be done when it is executed; of a stochastic policy the first sample
+    /// with seed 0.
     pub action: f32,
-    /// The lower bound of the permissible region.
-    pub low: f32,
-    /// The upper bound of the permissible region.
-    pub high: f32,
+    /// The lower bound of the permissible region, where it is known.
+    pub low: Option<f32>,
+    /// The upper bound of the permissible region, where it is known.
+    pub high: Option<f32>,
 }
 
 /// The chunk of actions that a policy predicts for the explained state.
@@ -86,10 +90,16 @@ pub struct Explanation {
     pub memory: NearbyMemory,
     /// The second nearest memory, if there is one.
     pub runner_up: Option<NearbyMemory>,
+    /// The memories that the network predicted from, the nearest first; empty for a network that does not see memories.
+    pub retrieved: Vec<NearbyMemory>,
     /// w, the memory weight.
     pub weight: f32,
     /// r, the radius: half the width of the box.
     pub radius: f32,
+    /// Networks that act together: 0 without one.
+    pub members: usize,
+    /// The disagreement of the members ([`Constrained::member_std`]); absent if one network acts alone.
+    pub member_std: Option<f32>,
     /// The share of calibration states that are nearer to their memories; absent without a calibration.
     pub quantile: Option<f32>,
     /// Training steps averaged into a memory's action.
@@ -133,33 +143,56 @@ impl Policy {
         }
         let n_act = self.codebook.n_act();
         let constrained = session.predict();
-        let action = session.queue[..n_act].to_vec();
+        let action_of = |session: &Session, at: &Constrained| {
+            let mut action = vec![0.0; n_act];
+            session.write_action(at, &mut action);
+            action
+        };
+        let action = action_of(&session, &constrained);
         let (_, runner_up) = self.codebook.retrieve_two(&session.state);
         let nearby = |r: crate::memory::Retrieval| NearbyMemory {
             memory: r.memory,
             source: self.codebook.source(r.memory),
             distance: r.distance,
         };
-        let outputs = session.episode.network_output().to_vec();
-        let choice = self.backbone.as_deref().and_then(|backbone| session.episode.bucket_choice(backbone));
+        let retrieved = session.near.iter().take(self.retrieved()).map(|r| nearby(*r)).collect();
+        let members: Vec<Vec<f32>> =
+            session.members.iter().map(|episode| episode.network_output().to_vec()).collect();
+        let acting: Vec<&Vec<f32>> = members.iter().filter(|outputs| !outputs.is_empty()).collect();
+        let first = session.members.iter().zip(&self.members).find(|(m, _)| !m.network_output().is_empty());
+        let choice = first.and_then(|(episode, network)| episode.bucket_choice(&**network));
         let buckets = choice.map(|choice| self.buckets(choice));
-        let memory_action = session.memory_action.clone();
+        let (memory_action, variances) = (session.memory_action.clone(), session.variance.clone());
+        let whole_chunks = self.acting.constrain_at != ConstrainAt::Executed;
         let chunk = (self.horizons().prediction > 1).then(|| {
-            let ahead = |(&action, &memory_action): (&f32, &f32)| {
-                let [low, high] = constrained.region.bounds(memory_action);
-                ChunkDimension { memory_action, action, low, high }
+            let step = |chunk_step: usize| -> Vec<ChunkDimension> {
+                // The memory of a later step is that of its own observation, which is not known yet.
+                let known = whole_chunks || chunk_step == 0;
+                let action = action_of(&session, &Constrained { chunk_step, ..constrained });
+                let first = chunk_step * n_act;
+                let dimension = |k: usize| {
+                    let memory_action = known.then(|| memory_action[first + k]);
+                    let bounds = memory_action.map(|a| constrained.region.bounds(a));
+                    let free = self.acting.envelope.amplitude * session.network_action[first + k];
+                    ChunkDimension {
+                        memory_action,
+                        action: if known { action[k] } else { free },
+                        low: bounds.map(|[low, _]| low),
+                        high: bounds.map(|[_, high]| high),
+                    }
+                };
+                (0..n_act).map(dimension).collect()
             };
-            let all: Vec<ChunkDimension> = session.queue.iter().zip(&memory_action).map(ahead).collect();
             Chunk {
                 horizon: self.horizons().prediction,
-                steps: all.chunks(n_act).map(<[_]>::to_vec).collect(),
+                steps: (0..self.horizons().execution).map(step).collect(),
             }
         });
         let mut samples = vec![action.clone()];
         if self.is_stochastic() {
             for _ in 1..SAMPLES {
-                session.predict();
-                samples.push(session.queue[..n_act].to_vec());
+                let constrained = session.predict();
+                samples.push(action_of(&session, &constrained));
             }
         }
         let deviation = |k: usize| {
@@ -171,22 +204,36 @@ impl Policy {
                 let memory_action = memory_action[k];
                 let [low, high] = constrained.region.bounds(memory_action);
                 let center = constrained.region.center(memory_action);
-                let network_output = outputs.get(k).copied();
+                let outputs = acting.iter().map(|outputs| outputs[k]);
+                let network_output = (!acting.is_empty()).then(|| outputs.sum::<f32>() / acting.len() as f32);
                 let std = self.is_stochastic().then(|| deviation(k));
-                Dimension { memory_action, center, network_output, action: action[k], std, low, high }
+                let member_std = variances.get(k).map(|variance| variance.sqrt());
+                Dimension {
+                    memory_action,
+                    center,
+                    network_output,
+                    action: action[k],
+                    std,
+                    member_std,
+                    low,
+                    high,
+                }
             })
             .collect();
         Ok(Explanation {
             memory: nearby(constrained.retrieval),
             runner_up: runner_up.map(nearby),
+            retrieved,
             weight: constrained.region.weight,
             radius: constrained.region.radius,
+            members: self.members.len(),
+            member_std: constrained.member_std,
             quantile: self
                 .calibration
                 .as_ref()
                 .map(|calibration| calibration.quantile(constrained.retrieval.distance) as f32),
             smooth_neighbors: self.codebook.parts().smooth_neighbors,
-            neighbors: self.neighbors,
+            neighbors: self.acting.neighbors,
             samples: self.is_stochastic().then_some(SAMPLES),
             buckets,
             dimensions,

@@ -82,7 +82,7 @@ impl Session<'_> {
             Response::Hold if !self.last_in_distribution.is_empty() => {
                 action.copy_from_slice(&self.last_in_distribution);
             }
-            _ if self.policy.neighbors > 1 => action.copy_from_slice(&self.memory_action),
+            _ if self.policy.neighbors() > 1 => action.copy_from_slice(&self.memory_action),
             Response::Hold | Response::Memory | Response::Stop => {
                 action.copy_from_slice(self.policy.codebook.action(memory));
             }

@@ -35,7 +35,7 @@ impl LivePolicy {
     /// If the network or the dimensions differ, because running episodes could not continue.
     pub fn replace(&self, policy: Policy) -> Result<()> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if policy.backbone() != current.backbone() || policy.codebook().n_act() != self.dimensions[1] {
+        if policy.members() != current.members() || policy.codebook().n_act() != self.dimensions[1] {
             return Err(Error::new(Kind::Mismatch, "the new policy is not a version of the current one")
                 .expected("the same network and dimensions, with other memories")
                 .found(policy.name()));

@@ -1,11 +1,13 @@
 //! The policy: memories, a backbone, and the envelope that combines them. A [`Policy`] is immutable; a [`Session`] is one
 //! episode of it.
 
+mod constraint;
 mod explain;
 mod guard;
 mod live;
 mod session;
 
+pub use constraint::{ActingSettings, Combine, ConstrainAt};
 pub use explain::{
     Bucket, Buckets, Chunk, ChunkDimension, Dimension, Explanation, LIKELIEST, NearbyMemory, SAMPLES,
 };
@@ -19,7 +21,7 @@ use crate::{
     act::{Act, Acting},
     backbone::{Arrays, Horizons, Network},
     calibration::OodCalibration,
-    envelope::{Activation, Envelope},
+    envelope::{Activation, Envelope, Form},
     error::{Error, Kind, Result},
     memory::Codebook,
     seed::Seed,
@@ -30,9 +32,9 @@ use session::Version;
 #[derive(Debug, Clone)]
 pub struct Policy {
     codebook: Codebook,
-    envelope: Envelope,
-    backbone: Option<Network>,
-    neighbors: usize,
+    members: Vec<Network>,  // of one architecture; empty for a policy without a network
+    codes: Vec<Arc<[f32]>>, // [members], the memories as the members encode them; empty arrays if they do not see memories
+    acting: ActingSettings,
     calibration: Option<OodCalibration>,
     encoder: Option<Arc<Arrays>>,
     training: TrainingRecord,
@@ -53,12 +55,11 @@ pub struct TrainingRecord {
 }
 
 impl Policy {
-    /// Creates a policy. `neighbors` is 1 for MCNN. Above 1 the memory action is the mean over that many nearest memories,
-    /// weighted by exp(-d) (VINN; Pari et al., 2021), and in a memory's state the action is no longer exactly the memory's.
+    /// Creates a policy with one network or none, whose actions are constrained at every denoising step, as in the paper.
+    /// `neighbors` is 1 for MCNN ([`ActingSettings::neighbors`]).
     ///
     /// # Errors
-    /// If lambda, L or `neighbors` is out of range, the dimensions of the backbone and the codebook differ, the memories have
-    /// fewer future actions than the backbone predicts, or there is no backbone although lambda is not 0.
+    /// As [`ensemble`](Self::ensemble).
     pub fn new(
         codebook: Codebook,
         envelope: Envelope,
@@ -66,59 +67,56 @@ impl Policy {
         neighbors: usize,
     ) -> Result<Self> {
         let backbone: Option<Network> = backbone.into();
-        if let Err(fault) = envelope.validate() {
-            return Err(Error::new(Kind::Settings, fault)
-                .at("--lambda, --amplitude")
-                .found(format!("lambda {}, L {}", envelope.lambda, envelope.amplitude)));
-        }
-        if neighbors == 0 || neighbors > codebook.len() {
-            return Err(Error::new(Kind::Settings, "the number of neighbors is out of range")
-                .at("--k")
-                .expected(format!("1 to {}, the number of memories", codebook.len()))
-                .found(neighbors.to_string()));
-        }
-        match backbone.as_ref().map(|backbone| backbone.widths()) {
-            None if envelope.lambda != 0.0 => {
-                return Err(Error::new(Kind::Settings, "a policy without a network needs lambda 0")
-                    .found(format!("lambda {}", envelope.lambda)));
-            }
-            Some([first, last]) if [first, last] != [codebook.n_obs(), codebook.n_act()] => {
-                return Err(Error::new(
-                    Kind::Mismatch,
-                    "the dimensions of the network and the memories differ",
-                )
-                .expected(format!("observations of {}, actions of {}", codebook.n_obs(), codebook.n_act()))
-                .found(format!("observations of {first}, actions of {last}")));
-            }
-            _ => {}
-        }
-        let horizons = horizons(&backbone);
-        if neighbors > 1 && horizons.prediction > 1 {
-            return Err(Error::new(
-                Kind::Settings,
-                "a policy that predicts a chunk of actions uses one neighbor",
-            )
-            .at("--k")
-            .expected("1")
-            .found(neighbors.to_string()));
-        }
-        if codebook.horizon() < horizons.prediction {
-            return Err(Error::new(
-                Kind::Mismatch,
-                "the network predicts more actions than the memories have",
-            )
-            .expected(format!("memories with {} actions each", horizons.prediction))
-            .found(codebook.horizon().to_string()));
-        }
+        let acting = ActingSettings { envelope, neighbors, ..ActingSettings::default() };
+        Self::ensemble(codebook, backbone.into_iter().collect(), acting)
+    }
+
+    /// Creates a policy of several networks that act together; none for 1-NN and VINN.
+    ///
+    /// # Errors
+    /// If a setting is out of range, the members are not of one architecture, their dimensions and those of the codebook
+    /// differ, whole chunks are constrained and the memories have fewer future actions than the members predict, or there
+    /// is no member although lambda is not 0.
+    pub fn ensemble(codebook: Codebook, members: Vec<Network>, acting: ActingSettings) -> Result<Self> {
+        acting.validate(&codebook, &members)?;
+        let actions = &codebook.parts().actions;
+        let code =
+            |network: &Network| network.encode_memories(codebook.standardized_states(), actions).into();
+        let codes = members.iter().map(code).collect();
         Ok(Self {
             codebook,
-            envelope,
-            backbone,
-            neighbors,
+            members,
+            codes,
+            acting,
             calibration: None,
             encoder: None,
             training: TrainingRecord::default(),
         })
+    }
+
+    /// The same policy with other settings of acting. The networks stay, whatever they were trained with.
+    ///
+    /// # Errors
+    /// As [`ensemble`](Self::ensemble).
+    pub fn with_acting_settings(self, acting: ActingSettings) -> Result<Self> {
+        acting.validate(&self.codebook, &self.members)?;
+        Ok(Self { acting, ..self })
+    }
+
+    /// The same policy with the first `count` of its networks.
+    ///
+    /// # Errors
+    /// If there are fewer, or `count` is 0.
+    pub fn with_first_members(mut self, count: usize) -> Result<Self> {
+        if count == 0 || count > self.members.len() {
+            return Err(Error::new(Kind::Settings, "the number of networks is out of range")
+                .at("--members")
+                .expected(format!("1 to {}", self.members.len()))
+                .found(count.to_string()));
+        }
+        self.members.truncate(count);
+        self.codes.truncate(count);
+        Ok(self)
     }
 
     /// The same policy with a training record.
@@ -131,8 +129,8 @@ impl Policy {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_codebook(self, codebook: Codebook) -> Result<Self> {
-        let Self { envelope, backbone, neighbors, calibration, encoder, training, .. } = self;
-        let policy = Self::new(codebook, envelope, backbone, neighbors)?;
+        let Self { members, acting, calibration, encoder, training, .. } = self;
+        let policy = Self::ensemble(codebook, members, acting)?;
         Ok(policy.with_calibration(calibration).with_encoder(encoder).with_training_record(training))
     }
 
@@ -170,47 +168,73 @@ impl Policy {
 
     /// The envelope.
     pub fn envelope(&self) -> Envelope {
-        self.envelope
+        self.acting.envelope
     }
 
-    /// The network; `None` for a policy without one (1-NN, VINN).
+    /// How it acts: what can be changed without training ([`with_acting_settings`](Self::with_acting_settings)).
+    pub fn acting_settings(&self) -> ActingSettings {
+        self.acting
+    }
+
+    /// The network, or the first of several; `None` for a policy without one (1-NN, VINN).
     pub fn backbone(&self) -> Option<&Network> {
-        self.backbone.as_ref()
+        self.members.first()
+    }
+
+    /// The networks: one, those of an ensemble, or none.
+    pub fn members(&self) -> &[Network] {
+        &self.members
+    }
+
+    /// Memories that the network predicts from; 0 for a network that does not see memories.
+    pub fn retrieved(&self) -> usize {
+        let own = self.backbone().and_then(|network| network.settings().retrieval());
+        own.map_or(0, |counts| self.acting.retrieved.unwrap_or(counts.act).min(self.codebook.len()))
     }
 
     /// The observation, prediction and execution horizon of the network; 1 each without one.
     pub fn horizons(&self) -> Horizons {
-        horizons(&self.backbone)
+        horizons(&self.members)
     }
 
     /// Whether two actions for the same observations can differ.
     pub fn is_stochastic(&self) -> bool {
-        self.backbone.as_ref().is_some_and(|backbone| backbone.is_stochastic())
+        let drawn = self.members.len() > 1 && self.acting.combine == Combine::Member;
+        drawn || self.members.iter().any(|network| network.is_stochastic())
+    }
+
+    /// Whether it acts on the mean of several networks.
+    fn acts_on_mean(&self) -> bool {
+        self.members.len() > 1 && self.acting.combine == Combine::Mean
     }
 
     /// Memories averaged into the memory action: 1 for MCNN, above 1 for VINN.
     pub fn neighbors(&self) -> usize {
-        self.neighbors
+        self.acting.neighbors
     }
 
     /// The name of the method in the literature, with the main settings.
     pub fn name(&self) -> String {
-        let activation = match self.envelope.activation {
+        let Envelope { lambda, activation, form, .. } = self.acting.envelope;
+        let Some(backbone) = self.backbone() else {
+            return match self.acting.neighbors {
+                1 => "1-NN".into(),
+                k => format!("VINN (k = {k})"),
+            };
+        };
+        let activation = match activation {
             Activation::Clamp => "clamp",
             Activation::Tanh => "tanh",
         };
-        match (self.envelope.lambda, self.neighbors) {
-            (0.0, 1) => "1-NN".into(),
-            (0.0, k) => format!("VINN (k = {k})"),
-            (lambda, _) => {
-                let backbone = self.backbone.as_ref().expect("a policy without a network has lambda 0");
-                let [constrained, network] = backbone.settings().method_names();
-                if lambda == f32::INFINITY {
-                    format!("{network}, {activation}")
-                } else {
-                    format!("{constrained}, {activation}, lambda {lambda:.3}")
-                }
-            }
+        let [constrained, alone] = backbone.settings().method_names();
+        let members = match self.members.len() {
+            1 => String::new(),
+            n => format!(", {n} members"),
+        };
+        match (lambda, form) {
+            (f32::INFINITY, _) => format!("{alone}, {activation}{members}"),
+            (_, Form::Mix) => format!("{constrained}, {activation}, lambda {lambda:.3}{members}"),
+            (_, Form::Project) => format!("{constrained}, projected, lambda {lambda:.3}{members}"),
         }
     }
 
@@ -225,9 +249,9 @@ impl Policy {
     }
 }
 
-/// The horizons of a backbone; of single steps without one.
-fn horizons(backbone: &Option<Network>) -> Horizons {
-    backbone.as_ref().map_or(Horizons::SINGLE, |backbone| backbone.settings().horizons())
+/// The horizons of the members; of single steps without one.
+fn horizons(members: &[Network]) -> Horizons {
+    members.first().map_or(Horizons::SINGLE, |network| network.settings().horizons())
 }
 
 impl Act for Policy {

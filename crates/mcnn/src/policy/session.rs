@@ -2,29 +2,33 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use super::{Guard, Policy};
+use super::{Combine, ConstrainAt, Guard, Policy};
 use crate::{
     act::{Acting, Decision},
     backbone,
     data::Step,
-    envelope::{Activation, Envelope, Region},
+    envelope::{Envelope, Region},
     error::{Error, Kind, Result},
     memory::{Codebook, Retrieval, Scaled},
-    seed::Seed,
+    seed::{Rng, Seed},
 };
 
 /// One episode of a policy, with its buffers. Nothing is allocated after the first prediction.
 #[derive(Debug)]
 pub struct Session<'a> {
     pub(super) policy: Version<'a>,
-    pub(super) state: Scaled,           // the newest observation
+    pub(super) state: Scaled,                    // the newest observation
     pub(super) memory_action: Vec<f32>, // [prediction horizon, n_act], the memory's action and its future actions
     pub(super) last_memory: usize,      // the previously retrieved memory, where the next search starts
-    pub(super) episode: backbone::Episode,
-    pub(super) queue: Vec<f32>, // [execution horizon, n_act], constrained actions
+    pub(super) members: Vec<backbone::Episode>, // of the networks
+    pub(super) network_action: Vec<f32>, // [execution horizon, n_act], sigma(g), the mean over the members that act
+    pub(super) variance: Vec<f32>, // [execution horizon, n_act], of sigma(g) over the members; empty if one acts alone
     pub(super) constrained: Option<Constrained>, // of the last action; `None` before the first
+    pub(super) near: Vec<Retrieval>, // the nearest memories, where more than one is needed
     pub(super) guard: Option<Guard>,
     pub(super) last_in_distribution: Vec<f32>, // [n_act], under a guard: the last action in distribution; empty before the first
+    pub(super) leave_out: Option<u32>,         // an episode whose memories do not exist
+    pub(super) draw: Rng,                      // of the member that acts, if one acts alone
 }
 
 /// The policy of an episode: borrowed, or shared and replaceable ([`LivePolicy`]).
@@ -48,15 +52,19 @@ impl Deref for Version<'_> {
 /// How an action was constrained: the retrieved memory and the permissible region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constrained {
-    /// The nearest memory and its distance to the observation for which the chunk was predicted.
+    /// The nearest memory and its distance: to the newest observation or, if whole chunks are constrained
+    /// ([`ConstrainAt`]), to that for which the chunk was predicted.
     pub retrieval: Retrieval,
     /// The demonstrated step of that memory.
     pub source: Step,
     /// The permissible region at that distance.
     pub region: Region,
-    /// The index of the action in its chunk: steps since the observation for which the chunk was predicted. The action is
-    /// constrained by the memory's future action of the same index. Always 0 for an execution horizon of 1.
+    /// The index of the action in its chunk: steps since the observation for which the chunk was predicted. Always 0 for an
+    /// execution horizon of 1. If whole chunks are constrained, the memory's future action of the same index constrains it.
     pub chunk_step: usize,
+    /// The disagreement of an ensemble: the standard deviation over the members of their actions before they are
+    /// constrained, as root mean square over the dimensions, in [0, 1]. `None` if one network acts alone.
+    pub member_std: Option<f32>,
     /// The share in [0, 1] of calibration states that are nearer to their memories than the newest observation
     /// ([`crate::calibration::OodCalibration::quantile`]); `None` without a calibration.
     pub quantile: Option<f32>,
@@ -70,17 +78,33 @@ impl<'a> Session<'a> {
     pub(super) fn of(policy: Version<'a>, seed: Seed) -> Self {
         let horizons = policy.horizons();
         let n_act = policy.codebook.n_act();
+        // The first member's seed is that of a network alone.
+        let of_member = |k: usize| match seed.fork("proposals") {
+            seed if k == 0 => seed,
+            seed => seed.fork("member").nth(k as u64),
+        };
+        let executed = horizons.execution * n_act;
         Session {
             state: policy.codebook.scaled_buffer(),
             memory_action: vec![0.0; horizons.prediction * n_act],
             last_memory: 0,
-            episode: backbone::Episode::new(seed.fork("proposals")),
-            queue: vec![0.0; horizons.execution * n_act],
+            members: (0..policy.members.len()).map(|k| backbone::Episode::new(of_member(k))).collect(),
+            network_action: vec![0.0; executed],
+            variance: if policy.acts_on_mean() { vec![0.0; executed] } else { Vec::new() },
             constrained: None,
+            near: Vec::new(),
             guard: None,
             last_in_distribution: Vec::new(),
+            leave_out: None,
+            draw: seed.fork("acting member").rng(),
             policy,
         }
+    }
+
+    /// The same session without the memories of an episode (a number of the source data), as if it had not been demonstrated.
+    /// If all memories are of that episode, they stay.
+    pub(crate) fn leaving_out(self, episode: u32) -> Self {
+        Self { leave_out: Some(episode), ..self }
     }
 
     /// Writes the action (`[n_act]`, in the permissible region) for an observation (`[n_obs]`, in the data's units) and returns
@@ -96,26 +120,39 @@ impl<'a> Session<'a> {
         let n_act = self.policy.codebook.n_act();
         assert_eq!(action.len(), n_act, "the action has another length than the policy's");
         self.observe(observation)?;
-        let next = self.constrained.map_or(usize::MAX, |last| last.chunk_step + 1);
         let constrained = match self.constrained {
-            Some(last) if next * n_act < self.queue.len() => Constrained { chunk_step: next, ..last },
+            Some(last) if (last.chunk_step + 1) * n_act < self.network_action.len() => self.advance(last),
             _ => self.predict(),
         };
         self.constrained = Some(constrained);
-        action.copy_from_slice(&self.queue[constrained.chunk_step * n_act..][..n_act]);
+        self.write_action(&constrained, action);
         let calibration = self.policy.calibration.as_ref();
         if calibration.is_none() && self.guard.is_none() {
             return Ok(constrained);
         }
-        // OOD detection uses the newest observation, also within a chunk predicted for an older one.
-        let Retrieval { memory, distance } = if constrained.chunk_step == 0 {
-            constrained.retrieval
-        } else {
+        // OOD detection uses the newest observation, also within a chunk constrained for an older one.
+        let whole_chunks = self.policy.acting.constrain_at != ConstrainAt::Executed;
+        let Retrieval { memory, distance } = if constrained.chunk_step > 0 && whole_chunks {
             self.policy.codebook.retrieve_from(&self.state, self.last_memory)
+        } else {
+            constrained.retrieval
         };
         let quantile = calibration.map(|calibration| calibration.quantile(distance) as f32);
         let [ood, stop] = self.apply_guard(memory, distance, action);
         Ok(Constrained { quantile, ood, stop, ..constrained })
+    }
+
+    /// Writes the constrained action of a step of the current chunk.
+    pub(super) fn write_action(&self, constrained: &Constrained, action: &mut [f32]) {
+        let envelope = self.policy.acting.envelope;
+        let first = constrained.chunk_step * action.len();
+        let memory_action = match self.policy.acting.constrain_at {
+            ConstrainAt::Executed => &self.memory_action[..action.len()],
+            ConstrainAt::Sampled | ConstrainAt::Denoising => &self.memory_action[first..],
+        };
+        for ((f, s), a) in action.iter_mut().zip(&self.network_action[first..]).zip(memory_action) {
+            *f = envelope.constrain(constrained.region, *a, *s);
+        }
     }
 
     /// Adds an observation (`[n_obs]`, in the data's units) to the history without acting, for observations before the first
@@ -127,7 +164,7 @@ impl<'a> Session<'a> {
     /// # Panics
     /// If it has the wrong length.
     pub fn observe(&mut self, observation: &[f32]) -> Result<()> {
-        let Policy { codebook, backbone, .. } = &*self.policy;
+        let Policy { codebook, members, .. } = &*self.policy;
         assert_eq!(
             observation.len(),
             codebook.n_obs(),
@@ -140,61 +177,141 @@ impl<'a> Session<'a> {
                 .found(observation[k].to_string()));
         }
         codebook.scale(observation, &mut self.state);
-        if let Some(backbone) = backbone {
-            self.episode.observe(&**backbone, self.state.values());
+        for (episode, network) in self.members.iter_mut().zip(members) {
+            episode.observe(&**network, self.state.values());
         }
         Ok(())
     }
 
-    /// Predicts actions for the newest observation and fills the queue with the constrained ones.
+    /// Predicts actions for the newest observation: fills [`network_action`](Self::network_action).
     pub(super) fn predict(&mut self) -> Constrained {
-        let Policy { codebook, envelope, backbone, neighbors, .. } = &*self.policy;
-        let retrieval = if *neighbors == 1 {
-            let retrieval = codebook.retrieve_from(&self.state, self.last_memory);
-            self.last_memory = retrieval.memory;
-            for (ahead, to) in self.memory_action.chunks_exact_mut(codebook.n_act()).enumerate() {
-                to.copy_from_slice(codebook.action_after(retrieval.memory, ahead));
-            }
-            retrieval
-        } else {
-            mean_of_neighbors(codebook, &self.state, *neighbors, &mut self.memory_action)
-        };
+        let retrieved = self.policy.retrieved();
+        let retrieval = self.retrieve(retrieved);
+        let Policy { codebook, members, acting, .. } = &*self.policy;
+        let envelope = acting.envelope;
         let region = envelope.region(retrieval.distance);
         let memory_action = &self.memory_action;
-        let constrain = |k: usize, g: f32| region.constrain(memory_action[k], envelope.activation.apply(g));
-        if let Some(backbone) = backbone {
-            self.episode.predict(&**backbone, &constrain);
+        let during_sampling = |k: usize, g: f32| match (acting.constrain_at, envelope.activation.apply(g)) {
+            (ConstrainAt::Denoising, s) => envelope.constrain(region, memory_action[k], s),
+            (_, s) => envelope.amplitude * s,
+        };
+        let alone = match acting.combine {
+            Combine::Member if members.len() > 1 => Some(self.draw.below(members.len())),
+            _ => None,
+        };
+        let acts = |k: usize| alone.is_none_or(|alone| alone == k);
+        let n_act = codebook.n_act();
+        for (k, (episode, network)) in self.members.iter_mut().zip(members).enumerate() {
+            if !acts(k) {
+                continue;
+            }
+            if retrieved > 0 {
+                let codes = &self.policy.codes[k];
+                let width = codes.len() / codebook.len();
+                let near = self.near[..retrieved.min(self.near.len())].iter().map(|r| r.memory);
+                episode.set_neighbors(near.map(|m| {
+                    (&codes[m * width..][..width], &codebook.parts().actions[m * n_act..][..n_act])
+                }));
+            }
+            episode.predict(&**network, &during_sampling);
         }
-        for (k, f) in self.queue.iter_mut().enumerate() {
-            *f = constrain(k, self.episode.network_output().get(k).copied().unwrap_or(0.0));
+        if members.is_empty() {
+            self.network_action.fill(0.0); // lambda is 0: the memory acts alone
+        }
+        let share = if alone.is_some() { 1.0 } else { 1.0 / members.len() as f32 };
+        for (k, to) in self.network_action.iter_mut().enumerate().filter(|_| !members.is_empty()) {
+            let outputs = self.members.iter().enumerate().filter(|(m, _)| acts(*m));
+            let outputs = outputs.map(|(_, episode)| envelope.activation.apply(episode.network_output()[k]));
+            // The mean of values in [-1, 1] can exceed 1 by rounding.
+            *to = (outputs.clone().sum::<f32>() * share).clamp(-1.0, 1.0);
+            if let Some(variance) = self.variance.get_mut(k) {
+                *variance = outputs.map(|s| (s - *to).powi(2)).sum::<f32>() * share;
+            }
         }
         Constrained {
             retrieval,
             source: codebook.source(retrieval.memory),
             region,
             chunk_step: 0,
+            member_std: self.member_std(0),
             quantile: None,
             ood: false,
             stop: false,
         }
     }
+
+    /// The next step of the current chunk.
+    fn advance(&mut self, last: Constrained) -> Constrained {
+        let chunk_step = last.chunk_step + 1;
+        let next = Constrained { chunk_step, member_std: self.member_std(chunk_step), ..last };
+        if self.policy.acting.constrain_at != ConstrainAt::Executed {
+            return next;
+        }
+        let retrieval = self.retrieve(0);
+        let source = self.policy.codebook.source(retrieval.memory);
+        Constrained {
+            retrieval,
+            source,
+            region: self.policy.acting.envelope.region(retrieval.distance),
+            ..next
+        }
+    }
+
+    /// The memory for the newest observation. Writes its action and, as far as whole chunks are constrained, its future ones.
+    /// Leaves the `retrieved` nearest memories, or more of them, in [`near`](Self::near) if they are more than 0.
+    fn retrieve(&mut self, retrieved: usize) -> Retrieval {
+        let Policy { codebook, acting, .. } = &*self.policy;
+        let averaged = if acting.neighbors > 1 { acting.neighbors } else { 0 };
+        let wanted = averaged.max(retrieved);
+        if wanted > 0 {
+            match self.leave_out {
+                Some(episode) => {
+                    codebook.retrieve_many_from_other_episodes(&self.state, episode, wanted, &mut self.near);
+                }
+                None => codebook.retrieve_many_into(&self.state, wanted, &mut self.near),
+            }
+            if self.near.is_empty() {
+                codebook.retrieve_many_into(&self.state, wanted, &mut self.near);
+            }
+        }
+        if averaged > 0 {
+            mean_of_neighbors(codebook, &self.near[..averaged.min(self.near.len())], &mut self.memory_action);
+            return self.near[0];
+        }
+        let elsewhere =
+            self.leave_out.and_then(|episode| codebook.retrieve_from_other_episode(&self.state, episode));
+        let retrieval = elsewhere.unwrap_or_else(|| codebook.retrieve_from(&self.state, self.last_memory));
+        self.last_memory = retrieval.memory;
+        let known = if acting.constrain_at == ConstrainAt::Executed { 1 } else { codebook.horizon() };
+        let actions = self.memory_action.chunks_exact_mut(codebook.n_act()).take(known);
+        for (ahead, to) in actions.enumerate() {
+            to.copy_from_slice(codebook.action_after(retrieval.memory, ahead));
+        }
+        retrieval
+    }
+
+    /// The disagreement of the members at a step of the chunk.
+    fn member_std(&self, chunk_step: usize) -> Option<f32> {
+        let n_act = self.policy.codebook.n_act();
+        let variance = self.variance.get(chunk_step * n_act..)?.get(..n_act)?;
+        Some((variance.iter().sum::<f32>() / n_act as f32).sqrt())
+    }
 }
 
-/// Writes the mean action over the `k` nearest memories, weighted by exp(-d) (VINN), and returns the nearest memory.
-fn mean_of_neighbors(codebook: &Codebook, state: &Scaled, k: usize, into: &mut [f32]) -> Retrieval {
-    let near = codebook.retrieve_many(state, k);
-    let unit = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Clamp };
+/// Writes the mean action over the nearest memories, weighted by exp(-d) (VINN). `near`: at least one, the nearest first.
+fn mean_of_neighbors(codebook: &Codebook, near: &[Retrieval], into: &mut [f32]) {
+    let unit = Envelope { lambda: 1.0, ..Envelope::default() };
     // Distances are relative to the nearest memory's: the ratios of the weights stay, and no weight sum underflows to 0. The
     // difference of two infinite distances is 0.
     let excess = |d: f32| if d == near[0].distance { 0.0 } else { d - near[0].distance };
-    let weights: Vec<f32> = near.iter().map(|r| unit.region(excess(r.distance)).weight).collect();
-    let total: f32 = weights.iter().sum();
+    let weight = |r: &Retrieval| unit.region(excess(r.distance)).weight;
+    let total: f32 = near.iter().map(weight).sum();
     into.fill(0.0);
-    for (r, w) in near.iter().zip(&weights) {
+    for r in near {
+        let w = weight(r);
         into.iter_mut().zip(codebook.action(r.memory)).for_each(|(to, a)| *to += w / total * a);
     }
     into.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)); // the mean can exceed 1 by rounding
-    near[0]
 }
 
 impl Acting for Session<'_> {

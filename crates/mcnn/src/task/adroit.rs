@@ -1,8 +1,8 @@
 //! The Adroit tasks (Rajeswaran et al., 2018) by D4RL's rules (Fu et al., 2020), over Gymnasium-Robotics' simulation.
 //!
-//! The simulations agree in observations and resets; three things differ, and D4RL's reference scores only fit its own:
-//! - Its dense reward of door, hammer and relocate takes 0.1 times the distance from palm to object off, where
-//!   Gymnasium-Robotics (to 1.4.2) adds it.
+//! The simulations agree in observations and resets; three rules differ, and D4RL's reference scores only fit its own:
+//! - Its dense reward of door, hammer and relocate subtracts 0.1 times the distance from palm to object;
+//!   Gymnasium-Robotics (up to 1.4.2) adds it.
 //! - Its pen ends after 100 steps (not 200), and when the pen is dropped.
 //! - It calls an episode a success when the goal was reached in more than 25 of its steps (pen: 20), not at the end.
 
@@ -22,7 +22,7 @@ pub enum Adroit {
 }
 
 impl Adroit {
-    /// All of them.
+    /// All tasks.
     pub const ALL: [Adroit; 4] = [Adroit::Door, Adroit::Hammer, Adroit::Pen, Adroit::Relocate];
 
     /// The task's name.
@@ -45,7 +45,7 @@ impl Adroit {
         }
     }
 
-    /// Widths, D4RL's horizon and D4RL's reference returns (`d4rl/infos.py`).
+    /// Dimensions, D4RL's horizon and D4RL's reference returns (`d4rl/infos.py`).
     pub fn spec(self) -> Spec {
         let (n_obs, n_act, horizon, reference) = match self {
             Adroit::Door => (39, 28, 200, [-56.512833, 2880.5693087298737]),
@@ -64,7 +64,7 @@ impl Adroit {
         }
     }
 
-    /// The same for a kind of rewards: D4RL's reference returns fit D4RL's alone.
+    /// The same for given rewards: D4RL's reference returns belong to D4RL's rewards only.
     pub fn spec_for(self, rewards: Rewards) -> Spec {
         let spec = self.spec();
         Spec { reference: spec.reference.filter(|_| rewards == Rewards::D4rl), ..spec }
@@ -90,18 +90,18 @@ impl Adroit {
     }
 }
 
-/// Whose dense rewards an Adroit task gives. All else (horizon, success, end) is D4RL's.
+/// The dense rewards of an Adroit task. Horizon, success and termination are always D4RL's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rewards {
-    /// D4RL's, which its reference scores fit.
+    /// D4RL's rewards, to which its reference scores belong.
     #[default]
     D4rl,
-    /// Gymnasium-Robotics' (to 1.4.2), which add the distance from palm to object.
+    /// The rewards of Gymnasium-Robotics (up to 1.4.2), which add the distance from palm to object.
     Gymnasium,
 }
 
-/// D4RL's rules through one episode.
+/// D4RL's rules, with the state of one episode.
 #[derive(Debug)]
 pub struct Rules {
     task: Adroit,
@@ -120,7 +120,7 @@ impl Rules {
         self.reached = 0;
     }
 
-    /// What D4RL would have made of a step of Gymnasium-Robotics.
+    /// D4RL's outcome of a step of Gymnasium-Robotics.
     pub fn apply(&mut self, answer: &Answer) -> Outcome {
         let goal = answer.success == Some(true);
         self.reached += usize::from(goal);

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The horizon of an environment that does not say one.
+/// The horizon of an environment that does not define one.
 pub const HORIZON: usize = 1000;
 
 /// A task whose environments run in Python worker processes.
@@ -22,7 +22,7 @@ pub struct Gym {
     first: Mutex<Option<Worker>>, // the one that sent the handshake, used by the first start
 }
 
-/// What all copies share.
+/// The settings that all copies share.
 #[derive(Debug, Clone)]
 struct Source {
     spec: Spec,
@@ -42,7 +42,7 @@ impl Gym {
     /// there is an object).
     ///
     /// # Errors
-    /// If the environment cannot be made, or its spaces are not real numbers.
+    /// If the environment cannot be made, or its spaces are not real-valued.
     pub fn new(id: &str, python: &Path) -> Result<Self> {
         let plan = Plan { id: id.to_owned(), ..Plan::default() };
         let worker = Worker::start(python, &plan, Limits::from_environment()?)?;
@@ -121,7 +121,7 @@ impl Source {
         let worker = Worker::start(&self.python, plan, limits)?;
         let handshake = worker.handshake();
         if (handshake.n_obs, handshake.n_act) != (self.spec.n_obs, self.spec.n_act) {
-            let widths = |obs, act| format!("{obs} numbers in an observation, {act} in an action");
+            let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
             return Err(Error::new(Kind::Task, "the environment has other dimensions than the task")
                 .at(self.spec.name.clone())
                 .expected(widths(self.spec.n_obs, self.spec.n_act))

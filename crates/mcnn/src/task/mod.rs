@@ -54,14 +54,14 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
     }
 }
 
-/// What a task is, before any copy of it runs.
+/// The specification of a task.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spec {
     /// The task's name as given to `--task`.
     pub name: String,
     /// The dimensions of an observation.
     pub n_obs: usize,
-    /// Height and width of the observation, where it is a frame: then it has height x width x 3 whole numbers from 0 to 255,
+    /// Height and width of the observation, if it is a frame: height x width x 3 integers from 0 to 255,
     /// row by row from the top left, red, green, blue. `None` of a task whose observation is a state.
     pub frame: Option<[usize; 2]>,
     /// The dimensions of an action, each in [-1, 1].
@@ -76,7 +76,7 @@ pub struct Spec {
 
 /// A task that can be run in many copies at once.
 pub trait Task: Sync {
-    /// What the task is.
+    /// The specification.
     fn spec(&self) -> &Spec;
     /// A new environment to run episodes in, on one thread.
     ///
@@ -221,7 +221,7 @@ pub struct Answer {
 /// If its length is not that of `usable`, or it contains NaN.
 pub fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
     let found = if action.len() != usable.len() {
-        format!("{} numbers", action.len())
+        format!("{} values", action.len())
     } else if let Some(i) = action.iter().position(|a| a.is_nan()) {
         format!("NaN as number {i}")
     } else {
@@ -231,7 +231,7 @@ pub fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
         return Ok(());
     };
     Err(Error::new(Kind::Mismatch, "the action cannot be used")
-        .expected(format!("{} numbers in [-1, 1]", usable.len()))
+        .expected(format!("{} values in [-1, 1]", usable.len()))
         .found(found))
 }
 
@@ -266,6 +266,6 @@ mod tests {
         let nan = check_action(&[0.0, f32::NAN], &mut usable).unwrap_err();
         assert!(nan.to_string().contains("NaN as number 1"), "{nan}");
         let short = check_action(&[0.0], &mut usable).unwrap_err().to_string();
-        assert!(short.contains("2 numbers") && short.contains("1 numbers"), "{short}");
+        assert!(short.contains("2 values") && short.contains("1 values"), "{short}");
     }
 }

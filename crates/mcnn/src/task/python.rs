@@ -17,8 +17,8 @@ const OLDEST: (u32, u32) = (3, 11); // what the pinned numpy runs under
 const COMPLETE: &str = "complete"; // this file marks a complete virtual environment
 
 /// The interpreter to run workers under: the one MCNN_PYTHON names, or that of the virtual environment under
-/// [`home`], which the first call creates (about 300 MB from PyPI; `progress` gets a line for a person then). An
-/// interrupted creation is done again; of two processes at once, one waits for the other.
+/// [`home`], which the first call creates (about 300 MB from PyPI; `progress` is then called with a line of text). An
+/// interrupted creation is repeated; if two processes create it at once, one waits for the other.
 ///
 /// # Errors
 /// If there is no Python, it lacks what is needed, or the packages cannot be installed.
@@ -258,7 +258,7 @@ mod tests {
         }
     }
 
-    /// Past the test runner, which keeps what a passing test prints to itself.
+    /// Writes to the standard error, since the test runner captures the output of passing tests.
     fn skipped(why: &Error) {
         use std::io::Write as _;
         let _ = std::io::stderr().write_all(format!("SKIPPED (task::python): {why}\n").as_bytes());

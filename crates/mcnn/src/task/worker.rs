@@ -257,8 +257,8 @@ impl Worker {
         let mut rest = Vec::new();
         rest.extend((qpos.len() as u32).to_le_bytes());
         rest.extend((qvel.len() as u32).to_le_bytes());
-        let numbers = [qpos, qvel, recorded.observation].concat();
-        rest.extend(numbers.iter().flat_map(|&x| f64::from(x).to_le_bytes()));
+        let values = [qpos, qvel, recorded.observation].concat();
+        rest.extend(values.iter().flat_map(|&x| f64::from(x).to_le_bytes()));
         let body = self.request(b'U', copy, &rest)?;
         self.parse_response(copy, &body)
     }
@@ -324,11 +324,11 @@ impl Worker {
 
     fn parse_response(&self, copy: usize, body: &[u8]) -> Result<Response> {
         let error = |what: &str| self.error(what, Some(copy));
-        let Some((head, numbers)) = body.split_at_checked(10).filter(|(head, _)| head[0] == b'O') else {
+        let Some((head, values)) = body.split_at_checked(10).filter(|(head, _)| head[0] == b'O') else {
             return Err(self.garbled(&format!("a frame of kind {}", body[0])));
         };
         let expert_width = if self.has_expert { self.handshake.n_act } else { 0 };
-        let split = numbers.split_first_chunk().and_then(|(reward, rest)| {
+        let split = values.split_first_chunk().and_then(|(reward, rest)| {
             let (expert_action, observation) = rest.split_at_checked(8 * expert_width)?;
             Some((f64::from_le_bytes(*reward), expert_action, observation))
         });
@@ -341,7 +341,7 @@ impl Worker {
         };
         if observation.len() != self.handshake.n_obs {
             return Err(error("the observation changed its width")
-                .expected(format!("{} numbers", self.handshake.n_obs))
+                .expected(format!("{} values", self.handshake.n_obs))
                 .found(observation.len().to_string()));
         }
         if !reward.is_finite() {

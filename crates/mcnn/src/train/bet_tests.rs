@@ -2,8 +2,11 @@
 
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, trained};
-use super::*;
+use super::tests::{
+    close, codebook_of, drawn, few_transitions, near, pairs, some_codebook, some_data, through_envelope,
+    trained,
+};
+use super::{training_set::MiniBatch, *};
 use crate::envelope::Activation;
 use crate::{
     backbone::{Architecture, Arrays, Backbone, Bet, BetNet, BetSettings, BucketSelection, TrainableNet},
@@ -59,29 +62,29 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             ..BetSettings::OPTIMIZER_DEFAULTS.optimizer
         },
         validation_fraction: 0.0,
-        ..TrainSettings::default()
+        ..TrainSettings::paper()
     };
     let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
     let start = Architecture::from(torch.bet).load_tensors(&torch.start).unwrap();
     run.start_from(&start);
     let bet = start.downcast::<Bet>().expect("a behavior transformer");
-    let (net, numbers) = BetNet::new(bet);
+    let (net, parameters) = BetNet::new(bet);
     let which: Vec<usize> = (0..7).collect();
     let (mut rows, count) = (MiniBatch::default(), run.training_set.count(&which));
-    run.training_set.gather(&run.codebook, &which, &mut rows);
+    run.training_set.gather(&run.codebook, &which, Seed(0), &mut rows);
     let wanted: Vec<f32> =
         torch.windows.iter().flat_map(|&i| &torch.actions[2 * i..2 * i + 2]).copied().collect();
     assert_eq!(rows.targets, wanted, "the same windows");
-    let (loss_fn, mut proposals, mut gradient) = (run.loss(count), Vec::new(), vec![0.0; numbers.len()]);
-    let mut hold = |found: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
+    let (loss_fn, mut proposals, mut gradient) = (run.loss(count), Vec::new(), vec![0.0; parameters.len()]);
+    let mut record = |found: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
         proposals.extend_from_slice(found);
-        loss_fn.loss_and_grad(&rows, found, weights, slopes)
+        loss_fn.loss_and_grad(&rows, found, weights, output_grad)
     };
     net.loss_and_grad(
-        &numbers,
+        &parameters,
         &rows.batch(count),
         Seed(0),
-        &mut hold,
+        &mut record,
         &mut gradient,
         &mut Default::default(),
     );
@@ -120,7 +123,7 @@ fn with(bet: BetSettings, lambda: Lambda) -> TrainSettings {
         lr: 3e-3,
         optimizer: BetSettings::OPTIMIZER_DEFAULTS.optimizer,
         validation_fraction: 0.0,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 
@@ -129,8 +132,8 @@ fn small() -> BetSettings {
 }
 
 #[test]
-fn sixty_four_transitions_are_learned_by_heart() {
-    let data = sixty_four();
+fn training_overfits_a_few_transitions() {
+    let data = few_transitions();
     for lambda in [f32::INFINITY, 2.0] {
         let bet =
             BetSettings { width: 32, dropout: 0.0, bucket_selection: BucketSelection::Argmax, ..small() };
@@ -308,10 +311,10 @@ fn without_memories_it_makes_no_difference_which_they_are_and_with_them_it_does(
         let settings = TrainSettings { steps: 10, ..with(small(), Lambda::Value(lambda)) };
         trained(&data, rows, settings).policy()
     };
-    let (plain, held) = (trained(&[0, 5], f32::INFINITY), trained(&[0, 5], 0.5));
-    assert_eq!(plain.backbone(), trained(&[7, 50, 80], f32::INFINITY).backbone());
-    assert_ne!(held.backbone(), trained(&[7, 50, 80], 0.5).backbone());
-    assert_eq!((plain.name().as_str(), &held.name()[..15]), ("BeT-BC, clamp", "MCNN-BeT, clamp"));
+    let (baseline, constrained) = (trained(&[0, 5], f32::INFINITY), trained(&[0, 5], 0.5));
+    assert_eq!(baseline.backbone(), trained(&[7, 50, 80], f32::INFINITY).backbone());
+    assert_ne!(constrained.backbone(), trained(&[7, 50, 80], 0.5).backbone());
+    assert_eq!((baseline.name().as_str(), &constrained.name()[..15]), ("BeT-BC, clamp", "MCNN-BeT, clamp"));
 }
 
 #[test]

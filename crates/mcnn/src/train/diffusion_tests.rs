@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::tests::{
-    Problem, close, codebook_of, drawn, near, pairs, sixty_four, some_codebook, some_data, trained,
+    Problem, close, codebook_of, drawn, few_transitions, near, pairs, some_codebook, some_data,
+    through_envelope, trained,
 };
-use super::*;
+use super::{training_set::MiniBatch, *};
 use crate::backbone::{
     Architecture, Diffusion, DiffusionNet, DiffusionSettings, Layers, NoiseSample, PredictionType, Sampler,
 };
@@ -65,7 +66,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             batch: 12,
             lr: problem.lr,
             validation_fraction: 0.0,
-            ..TrainSettings::default()
+            ..TrainSettings::paper()
         };
         let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
         let layers =
@@ -74,24 +75,24 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             (layers(&[16, 32, 16], &torch.start.time), layers(&body_widths, &torch.start.body));
         let start = Diffusion::new(diffusion, time, body).unwrap();
         run.start_from(&start.clone().into());
-        let (net, mut numbers) = DiffusionNet::new(&start);
+        let (net, mut parameters) = DiffusionNet::new(&start);
         let which: Vec<usize> = (0..12).collect();
         let mut rows = MiniBatch::default();
-        run.training_set.gather(&run.codebook, &which, &mut rows);
+        run.training_set.gather(&run.codebook, &which, Seed(0), &mut rows);
 
-        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
+        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; parameters.len()]);
         for k in 0..expected.losses.len() {
             let (loss_fn, mut output) = (run.loss(12), Vec::new());
-            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
-                output.extend_from_slice(proposals);
-                loss_fn.loss_and_grad(&rows, proposals, weights, slopes)
+            let mut record = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                output.extend_from_slice(outputs);
+                loss_fn.loss_and_grad(&rows, outputs, weights, output_grad)
             };
             let draws = &draws[k % draws.len()];
             let loss = net.loss_and_grad_of(
-                &numbers,
+                &parameters,
                 &rows.batch(12),
                 draws,
-                &mut hold,
+                &mut record,
                 &mut gradient,
                 &mut Default::default(),
             );
@@ -109,11 +110,12 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(bias, expected, 2e-5, "gradient of a bias of the time");
                 }
             }
-            numbers.copy_from_slice(run.apply_gradient(&mut gradient));
+            parameters.copy_from_slice(run.apply_gradient(&mut gradient));
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-4, "loss at step");
-        for ((weight, bias), expected) in net.with_parameters(&numbers).layers()[1].iter().zip(&expected.end)
+        for ((weight, bias), expected) in
+            net.with_parameters(&parameters).layers()[1].iter().zip(&expected.end)
         {
             close(weight, &expected.0, 1e-3, "weight");
             close(bias, &expected.1, 1e-3, "bias");
@@ -129,13 +131,13 @@ fn with(diffusion: DiffusionSettings, lambda: Lambda) -> TrainSettings {
         batch: 64,
         lr: 1e-3,
         validation_fraction: 0.0,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 
 #[test]
-fn sixty_four_transitions_are_learned_by_heart() {
-    let data = sixty_four();
+fn training_overfits_a_few_transitions() {
+    let data = few_transitions();
     for lambda in [f32::INFINITY, 2.0] {
         let settings = TrainSettings {
             steps: 4000,
@@ -211,15 +213,20 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     };
     let (unbroken, broken) = (run(40), run(17));
     let checkpoint = broken.checkpoint().unwrap();
-    assert_ne!(Some(&checkpoint.network), checkpoint.ema.as_ref(), "the mean is not the weights");
-    assert_eq!(broken.policy().backbone(), checkpoint.ema.as_ref(), "and it is what acts");
+    assert_ne!(
+        Some(&checkpoint.members[0].network),
+        checkpoint.members[0].ema.as_ref(),
+        "the mean is not the weights"
+    );
+    assert_eq!(broken.policy().backbone(), checkpoint.members[0].ema.as_ref(), "and it is what acts");
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(40), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
-    let network = |run: &Run| run.checkpoint().unwrap().network;
+    let network = |run: &Run| run.checkpoint().unwrap().members.swap_remove(0).network;
     assert!(network(&resumed) == network(&unbroken));
     assert_eq!(resumed.validation(), unbroken.validation());
-    let lost = Checkpoint { ema: None, ..checkpoint };
+    let mut lost = checkpoint;
+    lost.members[0].ema = None;
     let refused = Run::resume(&data, some_codebook(&data), settings(40), lost).err().unwrap().to_string();
     assert!(refused.contains("not whole"), "{refused}");
 }
@@ -235,7 +242,7 @@ fn the_running_mean_is_that_of_its_definition() {
     for step in 1..=30 {
         run.step().unwrap();
         let kept = (f64::from(step) / (f64::from(step) + 9.0)).min(0.9);
-        mean = kept * mean + (1.0 - kept) * f64::from(bias(&run.checkpoint().unwrap().network));
+        mean = kept * mean + (1.0 - kept) * f64::from(bias(&run.checkpoint().unwrap().members[0].network));
         assert!((mean - f64::from(bias(run.policy().backbone().unwrap()))).abs() < 1e-6, "step {step}");
     }
 }

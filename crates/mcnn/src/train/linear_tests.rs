@@ -28,7 +28,7 @@ fn a_new_backbone_trains_goes_through_files_and_acts_in_its_box() {
     assert_eq!(checkpoint_from_bytes(&checkpoint_to_bytes(&checkpoint)).unwrap(), checkpoint);
 
     let trained = run.policy();
-    assert!(trained.name().starts_with("MCNN-Linear, clamp, lambda"), "{}", trained.name());
+    assert!(trained.name().starts_with("MCNN-Linear, projected, lambda"), "{}", trained.name());
     let policy = policy_from_bytes(&policy_to_bytes(&trained)).unwrap();
     assert_eq!(policy.backbone(), trained.backbone());
     let (mut session, mut action) = (policy.session(), [0.0; 2]);

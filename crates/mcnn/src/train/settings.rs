@@ -5,19 +5,22 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backbone::{Architecture, InvalidSetting},
     data::Demonstrations,
-    envelope::{Activation, Envelope},
+    envelope::{Activation, Envelope, Form},
     error::{Error, Kind, Result},
     memory::Codebook,
     optimizer::OptimizerSettings,
+    policy::{Combine, ConstrainAt, Policy},
     seed::Seed,
 };
 
 /// How lambda is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Lambda {
-    /// From the data: the memory weight is [`AUTO_WEIGHT`](Self::AUTO_WEIGHT) at the median distance between a training state and
-    /// its nearest memory from another episode.
+    /// From the data: as [`Weight`](Self::Weight) with [`AUTO_WEIGHT`](Self::AUTO_WEIGHT).
     Auto,
+    /// From the data: the memory weight, in (0, 1), at the median distance between a training state and its nearest memory from
+    /// another episode.
+    Weight(f32),
     /// lambda of the formula: 0 or more, or infinite.
     Value(f32),
 }
@@ -30,6 +33,29 @@ pub enum Distances {
     Paper,
     /// The nearest one of another episode (leave one episode out), as in acting.
     Loo,
+}
+
+/// What the loss compares with the demonstrated action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainThrough {
+    /// The network's action alone: ordinary behavior cloning. The envelope constrains it when acting.
+    Free,
+    /// The constrained action, as in the paper: the network learns to correct the memory's action. It then acts well only
+    /// with the envelope it was trained with.
+    #[default]
+    Envelope,
+}
+
+/// Which episodes the members of an ensemble are trained on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bagging {
+    /// All training episodes.
+    #[default]
+    None,
+    /// All but one fold: the episodes are dealt into as many folds as there are members, and each member leaves out one.
+    Folds,
 }
 
 /// Settings of a training run.
@@ -46,7 +72,25 @@ pub struct TrainSettings {
     pub lambda: Lambda,
     /// L, the amplitude.
     pub amplitude: f32,
-    /// Which memory constrains a training state.
+    /// The form of the envelope. Missing in older files, which mix.
+    #[serde(default)]
+    pub form: Form,
+    /// What the loss compares with the demonstrated action. Missing in older files: the constrained action.
+    #[serde(default)]
+    pub train_through: TrainThrough,
+    /// When the trained policy constrains network outputs. Missing in older files: at every denoising step.
+    #[serde(default)]
+    pub constrain_at: ConstrainAt,
+    /// Networks trained, which act together. Missing in older files, which have one.
+    #[serde(default = "one")]
+    pub members: usize,
+    /// Which episodes the members are trained on. Missing in older files: all.
+    #[serde(default)]
+    pub bagging: Bagging,
+    /// How the members act together. Missing in older files, which have one.
+    #[serde(default)]
+    pub combine: Combine,
+    /// Which memory constrains a training state, if training goes through the envelope.
     pub distances: Distances,
     /// Memories averaged into the memory action: 1 for MCNN, above 1 for VINN.
     pub neighbors: usize,
@@ -65,8 +109,13 @@ pub struct TrainSettings {
     pub seed: Seed,
 }
 
+fn one() -> usize {
+    1
+}
+
 impl Default for TrainSettings {
-    /// Network and optimizer of the paper (appendix), with lambda from the data.
+    /// Networks and optimizer of the paper (appendix), with lambda from the data: an ensemble, trained by behavior cloning, whose
+    /// executed actions are projected into the box of the nearest memory.
     fn default() -> Self {
         Self {
             backbone: Architecture::default(),
@@ -74,6 +123,12 @@ impl Default for TrainSettings {
             activation: Activation::Clamp,
             lambda: Lambda::Auto,
             amplitude: 1.0,
+            form: Form::Project,
+            train_through: TrainThrough::Free,
+            constrain_at: ConstrainAt::Executed,
+            members: Architecture::default().members(),
+            bagging: Bagging::None,
+            combine: Combine::Mean,
             distances: Distances::Loo,
             neighbors: 1,
             steps: 20_000,
@@ -87,6 +142,49 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
+    /// The settings of the authors of the paper (appendix) for a perceptron: one network, trained through the envelope for a
+    /// million steps, lambda 10.
+    pub fn paper() -> Self {
+        Self {
+            lambda: Lambda::Value(10.0),
+            form: Form::Mix,
+            members: 1,
+            validation_fraction: 0.0,
+            train_through: TrainThrough::Envelope,
+            constrain_at: ConstrainAt::Denoising,
+            distances: Distances::Paper,
+            steps: 1_000_000,
+            ..Self::default()
+        }
+    }
+
+    /// Gradient steps for a data set of `n` training steps unless another number is given: the backbone's
+    /// [`epochs`](crate::backbone::BackboneSettings::epochs), 300 to 20,000 steps; 20,000 for a backbone that states none.
+    pub fn default_steps(backbone: &Architecture, batch: usize, n: usize) -> u64 {
+        match backbone.epochs() {
+            Some(epochs) => (epochs * n as u64).div_ceil(batch.max(1) as u64).clamp(300, 20_000),
+            None => 20_000,
+        }
+    }
+
+    /// How the members of an ensemble act together unless it is given: by their mean, but of backbones that predict chunks or
+    /// choose buckets by one of them. Such predictions have several modes, and the mean of two modes may be none.
+    pub fn default_combine(backbone: &Architecture) -> Combine {
+        if backbone.horizons().prediction > 1 || backbone.buckets() > 0 {
+            Combine::Member
+        } else {
+            Combine::Mean
+        }
+    }
+
+    /// The largest number of members.
+    pub const MOST_MEMBERS: usize = 100;
+
+    /// Whether the loss compares the network's action alone.
+    pub(super) fn is_free(&self) -> bool {
+        self.train_through == TrainThrough::Free
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         let refuse = |option: &str, expected: &str, found: String| {
             Err(Error::new(Kind::Settings, "a setting out of range")
@@ -121,6 +219,24 @@ impl TrainSettings {
                 self.validation_fraction.to_string(),
             );
         }
+        if !self.is_free() && self.form == Form::Project && self.lambda != Lambda::Value(f32::INFINITY) {
+            let expected = "mix: the loss of training through the envelope is that of the mixed action";
+            return refuse("--envelope", expected, "project".into());
+        }
+        if self.members == 0 || self.members > Self::MOST_MEMBERS {
+            let expected = format!("1 to {}", Self::MOST_MEMBERS);
+            return refuse("--members", &expected, self.members.to_string());
+        }
+        if self.bagging == Bagging::Folds && self.members == 1 {
+            return refuse("--bagging folds", "2 members or more: each leaves out one fold", "1".into());
+        }
+        if !self.backbone.saturates() && self.activation != Activation::Clamp {
+            return refuse(
+                "--activation",
+                "clamp, for a network whose outputs are clamped already",
+                "tanh".into(),
+            );
+        }
         if self.neighbors > 1 && self.lambda != Lambda::Value(0.0) {
             return refuse("--k", "1, or --lambda 0 with it", self.neighbors.to_string());
         }
@@ -149,6 +265,35 @@ impl Lambda {
     pub const AUTO_WEIGHT: f32 = 0.25;
 }
 
+impl Lambda {
+    /// The value for a policy: from the distances of its calibration, if it follows from data.
+    ///
+    /// # Errors
+    /// If it follows from data, and the policy has no calibration or the median distance is 0.
+    pub fn for_policy(self, policy: &Policy) -> Result<f32> {
+        let distances = policy.calibration().into_iter().flat_map(|c| c.episodes());
+        self.value(distances.flat_map(|episode| &episode.distances).copied().collect())
+    }
+
+    /// The value, given the distances from states to their nearest memories of other episodes.
+    fn value(self, mut distances: Vec<f32>) -> Result<f32> {
+        let weight = match self {
+            Self::Value(lambda) => return Ok(lambda),
+            Self::Weight(weight) => weight,
+            Self::Auto => Self::AUTO_WEIGHT,
+        };
+        distances.sort_unstable_by(f32::total_cmp);
+        match distances.get(distances.len() / 2) {
+            Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(weight, median)),
+            _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
+                .at(format!("--lambda {self}"))
+                .expected("states at some distance from the memories of other episodes")
+                .found(if distances.is_empty() { "no such memories" } else { "a median distance of 0" })
+                .next("give lambda as a number")),
+        }
+    }
+}
+
 impl Serialize for Lambda {
     fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
@@ -163,7 +308,7 @@ impl<'de> Deserialize<'de> for Lambda {
         match serde_json::Value::deserialize(from)? {
             serde_json::Value::Number(n) => Ok(Lambda::Value(n.as_f64().unwrap_or(f64::NAN) as f32)),
             serde_json::Value::String(s) => s.parse().map_err(serde::de::Error::custom),
-            _ => Err(serde::de::Error::custom("lambda must be a number, \"inf\" or \"auto\"")),
+            _ => Err(serde::de::Error::custom("lambda must be a number, \"inf\", \"auto\" or \"weight:W\"")),
         }
     }
 }
@@ -172,6 +317,7 @@ impl std::fmt::Display for Lambda {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Lambda::Auto => f.write_str("auto"),
+            Lambda::Weight(weight) => write!(f, "weight:{weight}"),
             Lambda::Value(v) => write!(f, "{v}"),
         }
     }
@@ -184,16 +330,24 @@ impl std::str::FromStr for Lambda {
         if text == "auto" {
             return Ok(Lambda::Auto);
         }
-        match text.parse::<f32>() {
-            Ok(value) if value >= 0.0 => Ok(Lambda::Value(value)),
-            _ => Err(format!("lambda must be a number of 0 or more, inf or auto, not {text:?}")),
-        }
+        let in_range = match text.strip_prefix("weight:") {
+            Some(weight) => weight.parse().ok().filter(|w| *w > 0.0 && *w < 1.0).map(Lambda::Weight),
+            None => text.parse().ok().filter(|value| *value >= 0.0).map(Lambda::Value),
+        };
+        in_range.ok_or_else(|| {
+            format!(
+                "lambda must be a number of 0 or more, inf, auto, or weight:W with W above 0 and below 1, not {text:?}"
+            )
+        })
     }
 }
 
 /// lambda from the distances between training states and their nearest memory of another episode. With one episode only: of the
 /// second nearest memory, because the nearest is often the state itself.
-pub(super) fn auto_lambda(codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
+pub(super) fn lambda_of(lambda: Lambda, codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
+    if let Lambda::Value(value) = lambda {
+        return Ok(value);
+    }
     let mut distances: Vec<f32> =
         codebook.retrieve_leave_one_episode_out(train).into_iter().flatten().map(|r| r.distance).collect();
     if distances.is_empty() {
@@ -204,13 +358,5 @@ pub(super) fn auto_lambda(codebook: &Codebook, train: &Demonstrations) -> Result
             .map(|r| r.distance)
             .collect();
     }
-    distances.sort_unstable_by(f32::total_cmp);
-    match distances.get(distances.len() / 2) {
-        Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(Lambda::AUTO_WEIGHT, median)),
-        _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
-            .at("--lambda auto")
-            .expected("training states at some distance from the memories of other episodes")
-            .found(if distances.is_empty() { "a single memory" } else { "a median distance of 0" })
-            .next("give lambda as a number")),
-    }
+    lambda.value(distances)
 }

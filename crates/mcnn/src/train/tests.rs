@@ -1,11 +1,12 @@
 use serde::Deserialize;
 
-use super::*;
-use crate::envelope::Activation;
+use super::{learner::outside_slope, loss::ConstrainedLoss, training_set::BatchSampler, *};
 use crate::{
-    backbone::Mlp,
+    backbone::{KINDS, Mlp},
     data::{ActionRange, Parts, Scale},
+    envelope::{Activation, Form},
     memory::{Amount, CodebookParts, LearnSettings, SelectionMethod, learn},
+    optimizer::StepArrays,
     seed::Seed,
 };
 
@@ -54,16 +55,16 @@ struct TorchRun {
 }
 
 impl Run {
-    /// Begins with another network, and nothing of what moved the one before.
+    /// Starts again from a given network, without the state of the optimizer and without an EMA.
     pub(super) fn start_from(&mut self, backbone: &Network) {
-        let net = Net::new(&**backbone);
-        let moments = Moments::zeros(net.parameters().len());
-        self.learner = Some(Learner::new(net, moments, None, self.settings.backbone.micro_batches()));
+        let samples = (0..self.training_set.n).collect();
+        let learner = Learner::new(backbone, &self.settings, samples, self.settings.seed);
+        self.learners = vec![Learner { ema: None, ..learner }];
     }
 
     /// Takes one optimizer step against a given gradient; returns the parameters after it.
     pub(super) fn apply_gradient(&mut self, gradient: &mut [f32]) -> &[f32] {
-        let Learner { net, adam, .. } = self.learner.as_mut().unwrap();
+        let Learner { net, adam, .. } = &mut self.learners[0];
         let TrainSettings { optimizer, lr, steps, .. } = &self.settings;
         let lr = optimizer.learning_rate(*lr, *steps, self.step);
         let arrays =
@@ -73,21 +74,45 @@ impl Run {
         net.parameters()
     }
 
+    /// What the learners have in common in the next step.
+    pub(super) fn shared(&self) -> Shared<'_> {
+        let Self { training_set, codebook, settings, step, .. } = self;
+        Shared { training_set, codebook, settings, step: *step }
+    }
+
+    /// The loss of the next step.
+    pub(super) fn loss(&self, count: usize) -> ConstrainedLoss {
+        self.shared().loss(count)
+    }
+
     /// The loss on some samples and its gradient, with what is random in the step to come.
     pub(super) fn loss_and_gradient(&mut self, which: &[usize]) -> (f64, Vec<f32>) {
-        let mut learner = self.learner.take().unwrap();
+        let mut learner = self.learners.pop().unwrap();
         learner.micro_batches.iter_mut().for_each(|micro| micro.grad.fill(0.0));
-        let loss = self.gradients(&mut learner, which);
+        let loss = learner.gradients(&self.shared(), which);
         let of = |k: usize| learner.micro_batches.iter().map(|micro| micro.grad[k]).sum();
         let gradient = (0..learner.net.parameters().len()).map(of).collect();
-        self.learner = Some(learner);
+        self.learners = vec![learner];
         (loss, gradient)
     }
 }
 
+/// Standardization without a floor, as the references in PyTorch have it.
+fn plain_scale(data: &Demonstrations) -> Scale {
+    let n = data.n_steps() as f64;
+    let column = |k: usize| data.states().iter().skip(k).step_by(data.n_obs()).map(|x| f64::from(*x));
+    let (mut means, mut stds) = (Vec::new(), Vec::new());
+    for k in 0..data.n_obs() {
+        let mean = column(k).sum::<f64>() / n;
+        means.push(mean as f32);
+        stds.push((column(k).map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32);
+    }
+    Scale { mean: means, std: stds }
+}
+
 pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
     Codebook::new(CodebookParts {
-        scale: Scale::fit(data),
+        scale: plain_scale(data),
         states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
         actions: rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
         future_actions: vec![],
@@ -125,7 +150,7 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
             batch: 12, // every row once a step
             lr: problem.lr,
             validation_fraction: 0.0,
-            ..TrainSettings::default()
+            ..TrainSettings::paper()
         };
         let mut run = Run::new(&data, codebook_of(&data, &problem.memories), settings).unwrap();
         let start = Mlp::from_layers(vec![3, 5, 4, 2], expected.start).unwrap();
@@ -148,6 +173,11 @@ fn the_head_and_a_training_trajectory_are_those_of_pytorch() {
     }
 }
 
+/// Settings of training through the envelope, with the memories of other episodes.
+pub(super) fn through_envelope() -> TrainSettings {
+    TrainSettings { distances: Distances::Loo, ..TrainSettings::paper() }
+}
+
 pub(super) fn some_data() -> Demonstrations {
     let mut rng = Seed(11).rng();
     let n = 90;
@@ -158,7 +188,7 @@ pub(super) fn some_data() -> Demonstrations {
 }
 
 /// Sixty-four transitions without rhyme or reason, in two episodes: to be learned by heart.
-pub(super) fn sixty_four() -> Demonstrations {
+pub(super) fn few_transitions() -> Demonstrations {
     let mut rng = Seed(4).rng();
     let states: Vec<f32> = (0..64 * 3).map(|_| rng.normal() as f32).collect();
     let actions: Vec<f32> = (0..64 * 2).map(|_| rng.between(-0.9, 0.9) as f32).collect();
@@ -215,7 +245,7 @@ fn small(lambda: Lambda) -> TrainSettings {
         lr: 1e-2,
         validation_fraction: 0.0,
         steps: 40,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 
@@ -231,9 +261,9 @@ fn gradients_are_those_of_finite_differences() {
         let gradient = run.loss_and_gradient(&which).1;
         for k in (0..gradient.len()).step_by(3) {
             let mut moved = |by: f32| {
-                run.learner.as_mut().unwrap().net.parameters_mut()[k] += by;
+                run.learners[0].net.parameters_mut()[k] += by;
                 let loss = run.loss_and_gradient(&which).0;
-                run.learner.as_mut().unwrap().net.parameters_mut()[k] -= by;
+                run.learners[0].net.parameters_mut()[k] -= by;
                 loss
             };
             let h = 1e-3;
@@ -318,7 +348,7 @@ fn paper_and_leave_one_out_distances_differ_and_the_paper_has_idle_rows() {
 
 #[test]
 fn every_epoch_sees_every_row_once_and_batches_run_on() {
-    let mut sampler = BatchSampler::new(10, Seed(3));
+    let mut sampler = BatchSampler::new((0..10).collect(), Seed(3));
     let stream: Vec<usize> = (0..5).flat_map(|step| sampler.batch(step, 4)).collect();
     for epoch in stream.chunks(10) {
         let mut rows = epoch.to_vec();
@@ -326,7 +356,11 @@ fn every_epoch_sees_every_row_once_and_batches_run_on() {
         assert_eq!(rows, (0..10).collect::<Vec<_>>());
     }
     assert_ne!(stream[..10], stream[10..]);
-    assert_eq!(BatchSampler::new(10, Seed(3)).batch(3, 4), stream[12..16], "a position needs no history");
+    assert_eq!(
+        BatchSampler::new((0..10).collect(), Seed(3)).batch(3, 4),
+        stream[12..16],
+        "a position needs no history"
+    );
 }
 
 #[test]
@@ -382,4 +416,132 @@ fn training_gives_the_same_numbers_on_any_number_of_threads() {
         })
     };
     assert_eq!(trained(1), trained(3));
+}
+
+/// The networks of a trained policy.
+fn networks(settings: &TrainSettings) -> Vec<Network> {
+    let data = some_data();
+    let mut run = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    while run.step().is_some() {}
+    run.policy().members().to_vec()
+}
+
+#[test]
+fn free_training_is_behavior_cloning_for_every_lambda() {
+    for kind in KINDS {
+        let backbone = kind.default_settings();
+        let hidden = backbone.default_hidden().iter().map(|_| 8).collect();
+        let free = TrainSettings {
+            backbone,
+            hidden,
+            batch: 8,
+            steps: 3,
+            validation_fraction: 0.0,
+            ..TrainSettings::default()
+        };
+        let alone = networks(&TrainSettings {
+            lambda: Lambda::Value(f32::INFINITY),
+            train_through: TrainThrough::Envelope,
+            form: Form::Mix,
+            ..free.clone()
+        });
+        for lambda in [Lambda::Auto, Lambda::Value(0.3)] {
+            for form in [Form::Mix, Form::Project] {
+                let constrained = networks(&TrainSettings { lambda, form, ..free.clone() });
+                assert!(constrained == alone, "{}: {lambda}", kind.name);
+            }
+        }
+        let through = TrainSettings { train_through: TrainThrough::Envelope, form: Form::Mix, ..free };
+        assert!(networks(&through) != alone, "{}", kind.name);
+    }
+}
+
+#[test]
+fn the_members_of_an_ensemble_are_networks_trained_by_themselves() {
+    // The split into training and validation episodes follows from the run's seed, so there is none here.
+    let one = TrainSettings { validation_fraction: 0.0, ..small(Lambda::Value(f32::INFINITY)) };
+    let members = networks(&TrainSettings { members: 3, ..one.clone() });
+    for (k, member) in members.iter().enumerate() {
+        let seed = member_seed(one.seed, k);
+        assert_eq!(
+            networks(&TrainSettings { seed, ..one.clone() }),
+            std::slice::from_ref(member),
+            "member {k}"
+        );
+    }
+    assert!(members[0] != members[1] && members[1] != members[2]);
+}
+
+#[test]
+fn an_ensemble_resumes_to_the_same_networks_on_any_number_of_threads() {
+    let data = some_data();
+    let settings = |steps| TrainSettings {
+        members: 3,
+        bagging: Bagging::Folds,
+        validation_fraction: 0.0,
+        steps,
+        ..small(Lambda::Auto)
+    };
+    let on = |threads: usize, run: &mut Run| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| while run.step().is_some() {});
+    };
+    let start = |steps| Run::new(&data, some_codebook(&data), settings(steps)).unwrap();
+    let (mut whole, mut first) = (start(12), start(5));
+    on(1, &mut whole);
+    on(2, &mut first);
+    let checkpoint = first.checkpoint().unwrap();
+    let bytes = crate::file::checkpoint_to_bytes(&checkpoint);
+    assert!(crate::file::checkpoint_from_bytes(&bytes).unwrap() == checkpoint);
+    let mut resumed = Run::resume(&data, some_codebook(&data), settings(12), checkpoint.clone()).unwrap();
+    on(3, &mut resumed);
+    assert!(resumed.policy().members() == whole.policy().members());
+    let bytes = crate::file::policy_to_bytes(&whole.policy());
+    assert_eq!(crate::file::policy_to_bytes(&resumed.policy()), bytes);
+    assert!(crate::file::policy_from_bytes(&bytes).unwrap().members() == whole.policy().members());
+
+    let mut lost = checkpoint;
+    lost.members.pop();
+    let refused =
+        Run::resume(&data, some_codebook(&data), settings(12), lost).err().expect("refused").to_string();
+    assert!(refused.contains("another number of networks"), "{refused}");
+}
+
+#[test]
+fn folds_leave_every_episode_out_of_one_member_and_validate_on_it() {
+    let data = some_data();
+    let settings = TrainSettings {
+        members: 3,
+        bagging: Bagging::Folds,
+        validation_fraction: 0.0,
+        ..small(Lambda::Value(f32::INFINITY))
+    };
+    let mut run = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    while run.step().is_some() {}
+    let policy = run.policy();
+    // Member k has not seen episode k: it is the network that is trained on the others alone.
+    let mut errors = 0.0;
+    for k in 0..3 {
+        let member = policy.members()[k].clone();
+        let alone = Policy::new(policy.codebook().clone(), policy.envelope(), member, 1).unwrap();
+        for i in data.episode(k) {
+            let mut action = [0.0; 2];
+            alone.session().act(data.state(i), &mut action).unwrap();
+            let squares = action.iter().zip(data.action(i)).map(|(f, a)| f64::from(f - a).powi(2));
+            errors += squares.sum::<f64>() / 2.0;
+        }
+    }
+    let validation = run.validation().expect("validation on the folds");
+    assert_eq!(validation.states, 90);
+    assert!((validation.loss - errors / 90.0).abs() < 1e-6, "{} {}", validation.loss, errors / 90.0);
+    for bins in &validation.by_distance {
+        assert_eq!(bins.network, Some(bins.loss), "without memories the policy is the network");
+    }
+
+    let refused = |settings: TrainSettings| {
+        Run::new(&data, some_codebook(&data), settings).err().expect("refused").to_string()
+    };
+    assert!(refused(TrainSettings { members: 4, ..settings.clone() }).contains("at most 3 members"));
+    assert!(refused(TrainSettings { members: 0, ..settings.clone() }).contains("1 to 100"));
+    assert!(refused(TrainSettings { members: 1, ..settings }).contains("2 members or more"));
 }

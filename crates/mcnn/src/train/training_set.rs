@@ -5,6 +5,7 @@ use crate::{
     backbone::{Batch, Horizons},
     data::Demonstrations,
     envelope::{Envelope, Region},
+    error::{Error, Kind, Result},
     memory::Codebook,
     seed::Seed,
 };
@@ -14,7 +15,8 @@ use crate::{
 /// A sample is a window of observations and the actions of its target steps. If the backbone predicts for every observation of
 /// a window, windows are inside an episode and start at each of its steps; a target step is constrained by the memory of its
 /// own observation. Otherwise a window ends at each step of an episode (before its start, the first observation is repeated);
-/// the target steps begin at that step and are constrained by its memory and the future actions of the memory.
+/// the target steps begin at that step and are constrained by its memory and the future actions of the memory. In free training
+/// no memory constrains a target step: its box is that of the network alone.
 pub struct TrainingSet {
     pub n: usize, // samples
     n_obs: usize,
@@ -22,8 +24,9 @@ pub struct TrainingSet {
     horizons: Horizons,
     states: Vec<f32>,     // [steps, n_obs], standardized
     targets: Vec<f32>,    // [steps, n_act]
-    memories: Vec<usize>, // [steps], the retrieved memory of each
+    memories: Vec<usize>, // [steps], the retrieved memory of each; empty in free training
     regions: Vec<Region>, // [steps]
+    pairs: Vec<Vec<u32>>, // [steps], the memories that a step is paired with; empty for a backbone that does not see memories
     ends: Vec<usize>,     // [episodes], exclusive
     samples: Vec<Sample>,
 }
@@ -42,31 +45,39 @@ pub struct MiniBatch {
     pub centers: Vec<f32>,      // [rows, target_steps, n_act]
     pub radii: Vec<f32>,        // [rows, target_steps]
     pub mask: Vec<bool>,        // [rows, target_steps]: not beyond the end of the episode
+    pub neighbors: Vec<f32>,    // [rows, n_obs + n_act], the memory a row is paired with; empty without pairs
 }
 
 impl MiniBatch {
     /// The part that a backbone takes. `count`: demonstrated target steps of the whole batch.
     pub fn batch(&self, count: usize) -> Batch<'_> {
-        Batch { observations: &self.observations, actions: &self.targets, mask: &self.mask, count }
+        Batch {
+            observations: &self.observations,
+            neighbors: &self.neighbors,
+            actions: &self.targets,
+            mask: &self.mask,
+            count,
+        }
     }
 }
 
 impl TrainingSet {
+    /// `through`: which memories constrain the targets; `None` in free training.
     pub fn new(
         train: &Demonstrations,
         codebook: &Codebook,
         envelope: Envelope,
-        distances: Distances,
+        through: Option<Distances>,
         horizons: Horizons,
     ) -> Self {
-        let retrievals = match distances {
-            Distances::Paper => Vec::new(),
-            Distances::Loo => codebook.retrieve_leave_one_episode_out(train),
+        let (memories, regions) = match through {
+            None => {
+                let alone = Envelope { lambda: f32::INFINITY, ..envelope };
+                (Vec::new(), vec![alone.region(0.0); train.n_steps()])
+            }
+            Some(distances) => constraints(train, codebook, envelope, distances),
         };
-        let rows = codebook.map_states(train, |i, state| {
-            let retrieval = retrievals.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
-            (state.values().to_vec(), retrieval.memory, envelope.region(retrieval.distance))
-        });
+        let states = codebook.map_states(train, |_, state| state.values().to_vec()).concat();
         let samples: Vec<Sample> = (0..train.n_episodes())
             .flat_map(|episode| {
                 let steps = train.episode(episode);
@@ -83,13 +94,40 @@ impl TrainingSet {
             n_obs: train.n_obs(),
             n_act: train.n_act(),
             horizons,
-            states: rows.iter().flat_map(|r| &r.0).copied().collect(),
+            states,
             targets: train.actions().to_vec(),
-            memories: rows.iter().map(|r| r.1).collect(),
-            regions: rows.iter().map(|r| r.2).collect(),
+            memories,
+            regions,
+            pairs: Vec::new(),
             ends: train.ends().to_vec(),
             samples,
         }
+    }
+
+    /// The same training set, every step paired with the `count` nearest memories of other episodes, or as many as there are.
+    ///
+    /// # Errors
+    /// If all memories are of one episode.
+    pub fn with_pairs(self, train: &Demonstrations, codebook: &Codebook, count: usize) -> Result<Self> {
+        let episodes: Vec<u32> = (0..train.n_episodes())
+            .flat_map(|k| std::iter::repeat_n(train.number(k), train.episode(k).len()))
+            .collect();
+        let pairs: Vec<Vec<u32>> = codebook.map_states(train, |i, state| {
+            let mut found = Vec::new();
+            codebook.retrieve_many_from_other_episodes(state, episodes[i], count, &mut found);
+            found.into_iter().map(|r| r.memory as u32).collect()
+        });
+        if pairs.iter().any(Vec::is_empty) {
+            return Err(Error::new(Kind::Data, "all memories are of one episode")
+                .expected("memories of two episodes or more: a network that sees memories is trained with those of others")
+                .next("add demonstrations, or choose another backbone"));
+        }
+        Ok(Self { pairs, ..self })
+    }
+
+    /// The samples of all episodes but those of a fold: episodes `fold`, `fold + folds` and so on.
+    pub fn samples_without_fold(&self, fold: usize, folds: usize) -> Vec<usize> {
+        (0..self.n).filter(|&i| self.samples[i].episode % folds != fold).collect()
     }
 
     /// The share of steps with zero gradient: those with radius 0.
@@ -111,8 +149,11 @@ impl TrainingSet {
         which.iter().map(demonstrated).sum()
     }
 
-    /// Replaces the contents of a mini-batch by some samples. `codebook`: that of [`new`](Self::new).
-    pub fn gather(&self, codebook: &Codebook, which: &[usize], batch: &mut MiniBatch) {
+    /// Replaces the contents of a mini-batch by some samples. `codebook`: that of [`new`](Self::new). `seed` decides which memory
+    /// each row is paired with.
+    pub fn gather(&self, codebook: &Codebook, which: &[usize], seed: Seed, batch: &mut MiniBatch) {
+        let mut rng = seed.rng();
+        batch.neighbors.clear();
         let Horizons { observation: window, predict_all_steps, .. } = self.horizons;
         batch.observations.clear();
         for values in [&mut batch.targets, &mut batch.centers, &mut batch.radii] {
@@ -131,13 +172,24 @@ impl TrainingSet {
                 };
                 batch.observations.extend_from_slice(&self.states[at * self.n_obs..][..self.n_obs]);
             }
+            if let Some(pairs) = self.pairs.get(step) {
+                let memory = pairs[rng.below(pairs.len())] as usize;
+                let state = &codebook.standardized_states()[memory * self.n_obs..][..self.n_obs];
+                batch.neighbors.extend_from_slice(state);
+                batch.neighbors.extend_from_slice(codebook.action(memory));
+            }
             for k in 0..self.horizons.target_steps() {
                 let at = (step + k).min(last);
                 let (retrieved_at, chunk_step) = if predict_all_steps { (at, 0) } else { (step, k) };
                 let region = self.regions[retrieved_at];
                 batch.targets.extend_from_slice(&self.targets[at * self.n_act..][..self.n_act]);
-                let memory_action = codebook.action_after(self.memories[retrieved_at], chunk_step);
-                batch.centers.extend(memory_action.iter().map(|&a| region.center(a)));
+                match self.memories.get(retrieved_at) {
+                    Some(&memory) => {
+                        let memory_action = codebook.action_after(memory, chunk_step);
+                        batch.centers.extend(memory_action.iter().map(|&a| region.center(a)));
+                    }
+                    None => batch.centers.resize(batch.targets.len(), 0.0),
+                }
                 batch.radii.push(region.radius);
                 batch.mask.push(step + k <= last);
             }
@@ -145,30 +197,50 @@ impl TrainingSet {
     }
 }
 
+/// The memory of every step, and the box around its action.
+fn constraints(
+    train: &Demonstrations,
+    codebook: &Codebook,
+    envelope: Envelope,
+    distances: Distances,
+) -> (Vec<usize>, Vec<Region>) {
+    let retrievals = match distances {
+        Distances::Paper => Vec::new(),
+        Distances::Loo => codebook.retrieve_leave_one_episode_out(train),
+    };
+    let rows = codebook.map_states(train, |i, state| {
+        let retrieval = retrievals.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
+        (retrieval.memory, envelope.region(retrieval.distance))
+    });
+    rows.into_iter().unzip()
+}
+
 /// Samples batches: every epoch is a new permutation, and batches continue from one epoch into the next. A batch is a function
 /// of the seed and the step, so a resumed run needs no state of the sampler.
 pub struct BatchSampler {
-    n: usize,
+    samples: Vec<usize>,
     seed: Seed,
     epoch: u64,
     permutation: Vec<usize>,
 }
 
 impl BatchSampler {
-    pub fn new(n: usize, seed: Seed) -> Self {
-        Self { n, seed, epoch: 0, permutation: seed.nth(0).rng().permutation(n) }
+    /// `samples`: the numbers of the samples to draw from, at least one.
+    pub fn new(samples: Vec<usize>, seed: Seed) -> Self {
+        Self { seed, epoch: 0, permutation: seed.nth(0).rng().permutation(samples.len()), samples }
     }
 
     pub fn batch(&mut self, step: u64, batch: usize) -> Vec<usize> {
         let start = step * batch as u64;
         (start..start + batch as u64)
             .map(|position| {
-                let epoch = position / self.n as u64;
+                let n = self.samples.len();
+                let epoch = position / n as u64;
                 if epoch != self.epoch {
                     self.epoch = epoch;
-                    self.permutation = self.seed.nth(epoch).rng().permutation(self.n);
+                    self.permutation = self.seed.nth(epoch).rng().permutation(n);
                 }
-                self.permutation[(position % self.n as u64) as usize]
+                self.samples[self.permutation[(position % n as u64) as usize]]
             })
             .collect()
     }
@@ -179,7 +251,6 @@ mod tests {
     use super::*;
     use crate::{
         data::{ActionRange, Parts},
-        envelope::Activation,
         memory::{LearnSettings, SelectionMethod, learn},
     };
 
@@ -197,13 +268,13 @@ mod tests {
         let all = LearnSettings { selection: SelectionMethod::All, ..Default::default() };
         let book =
             learn(&data, &all).unwrap().codebook.with_future_actions(&data, horizons.prediction).unwrap();
-        let envelope = Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Clamp };
-        let set = TrainingSet::new(&data, &book, envelope, distances, horizons);
+        let envelope = Envelope { lambda: 1.0, ..Envelope::default() };
+        let set = TrainingSet::new(&data, &book, envelope, Some(distances), horizons);
         let scale = book.parts().scale.clone();
         let batches = (0..set.n)
             .map(|i| {
                 let mut batch = MiniBatch::default();
-                set.gather(&book, &[i], &mut batch);
+                set.gather(&book, &[i], Seed(0), &mut batch);
                 assert_eq!(set.count(&[i]), batch.mask.iter().filter(|mask| **mask).count());
                 let back = |v: &f32| ((v * scale.std[0] + scale.mean[0]) / 10.0).round();
                 batch.observations = batch.observations.iter().map(back).collect(); // back to the index of the step

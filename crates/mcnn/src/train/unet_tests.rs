@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::tests::{close, codebook_of, sixty_four, some_codebook, some_data, trained};
-use super::*;
+use super::tests::{
+    close, codebook_of, few_transitions, some_codebook, some_data, through_envelope, trained,
+};
+use super::{training_set::MiniBatch, *};
 use crate::envelope::Activation;
 use crate::{
     backbone::{
@@ -89,33 +91,33 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
             lr: torch.lr,
             optimizer,
             validation_fraction: 0.0,
-            ..TrainSettings::default()
+            ..TrainSettings::paper()
         };
         let mut run = Run::new(&data, codebook_of(&data, &torch.memories), settings).unwrap();
         let start = Architecture::from(unet).load_tensors(&torch.start).unwrap();
         let start = start.downcast::<Unet>().expect("a U-Net");
         run.start_from(&start.clone().into());
         let mut rows = MiniBatch::default();
-        run.training_set.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), &mut rows);
+        run.training_set.gather(&run.codebook, &(0..12).collect::<Vec<_>>(), Seed(0), &mut rows);
         let count = run.training_set.count(&(0..12).collect::<Vec<_>>());
-        let (net, mut numbers) = UnetNet::new(start);
-        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; numbers.len()]);
+        let (net, mut parameters) = UnetNet::new(start);
+        let (mut losses, mut gradient) = (Vec::new(), vec![0.0; parameters.len()]);
         for k in 0..expected.losses.len() {
             let draws = NoiseSample {
                 steps: torch.steps[k % torch.steps.len()].clone(),
                 noise: torch.noise[k % torch.noise.len()].clone(),
             };
             let (loss_fn, mut output) = (run.loss(count), Vec::new());
-            let mut hold = |proposals: &[f32], weights: Option<&[f32]>, slopes: &mut [f32]| {
-                output.extend_from_slice(proposals);
-                loss_fn.loss_and_grad(&rows, proposals, weights, slopes)
+            let mut record = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                output.extend_from_slice(outputs);
+                loss_fn.loss_and_grad(&rows, outputs, weights, output_grad)
             };
             let batch = rows.batch(count);
             let loss = net.loss_and_grad_of(
-                &numbers,
+                &parameters,
                 &batch,
                 &draws,
-                &mut hold,
+                &mut record,
                 &mut gradient,
                 &mut Default::default(),
             );
@@ -130,11 +132,11 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
                     close(&found[name].1, expected, 1e-5 * largest.max(1.0), name);
                 }
             }
-            numbers.copy_from_slice(run.apply_gradient(&mut gradient));
+            parameters.copy_from_slice(run.apply_gradient(&mut gradient));
             losses.push(loss as f32);
         }
         close(&losses, &expected.losses, 1e-3, "loss at step");
-        let end = net.with_parameters(&numbers).save_tensors();
+        let end = net.with_parameters(&parameters).save_tensors();
         for (name, expected) in &expected.end {
             close(&end[name].1, expected, 2e-3, name);
         }
@@ -150,7 +152,7 @@ fn with(unet: UnetSettings, lambda: Lambda) -> TrainSettings {
         lr: 1e-3,
         optimizer: OptimizerSettings { betas: [0.95, 0.999], ..OptimizerSettings::ADAM },
         validation_fraction: 0.0,
-        ..Default::default()
+        ..through_envelope()
     }
 }
 
@@ -160,8 +162,8 @@ fn quick() -> UnetSettings {
 }
 
 #[test]
-fn sixty_four_transitions_are_learned_by_heart() {
-    let data = sixty_four();
+fn training_overfits_a_few_transitions() {
+    let data = few_transitions();
     for lambda in [f32::INFINITY, 2.0] {
         let settings = TrainSettings {
             steps: 1500,
@@ -252,11 +254,15 @@ fn a_resumed_run_ends_on_the_same_numbers_and_mean_as_an_unbroken_one() {
     };
     let (unbroken, broken) = (run(20), run(9));
     let checkpoint = broken.checkpoint().unwrap();
-    assert_ne!(Some(&checkpoint.network), checkpoint.ema.as_ref(), "the mean is not the weights");
+    assert_ne!(
+        Some(&checkpoint.members[0].network),
+        checkpoint.members[0].ema.as_ref(),
+        "the mean is not the weights"
+    );
     let mut resumed = Run::resume(&data, some_codebook(&data), settings(20), checkpoint.clone()).unwrap();
     while resumed.step().is_some() {}
     assert_eq!(resumed.policy().backbone(), unbroken.policy().backbone());
-    let network = |run: &Run| run.checkpoint().unwrap().network;
+    let network = |run: &Run| run.checkpoint().unwrap().members.swap_remove(0).network;
     assert!(network(&resumed) == network(&unbroken));
     assert_eq!(resumed.validation(), unbroken.validation());
     // The learning rate falls towards the last step, so that another number of steps is another run.
@@ -275,7 +281,7 @@ fn the_running_mean_is_that_of_its_formula() {
     for step in 1..=12 {
         run.step().unwrap();
         let kept = if step <= 2 { 0.0 } else { (1.0 - f64::from(step - 1).powf(-0.75)).min(0.7) };
-        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().network);
+        mean = kept * mean + (1.0 - kept) * bias(&run.checkpoint().unwrap().members[0].network);
         assert!((mean - bias(run.policy().backbone().unwrap())).abs() < 1e-6, "step {step}");
     }
 }
@@ -292,7 +298,7 @@ fn what_lies_beyond_an_episodes_end_counts_nothing() {
     let run = Run::new(&data, codebook_of(&data, &[0, 5]), with(quick(), Lambda::Value(0.5))).unwrap();
     assert_eq!(run.short_episodes(), [1, 2]);
     let mut rows = MiniBatch::default();
-    run.training_set.gather(&run.codebook, &[1, 4], &mut rows);
+    run.training_set.gather(&run.codebook, &[1, 4], Seed(0), &mut rows);
     let real: Vec<f32> = rows.mask.iter().map(|real| f32::from(u8::from(*real))).collect();
     assert_eq!(real[..8], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(real[8..], [1.0; 8]);

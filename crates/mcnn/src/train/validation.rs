@@ -5,17 +5,16 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::{
-    backbone::{Constrain, Episode},
     data::Demonstrations,
-    memory::Retrieval,
-    policy::Policy,
+    envelope::Envelope,
+    policy::{ActingSettings, Policy},
     seed::Seed,
 };
 
-/// Mean squared errors on validation states. Each state is constrained by the nearest memory of another episode, because memories
-/// of its own episode, learned on all the data, would make the error too small. A stochastic policy samples one action per
-/// state; its seed depends on the state's index only. If the execution horizon is above 1, all actions executed from the
-/// state count, up to the end of its episode.
+/// Mean squared errors on validation states. The memories of a state's own episode do not exist for it, because memories learned on
+/// all the data would make the error too small. A stochastic policy samples one action per state; its seed depends on the
+/// state's index only. If the execution horizon is above 1, all actions executed from the state count, up to the end of its
+/// episode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Validation {
     /// States.
@@ -39,7 +38,8 @@ pub struct Bin {
     pub loss: f64,
     /// Mean squared error of the memory action (1-NN).
     pub copying: f64,
-    /// Mean squared error of the network alone. `None` for a policy without one.
+    /// Mean squared error of the network alone. `None` for a policy without one, and after training through the envelope: then the
+    /// network alone is a policy that nobody trained.
     pub network: Option<f64>,
 }
 
@@ -48,52 +48,11 @@ pub struct Bin {
 struct Row(f32, f32, [f64; 2], Option<f64>);
 
 impl Validation {
-    pub(super) fn measure(policy: &Policy, data: &Demonstrations, seed: Seed) -> Self {
-        let codebook = policy.codebook();
-        let horizons = policy.horizons();
-        let episodes: Vec<usize> =
-            (0..data.n_episodes()).flat_map(|k| std::iter::repeat_n(k, data.episode(k).len())).collect();
-        let mut rows = codebook.map_states(data, |i, state| {
-            let number = data.number(episodes[i]);
-            let Retrieval { memory, distance } = codebook
-                .retrieve_from_other_episode(state, number)
-                .unwrap_or_else(|| codebook.retrieve(state));
-            let (region, activation) = (policy.envelope().region(distance), policy.envelope().activation);
-            let Range { start, end } = data.episode(episodes[i]);
-            let wanted = &data.actions()[i * data.n_act()..end.min(i + horizons.execution) * data.n_act()];
-            let memory_action: Vec<f32> = (0..horizons.prediction)
-                .flat_map(|ahead| codebook.action_after(memory, ahead))
-                .copied()
-                .collect();
-            // The constrained actions, for a rule that constrains predictions.
-            let act = |constrain: Constrain| {
-                let mut episode = Episode::new(seed.nth(i as u64));
-                let mut scaled = codebook.scaled_buffer();
-                for j in start.max((i + 1).saturating_sub(horizons.observation))..=i {
-                    codebook.scale(data.state(j), &mut scaled);
-                    if let Some(backbone) = policy.backbone() {
-                        episode.observe(&**backbone, scaled.values());
-                    }
-                }
-                if let Some(backbone) = policy.backbone() {
-                    episode.predict(&**backbone, constrain);
-                }
-                let output = episode.network_output();
-                (0..wanted.len())
-                    .map(|k| constrain(k, output.get(k).copied().unwrap_or(0.0)))
-                    .collect::<Vec<f32>>()
-            };
-            let error = |f: &dyn Fn(usize) -> f32| {
-                let squares = wanted.iter().enumerate().map(|(k, a)| f64::from(f(k) - a).powi(2));
-                squares.sum::<f64>() / wanted.len() as f64
-            };
-            let constrained = act(&|k, g| region.constrain(memory_action[k], activation.apply(g)));
-            let network = policy.backbone().map(|_| {
-                let alone = act(&|_, g| activation.apply(g));
-                error(&|k| alone[k])
-            });
-            Row(distance, region.weight, [error(&|k| constrained[k]), error(&|k| memory_action[k])], network)
-        });
+    /// Measures each policy on the data beside it, and takes all their states together. `acts_alone`: whether the networks were
+    /// trained to act without memories.
+    pub(super) fn measure(parts: &[(Policy, &Demonstrations)], acts_alone: bool, seed: Seed) -> Self {
+        let mut rows: Vec<Row> =
+            parts.iter().flat_map(|(policy, data)| measure(policy, data, acts_alone, seed)).collect();
         rows.sort_by(|a, b| a.0.total_cmp(&b.0));
         let n = rows.len();
         let bins = 4.min(n);
@@ -103,6 +62,46 @@ impl Validation {
             by_distance: (0..bins).map(|b| Bin::of(&rows[b * n / bins..(b + 1) * n / bins])).collect(),
         }
     }
+}
+
+/// The errors of a policy on every state.
+fn measure(policy: &Policy, data: &Demonstrations, acts_alone: bool, seed: Seed) -> Vec<Row> {
+    let horizons = policy.horizons();
+    let episodes: Vec<usize> =
+        (0..data.n_episodes()).flat_map(|k| std::iter::repeat_n(k, data.episode(k).len())).collect();
+    let with_lambda = |lambda: f32| {
+        let acting = policy.acting_settings();
+        let envelope = Envelope { lambda, ..acting.envelope };
+        let acting = ActingSettings { envelope, ..acting };
+        policy.clone().with_acting_settings(acting).expect("any lambda fits a policy with a network")
+    };
+    let network = (acts_alone && policy.backbone().is_some()).then(|| with_lambda(f32::INFINITY));
+    let memory = with_lambda(0.0);
+    policy.codebook().map_states(data, |i, _| {
+        let number = data.number(episodes[i]);
+        let Range { start, end } = data.episode(episodes[i]);
+        let last = end.min(i + horizons.execution);
+        // The mean squared error of the actions executed from the state, and how the first was constrained.
+        let error = |policy: &Policy| {
+            let mut session = policy.session_with_seed(seed.nth(i as u64)).leaving_out(number);
+            for j in start.max((i + 1).saturating_sub(horizons.observation))..i {
+                session.observe(data.state(j)).expect("demonstrated states are finite");
+            }
+            let mut action = vec![0.0; data.n_act()];
+            let mut act = |j: usize| {
+                let constrained =
+                    session.act(data.state(j), &mut action).expect("demonstrated states are finite");
+                let squares = action.iter().zip(data.action(j)).map(|(f, a)| f64::from(f - a).powi(2));
+                (constrained, squares.sum::<f64>())
+            };
+            let (first, error) = act(i);
+            let rest: f64 = (i + 1..last).map(|j| act(j).1).sum();
+            (first, (error + rest) / ((last - i) * data.n_act()) as f64)
+        };
+        let (first, loss) = error(policy);
+        let network = network.as_ref().map(|network| error(network).1);
+        Row(first.retrieval.distance, first.region.weight, [loss, error(&memory).1], network)
+    })
 }
 
 impl Bin {

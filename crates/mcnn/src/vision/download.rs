@@ -33,7 +33,7 @@ fn name(resnet: ResNet) -> &'static str {
 }
 
 /// The weights that torchvision publishes: `weights/NAME` in `$MCNN_HOME` (or `~/.cache/mcnn`), fetched on the first call
-/// from `$MCNN_WEIGHTS_URL/NAME` (by default torchvision's own place). A file that was put there by hand serves as well.
+/// from `$MCNN_WEIGHTS_URL/NAME` (default: torchvision's server). A file placed there by the user is used as well.
 ///
 /// # Errors
 /// As [`fetch`], and where there is no folder to keep it in.
@@ -51,7 +51,7 @@ pub fn imagenet(resnet: ResNet, progress: &mut dyn FnMut(u64, u64)) -> Result<Pa
 /// both fetch, and either's file serves.
 ///
 /// # Errors
-/// A server that cannot be reached, keeps silent for a minute or answers with anything but the file; a file whose SHA-256
+/// A server that cannot be reached, does not respond for a minute or responds with anything but the file; a file whose SHA-256
 /// does not begin with `digits` (a downloaded one is then removed); and errors of the file system.
 pub fn fetch(url: &str, to: &Path, digits: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
     if let Ok(mut cached) = File::open(to) {

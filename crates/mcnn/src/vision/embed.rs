@@ -20,9 +20,9 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-/// The most and the fewest frames of a batch, and the bytes that a batch should take.
-const MOST: usize = 256;
-const LEAST: usize = 32;
+/// The largest and smallest batch, in frames, and the memory that a batch should take.
+const MAX_BATCH: usize = 256;
+const MIN_BATCH: usize = 32;
 const BATCH_BYTES: usize = 64 << 20;
 
 /// What defines the space of embeddings: embeddings can be compared only if these are equal. Stored with them, as JSON.
@@ -81,7 +81,7 @@ pub fn part_of(output: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, frames of different sizes where the
-/// preset brings them to none, embeddings that are not finite, a half-finished file of something else, another process at
+/// preset does not resize them, embeddings that are not finite, a half-finished file of something else, another process at
 /// the same output, and errors of the file system.
 pub fn embed(
     source: &mut Source,
@@ -95,23 +95,32 @@ pub fn embed(
     let names = DimensionNames { state_names: None, action_names: source.action_names.clone() };
     names.validate(network.width(), labels.n_act)?;
     let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
+    // Range, order and size of the frames in a file, which options can change; missing in early versions.
+    let mut complete = identity.clone();
+    complete["read_as"] = if source.size.is_some() { source.notes.clone() } else { Vec::new() }.into();
     let width = network.width();
-    let part = Part::open(&part_of(output), &identity.to_string(), width)?;
+    let part = Part::open(&part_of(output), [&complete.to_string(), &identity.to_string()], width)?;
     let resumed_from = part.done;
-    let at = Cell::new(resumed_from); // number of the present frame
-    let mut work =
-        Work { network, preset: encoding.preset, size: None, waiting: Vec::new(), out: Vec::new(), part };
+    let current = Cell::new(resumed_from); // index of the current frame
+    let mut batcher = Batcher {
+        network,
+        preset: encoding.preset,
+        size: None,
+        batch: Vec::new(),
+        embeddings: Vec::new(),
+        part,
+    };
     let mut go_on = true;
-    let played = source.read_frames(resumed_from, &mut |frames| {
+    let outcome = source.read_frames(resumed_from, &mut |frames| {
         let bytes = 4 * frames.size[0] * frames.size[1] * 3;
-        for first in (0..frames.len()).step_by((BATCH_BYTES / bytes).clamp(1, MOST)) {
-            let which = first..frames.len().min(first + (BATCH_BYTES / bytes).clamp(1, MOST));
+        for first in (0..frames.len()).step_by((BATCH_BYTES / bytes).clamp(1, MAX_BATCH)) {
+            let which = first..frames.len().min(first + (BATCH_BYTES / bytes).clamp(1, MAX_BATCH));
             let n = which.len();
-            work.take(&frames, which)?;
-            at.set(at.get() + n);
-            if work.is_full() {
-                work.flush()?;
-                go_on = watch(work.part.done);
+            batcher.push(&frames, which)?;
+            current.set(current.get() + n);
+            if batcher.is_full() {
+                batcher.flush()?;
+                go_on = watch(batcher.part.done);
                 if !go_on {
                     return Ok(false);
                 }
@@ -119,23 +128,23 @@ pub fn embed(
         }
         Ok(true)
     });
-    if let Err(e) = played {
-        if work.part.done == 0 {
-            let _ = work.part.remove(); // nothing to resume; the first error is reported
+    if let Err(e) = outcome {
+        if batcher.part.done == 0 {
+            let _ = batcher.part.remove(); // nothing to resume; the first error is reported
         }
-        return Err(if e.kind() == Kind::Mismatch { e.at(source.name(at.get())) } else { e });
+        return Err(if e.kind() == Kind::Mismatch { e.at(source.name(current.get())) } else { e });
     }
     if !go_on {
         return Ok(None);
     }
-    work.flush()?;
-    watch(work.part.done);
-    if work.part.done != source.n {
+    batcher.flush()?;
+    watch(batcher.part.done);
+    if batcher.part.done != source.n {
         return Err(Error::new(Kind::Data, "the recording ended early")
             .expected(format!("{} frames", source.n))
-            .found(work.part.done.to_string()));
+            .found(batcher.part.done.to_string()));
     }
-    let mut part = work.part;
+    let mut part = batcher.part;
     let still = part.still(&labels.ends, width)?;
     part.rewind()?;
     let about = serde_json::to_string(encoding).expect("plain values");
@@ -144,18 +153,19 @@ pub fn embed(
     Ok(Some(Embedded { resumed_from, ..still }))
 }
 
-/// The batch that is being collected, and the network.
-struct Work<'a> {
+/// The network, and the batch of frames that waits for it.
+struct Batcher<'a> {
     network: &'a Network,
     preset: Preset,
-    size: Option<[usize; 2]>, // of the frames as the network takes them
-    waiting: Vec<f32>,
-    out: Vec<f32>,
+    size: Option<[usize; 2]>, // of a preprocessed frame
+    batch: Vec<f32>,          // [n, height, width, 3]
+    embeddings: Vec<f32>,     // [n, width]
     part: Part,
 }
 
-impl Work<'_> {
-    fn take(&mut self, frames: &Frames, which: std::ops::Range<usize>) -> Result<()> {
+impl Batcher<'_> {
+    /// Preprocesses frames and adds them to the batch.
+    fn push(&mut self, frames: &Frames, which: std::ops::Range<usize>) -> Result<()> {
         let size = self.preset.output(frames.size);
         if let Some(frame) = self.network.design().frame()
             && size != frame
@@ -170,45 +180,49 @@ impl Work<'_> {
             return Err(Error::new(Kind::Mismatch, "frames of different sizes")
                 .expected(format!("{} x {} pixels, as the frames before", expected[0], expected[1]))
                 .found(format!("{} x {}", size[0], size[1]))
-                .next(format!("--preset {}:HEIGHTxWIDTH brings them to one size", self.preset)));
+                .next(format!("--preset {}:HEIGHTxWIDTH resizes them to one size", self.preset)));
         }
-        self.preset.apply(frames, which, &mut self.waiting);
+        self.preset.apply(frames, which, &mut self.batch);
         Ok(())
     }
 
-    fn numbers(&self) -> usize {
+    /// Values of a preprocessed frame.
+    fn frame_len(&self) -> usize {
         self.size.map_or(1, |[height, width]| height * width * 3)
     }
 
     fn is_full(&self) -> bool {
-        self.waiting.len() >= self.numbers() * (BATCH_BYTES / 4 / self.numbers()).clamp(LEAST, MOST)
+        self.batch.len()
+            >= self.frame_len() * (BATCH_BYTES / 4 / self.frame_len()).clamp(MIN_BATCH, MAX_BATCH)
     }
 
+    /// Embeds the batch and writes the embeddings.
     fn flush(&mut self) -> Result<()> {
         let Some(size) = self.size else { return Ok(()) };
         let width = self.network.width();
-        self.out.resize(self.waiting.len() / self.numbers() * width, 0.0);
-        self.network.embed(&self.waiting, size, &mut self.out);
-        self.waiting.clear();
-        if let Some(bad) = self.out.iter().position(|v| !v.is_finite()) {
+        self.embeddings.resize(self.batch.len() / self.frame_len() * width, 0.0);
+        self.network.embed(&self.batch, size, &mut self.embeddings);
+        self.batch.clear();
+        if let Some(bad) = self.embeddings.iter().position(|v| !v.is_finite()) {
             return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
                 .at(format!("frame {}", self.part.done + bad / width))
                 .next("these weights do not suit these frames: try another preset"));
         }
-        self.part.append(&self.out, width)
+        self.part.append(&self.embeddings, width)
     }
 }
 
+/// The file of the finished embeddings of an interrupted run.
 struct Part {
     path: PathBuf,
     file: File,
-    head: u64, // bytes before the embeddings
-    done: usize,
+    head: u64,   // bytes before the embeddings
+    done: usize, // finished embeddings
 }
 
 impl Part {
-    /// Opens the file of an interrupted run, or creates it.
-    fn open(path: &Path, identity: &str, width: usize) -> Result<Self> {
+    /// Opens the file of an interrupted run, or creates it. `early`: the identity that early versions wrote.
+    fn open(path: &Path, [identity, early]: [&str; 2], width: usize) -> Result<Self> {
         let io = |e| Error::io("writing", path, &e);
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
@@ -218,22 +232,22 @@ impl Part {
                 .found(e.to_string())
                 .next("wait for it, or choose another output")
         })?;
-        let line = format!("{identity}\n");
-        let head = line.len() as u64;
         let length = file.metadata().map_err(io)?.len();
         let mut found = Vec::new();
         let mut start = BufReader::new(&file);
         std::io::Read::take(&mut start, 1 << 16).read_until(b'\n', &mut found).map_err(io)?;
-        if length > 0 && found != line.as_bytes() {
+        let lines = [identity, early].map(|identity| format!("{identity}\n"));
+        if length > 0 && lines.iter().all(|line| found != line.as_bytes()) {
             return Err(Error::new(Kind::Mismatch, "an interrupted run embedded something else")
                 .at(path.display().to_string())
                 .expected(identity)
                 .found(String::from_utf8_lossy(&found).trim_end().chars().take(400).collect::<String>())
-                .next("--force begins anew; or give what that run was given"));
+                .next("--force starts a new run; or give the options of the interrupted run"));
         }
         if length == 0 {
-            file.write_all(line.as_bytes()).map_err(io)?;
+            file.write_all(lines[0].as_bytes()).map_err(io)?;
         }
+        let head = if length == 0 { lines[0].len() } else { found.len() } as u64;
         // An interruption can leave an incomplete row.
         let row = 4 * width as u64;
         let done = length.saturating_sub(head) / row;

@@ -29,7 +29,7 @@ impl Encoder {
     /// [`Encoding::network`] ([`tensors_of`](super::tensors_of) reads them).
     ///
     /// # Errors
-    /// Frames of another size than were embedded, where the encoding knows that; tensors that are missing, left over, of
+    /// Frames of another size than were embedded, where the encoding knows that; tensors that are missing, superfluous, of
     /// another shape or not finite, and variances below zero.
     pub fn new(encoding: Encoding, weights: &Arrays, size: [usize; 2]) -> Result<Self> {
         if let Some(recorded) = encoding.size
@@ -51,18 +51,18 @@ impl Encoder {
             return Err(wrong("a tensor that the encoder does not have", name));
         }
         let network = Network::new(encoding.network, |name, shape| {
-            let (found, numbers) =
+            let (found, values) =
                 weights.get(name).ok_or_else(|| wrong("a tensor of the encoder is missing", name))?;
-            if found != shape || numbers.len() != shape.iter().product::<usize>() {
+            if found != shape || values.len() != shape.iter().product::<usize>() {
                 return Err(wrong("a tensor of another shape", name)
                     .expected(format!("{shape:?}"))
-                    .found(format!("{found:?}, {} numbers", numbers.len())));
+                    .found(format!("{found:?}, {} values", values.len())));
             }
             let low = if name.ends_with("running_var") { 0.0 } else { f32::NEG_INFINITY };
-            if numbers.iter().any(|v| !v.is_finite() || *v < low) {
+            if values.iter().any(|v| !v.is_finite() || *v < low) {
                 return Err(wrong("invalid weights: not finite, or a variance below zero", name));
             }
-            Ok(numbers.clone())
+            Ok(values.clone())
         })?;
         Ok(Self { network, encoding, size })
     }
@@ -99,7 +99,7 @@ impl Encoder {
 pub struct FrameEmbedder<'a> {
     encoder: &'a Encoder,
     frame: Frames,
-    input: Vec<f32>,     // the frame as the network takes it
+    input: Vec<f32>,     // the preprocessed frame
     embedding: Vec<f32>, // [width]
 }
 
@@ -111,7 +111,7 @@ impl FrameEmbedder<'_> {
     pub fn embed(&mut self, frame: &[f32]) -> Result<&[f32]> {
         if frame.len() != self.encoder.n_obs() {
             return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
-                .expected(format!("{} x {} x 3 numbers", self.frame.size[0], self.frame.size[1]))
+                .expected(format!("{} x {} x 3 values", self.frame.size[0], self.frame.size[1]))
                 .found(frame.len().to_string()));
         }
         if let Some(bad) = frame.iter().find(|v| !(0.0..=255.0).contains(*v)) {
@@ -160,11 +160,11 @@ pub struct EncodedPolicy<'a, A> {
 
 impl<'a, A: Act> EncodedPolicy<'a, A> {
     /// # Errors
-    /// If the encoder's embeddings are not as wide as the actor's observations.
+    /// If the embeddings of the encoder and the observations of the actor have different dimensions.
     pub fn new(encoder: &'a Encoder, act: A) -> Result<Self> {
         if act.n_obs() != encoder.width() {
             return Err(Error::new(Kind::Mismatch, "the encoder is not the actor's")
-                .expected(format!("embeddings of {} numbers", act.n_obs()))
+                .expected(format!("embeddings of dimension {}", act.n_obs()))
                 .found(format!("{} of {}", encoder.width(), encoder.encoding.network)));
         }
         Ok(Self { encoder, act })

@@ -5,7 +5,7 @@ use kernels::{Convolution, WIDE};
 use super::{conv::Conv, residual::LayerHook};
 use crate::error::Result;
 
-/// Numbers under the first kernel: three rows of three pixels of three channels.
+/// Values under the first kernel: three rows of three pixels of three channels.
 const PATCH: usize = 3 * ROW;
 const ROW: usize = 3 * 3;
 
@@ -20,8 +20,8 @@ pub(super) struct Encoder {
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     padded: Vec<f32>,
-    here: Vec<f32>,
-    next: Vec<f32>,
+    input: Vec<f32>,  // of the current layer: [height, width, image, channel]
+    output: Vec<f32>, // of the current layer
 }
 
 impl Encoder {
@@ -32,7 +32,7 @@ impl Encoder {
             let mut weights = read(&tensors[0].0, &tensors[0].1)?;
             let mut bias = read(&tensors[1].0, &tensors[1].1)?;
             if layers.is_empty() {
-                weights = turned(&weights, 3, ROW);
+                weights = transposed(&weights, 3, ROW);
             }
             weights.resize(shape.to * (weights.len() / bias.len()), 0.0);
             bias.resize(shape.to, 0.0);
@@ -53,9 +53,9 @@ impl Encoder {
     }
 }
 
-/// The first layer's weights between the two orders of a patch: of `[to, outer, inner]`, `[to, inner, outer]`. Channels stand
-/// before the kernel's pixels in files, and after them in patches.
-pub(crate) fn turned(weights: &[f32], outer: usize, inner: usize) -> Vec<f32> {
+/// The weights of the first layer transposed from `[to, outer, inner]` to `[to, inner, outer]`. In files, channels come before
+/// the pixels of the kernel, in patches after them.
+pub(crate) fn transposed(weights: &[f32], outer: usize, inner: usize) -> Vec<f32> {
     let of = |weights: &[f32]| {
         let weights = weights.to_vec();
         (0..inner)
@@ -65,13 +65,13 @@ pub(crate) fn turned(weights: &[f32], outer: usize, inner: usize) -> Vec<f32> {
     weights.chunks_exact(outer * inner).flat_map(of).collect()
 }
 
-/// Height and width of a frame with the zeros around it that the first kernel meets.
+/// Height and width of a frame with the zero padding of the first kernel.
 pub(crate) fn padded(frame: [usize; 2]) -> [usize; 2] {
     frame.map(|side| 2 * side.div_ceil(2) + 1)
 }
 
-/// What lies under the first kernel: `[height / 2, width / 2, n, PATCH]` (halves rounded up) of frames with zeros around them,
-/// `[n, padded height, padded width, 3]`.
+/// im2col of the first convolution: the patches under its kernel, `[height / 2, width / 2, n, PATCH]` (halves rounded up), of
+/// zero-padded frames, `[n, padded height, padded width, 3]`.
 pub(crate) fn patches(from: &[f32], frame: [usize; 2], n: usize, to: &mut Vec<f32>) {
     let [height, width] = frame.map(|side| side.div_ceil(2));
     let line = padded(frame)[1] * 3;
@@ -81,8 +81,9 @@ pub(crate) fn patches(from: &[f32], frame: [usize; 2], n: usize, to: &mut Vec<f3
         for x in 0..width {
             for (image, patch) in from.chunks_exact(padded(frame)[0] * line).zip(&mut patches) {
                 for (k, row) in patch.as_chunks_mut::<ROW>().0.iter_mut().enumerate() {
-                    *row =
-                        *image[(2 * y + k) * line + 6 * x..].first_chunk().expect("zeros enough around it");
+                    *row = *image[(2 * y + k) * line + 6 * x..]
+                        .first_chunk()
+                        .expect("the padding covers the kernel");
                 }
             }
         }
@@ -111,18 +112,18 @@ impl Workspace {
                 to[3..][..line].copy_from_slice(from);
             }
         }
-        patches(&self.padded, size, n, &mut self.here);
+        patches(&self.padded, size, n, &mut self.input);
         let mut size = net.conv.sizes()[0];
         for (i, layer) in net.layers.iter().enumerate() {
             let out = layer.shape().output(size);
-            self.next.resize(out[0] * out[1] * n * layer.shape().to, 0.0);
-            layer.run(&self.here, size, n, None, i + 1 < net.layers.len(), &mut self.next);
-            std::mem::swap(&mut self.here, &mut self.next);
+            self.output.resize(out[0] * out[1] * n * layer.shape().to, 0.0);
+            layer.run(&self.input, size, n, None, i + 1 < net.layers.len(), &mut self.output);
+            std::mem::swap(&mut self.input, &mut self.output);
             size = out;
-            hook(["conv1", "conv2", "conv3", "conv4", "linear"][i], size, n, &self.here);
+            hook(["conv1", "conv2", "conv3", "conv4", "linear"][i], size, n, &self.input);
         }
         let width = net.conv.width();
-        let rows = self.here.chunks_exact(width.next_multiple_of(WIDE));
+        let rows = self.input.chunks_exact(width.next_multiple_of(WIDE));
         to.chunks_exact_mut(width).zip(rows).for_each(|(to, row)| to.copy_from_slice(&row[..width]));
     }
 }

@@ -1,4 +1,4 @@
-//! The file of an encoder: its tensors by the names of [`Conv::tensors`], and one text of metadata.
+//! The file of an encoder: its tensors by the names of [`Conv::tensors`], and one metadata key, a JSON header.
 
 use std::path::Path;
 
@@ -15,46 +15,47 @@ use crate::{
 pub(super) const KEY: &str = "mcnn";
 const VERSION: u32 = 1;
 
-/// What a small network learned from.
+/// The training objective of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum By {
-    /// What was done: the embedding of a frame foretells the action.
+pub enum Objective {
+    /// Predict the demonstrated action from the embedding.
     Action,
-    /// What was seen: the embedding of a frame foretells the frame at a quarter of its sides.
+    /// Predict the frame from its embedding, at a quarter of its height and width.
     Reconstruction,
 }
 
-/// How a small network was trained.
+/// The training settings of an encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// What it learned from.
-    pub by: By,
-    /// Steps taken.
+    /// The training objective.
+    #[serde(rename = "by")]
+    pub objective: Objective,
+    /// Gradient steps taken.
     pub steps: u64,
-    /// Frames of a step.
+    /// Frames of a mini-batch.
     pub batch: usize,
-    /// The learning rate of the first step; it falls to 0 along a half cosine.
+    /// The learning rate of the first step, which cosine decay reduces to 0.
     pub lr: f64,
-    /// Pixels by which frames were shifted, at most.
+    /// Random shift: the largest shift of a training frame, in pixels.
     pub augment: usize,
     /// The fraction of the episodes used for validation.
     #[serde(alias = "check_on")] // in files of version 1
     pub validation_fraction: f64,
-    /// The seed.
+    /// The seed of the run.
     pub seed: u64,
-    /// Fingerprint of the frames and actions.
+    /// Fingerprint (SHA-256) of the frames and actions.
     pub data: String,
 }
 
 /// The metadata of an encoder's file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EncoderInfo {
-    /// The network.
+    /// The architecture.
     pub network: Design,
-    /// How frames are prepared for it.
+    /// The preprocessing of frames.
     pub preset: Preset,
-    /// How it was trained.
+    /// The training settings.
     pub training: Training,
 }
 
@@ -67,15 +68,15 @@ struct Header<T> {
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
+struct NoFields {}
 
 impl EncoderInfo {
-    /// The metadata of a file of weights; `None` if it is not an encoder of this program.
+    /// The metadata of a file of weights; `None` if the file was not written by `mcnn`.
     ///
     /// # Errors
-    /// A file of ours that is no encoder, or is damaged.
+    /// A file of `mcnn` that is not an encoder, or is damaged.
     pub(super) fn of(tensors: &Tensors) -> Result<Option<Self>> {
-        let Some(text) = tensors.text() else { return Ok(None) };
+        let Some(text) = tensors.metadata() else { return Ok(None) };
         let at = || tensors.path().display().to_string();
         let damaged = |e: serde_json::Error| {
             Error::new(Kind::File, "an encoder whose description cannot be read")
@@ -83,7 +84,7 @@ impl EncoderInfo {
                 .found(e.to_string())
                 .next("train it again, or use the version of mcnn that wrote it")
         };
-        let header: Header<Nothing> = serde_json::from_str(text).map_err(damaged)?;
+        let header: Header<NoFields> = serde_json::from_str(text).map_err(damaged)?;
         if (header.kind.as_str(), header.version) != ("encoder", VERSION) {
             let short = |text: &str| text.chars().take(40).collect::<String>();
             return Err(Error::new(Kind::Mismatch, "a file of mcnn that is no encoder")
@@ -102,14 +103,14 @@ impl EncoderInfo {
     }
 }
 
-/// Writes a small network: of each tensor of `conv`, the numbers in their order there. Equal contents are equal bytes.
-/// Answers with the file's fingerprint.
+/// Writes an encoder. `arrays`: the values of the tensors of [`Conv::tensors`], in that order, row-major. Equal contents give
+/// equal bytes. Returns the file's fingerprint (SHA-256).
 ///
 /// # Errors
-/// Of the file system.
+/// Those of the file system.
 ///
 /// # Panics
-/// Where the arrays are not those of the network that `info` names.
+/// If `info` names another network, or an array has another length than its tensor.
 pub fn write_encoder(path: &Path, conv: Conv, info: &EncoderInfo, arrays: &[Vec<f32>]) -> Result<String> {
     assert_eq!(info.network, Design::Conv(conv));
     let tensors = conv.tensors();
@@ -117,7 +118,7 @@ pub fn write_encoder(path: &Path, conv: Conv, info: &EncoderInfo, arrays: &[Vec<
     let bytes: Vec<Vec<u8>> =
         arrays.iter().map(|array| array.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let views = tensors.iter().zip(&bytes).map(|((name, shape), bytes)| {
-        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("as many numbers as the shape says"))
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("as many values as the shape has"))
     });
     let header = Header { kind: "encoder".into(), version: VERSION, rest: info };
     let text = serde_json::to_string(&header).expect("plain values");

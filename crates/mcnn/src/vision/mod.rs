@@ -1,4 +1,5 @@
-//! Frames to numbers: residual networks with weights from PyTorch, or a small network of one's own, run on the processor.
+//! Image encoders on the CPU: pretrained residual networks with weights from PyTorch, and small convolutional networks that
+//! `mcnn encoder` trains. They embed recordings, and the frames that a policy observes.
 
 mod conv;
 mod download;
@@ -21,8 +22,8 @@ pub use conv::Conv;
 pub use download::fetch;
 pub use embed::{Embedded, Encoding, embed, part_of};
 pub use encoded_policy::{Arrays, EncodedPolicy, Encoder, FrameEmbedder};
-pub(crate) use encoder::{padded, patches, turned};
-pub use encoder_file::{By, EncoderInfo, Training, write_encoder};
+pub(crate) use encoder::{padded, patches, transposed};
+pub use encoder_file::{EncoderInfo, Objective, Training, write_encoder};
 pub use frames::{Frames, Preset, Size, size};
 pub use network::{Design, Network};
 pub use residual::LayerHook;

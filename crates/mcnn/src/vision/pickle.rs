@@ -1,5 +1,5 @@
-//! The part of Python's pickle format that a file of tensors needs. Nothing is executed: what would be a call or a class
-//! elsewhere is here a name on a short list, or the file is refused.
+//! The subset of Python's pickle format that a file of tensors needs. Nothing is executed: calls and classes must be names on a
+//! short list; otherwise the file is refused.
 //!
 //! Source: Python, `Lib/pickletools.py`; PyTorch, `torch/serialization.py` and `torch/_utils.py`.
 
@@ -12,21 +12,21 @@ pub type Id = usize;
 /// A value. Containers store the indices of their elements, so that nothing is copied or nested.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// None, booleans, floats: of no use here.
+    /// None, booleans, floats: not used.
     Other,
     Int(i64),
     Text(String),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A name on the list.
+    /// A name on the list of known functions and classes.
     Known(Known),
-    /// Numbers in a file of the archive: their type, the file's key (a text), how many.
+    /// Values in a file of the archive: their type, the file's key (a text), and their count.
     Storage(Dtype, Id, u64),
     Tensor(Box<View>),
 }
 
-/// A tensor: a view of a storage. Offset and strides count numbers.
+/// A tensor: a view of a storage. Offset and strides count elements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     pub storage: Id,
@@ -35,7 +35,7 @@ pub struct View {
     pub strides: Vec<u64>,
 }
 
-/// What a pickle may name.
+/// The functions and classes that a pickle may name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Known {
     RebuildTensor,
@@ -45,7 +45,7 @@ pub enum Known {
     Storage(Dtype),
 }
 
-/// All values of a pickle, and which of them is the whole.
+/// All values of a pickle, and the index of the root.
 #[derive(Debug)]
 pub struct Pickle {
     values: Vec<Value>,
@@ -139,23 +139,23 @@ impl Machine<'_> {
                 }
                 b'q' => {
                     let key = self.byte()?;
-                    self.remember(key.into())?;
+                    self.put_memo(key.into())?;
                 }
                 b'r' => {
                     let key = u32::from_le_bytes(self.array()?);
-                    self.remember(key)?;
+                    self.put_memo(key)?;
                 }
                 0x94 => {
                     let key = self.memo.last().map_or(0, |(key, _)| key.saturating_add(1));
-                    self.remember(key)?;
+                    self.put_memo(key)?;
                 }
                 b'h' => {
                     let key = self.byte()?;
-                    self.retrieve(key.into())?;
+                    self.get_memo(key.into())?;
                 }
                 b'j' => {
                     let key = u32::from_le_bytes(self.array()?);
-                    self.retrieve(key)?;
+                    self.get_memo(key)?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -332,12 +332,12 @@ impl Machine<'_> {
     fn below(&self, n: usize) -> Result<usize> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let start = self.stack.len().checked_sub(n).filter(|&start| start >= floor);
-        start.ok_or_else(|| damaged("more taken from its stack than there is"))
+        start.ok_or_else(|| damaged("more values popped from its stack than it has"))
     }
 
     fn pop(&mut self) -> Result<Id> {
         self.below(1)?;
-        Ok(self.stack.pop().expect("looked at just now"))
+        Ok(self.stack.pop().expect("checked above"))
     }
 
     fn top(&self) -> Result<Id> {
@@ -365,7 +365,7 @@ impl Machine<'_> {
         }
     }
 
-    fn remember(&mut self, key: u32) -> Result<()> {
+    fn put_memo(&mut self, key: u32) -> Result<()> {
         let top = self.top()?;
         match self.memo.binary_search_by_key(&key, |(key, _)| *key) {
             Ok(i) => self.memo[i].1 = top,
@@ -376,9 +376,9 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn retrieve(&mut self, key: u32) -> Result<()> {
+    fn get_memo(&mut self, key: u32) -> Result<()> {
         let found = self.memo.binary_search_by_key(&key, |(key, _)| *key);
-        let found = found.map_err(|_| damaged("something recalled that was never there"))?;
+        let found = found.map_err(|_| damaged("a memo entry that was never stored"))?;
         self.stack.push(self.memo[found].1);
         Ok(())
     }

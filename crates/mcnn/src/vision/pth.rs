@@ -1,4 +1,4 @@
-//! What `torch.save` writes: a zip, uncompressed, of one pickle (the names and shapes) and a file of numbers for each
+//! The format of `torch.save`: an uncompressed zip of one pickle (names and shapes of tensors) and a file of values for each
 //! storage.
 
 use std::{collections::BTreeMap, fs::File, io::BufReader, io::Read as _};
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
-/// Under which keys checkpoints keep the weights beside other things.
-const INSIDE: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
+/// The usual keys of the weights in a checkpoint that has other entries as well.
+const WEIGHT_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 
 /// The tensors of a file of `length` bytes. Errors do not name the file.
 pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>> {
@@ -30,9 +30,7 @@ pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>
     if let Some(order) = contents(&mut zip, &format!("{folder}byteorder"))?
         && order != b"little"
     {
-        return Err(
-            damaged("numbers in the byte order of another machine").next("save them on an x86 or ARM one")
-        );
+        return Err(damaged("values in big-endian byte order").next("save them on an x86 or ARM one"));
     }
     let pickle = contents(&mut zip, &format!("{folder}data.pkl"))?.ok_or_else(|| damaged("no data.pkl"))?;
     let pickle = Pickle::read(&pickle)?;
@@ -60,9 +58,9 @@ pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>
         }
         let outside = || damaged("a tensor that reaches beyond its storage").at(name);
         let before = view.offset.checked_mul(dtype.size()).ok_or_else(outside)?;
-        let at = start.checked_add(before).ok_or_else(outside)?;
-        let place = Place { dtype, shape: view.shape.clone(), strides: view.strides.clone(), at };
-        let end = place.span().and_then(|horizons| before.checked_add(horizons)).ok_or_else(outside)?;
+        let offset = start.checked_add(before).ok_or_else(outside)?;
+        let place = Place { dtype, shape: view.shape.clone(), strides: view.strides.clone(), offset };
+        let end = place.byte_len().and_then(|bytes| before.checked_add(bytes)).ok_or_else(outside)?;
         if end > size || count.checked_mul(dtype.size()) != Some(size) {
             return Err(outside());
         }
@@ -71,7 +69,7 @@ pub(super) fn places(file: &File, length: u64) -> Result<BTreeMap<String, Place>
     Ok(places)
 }
 
-/// Values by their names, of a dictionary.
+/// The entries of a dictionary whose keys are names.
 type Named<'a> = Vec<(&'a str, &'a Value)>;
 
 fn named<'a>(pickle: &'a Pickle, value: &'a Value) -> Option<Named<'a>> {
@@ -83,25 +81,25 @@ fn named<'a>(pickle: &'a Pickle, value: &'a Value) -> Option<Named<'a>> {
     Some(items.iter().filter_map(entry).collect())
 }
 
-/// The dictionary of weights: the whole, or what stands in it under one of the usual keys.
+/// The dictionary of weights: the root, or its entry under one of [`WEIGHT_KEYS`].
 fn weights(pickle: &Pickle) -> Result<Named<'_>> {
-    let nothing = || {
+    let no_tensors = || {
         Error::new(Kind::File, "a file without tensors by name")
             .expected("a dictionary of tensors, as torch.save(model.state_dict(), path) writes it")
     };
     let has = |entries: &Named| entries.iter().any(|(_, value)| matches!(value, Value::Tensor(_)));
-    let whole = named(pickle, pickle.root()).ok_or_else(nothing)?;
+    let whole = named(pickle, pickle.root()).ok_or_else(no_tensors)?;
     if has(&whole) {
         return Ok(whole);
     }
-    let inside = INSIDE.iter().find_map(|key| {
+    let inside = WEIGHT_KEYS.iter().find_map(|key| {
         let (_, value) = whole.iter().find(|(name, _)| name == key)?;
         named(pickle, value).filter(has)
     });
-    inside.ok_or_else(nothing)
+    inside.ok_or_else(no_tensors)
 }
 
-/// A small file of the archive, if it is there.
+/// The contents of a small file of the archive; `None` if there is no such file.
 fn contents(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Option<Vec<u8>>> {
     let Some(index) = zip.index_for_name(name) else { return Ok(None) };
     let mut file = zip.by_index(index).map_err(|e| damaged(&e.to_string()))?;
@@ -115,13 +113,13 @@ fn contents(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Option<
     Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= HEADER))
 }
 
-/// Where an uncompressed file of the archive begins, and its size.
+/// The position and the size of an uncompressed file of the archive, in bytes.
 fn stored(zip: &mut ZipArchive<BufReader<File>>, name: &str, length: u64) -> Result<(u64, u64)> {
     let index = zip.index_for_name(name).ok_or_else(|| damaged(&format!("no {name}")))?;
     let file = zip.by_index_raw(index).map_err(|e| damaged(&e.to_string()))?;
     if file.compression() != CompressionMethod::Stored || file.encrypted() {
         return Err(damaged(&format!("{name} is compressed or encrypted"))
-            .expected("numbers as they are, as torch.save writes them"));
+            .expected("uncompressed values, as torch.save writes them"));
     }
     let start = file.data_start().ok_or_else(|| damaged(&format!("no place of {name}")))?;
     if start.checked_add(file.size()).is_none_or(|end| end > length) {

@@ -1,4 +1,4 @@
-//! A residual network as it runs: normalization folded into the convolutions, frames through them in small groups.
+//! The forward pass of a residual network. Batch normalization is folded into the convolutions.
 
 use kernels::{Convolution, Shape};
 
@@ -28,17 +28,18 @@ struct Convolved {
 pub(super) struct Workspace {
     rows: Vec<f32>,
     strips: Vec<f32>,
-    here: Vec<f32>,
-    next: Vec<f32>,
-    other: Vec<f32>,
-    side: Vec<f32>,
+    block_input: Vec<f32>,
+    layer_input: Vec<f32>,
+    layer_output: Vec<f32>,
+    shortcut: Vec<f32>,
 }
 
-/// What a layer gave, for tests: its name, height and width, images, and `[height, width, image, channel]`.
+/// Receives the output of a layer, for tests: the layer's name, height and width, the number of images, and the activations
+/// `[height, width, image, channel]`.
 pub type LayerHook<'a> = dyn FnMut(&str, [usize; 2], usize, &[f32]) + 'a;
 
 impl Residual {
-    /// The network of weights that `read` gives, by name and shape.
+    /// Loads the network. `read` returns the values of a tensor by its name and shape.
     ///
     /// # Errors
     /// Those of `read`.
@@ -69,19 +70,19 @@ impl Residual {
         Ok(Self { resnet, stem, blocks })
     }
 
-    /// Which network it is.
+    /// The architecture.
     pub(super) fn resnet(&self) -> ResNet {
         self.resnet
     }
 
     /// Bytes of activations that a frame of `size` takes.
     pub(super) fn bytes(size: [usize; 2]) -> usize {
-        // The strips, and the largest activation four times at worst.
+        // The strips, and at most four buffers of the largest activation.
         4 * size[0] * size[1] * (21 / 2 + 3 * 64 / 4)
     }
 }
 
-/// A layer's weights and bias, with what its normalization does to them: `w gamma / sqrt(var + eps)` and
+/// A layer's weights and bias with its batch normalization folded in: `w gamma / sqrt(var + eps)` and
 /// `beta - mean gamma / sqrt(var + eps)`.
 fn folded(
     layer: &Layer,
@@ -103,24 +104,24 @@ fn folded(
     Ok((weights, bias))
 }
 
-/// What lies under a row of the first layer's kernel: seven columns of three channels.
+/// The values under one row of the first kernel: seven columns of three channels.
 const STRIP: usize = 7 * 3;
 
-/// The first layer over strips, each of which is one pixel. A convolution of three channels would have nothing long to
-/// multiply.
+/// The first layer as a convolution over strips, each of which is a pixel of `STRIP` channels: three channels are too few for an
+/// efficient product.
 fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolution {
     let (k, from) = (layer.kernel, layer.from);
     let shape =
         Shape { from: k * from, to: layer.to, kernel: [k, 1], stride: [layer.stride, 1], pad: [k / 2, 0] };
-    let mut turned = Vec::with_capacity(weights.len()); // [to, column, channel, row] of [to, channel, row, column]
+    let mut transposed = Vec::with_capacity(weights.len()); // [to, column, channel, row] of [to, channel, row, column]
     for weights in weights.chunks_exact(from * k * k) {
         for column in 0..k {
             for channel in 0..from {
-                turned.extend((0..k).map(|row| weights[(channel * k + row) * k + column]));
+                transposed.extend((0..k).map(|row| weights[(channel * k + row) * k + column]));
             }
         }
     }
-    Convolution::new(shape, &turned, bias)
+    Convolution::new(shape, &transposed, bias)
 }
 
 impl Workspace {
@@ -135,31 +136,31 @@ impl Workspace {
     ) {
         let n = frames.len() / (size[0] * size[1] * 3);
         let size = self.strips(&net.resnet.stem(), frames, size, n);
-        let mut size = run(&net.stem, &self.strips, size, n, None, true, &mut self.next);
-        hook("conv1", size, n, &self.next);
-        size = pool(&self.next, size, n * net.stem.shape().to, &mut self.here);
-        hook("maxpool", size, n, &self.here);
+        let mut size = run(&net.stem, &self.strips, size, n, None, true, &mut self.layer_input);
+        hook("conv1", size, n, &self.layer_input);
+        size = max_pool(&self.layer_input, size, n * net.stem.shape().to, &mut self.block_input);
+        hook("maxpool", size, n, &self.block_input);
         for block in &net.blocks {
             let mut out = size;
             for (k, layer) in block.layers.iter().enumerate() {
-                let from = if k == 0 { &self.here } else { &self.next };
+                let from = if k == 0 { &self.block_input } else { &self.layer_input };
                 let last = k + 1 == block.layers.len();
                 let add = match &block.shortcut {
                     _ if !last => None,
                     Some(shortcut) => {
-                        run(shortcut, &self.here, size, n, None, false, &mut self.side);
-                        Some(&self.side[..])
+                        run(shortcut, &self.block_input, size, n, None, false, &mut self.shortcut);
+                        Some(&self.shortcut[..])
                     }
-                    None => Some(&self.here[..]),
+                    None => Some(&self.block_input[..]),
                 };
-                out = run(layer, from, out, n, add, true, &mut self.other);
-                std::mem::swap(&mut self.next, &mut self.other);
+                out = run(layer, from, out, n, add, true, &mut self.layer_output);
+                std::mem::swap(&mut self.layer_input, &mut self.layer_output);
             }
-            std::mem::swap(&mut self.here, &mut self.next);
+            std::mem::swap(&mut self.block_input, &mut self.layer_input);
             size = out;
-            hook(&block.name, size, n, &self.here);
+            hook(&block.name, size, n, &self.block_input);
         }
-        average(&self.here, n * net.resnet.width(), to);
+        average_pool(&self.block_input, n * net.resnet.width(), to);
     }
 
     /// Fills the strips: `[height, output width, image, STRIP]` of frames `[image, height, width, channel]`.
@@ -167,7 +168,7 @@ impl Workspace {
         let (out, step) = (width.div_ceil(stem.stride), stem.stride * stem.from);
         let (side, line) = (stem.kernel / 2 * stem.from, width * stem.from);
         self.strips.resize(height * out * n * STRIP, 0.0);
-        // A row of every image, with zeros on both sides: there each strip lies as it is.
+        // One row of every image, zero-padded on both sides, of which each strip is a slice.
         let padded = line + 2 * side + step;
         self.rows.clear();
         self.rows.resize(n * padded, 0.0);
@@ -178,7 +179,7 @@ impl Workspace {
             }
             for x in 0..out {
                 for (row, strip) in self.rows.chunks_exact(padded).zip(&mut strips) {
-                    *strip = *row[x * step..].first_chunk().expect("zeros enough behind the row");
+                    *strip = *row[x * step..].first_chunk().expect("the padding covers the kernel");
                 }
             }
         }
@@ -186,7 +187,7 @@ impl Workspace {
     }
 }
 
-/// Runs a convolution into a buffer made as large as its output; gives the output's size.
+/// Runs a convolution; `to` is resized to its output. Returns height and width of the output.
 fn run(
     layer: &Convolution,
     from: &[f32],
@@ -202,8 +203,8 @@ fn run(
     out
 }
 
-/// The largest of 3 x 3 pixels, at every second: `each` numbers a pixel.
-fn pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32>) -> [usize; 2] {
+/// Max pooling of 3 x 3 pixels with stride 2; a pixel has `each` values.
+fn max_pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32>) -> [usize; 2] {
     let out = [height.div_ceil(2), width.div_ceil(2)];
     to.resize(out[0] * out[1] * each, 0.0);
     for (i, to) in to.chunks_exact_mut(each).enumerate() {
@@ -222,8 +223,8 @@ fn pool(from: &[f32], [height, width]: [usize; 2], each: usize, to: &mut Vec<f32
     out
 }
 
-/// The mean over all pixels: `to.len()` numbers a pixel.
-fn average(from: &[f32], each: usize, to: &mut [f32]) {
+/// Global average pooling; a pixel has `each` values.
+fn average_pool(from: &[f32], each: usize, to: &mut [f32]) {
     let pixels = from.len() / each;
     to.fill(0.0);
     for pixel in from.chunks_exact(each) {

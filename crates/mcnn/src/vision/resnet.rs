@@ -1,25 +1,26 @@
-//! The residual networks (He et al., 2016) as torchvision names and lays them out: which convolutions, of what shapes,
-//! under what names. ResNet-50 has the stride of a block in its 3 x 3 convolution, as torchvision has ("V1.5").
+//! The architectures of the residual networks (He et al., 2016), with torchvision's names and shapes of their layers. As in
+//! torchvision ("V1.5"), a block of ResNet-50 has its stride in the 3 x 3 convolution.
 
 use serde::{Deserialize, Serialize};
 
-/// One of the standard residual networks, up to its last average: frames of three channels to a vector.
+/// A standard residual network up to its global average pooling: from a frame of three channels to an embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResNet {
-    /// 18 layers, 512 numbers.
+    /// 18 layers, embeddings of dimension 512.
     ResNet18,
-    /// 34 layers, 512 numbers: the network of the paper's image experiments.
+    /// 34 layers, embeddings of dimension 512: the network of the paper's image experiments.
     ResNet34,
-    /// 50 layers in blocks of three, 2,048 numbers.
+    /// 50 layers in bottleneck blocks, embeddings of dimension 2,048.
     ResNet50,
 }
 
-/// Channels of the first layer, of each stage (before the expansion of a block of three).
+/// Channels of the first layer.
 const STEM: usize = 64;
+/// Channels of each stage, before the expansion of a bottleneck block.
 const STAGES: [usize; 4] = [64, 128, 256, 512];
 
-/// A convolution and the normalization after it, by their names in a file of weights.
+/// A convolution and its batch normalization, by their names in a file of weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub conv: String,
@@ -31,7 +32,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// The tensors of the layer: weights, then scale, shift, mean and variance of the normalization.
+    /// The tensors of the layer: weights, then scale, shift, mean and variance of the batch normalization.
     pub(crate) fn tensors(&self) -> [(String, Vec<usize>); 5] {
         let norm = |part: &str| (format!("{}.{part}", self.norm), vec![self.to]);
         [
@@ -44,7 +45,8 @@ impl Layer {
     }
 }
 
-/// Layers one after the other, added to what came in, which passes a layer of its own where its shape changes.
+/// A residual block: layers in sequence, whose output is added to the block's input. A projection shortcut (`shortcut`) adapts
+/// the input where the shape changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Block {
     pub name: String,
@@ -53,10 +55,10 @@ pub(crate) struct Block {
 }
 
 impl ResNet {
-    /// All of them.
+    /// All residual networks.
     pub const ALL: [ResNet; 3] = [ResNet::ResNet18, ResNet::ResNet34, ResNet::ResNet50];
 
-    /// Its name, as torchvision has it.
+    /// The name in torchvision.
     pub fn name(self) -> &'static str {
         match self {
             Self::ResNet18 => "resnet18",
@@ -65,7 +67,7 @@ impl ResNet {
         }
     }
 
-    /// Numbers of an embedding.
+    /// Dimension of an embedding.
     pub fn width(self) -> usize {
         STAGES[3] * self.expansion()
     }
@@ -79,13 +81,13 @@ impl ResNet {
     }
 
     /// Convolutions in a block.
-    pub(crate) fn deep(self) -> usize {
+    pub(crate) fn block_depth(self) -> usize {
         if self == Self::ResNet50 { 3 } else { 2 }
     }
 
-    /// What a block of three widens its stage by.
+    /// The expansion of a bottleneck block.
     fn expansion(self) -> usize {
-        if self.deep() == 3 { 4 } else { 1 }
+        if self.block_depth() == 3 { 4 } else { 1 }
     }
 
     /// The first layer, whose input is the frame.
@@ -114,7 +116,7 @@ impl ResNet {
             let (conv, norm) = (format!("{name}.conv{k}"), format!("{name}.bn{k}"));
             Layer { conv, norm, from, to, kernel, stride }
         };
-        let layers = match self.deep() {
+        let layers = match self.block_depth() {
             2 => vec![layer(1, from, inner, 3, stride), layer(2, inner, to, 3, 1)],
             _ => vec![
                 layer(1, from, inner, 1, 1),

@@ -1,4 +1,4 @@
-//! The tensors of a file: their names and shapes, and the values of those requested. Two formats, recognized by content.
+//! Reads the tensors of a file: names and shapes when it is opened, values on request. Two formats, recognized by content.
 
 use std::{
     collections::BTreeMap,
@@ -12,21 +12,22 @@ use sha2::{Digest as _, Sha256};
 use super::{encoder_file::KEY, pth};
 use crate::error::{Error, Kind, Result};
 
-/// The most bytes of a header or pickle; ResNet-152's takes a tenth of a megabyte.
+/// The largest header or pickle in bytes; that of ResNet-152 has 0.1 MB.
 pub(super) const HEADER: u64 = 4 << 20;
 
-/// How a number is stored.
+/// The type of a tensor's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     F16,
     BF16,
     F32,
     F64,
-    /// Whole numbers and others that no weight is, by their size in bytes.
+    /// Integers and other types that weights do not have, by their size in bytes.
     Other(u8),
 }
 
 impl Dtype {
+    /// Bytes of an element.
     pub(super) fn size(self) -> u64 {
         match self {
             Self::F16 | Self::BF16 => 2,
@@ -36,7 +37,7 @@ impl Dtype {
         }
     }
 
-    /// By the name of PyTorch's storages, without `Storage`.
+    /// The type of a PyTorch storage, by its class name without `Storage`.
     pub(super) fn of_torch(name: &str) -> Option<Self> {
         Some(match name {
             "Float" => Self::F32,
@@ -62,18 +63,18 @@ impl Dtype {
     }
 }
 
-/// A tensor's place in its file. Strides count numbers; every number lies inside the file (checked when it was made).
+/// The position of a tensor in its file. Strides count elements. Every element lies inside the file (the constructors check it).
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub dtype: Dtype,
     pub shape: Vec<u64>,
     pub strides: Vec<u64>,
-    pub at: u64, // of the first number, from the file's start
+    pub offset: u64, // of the first element, in bytes from the start of the file
 }
 
 impl Place {
-    /// Bytes from the first number to after the last; `None` where that is beyond all measure. 0 where it has no numbers.
-    pub(super) fn span(&self) -> Option<u64> {
+    /// Bytes from the first element to the end of the last: 0 for a tensor without elements, `None` on overflow.
+    pub(super) fn byte_len(&self) -> Option<u64> {
         if self.shape.contains(&0) {
             return Some(0);
         }
@@ -85,54 +86,54 @@ impl Place {
     }
 }
 
-/// A file of weights, its numbers still in the file.
+/// An open file of weights. Values are read on request.
 #[derive(Debug)]
 pub struct Tensors {
     path: PathBuf,
     file: File,
     places: BTreeMap<String, Place>,
-    text: Option<String>,
+    metadata: Option<String>, // the JSON header of a file of mcnn
 }
 
 impl Tensors {
-    /// Opens a `.safetensors`, or what `torch.save` writes, recognized by content.
+    /// Opens a `.safetensors` or a file of `torch.save`, recognized by content.
     ///
     /// # Errors
     /// A file that is neither, is damaged or cut short, or needs code to be run.
     pub fn open(path: &Path) -> Result<Self> {
         let named = |e: Error| e.within(path.display());
         let io = |e| Error::io("reading the weights", path, &e);
-        let about = std::fs::metadata(path).map_err(io)?;
-        if about.is_dir() {
+        let file_metadata = std::fs::metadata(path).map_err(io)?;
+        if file_metadata.is_dir() {
             return Err(io(std::io::ErrorKind::IsADirectory.into()));
         }
-        if !about.is_file() {
+        if !file_metadata.is_file() {
             return Err(named(Error::new(Kind::File, "weights are read from a regular file")));
         }
         let mut file = File::open(path).map_err(io)?;
         let mut start = [0; 16];
         let n = file.by_ref().take(16).read(&mut start).map_err(io)?;
-        let length = about.len();
-        let none = |places| (places, None);
+        let length = file_metadata.len();
+        let without_metadata = |places| (places, None);
         let read = match &start[..n] {
-            start if start.starts_with(b"PK\x03\x04") => pth::places(&file, length).map(none),
-            // A pickle of protocol 2 to 5 by itself.
+            start if start.starts_with(b"PK\x03\x04") => pth::places(&file, length).map(without_metadata),
+            // A bare pickle of protocol 2 to 5.
             [0x80, 2..=5, ..] => Err(legacy()),
             [_, _, _, _, _, _, _, _, b'{', ..] => safetensors_places(&mut file, length),
             start => Err(other(start)),
         };
-        let (places, text) = read.map_err(named)?;
-        Ok(Self { path: path.to_owned(), file, places, text })
+        let (places, metadata) = read.map_err(named)?;
+        Ok(Self { path: path.to_owned(), file, places, metadata })
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The metadata of a file of this program.
-    pub(crate) fn text(&self) -> Option<&str> {
-        self.text.as_deref()
+    /// The JSON header of a file of `mcnn`; `None` for other files.
+    pub(crate) fn metadata(&self) -> Option<&str> {
+        self.metadata.as_deref()
     }
 
     /// The names of the tensors and their shapes.
@@ -140,7 +141,7 @@ impl Tensors {
         self.places.iter().map(|(name, place)| (name.as_str(), &place.shape[..]))
     }
 
-    /// The numbers of a tensor, row by row, as `f32`.
+    /// The values of a tensor as `f32`, row-major.
     ///
     /// # Errors
     /// A tensor that is missing, has another shape or type, or contains NaN or infinite values.
@@ -158,22 +159,22 @@ impl Tensors {
                 wrong("a tensor that is not of floats").expected("float16, bfloat16, float32 or float64")
             );
         }
-        let span = place.span().expect("inside the file, as checked when it was opened");
-        let mut bytes = Vec::with_capacity(span as usize); // as long as the file at most
+        let byte_len = place.byte_len().expect("inside the file, as checked when it was opened");
+        let mut bytes = Vec::with_capacity(byte_len as usize); // at most the length of the file
         let io = |e| Error::io("reading the weights", &self.path, &e);
-        self.file.seek(SeekFrom::Start(place.at)).map_err(io)?;
-        (&self.file).take(span).read_to_end(&mut bytes).map_err(io)?;
-        if bytes.len() as u64 != span {
+        self.file.seek(SeekFrom::Start(place.offset)).map_err(io)?;
+        (&self.file).take(byte_len).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 != byte_len {
             return Err(wrong("the file became shorter while it was read"));
         }
-        let numbers = gather(place, &bytes);
-        if let Some(bad) = numbers.iter().position(|v| !v.is_finite()) {
+        let values = gather(place, &bytes);
+        if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
             return Err(wrong("weights that are NaN or infinite")
-                .expected("finite numbers")
-                .found(format!("{} at {bad}", numbers[bad]))
+                .expected("finite values")
+                .found(format!("{} at {bad}", values[bad]))
                 .next("the network was trained or saved badly: take another checkpoint"));
         }
-        Ok(numbers)
+        Ok(values)
     }
 
     /// SHA-256 of the whole file, as hexadecimal.
@@ -189,47 +190,47 @@ impl Tensors {
     }
 }
 
-/// The numbers of a view, in the order of its indices.
+/// The elements of a strided tensor, row-major. `bytes` start at its first element.
 fn gather(place: &Place, bytes: &[u8]) -> Vec<f32> {
-    let one = |i: usize| match place.dtype {
+    let element = |i: usize| match place.dtype {
         Dtype::F32 => f32::from_le_bytes(bytes[4 * i..][..4].try_into().expect("four")),
         Dtype::F64 => f64::from_le_bytes(bytes[8 * i..][..8].try_into().expect("eight")) as f32,
-        Dtype::F16 => half(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])),
+        Dtype::F16 => decode_half(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])),
         Dtype::BF16 => f32::from_bits(u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])) << 16),
         Dtype::Other(_) => unreachable!("refused before"),
     };
     let count: u64 = place.shape.iter().product(); // the shape was checked by the caller
     let mut index = vec![0; place.shape.len()];
-    let mut at = 0;
-    let mut numbers = Vec::with_capacity(count as usize);
+    let mut position = 0; // of the element, in elements
+    let mut values = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        numbers.push(one(at as usize));
+        values.push(element(position as usize));
         for d in (0..index.len()).rev() {
             index[d] += 1;
-            at += place.strides[d];
+            position += place.strides[d];
             if index[d] < place.shape[d] {
                 break;
             }
-            at -= place.strides[d] * place.shape[d];
+            position -= place.strides[d] * place.shape[d];
             index[d] = 0;
         }
     }
-    numbers
+    values
 }
 
-/// A half-precision float: five bits of exponent, ten of fraction.
-fn half(bits: u16) -> f32 {
+/// Decodes a half-precision float: five bits of exponent, ten of fraction.
+fn decode_half(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, fraction) = ((bits >> 10) & 0x1f, f32::from(bits & 0x3ff));
     sign * match exponent {
         0 => fraction * 2.0_f32.powi(-24),
         0x1f if fraction == 0.0 => f32::INFINITY,
         0x1f => f32::NAN,
-        e => (1.0 + fraction / 1024.0) * 2.0_f32.powi(i32::from(e) - 15),
+        exponent => (1.0 + fraction / 1024.0) * 2.0_f32.powi(i32::from(exponent) - 15),
     }
 }
 
-/// Where the tensors of a `.safetensors` lie, and the text that ours have.
+/// The positions of the tensors of a `.safetensors`, and the JSON header if the file is one of `mcnn`.
 fn safetensors_places(file: &mut File, length: u64) -> Result<(BTreeMap<String, Place>, Option<String>)> {
     let damaged = |found: String| {
         Error::new(Kind::File, "the .safetensors file is damaged or cut short")
@@ -250,20 +251,21 @@ fn safetensors_places(file: &mut File, length: u64) -> Result<(BTreeMap<String, 
     let mut places = BTreeMap::new();
     for (name, info) in metadata.tensors() {
         let shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
-        let at = header + 8 + info.data_offsets.0 as u64;
+        let offset = header + 8 + info.data_offsets.0 as u64;
         let end = header + 8 + info.data_offsets.1 as u64;
-        let place = Place { dtype: Dtype::of_safetensors(info.dtype), strides: packed(&shape), shape, at };
-        if end > length || place.span().is_none_or(|span| span > end - at) {
+        let place =
+            Place { dtype: Dtype::of_safetensors(info.dtype), strides: contiguous(&shape), shape, offset };
+        if end > length || place.byte_len().is_none_or(|byte_len| byte_len > end - offset) {
             return Err(damaged(format!("{name} ends after the file")));
         }
         places.insert(name, place);
     }
-    let text = metadata.metadata().as_ref().and_then(|texts| texts.get(KEY)).cloned();
-    Ok((places, text))
+    let mcnn_header = metadata.metadata().as_ref().and_then(|texts| texts.get(KEY)).cloned();
+    Ok((places, mcnn_header))
 }
 
-/// The strides of rows that lie one after the other.
-fn packed(shape: &[u64]) -> Vec<u64> {
+/// The strides of a contiguous row-major tensor.
+fn contiguous(shape: &[u64]) -> Vec<u64> {
     let mut strides = vec![1; shape.len()];
     for d in (1..shape.len()).rev() {
         strides[d - 1] = shape[d].saturating_mul(strides[d]);
@@ -271,13 +273,15 @@ fn packed(shape: &[u64]) -> Vec<u64> {
     strides
 }
 
+/// The error for a file of an early PyTorch.
 fn legacy() -> Error {
     Error::new(Kind::File, "weights in the format that PyTorch wrote before version 1.6")
         .expected("a zip, as torch.save writes it since, or a .safetensors")
         .found("a pickle that is not in a zip")
-        .next("convert it: python -c 'import torch; torch.save(torch.load(\"OLD\", map_location=\"cpu\"), \"NEW.pth\")' (this runs what is in it)")
+        .next("convert it: python -c 'import torch; torch.save(torch.load(\"OLD\", map_location=\"cpu\"), \"NEW.pth\")' (this executes the pickle)")
 }
 
+/// The error for a file of another format, by its first bytes.
 fn other(start: &[u8]) -> Error {
     let (found, next) = if start.starts_with(b"version https") {
         ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")

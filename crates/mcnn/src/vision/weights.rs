@@ -1,5 +1,5 @@
-//! From a file of weights to a network: which names stand for which layers, what is missing, what is left over, and what
-//! else a file may be of.
+//! Loads the weights of a network: matches the tensors of a file to its layers, and reports missing and superfluous ones and the
+//! network that a file resembles.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -19,14 +19,14 @@ use crate::{
     seed::Seed,
 };
 
-/// Where weights come from.
+/// The source of weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weights {
-    /// A `.pth` of PyTorch, a `.safetensors`, or an encoder of one's own.
+    /// A `.pth` of PyTorch, a `.safetensors`, or an encoder that `mcnn encoder` trained.
     File(PathBuf),
-    /// Those that torchvision publishes, trained on ImageNet: downloaded once.
+    /// The weights that torchvision publishes, trained on ImageNet; downloaded once.
     ImageNet,
-    /// Random ones, by a seed: an untrained network.
+    /// Random weights of a seed: an untrained network.
     Random(u64),
 }
 
@@ -55,16 +55,15 @@ pub struct Found {
     pub weights: String,
     /// The file; none for random weights.
     pub file: Option<PathBuf>,
-    /// What stood before every name, such as `module.`.
+    /// The common prefix of all names, such as `module.`.
     pub prefix: String,
-    /// Tensors that the network has no place for. The classifier (`fc`) is left out of an embedding and not counted.
+    /// Tensors that the network does not have. The classifier (`fc`), which embeddings do not use, is not counted.
     pub left_over: Vec<String>,
     /// The metadata of an encoder's file.
     pub encoder: Option<EncoderInfo>,
 }
 
-/// Makes the network of these weights. The file of an encoder says which network that is; of other weights it is ResNet-34
-/// where none is named.
+/// Loads a network with its weights. An encoder's file names its architecture; for other weights, the default is ResNet-34.
 ///
 /// `progress` is called with the bytes downloaded and the total, if a download is needed.
 ///
@@ -101,23 +100,23 @@ pub fn load(
     let found = fit(&tensors, design)?;
     let network = Network::new(design, |name, shape| {
         let full = format!("{}{name}", found.prefix);
-        let numbers = tensors.read(&full, shape)?;
-        if name.ends_with("running_var") && numbers.iter().any(|&v| v < 0.0) {
+        let values = tensors.read(&full, shape)?;
+        if name.ends_with("running_var") && values.iter().any(|&v| v < 0.0) {
             return Err(Error::new(Kind::File, "a variance below zero")
                 .at(format!("{}: {full}", file.display()))
                 .next("the file is damaged: fetch it again"));
         }
-        Ok(numbers)
+        Ok(values)
     })?;
     Ok((network, Found { weights: tensors.sha256()?, encoder, ..found }))
 }
 
-/// The file of weights that others publish for a network.
+/// The file of published weights of a network, downloaded if needed.
 fn published(design: Design, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
     match design {
         Design::ResNet(resnet) => download::imagenet(resnet, progress),
         Design::Conv(conv) => {
-            Err(Error::new(Kind::Mismatch, "nobody publishes weights of the small network")
+            Err(Error::new(Kind::Mismatch, "there are no published weights of the small network")
                 .found(format!("--weights imagenet, --network {conv}"))
                 .next("mcnn encoder trains them"))
         }
@@ -127,7 +126,8 @@ fn published(design: Design, progress: &mut dyn FnMut(u64, u64)) -> Result<PathB
 /// Every tensor of the encoder that an encoding names, by name, as [`Encoder::new`](super::Encoder::new) takes them.
 ///
 /// # Errors
-/// Other weights than the encoding's; and as [`load`], but for numbers, which are looked at there.
+/// Other weights than those of the encoding, and the errors of [`load`] except those about values, which
+/// [`Encoder::new`](super::Encoder::new) checks.
 pub fn tensors_of(
     weights: &Weights,
     encoding: &Encoding,
@@ -144,8 +144,8 @@ pub fn tensors_of(
         Weights::ImageNet => published(network, progress)?,
         Weights::Random(seed) if encoding.weights == format!("random:{seed}") => {
             let random = |(name, shape): (String, Vec<usize>)| {
-                let numbers = random_tensor(network, Seed(*seed), &name, &shape);
-                (name, (shape, numbers))
+                let values = random_tensor(network, Seed(*seed), &name, &shape);
+                (name, (shape, values))
             };
             return Ok(network.tensors().into_iter().map(random).collect());
         }
@@ -158,8 +158,8 @@ pub fn tensors_of(
     }
     let prefix = fit(&tensors, network)?.prefix;
     let mut read = |(name, shape): (String, Vec<usize>)| {
-        let numbers = tensors.read(&format!("{prefix}{name}"), &shape)?;
-        Ok((name, (shape, numbers)))
+        let values = tensors.read(&format!("{prefix}{name}"), &shape)?;
+        Ok((name, (shape, values)))
     };
     network.tensors().into_iter().map(&mut read).collect()
 }
@@ -170,7 +170,7 @@ fn random(design: Design, seed: Seed) -> Network {
     made.expect("random weights are always there")
 }
 
-/// Normal numbers by the rule of He et al. (2015), normalization that changes nothing, biases of zero.
+/// Random weights: normal by the rule of He et al. (2015); batch normalization is the identity, biases are zero.
 fn random_tensor(design: Design, seed: Seed, name: &str, shape: &[usize]) -> Vec<f32> {
     let count = shape.iter().product();
     let normal = |std: f64| {
@@ -188,7 +188,10 @@ fn random_tensor(design: Design, seed: Seed, name: &str, shape: &[usize]) -> Vec
     }
 }
 
-/// Whether the tensors are of this network; what stands before their names, and what is left over.
+/// Checks that the tensors are those of a network; finds the prefix of their names and the superfluous ones.
+///
+/// # Errors
+/// Tensors that are missing, of another shape, or of a deeper network.
 fn fit(tensors: &Tensors, design: Design) -> Result<Found> {
     let shapes: BTreeMap<&str, &[u64]> = tensors.shapes().collect();
     let prefix = prefix(&shapes).unwrap_or_default();
@@ -213,7 +216,7 @@ fn fit(tensors: &Tensors, design: Design) -> Result<Found> {
         })
         .map(|name| (*name).to_owned())
         .collect();
-    // Blocks left over mean a deeper network, of which this one would be a beginning without an end.
+    // Superfluous blocks mean a deeper network, of which this one has the first blocks only.
     let deeper = left_over.iter().any(|name| name[prefix.len().min(name.len())..].starts_with("layer"));
     if missing.is_empty() && other.is_empty() && !deeper {
         let file = Some(tensors.path().to_owned());
@@ -242,14 +245,14 @@ fn fit(tensors: &Tensors, design: Design) -> Result<Found> {
         .next(next))
 }
 
-/// What stands before the name of the first layer. Wrappers put `module.` or their own names there.
+/// The prefix of the first layer's name. Wrappers add `module.` or names of their own.
 fn prefix(shapes: &BTreeMap<&str, &[u64]>) -> Option<String> {
     let first = shapes.keys().filter_map(|name| name.strip_suffix("conv1.weight"));
     let stems = first.filter(|before| shapes.contains_key(format!("{before}layer1.0.conv1.weight").as_str()));
     stems.min_by_key(|before| before.len()).map(str::to_owned)
 }
 
-/// A network's name by the names and shapes of its tensors.
+/// The name of the network that tensors belong to, by their names and shapes.
 fn looks_like(shapes: &BTreeMap<&str, &[u64]>, prefix: &str) -> String {
     let has = |name: &str| shapes.contains_key(format!("{prefix}{name}").as_str());
     if has("layer1.0.conv1.weight") {

@@ -37,7 +37,7 @@ fn ends() -> Vec<u8> {
     npy(b"{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n", &data)
 }
 
-/// The arrays of a good file of demonstrations: 8 steps, 3 numbers in a state, 2 in an action.
+/// The arrays of a valid file of demonstrations: 8 steps, states of dimension 3, actions of dimension 2.
 fn good() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("states.npy", floats("(8, 3)", 24)),
@@ -192,13 +192,13 @@ fn inconsistent_zips() {
         assert!(end.starts_with(b"PK\x05\x06"));
         for giant in [u64::MAX, u64::MAX >> 1, 1 << 40, 1 << 32, 1 << 20] {
             for field in 0..8 {
-                let numbers: Vec<u8> = [4_u64, 4, 212, body.len() as u64 - 212]
+                let fields: Vec<u8> = [4_u64, 4, 212, body.len() as u64 - 212]
                     .iter()
                     .enumerate()
                     .flat_map(|(i, &n)| if field % 4 == i || field == 7 { giant } else { n }.to_le_bytes())
                     .collect();
                 let record =
-                    [b"PK\x06\x06", &44_u64.to_le_bytes()[..], &[45, 0, 45, 0], &[0; 8], &numbers].concat();
+                    [b"PK\x06\x06", &44_u64.to_le_bytes()[..], &[45, 0, 45, 0], &[0; 8], &fields].concat();
                 let place = if field > 3 { giant } else { body.len() as u64 };
                 let locator = [b"PK\x06\x07", &[0; 4][..], &place.to_le_bytes(), &[1, 0, 0, 0]].concat();
                 let last = [b"PK\x05\x06", &[0; 4][..], &[0xff; 12], &[0; 2]].concat();
@@ -212,7 +212,7 @@ fn inconsistent_zips() {
 #[test]
 fn decompression_bombs() {
     in_limited_process("arrays::decompression_bombs", |attacks| {
-        // 4 GiB of zeros in about 4 MB, behind a header of 96 bytes of numbers.
+        // 4 GiB of zeros in about 4 MB, behind a header of 96 bytes of values.
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
@@ -227,7 +227,7 @@ fn decompression_bombs() {
         }
         let bomb = writer.finish().unwrap().into_inner();
         assert!(bomb.len() < 64 << 20, "{} bytes", bomb.len());
-        attacks.refused("demonstrations", "4 GiB of zeros behind a header of 24 numbers", &bomb);
+        attacks.refused("demonstrations", "4 GiB of zeros behind a header of 24 values", &bomb);
 
         // A header with a larger array than the file can expand to.
         let mut arrays = good();

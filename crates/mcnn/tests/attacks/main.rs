@@ -17,7 +17,7 @@ use std::path::Path;
 use limited_process::{Attacks, in_limited_process};
 use mcnn::seed::Seed;
 
-/// Damage independent of the format: truncation, 4 and 8 bytes replaced by extreme numbers, and random bytes; one of each per
+/// Damage independent of the format: truncation, 4 and 8 bytes replaced by extreme values, and random bytes; one of each per
 /// round. Half of it is in the first `header` bytes.
 fn random_damage(attacks: &mut Attacks, reader: &str, what: &str, whole: &[u8], header: usize) {
     let header = header.min(whole.len());

@@ -1,14 +1,14 @@
 //! Attacks on files of mcnn: memories, policies of every backbone, checkpoints and encoders.
 
 use mcnn::{
-    backbone::{Architecture, BetSettings, DiffusionSettings, UnetSettings},
+    backbone::{Architecture, BetSettings, DiffusionSettings, RetrievalSettings, UnetSettings},
     data::{ActionRange, Demonstrations, Parts},
     file,
     memory::{Amount, Codebook, LearnSettings, SelectionMethod, learn},
     optimizer::Moments,
     seed::Seed,
     train::{Checkpoint, Lambda, Run, TrainSettings},
-    vision::{By as LearnsFrom, Conv, Design, EncoderInfo, Training, write_encoder},
+    vision::{Conv, Design, EncoderInfo, Objective, Training, write_encoder},
 };
 use serde_json::{Value, json};
 
@@ -29,17 +29,20 @@ pub fn codebook() -> Codebook {
 }
 
 pub fn settings(backbone: Architecture) -> TrainSettings {
+    // One kind is enough for the arrays of an ensemble.
+    let members = if backbone == Architecture::default() { 2 } else { 1 };
     TrainSettings {
         backbone,
         hidden: vec![4],
         lambda: Lambda::Auto,
         batch: 8,
         steps: 5,
+        members,
         ..Default::default()
     }
 }
 
-fn architectures() -> [(&'static str, Architecture); 4] {
+fn architectures() -> [(&'static str, Architecture); 5] {
     let bet = BetSettings { layers: 1, heads: 2, width: 4, window: 2, buckets: 3, ..Default::default() };
     let unet =
         UnetSettings { groups: 2, horizon: 4, executed: 2, sample_steps: 2, steps: 4, ..Default::default() };
@@ -48,6 +51,7 @@ fn architectures() -> [(&'static str, Architecture); 4] {
         ("diffusion", Architecture::from(DiffusionSettings::default())),
         ("bet", Architecture::from(bet)),
         ("unet", Architecture::from(unet)),
+        ("retrieval", Architecture::from(RetrievalSettings { retrieved: 3, pairs: 4 })),
     ]
 }
 
@@ -70,27 +74,27 @@ fn split(bytes: &[u8]) -> (Value, &[u8]) {
     (serde_json::from_slice(&bytes[8..][..length]).unwrap(), &bytes[8 + length..])
 }
 
-fn joined(header: &[u8], numbers: &[u8]) -> Vec<u8> {
-    [&(header.len() as u64).to_le_bytes()[..], header, numbers].concat()
+fn joined(header: &[u8], payload: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header, payload].concat()
 }
 
-fn with_header(header: &Value, numbers: &[u8]) -> Vec<u8> {
-    joined(header.to_string().as_bytes(), numbers)
+fn with_header(header: &Value, payload: &[u8]) -> Vec<u8> {
+    joined(header.to_string().as_bytes(), payload)
 }
 
 /// The file with another text under the metadata key of mcnn.
 fn with_text(bytes: &[u8], text: &str) -> Vec<u8> {
-    let (mut header, numbers) = split(bytes);
+    let (mut header, payload) = split(bytes);
     header["__metadata__"]["mcnn"] = text.into();
-    with_header(&header, numbers)
+    with_header(&header, payload)
 }
 
 /// Replacements for a value.
 fn replacements() -> Vec<Value> {
-    let numbers = [json!(0), json!(-1), json!(1), json!(2), json!(1000), json!(1e300), json!(0.5)];
+    let extremes = [json!(0), json!(-1), json!(1), json!(2), json!(1000), json!(1e300), json!(0.5)];
     let giants = [json!(u64::MAX), json!(i64::MAX), json!(1_u64 << 32), json!(1_u64 << 40), json!(i64::MIN)];
     let others = [json!(null), json!([]), json!({}), json!(""), json!("inf"), json!(true), json!([[[]]])];
-    numbers.into_iter().chain(giants).chain(others).collect()
+    extremes.into_iter().chain(giants).chain(others).collect()
 }
 
 /// The JSON pointers of all values in a value.
@@ -131,7 +135,7 @@ fn settings_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
 
 /// Changes the type, shape and offsets of every tensor, removes and repeats it, and sets values to NaN and infinity.
 fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
-    let (header, numbers) = split(bytes);
+    let (header, payload) = split(bytes);
     let names: Vec<String> =
         header.as_object().unwrap().keys().filter(|k| *k != "__metadata__").cloned().collect();
     for name in names.iter().step_by(1 + names.len() / 24) {
@@ -175,28 +179,28 @@ fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
             let mut header = header.clone();
             header[name][key] = value.clone();
             let value = value.to_string().chars().take(60).collect::<String>();
-            attacks.file(reader, &format!("{name}: {key} = {value}"), &with_header(&header, numbers));
+            attacks.file(reader, &format!("{name}: {key} = {value}"), &with_header(&header, payload));
             // The same for a tensor without data.
             header[name]["data_offsets"] = json!([start, start]);
-            attacks.file(reader, &format!("{name}: {key} = {value}, empty"), &with_header(&header, numbers));
+            attacks.file(reader, &format!("{name}: {key} = {value}, empty"), &with_header(&header, payload));
         }
         let mut less = header.clone();
         less.as_object_mut().unwrap().remove(name);
-        attacks.file(reader, &format!("no {name}"), &with_header(&less, numbers));
+        attacks.file(reader, &format!("no {name}"), &with_header(&less, payload));
         // Two tensors of the same name.
         let again =
             format!("{},\"{name}\":{tensor}}}", header.to_string().trim_end_matches('}').to_string() + "}");
-        attacks.file(reader, &format!("{name} twice"), &joined(again.as_bytes(), numbers));
+        attacks.file(reader, &format!("{name} twice"), &joined(again.as_bytes(), payload));
 
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE] {
             for at in [start, end.saturating_sub(4)] {
                 if start + 4 > end || tensor["dtype"] != "F32" {
                     continue;
                 }
-                let mut numbers = numbers.to_vec();
-                numbers[at as usize..][..4].copy_from_slice(&value.to_le_bytes());
+                let mut payload = payload.to_vec();
+                payload[at as usize..][..4].copy_from_slice(&value.to_le_bytes());
                 let what = format!("{name} with {value:e} at {at}");
-                let read = attacks.file(reader, &what, &with_header(&header, &numbers));
+                let read = attacks.file(reader, &what, &with_header(&header, &payload));
                 // An infinite standard deviation marks an ignored dimension.
                 let may =
                     value.is_finite() || (name == "scale.std" && value > 0.0) || reader == "constraints";
@@ -211,10 +215,10 @@ fn tensors_replaced(attacks: &mut Attacks, reader: &str, bytes: &[u8]) {
         attacks.refused(reader, &format!("a header of {length} bytes"), &bytes);
     }
     for header in [&b"\xff\xfe{}"[..], b"{}", b"[]", b"null", b"{\"__metadata__\":{\"mcnn\":7}}"] {
-        attacks.refused(reader, "a strange header", &joined(header, numbers));
+        attacks.refused(reader, "a strange header", &joined(header, payload));
     }
     for open in ["[", "{\"a\":", "{\"__metadata__\":"] {
-        attacks.refused(reader, "a deep header", &joined(open.repeat(200_000).as_bytes(), numbers));
+        attacks.refused(reader, "a deep header", &joined(open.repeat(200_000).as_bytes(), payload));
     }
 }
 
@@ -254,11 +258,16 @@ fn unets() {
 }
 
 #[test]
+fn networks_that_see_memories() {
+    in_limited_process("mcnn_files::networks_that_see_memories", |attacks| all(attacks, 4));
+}
+
+#[test]
 fn encoders() {
     in_limited_process("mcnn_files::encoders", |attacks| {
         let conv = Conv::new([9, 8], 3).unwrap();
         let training = Training {
-            by: LearnsFrom::Action,
+            objective: Objective::Action,
             steps: 1,
             batch: 2,
             lr: 0.1,
@@ -314,20 +323,27 @@ fn optimizer_states_of_other_networks_and_steps() {
     in_limited_process("mcnn_files::optimizer_states_of_other_networks_and_steps", |attacks| {
         for (name, backbone) in architectures() {
             let mut run = Run::new(&data(), codebook(), settings(backbone.clone())).unwrap();
-            let before = run.checkpoint().unwrap().moments;
+            let before = run.checkpoint().unwrap().members.swap_remove(0).moments;
             run.step();
             let good = run.checkpoint().unwrap();
+            let with = |step: u64, moments: &Moments| {
+                let mut checkpoint = Checkpoint { step, ..good.clone() };
+                // The state of the second member is that of the first, so that both or neither fit.
+                checkpoint.members.iter_mut().for_each(|member| member.moments = moments.clone());
+                checkpoint
+            };
+            let trained = good.members[0].moments.clone();
             let resumes = |step: u64, moments: &Moments| {
-                let checkpoint = Checkpoint { moments: moments.clone(), step, ..good.clone() };
+                let checkpoint = with(step, moments);
                 file::checkpoint_from_bytes(&file::checkpoint_to_bytes(&checkpoint))
                     .and_then(|checkpoint| {
                         Run::resume(&data(), codebook(), settings(backbone.clone()), checkpoint)
                     })
                     .is_ok()
             };
-            assert!(resumes(1, &good.moments) && resumes(0, &before) && !resumes(0, &good.moments), "{name}");
+            assert!(resumes(1, &trained) && resumes(0, &before) && !resumes(0, &trained), "{name}");
             let damaged = |damage: &dyn Fn(&mut Moments)| {
-                let mut moments = good.moments.clone();
+                let mut moments = trained.clone();
                 damage(&mut moments);
                 moments
             };
@@ -340,7 +356,7 @@ fn optimizer_states_of_other_networks_and_steps() {
                 ("a negative square", damaged(&|m| m.square[1] = -1e-9)),
             ] {
                 assert!(!resumes(1, &moments), "{name}: {what}");
-                let checkpoint = Checkpoint { moments, ..good.clone() };
+                let checkpoint = with(1, &moments);
                 attacks.file(
                     "checkpoint",
                     &format!("{name}, {what}"),

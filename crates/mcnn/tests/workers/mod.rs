@@ -5,7 +5,7 @@
 use mcnn::task::python;
 use std::{io::Write as _, path::PathBuf};
 
-/// Says why a test was skipped, past the test runner, which keeps what a passing test prints to itself.
+/// Reports why a test is skipped on the standard error, since the test runner captures the output of passing tests.
 pub fn skipped(name: &str, why: &str) {
     let _ = std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes());
 }

@@ -15,7 +15,7 @@ use super::{Column, Instructions, Kernel, LANES, Level, QUAD};
 
 /// The largest code.
 const MAX_CODE: f32 = 127.0;
-/// See above; holds for 1024 dimensions.
+/// See above; valid up to 1024 dimensions.
 const ERROR_FACTOR: f64 = 1.0 + 1.0 / (1 << 17) as f64;
 /// See above: `2^-22` times the largest code, doubled.
 const ERROR_TERM: f64 = MAX_CODE as f64 / (1 << 21) as f64;

@@ -1,7 +1,7 @@
 use super::*;
 use mcnn::seed::Seed;
 
-/// Correlated points: a random matrix times random numbers of very different variances.
+/// Correlated points: a random matrix times random values of very different variances.
 fn points(count: usize, n: usize, seed: u64) -> Vec<f32> {
     let mut rng = Seed(seed).rng();
     let mix: Vec<f64> = (0..n * n).map(|_| rng.normal()).collect();

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_are_those_of_their_definition_and_overflow_nothing() {
+    fn probabilities_equal_their_definition_and_do_not_overflow() {
         let mut values = [1.0, 3.0, -2.0];
         softmax(&mut values);
         let all: f64 = [1.0_f64, 3.0, -2.0].iter().map(|v| v.exp()).sum();

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn gelu_is_its_definition_and_survives_what_overflows() {
+    fn gelu_equals_its_definition_and_is_finite_where_it_could_overflow() {
         for i in -5000..=5000 {
             let x = i as f32 * 0.001;
             let mut value = [x];
@@ -69,22 +69,22 @@ mod tests {
                 "{x}: {value:?}"
             );
         }
-        let mut wild = [f32::MAX, 1e30, -1e30, 0.0, f32::NAN];
-        gelu(&mut wild);
-        assert_eq!(wild[..2], [f32::MAX, 1e30]);
-        assert!(wild[2] == 0.0 && wild[3] == 0.0 && wild[4].is_nan(), "{wild:?}");
+        let mut extreme = [f32::MAX, 1e30, -1e30, 0.0, f32::NAN];
+        gelu(&mut extreme);
+        assert_eq!(extreme[..2], [f32::MAX, 1e30]);
+        assert!(extreme[2] == 0.0 && extreme[3] == 0.0 && extreme[4].is_nan(), "{extreme:?}");
     }
 
     #[test]
-    fn the_slopes_are_those_of_the_definition() {
+    fn derivatives_equal_those_of_the_definition() {
         let points: Vec<f32> = (-60..36).map(|i| i as f32 / 12.0).collect();
-        let (mut slopes, mut values) = (points.clone(), vec![0.0; points.len()]);
-        gelu_with_derivative(&mut slopes, &[0.25, -0.5, 1.0], &mut values);
-        for (k, (slope, value)) in slopes.iter().zip(values).enumerate() {
+        let (mut derivatives, mut values) = (points.clone(), vec![0.0; points.len()]);
+        gelu_with_derivative(&mut derivatives, &[0.25, -0.5, 1.0], &mut values);
+        for (k, (derivative, value)) in derivatives.iter().zip(values).enumerate() {
             let x = f64::from(points[k]) + [0.25, -0.5, 1.0][k / WIDE];
             assert!((f64::from(value) - x * phi(x)).abs() < 1e-6, "{x}: {value}");
             let expected = ((x + 1e-4) * phi(x + 1e-4) - (x - 1e-4) * phi(x - 1e-4)) / 2e-4;
-            assert!((f64::from(*slope) - expected).abs() < 1e-6, "{x}: {slope} {expected}");
+            assert!((f64::from(*derivative) - expected).abs() < 1e-6, "{x}: {derivative} {expected}");
         }
     }
 }

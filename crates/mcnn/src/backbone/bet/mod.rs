@@ -59,7 +59,7 @@ struct Offsets {
 /// A block of the transformer.
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
-    norms: [Norm; 2], // before attention, before the perceptron
+    norms: [Norm; 2], // before attention, before the MLP
     query: Layer,     // width to width
     key: Layer,
     value: Layer,
@@ -234,7 +234,7 @@ impl Backbone for Bet {
     }
 
     fn predict(&self, observations: &[f32], _: Constrain, state: &mut ActingState) {
-        let ActingState { rng, workspace, output } = state;
+        let ActingState { rng, workspace, output, .. } = state;
         self.forward(observations, rng, workspace.buffers(), output);
     }
 

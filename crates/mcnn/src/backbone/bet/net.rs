@@ -36,7 +36,7 @@ pub(super) struct BetWorkspace {
     tokens: Vec<f32>,       // width; in the backward pass their gradient
     normed: Vec<f32>,       // width
     scratch: Vec<f32>,      // width
-    mlp_grad: Vec<f32>,     // width: with respect to the outputs of a block's perceptron
+    mlp_grad: Vec<f32>,     // width: with respect to the outputs of a block's MLP
     qkv_grad: Vec<f32>,     // [3, tokens], width
     hidden_grad: Vec<f32>,  // 4 * width, of one panel
     blocks: Vec<BlockActivations>,

@@ -46,6 +46,7 @@ impl Case {
         let own = steps.start * n_act..steps.end * n_act;
         let batch = Batch {
             observations: &self.observations[steps.start * n_obs..steps.end * n_obs],
+            neighbors: &[],
             actions: &self.actions[own.clone()],
             mask: &self.real[steps],
             count: self.real.iter().filter(|real| **real).count(),

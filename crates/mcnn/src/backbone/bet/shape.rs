@@ -84,7 +84,7 @@ impl Shape {
 pub(super) struct Dropout {
     threshold: u16, // of 65536; values below are dropped
     scale: f32,     // of the values that are not dropped
-    bits: Vec<u16>, // of the tokens; then for each block of attention weights, attention outputs and perceptron outputs
+    bits: Vec<u16>, // of the tokens; then for each block of attention weights, attention outputs and MLP outputs
 }
 
 /// The part of a dropout mask for some values.
@@ -120,7 +120,7 @@ impl Dropout {
         self.mask(0, shape.size())
     }
 
-    /// The masks of a block: of its attention weights, of the attention's output and of the perceptron's.
+    /// The masks of a block: of its attention weights, of the attention's output and of the MLP's.
     pub fn block(&self, shape: &Shape, block: usize) -> [Mask<'_>; 3] {
         let (size, weights) = (shape.size(), shape.attention_weights());
         let first = size + block * (weights + 2 * size);

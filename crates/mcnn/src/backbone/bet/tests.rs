@@ -19,27 +19,27 @@ fn normal(n: usize, rng: &mut Rng) -> Vec<f32> {
     (0..n).map(|_| rng.normal() as f32).collect()
 }
 
-/// A network whose layers all matter: every number is drawn anew, and larger than a start has them.
+/// A network in which every layer has an effect: all parameters are random and larger than at initialization.
 fn some(settings: BetSettings, seed: u64) -> Bet {
     let mut rng = Seed(seed).rng();
     let centers = normal(settings.buckets * N_ACT, &mut rng);
     let mut arrays = Arrays::new();
     Bet::random(N_OBS, N_ACT, settings, &centers, Seed(seed)).save_arrays(&mut arrays);
     for (name, (_, values)) in arrays.iter_mut().filter(|(name, _)| *name != "centers") {
-        let around = if name.ends_with("scale") { 1.0 } else { 0.0 };
-        values.iter_mut().for_each(|v| *v = (around + 0.4 * rng.normal()) as f32);
+        let mean = if name.ends_with("scale") { 1.0 } else { 0.0 };
+        values.iter_mut().for_each(|v| *v = (mean + 0.4 * rng.normal()) as f32);
     }
     Bet::load(settings, &arrays).unwrap()
 }
 
-fn proposed(bet: &Bet, observations: &[f32], seed: u64, work: &mut ActBuffers) -> Vec<f32> {
-    let mut proposal = Vec::new();
-    bet.forward(observations, &mut Seed(seed).rng(), work, &mut proposal);
-    proposal
+fn network_output(bet: &Bet, observations: &[f32], seed: u64, work: &mut ActBuffers) -> Vec<f32> {
+    let mut output = Vec::new();
+    bet.forward(observations, &mut Seed(seed).rng(), work, &mut output);
+    output
 }
 
 #[test]
-fn acting_on_the_newest_observation_is_the_network_by_its_definition_at_every_step_of_a_window() {
+fn acting_on_the_newest_observation_equals_the_reference_network_at_every_step_of_a_window() {
     let (oracle, mut work, mut layers) = (Oracle::bet(), ActBuffers::default(), Vec::new());
     for case in oracle.cases::<BetCase>() {
         let Some(logits) = oracle.get(&case.name, "logits") else { continue };
@@ -54,7 +54,7 @@ fn acting_on_the_newest_observation_is_the_network_by_its_definition_at_every_st
         {
             let what = format!("{}, step {step}", case.name);
             let start = step / window * window;
-            let found = proposed(bet, &observations[start * n_obs..(step + 1) * n_obs], 0, &mut work);
+            let found = network_output(bet, &observations[start * n_obs..(step + 1) * n_obs], 0, &mut work);
             let mut expected = logits.to_vec();
             buckets::softmax(&mut expected);
             let (bucket, probabilities) = work.selected().unwrap();
@@ -73,8 +73,8 @@ fn acting_on_the_newest_observation_is_the_network_by_its_definition_at_every_st
 }
 
 #[test]
-fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
-    // A network that sees one place alone, its own: the values count nothing.
+fn the_output_depends_on_earlier_observations_through_attention_alone() {
+    // Without attention values and position embeddings, a token depends on its own observation only.
     let settings = BetSettings { bucket_selection: BucketSelection::Argmax, ..small() };
     let mut arrays = Arrays::new();
     some(settings, 5).save_arrays(&mut arrays);
@@ -87,48 +87,55 @@ fn the_newest_observation_is_acted_on_in_the_light_of_those_before_it() {
     let mut work = ActBuffers::default();
     let window = normal(4 * N_OBS, &mut Seed(6).rng());
     let newest = &window[3 * N_OBS..];
-    assert_eq!(proposed(&alone, &window, 0, &mut work), proposed(&alone, newest, 0, &mut work));
-    assert_ne!(proposed(&alone, &window, 0, &mut work), proposed(&alone, &window[..N_OBS], 0, &mut work));
-    assert_ne!(proposed(&whole, &window, 0, &mut work), proposed(&whole, newest, 0, &mut work));
+    assert_eq!(network_output(&alone, &window, 0, &mut work), network_output(&alone, newest, 0, &mut work));
+    assert_ne!(
+        network_output(&alone, &window, 0, &mut work),
+        network_output(&alone, &window[..N_OBS], 0, &mut work)
+    );
+    assert_ne!(network_output(&whole, &window, 0, &mut work), network_output(&whole, newest, 0, &mut work));
 }
 
 #[test]
-fn buckets_are_drawn_by_their_probabilities_and_by_the_seed() {
+fn buckets_are_sampled_by_their_probabilities_and_by_the_seed() {
     let bet = some(BetSettings { bucket_selection: BucketSelection::Sample, ..small() }, 7);
     let observations = normal(3 * N_OBS, &mut Seed(8).rng());
     let (mut work, mut counts) = (ActBuffers::default(), [0.0_f32; 6]);
     assert!(work.selected().is_none());
     for seed in 0..20_000 {
-        proposed(&bet, &observations, seed, &mut work);
+        network_output(&bet, &observations, seed, &mut work);
         counts[work.selected().unwrap().0] += 1.0 / 20_000.0;
     }
-    let chances = work.selected().unwrap().1;
-    assert!((chances.iter().sum::<f32>() - 1.0).abs() < 1e-6 && chances.iter().all(|c| *c < 0.9));
-    for (count, chance) in counts.iter().zip(chances) {
-        assert!((count - chance).abs() < 0.015, "{counts:?} {chances:?}");
+    let probabilities = work.selected().unwrap().1;
+    assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6 && probabilities.iter().all(|p| *p < 0.9));
+    for (count, probability) in counts.iter().zip(probabilities) {
+        assert!((count - probability).abs() < 0.015, "{counts:?} {probabilities:?}");
     }
-    // What is no probability is chosen among all the same.
+    // Sampling is defined for probabilities that are NaN, too.
     let mut rng = Seed(9).rng();
     assert_eq!(sample(&[f32::NAN; 3], &mut rng), 0);
-    assert_eq!(sample(&[0.0, 1e-9, 0.0], &mut rng), 1, "what rounding leaves goes to the likeliest");
+    assert_eq!(
+        sample(&[0.0, 1e-9, 0.0], &mut rng),
+        1,
+        "the remainder of rounding goes to the most probable bucket"
+    );
 }
 
 #[test]
 fn buffers_grow_once() {
     let bet = some(small(), 10);
     let observations = normal(4 * N_OBS, &mut Seed(11).rng());
-    let (mut work, mut rng, mut proposal) = (ActBuffers::default(), Seed(12).rng(), Vec::new());
-    bet.forward(&observations, &mut rng, &mut work, &mut proposal);
-    let places = |work: &ActBuffers, proposal: &Vec<f32>| {
+    let (mut work, mut rng, mut output) = (ActBuffers::default(), Seed(12).rng(), Vec::new());
+    bet.forward(&observations, &mut rng, &mut work, &mut output);
+    let buffers = |work: &ActBuffers, output: &Vec<f32>| {
         let all = [&work.tokens, &work.normed, &work.keys, &work.values, &work.queries, &work.attended];
-        let all = all.into_iter().chain([&work.hidden, &work.scores, &work.probabilities, proposal]);
+        let all = all.into_iter().chain([&work.hidden, &work.scores, &work.probabilities, output]);
         all.map(|v| (v.as_ptr(), v.capacity())).collect::<Vec<_>>()
     };
-    let before = places(&work, &proposal);
+    let before = buffers(&work, &output);
     for _ in 0..5 {
-        bet.forward(&observations, &mut rng, &mut work, &mut proposal);
+        bet.forward(&observations, &mut rng, &mut work, &mut output);
     }
-    assert_eq!(places(&work, &proposal), before);
+    assert_eq!(buffers(&work, &output), before);
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Backbone for Diffusion {
     }
 
     fn predict(&self, observation: &[f32], constrain: Constrain, state: &mut ActingState) {
-        let ActingState { rng, workspace, output } = state;
+        let ActingState { rng, workspace, output, .. } = state;
         let (n_obs, n_act) = (self.n_obs(), self.n_act());
         assert_eq!(observation.len(), n_obs, "an observation of another width than the network");
         let Buffers { input, noisy, observation: of_observation } = workspace.buffers();

@@ -44,12 +44,12 @@ fn output(diffusion: &Diffusion, noisy: &[f64], t: usize, observation: &[f32]) -
     chain(body, input)
 }
 
-/// An action by the network and the sampler written out in f64.
-fn slow(
+/// An action by the definition of the network and the sampler, in f64.
+fn reference(
     diffusion: &Diffusion,
     observation: &[f32],
     seed: Seed,
-    hold: &dyn Fn(usize, f32) -> f32,
+    constrain: &dyn Fn(usize, f32) -> f32,
 ) -> Vec<f32> {
     let DiffusionSettings { steps, schedule, prediction, sampler, .. } = *diffusion.settings();
     let mut rng = seed.rng();
@@ -70,16 +70,17 @@ fn slow(
         }
         let (now, before, beta) = (abar(t), abar(t - 1), betas[t - 1]);
         for (k, x) in x.iter_mut().enumerate() {
-            let held = f64::from(hold(k, clean[k] as f32));
+            let constrained = f64::from(constrain(k, clean[k] as f32));
             *x = match sampler {
                 Sampler::Ddpm => {
-                    let mean = (before.sqrt() * beta * held + (1.0 - beta).sqrt() * (1.0 - before) * *x)
+                    let mean = (before.sqrt() * beta * constrained
+                        + (1.0 - beta).sqrt() * (1.0 - before) * *x)
                         / (1.0 - now);
                     mean + (beta * (1.0 - before) / (1.0 - now)).sqrt() * rng.normal()
                 }
                 Sampler::Ddim => {
-                    let noise = (*x - now.sqrt() * held) / (1.0 - now).sqrt();
-                    before.sqrt() * held + (1.0 - before).sqrt() * noise
+                    let noise = (*x - now.sqrt() * constrained) / (1.0 - now).sqrt();
+                    before.sqrt() * constrained + (1.0 - before).sqrt() * noise
                 }
             };
         }
@@ -88,7 +89,7 @@ fn slow(
 }
 
 #[test]
-fn the_network_written_out_in_f64_is_that_of_a_tensor_library() {
+fn the_reference_network_in_f64_equals_that_of_a_tensor_library() {
     let oracle = Oracle::diffusion();
     for case in oracle.cases::<DiffusionCase>() {
         let diffusion = case.network();
@@ -115,22 +116,25 @@ fn the_network_written_out_in_f64_is_that_of_a_tensor_library() {
 }
 
 #[test]
-fn acting_is_the_definition_through_every_sampler() {
+fn acting_equals_the_reference_with_every_sampler() {
     let mut rng = Seed(7).rng();
     for settings in all_settings() {
         let diffusion = Diffusion::random(6, &[33, 20], 3, settings, Seed(3));
         let (net, parameters) = DiffusionNet::new(&diffusion);
         assert_eq!(net.with_parameters(&parameters), diffusion);
-        let hold = |k: usize, g: f32| 0.1 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
+        let constrain = |k: usize, g: f32| 0.1 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
         for seed in 0..3 {
             let observation: Vec<f32> = (0..6).map(|_| rng.normal() as f32).collect();
             let mut episode = Episode::new(Seed(seed));
             episode.observe(&diffusion, &observation);
-            episode.predict(&diffusion, &hold);
-            for (a, b) in
-                episode.network_output().iter().zip(slow(&diffusion, &observation, Seed(seed), &hold))
-            {
-                // Predicted noise is divided by what is left of the action, at the worst a twelfth.
+            episode.predict(&diffusion, &constrain);
+            for (a, b) in episode.network_output().iter().zip(reference(
+                &diffusion,
+                &observation,
+                Seed(seed),
+                &constrain,
+            )) {
+                // Epsilon prediction divides by sqrt(alpha_bar), which is 1/12 at the least.
                 assert!((a - b).abs() < 1e-4 * b.abs().max(1.0), "{settings:?}: {a} {b}");
             }
         }

@@ -1,4 +1,4 @@
-//! Inputs of the comparisons with Burn, made by formulas so that no file has to hold them. The crate `oracle`, which computes
+//! Inputs of the comparisons with Burn, made by formulas, so that no file is needed. The crate `oracle`, which computes
 //! the expected values, includes this file too.
 
 /// The finalizer of SplitMix64.

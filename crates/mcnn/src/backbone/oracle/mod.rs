@@ -21,7 +21,7 @@ pub struct Oracle {
     arrays: BTreeMap<String, Vec<f32>>,
 }
 
-/// A perceptron and the rows of its batch.
+/// An MLP and the rows of its batch.
 #[derive(Deserialize)]
 pub struct MlpCase {
     pub name: String,

@@ -1,4 +1,4 @@
-//! Training of the perceptron and of the diffusion network against the stored values.
+//! Training of the MLP and of the diffusion network against the stored values.
 
 use super::{DiffusionCase, MlpCase, Oracle, compare, inputs, largest};
 use crate::{
@@ -32,7 +32,13 @@ fn outputs_and_gradients_of_a_perceptron_are_those_of_automatic_differentiation(
             (input("observations", case.widths[0]), input("grad", case.widths[case.widths.len() - 1]));
         let net = Net::new(&*case.network());
         let real = vec![true; case.rows];
-        let batch = Batch { observations: &observations, actions: &grad, mask: &real, count: case.rows };
+        let batch = Batch {
+            observations: &observations,
+            neighbors: &[],
+            actions: &grad,
+            mask: &real,
+            count: case.rows,
+        };
         let (mut outputs, mut gradient) = (Vec::new(), vec![f32::NAN; net.parameters().len()]);
         let mut loss = record(&mut outputs, &grad);
         net.loss_and_grad(&batch, Seed(0), &mut loss, &mut gradient, &mut Default::default());
@@ -53,7 +59,13 @@ fn outputs_and_gradients_of_a_diffusion_network_are_those_of_automatic_different
         let grad = case.input("grad", case.n_act);
         let noise = NoiseSample { steps: case.diffusion_steps(), noise: case.input("noise", case.n_act) };
         let real = vec![true; case.rows];
-        let batch = Batch { observations: &observations, actions: &actions, mask: &real, count: case.rows };
+        let batch = Batch {
+            observations: &observations,
+            neighbors: &[],
+            actions: &actions,
+            mask: &real,
+            count: case.rows,
+        };
         let (mut clean, mut gradient) = (Vec::new(), vec![f32::NAN; parameters.len()]);
         let mut loss = record(&mut clean, &grad);
         net.loss_and_grad_of(&parameters, &batch, &noise, &mut loss, &mut gradient, &mut Default::default());

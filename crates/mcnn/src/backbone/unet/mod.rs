@@ -169,7 +169,7 @@ impl Backbone for Unet {
     }
 
     fn predict(&self, observations: &[f32], constrain: Constrain, state: &mut ActingState) {
-        let ActingState { rng, workspace, output } = state;
+        let ActingState { rng, workspace, output, .. } = state;
         self.denoise(observations, (workspace.buffers(), rng, output), constrain);
     }
 

@@ -22,7 +22,7 @@ pub struct Residual {
     /// Index of its first scale among the scales and shifts of all residuals.
     pub film: usize,
     pub second: Block,
-    /// A convolution with one tap; `None` if the numbers of channels are equal: then the shortcut is the input itself.
+    /// A convolution with one tap; `None` if the shortcut is the identity, because both have as many channels.
     pub shortcut: Option<Conv>,
 }
 

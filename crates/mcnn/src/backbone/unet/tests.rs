@@ -28,8 +28,8 @@ fn draw(rng: &mut Rng, n: usize) -> Vec<f32> {
     (0..n).map(|_| rng.normal() as f32).collect()
 }
 
-/// A proposal by the network as it is trained, step by step, with the sampler written out in f64.
-fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f32) -> Vec<f32> {
+/// A chunk by the network of training and the definition of the sampler, in f64.
+fn reference(unet: &Unet, window: &[f32], seed: Seed, constrain: &dyn Fn(usize, f32) -> f32) -> Vec<f32> {
     let UnetSettings { steps, sample_steps, schedule, prediction, sampler, horizon, .. } = *unet.settings();
     let (net, parameters) = UnetNet::new(unet);
     let mut workspace = UnetWorkspace::default();
@@ -56,14 +56,14 @@ fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f3
             return clean.into_iter().map(|c| c as f32).collect();
         }
         for (k, x) in x.iter_mut().enumerate() {
-            let held = f64::from(hold(k, clean[k] as f32));
-            let noise = (*x - now.sqrt() * held) / (1.0 - now).sqrt();
-            // Of the variance at the level before, the posterior's is fresh, and the rest as it was (Song et al., eta = 1).
+            let constrained = f64::from(constrain(k, clean[k] as f32));
+            let noise = (*x - now.sqrt() * constrained) / (1.0 - now).sqrt();
+            // Of the variance at the next noise level, the posterior's is new noise and the rest the predicted noise (Song et al., eta = 1).
             let fresh = match sampler {
                 Sampler::Ddim => 0.0,
                 Sampler::Ddpm => (1.0 - before) / (1.0 - now) * (1.0 - now / before),
             };
-            *x = before.sqrt() * held + (1.0 - before - fresh).sqrt() * noise;
+            *x = before.sqrt() * constrained + (1.0 - before - fresh).sqrt() * noise;
             if sampler == Sampler::Ddpm {
                 *x += fresh.sqrt() * rng.normal();
             }
@@ -73,21 +73,21 @@ fn slow(unet: &Unet, window: &[f32], seed: Seed, hold: &dyn Fn(usize, f32) -> f3
 }
 
 #[test]
-fn acting_and_training_networks_agree_through_every_sampler() {
+fn acting_and_training_networks_agree_with_every_sampler() {
     let mut rng = Seed(7).rng();
     for settings in all_settings() {
         for widths in [&[6, 8, 10][..], &[12]] {
             let unet = Unet::random(5, widths, 3, settings, Seed(3));
             let (net, parameters) = UnetNet::new(&unet);
             assert_eq!(net.with_parameters(&parameters), unet);
-            let hold = |k: usize, g: f32| 0.01 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
+            let constrain = |k: usize, g: f32| 0.01 * k as f32 + 0.6 * g.clamp(-1.0, 1.0);
             for seed in 0..2 {
                 let window = draw(&mut rng, 2 * 5);
                 let (mut scratch, mut output) = (ActBuffers::default(), Vec::new());
-                unet.denoise(&window, (&mut scratch, &mut Seed(seed).rng(), &mut output), &hold);
+                unet.denoise(&window, (&mut scratch, &mut Seed(seed).rng(), &mut output), &constrain);
                 assert_eq!(output.len(), 8 * 3);
-                for (a, b) in output.iter().zip(slow(&unet, &window, Seed(seed), &hold)) {
-                    // Predicted noise is divided by what is left of the action, at the worst a twelfth.
+                for (a, b) in output.iter().zip(reference(&unet, &window, Seed(seed), &constrain)) {
+                    // Epsilon prediction divides by sqrt(alpha_bar), which is 1/12 at the least.
                     assert!((a - b).abs() < 3e-4 * b.abs().max(1.0), "{settings:?}: {a} {b}");
                 }
             }
@@ -96,7 +96,7 @@ fn acting_and_training_networks_agree_through_every_sampler() {
 }
 
 #[test]
-fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
+fn an_episode_depends_on_its_seed_and_its_window_and_its_buffers_grow_once() {
     let unet = Unet::random(3, &[8, 16], 2, small(), Seed(1));
     let chunk = |episode: &mut Episode, observation: [f32; 3]| {
         episode.observe(&unet, &observation);
@@ -108,7 +108,7 @@ fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
     let (mut one, mut two) = (start(1), start(1));
     assert_eq!(chunk(&mut one, a), chunk(&mut two, a));
     assert_ne!(chunk(&mut start(1), a), chunk(&mut start(2), a));
-    // Before there is a second observation the first stands for it; then the older one counts.
+    // The first observation fills the window until there is a second one.
     let mut twice = start(1);
     twice.observe(&unet, &a);
     assert_eq!(chunk(&mut twice, a), chunk(&mut start(1), a));
@@ -117,7 +117,11 @@ fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
     assert_ne!(chunk(&mut after, a), chunk(&mut start(1), a));
     let mut long_after = start(1);
     [b, a].iter().for_each(|observation| long_after.observe(&unet, observation));
-    assert_eq!(chunk(&mut long_after, a), chunk(&mut start(1), a), "nothing older does");
+    assert_eq!(
+        chunk(&mut long_after, a),
+        chunk(&mut start(1), a),
+        "observations older than the window have no effect"
+    );
     let places =
         |episode: &Episode| episode.state.workspace.existing::<ActBuffers>().expect("its buffers").places();
     let before = places(&one);
@@ -128,7 +132,7 @@ fn an_episode_draws_by_its_seed_alone_looks_back_and_its_buffers_grow_once() {
 }
 
 #[test]
-fn the_start_is_pytorchs_and_the_papers_network_has_as_many_parameters_as_published() {
+fn initialization_is_pytorchs_and_the_papers_network_has_the_published_number_of_parameters() {
     let unet = Unet::random(60, &[256, 512, 1024], 9, UnetSettings::default(), Seed(0));
     // Counted by PyTorch, of the network in python/tests/torch_unet.py with these widths and 8 groups.
     assert_eq!(unet.parameters.len(), 66_942_729);
@@ -148,7 +152,7 @@ fn the_start_is_pytorchs_and_the_papers_network_has_as_many_parameters_as_publis
 }
 
 #[test]
-fn arrays_come_back_and_those_of_another_network_are_refused() {
+fn tensors_are_read_back_and_those_of_another_network_are_refused() {
     let unet = Unet::random(5, &[8, 16], 3, small(), Seed(3));
     let arrays = unet.to_arrays(&unet.parameters);
     assert_eq!(Unet::load(small(), &arrays).unwrap(), unet);

@@ -1,4 +1,4 @@
-//! Errors of the HDF5 reader: a damaged file, one that uses what is not read, and one whose numbers are elsewhere are told apart.
+//! Errors of the HDF5 reader: a damaged file, one that uses what is not read, and one whose values are elsewhere are told apart.
 
 use hdf5_reader::{Datatype, error::Error as Hdf5Error};
 
@@ -57,11 +57,11 @@ fn virtual_dataset(key: &str) -> Error {
     elsewhere(key, "a virtual dataset, which shows parts of other files".into())
 }
 
-/// The numbers are not in this file.
+/// The values are not in this file.
 pub(super) fn elsewhere(key: &str, found: String) -> Error {
-    Error::new(Kind::File, "the numbers of a dataset are not in this file")
+    Error::new(Kind::File, "the values of a dataset are not in this file")
         .at(place(key))
-        .expected("a dataset with its numbers in the same file; other files are not opened")
+        .expected("a dataset with its values in the same file; other files are not opened")
         .found(found)
         .next(REWRITE)
 }

@@ -47,7 +47,7 @@ impl Flat {
         Ok(Self { file, root, links, length })
     }
 
-    /// A group, if it is there.
+    /// A group, if it exists.
     pub fn inside(&self, name: &str) -> Result<Option<Self>> {
         let Some(link) = self.link(name) else { return Ok(None) };
         if let Target::Elsewhere { file, path } = &link.target {
@@ -72,7 +72,7 @@ impl Flat {
         }
     }
 
-    /// A column of `n_steps` numbers, if the file has it.
+    /// A column of `n_steps` values, if the file has it.
     pub fn column(&self, key: &str, n_steps: u64) -> Result<Option<Dataset>> {
         let Some(dataset) = self.find(key)? else {
             return Ok(None);
@@ -138,14 +138,13 @@ impl Flat {
                         heap.get_string_storage(files.slots.first()?.name_offset, storage).ok()
                     };
                     let name = named().map_or("another file".into(), |name| format!("the file {name}"));
-                    return Err(elsewhere(key, format!("numbers stored in {name}")));
+                    return Err(elsewhere(key, format!("values stored in {name}")));
                 }
                 _ => {}
             }
         }
         let limit = if codec { of_any_codec } else { limit };
-        // What a damaged header promises is refused before anything is allocated for it. Every chunk takes at least
-        // a byte of the file.
+        // Sizes that the file cannot contain are refused before anything is allocated. A chunk takes at least one byte.
         let along = |(&n, &c): (&u64, &u32)| n.div_ceil(u64::from(c).max(1));
         let chunks = dataset.chunks().map_or(1, |chunk| {
             let counts = dataset.shape().iter().zip(&chunk).map(along);

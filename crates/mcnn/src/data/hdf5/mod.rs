@@ -56,7 +56,7 @@ pub(super) fn keys(path: &Path, length: u64) -> Result<Vec<String>> {
     Ok(Flat::open(path, length)?.names())
 }
 
-/// All but the states of `n_steps` steps: their width is given as 1.
+/// Actions, rewards and episode ends of `n_steps` steps; `states` is empty and `n_obs` is 1.
 fn labels(file: &Flat, n_steps: u64, beyond: &Beyond) -> Result<Parts> {
     let actions = file.table("actions")?;
     let actions_steps = actions.shape()[0];
@@ -101,8 +101,8 @@ fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
     match dataset.dtype() {
         Datatype::String { size: StringSize::Fixed(_), .. } => {}
         Datatype::String { size: StringSize::Variable, .. } | Datatype::VarLen { .. } => {
-            // An element refers to text that stands elsewhere in the file, and many may refer to the same one. Its length, 4
-            // bytes at the beginning of the reference, is checked before the text is read.
+            // An element is a reference to a text elsewhere in the file, which many elements may share. The length of the text, the
+            // first 4 bytes of the reference, is checked before the text is read.
             let references = dataset.read_raw_bytes().map_err(|e| unreadable(e, key))?;
             let size = dataset.vlen_reference_size().max(4);
             let longest = 4 * MAX_NAME_LENGTH as u32; // bytes in UTF-8
@@ -124,7 +124,7 @@ fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
 /// The simulator's state in a recording in D4RL's layout, beside its demonstrations.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Simulator {
-    /// Positions of the joints at every step (`infos/qpos`): numbers in a row, and the rows.
+    /// Positions of the joints at every step (`infos/qpos`): the width of a row, and the rows.
     pub qpos: Option<(usize, Vec<f32>)>,
     /// Velocities of the joints at every step (`infos/qvel`).
     pub qvel: Option<(usize, Vec<f32>)>,

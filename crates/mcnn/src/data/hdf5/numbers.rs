@@ -1,4 +1,4 @@
-//! The numbers of a dataset, of any type, as 32-bit floats or as integers.
+//! The values of a dataset, of any type, as 32-bit floats or as integers.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::{
 /// The types of [`floats`], for error messages.
 const NUMBERS: &str = "floats of 16, 32 or 64 bits, integers or booleans";
 
-/// All numbers of a dataset, row by row.
+/// All values of a dataset, row-major.
 ///
 /// # Errors
 /// Another type, and finite 64-bit floats beyond the range of 32-bit ones.
@@ -50,7 +50,7 @@ fn doubles(dataset: &Dataset, cell: &Beyond) -> Result<Vec<f32>> {
         Ok(None) => decode(&native(dataset)?, narrow),
         Err(e) => return Err(unreadable(e, dataset.name())),
     };
-    // An infinity may be one of the file's, or a finite number that was too large. Hardly any file has either.
+    // An infinity may be one of the file's, or a finite value that was too large. Hardly any file has either.
     if values.iter().any(|v| v.is_infinite()) {
         let all = decode(&native(dataset)?, f64::from_ne_bytes);
         let width = dataset.shape().get(1).copied().unwrap_or(1);
@@ -74,7 +74,7 @@ fn is_half(dataset: &Dataset) -> Result<()> {
     }
 }
 
-/// All bytes of a dataset, its numbers in this machine's byte order.
+/// All bytes of a dataset, with its elements in the byte order of this machine.
 fn native(dataset: &Dataset) -> Result<Vec<u8>> {
     let bytes = dataset.read_native_bytes();
     bytes.map_err(|e| unreadable(e, dataset.name()))
@@ -127,7 +127,7 @@ fn decode<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec
     bytes.as_chunks().0.iter().map(|&b| number(b)).collect()
 }
 
-/// All numbers of a dataset of integers or booleans (in HDF5 an enumeration over an integer).
+/// All values of a dataset of integers or booleans (in HDF5 an enumeration over an integer).
 pub(super) fn whole_numbers(dataset: &Dataset) -> Result<Vec<i64>> {
     let base = match dataset.dtype() {
         Datatype::Enum { base, .. } => base,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Scale;
 
 /// Episodes 0 and 3 are the same; in 1, states stand still twice; every episode has two or three steps.
 fn parts() -> Parts {
@@ -75,16 +76,20 @@ fn dimensions_of_noise_are_told_from_constant_ones_and_from_signals() {
     let n = 400;
     let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
     let parts = Parts {
-        n_obs: 4,
-        n_act: 1,
-        // Standard deviations of 4e-7, 0, 9e-4 and 1.1e-3.
-        states: (0..n).flat_map(|i| [4e-7 * sign(i), 5.0, 2.0 + 9e-4 * sign(i), 1.1e-3 * sign(i)]).collect(),
-        actions: (0..n).map(|i| 1e-4 * sign(i)).collect(),
+        n_obs: 5,
+        n_act: 2,
+        // The factors of `sign` are the standard deviations.
+        states: (0..n)
+            .flat_map(|i| [4e-7 * sign(i), 5.0, 2.0 + 9e-3 * sign(i), 1.1e-2 * sign(i), 3.0 * sign(i)])
+            .collect(),
+        actions: (0..n).flat_map(|i| [1e-4 * sign(i), 0.5 * sign(i)]).collect(),
         rewards: None,
         ends: vec![n],
     };
-    let found = Inspection::of(None, parts).unwrap();
-    assert_eq!((found.constant_states, found.near_constant_states), (vec![1], vec![0, 2]));
+    let found = Inspection::of(None, parts.clone()).unwrap();
+    assert_eq!((found.constant_states, &found.near_constant_states), (vec![1], &vec![0, 2]));
+    let of_the_scale = Scale::near_constant(&Demonstrations::new(parts, ActionRange::Refuse).unwrap());
+    assert_eq!(found.near_constant_states, of_the_scale.into_iter().map(|(i, _)| i).collect::<Vec<_>>());
     assert_eq!((found.constant_actions, found.near_constant_actions), (vec![], vec![0]));
 }
 

@@ -58,7 +58,7 @@ pub fn crossed(returns: &[Vec<f64>]) -> Crossed {
         .zip(&of_runs)
         .flat_map(|(run, r)| run.iter().zip(&of_episodes).map(move |(x, e)| (x - r - e + middle).powi(2)))
         .sum();
-    // What each would make of the mean's variance alone, and its degrees of freedom.
+    // The variance of the mean from each source alone, and its degrees of freedom.
     let freedom = [s - 1.0, e - 1.0, (s - 1.0) * (e - 1.0)];
     let parts = [
         squares(&of_runs) / freedom[0] / s,

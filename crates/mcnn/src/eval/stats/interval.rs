@@ -14,7 +14,7 @@ pub const FEW_RUNS: usize = 5;
 /// A point estimate with its 95 % confidence interval: of a mean, an interquartile mean, a proportion or a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The point estimate. (The key `mean` of JSON output, whatever the statistic.)
+    /// The point estimate. (JSON key `mean`, for every statistic.)
     pub mean: f64,
     /// Lower end of the interval; NaN where there is none.
     pub low: f64,

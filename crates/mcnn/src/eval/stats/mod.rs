@@ -13,13 +13,13 @@ pub use interval::{Estimate, FEW_RUNS, Rough, interval, student, wilson};
 pub use pairs::{FLIPS, holm, paired, sign_flip};
 pub use runs::{Profile, improvement, iqm_of, median_of, optimality_gap, profile};
 
-/// The mean; NaN of nothing.
+/// The mean; NaN of an empty slice.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// The interquartile mean: of the values left when a quarter (rounded down) is cut off at each end, as in rliable
-/// (Agarwal et al., 2021). NaN of nothing.
+/// (Agarwal et al., 2021). NaN of an empty slice.
 pub fn iqm(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     let cut = values.len() / 4;
@@ -32,12 +32,12 @@ pub fn iqm(values: &[f64]) -> f64 {
     mean(&values[cut..values.len() - cut])
 }
 
-/// The median; NaN of nothing.
+/// The median; NaN of an empty slice.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The quantile `q` in [0, 1], straight between neighbors (numpy's default); NaN of nothing.
+/// The quantile `q` in [0, 1], with linear interpolation (NumPy's default); NaN of an empty slice.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

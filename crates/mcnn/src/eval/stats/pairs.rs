@@ -20,7 +20,7 @@ pub fn paired(a: &[f64], b: &[f64]) -> Estimate {
 /// The two-sided p-value of the sign-flip test: were the two alike, each pair could as well have come out the other
 /// way round, so every pattern of signs of the differences is equally likely; p is the share of patterns whose sum is
 /// at least as far from 0 as the one found. All patterns are tried up to 14 pairs that differ, else 20,000 random
-/// ones and the one found. It assumes nothing of the differences' law. 1 where no pair differs.
+/// ones and the one found. It makes no assumption about the distribution of the differences. 1 where no pair differs.
 ///
 /// # Panics
 /// If there are not as many `a` as `b`.

@@ -32,7 +32,7 @@ impl Acting for Expert {
     fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Decision> {
         let Ok(observation) = <&[f32; N_OBS]>::try_from(observation) else {
             return Err(Error::new(Kind::Mismatch, "the expert only drives `drive`")
-                .expected(format!("an observation of {N_OBS} numbers"))
+                .expected(format!("an observation of dimension {N_OBS}"))
                 .found(format!("{}", observation.len())));
         };
         if observation.iter().any(|x| !x.is_finite()) {

@@ -33,7 +33,7 @@ const WHEELS: [usize; 2] = [46, 48];
 const WHEELS_BAR: Color = [90.0, 200.0, 240.0];
 const BAR: f64 = 23.0; // pixels from the middle, at the most
 
-/// Renders the view of the camera: `[SIDE, SIDE, 3]`, whole numbers from 0 to 255.
+/// Renders the view of the camera: `[SIDE, SIDE, 3]`, integers from 0 to 255.
 pub(super) fn draw(car: &Car, to: &mut [f32]) {
     let view = View::of(car);
     let mut rows = to.as_chunks_mut::<{ 3 * SIDE }>().0.iter_mut();
@@ -128,7 +128,7 @@ impl Row {
     /// The columns between two distances to the left.
     fn columns(&self, right: f64, left: f64) -> std::ops::Range<usize> {
         let column = |left: f64| SIDE as f64 / 2.0 - left / self.across;
-        // One more on both sides is of no harm: what is too far covers nothing.
+        // One more on both sides is harmless: pixels beyond the line are not covered.
         let [first, last] = [column(left) - 1.0, column(right) + 1.0];
         first.clamp(0.0, SIDE as f64) as usize..last.clamp(0.0, SIDE as f64) as usize
     }
@@ -199,7 +199,7 @@ impl View {
     fn field(&self, row: &Row, left: f64) -> Color {
         let [x, y] = self.heading;
         let world = [self.place[0] + row.ahead * x - left * y, self.place[1] + row.ahead * y + left * x];
-        // Rounded: the numbers are far above 0, where what is behind the point is cut off.
+        // Rounded to the nearest: the offset makes all values positive, for which the cast rounds down.
         let [a, b] = world.map(|x| (x / FIELD + 1000.5) as usize);
         let middle = mixed(FIELDS[0], FIELDS[1], 0.5);
         // Fields that a pixel does not tell apart are one color. Here they differ more than from above.

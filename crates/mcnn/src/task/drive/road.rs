@@ -50,7 +50,7 @@ impl Road {
                 [k, rng.between(0.5, 1.0) * 2.5 / (k * k), rng.between(0.0, TAU)]
             })
             .collect();
-        // Looked at between the road's own points, so with something to spare.
+        // Evaluated between the points of the road, hence with a tolerance.
         let sharpest = |waves: &[[f64; 3]]| {
             let bends =
                 (0..LOOKS).map(|i| at_angle(waves, f64::from(i) * TAU / f64::from(LOOKS)).0.curvature);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
 
-/// The most bytes of a list: a hundred a row of a million rows.
+/// The largest list in bytes: 100 bytes per row, a million rows (rounded up).
 const LARGEST: u64 = 256 << 20;
 
 /// A list of rows of equally many values, with the names of the columns.
@@ -19,8 +19,8 @@ pub(super) struct Table {
 /// Reads a row of more values than there are columns: `None` if it cannot.
 pub(super) type Repair<'a> = &'a dyn Fn(&[String]) -> Option<Vec<String>>;
 
-/// Reads a list; `names` are those of a file that has none, which is one whose first line has a number in it. `repair` reads rows of
-/// more values than columns. A last row that is cut short is skipped.
+/// Reads a list. `names` are the column names of a file without a header; a first line with a number is not a header. `repair` reads
+/// rows of more values than columns. A last row that is cut short is skipped.
 ///
 /// # Errors
 /// A file that cannot be read, is not text, or whose rows have different numbers of values.
@@ -34,12 +34,14 @@ pub(super) fn read(path: &Path, names: Option<&[&str]>, repair: Option<Repair>) 
     let lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
     let separator = text.lines().next().map_or(',', separator);
     let mut rows: Vec<Vec<String>> = lines.map(|line| values(line, separator)).collect();
-    let numbers = |row: &Vec<String>| row.iter().any(|value| number(value).is_some());
+    let has_number = |row: &Vec<String>| row.iter().any(|value| number(value).is_some());
     let names = match (rows.first(), names) {
         (None, _) => return Err(Error::new(Kind::Data, "a list without rows").at(path.display().to_string())),
-        (Some(first), Some(names)) if numbers(first) => names.iter().map(|&name| name.to_owned()).collect(),
-        (Some(first), None) if numbers(first) => {
-            return Err(Error::new(Kind::Data, "a list without names of its columns")
+        (Some(first), Some(names)) if has_number(first) => {
+            names.iter().map(|&name| name.to_owned()).collect()
+        }
+        (Some(first), None) if has_number(first) => {
+            return Err(Error::new(Kind::Data, "a list without column names")
                 .at(path.display().to_string())
                 .expected("names in the first line, such as: frame,steering,throttle")
                 .found(first.join(",")));

@@ -89,12 +89,12 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         None if bytes || largest > 1.0 => 255.0,
         None => 1.0,
     };
-    let guessed = if file.shape.len() == 2 && options.layout.is_none() {
+    let roughness_by_layout = if file.shape.len() == 2 && options.layout.is_none() {
         Some(roughness(&start, size)).filter(|[hwc, chw]| chw * 1.5 < *hwc)
     } else {
         None
     };
-    if let Some([hwc, chw]) = guessed {
+    if let Some([hwc, chw]) = roughness_by_layout {
         return Err(named(
             Error::new(Kind::Data, "frames that appear to be channel-first")
                 .expected("height, width, channel: neighboring pixels alike")
@@ -137,7 +137,7 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
             if size[0] * size[1] * 3 != flat {
                 let expected = match options.size {
                     Some([h, w]) => {
-                        format!("{} numbers a frame, of {h} x {w} pixels in three channels", h * w * 3)
+                        format!("{} values per frame, of {h} x {w} pixels in three channels", h * w * 3)
                     }
                     None => "three channels of a square, such as 6912 = 48 x 48 x 3".into(),
                 };
@@ -200,12 +200,12 @@ impl ReadFrames for OneFile {
             }
             if layout == Layout::Chw {
                 let plane = size[0] * size[1];
-                let mut turned = Vec::with_capacity(pixels.len());
+                let mut transposed = Vec::with_capacity(pixels.len());
                 for frame in pixels.chunks_exact(frame) {
-                    turned
+                    transposed
                         .extend((0..plane).flat_map(|p| [frame[p], frame[plane + p], frame[2 * plane + p]]));
                 }
-                pixels = turned;
+                pixels = transposed;
             }
             each(Frames { size, pixels, full, bytes })
         })

@@ -1,4 +1,4 @@
-//! Frames to train on, as bytes in memory, with what was done.
+//! The training set of an encoder: recorded frames with the demonstrated actions, in memory.
 
 use sha2::{Digest as _, Sha256};
 
@@ -8,26 +8,26 @@ use crate::{
     vision::{Frames, Preset, Size, Source},
 };
 
-/// A recording in memory: frames of one size, as bytes, and the actions.
+/// Recorded frames of one size, as bytes, with the demonstrated actions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Footage {
-    /// How frames were brought to their size, and are yet to be normalized.
+pub struct RecordedFrames {
+    /// The preprocessing. Frames are resized already, but not normalized.
     pub preset: Preset,
-    /// Height and width.
+    /// Height and width in pixels.
     pub size: [usize; 2],
     /// Frames: `[n, height, width, 3]`, 0 to 255.
     pub frames: Vec<u8>,
-    /// Numbers in an action.
+    /// Dimension of an action.
     pub n_act: usize,
     /// Actions: `[n, n_act]`.
     pub actions: Vec<f32>,
-    /// Where each episode ends (exclusive).
+    /// The end of each episode (exclusive), as an index of frames.
     pub ends: Vec<usize>,
 }
 
-impl Footage {
-    /// Reads a recording. Frames that are no bytes are rounded to them. `watch` is told how many frames are read, and answers
-    /// false to stop: then the answer is `None`.
+impl RecordedFrames {
+    /// Reads a recording. Pixels of other types are rounded to bytes. `watch` receives the number of frames read so far and
+    /// returns false to stop; the result is then `None`.
     ///
     /// # Errors
     /// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, of different sizes, or more than fit
@@ -39,30 +39,30 @@ impl Footage {
         watch: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<Self>> {
         let labels = FrameFile::check_labels(&source.labels, range)?;
-        let plain = Preset { normalize: false, ..preset };
-        let (mut size, mut frames, mut piece) = (None, Vec::<u8>::new(), Vec::new());
+        let resize_only = Preset { normalize: false, ..preset };
+        let (mut size, mut frames, mut pixels) = (None, Vec::<u8>::new(), Vec::new());
         let (n, mut go_on) = (source.n, true);
         source.read_frames(0, &mut |found| {
             for i in 0..found.len() {
-                piece.clear();
-                let this = plain.apply(&found, i..i + 1, &mut piece);
-                let first = *size.get_or_insert(this);
-                if this != first {
+                pixels.clear();
+                let frame_size = resize_only.apply(&found, i..i + 1, &mut pixels);
+                let first = *size.get_or_insert(frame_size);
+                if frame_size != first {
                     return Err(Error::new(Kind::Mismatch, "frames of different sizes")
                         .expected(format!("{} x {} pixels, as the frames before", first[0], first[1]))
-                        .found(format!("{} x {}", this[0], this[1]))
-                        .next("--preset normalized:HEIGHTxWIDTH brings them to one size"));
+                        .found(format!("{} x {}", frame_size[0], frame_size[1]))
+                        .next("--preset normalized:HEIGHTxWIDTH resizes them to one size"));
                 }
                 if frames.is_empty() {
-                    frames.try_reserve_exact(n.saturating_mul(piece.len())).map_err(|e| {
+                    frames.try_reserve_exact(n.saturating_mul(pixels.len())).map_err(|e| {
                         Error::new(Kind::Data, "more frames than fit in memory")
-                            .found(format!("{n} frames of {} x {}: {e}", this[0], this[1]))
+                            .found(format!("{n} frames of {} x {}: {e}", frame_size[0], frame_size[1]))
                             .next("--preset normalized:48x48 makes them smaller")
                     })?;
                 }
-                frames.extend(piece.iter().map(|v| (v * 255.0).round() as u8));
+                frames.extend(pixels.iter().map(|v| (v * 255.0).round() as u8));
             }
-            go_on = watch(frames.len() / piece.len().max(1));
+            go_on = watch(frames.len() / pixels.len().max(1));
             Ok(go_on)
         })?;
         if !go_on {
@@ -76,12 +76,12 @@ impl Footage {
         Ok(Some(Self { preset, size, frames, n_act, actions, ends }))
     }
 
-    /// How many frames.
+    /// The number of frames.
     pub fn len(&self) -> usize {
         self.actions.len() / self.n_act.max(1)
     }
 
-    /// Whether there are none.
+    /// Whether there are no frames.
     pub fn is_empty(&self) -> bool {
         self.actions.is_empty()
     }
@@ -96,7 +96,7 @@ impl Footage {
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 
-    /// What each byte of each channel is for the network.
+    /// The network's input for each value of a byte, by channel: the normalization of the preset.
     pub(super) fn levels(&self) -> [[f32; 256]; 3] {
         let pixels = (0..256).flat_map(|v| [v as f32; 3]).collect();
         let all = Frames { size: [1, 256], pixels, full: 255.0, bytes: true };
@@ -105,18 +105,18 @@ impl Footage {
         std::array::from_fn(|c| std::array::from_fn(|v| out[3 * v + c]))
     }
 
-    /// The rows of the episodes trained on and of those held out: the same episodes as
-    /// [`Demonstrations::split`](crate::data::Demonstrations::split) holds out, so that a policy trained on embeddings with the
-    /// encoder's seed is measured on frames that the encoder has not seen either.
-    pub(super) fn split(&self, share: f64, seed: crate::seed::Seed) -> [Vec<usize>; 2] {
+    /// The frames of the training episodes and of the validation episodes, as indices. The split is that of
+    /// [`Demonstrations::split`](crate::data::Demonstrations::split), so that a policy trained on embeddings with the encoder's
+    /// seed is validated on frames that the encoder was not trained on.
+    pub(super) fn split(&self, validation_fraction: f64, seed: crate::seed::Seed) -> [Vec<usize>; 2] {
         let n = self.ends.len();
-        let held = match share > 0.0 && n > 1 {
-            true => ((share * n as f64).round() as usize).clamp(1, n - 1),
+        let n_validation = match validation_fraction > 0.0 && n > 1 {
+            true => ((validation_fraction * n as f64).round() as usize).clamp(1, n - 1),
             false => 0,
         };
         let mut order = seed.rng().permutation(n);
-        let (held, kept) = order.split_at_mut(held);
-        [kept, held].map(|episodes| {
+        let (validation, training) = order.split_at_mut(n_validation);
+        [training, validation].map(|episodes| {
             episodes.sort_unstable();
             let start = |i: usize| if i == 0 { 0 } else { self.ends[i - 1] };
             episodes.iter().flat_map(|&i| start(i)..self.ends[i]).collect()

@@ -1,17 +1,23 @@
-//! Atomic writing of files: into a temporary file in the same folder, which is then renamed.
+//! Atomic writing of files: into a temporary file in the same folder, which is then renamed. An output is claimed before the work
+//! that makes it.
+
+mod claim;
+mod temporary;
+
+pub use claim::Claim;
+pub use temporary::{Temporary, remove_temporaries};
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::error::{Error, Result};
 
 /// Writes a file atomically: into a temporary file in the same folder, flushed to the disk, then renamed to `path`. An existing
 /// file stays until the new one is complete, also after a crash or on a full disk. If `path` is a symbolic link, its target is
-/// replaced. A device or pipe (`/dev/null`) is written to directly.
+/// replaced or, if there is none yet, created. A device or pipe (`/dev/null`) is written to directly.
 ///
 /// # Errors
 /// Of the file system (no such folder, permissions, no space). The temporary file is removed.
@@ -24,55 +30,38 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Those of `fill` and of the file system. The temporary file is removed.
 pub fn write_through(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let io = |e: io::Error| Error::io("writing", path, &e);
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let (temporary, file) = create_temporary(&place).map_err(io)?;
-    drop(file);
-    let written = fill(&temporary).and_then(|()| {
-        let file = File::open(&temporary).map_err(io)?;
-        file.sync_all().and_then(|()| fs::rename(&temporary, &place)).map_err(io)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary); // the first error is returned
-    }
-    written
+    let temporary = Temporary::new(path)?;
+    fill(temporary.path())?;
+    temporary.persist()
 }
 
 fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    // The target of a symbolic link, or the path itself if it does not exist yet.
-    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let place = resolve(path)?;
     match fs::metadata(&place) {
         // A device or pipe. Opening a folder for writing fails.
         Ok(found) if !found.is_file() => return fill(&mut OpenOptions::new().write(true).open(&place)?),
         _ => {}
     }
-    let (temporary, mut file) = create_temporary(&place)?;
-    let written =
-        fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &place));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary); // the first error is returned
-    } else if let Some(folder) = place.parent() {
-        // The new name is durable after a flush of the folder; not all file systems support that.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
-    written
+    let mut temporary = Temporary::create(&place)?;
+    fill(&mut temporary.file)?;
+    temporary.rename()
 }
 
-/// Creates a temporary file in the folder of `place`.
-fn create_temporary(place: &Path) -> io::Result<(PathBuf, File)> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    loop {
-        let mut own = std::ffi::OsString::from(".");
-        own.push(name);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        own.push(format!(".{}-{count}.tmp", std::process::id()));
-        let temporary = place.with_file_name(own);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {} // left by a process that was killed
-            opened => return opened.map(|file| (temporary, file)),
+/// The place of the file at `path`: the target of a symbolic link, also of one whose target does not exist yet.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    const MOST_LINKS: usize = 40; // as on Linux
+    let unresolved = match fs::canonicalize(path) {
+        Ok(place) => return Ok(place),
+        Err(e) => e,
+    };
+    let mut place = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&place) {
+            Ok(target) => place = place.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(place), // no link
         }
     }
+    Err(unresolved)
 }
 
 #[cfg(test)]
@@ -123,6 +112,52 @@ mod tests {
         assert_eq!(names(folder.path()), [""; 0]);
     }
 
+    #[test]
+    fn a_temporary_file_of_a_killed_process_is_removed_and_one_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a"), folder.path().join("a.b"));
+        let in_use = Temporary::create(&path).unwrap();
+        let kept = [".a.1-2.tmp.old", ".a.b.1-2.tmp", ".a.notes.tmp", "a.1-2.tmp"];
+        for name in kept.iter().chain(&[".a.1-2.tmp"]) {
+            fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        write(&path, b"one").unwrap();
+        let used = in_use.path().file_name().unwrap().to_str().unwrap().to_string();
+        let mut expected: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        expected.extend([used, "a".into()]);
+        expected.sort();
+        assert_eq!(names(folder.path()), expected);
+        write(&other, b"one").unwrap();
+        assert!(!folder.path().join(".a.b.1-2.tmp").exists());
+        in_use.persist().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_target_of_a_dangling_link_is_created() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("b")).unwrap();
+        let link = |target: &str, name: &str| {
+            let path = folder.path().join(name);
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            path
+        };
+        let first = link("second", "first");
+        link("b/target", "second");
+        write(&first, b"one").unwrap();
+        assert_eq!(fs::read(folder.path().join("b/target")).unwrap(), b"one");
+        assert!(fs::symlink_metadata(&first).unwrap().is_symlink());
+        let through = link("b/other", "through");
+        write_through(&through, |path| fs::write(path, b"two").map_err(|e| Error::io("writing", path, &e)))
+            .unwrap();
+        assert_eq!(fs::read(folder.path().join("b/other")).unwrap(), b"two");
+        assert!(
+            write(&link("none/target", "nowhere"), b"x").unwrap_err().to_string().contains("check the path")
+        );
+        assert!(write(&link("round", "round"), b"x").is_err());
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn links_keep_their_names_and_devices_are_not_replaced() {
@@ -135,6 +170,9 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 
         write(Path::new("/dev/null"), b"x").unwrap();
+        assert!(
+            write_through(Path::new("/dev/null"), |_| Ok(())).unwrap_err().to_string().contains("no file")
+        );
         let full = write(Path::new("/dev/full"), b"x").unwrap_err().to_string();
         assert!(full.contains("free some space"), "{full}");
     }

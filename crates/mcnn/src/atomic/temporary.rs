@@ -1,0 +1,185 @@
+//! Temporary files, each beside the file that it will become. A temporary file is locked as long as its process lives, so that one
+//! that a killed process left is recognized: it is not locked.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::resolve;
+use crate::error::{Error, Kind, Result};
+
+/// The hidden files of this process: temporary files and locks.
+static OWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes the temporary files and locks of this process, before it ends at once, for example at a signal.
+pub fn remove_temporaries() {
+    for path in std::mem::take(&mut *own()) {
+        let _ = fs::remove_file(path); // there is nobody left to tell
+    }
+}
+
+fn own() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A hidden file of this process. Dropping it removes the file.
+#[derive(Debug)]
+pub(super) struct Own(PathBuf);
+
+impl Own {
+    pub fn new(path: PathBuf) -> Self {
+        own().insert(path.clone());
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        own().remove(&self.0);
+        let _ = fs::remove_file(&self.0); // a file that was renamed is gone already
+    }
+}
+
+/// A temporary file, which is to become an output. Dropping it removes it.
+#[derive(Debug)]
+pub struct Temporary {
+    place: PathBuf,
+    own: Own,
+    pub(super) file: File,
+}
+
+impl Temporary {
+    /// Creates an empty temporary file in the folder of an output. If `output` is a symbolic link: of its target.
+    ///
+    /// # Errors
+    /// Of the file system, and if the output is a device or a pipe, which a file would replace.
+    pub fn new(output: &Path) -> Result<Self> {
+        if fs::metadata(output).is_ok_and(|found| !found.is_file()) {
+            return Err(Error::new(Kind::File, "the output is no file")
+                .at(output.display().to_string())
+                .next("name a file: this output cannot be written to a device, a pipe or a folder"));
+        }
+        resolve(output).and_then(|place| Self::create(&place)).map_err(|e| Error::io("writing", output, &e))
+    }
+
+    /// Its path, for whoever writes it.
+    pub fn path(&self) -> &Path {
+        self.own.path()
+    }
+
+    /// Makes it the output: flushed to the disk, then renamed.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn persist(self) -> Result<()> {
+        let place = self.place.clone();
+        self.rename().map_err(|e| Error::io("writing", &place, &e))
+    }
+
+    /// Creates a temporary file for `place`, which has no links in it. Those that killed processes left for it are removed.
+    pub(super) fn create(place: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        remove_stale(place);
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = hidden(place, &format!("{}-{count}.tmp", std::process::id()))?;
+            let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue, // left by a process that was killed
+                opened => opened?,
+            };
+            let own = Own::new(path);
+            // Some file systems have no locks; nothing is taken for stale there. Before it is locked, the file looks stale, and may
+            // be removed by another process.
+            let _ = file.lock();
+            if is_at(&file, own.path()) {
+                return Ok(Self { place: place.to_owned(), own, file });
+            }
+        }
+    }
+
+    pub(super) fn rename(self) -> io::Result<()> {
+        // Opened again, because it may have been replaced by whoever wrote it.
+        File::open(self.path())?.sync_all()?;
+        fs::rename(self.path(), &self.place)?;
+        // The new name is durable after a flush of the folder; not all file systems support that.
+        if let Some(folder) = self.place.parent() {
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        Ok(())
+    }
+}
+
+/// The hidden file beside `place` whose name is that of `place` and an ending. Long names are shortened, so that it is not too long
+/// where the name of `place` is not.
+pub(super) fn hidden(place: &Path, ending: &str) -> io::Result<PathBuf> {
+    let mut name = prefix(place)?;
+    name.push(ending);
+    Ok(place.with_file_name(name))
+}
+
+fn prefix(place: &Path) -> io::Result<OsString> {
+    const LONGEST: usize = 200; // bytes; file systems allow 255
+    let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut prefix = OsString::from(".");
+    if name.len() <= LONGEST {
+        prefix.push(name);
+    } else {
+        let mut hash = DefaultHasher::new();
+        name.hash(&mut hash);
+        let start: String = name.to_string_lossy().chars().take(LONGEST / 8).collect();
+        prefix.push(format!("{start}-{:016x}", hash.finish()));
+    }
+    prefix.push(".");
+    Ok(prefix)
+}
+
+/// Removes the temporary files of `place` that killed processes left.
+fn remove_stale(place: &Path) {
+    let (Ok(prefix), Some(folder)) = (prefix(place), place.parent()) else { return };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let is_temporary = |name: &OsString| {
+        let name = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+        let Some((pid, count)) =
+            name.and_then(|name| str::from_utf8(name).ok()?.strip_suffix(".tmp")?.split_once('-'))
+        else {
+            return false;
+        };
+        [pid, count].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_temporary(&entry.file_name())
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether an open file is the one at a path: it may have been removed, or replaced by another.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |data: &fs::Metadata| (data.dev(), data.ino());
+        matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if id(&a) == id(&b))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}

@@ -1,0 +1,187 @@
+//! A network in training with its optimizer: the only one, or a member of an ensemble.
+
+use rayon::prelude::*;
+
+use super::{
+    Stepped, TrainSettings,
+    loss::ConstrainedLoss,
+    training_set::{BatchSampler, MiniBatch, TrainingSet},
+};
+use crate::{
+    backbone::{Net, Network, Workspace},
+    memory::Codebook,
+    optimizer::{Adam, Moments, StepArrays},
+    seed::Seed,
+};
+
+/// A network and its optimizer.
+pub struct Learner {
+    pub(super) net: Net,
+    pub(super) adam: Adam,
+    pub(super) ema: Option<Vec<f32>>, // of the parameters, if one is taken: it acts
+    pub(super) micro_batches: Vec<MicroBatch>,
+    pub(super) sampler: BatchSampler,
+    pub(super) seed: Seed, // of whatever is random in its steps
+}
+
+/// Buffers of a micro-batch.
+#[derive(Default)]
+pub(super) struct MicroBatch {
+    rows: MiniBatch,
+    workspace: Workspace,
+    pub(super) grad: Vec<f32>,
+}
+
+/// The state of a learner, from which it can continue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearnerState {
+    /// The network.
+    pub network: Network,
+    /// The EMA of its weights, if one is taken.
+    pub ema: Option<Network>,
+    /// The state of the optimizer.
+    pub moments: Moments,
+}
+
+/// What the learners of a run have in common.
+pub struct Shared<'a> {
+    pub training_set: &'a TrainingSet,
+    pub codebook: &'a Codebook,
+    pub settings: &'a TrainSettings,
+    pub step: u64, // steps taken
+}
+
+impl Shared<'_> {
+    /// The loss of the next step. `count`: demonstrated target steps of the batch.
+    pub fn loss(&self, count: usize) -> ConstrainedLoss {
+        ConstrainedLoss {
+            activation: self.settings.activation,
+            outside_slope: if self.settings.backbone.saturates() { outside_slope(self.step) } else { 1.0 },
+            n_act: self.codebook.n_act(),
+            count,
+        }
+    }
+}
+
+/// The seed of a member. That of the first one is the run's, so a single network does not depend on whether it is a member.
+pub fn member_seed(seed: Seed, member: usize) -> Seed {
+    if member == 0 { seed } else { seed.fork("member").nth(member as u64) }
+}
+
+impl Learner {
+    /// Starts with a random network. `seed`: the member's.
+    pub fn new(start: &Network, settings: &TrainSettings, samples: Vec<usize>, seed: Seed) -> Self {
+        let net = Net::new(&**start);
+        let ema = settings.backbone.ema_decay(1).map(|_| net.parameters().to_vec());
+        let moments = Moments::zeros(net.parameters().len());
+        let adam = Adam::new(&[net.parameters().len()], &net.decaying(), moments);
+        let micro_batch = |_| MicroBatch { grad: vec![0.0; net.parameters().len()], ..MicroBatch::default() };
+        let micro_batches = (0..settings.backbone.micro_batches()).map(micro_batch).collect();
+        let sampler = BatchSampler::new(samples, seed.fork("order"));
+        Self { micro_batches, adam, net, ema, sampler, seed: seed.fork("proposals") }
+    }
+
+    /// Continues from a state.
+    ///
+    /// # Errors
+    /// If it is not one of this network after `steps` steps: what is wrong, what was expected, what was found.
+    pub fn restore(&mut self, state: LearnerState, steps: u64) -> Result<(), [String; 3]> {
+        let shapes = |network: &Network| -> Vec<(String, Vec<usize>)> {
+            network.save_tensors().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
+        };
+        let mine = shapes(&self.net.network());
+        for found in [Some(&state.network), state.ema.as_ref()].into_iter().flatten() {
+            if shapes(found) != mine {
+                let found = format!("{:?}", shapes(found));
+                return Err(["the interrupted run had another network".into(), format!("{mine:?}"), found]);
+            }
+        }
+        let not_whole = |expected: &str, found: &str| {
+            Err(["the interrupted run is not whole".into(), expected.into(), found.into()])
+        };
+        if state.ema.is_some() != self.ema.is_some() {
+            return not_whole("an EMA of the weights", "none");
+        }
+        let net = Net::new(&*state.network);
+        if let Err(fault) = state.moments.validate(net.parameters().len(), steps) {
+            return not_whole("the optimizer's state of this network", fault);
+        }
+        self.ema = state.ema.as_ref().map(|ema| Net::new(&**ema).parameters().to_vec());
+        self.adam = Adam::new(&[net.parameters().len()], &net.decaying(), state.moments);
+        self.net = net;
+        Ok(())
+    }
+
+    /// Takes a gradient step. Returns the loss before it.
+    pub fn step(&mut self, shared: &Shared) -> f64 {
+        let settings = shared.settings;
+        let which = self.sampler.batch(shared.step, settings.batch);
+        let loss = self.gradients(shared, &which);
+        let decay = settings.backbone.ema_decay(shared.step + 1);
+        let used = which.len().div_ceil(which.len().div_ceil(self.micro_batches.len()));
+        let arrays = StepArrays {
+            parameters: vec![self.net.parameters_mut()],
+            gradients: self.micro_batches[..used].iter_mut().map(|micro| vec![&mut micro.grad[..]]).collect(),
+            ema: self.ema.as_deref_mut().map(|ema| vec![ema]).zip(decay),
+        };
+        let rate = settings.optimizer.learning_rate(settings.lr, settings.steps, shared.step);
+        self.adam.step(&settings.optimizer, rate, shared.step, arrays);
+        loss
+    }
+
+    /// The loss on some samples. Leaves its gradient with the micro-batches.
+    pub(super) fn gradients(&mut self, shared: &Shared, which: &[usize]) -> f64 {
+        let Shared { training_set, codebook, step, .. } = *shared;
+        let (net, count) = (&self.net, training_set.count(which));
+        let seed = self.seed.nth(step);
+        let loss = shared.loss(count);
+        let chunks = which.chunks(which.len().div_ceil(self.micro_batches.len()));
+        let micro_batches = self.micro_batches.iter_mut().zip(chunks).enumerate();
+        let train = |(k, (micro, which)): (usize, (&mut MicroBatch, &[usize]))| {
+            let MicroBatch { rows, workspace, grad } = micro;
+            let seed = seed.nth(k as u64);
+            training_set.gather(codebook, which, seed.fork("pairs"), rows);
+            let mut loss_fn = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                loss.loss_and_grad(rows, outputs, weights, output_grad)
+            };
+            net.loss_and_grad(&rows.batch(count), seed, &mut loss_fn, grad, workspace)
+        };
+        let losses: Vec<f64> = if rayon::current_num_threads() > 1 {
+            micro_batches.collect::<Vec<_>>().into_par_iter().map(train).collect()
+        } else {
+            micro_batches.map(train).collect()
+        };
+        losses.into_iter().sum()
+    }
+
+    /// The network that acts: with the EMA of the weights, if one is taken.
+    pub fn network(&self) -> Network {
+        self.ema.as_ref().map_or_else(|| self.net.network(), |ema| self.net.network_of(ema))
+    }
+
+    /// The state from which it can continue.
+    pub fn state(&self) -> LearnerState {
+        LearnerState {
+            network: self.net.network(),
+            ema: self.ema.as_ref().map(|ema| self.net.network_of(ema)),
+            moments: self.adam.moments.clone(),
+        }
+    }
+}
+
+/// One step of all learners; the mean of their losses. Learners and their micro-batches share the threads of rayon's pool.
+pub fn step_all(learners: &mut [Learner], shared: &Shared) -> Stepped {
+    let losses: Vec<f64> = if learners.len() > 1 && rayon::current_num_threads() > 1 {
+        learners.par_iter_mut().map(|learner| learner.step(shared)).collect()
+    } else {
+        learners.iter_mut().map(|learner| learner.step(shared)).collect()
+    };
+    let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+    Stepped { step: shared.step + 1, loss: loss as f32 }
+}
+
+/// The slope of the clamp outside [-1, 1] at a step. As in the code of Sridhar et al., it is annealed from 0.99 to 0 in ten
+/// stages of ten steps, so that outputs that start outside have a gradient.
+pub(super) fn outside_slope(step: u64) -> f32 {
+    0.99 * (1.0 - (step / 10).min(10) as f32 / 10.0)
+}
