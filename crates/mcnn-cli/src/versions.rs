@@ -55,6 +55,17 @@ impl Versions {
         Ok(Self { policy: policy.to_path_buf(), folder, all })
     }
 
+    /// The versions to list: none, if the folder is another policy's.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn listed(policy: &Path) -> Result<Vec<Version>> {
+        if PolicyFolder::new(policy, ".versions").check_owner().is_err() {
+            return Ok(Vec::new());
+        }
+        Ok(Self::of(policy)?.all)
+    }
+
     /// What to do if there are no versions because an earlier version of mcnn gave their folder another name.
     pub fn earlier_name(&self) -> Option<String> {
         self.folder.earlier_name()
@@ -66,7 +77,7 @@ impl Versions {
 
     /// The version with this fingerprint, the newest if there are several.
     pub fn present(&self, fingerprint: &str) -> Option<&Version> {
-        self.all.iter().rev().find(|v| v.fingerprint == fingerprint)
+        present(&self.all, fingerprint)
     }
 
     /// Makes a new version and writes it to the policy file. The old content of the file is saved first, unless a version has it.
@@ -135,4 +146,9 @@ impl Versions {
     fn file(&self, version: usize) -> PathBuf {
         self.folder.path().join(format!("{version}.safetensors"))
     }
+}
+
+/// The version with this fingerprint, the newest if there are several.
+pub fn present<'a>(versions: &'a [Version], fingerprint: &str) -> Option<&'a Version> {
+    versions.iter().rev().find(|v| v.fingerprint == fingerprint)
 }

@@ -238,6 +238,11 @@ fn a_dot_in_a_name_does_not_mix_two_policies() {
     assert!(page["notes"].to_string().contains("belongs to another policy") && page["loss_points"] == 0);
     bench.ok("memory add p.safetensors more.npz --steps 0..5");
     assert!(bench.refused("memory restore p").contains("belongs to another policy"));
+    assert_eq!(
+        bench.json("memory list p")["versions"],
+        serde_json::json!([]),
+        "those of p.safetensors are not its own"
+    );
 }
 
 #[test]

@@ -230,11 +230,14 @@ impl Act for BySeed {
 fn every_episode_acts_from_its_own_seed() {
     let all = rollout(&BySeed, &Count::new(), &run(3, 2), &|_| ()).unwrap();
     for (i, e) in all.iter().enumerate() {
-        let drawn = Seed(100).fork("act").nth(i as u64).rng().uniform() as f32;
+        let drawn = Seed(100 + i as u64).fork("act").rng().uniform() as f32;
         let steps = e.length as f64;
         let wanted = steps * (steps + 1.0) / 2.0 + steps * f64::from(drawn);
         assert!((e.ret - wanted).abs() < 1e-9, "episode {i}: {} for {wanted}", e.ret);
     }
+    // An episode does not depend on those it is evaluated with.
+    let alone = Run { first_seed: 102, ..run(1, 1) };
+    assert_eq!(rollout(&BySeed, &Count::new(), &alone, &|_| ()).unwrap()[0].ret, all[2].ret);
 }
 
 #[test]

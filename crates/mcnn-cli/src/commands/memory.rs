@@ -26,7 +26,7 @@ use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
     beside::stem,
     print, task_encoder, tasks,
-    versions::{Version, Versions},
+    versions::{Version, Versions, present},
 };
 
 /// A change of the memories.
@@ -252,7 +252,7 @@ fn list(args: &ListArgs) -> Result<Done> {
         order.sort_by_key(|&m| std::cmp::Reverse(counts[m]));
     }
     let disagreements = book.disagreements();
-    let versions = Versions::of(path)?;
+    let versions = Versions::listed(path)?;
     let fingerprint = file::fingerprint(&bytes);
     let source = |m: usize| book.source(m).to_string();
     let outliers = disagreements.iter().filter(|d| d.score > Codebook::DISAGREEMENT_THRESHOLD);
@@ -260,8 +260,8 @@ fn list(args: &ListArgs) -> Result<Done> {
         file: path.display().to_string(),
         memories: book.len(),
         edits: policy.training_record().edits.clone(),
-        current_version: versions.present(&fingerprint).map(|v| v.version),
-        versions: versions.all().to_vec(),
+        current_version: present(&versions, &fingerprint).map(|v| v.version),
+        versions,
         fingerprint,
         states: retrievals.as_ref().map(|counts| counts.iter().sum::<u64>() as usize),
         never_retrieved: retrievals.as_ref().map(|counts| counts.iter().filter(|&&n| n == 0).count()),

@@ -234,6 +234,9 @@ pub fn collect(r: &CollectReport) -> String {
     if let Some(won) = r.successes {
         line!(out, "  successes  {won} of {}", r.episodes);
     }
+    if r.resumed_from > 0 {
+        line!(out, "  resumed    {} episodes are of an interrupted run", r.resumed_from);
+    }
     if r.interrupted {
         line!(out, "  interrupted: the complete episodes are in the file");
     }

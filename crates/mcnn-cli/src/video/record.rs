@@ -147,7 +147,7 @@ impl Recorder {
                 policy: recorded.policy,
                 column: Column::new(recorded.label.clone()),
                 environment,
-                acting: recorded.act.start(acting_seed(first_seed, i)),
+                acting: recorded.act.start(acting_seed(first_seed.wrapping_add(i as u64))),
                 observation,
                 action: vec![0.0; spec.n_act],
                 ret: 0.0,

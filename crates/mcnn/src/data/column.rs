@@ -1,6 +1,9 @@
 //! A column of recorded steps, whose rows are read one after another: from memory, or from a file that is larger than memory.
 
-use std::io::{self, Read};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read},
+};
 
 /// The numbers of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,39 @@ impl Read for Floats<'_> {
             }
         }
         Ok(done)
+    }
+}
+
+/// Ranges of a file, one after another.
+pub(super) struct Ranges {
+    file: BufReader<File>,
+    at: u64, // position in the file
+    ranges: std::vec::IntoIter<(u64, u64)>,
+    left: u64, // of the present range
+}
+
+impl Ranges {
+    /// Of a file at its start: where each range starts, and its bytes.
+    pub fn new(file: File, ranges: Vec<(u64, u64)>) -> Self {
+        Self { file: BufReader::new(file), at: 0, ranges: ranges.into_iter(), left: 0 }
+    }
+}
+
+impl Read for Ranges {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        while self.left == 0 {
+            let Some((start, length)) = self.ranges.next() else { return Ok(0) };
+            self.file.seek_relative(start as i64 - self.at as i64)?;
+            (self.at, self.left) = (start, length);
+        }
+        let most = to.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let n = self.file.read(&mut to[..most])?;
+        if n == 0 && most > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += n as u64;
+        self.left -= n as u64;
+        Ok(n)
     }
 }
 

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     ActionRange, Demonstrations, DimensionNames, FrameFile, Parts, Recording,
-    column::{Column, Numbers},
+    column::{Column, Numbers, Ranges},
     hdf5_write, write,
 };
 use crate::error::{Error, Kind, Result};
@@ -334,33 +334,7 @@ impl StoredEpisodes {
             (start + (0..k).map(bytes).sum::<u64>(), bytes(k))
         });
         let ranges: Vec<_> = ranges.collect();
-        let rows = Ranges { file: BufReader::new(file), at: 0, ranges: ranges.into_iter(), left: 0 };
-        Ok(Column { numbers: self.numbers(k), width: self.widths()[k], rows: Box::new(rows) })
-    }
-}
-
-/// Ranges of a file, one after another.
-struct Ranges {
-    file: BufReader<File>,
-    at: u64, // position in the file
-    ranges: std::vec::IntoIter<(u64, u64)>,
-    left: u64, // of the present range
-}
-
-impl Read for Ranges {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        while self.left == 0 {
-            let Some((start, length)) = self.ranges.next() else { return Ok(0) };
-            self.file.seek_relative(start as i64 - self.at as i64)?;
-            (self.at, self.left) = (start, length);
-        }
-        let most = to.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let n = self.file.read(&mut to[..most])?;
-        if n == 0 && most > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.at += n as u64;
-        self.left -= n as u64;
-        Ok(n)
+        let rows = Box::new(Ranges::new(file, ranges));
+        Ok(Column { numbers: self.numbers(k), width: self.widths()[k], rows })
     }
 }

@@ -20,7 +20,7 @@ pub struct Run {
     /// Number of episodes.
     pub episodes: usize,
     /// Episode i resets the environment with seed `first_seed + i` and starts the actor with
-    /// `Seed(first_seed).fork("act").nth(i)`.
+    /// [`acting_seed`] of that seed, so an episode does not depend on those it is evaluated with.
     pub first_seed: u64,
     /// Worker threads, each with its own environments; 0 counts as 1.
     pub threads: usize,
@@ -278,7 +278,7 @@ impl<'a> EpisodeRun<'a> {
         Self {
             i,
             spec,
-            acting: act.start(acting_seed(run.first_seed, i)),
+            acting: act.start(acting_seed(run.first_seed.wrapping_add(i as u64))),
             begun: false,
             observation: vec![0.0; spec.n_obs],
             expert_action: None,
@@ -405,9 +405,9 @@ fn check(act: &dyn Act, task: &dyn Task, episodes: usize, input: ActorInput) -> 
     Ok(())
 }
 
-/// The seed of the actor in episode i of a run that starts at `first_seed`.
-pub fn acting_seed(first_seed: u64, i: usize) -> Seed {
-    Seed(first_seed).fork("act").nth(i as u64)
+/// The seed of the actor in the episode with an environment seed.
+pub fn acting_seed(episode_seed: u64) -> Seed {
+    Seed(episode_seed).fork("act")
 }
 
 fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
