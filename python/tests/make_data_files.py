@@ -14,6 +14,7 @@ import sys
 import zipfile
 
 import h5py
+import hdf5plugin
 import numpy as np
 
 N, OBS, ACT = 12, 3, 2
@@ -113,6 +114,56 @@ def good_hdf5(folder):
     ascii = np.array(["lift", "turn"], "S")
     write("names_of_actions", action_names=(ascii, {}), expected=dict(action_names=NAMES["action_names"]))
 
+    # Longer than a block of any codec, and repetitive, so that all of them have something to do.
+    long = np.tile(np.cumsum(rng.integers(-3, 4, size=(3000, OBS)), 0).astype("f4") / 8, (2, 1))
+    wide = dict(observations=long, actions=np.resize(ACTIONS, (6000, ACT)), rewards=np.resize(REWARDS, 6000),
+                timeouts=np.resize(TIMEOUTS, 6000), terminals=np.resize(TERMINALS, 6000))
+    ends = (np.flatnonzero(wide["timeouts"] | wide["terminals"]) + 1).tolist()
+    told = dict(states=wide["observations"], actions=wide["actions"], rewards=wide["rewards"], ends=ends)
+    blosc = lambda codec, shuffle=hdf5plugin.Blosc.SHUFFLE, level=5: hdf5plugin.Blosc(codec, level, shuffle)
+    for name, filters in dict(
+        lzf=dict(compression="lzf"),
+        lzf_shuffled=dict(compression="lzf", shuffle=True, fletcher32=True),
+        lz4=hdf5plugin.LZ4(),
+        zstd=hdf5plugin.Zstd(),
+        zstd_shuffled=dict(hdf5plugin.Zstd(clevel=19), shuffle=True),
+        blosc_lz4=blosc("lz4"),
+        blosc_lz4hc=blosc("lz4hc"),
+        blosc_zstd=blosc("zstd"),
+        blosc_zlib=blosc("zlib"),
+        blosc_blosclz=blosc("blosclz", level=9),
+        blosc_bits=blosc("lz4", hdf5plugin.Blosc.BITSHUFFLE),
+        blosc_plain=blosc("blosclz", hdf5plugin.Blosc.NOSHUFFLE, 9),
+        blosc_stored=blosc("lz4", level=0),
+    ).items():
+        write(name, options=dict(filters, chunks=True), **wide, expected=told)
+    write("blosc_chunks", options=dict(blosc("zstd"), chunks=(1000, 2)), expected=told, **{
+        key: value if key == "observations" else (value, {}) for key, value in wide.items()})
+    still = dict(states=np.zeros_like(long), actions=wide["actions"], rewards=wide["rewards"], ends=ends)
+    write("zstd_zeros", options=dict(hdf5plugin.Zstd(), chunks=(6000, OBS)), expected=still, **{
+        key: long * 0 if key == "observations" else (value, {}) for key, value in wide.items()})
+
+    write("half_floats", observations=STATES.astype("f2"), actions=ACTIONS.astype("f2"), rewards=REWARDS.astype("f2"),
+          expected=dict(states=STATES.astype("f2"), actions=ACTIONS.astype("f2")))
+    write("big_endian_halves", observations=STATES.astype(">f2"), expected=dict(states=STATES.astype("f2")))
+    for kind in ("i1", "i2", ">i4", "i8", "u1", "u2", "u8"):
+        numbers = (np.arange(N * OBS).reshape(N, OBS) * 3).astype(kind)
+        write(f"whole_{kind.strip('>')}", observations=numbers, actions=(ACTIONS > 0).astype(kind),
+              expected=dict(states=numbers, actions=ACTIONS > 0))
+    write("truths", actions=ACTIONS > 0, expected=dict(actions=ACTIONS > 0))
+    ram = rng.integers(0, 256, size=(N, 128)).astype("u1")
+    write("memory_of_a_console", observations=ram, expected=dict(states=ram))
+
+    # What is not asked for may be anything.
+    def beside(f):
+        virtual_neighbor(f)
+        f["raw"] = h5py.ExternalLink("nowhere.hdf5", "/raw")
+        f["soft"] = h5py.SoftLink("/nowhere")
+        f.create_dataset("images", data=np.zeros((9, 9)), **hdf5plugin.Blosc2())
+    write("strange_neighbors", then=beside)
+    write("strange_neighbors_of_many", file_options=dict(libver="latest"),
+          then=lambda f: (beside(f), [f.create_dataset(f"other_{i}", data=i) for i in range(30)]))
+
     half = STATES.copy()
     half[5:, 2:] = 2.5  # one chunk of several is not in the file: HDF5 gives it the fill value
     def partly(f):
@@ -141,6 +192,12 @@ def good_npz(folder):
     write("short_ends", episode_ends=np.array(ENDS, "u1"), rewards=REWARDS.reshape(-1, 1))
     write("unsigned_ends", episode_ends=np.array(ENDS, "u8"), rewards=REWARDS.astype("i8"))
     write("no_rewards", remove=["rewards"], expected=dict(rewards=None))
+    write("half_floats", states=np.asfortranarray(STATES.astype("f2")), actions=ACTIONS.astype(">f2"),
+          expected=dict(states=STATES.astype("f2"), actions=ACTIONS.astype("f2")))
+    for kind in ("i1", "u1", "i2", ">i4", "u8"):
+        numbers = (np.arange(N * OBS).reshape(N, OBS) * 3).astype(kind)
+        write(f"whole_{kind.strip('>')}", states=numbers, actions=ACTIONS > 0,
+              expected=dict(states=numbers, actions=ACTIONS > 0))
     write("other_arrays", name=np.array("door"), images=np.zeros((2, 2, 2, 3), "u1"))
     write("names", **NAMES, expected=NAMES)
     write("names_compressed", save=np.savez_compressed, **NAMES, expected=NAMES)
@@ -151,6 +208,12 @@ def good_npz(folder):
     expect("good_without_extension")
     (folder / "good_hdf5_called.npz").write_bytes((folder / "good_packed.hdf5").read_bytes())
     expect("good_hdf5_called.npz")
+
+
+def virtual_neighbor(f):
+    layout = h5py.VirtualLayout((4,), "f4")
+    layout[:] = h5py.VirtualSource("good_packed.hdf5", "rewards", (4,))
+    f.create_virtual_dataset("depth", layout)
 
 
 def broken_hdf5(folder):
@@ -171,8 +234,15 @@ def broken_hdf5(folder):
     write("long_actions", ["different numbers of steps", "/actions", "12 steps", "13 steps"], actions=grow(ACTIONS))
     write("long_marks", ["different numbers of steps", "/terminals", "13 steps"], terminals=grow(TERMINALS))
     write("long_rewards", ["different numbers of steps", "/rewards", "13 steps"], rewards=grow(REWARDS))
-    write("whole_states", ["unsupported type", "/observations", "64-bit integers"], observations=STATES.astype("i8"))
-    write("half_floats", ["unsupported type", "/actions", "16-bit floats"], actions=ACTIONS.astype("f2"))
+    def brain_floats(f):
+        kind = h5py.h5t.IEEE_F16LE.copy()
+        kind.set_fields(15, 7, 8, 0, 7)
+        kind.set_ebias(127)
+        h5py.h5d.create(f.id, b"actions", kind, h5py.h5s.create_simple((N, ACT)))
+    write("brain_floats", ["unsupported type", "/actions", "bfloat16"], remove=["actions"], then=brain_floats)
+    write("long_doubles", ["unsupported type", "/actions", "128-bit floats"], actions=ACTIONS.astype("g"))
+    write("frames", ["unsupported type", "/observations", "mcnn embed"], observations=np.zeros((N, 48), "u1"))
+    write("frames_of_rank_4", ["another shape", "/observations", "mcnn embed"], observations=np.zeros((N, 4, 4, 3), "u1"))
     write("text", ["unsupported type", "/observations", "text"], observations=np.full((N, OBS), b"x"))
     write("ragged", ["/observations"], remove=["observations"], then=lambda f: f.create_dataset(
         "observations", (N,), dtype=h5py.vlen_dtype("f4")))
@@ -184,12 +254,34 @@ def broken_hdf5(folder):
     write("no_end", ["the ends of episodes are not marked", "no mark in terminals, and no timeouts"],
           remove=["timeouts"], terminals=TERMINALS & False)
     write("nan", ["NaN or infinite", "states, step 2, dimension 1"], observations=changed(STATES, (2, 1), np.nan))
-    write("overflow", ["NaN or infinite", "actions, step 1, dimension 0"],
+    write("overflow", ["beyond the range of 32-bit floats", "/actions, step 1, dimension 0", "found: 1e300; 1 such"],
           actions=changed(ACTIONS.astype("f8"), (1, 0), 1e300))
+    write("infinite", ["NaN or infinite", "actions, step 1, dimension 0", "found: -inf; 1 such"],
+          actions=changed(ACTIONS.astype("f8"), (1, 0), -np.inf))
+    write("repaired", ["no measurements", "states, step 2, dimension 1", "3.4028235e38; 1 such", "nan_to_num"],
+          observations=np.nan_to_num(changed(STATES, (2, 1), np.inf)))
     write("outside", ["outside [-1, 1]", "--clip-actions", "1.5"], actions=changed(ACTIONS, (1, 0), 1.5))
     write("no_steps", ["no steps"], options={}, **{k: v[:0] for k, v in BASE.items()})
     write("no_width", ["at least one dimension each"], options={}, observations=STATES[:, :0])
-    write("lzf", ["cannot be read", "/observations"], observations=(STATES * 0, dict(compression="lzf")))
+    for name, filters, says in [
+        ("blosc2", hdf5plugin.Blosc2(), "Blosc2 (filter 32026)"),
+        ("bitshuffle", hdf5plugin.Bitshuffle(), "Bitshuffle (filter 32008)"),
+        ("bzip2", hdf5plugin.BZip2(), "bzip2 (filter 307)"),
+        ("zfp", hdf5plugin.Zfp(), "ZFP (filter 32013)"),
+    ]:
+        write(name, ["a compression that is not read", "/actions", says, "hdf5plugin"], actions=(ACTIONS, dict(filters)))
+    def virtual(f):
+        layout = h5py.VirtualLayout(STATES.shape, "f4")
+        layout[:] = h5py.VirtualSource("good_packed.hdf5", "observations", STATES.shape)
+        f.create_virtual_dataset("observations", layout)
+    write("virtual", ["not in this file", "/observations", "a virtual dataset", "create_dataset"],
+          remove=["observations"], then=virtual)
+    write("raw_elsewhere", ["not in this file", "/actions", "the file numbers.raw"], remove=["actions"],
+          then=lambda f: f.create_dataset("actions", (N, ACT), "f4", external=[("numbers.raw", 0, 96)]))
+    write("dangling", ["leads to no dataset", "/actions", "a link to /nowhere"], remove=["actions"],
+          then=lambda f: f.update({"actions": h5py.SoftLink("/nowhere")}))
+    write("no_actions_among_strange_keys", ["missing key", "raw (in the file nowhere.hdf5)", "depth"],
+          remove=["actions"], then=lambda f: (virtual_neighbor(f), f.update({"raw": h5py.ExternalLink("nowhere.hdf5", "/r")})))
     write("enormous", ["more data than it can contain", "/observations"], remove=["observations"],
           then=lambda f: f.create_dataset("observations", (10**9, OBS), "f4", chunks=(10**8, OBS)))
     write("many_chunks", ["more data than it can contain", "/observations"], remove=["observations"],
@@ -201,7 +293,8 @@ def broken_hdf5(folder):
     write("one_name", ["/action_names", "(dimensions,)"], action_names=(b"turn", {}))
     write("long_names", ["/action_names, dimension 1", "too long", "9999 bytes"],
           action_names=(np.array(["a", "n" * 9999], object), dict(dtype=h5py.string_dtype())))
-    write("elsewhere", ["/observations"], remove=["observations"],
+    write("elsewhere", ["not in this file", "/observations", "a link to /observations in the file good_packed.hdf5"],
+          remove=["observations"],
           then=lambda f: f.update({"observations": h5py.ExternalLink("good_packed.hdf5", "/observations")}))
 
 
@@ -220,7 +313,10 @@ def broken_npz(folder):
     write("objects", ["unsupported type", "states", "pickle"], states=objects)
     write("records", ["unsupported type", "states", "records"], states=np.zeros(N, "f4,f4"))
     write("complex", ["unsupported type", "states", "<c16"], states=STATES.astype("c16"))
-    write("whole_states", ["unsupported type", "states", "integers"], states=STATES.astype("i4"))
+    write("frames", ["another shape", "states", "mcnn embed"], states=np.zeros((N, 4, 4, 3), "u1"))
+    write("flat_frames", ["another shape", "states", "mcnn embed"], states=np.zeros((N, 48), "u1"))
+    write("overflow", ["beyond the range of 32-bit floats", "states, step 2, dimension 1", "-1e+200".replace("+", "")],
+          states=np.asfortranarray(changed(STATES.astype("f8"), (2, 1), -1e200)))
     write("rank_1", ["another shape", "states", "[12]"], states=STATES[:, 0])
     write("rank_3", ["another shape", "actions", "[12, 2, 1]"], actions=ACTIONS[:, :, None])
     write("scalar_end", ["another shape", "episode_ends"], episode_ends=np.array(12))
@@ -276,7 +372,13 @@ def other(folder):
     write("other_pickle.pkl", pickle.dumps([1]), ["pickle"])
     write("other_page.hdf5", b"<!DOCTYPE html><title>404</title>", ["web page"])
     write("other_pointer.hdf5", b"version https://git-lfs.github.com/spec/v1\n", ["git lfs pull"])
-    write("other_text.npz", b"1,2,3\n", ["D4RL HDF5"])
+    write("other_text.npz", b"1,2,3\n", ["D4RL HDF5", "text", "numpy.savez"])
+    write("other_table.parquet", b"PAR1" + bytes(20) + b"PAR1", ["Parquet", "pandas"])
+    write("other_video.mp4", bytes([0, 0, 0, 32]) + b"ftypisom" + bytes(20), ["MP4", "mcnn embed"])
+    write("other_bytes.bin", bytes([1, 2, 3, 255]) * 9, ["neither", "numpy.savez"])
+    with zipfile.ZipFile(folder / "other_store.zip", "w") as z:
+        z.writestr("buffer/.zgroup", "{}")
+    broken["other_store.zip"] = ["not a file of demonstrations", "zarr", "episode_ends"]
     (folder / "other_empty.hdf5").write_bytes(b"")
     broken["other_empty.hdf5"] = ["the file is empty"]
     with zipfile.ZipFile(folder / "other_zip.npz", "w") as z:

@@ -6,10 +6,12 @@ one, words of its error.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 from PIL import Image
 
@@ -63,6 +65,11 @@ hdf5("bytes.hdf5", frames)
 expect("bytes.hdf5")
 hdf5("doubles.hdf5", frames.astype(np.float64), chunks=(4, 8, 8, 3))
 expect("doubles.hdf5")
+for name, filters in [("lzf", dict(compression="lzf")), ("blosc", hdf5plugin.Blosc("zstd")), ("zstd", hdf5plugin.Zstd())]:
+    hdf5(f"{name}.hdf5", frames, chunks=(7, 8, 8, 3), **filters)
+    expect(f"{name}.hdf5")
+hdf5("halves.hdf5", frames.astype(np.float16))
+broken["halves.hdf5"] = ["unsupported type", "16-bit floats", "32 or 64 bits"]
 hdf5("planes.hdf5", wide.transpose(0, 3, 1, 2))
 expect("planes.hdf5", wide)
 # Channels that go together, as those of cameras do.
@@ -96,6 +103,20 @@ npz("gray.npz", frames=frames[..., 0])
 broken["gray.npz"] = ["not color frames", "[30, 8, 8]"]
 npz("whole.npz", frames=frames.astype(np.int64))
 broken["whole.npz"] = ["integers", "frames"]
+npz("beside.npz", frames=frames, states=np.zeros((N, 3), "f4"), depth=np.zeros(N))
+expect("beside.npz", options={"key": "frames"}, says=["not used: states, depth"])
+broken["beside.npz"] = ["several arrays of observations", "found: frames, states", "--frames-key frames", "mcnn learn"]
+hdf5("beside.hdf5", frames)
+with h5py.File(folder / "beside.hdf5", "a") as f:
+    f["states"] = np.zeros((N, 3), "f4")
+    f["images"] = wide
+expect("beside.hdf5", wide, options={"key": "images"}, says=["not used: observations, states"])
+broken["beside.hdf5"] = ["several arrays of observations", "found: images, observations, states"]
+outside = actions.copy()
+outside[4, 1] = 1.5
+npz("outside_actions.npz", frames=frames, actions=outside)
+npz("states.npz", states=np.zeros((N, 10), "f4"))
+broken["states.npz"] = ["not color frames", "mcnn learn"]
 npz("short.npz", frames=frames[:-1])
 broken["short.npz"] = ["different numbers of steps"]
 npz("turned.npz", frames=np.asfortranarray(frames))
@@ -147,7 +168,19 @@ broken["headless"] = ["column names"]
 listed("unnamed", "png", rows=lambda lines: [lines[0].replace("Frame", "Thing")] + lines[1:])
 broken["unnamed"] = ["names no pictures", "frame"]
 (folder / "empty").mkdir()
-broken["empty"] = ["0 lists", "driving_log.csv"]
+broken["empty"] = ["no .csv", "driving_log.csv"]
+(folder / "store").mkdir()
+(folder / "store" / ".zgroup").write_text("{}")
+broken["store"] = ["a zarr store", "episode_ends=z"]
+listed("commas", "png", rows=lambda lines: [line.replace(",", ";").replace(".", ",").replace(",png", ".png") for line in lines])
+expect("commas")
+to = listed("cut_list", "png")
+text = (to / "list.csv").read_text()
+(to / "list.csv").write_text(text[: text.rindex(",", 0, text.rindex(","))])
+cut = slice(0, N - 1)
+expect("cut_list", frames[cut], actions[cut], [7, 20, N - 1], rewards[cut], says=["list.csv: the last row is incomplete"])
+listed("many", "png", rows=lambda lines: lines[:3] + [lines[3].replace(".", ",").replace(",png", ".png")] + lines[4:])
+broken["many"] = ["list.csv: row 3", "decimal commas", "semicolons"]
 # Sizes change half way.
 to = listed("mixed", "png")
 Image.fromarray(wide[0]).save(to / "009.png")
@@ -177,7 +210,26 @@ about = {"paths": ["catalog_0.catalog", "catalog_1.catalog"], "current_index": N
 lines = [["cam/image_array", "user/angle", "user/throttle"], ["image_array", "float", "float"], {}, {"created_at": 0}, about]
 (tub / "manifest.json").write_text("\n".join(map(json.dumps, lines)) + "\n")
 keep = np.arange(N) != 3
-expect("tub", frames[keep], actions[keep], [6, 19, N - 1], None)
+expect("tub", frames[keep], actions[keep], [6, 19, N - 1], None, says=["not used: user/mode"])
+
+
+def tub_with(name, last, says):
+    """The same with another end of the last catalog."""
+    to = folder / name
+    shutil.copytree(tub, to)
+    catalog = to / "catalog_1.catalog"
+    catalog.write_bytes(last(catalog.read_bytes()))
+    expect(name, frames[keep][:-1], actions[keep][:-1], [6, 19, N - 2], None, says=says)
+
+
+skipped = ["catalog_1.catalog: the last record is incomplete"]
+tub_with("half_a_record", lambda text: text[:-40], skipped)
+tub_with("zeros", lambda text: text[:-40] + bytes(64), skipped)
+tub_with("half_a_letter", lambda text: text[:-40] + b"\xc3", skipped)
+shutil.copytree(tub, folder / "cut_inside")
+catalog = folder / "cut_inside" / "catalog_0.catalog"
+catalog.write_text(catalog.read_text().replace('"user/angle"', '"user/an\n"', 1))
+broken["cut_inside"] = ["catalog_0.catalog", "line 1", "repair that line, or remove it"]
 bad = folder / "bad_tub"
 bad.mkdir()
 (bad / "manifest.json").write_text("[]\n")
@@ -194,4 +246,32 @@ for i in range(N):
     lines.append(", ".join(paths + [str(v) for v in (actions[i, 1], throttle, brake, 9.0)]))
 (udacity / "driving_log.csv").write_text("\n".join(lines))
 expect("udacity", frames, actions, [N], None)
+
+
+def udacity_with(name, separator, comma=".", side=False):
+    """The same with another separator and decimal comma, and the side cameras' pictures."""
+    to = folder / name
+    shutil.copytree(udacity / "IMG", to / "IMG")
+    lines = []
+    for i in range(N):
+        paths = [f"/home/x/IMG/{side}_{i}.png" for side in ("center", "left", "right")]
+        throttle, brake = max(actions[i, 0], 0), max(-actions[i, 0], 0)
+        values = [f"{v:.7G}".replace(".", comma) for v in (actions[i, 1], throttle, brake, 9.5 + i)]
+        lines.append(separator.join(paths + values))
+        if side:
+            for which in ("left", "right"):
+                Image.fromarray(frames[i]).save(to / "IMG" / f"{which}_{i}.png")
+    (to / "driving_log.csv").write_text("\n".join(lines) + "\n")
+    return to
+
+
+udacity_with("udacity_semicolons", ";", ",")
+expect("udacity_semicolons", frames, actions, [N], None)
+udacity_with("udacity_commas", ",", ",")
+expect("udacity_commas", frames, actions, [N], None)
+Image.fromarray(frames[0]).save(udacity_with("udacity_sides", ",", side=True) / "IMG" / "other.png")
+expect("udacity_sides", frames, actions, [N], None, says=[f"left and the right camera, {2 * N} pictures", "1 pictures beside"])
+to = udacity_with("udacity_doubt", ",", ",") / "driving_log.csv"
+to.write_text("c.png,l.png,r.png,0,1,0,1,3,5\n" + to.read_text())
+broken["udacity_doubt"] = ["driving_log.csv: row 1", "decimal commas", "semicolons"]
 (folder / "manifest.json").write_text(json.dumps({"good": good, "broken": broken}))

@@ -1,6 +1,21 @@
 //! What bad input gets: a message that says what, where, expected, found and next; exit code 2; nothing half-written.
 
 use crate::common::{self, Bench};
+use mcnn::data::{Parts, Recording, write_hdf5};
+
+/// A file of 100 steps in two episodes, with states and actions by step and dimension. Anything is written.
+fn made(
+    bench: &Bench,
+    name: &str,
+    state: impl Fn(usize, usize) -> f32,
+    action: impl Fn(usize, usize) -> f32,
+) {
+    let table = |of: &dyn Fn(usize, usize) -> f32| (0..100).flat_map(|i| [of(i, 0), of(i, 1)]).collect();
+    let (states, actions) = (table(&state), table(&action));
+    let parts = Parts { n_obs: 2, n_act: 2, states, actions, rewards: None, ends: vec![50, 100] };
+    let recording = Recording { terminals: vec![false, false], ..Recording::default() };
+    write_hdf5(&bench.path(name), &parts, &recording).unwrap();
+}
 
 #[test]
 fn files_that_are_not_there_or_not_what_they_should_be() {
@@ -112,4 +127,112 @@ fn an_output_is_overwritten_only_when_asked_and_never_half_written() {
     let left: Vec<_> =
         std::fs::read_dir(bench.folder.path()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert!(left.iter().all(|n| !n.to_string_lossy().contains("tmp")), "no temporary is left: {left:?}");
+}
+
+#[test]
+fn what_is_no_file_of_demonstrations_is_named_with_the_command_that_takes_it() {
+    let bench = Bench::new();
+    for (name, files) in [
+        ("tub", &["manifest.json", "catalog_0.catalog"][..]),
+        ("udacity", &["driving_log.csv"]),
+        ("pictures", &["0.png", "actions.csv"]),
+        ("store.zarr", &[".zgroup"]),
+        ("lerobot", &["meta/info.json"]),
+        ("many", &["a.npz", "b.npz"]),
+    ] {
+        for file in files {
+            let file = bench.path(name).join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, b"").unwrap();
+        }
+    }
+    std::fs::write(bench.path("data.parquet"), b"PAR1\x15\x04\x15PAR1").unwrap();
+    std::fs::write(bench.path("drive.mp4"), b"\0\0\0\x20ftypisomiso2").unwrap();
+    for (name, expected) in [
+        ("tub", ["a donkeycar tub", "mcnn embed"]),
+        ("udacity", ["Udacity's simulator", "mcnn embed"]),
+        ("pictures", ["pictures with a list", "mcnn embed"]),
+        ("store.zarr", ["a zarr store", "episode_ends=z"]),
+        ("lerobot", ["a LeRobot dataset", "numpy.savez"]),
+        ("many", ["a.npz and 1 more", "name a file, not a folder, such as many/a.npz"]),
+        ("data.parquet", ["Parquet", "numpy.savez"]),
+        ("drive.mp4", ["MP4", "mcnn embed"]),
+    ] {
+        for line in [format!("inspect {name}"), format!("learn {name} -o x.safetensors")] {
+            let message = bench.refused(&line);
+            for part in expected.iter().chain([&name]) {
+                assert!(message.contains(part), "mcnn {line}: {part:?} is not in\n{message}");
+            }
+        }
+    }
+    // Frames have their own door, which says the same of what it does not read.
+    for (name, expected) in
+        [("store.zarr", "a zarr store"), ("data.parquet", "Parquet"), ("drive.mp4", "MP4")]
+    {
+        let message = bench.refused(&format!("embed {name} --weights random:0 -o x.npz"));
+        assert!(message.contains(expected), "{name}: {message}");
+    }
+}
+
+#[test]
+fn clipping_is_counted_and_neither_done_nor_suggested_where_it_would_destroy() {
+    let bench = Bench::new();
+    let state = |i: usize, k: usize| (i * (k + 1)) as f32 / 10.0;
+    made(&bench, "pixels.hdf5", state, |i, k| 12.0 + (i * (k + 1)) as f32);
+    for line in ["learn pixels.hdf5 --clip-actions -o x.safetensors", "learn pixels.hdf5 -o x.safetensors"] {
+        let message = bench.refused(line);
+        assert!(!message.contains("--clip-actions"), "{message}");
+        for part in [
+            "dimension 0: from 12 to 111, 100.0 % outside, and would become constant",
+            "scale each dimension",
+        ] {
+            assert!(message.contains(part), "mcnn {line}: {part:?} is not in\n{message}");
+        }
+    }
+    made(&bench, "few.hdf5", state, |i, k| if i < 3 && k == 1 { 1.5 } else { 0.01 * i as f32 - 0.5 });
+    let message = bench.refused("learn few.hdf5 --count 5 -o x.safetensors");
+    assert!(
+        message.contains("3 of 200 action values (1.500 %), in dimension 1")
+            && message.contains("--clip-actions")
+    );
+    let output = bench.run("learn few.hdf5 --count 5 --clip-actions -o x.safetensors");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("few.hdf5: 3 of 200 action values"), "{said}");
+    let output = bench.run("learn drive.npz --count 5 -o y.safetensors");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("clipped"));
+}
+
+#[test]
+fn values_that_are_no_measurements_are_refused_by_what_they_are() {
+    let bench = Bench::new();
+    made(
+        &bench,
+        "repaired.hdf5",
+        |i, k| if (i, k) == (7, 1) { f32::MAX } else { i as f32 },
+        |i, _| 0.01 * i as f32,
+    );
+    let message = bench.refused("learn repaired.hdf5 --count 5 -o x.safetensors");
+    for part in ["states, step 7, dimension 1", "3.4028235e38", "nan_to_num"] {
+        assert!(message.contains(part), "{part:?} is not in\n{message}");
+    }
+    let found = bench.json("inspect repaired.hdf5");
+    assert!(found["refused"].as_str().unwrap().contains("dimension 1"), "{found}");
+}
+
+#[test]
+fn inspect_names_dimensions_that_hardly_vary_and_what_it_does_not_read() {
+    let bench = Bench::new();
+    let noise = |i: usize| 4e-7 * if i.is_multiple_of(2) { 1.0 } else { -1.0 };
+    made(&bench, "noise.hdf5", |i, k| if k == 1 { noise(i) } else { i as f32 }, |i, _| 0.01 * i as f32);
+    let text = bench.ok("inspect noise.hdf5");
+    assert!(text.contains("near-constant state dimensions 1 (std 4.0e-7)"), "{text}");
+    assert!(text.contains("learn --ignore-dims 1\n"), "{text}");
+    let found = bench.json("inspect noise.hdf5");
+    assert_eq!(found["near_constant_states"], serde_json::json!([1]));
+    let learned = bench.json("learn noise.hdf5 --count 5 -o memories.safetensors");
+    assert_eq!(learned["near_constant_dimensions"], found["near_constant_states"]);
+    assert_eq!(
+        (&found["constant_states"], &found["unused"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
 }

@@ -86,6 +86,35 @@ fn what_cannot_be_embedded_is_refused() {
 }
 
 #[test]
+fn skipped_records_are_told_and_states_beside_frames_are_not_dropped_in_silence() {
+    let Some(python) = std::env::var_os("MCNN_TEST_PYTHON") else {
+        return crate::common::skipped("skipped_records_are_told", "MCNN_TEST_PYTHON names no Python");
+    };
+    let bench = Bench::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests/make_frame_files.py");
+    let output = std::process::Command::new(python).arg(script).arg(bench.folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let embed = "--weights random:0 --network resnet18 --preset raw";
+    let output = bench.run(&format!("embed half_a_record {embed} -o tub.npz"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("catalog_1.catalog: the last record is incomplete"),
+        "{said}"
+    );
+    let message = bench.refused(&format!("embed beside.npz {embed} -o x.npz"));
+    assert!(
+        message.contains("found: frames, states") && message.contains("--frames-key frames"),
+        "{message}"
+    );
+    let report = bench.json(&format!("embed beside.npz {embed} --frames-key frames -o frames.npz"));
+    assert_eq!((&report["n_obs"], &report["source"][1]), (&512.into(), &"not used: states, depth".into()));
+    // Clipped actions are counted here too.
+    let output = bench.run(&format!("embed outside_actions.npz {embed} --clip-actions -o clipped.npz"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("outside_actions.npz: 1 of 60 action values"), "{said}");
+}
+
+#[test]
 fn published_weights_are_fetched_into_the_home_folder_and_checked() {
     use std::io::{Read as _, Write as _};
     let bench = Bench::new();

@@ -252,3 +252,27 @@ fn a_page_of_wide_states_many_memories_and_long_episodes_stays_small() {
         }
     }
 }
+
+/// Embeddings have thousands of dimensions.
+#[test]
+fn a_page_of_wide_states_comes_to_its_end() {
+    let bench = Bench::new();
+    let (steps, n_obs) = (120, 2048);
+    let parts = mcnn::data::Parts {
+        n_obs,
+        n_act: 1,
+        states: (0..steps * n_obs).map(|k| ((k * 7919 % 10_007) as f32 / 5000.0) - 1.0).collect(),
+        actions: (0..steps).map(|i| i as f32 / steps as f32).collect(),
+        rewards: None,
+        ends: vec![steps / 2, steps],
+    };
+    let data = Demonstrations::new(parts, mcnn::data::ActionRange::Refuse).unwrap();
+    mcnn::data::write_npz(&bench.path("wide.npz"), &data).unwrap();
+    bench.ok("learn wide.npz --count 100 -o m.safetensors");
+    bench.ok("train wide.npz m.safetensors --lambda 0 -o p.safetensors");
+    let report = bench.json("report p.safetensors --in wide.npz -o r.html");
+    assert_eq!(report["memories_drawn"], 100);
+    let (_, page) = page(&bench, "r.html");
+    let shares: Vec<f32> = list(&page["map"]["shares"]).iter().map(n).collect();
+    assert!(shares[0] >= shares[1] && shares[1] > 0.0 && shares[0] < 1.0, "{shares:?}");
+}

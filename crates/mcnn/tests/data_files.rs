@@ -150,6 +150,9 @@ fn broken_files_are_refused_with_the_file_the_key_and_the_reason() {
         assert_eq!((found.not_finite, found.steps, found.fingerprint), (1, 12, None));
         assert!(found.refused.unwrap().contains("NaN"));
     }
+    let found = inspect(&folder.path().join("broken_overflow.hdf5")).unwrap();
+    assert_eq!((found.not_finite, found.actions[0].not_finite, found.fingerprint), (1, 1, None));
+    assert!(found.refused.unwrap().contains("beyond the range"));
     let path = folder.path().join("broken_outside.hdf5");
     assert_eq!(inspect(&path).unwrap().actions_outside, 1.0 / 24.0);
     let clip = ReadOptions { range: ActionRange::Clip, ..Default::default() };
@@ -230,6 +233,11 @@ fn damaged_files_never_panic_hang_or_fill_the_memory() {
         "good_fortran.npz",
         "good_names.hdf5",
         "good_names.npz",
+        "good_strange_neighbors_of_many.hdf5",
+        "good_lzf.hdf5",
+        "good_zstd.hdf5",
+        "good_blosc_blosclz.hdf5",
+        "good_blosc_bits.hdf5",
     ] {
         let whole = std::fs::read(folder.path().join(name)).unwrap();
         for cut in (0..whole.len()).step_by(1 + whole.len() / 250) {

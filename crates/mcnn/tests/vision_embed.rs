@@ -34,6 +34,9 @@ struct Expected {
     options: BTreeMap<String, String>,
     #[serde(default)]
     near: f32,
+    /// Words of the notes and warnings.
+    #[serde(default)]
+    says: Vec<String>,
 }
 
 fn files() -> Option<(tempfile::TempDir, Manifest)> {
@@ -68,6 +71,7 @@ fn recordings_of_every_form_give_their_frames_and_what_was_done() {
         let options = SourceOptions {
             size: expected.options.get("size").map(|text| size(text).unwrap()),
             layout: expected.options.get("layout").map(|text| text.parse().unwrap()),
+            key: expected.options.get("key").cloned(),
             ..SourceOptions::default()
         };
         let mut source =
@@ -76,6 +80,12 @@ fn recordings_of_every_form_give_their_frames_and_what_was_done() {
         for (found, expected) in source.labels.actions.iter().zip(&expected.actions) {
             assert!((found - expected).abs() < 1e-6, "{name}: {found}, not {expected}");
         }
+        let said = [source.notes.clone(), source.warnings.clone()].concat().join("; ");
+        assert!(
+            expected.says.iter().all(|part| said.contains(part)),
+            "{name}: {:?} in {said}",
+            expected.says
+        );
         assert_eq!(source.labels.ends, expected.ends, "{name}");
         assert_eq!(source.labels.rewards, expected.rewards, "{name}");
         for from in [0, 1, 11, source.n] {

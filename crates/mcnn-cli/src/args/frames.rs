@@ -86,6 +86,10 @@ pub struct FrameArgs {
     /// a folder of images with a CSV.
     #[arg(value_name = "FRAMES")]
     pub data: PathBuf,
+    /// Array or dataset of the frames, in a file that has other observations beside them; those are left out [default: frames, images,
+    /// observations or states, whichever is there].
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
+    pub frames_key: Option<String>,
     /// Height and width of frames that are stored as flat rows [default: square frames].
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size, help_heading = "Data")]
     pub frame_size: Option<Size>,
@@ -99,7 +103,7 @@ pub struct FrameArgs {
     /// and time].
     #[arg(long, alias = "actions", value_name = "COLUMNS", value_delimiter = ',', help_heading = "Data")]
     pub action_columns: Vec<String>,
-    /// Clip actions to [-1, 1] instead of refusing a file with actions outside.
+    /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long, help_heading = "Data")]
     pub clip_actions: bool,
     /// Threads [default: the number of cores]. Results do not depend on it.
@@ -127,6 +131,7 @@ impl FrameArgs {
             size: self.frame_size.map(|size| size.0),
             layout: self.layout,
             range: self.pixel_max,
+            key: self.frames_key.clone(),
             actions: self.action_columns.clone(),
         }
     }

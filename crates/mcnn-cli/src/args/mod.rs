@@ -11,7 +11,7 @@ mod report;
 mod running;
 mod trust;
 
-pub use frames::{EmbedArgs, EncoderArgs, TaskEncoderArgs};
+pub use frames::{EmbedArgs, EncoderArgs, FrameArgs, TaskEncoderArgs};
 pub use help::parse;
 pub use knobs::KnobArgs;
 pub use learn::{Dimensions, LearnArgs, epochs};
@@ -109,7 +109,7 @@ pub struct Input {
 #[derive(Args, Debug, Clone, Copy)]
 #[command(next_help_heading = "Data")]
 pub struct InputOptions {
-    /// Clip actions to [-1, 1] instead of refusing a file with actions outside.
+    /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long)]
     pub clip_actions: bool,
     /// Leave out the last step of every episode, as D4RL's qlearning_dataset does.

@@ -4,14 +4,19 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use mcnn::{
     Error, Result,
-    data::{ActionRange, ReadOptions},
+    data::{Outside, ReadOptions},
     error::Kind,
     vision::{Encoding, Found, Preset, Source, embed, load, part_of},
 };
 use serde::Serialize;
 
-use super::{Done, claim, claim_output};
-use crate::{args::EmbedArgs, interrupt, print, progress::Progress};
+use super::{Done, claim, claim_output, range, say_clipped};
+use crate::{
+    args::{EmbedArgs, FrameArgs},
+    interrupt, print,
+    progress::Progress,
+    say::say,
+};
 
 /// The embeddings written.
 #[derive(Serialize)]
@@ -54,7 +59,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
     threads(args.frames.threads)?;
-    let mut source = Source::open(&args.frames.data, &args.frames.source())?;
+    let mut source = open(&args.frames)?;
     let mut download = None;
     let (network, found) = load(&args.weights, args.network, &mut |done, total| {
         download.get_or_insert_with(|| Progress::new("downloading weights", 0, total)).at(done, "bytes");
@@ -68,7 +73,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     };
     let flag = interrupt::flag();
     let (start, mut progress) = (Instant::now(), None);
-    let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let range = range(args.frames.clip_actions);
     let total = source.n as u64;
     let mut reached = 0;
     let embedded = embed(&mut source, &network, &encoding, range, &args.output.path, &mut |done| {
@@ -109,6 +114,16 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     };
     let exit_code = if interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::embed(&report)) })
+}
+
+/// Opens a recording of frames. Says on stderr what is skipped and how many actions are clipped.
+pub fn open(args: &FrameArgs) -> Result<Source> {
+    let source = Source::open(&args.data, &args.source())?;
+    source.warnings.iter().for_each(say);
+    if args.clip_actions {
+        say_clipped(&args.data, &Outside::count(&source.labels.actions, source.labels.n_act));
+    }
+    Ok(source)
 }
 
 /// The preset: that of the encoder's file, else the option.

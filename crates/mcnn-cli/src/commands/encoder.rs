@@ -4,15 +4,18 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use mcnn::{
     Error, Result,
-    data::ActionRange,
     encoder::{EncoderSettings, RecordedFrames, Run, Validation},
     seed::Seed,
     train::Stepped,
-    vision::{Objective, Preset, Source, part_of},
+    vision::{Objective, Preset, part_of},
 };
 use serde::Serialize;
 
-use super::{Done, claim, claim_output, embed::threads};
+use super::{
+    Done, claim, claim_output,
+    embed::{open, threads},
+    range,
+};
 use crate::{args::EncoderArgs, interrupt, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
 /// The results of training an encoder.
@@ -62,8 +65,8 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     threads(args.frames.threads)?;
     let flag = interrupt::flag();
     let is_running = || !flag.load(Ordering::Relaxed);
-    let mut source = Source::open(&args.frames.data, &args.frames.source())?;
-    let range = if args.frames.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
+    let mut source = open(&args.frames)?;
+    let range = range(args.frames.clip_actions);
     let mut reading = Progress::new("reading", 0, source.n as u64);
     let frames = RecordedFrames::read(&mut source, args.preset, range, &mut |done| {
         reading.at(done as u64, "frames");

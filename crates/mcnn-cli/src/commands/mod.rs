@@ -26,7 +26,7 @@ use std::path::Path;
 use mcnn::{
     Error, Result,
     atomic::Claim,
-    data::{ActionRange, Demonstrations, DimensionNames, ReadOptions},
+    data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions},
     error::Kind,
 };
 
@@ -58,10 +58,25 @@ impl Done {
     }
 }
 
-/// Reads demonstrations.
+/// Reads demonstrations. Says on stderr how many actions are clipped.
 pub fn read(path: &Path, options: InputOptions) -> Result<Demonstrations> {
-    let range = if options.clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
-    mcnn::data::read(path, &ReadOptions { range, drop_last: options.d4rl_drop_last })
+    let range = range(options.clip_actions);
+    let (data, outside) =
+        mcnn::data::read_counting(path, &ReadOptions { range, drop_last: options.d4rl_drop_last })?;
+    say_clipped(path, &outside);
+    Ok(data)
+}
+
+/// What `--clip-actions` says.
+pub fn range(clip_actions: bool) -> ActionRange {
+    if clip_actions { ActionRange::Clip } else { ActionRange::Refuse }
+}
+
+/// Says on stderr how many actions are clipped, if any are.
+pub fn say_clipped(path: &Path, outside: &Outside) {
+    if outside.all() > 0 {
+        say(format!("{}: {outside}, clipped to [-1, 1]", path.display()));
+    }
 }
 
 /// The names of the dimensions: those of `--names`, if it is given; what it leaves out is taken from the first of `others` that

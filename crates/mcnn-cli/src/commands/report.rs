@@ -200,11 +200,12 @@ fn visit(
         n_obs: policy.codebook().n_obs(),
         n_act: policy.codebook().n_act(),
         states: all.take_policy_states(),
-        actions: std::mem::take(&mut all.actions),
+        // An amplitude above 1 allows more, which the tasks clip.
+        actions: all.actions.drain(..).map(|a| a.clamp(-1.0, 1.0)).collect(),
         rewards: None,
         ends: std::mem::take(&mut all.ends),
     };
-    Ok((Demonstrations::new(parts, ActionRange::Clip)?, all))
+    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, all))
 }
 
 /// The episodes to show, as positions in the data and in the rollouts.

@@ -48,9 +48,10 @@ pub fn visited(
         n_obs: encoder.as_ref().map_or(task.spec().n_obs, Encoder::width),
         n_act: task.spec().n_act,
         states: collected.take_policy_states(),
-        actions: collected.actions,
+        // An amplitude above 1 allows more, which the tasks clip.
+        actions: collected.actions.iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
         rewards: None,
         ends: collected.ends,
     };
-    Ok((Demonstrations::new(parts, ActionRange::Clip)?, seeds))
+    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, seeds))
 }

@@ -33,6 +33,8 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
         list_dimensions(&i.constant_states, i.names.state_names.as_deref()),
         list_dimensions(&i.constant_actions, i.names.action_names.as_deref())
     );
+    near_constant(&mut out, "state", &i.near_constant_states, &i.states, i.names.state_names.as_deref());
+    near_constant(&mut out, "action", &i.near_constant_actions, &i.actions, i.names.action_names.as_deref());
     line!(
         out,
         "  saturated     {:.2} % of the action values (|a| from {} to 1)",
@@ -58,6 +60,9 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
         Some(r) => line!(out, "  returns       {:.2} to {:.2}, mean {:.2}", r.min, r.max, r.mean),
         None => line!(out, "  returns       no rewards in the file"),
     }
+    if !i.unused.is_empty() {
+        line!(out, "  not used      {}", list(&i.unused));
+    }
     if let Some(encoding) = &i.encoding {
         line!(out, "  embedding     {encoding}");
     }
@@ -67,6 +72,42 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
         (None, None) => {}
     }
     out
+}
+
+/// The dimensions that vary so little that it may be noise, with their standard deviations.
+fn near_constant(
+    out: &mut String,
+    of: &str,
+    which: &[usize],
+    dimensions: &[Dimension],
+    names: Option<&[String]>,
+) {
+    if which.is_empty() {
+        return;
+    }
+    let name =
+        |k: usize| names.and_then(|names| names.get(k)).map_or(String::new(), |name| format!(" {name}"));
+    const SHOWN: usize = 20;
+    let described = |&k: &usize| format!("{k}{} (std {:.1e})", name(k), dimensions[k].std);
+    let mut shown: Vec<String> = which.iter().take(SHOWN).map(described).collect();
+    if which.len() > SHOWN {
+        shown.push(format!("and {} more", which.len() - SHOWN));
+    }
+    line!(out, "  near-constant {of} dimensions {}", shown.join(", "));
+    if of == "state" {
+        line!(out, "                if that is noise, leave it out: learn --ignore-dims {}", ranges(which));
+    }
+}
+
+/// Increasing numbers as `--ignore-dims` takes them, such as 2,8-9.
+fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let run = |run: &[usize]| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        [one] => one.to_string(),
+        [] => String::new(),
+    };
+    runs.map(run).collect::<Vec<_>>().join(",")
 }
 
 /// A line for each dimension, where they have names.

@@ -46,11 +46,19 @@ fn described(s: &Settings) -> String {
         (Some(n), _) => n.to_string(),
         (None, f) => f.unwrap_or(0.1).to_string(),
     };
+    let activation = serde_json::to_value(s.activation).expect("a plain value");
     format!(
-        "{} {}: selection {} ({amount}), smooth-neighbors {}, lambda {}, amplitude {}, {:?}, {:?}, seed {}",
-        s.task, s.data, s.by, s.smooth_neighbors, s.lambda, s.amplitude, s.backbone, s.activation, s.seed
+        "{} {}: selection {} ({amount}), smooth-neighbors {}, lambda {}, amplitude {}, {}, {}, seed {}",
+        s.task,
+        s.data,
+        s.by,
+        s.smooth_neighbors,
+        s.lambda,
+        s.amplitude,
+        s.backbone.kind().name,
+        activation.as_str().unwrap_or_default(),
+        s.seed
     )
-    .to_lowercase()
 }
 
 fn indented(error: &str) -> String {

@@ -3,6 +3,7 @@
 //! only draws them.
 
 pub mod coverage;
+mod eigen;
 pub mod map;
 pub mod notes;
 pub mod pca;

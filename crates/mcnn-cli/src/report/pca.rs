@@ -1,4 +1,19 @@
 //! Principal components: the plane of largest variance, for pictures.
+//!
+//! The two leading eigenvectors of the covariance come from the Lanczos method with full reorthogonalization (Golub and Van Loan,
+//! Matrix Computations, sections 10.1 to 10.3), which only multiplies by the points. The covariance itself is never formed: of
+//! embeddings with thousands of dimensions it would cost more than all else on a page.
+
+use mcnn::seed::{Rng, Seed};
+
+use super::eigen::eigen;
+
+/// Limit of the points that the plane is computed from, evenly chosen from all.
+const MAX_POINTS: usize = 4096;
+/// Limit of the Lanczos steps for each axis. Most data need 20 to 40.
+const MAX_STEPS: usize = 64;
+/// The method stops when the residual of an axis is below this share of its eigenvalue.
+const TOLERANCE: f64 = 1e-10;
 
 /// The two directions of largest variance.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,38 +25,25 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// The plane of points `[points, n]`, with at least one point and one dimension. The largest component of each axis is
-    /// positive, so that the orientation does not depend on rounding.
+    /// The plane of points `[points, n]`, with at least one point and one dimension; of more than 4,096 points, that of 4,096 at
+    /// equal distances in their order. The largest component of each axis is positive, so that the orientation does not depend on
+    /// rounding.
     pub fn of(points: &[f32], n: usize) -> Self {
-        let count = (points.len() / n) as f64;
+        let count = points.len() / n;
+        let kept = count.min(MAX_POINTS);
+        let rows: Vec<&[f32]> = (0..kept).map(|i| &points[i * count / kept * n..][..n]).collect();
         let mut mean = vec![0.0; n];
-        for row in points.chunks_exact(n) {
-            mean.iter_mut().zip(row).for_each(|(m, &x)| *m += f64::from(x) / count);
+        for row in &rows {
+            mean.iter_mut().zip(*row).for_each(|(m, &x)| *m += f64::from(x) / kept as f64);
         }
-        let mut covariance = vec![0.0; n * n];
-        let mut centered = vec![0.0; n];
-        for row in points.chunks_exact(n) {
-            centered.iter_mut().zip(row).zip(&mean).for_each(|((c, &x), m)| *c = f64::from(x) - m);
-            for i in 0..n {
-                for j in i..n {
-                    covariance[i * n + j] += centered[i] * centered[j] / count;
-                }
-            }
-        }
-        for i in 0..n {
-            for j in 0..i {
-                covariance[i * n + j] = covariance[j * n + i];
-            }
-        }
-        let total: f64 = (0..n).map(|i| covariance[i * n + i]).sum();
-        let (values, vectors) = eigen(covariance, n);
-        let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]).then(a.cmp(&b)));
-        let axis = |k: usize| order.get(k).map_or(vec![0.0; n], |&k| oriented(&vectors[k * n..][..n]));
-        let share = |k: usize| {
-            order.get(k).filter(|_| total > 0.0).map_or(0.0, |&k| (values[k] / total).clamp(0.0, 1.0))
-        };
-        Self { mean, axes: [axis(0), axis(1)], shares: [share(0), share(1)] }
+        let squares =
+            |row: &&[f32]| row.iter().zip(&mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum::<f64>();
+        let total = rows.iter().map(squares).sum::<f64>() / kept as f64;
+        let first = leading(&rows, &mean, None);
+        let second = leading(&rows, &mean, Some(&first.1));
+        let share = |value: f64| if total > 0.0 { (value / total).clamp(0.0, 1.0) } else { 0.0 };
+        let shares = [share(first.0), share(second.0)];
+        Self { axes: [oriented(&first.1), oriented(&second.1)], mean, shares }
     }
 
     /// The coordinates of a point (`[n]`) in the plane, relative to the mean, in the units of the points.
@@ -60,138 +62,132 @@ fn oriented(axis: &[f64]) -> Vec<f64> {
     axis.iter().map(|x| if largest < 0.0 { -x } else { *x }).collect()
 }
 
-/// Eigenvalues and orthonormal eigenvectors (as rows) of a symmetric matrix `[n, n]`, by the cyclic Jacobi method (Golub and
-/// Van Loan, Matrix Computations, section 8.5).
-fn eigen(mut a: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
-    let mut vectors = vec![0.0; n * n];
-    (0..n).for_each(|i| vectors[i * n + i] = 1.0);
-    let size: f64 = a.iter().map(|x| x * x).sum();
-    // Convergence is quadratic: a few sweeps are enough, and 50 are a safe limit.
-    for _ in 0..50 {
-        let off: f64 = (0..n * n).filter(|k| k / n != k % n).map(|k| a[k] * a[k]).sum();
-        if off <= 1e-26 * size {
+/// The largest eigenvalue of the rows' covariance with its eigenvector, of those orthogonal to the eigenvector `found`, if there is
+/// one. 0, with the vector 0, where there is no such direction.
+///
+/// The second eigenvector gets a run of its own, because one run finds only one vector of a multiple eigenvalue.
+fn leading(rows: &[&[f32]], mean: &[f64], found: Option<&[f64]>) -> (f64, Vec<f64>) {
+    let n = mean.len();
+    let mut rng = Seed(0).fork("principal components").rng();
+    // `basis` is orthonormal, and the covariance in it is tridiagonal: `diagonal` and, beside it, `beside`.
+    let (mut basis, mut diagonal, mut beside): (Vec<Vec<f64>>, Vec<f64>, Vec<f64>) = Default::default();
+    let mut next = start(&basis, found, n, &mut rng);
+    while let Some(v) = next.take() {
+        let mut w = covariance_times(rows, mean, &v);
+        diagonal.push(dot(&v, &w));
+        basis.push(v);
+        orthogonalize(&mut w, &basis, found);
+        let length = dot(&w, &w).sqrt();
+        let k = basis.len();
+        if k == MAX_STEPS || k.is_multiple_of(8) && is_converged(&diagonal, &beside, length) {
             break;
         }
-        for p in 0..n {
-            for q in p + 1..n {
-                rotate(&mut a, &mut vectors, n, p, q);
-            }
+        if length > 1e-13 * diagonal.iter().copied().fold(0.0, f64::max) {
+            w.iter_mut().for_each(|x| *x /= length);
+            beside.push(length);
+            next = Some(w);
+        } else {
+            // The basis spans an invariant subspace. Another one may have a larger eigenvalue, if the first vector has no part in it.
+            beside.push(0.0);
+            next = start(&basis, found, n, &mut rng);
         }
     }
-    ((0..n).map(|i| a[i * n + i]).collect(), vectors)
+    let Some((value, shares)) = largest(&diagonal, &beside) else { return (0.0, vec![0.0; n]) };
+    let mut axis = vec![0.0; n];
+    for (v, share) in basis.iter().zip(&shares) {
+        axis.iter_mut().zip(v).for_each(|(a, x)| *a += share * x);
+    }
+    (value, axis)
 }
 
-/// Rotates axes p and q so that their covariance is 0.
-fn rotate(a: &mut [f64], vectors: &mut [f64], n: usize, p: usize, q: usize) {
-    let apq = a[p * n + q];
-    if apq == 0.0 {
-        return;
+/// Whether the largest eigenvalue of the tridiagonal matrix is that of the whole, by the bound of its residual: the next element
+/// beside the diagonal times the last component of its eigenvector.
+fn is_converged(diagonal: &[f64], beside: &[f64], next: f64) -> bool {
+    let Some((value, vector)) = largest(diagonal, beside) else { return false };
+    (next * vector[vector.len() - 1]).abs() <= TOLERANCE * value.abs()
+}
+
+/// The largest eigenvalue of a tridiagonal matrix with its eigenvector; none of an empty matrix.
+fn largest(diagonal: &[f64], beside: &[f64]) -> Option<(f64, Vec<f64>)> {
+    let k = diagonal.len();
+    let (values, vectors) = eigen(tridiagonal(diagonal, beside), k);
+    let i = (0..k).reduce(|best, i| if values[i] > values[best] { i } else { best })?;
+    Some((values[i], vectors[i * k..][..k].to_vec()))
+}
+
+/// The symmetric matrix with this diagonal and these elements beside it, `[k, k]`.
+fn tridiagonal(diagonal: &[f64], beside: &[f64]) -> Vec<f64> {
+    let k = diagonal.len();
+    let mut matrix = vec![0.0; k * k];
+    for i in 0..k {
+        matrix[i * k + i] = diagonal[i];
+        if i + 1 < k {
+            (matrix[i * k + i + 1], matrix[(i + 1) * k + i]) = (beside[i], beside[i]);
+        }
     }
-    let tau = (a[q * n + q] - a[p * n + p]) / (2.0 * apq);
-    let t = (if tau >= 0.0 { 1.0 } else { -1.0 }) / (tau.abs() + tau.hypot(1.0));
-    let c = 1.0 / t.hypot(1.0);
-    let s = t * c;
-    let rotate_pair = |m: &mut [f64], i: usize, j: usize| {
-        let (x, y) = (m[i], m[j]);
-        (m[i], m[j]) = (c * x - s * y, s * x + c * y);
-    };
-    for k in 0..n {
-        rotate_pair(a, k * n + p, k * n + q); // columns
+    matrix
+}
+
+/// The rows' covariance times a vector.
+fn covariance_times(rows: &[&[f32]], mean: &[f64], v: &[f64]) -> Vec<f64> {
+    let offset = dot(mean, v);
+    let (mut product, mut sum) = (vec![0.0; v.len()], 0.0);
+    for row in rows {
+        let along = dot_f32(row, v) - offset;
+        sum += along;
+        product.iter_mut().zip(*row).for_each(|(p, &x)| *p += along * f64::from(x));
     }
-    for k in 0..n {
-        rotate_pair(a, p * n + k, q * n + k); // rows
-        rotate_pair(vectors, p * n + k, q * n + k);
+    let count = rows.len() as f64;
+    product.iter_mut().zip(mean).for_each(|(p, m)| *p = (*p - sum * m) / count);
+    product
+}
+
+/// Removes from a vector what lies in the span of an orthonormal basis and of `found`, which is orthogonal to it; twice, because the
+/// first pass leaves rounding errors.
+fn orthogonalize(w: &mut [f64], basis: &[Vec<f64>], found: Option<&[f64]>) {
+    for _ in 0..2 {
+        for v in basis.iter().map(Vec::as_slice).chain(found) {
+            let along = dot(w, v);
+            w.iter_mut().zip(v).for_each(|(w, x)| *w -= along * x);
+        }
     }
+}
+
+/// A random unit vector orthogonal to a basis and to `found`; none if there is no more direction.
+fn start(basis: &[Vec<f64>], found: Option<&[f64]>, n: usize, rng: &mut Rng) -> Option<Vec<f64>> {
+    if basis.len() + usize::from(found.is_some()) >= n {
+        return None;
+    }
+    let mut w: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
+    orthogonalize(&mut w, basis, found);
+    let length = dot(&w, &w).sqrt();
+    w.iter_mut().for_each(|x| *x /= length);
+    (length > 1e-9).then_some(w)
+}
+
+/// Partial sums in which a dot product is added up, so that it can be vectorized.
+const LANES: usize = 8;
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        (0..LANES).for_each(|k| sums[k] += a[k] * b[k]);
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+/// The same of a row of points.
+fn dot_f32(a: &[f32], b: &[f64]) -> f64 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        (0..LANES).for_each(|k| sums[k] += f64::from(a[k]) * b[k]);
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(&a, b)| f64::from(a) * b).sum::<f64>()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use mcnn::seed::Seed;
-
-    /// Correlated points: a random matrix times random values of very different variances.
-    fn points(count: usize, n: usize, seed: u64) -> Vec<f32> {
-        let mut rng = Seed(seed).rng();
-        let mix: Vec<f64> = (0..n * n).map(|_| rng.normal()).collect();
-        (0..count)
-            .flat_map(|_| {
-                let z: Vec<f64> = (0..n).map(|k| rng.normal() * 0.7_f64.powi(k as i32)).collect();
-                (0..n)
-                    .map(|i| (0..n).map(|k| mix[i * n + k] * z[k]).sum::<f64>() as f32 + 3.0)
-                    .collect::<Vec<_>>()
-            })
-            .collect()
-    }
-
-    /// The covariance by its definition.
-    fn covariance(points: &[f32], n: usize) -> Vec<f64> {
-        let rows: Vec<&[f32]> = points.chunks_exact(n).collect();
-        let mean = |i: usize| rows.iter().map(|r| f64::from(r[i])).sum::<f64>() / rows.len() as f64;
-        let both = |i: usize, j: usize| {
-            rows.iter().map(|r| (f64::from(r[i]) - mean(i)) * (f64::from(r[j]) - mean(j))).sum::<f64>()
-                / rows.len() as f64
-        };
-        (0..n * n).map(|k| both(k / n, k % n)).collect()
-    }
-
-    /// Reference: power iteration with deflation.
-    fn by_power(mut a: Vec<f64>, n: usize) -> [(f64, Vec<f64>); 2] {
-        std::array::from_fn(|_| {
-            let mut v: Vec<f64> = (0..n).map(|i| 1.0 + 0.1 * i as f64).collect();
-            let mut value = 0.0;
-            for _ in 0..5000 {
-                let w: Vec<f64> = (0..n).map(|i| (0..n).map(|j| a[i * n + j] * v[j]).sum()).collect();
-                value = w.iter().map(|x| x * x).sum::<f64>().sqrt();
-                v = w.iter().map(|x| x / value).collect();
-            }
-            (0..n * n).for_each(|k| a[k] -= value * v[k / n] * v[k % n]);
-            (value, v)
-        })
-    }
-
-    #[test]
-    fn the_plane_agrees_with_power_iteration() {
-        for (n, seed) in [(2, 1), (3, 2), (7, 3), (12, 4)] {
-            let points = points(200, n, seed);
-            let (plane, a) = (Plane::of(&points, n), covariance(&points, n));
-            let total: f64 = (0..n).map(|i| a[i * n + i]).sum();
-            for (k, (value, v)) in by_power(a.clone(), n).into_iter().enumerate() {
-                let same: f64 = plane.axes[k].iter().zip(&v).map(|(x, y)| x * y).sum();
-                assert!((same.abs() - 1.0).abs() < 1e-6, "n {n}, axis {k}: {same}");
-                assert!((plane.shares[k] - value / total).abs() < 1e-9, "n {n}, share {k}");
-            }
-        }
-    }
-
-    #[test]
-    fn eigenvectors_are_orthonormal_and_reconstruct_the_matrix() {
-        let n = 9;
-        let a = covariance(&points(50, n, 5), n);
-        let (values, vectors) = eigen(a.clone(), n);
-        for i in 0..n {
-            for j in 0..n {
-                let dot: f64 = (0..n).map(|k| vectors[i * n + k] * vectors[j * n + k]).sum();
-                assert!((dot - f64::from(u8::from(i == j))).abs() < 1e-12);
-                let back: f64 = (0..n).map(|k| values[k] * vectors[k * n + i] * vectors[k * n + j]).sum();
-                assert!((back - a[i * n + j]).abs() < 1e-9 * a[0].abs().max(1.0));
-            }
-        }
-    }
-
-    #[test]
-    fn projections_have_the_stated_variance_even_of_degenerate_points() {
-        let (n, points) = (5, points(300, 5, 6));
-        let plane = Plane::of(&points, n);
-        let total: f64 = (0..n).map(|i| covariance(&points, n)[i * n + i]).sum();
-        for k in 0..2 {
-            let along: Vec<f64> = points.chunks_exact(n).map(|p| f64::from(plane.project(p)[k])).collect();
-            let mean = along.iter().sum::<f64>() / along.len() as f64;
-            let variance = along.iter().map(|x| x * x).sum::<f64>() / along.len() as f64;
-            assert!(mean.abs() < 1e-4 && (variance / total - plane.shares[k]).abs() < 1e-4);
-        }
-        let one = Plane::of(&[1.0, 2.0], 2);
-        assert_eq!((one.project(&[1.0, 2.0]), one.shares), ([0.0, 0.0], [0.0, 0.0]));
-        let line = Plane::of(&[1.0, 3.0], 1);
-        assert_eq!((line.project(&[3.0]), line.shares), ([1.0, 0.0], [1.0, 0.0]));
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::DimensionNames;
+use super::{ActionRange, DimensionNames, action_range, number};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -23,16 +23,6 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.episode, self.step)
     }
-}
-
-/// What to do with actions outside [-1, 1].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ActionRange {
-    /// An error, with their number.
-    #[default]
-    Refuse,
-    /// Clip them into [-1, 1].
-    Clip,
 }
 
 /// Episodes of states and actions, all finite, actions in [-1, 1], at least one step in every episode.
@@ -106,7 +96,10 @@ impl Parts {
             return Err(error("episode ends must increase and close at the last step")
                 .at("episode ends")
                 .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
-                .found(format!("{} ends, the last {:?}", self.ends.len(), self.ends.last())));
+                .found(match self.ends.last() {
+                    Some(last) => format!("{} ends, the last {last}", self.ends.len()),
+                    None => "no ends".into(),
+                }));
         }
         Ok(())
     }
@@ -135,41 +128,14 @@ impl Demonstrations {
     /// Validates the parts.
     ///
     /// # Errors
-    /// Empty data, lengths that disagree, empty episodes, NaN or infinite values, and actions outside [-1, 1] unless
-    /// `range` says to clip them.
+    /// Empty data, lengths that disagree, empty episodes, values that are NaN, infinite or above 1e30, and actions outside [-1, 1]
+    /// unless `range` says to clip them and they are few ([`MOST_CLIPPED`](super::MOST_CLIPPED)).
     pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
         parts.check()?;
         let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
-        let error = |what: &str| Error::new(Kind::Data, what);
-        for (name, values, width) in [("states", &states, n_obs), ("actions", &actions, n_act)] {
-            let bad = values.iter().filter(|v| !v.is_finite()).count();
-            if bad > 0
-                && let Some(first) = values.iter().position(|v| !v.is_finite())
-            {
-                return Err(error("values that are NaN or infinite")
-                    .at(format!("{name}, step {}, dimension {}", first / width, first % width))
-                    .expected("finite values")
-                    .found(format!("{bad} that are not, of {}", values.len()))
-                    .next("repair or drop those episodes; `mcnn inspect` lists the contents of the file"));
-            }
-        }
-        let outside = actions.iter().filter(|a| a.abs() > 1.0).count();
-        if outside > 0 {
-            match range {
-                ActionRange::Clip => actions.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)),
-                ActionRange::Refuse => {
-                    let largest = actions.iter().fold(0.0_f32, |m, a| m.max(a.abs()));
-                    return Err(error("actions outside [-1, 1]")
-                        .at("actions")
-                        .expected("every action in [-1, 1]")
-                        .found(format!(
-                            "{:.3} % outside, up to {largest} in size",
-                            100.0 * outside as f64 / actions.len() as f64
-                        ))
-                        .next("--clip-actions clips them; actions in other units must be scaled first"));
-                }
-            }
-        }
+        number::check("states", &states, n_obs)?;
+        number::check("actions", &actions, n_act)?;
+        action_range::apply(&mut actions, n_act, range)?;
         let episode_numbers = (0..ends.len() as u32).collect();
         Ok(Self {
             n_obs,

@@ -13,11 +13,12 @@ use zip::ZipArchive;
 
 use super::{
     Demonstrations, Parts, hdf5, npy, npz,
-    read::{Format, recognize},
+    number::Beyond,
+    read::{Format, is_label, recognize},
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
-/// Names of the array of frames in an `.npz`; the first that exists is used.
+/// Names of the array or dataset of frames, where none is given.
 const NAMES: [&str; 4] = ["frames", "images", "observations", "states"];
 /// Approximate bytes of a piece; one row of an HDF5 file's chunks may be larger.
 const PIECE: u64 = 8 << 20;
@@ -39,33 +40,46 @@ pub struct FrameFile {
     pub labels: Parts,
     /// The shape of the observations: the number of frames, then that of one.
     pub shape: Vec<usize>,
+    /// Arrays or datasets of the file that are not read.
+    pub unused: Vec<String>,
     place: Place,
 }
 
 enum Place {
-    Hdf5(Box<Dataset>),
-    Npz(PathBuf, &'static str),
+    Hdf5(PathBuf, Box<Dataset>),
+    Npz(PathBuf, String),
 }
 
 impl FrameFile {
-    /// Opens D4RL's flat HDF5, or an `.npz` with `frames` (or `images`, `observations`, `states`), `actions`,
-    /// `episode_ends` and optionally `rewards`.
+    /// Opens D4RL's flat HDF5 or an `.npz`, with `actions`, where episodes end, optionally `rewards`, and the frames: under `key`, or
+    /// as `frames`, `images`, `observations` or `states`, whichever is there.
     ///
     /// # Errors
-    /// As [`read`](super::read()), except errors of the values of frames.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// As [`read`](super::read()), except errors of the values of frames; several of these without `key`.
+    pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
         let (format, length) = recognize(path)?;
+        let named = |e: Error| e.within(path.display());
+        let keys = match format {
+            Format::D4rl => hdf5::keys(path, length),
+            Format::Npz => npz::keys(path, length),
+        };
+        let keys = keys.map_err(named)?;
+        let key = match key {
+            Some(key) => key,
+            None => only(&keys, if format == Format::Npz { NAMES[0] } else { NAMES[2] }).map_err(named)?,
+        };
+        let unused = keys.iter().filter(|name| *name != key && !is_label(name)).cloned().collect();
         let opened = match format {
-            Format::D4rl => hdf5::frames(path, length).map(|(labels, frames)| {
+            Format::D4rl => hdf5::frames(path, length, key).map(|(labels, frames)| {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
-                Self { labels, shape, place: Place::Hdf5(Box::new(frames)) }
+                Self { labels, shape, unused, place: Place::Hdf5(path.to_owned(), Box::new(frames)) }
             }),
-            Format::Npz => npz::frames(path, length, &NAMES).map(|(labels, name, shape)| {
+            Format::Npz => npz::frames(path, length, key).map(|(labels, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
-                Self { labels, shape, place: Place::Npz(path.to_owned(), name) }
+                Self { labels, shape, unused, place: Place::Npz(path.to_owned(), key.to_owned()) }
             }),
         };
-        opened.map_err(|e| e.within(path.display()))
+        opened.map_err(named)
     }
 
     /// Reads the frames from index `from` on, in order and in pieces, until the end or until `each` returns false. `each`
@@ -80,13 +94,33 @@ impl FrameFile {
     ) -> Result<()> {
         let width: usize = self.shape[1..].iter().product();
         match &self.place {
-            Place::Hdf5(frames) => read_hdf5(frames, from, each),
+            Place::Hdf5(path, frames) => read_hdf5(path, frames, from, each),
             Place::Npz(path, name) => read_npz(path, name, self.shape[0], width, from, each),
         }
     }
 }
 
-fn read_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) -> Result<bool>) -> Result<()> {
+/// The one of [`NAMES`] that a file has; `default` if it has none.
+fn only<'a>(keys: &'a [String], default: &'a str) -> Result<&'a str> {
+    let there: Vec<&str> = NAMES.into_iter().filter(|name| keys.iter().any(|key| key == name)).collect();
+    match there[..] {
+        [] => Ok(default),
+        [one] => Ok(one),
+        [first, ..] => Err(Error::new(Kind::Data, "several arrays of observations")
+            .expected("one, the frames: their embeddings become the states, and nothing else does")
+            .found(there.join(", "))
+            .next(format!(
+                "--frames-key {first} embeds {first} and leaves the others out; to learn from states, give the file to `mcnn learn`"
+            ))),
+    }
+}
+
+fn read_hdf5(
+    path: &Path,
+    frames: &Dataset,
+    from: usize,
+    each: &mut dyn FnMut(usize, Rows) -> Result<bool>,
+) -> Result<()> {
     let shape = frames.shape();
     let (n, row) = (shape[0], shape[1..].iter().product::<u64>() * 4);
     // Whole rows of chunks, so that each chunk is unpacked once.
@@ -96,7 +130,7 @@ fn read_hdf5(frames: &Dataset, from: usize, each: &mut dyn FnMut(usize, Rows) ->
     let mut first = from as u64;
     while first < n {
         let end = ((first / step + 1) * step).min(n);
-        let rows = rows_of(frames, first..end)?;
+        let rows = rows_of(frames, first..end).map_err(|e| e.within(path.display()))?;
         if !each(first as usize, rows)? {
             return Ok(());
         }
@@ -121,7 +155,9 @@ fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
             let values = frames.read_slice::<f64>(&part).map_err(damaged)?;
             Rows::Floats(values.iter().map(|&v| v as f32).collect())
         }
-        other => return Err(hdf5::other_type(frames.name(), "bytes or floats", other)),
+        other => {
+            return Err(hdf5::other_type(frames.name(), "bytes (uint8), or floats of 32 or 64 bits", other));
+        }
     })
 }
 
@@ -148,8 +184,11 @@ fn read_npz(
         let count = step.min(n - first);
         array.bytes.resize(count * row, 0);
         entry.read_exact(&mut array.bytes).map_err(|e| damaged(&e))?;
-        let rows =
-            if array.is_bytes() { Rows::Bytes(array.bytes.clone()) } else { Rows::Floats(array.floats()?) };
+        let rows = if array.is_bytes() {
+            Rows::Bytes(array.bytes.clone())
+        } else {
+            Rows::Floats(array.floats(&Beyond::new())?)
+        };
         if !each(first, rows)? {
             return Ok(());
         }

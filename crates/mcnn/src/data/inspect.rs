@@ -3,8 +3,12 @@
 use std::{cmp::Ordering, ops::Range, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Parts, Step, demonstrations::fingerprint,
-    dimension::dimensions, read_encoding, read_names, read_parts, scale::is_constant,
+    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Parts, Step,
+    demonstrations::fingerprint,
+    dimension::dimensions,
+    read::load,
+    read_encoding, read_names, read_unused,
+    scale::{is_constant, near_constant},
 };
 use crate::error::Result;
 
@@ -39,6 +43,11 @@ pub struct Inspection {
     pub constant_states: Vec<usize>,
     /// Dimensions of the action that do not vary.
     pub constant_actions: Vec<usize>,
+    /// Dimensions of the state that vary so little that they may be noise (the rule of
+    /// [`Scale::near_constant`](super::Scale::near_constant)).
+    pub near_constant_states: Vec<usize>,
+    /// Dimensions of the action that do, beside the other dimensions of the action.
+    pub near_constant_actions: Vec<usize>,
     /// Share of the action values at the limit, with absolute values from [`AT_LIMIT`] to 1.
     pub actions_at_limit: f64,
     /// Share of the action values outside [-1, 1].
@@ -51,6 +60,8 @@ pub struct Inspection {
     pub frozen: Frozen,
     /// Sums of the rewards, if there are rewards.
     pub returns: Option<Returns>,
+    /// Arrays, datasets and groups of the file that are not read.
+    pub unused: Vec<String>,
     /// The encoder of the states ([`Demonstrations::encoding`]), if they are embeddings.
     pub encoding: Option<String>,
     /// [`Demonstrations::fingerprint`], if the data can be used as it is.
@@ -97,14 +108,17 @@ pub struct Returns {
 /// Reads a file and computes its statistics.
 ///
 /// # Errors
-/// As [`read_parts`]: only what cannot be laid out as episodes of states and actions. NaN and actions outside
+/// As [`read_parts`](super::read_parts): only what cannot be laid out as episodes of states and actions. NaN and actions outside
 /// [-1, 1] are reported, not refused.
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let (format, parts) = read_parts(path)?;
+    let (format, parts, beyond) = load(path)?;
     let encoding = read_encoding(path)?;
     let names = read_names(path)?;
     names.validate(parts.n_obs, parts.n_act).map_err(|e| e.within(path.display()))?;
-    Ok(Inspection { encoding, names, ..Inspection::of(Some(format), parts)? })
+    let unused = read_unused(path)?;
+    let found = Inspection::of(Some(format), parts)?;
+    let refused = beyond.map(|e| e.to_string()).or(found.refused);
+    Ok(Inspection { encoding, names, unused, refused, ..found })
 }
 
 impl Inspection {
@@ -128,6 +142,10 @@ impl Inspection {
             let still = |d: &Dimension| is_constant(d.mean, d.std);
             (0..dimensions.len()).filter(|&i| still(&dimensions[i])).collect()
         };
+        let near_constant = |dimensions: &[Dimension]| {
+            let std = |d: &Dimension| if is_constant(d.mean, d.std) { 0.0 } else { d.std };
+            near_constant(&dimensions.iter().map(std).collect::<Vec<_>>())
+        };
         let finite = parts.actions.iter().map(|a| a.abs()).filter(|a| a.is_finite());
         let (mut n, mut at_limit, mut outside) = (0_usize, 0_usize, 0_usize);
         for size in finite {
@@ -148,6 +166,8 @@ impl Inspection {
             n_act: parts.n_act,
             constant_states: constant(&states),
             constant_actions: constant(&actions),
+            near_constant_states: near_constant(&states),
+            near_constant_actions: near_constant(&actions),
             states,
             actions,
             names: DimensionNames::default(),
@@ -157,6 +177,7 @@ impl Inspection {
             duplicates,
             frozen,
             returns: returns(&parts),
+            unused: Vec::new(),
             encoding: None,
             fingerprint: None,
             refused: None,
@@ -254,86 +275,4 @@ fn returns(parts: &Parts) -> Option<Returns> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Episodes 0 and 3 are the same; in 1, states stand still twice; every episode has two or three steps.
-    fn parts() -> Parts {
-        Parts {
-            n_obs: 1,
-            n_act: 2,
-            states: vec![1.0, 2.0, 5.0, 5.0, 5.0, 5.0, 1.0, 1.0, 2.0],
-            actions: vec![
-                0.0, 0.5, 0.0, 0.999, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0, 0.2, 0.0, 0.5, 0.0, 0.999,
-            ],
-            rewards: Some(vec![1.0, 2.0, 0.0, 0.0, 0.0, 1.0, 1.0, -1.0, 0.5]),
-            ends: vec![2, 5, 7, 9],
-        }
-    }
-
-    #[test]
-    fn an_inspection_has_the_statistics_of_the_data() {
-        let found = Inspection::of(None, parts()).unwrap();
-        assert_eq!((found.episodes, found.steps), (4, 9));
-        let lengths = Lengths { min: 2, median: 2.0, max: 3 };
-        assert_eq!(found.lengths, lengths);
-        let d = found.states[0];
-        assert_eq!((d.min, d.max, d.mean, d.not_finite), (1.0, 5.0, 3.0, 0));
-        assert!((d.std - (30.0_f64 / 9.0).sqrt()).abs() < 1e-12);
-        assert_eq!((&found.constant_states[..], &found.constant_actions[..]), (&[][..], &[0][..]));
-        assert_eq!((found.actions_at_limit, found.actions_outside), (3.0 / 18.0, 0.0));
-        assert_eq!(found.duplicates, [[0, 3]]);
-        assert_eq!(
-            found.frozen,
-            // The state also repeats from episode 1 to 2: other episodes, no repetition.
-            Frozen { share: 2.0 / 5.0, longest: 3, at: Step { episode: 1, step: 0 } }
-        );
-        let returns = found.returns.unwrap();
-        assert_eq!(returns.each, [3.0, 0.0, 2.0, -0.5]);
-        assert_eq!((returns.min, returns.mean, returns.max), (-0.5, 1.125, 3.0));
-        let data = Demonstrations::new(parts(), ActionRange::Refuse).unwrap();
-        assert_eq!(found.fingerprint, Some(data.fingerprint()));
-        assert_eq!(found.refused, None);
-    }
-
-    #[test]
-    fn data_that_cannot_be_used_is_reported_with_the_reason() {
-        let mut p = parts();
-        p.states[0] = f32::NAN;
-        p.states[7] = f32::NAN;
-        p.actions[0] = 2.0;
-        let found = Inspection::of(None, p).unwrap();
-        assert_eq!(found.not_finite, 2);
-        assert_eq!((found.states[0].not_finite, found.states[0].min), (2, 1.0));
-        assert_eq!((found.actions_at_limit, found.actions_outside), (3.0 / 18.0, 1.0 / 18.0));
-        assert_eq!(found.fingerprint, None);
-        assert!(found.refused.unwrap().contains("states, step 0"));
-        let mut p = parts();
-        p.actions[14] = -0.0; // equal as a number, another episode as bits
-        assert_eq!(Inspection::of(None, p).unwrap().duplicates, [[0; 2]; 0]);
-        let mut p = parts();
-        p.ends.pop();
-        assert!(Inspection::of(None, p).is_err());
-    }
-
-    #[test]
-    fn medians_lie_between_and_the_first_of_equal_runs_is_reported() {
-        let mut p = parts();
-        p.states = vec![0.0, 7.0, 7.0, 1.0, 1.0, 2.0, 3.0, 3.0, 4.0];
-        p.ends = vec![1, 3, 6, 9];
-        let found = Inspection::of(None, p).unwrap();
-        assert_eq!(found.lengths.median, 2.5);
-        let at = Step { episode: 1, step: 0 };
-        assert_eq!((found.frozen.longest, found.frozen.at), (2, at));
-    }
-
-    #[test]
-    fn nothing_finite_has_no_mean() {
-        let mut p = parts();
-        p.states.fill(f32::INFINITY);
-        let found = Inspection::of(None, p).unwrap();
-        assert!(found.states[0].mean.is_nan() && found.states[0].min.is_nan());
-        assert_eq!(found.constant_states, [0; 0]);
-        assert!(serde_json::to_string(&found).unwrap().contains("\"mean\":null"));
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
+mod action_range;
 mod column;
 mod demonstrations;
 mod dimension;
+pub mod foreign;
 mod frame_demonstrations;
 mod frame_file;
 mod hdf5;
@@ -11,12 +13,14 @@ mod inspect;
 mod names;
 mod npy;
 mod npz;
+mod number;
 mod read;
 mod scale;
 mod stored;
 mod write;
 
-pub use demonstrations::{ActionRange, Demonstrations, Parts, Step};
+pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
+pub use demonstrations::{Demonstrations, Parts, Step};
 pub use dimension::Dimension;
 pub use frame_demonstrations::FrameDemonstrations;
 pub use frame_file::{FrameFile, Rows};
@@ -25,8 +29,8 @@ pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
-    Format, ReadOptions, read, read_encoding, read_names, read_parts, read_simulator, regular,
-    upgrade_encoding,
+    Format, ReadOptions, read, read_counting, read_encoding, read_names, read_parts, read_simulator,
+    read_unused, regular, upgrade_encoding,
 };
 pub use scale::Scale;
 pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};

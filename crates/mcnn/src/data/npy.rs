@@ -5,7 +5,10 @@
 
 use std::io::Read;
 
-use super::read::too_large;
+use super::{
+    number::{Beyond, beyond, half},
+    read::{MORE_MEMORY, TOO_LARGE, expanded},
+};
 use crate::error::{Error, Kind, Result};
 
 /// An array as stored: its bytes, and their type and shape from the header.
@@ -32,7 +35,7 @@ impl Array {
         }
     }
 
-    /// The header of an array of strings, after which `from` is at the first character.
+    /// Reads the header of an array of strings; `from` is then at the first character.
     pub(super) fn text_head(name: &str, from: &mut (impl Read + ?Sized)) -> Result<Self> {
         let array = Self::any_head(name, from)?;
         match array.kind {
@@ -79,7 +82,7 @@ impl Array {
             return Err(Error::new(Kind::File, "the .npz expands to more memory than it is given")
                 .expected(format!("at most {left} bytes more in a file of {length}"))
                 .found(format!("a shape {:?}", array.shape))
-                .next(too_large(count.unwrap_or(u64::MAX), length)));
+                .next(if count.is_some_and(|n| n <= expanded(length)) { MORE_MEMORY } else { TOO_LARGE }));
         };
         // One more byte, to detect excess data, and to reach the end, where the checksum is verified.
         let expected = count as usize; // at most `left`, which is far below 2^63
@@ -122,7 +125,7 @@ impl Array {
         };
         let size = characters.as_str().parse().unwrap_or(0_usize);
         let size = match (kind, size) {
-            ('f', 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) | ('b', 1) | ('S', 1..) | ('O', _) => size,
+            ('f', 2 | 4 | 8) | ('i' | 'u', 1 | 2 | 4 | 8) | ('b', 1) | ('S', 1..) | ('O', _) => size,
             ('U', 1..) => size.saturating_mul(4), // UTF-32
             _ => return Err(other_type(&format!("NumPy's {descr}"))),
         };
@@ -159,21 +162,48 @@ impl Array {
         self.kind == 'u' && self.size == 1
     }
 
-    pub(super) fn floats(&self) -> Result<Vec<f32>> {
+    /// The values as they are stored. Finite ones beyond the range of 32-bit floats become infinities, and the error of that is set.
+    pub(super) fn floats(&self, cell: &Beyond) -> Result<Vec<f32>> {
         match (self.kind, self.size) {
+            ('f', 2) => Ok(self.decode(|b| half(u16::from_le_bytes(b)))),
             ('f', 4) => Ok(self.decode(f32::from_le_bytes)),
-            ('f', 8) => Ok(self.decode(|b| f64::from_le_bytes(b) as f32)),
-            _ => Err(other_type("integers").expected("float32 or float64").within(&self.name)),
+            ('f', 8) => {
+                let values = self.decode(|b| f64::from_le_bytes(b) as f32);
+                // An infinity may be one of the file's, or a finite value that was too large.
+                if values.iter().any(|v| v.is_infinite())
+                    && let Err(e) = self.beyond()
+                {
+                    let _ = cell.set(e);
+                }
+                Ok(values)
+            }
+            _ => Ok(self.integers().into_iter().map(|v| v as f32).collect()),
         }
     }
 
-    /// Steps, width, and the floats row by row.
-    pub(super) fn table(&self) -> Result<(usize, usize, Vec<f32>)> {
+    /// Checks that 64-bit floats fit into 32-bit ones, and says where one does not.
+    fn beyond(&self) -> Result<()> {
+        let values = self.decode(f64::from_le_bytes);
+        match self.shape[..] {
+            // Stored column by column.
+            [rows, columns] if self.fortran => {
+                let (rows, columns) = (rows as usize, columns as usize);
+                let by_row: Vec<f64> =
+                    (0..values.len()).map(|i| values[i % columns * rows + i / columns]).collect();
+                beyond(&self.name, &by_row, columns)
+            }
+            [_, columns] => beyond(&self.name, &values, columns as usize),
+            _ => beyond(&self.name, &values, 1),
+        }
+    }
+
+    /// Steps, width, and the values, row-major.
+    pub(super) fn table(&self, cell: &Beyond) -> Result<(usize, usize, Vec<f32>)> {
         let [rows, columns] = self.shape[..] else {
             return Err(self.other_shape("(steps, width)"));
         };
         let (rows, columns) = (rows as usize, columns as usize);
-        let values = self.floats()?;
+        let values = self.floats(cell)?;
         // (Of an empty array, any number of rows may be claimed.)
         if !self.fortran || values.is_empty() {
             return Ok((rows, columns, values));
@@ -186,10 +216,9 @@ impl Array {
     }
 
     /// A number a step.
-    pub(super) fn column(&self) -> Result<Vec<f32>> {
+    pub(super) fn column(&self, cell: &Beyond) -> Result<Vec<f32>> {
         match self.shape[..] {
-            [_] | [_, 1] if self.kind == 'f' => self.floats(),
-            [_] | [_, 1] => Ok(self.integers().into_iter().map(|v| v as f32).collect()),
+            [_] | [_, 1] => self.floats(cell),
             _ => Err(self.other_shape("(steps,) or (steps, 1)")),
         }
     }
@@ -260,7 +289,7 @@ pub(super) fn damaged(found: &str) -> Error {
 
 pub(super) fn other_type(found: &str) -> Error {
     Error::new(Kind::Data, "numbers of an unsupported type")
-        .expected("float32, float64 or integers")
+        .expected("floats of 16, 32 or 64 bits, integers or booleans")
         .found(found)
 }
 

@@ -12,13 +12,15 @@ use zip::ZipArchive;
 
 use super::{
     DimensionNames, Parts,
+    foreign::{self, Foreign},
     npy::{Array, damaged, other_type},
-    read::{FRAMES, expanded, limit},
+    number::Beyond,
+    read::{FRAMES, are_frames, expanded, limit},
 };
 use crate::error::{Error, Kind, Result};
 
-/// Reads the parts of a file of `length` bytes. Errors name the array; the caller adds the file.
-pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
+/// Reads the parts of a file of `length` bytes. Errors, also that in `beyond`, name the array; the caller adds the file.
+pub(super) fn read(path: &Path, length: u64, beyond: &Beyond) -> Result<Parts> {
     let mut arrays = Arrays::open(path, length, "states (or observations), actions and episode_ends")?;
     let states = match (arrays.has("states"), arrays.has("observations")) {
         (true, true) => {
@@ -32,18 +34,19 @@ pub(super) fn read(path: &Path, length: u64) -> Result<Parts> {
         }
         _ => "states",
     };
-    let (n_steps, n_obs, states) = arrays.need(states)?.table()?;
-    Ok(Parts { n_obs, states, ..labels(&mut arrays, n_steps)? })
+    let array = arrays.need(states)?;
+    let bytes = array.is_bytes() && matches!(array.shape[..], [_, width] if are_frames(width));
+    if bytes || matches!(array.shape[..], [_, _, _, _]) {
+        return Err(array.other_shape("(steps, width), numbers of a state and not pixels").next(FRAMES));
+    }
+    let (n_steps, n_obs, states) = array.table(beyond)?;
+    drop(array); // as large as the states
+    Ok(Parts { n_obs, states, ..labels(&mut arrays, n_steps, beyond)? })
 }
 
-/// The same with the frames, under the first of these names that is there, left in the file: their name and shape.
-pub(super) fn frames(
-    path: &Path,
-    length: u64,
-    names: &[&'static str],
-) -> Result<(Parts, &'static str, Vec<u64>)> {
+/// The same with the frames left in the file: their shape.
+pub(super) fn frames(path: &Path, length: u64, name: &str) -> Result<(Parts, Vec<u64>)> {
     let mut arrays = Arrays::open(path, length, "frames, actions and episode_ends")?;
-    let name = *names.iter().find(|name| arrays.has(name)).unwrap_or(&names[0]);
     let head = arrays.head(name)?;
     if head.shape.len() < 2 || head.fortran {
         return Err(head.other_shape("(frames, height, width, 3), row by row"));
@@ -57,7 +60,14 @@ pub(super) fn frames(
             damaged(&format!("a shape {:?} too large for a file of this size", head.shape)).within(name)
         );
     }
-    Ok((labels(&mut arrays, head.shape[0] as usize)?, name, head.shape))
+    let beyond = Beyond::new();
+    let labels = labels(&mut arrays, head.shape[0] as usize, &beyond)?;
+    beyond.into_inner().map_or(Ok((labels, head.shape)), Err)
+}
+
+/// The names of all arrays.
+pub(super) fn keys(path: &Path, length: u64) -> Result<Vec<String>> {
+    Ok(Arrays::open(path, length, "states (or observations), actions and episode_ends")?.names)
 }
 
 /// The encoder of the states of a file, if they are embeddings.
@@ -83,12 +93,12 @@ pub(super) fn names(path: &Path, length: u64) -> Result<DimensionNames> {
 }
 
 /// Actions, rewards and episode ends of `n_steps` steps; `states` is empty and `n_obs` is 1.
-fn labels(arrays: &mut Arrays, n_steps: usize) -> Result<Parts> {
-    let (actions_steps, n_act, actions) = arrays.need("actions")?.table()?;
+fn labels(arrays: &mut Arrays, n_steps: usize, beyond: &Beyond) -> Result<Parts> {
+    let (actions_steps, n_act, actions) = arrays.need("actions")?.table(beyond)?;
     same_length("actions", actions_steps, n_steps)?;
     let ends = arrays.need("episode_ends")?.ends()?;
     let rewards = match arrays.has("rewards") {
-        true => Some(arrays.need("rewards")?.column()?),
+        true => Some(arrays.need("rewards")?.column(beyond)?),
         false => None,
     };
     if let Some(rewards) = &rewards {
@@ -112,20 +122,32 @@ impl Arrays {
     pub(crate) fn open(path: &Path, length: u64, wanted: &'static str) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
         let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e.to_string()))?;
-        let names = (zip.file_names_raw())
-            .filter_map(|name| Some(std::str::from_utf8(name).ok()?.strip_suffix(".npy")?.to_string()))
-            .collect();
+        let all: Vec<&str> = zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok()).collect();
+        let names: Vec<String> =
+            all.iter().filter_map(|name| Some(name.strip_suffix(".npy")?.to_string())).collect();
+        if names.is_empty()
+            && let Some(Foreign { what, next }) = foreign::zip(&all)
+        {
+            return Err(Error::new(Kind::File, "not a file of demonstrations")
+                .expected(wanted)
+                .found(what)
+                .next(next));
+        }
         Ok(Self { names, wanted, zip, length, left: limit(length) })
     }
 
-    /// Rows, columns, and and the values of an array of rank 2, row-major.
+    /// Rows, columns, and the values of an array of rank 2, row-major.
     pub(crate) fn table(&mut self, name: &str) -> Result<(usize, usize, Vec<f32>)> {
-        self.need(name)?.table()
+        let beyond = Beyond::new();
+        let table = self.need(name)?.table(&beyond)?;
+        beyond.into_inner().map_or(Ok(table), Err)
     }
 
     /// The floats of an array of rank 1.
     pub(crate) fn vector(&mut self, name: &str) -> Result<Vec<f32>> {
-        self.need(name)?.column()
+        let beyond = Beyond::new();
+        let column = self.need(name)?.column(&beyond)?;
+        beyond.into_inner().map_or(Ok(column), Err)
     }
 
     /// The strings of an array of rank 1, if it is there.

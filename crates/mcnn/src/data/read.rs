@@ -3,14 +3,21 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, Parts,
+    ActionRange, Demonstrations, DimensionNames, Outside, Parts,
+    foreign::{self, Foreign},
     hdf5::{self, Simulator},
     npz,
+    number::Beyond,
 };
 use crate::error::{Error, Kind, Result};
 
 /// What to do when frames are read as states, for error messages.
 pub(super) const FRAMES: &str = "frames become demonstrations by `mcnn embed`";
+
+/// Whether rows of this many unsigned bytes are taken for frames: three channels of at least 4 x 4 pixels.
+pub(super) fn are_frames(width: u64) -> bool {
+    width >= 48 && width.is_multiple_of(3)
+}
 
 /// How to read demonstrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,20 +66,33 @@ impl std::fmt::Display for Format {
 /// A file that cannot be read, is of another format, damaged or cut short; keys that are missing or have another
 /// rank, length or type than expected; and all that [`Demonstrations::new`] refuses. The file and the key are named.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
-    let (_, parts) = read_parts(path)?;
+    read_counting(path, options).map(|(data, _)| data)
+}
+
+/// The same, with the number of actions that were outside [-1, 1] and are clipped ([`ActionRange::Clip`]).
+///
+/// # Errors
+/// As [`read`].
+pub fn read_counting(path: &Path, options: &ReadOptions) -> Result<(Demonstrations, Outside)> {
+    let (_, parts, beyond) = load(path)?;
+    if let Some(e) = beyond {
+        return Err(e);
+    }
     let named = |e: Error| e.within(path.display());
+    let outside = Outside::count(&parts.actions, parts.n_act);
     let data = Demonstrations::new(parts, options.range).map_err(named)?.with_encoding(read_encoding(path)?);
     let data = data.with_names(read_names(path)?).map_err(named)?;
     if !options.drop_last {
-        return Ok(data);
+        return Ok((data, outside));
     }
-    data.drop_last().ok_or_else(|| {
+    let dropped = data.drop_last().ok_or_else(|| {
         named(
             Error::new(Kind::Data, "no steps are left without the last of every episode")
                 .expected("an episode of two steps or more")
                 .found(format!("{} episodes of one step", data.n_episodes())),
         )
-    })
+    })?;
+    Ok((dropped, outside))
 }
 
 /// Reads the same data as [`read`], but validates only the shapes ([`Parts::check`]): NaN and actions
@@ -81,13 +101,20 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
 /// # Errors
 /// As [`read`], except errors of the values.
 pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
+    load(path).map(|(format, parts, _)| (format, parts))
+}
+
+/// The same, with the error of finite 64-bit values that are infinite in the parts, if there are any.
+pub(super) fn load(path: &Path) -> Result<(Format, Parts, Option<Error>)> {
     let (format, length) = recognize(path)?;
+    let named = |e: Error| e.within(path.display());
+    let beyond = Beyond::new();
     let parts = match format {
-        Format::D4rl => hdf5::read(path, length),
-        Format::Npz => npz::read(path, length),
+        Format::D4rl => hdf5::read(path, length, &beyond),
+        Format::Npz => npz::read(path, length, &beyond),
     };
-    let checked = parts.and_then(|parts| parts.check().map(|()| parts));
-    checked.map(|parts| (format, parts)).map_err(|e| e.within(path.display()))
+    let parts = parts.and_then(|parts| parts.check().map(|()| parts)).map_err(named)?;
+    Ok((format, parts, beyond.into_inner().map(named)))
 }
 
 /// Reads the encoder of the states of a file ([`Demonstrations::encoding`]), if they are embeddings.
@@ -118,6 +145,37 @@ pub fn read_names(path: &Path) -> Result<DimensionNames> {
     names.map_err(|e| e.within(path.display()))
 }
 
+/// The names of arrays, datasets and groups of a file that [`read`] ignores.
+///
+/// # Errors
+/// As [`read`], of the list of names.
+pub fn read_unused(path: &Path) -> Result<Vec<String>> {
+    let names = match recognize(path)? {
+        (Format::Npz, length) => npz::keys(path, length),
+        (Format::D4rl, length) => hdf5::keys(path, length),
+    };
+    let mut names = names.map_err(|e| e.within(path.display()))?;
+    names.retain(|name| !is_label(name) && !matches!(name.as_str(), "states" | "observations"));
+    Ok(names)
+}
+
+/// Whether an array or dataset of this name is used beside observations. (`mcnn replay` uses the groups of D4RL.)
+pub(super) fn is_label(name: &str) -> bool {
+    const LABELS: [&str; 10] = [
+        "actions",
+        "rewards",
+        "episode_ends",
+        "timeouts",
+        "terminals",
+        "state_names",
+        "action_names",
+        "encoding",
+        "infos",
+        "metadata",
+    ];
+    LABELS.contains(&name)
+}
+
 /// An encoding (JSON, [`Demonstrations::encoding`]) with the present spelling of its preset, which differs in files of
 /// version 1. Encodings are compared as texts.
 pub fn upgrade_encoding(encoding: &str) -> String {
@@ -140,23 +198,27 @@ pub(super) fn expanded(length: u64) -> u64 {
     length.saturating_mul(1032).saturating_add(64 << 10)
 }
 
-/// The memory limit in bytes for one array of a file of `length` bytes.
+/// The memory limit in bytes for one array of a file of `length` bytes, as it is or compressed by deflate.
 pub(super) fn limit(length: u64) -> u64 {
+    limit_of_any_codec(length).min(expanded(length))
+}
+
+/// The same for other codecs, of which some expand further than deflate.
+pub(super) fn limit_of_any_codec(length: u64) -> u64 {
     let named = std::env::var("MCNN_EXPAND_MIB").ok().and_then(|mib| mib.parse().ok());
     allowed(length, named.unwrap_or(64))
 }
 
 fn allowed(length: u64, mib: u64) -> u64 {
-    length.saturating_mul(32).saturating_add(mib.saturating_mul(1 << 20)).min(expanded(length))
+    length.saturating_mul(32).saturating_add(mib.saturating_mul(1 << 20))
 }
 
-/// What to do about an array of more bytes than [`limit`].
-pub(super) fn too_large(bytes: u64, length: u64) -> &'static str {
-    match bytes <= expanded(length) {
-        true => "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it",
-        false => "it is too large for a file of this size: the file is damaged, fetch it or write it again",
-    }
-}
+/// What to do about an array of more bytes than [`limit`], where the file can contain it.
+pub(super) const MORE_MEMORY: &str =
+    "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it";
+/// The same, where it cannot.
+pub(super) const TOO_LARGE: &str =
+    "it is too large for a file of this size: the file is damaged, fetch it or write it again";
 
 /// The length of a regular file. Anything else is refused before it is opened: a pipe would wait for its writer, and a
 /// device may never end.
@@ -167,7 +229,13 @@ pub fn regular(path: &Path) -> Result<u64> {
     let io = |e| Error::io("reading", path, &e);
     let about = std::fs::metadata(path).map_err(io)?;
     if about.is_dir() {
-        return Err(io(std::io::ErrorKind::IsADirectory.into()));
+        return Err(match foreign::folder(path) {
+            Some(Foreign { what, next }) => Error::new(Kind::File, "a folder where a file was expected")
+                .at(path.display().to_string())
+                .found(what)
+                .next(next),
+            None => io(std::io::ErrorKind::IsADirectory.into()),
+        });
     }
     if !about.is_file() {
         return Err(Error::new(Kind::File, "only regular files are read, not pipes or devices")
@@ -197,20 +265,11 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
         return Ok((Format::Npz, length));
     }
-    let (found, next) = if here(0, b"\x93NUMPY") {
-        ("one NumPy array (.npy)", "save states, actions and episode_ends together with numpy.savez")
-    } else if here(0, b"version https://git-lfs") {
-        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
-    } else if here(0, b"\x80") {
-        (
-            "perhaps a Python pickle; pickles run code when read, so none are",
-            "save states, actions and episode_ends with numpy.savez",
-        )
-    } else if here(0, b"<") {
-        ("a web page or XML, perhaps of a failed download", "fetch the file again")
-    } else {
-        ("neither", "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)")
+    let unknown = || Foreign {
+        what: "neither".into(),
+        next: "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)".into(),
     };
+    let Foreign { what: found, next } = foreign::file(&start, length).unwrap_or_else(unknown);
     refuse("not a file of demonstrations")
         .map_err(|e| e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)").found(found).next(next))
 }
@@ -221,10 +280,11 @@ mod tests {
 
     #[test]
     fn a_small_file_may_expand_as_deflate_does_and_a_large_one_thirtyfold() {
-        assert_eq!(allowed(1000, 64), 1_032_000 + 65_536);
-        assert_eq!(allowed(10 << 20, 64), (320 + 64) << 20);
+        assert_eq!(limit(1000), 1_032_000 + 65_536);
+        assert_eq!(limit_of_any_codec(1000), 32_000 + (64 << 20));
+        assert_eq!(limit(10 << 20), (320 + 64) << 20);
         assert_eq!(allowed(10 << 20, 1024), (320 + 1024) << 20);
-        assert_eq!(allowed(10 << 20, u64::MAX), (10 << 20) * 1032 + 65_536);
-        assert_eq!(allowed(u64::MAX, 64), u64::MAX);
+        assert_eq!(allowed(10 << 20, u64::MAX), u64::MAX);
+        assert_eq!(limit(u64::MAX), u64::MAX);
     }
 }

@@ -35,9 +35,7 @@ impl Scale {
     /// deviations. Often they are noise, or a few steps move them.
     pub fn near_constant(data: &Demonstrations) -> Vec<(usize, f32)> {
         let (_, std) = moments(data);
-        let floor = floor(&std);
-        let small = |std: &f64| *std > 0.0 && 0.1 * std < floor;
-        std.iter().enumerate().filter(|(_, std)| small(std)).map(|(i, &std)| (i, std as f32)).collect()
+        near_constant(&std).into_iter().map(|i| (i, std[i] as f32)).collect()
     }
 
     /// The same scale with some dimensions ignored, both in distances and in the input of networks.
@@ -110,6 +108,12 @@ fn moments(data: &Demonstrations) -> (Vec<f64>, Vec<f64>) {
 /// The floor for given standard deviations.
 fn floor(std: &[f64]) -> f64 {
     FLOOR * std.iter().fold(0.0_f64, |largest, &std| largest.max(std)).min(1.0)
+}
+
+/// The dimensions with a standard deviation, 0 where it is no more than rounding, that the floor enlarges by more than a tenth.
+pub(super) fn near_constant(std: &[f64]) -> Vec<usize> {
+    let floor = floor(std);
+    (0..std.len()).filter(|&i| std[i] > 0.0 && 0.1 * std[i] < floor).collect()
 }
 
 /// Whether a dimension of this mean and deviation varies by no more than rounding.

@@ -106,8 +106,13 @@ impl Codebook {
             parts.scale.apply(from, to);
         }
         // Finite states can overflow when standardized; a distance to them would be NaN.
-        if !finite(&scaled) {
-            return bad("the standardized states of the codebook are not finite".into());
+        if let Some(i) = scaled.iter().position(|v| !v.is_finite()) {
+            let (memory, dimension) = (i / n_obs, i % n_obs);
+            return bad(format!(
+                "the codebook has a state that is not finite when standardized: memory {memory}, dimension {dimension}, {:e} at a \
+                 mean of {:e} and a standard deviation of {:e}",
+                parts.states[i], parts.scale.mean[dimension], parts.scale.std[dimension]
+            ));
         }
         let mut links = vec![Vec::new(); n];
         for &[a, b] in &parts.edges {

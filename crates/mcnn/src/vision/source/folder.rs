@@ -6,12 +6,11 @@ use std::{
 };
 
 use rayon::prelude::*;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{ReadFrames, Source, SourceOptions, csv, picture, stamp};
+use super::{ReadFrames, Source, SourceOptions, csv, picture, stamp, tub, udacity};
 use crate::{
-    data::Parts,
+    data::{Parts, foreign},
     error::{Error, Kind, Result},
     vision::frames::Frames,
 };
@@ -20,11 +19,31 @@ use crate::{
 const TOGETHER: usize = 64;
 
 /// A row: the picture, what was done, the reward if there is one, and the episode, by any name.
-struct Row {
-    picture: PathBuf,
-    action: Vec<f32>,
-    reward: Option<f32>,
-    episode: String,
+pub(super) struct Row {
+    pub picture: PathBuf,
+    pub action: Vec<f32>,
+    pub reward: Option<f32>,
+    pub episode: String,
+}
+
+/// What a list of pictures says.
+pub(super) struct Recorded {
+    /// What it is, as a short text.
+    pub what: &'static str,
+    pub rows: Vec<Row>,
+    /// Names of pictures that are known and not used.
+    pub other_pictures: HashSet<String>,
+    /// What else was found, as short texts.
+    pub notes: Vec<String>,
+    /// What was skipped.
+    pub warnings: Vec<String>,
+}
+
+impl Recorded {
+    pub fn new(what: &'static str) -> Self {
+        let (rows, other_pictures, notes, warnings) = Default::default();
+        Self { what, rows, other_pictures, notes, warnings }
+    }
 }
 
 struct Folder {
@@ -32,16 +51,14 @@ struct Folder {
 }
 
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
-    let (what, rows) = if path.join("manifest.json").is_file() {
-        ("a donkeycar tub; actions: throttle, angle", tub(path)?)
+    let recorded = if path.join("manifest.json").is_file() {
+        tub::read(path)?
     } else if path.join("driving_log.csv").is_file() {
-        (
-            "a log of Udacity's simulator, its center camera; actions: throttle less brake, steering",
-            udacity(path)?,
-        )
+        udacity::read(path)?
     } else {
-        ("pictures with a list", listed(path, options)?)
+        listed(path, options)?
     };
+    let Recorded { what, rows, other_pictures, notes: others, warnings } = recorded;
     if rows.is_empty() {
         return Err(Error::new(Kind::Data, "a recording without frames").at(path.display().to_string()));
     }
@@ -54,7 +71,8 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
             .next("drop those rows, or add the pictures"));
     }
     let mut notes = vec![what.to_owned()];
-    let unused = pictures_in(rows[0].picture.parent().unwrap_or(path), &rows);
+    notes.extend(others);
+    let unused = pictures_in(rows[0].picture.parent().unwrap_or(path), &rows, &other_pictures);
     if unused > 0 {
         notes.push(format!("{unused} pictures beside them are in no row, and are not used"));
     }
@@ -67,20 +85,20 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let pictures = rows.into_iter().map(|row| row.picture).collect();
     let stamp = crate::vision::hex(&hash.finalize());
     let frames = Box::new(Folder { pictures });
-    Ok(Source { labels, action_names: None, n, size: None, notes, stamp, frames })
+    Ok(Source { labels, action_names: None, n, size: None, notes, warnings, stamp, frames })
 }
 
-/// How many pictures of a folder no row names.
-fn pictures_in(folder: &Path, rows: &[Row]) -> usize {
+/// How many pictures of a folder neither a row names nor `known`.
+fn pictures_in(folder: &Path, rows: &[Row], known: &HashSet<String>) -> usize {
     let named: HashSet<&std::ffi::OsStr> = rows.iter().filter_map(|row| row.picture.file_name()).collect();
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let picture = |name: &Path| {
         name.extension()
             .is_some_and(|e| ["png", "jpg", "jpeg"].iter().any(|known| e.eq_ignore_ascii_case(known)))
     };
-    entries
-        .filter(|e| picture(Path::new(&e.file_name())) && !named.contains(e.file_name().as_os_str()))
-        .count()
+    let is_known =
+        |name: &std::ffi::OsStr| named.contains(name) || name.to_str().is_some_and(|n| known.contains(n));
+    entries.filter(|e| picture(Path::new(&e.file_name())) && !is_known(&e.file_name())).count()
 }
 
 fn labels(rows: &[Row]) -> Result<Parts> {
@@ -98,76 +116,13 @@ fn labels(rows: &[Row]) -> Result<Parts> {
     Ok(parts)
 }
 
-/// donkeycar's tub, version 2: `manifest.json`, whose fifth line names the catalogs of records, and `images/`.
-fn tub(path: &Path) -> Result<Vec<Row>> {
-    let manifest = path.join("manifest.json");
-    let bad = |file: &Path, found: String| {
-        Error::new(Kind::Data, "a tub that cannot be read")
-            .at(file.display().to_string())
-            .expected("what donkeycar writes since version 4: a manifest, catalogs of records, images/")
-            .found(found)
-    };
-    let text = |file: &Path| std::fs::read_to_string(file).map_err(|e| Error::io("reading", file, &e));
-    let about = text(&manifest)?;
-    let about = about.lines().nth(4).ok_or_else(|| bad(&manifest, "fewer than five lines".into()))?;
-    let about: Value = serde_json::from_str(about).map_err(|e| bad(&manifest, e.to_string()))?;
-    let catalogs = about["paths"].as_array().ok_or_else(|| bad(&manifest, "no paths of catalogs".into()))?;
-    let deleted: HashSet<u64> =
-        about["deleted_indexes"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-    let mut rows = Vec::new();
-    for catalog in catalogs {
-        let name = catalog.as_str().and_then(|name| Path::new(name).file_name());
-        let file = path.join(name.ok_or_else(|| bad(&manifest, format!("{catalog}")))?);
-        for (i, line) in text(&file)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let place = |found: String| bad(&file, format!("line {}: {found}", i + 1));
-            let record: Value = serde_json::from_str(line).map_err(|e| place(e.to_string()))?;
-            if record["_index"].as_u64().is_some_and(|index| deleted.contains(&index)) {
-                continue;
-            }
-            let picture = record["cam/image_array"].as_str().and_then(|name| Path::new(name).file_name());
-            let number = |key: &str| record[key].as_f64().ok_or_else(|| place(format!("no {key}")));
-            rows.push(Row {
-                picture: path.join("images").join(picture.ok_or_else(|| place("no cam/image_array".into()))?),
-                action: vec![number("user/throttle")? as f32, number("user/angle")? as f32],
-                reward: None,
-                episode: record["_session_id"].to_string(),
-            });
-        }
-    }
-    Ok(rows)
-}
-
-/// The columns of Udacity's log, which names them only in some copies.
-const UDACITY: [&str; 7] = ["center", "left", "right", "steering", "throttle", "brake", "speed"];
-
-/// Udacity's log: paths of the machine that recorded it, of which the last part lies in `IMG/`.
-fn udacity(path: &Path) -> Result<Vec<Row>> {
-    let file = path.join("driving_log.csv");
-    let table = csv::read(&file, Some(&UDACITY))?;
-    let column = |name: &str| column(&table, name, &file);
-    let (center, steering) = (column("center")?, column("steering")?);
-    let (throttle, brake) = (column("throttle")?, column("brake")?);
-    let mut rows = Vec::with_capacity(table.rows.len());
-    for (i, row) in table.rows.iter().enumerate() {
-        let number = |k: usize| number(&row[k], &table.names[k], i, &file);
-        let name = row[center].rsplit(['/', '\\']).next().unwrap_or_default();
-        rows.push(Row {
-            picture: path.join("IMG").join(name),
-            action: vec![number(throttle)? - number(brake)?, number(steering)?],
-            reward: None,
-            episode: String::new(),
-        });
-    }
-    Ok(rows)
-}
-
 /// Names of the column that names the picture, the first that is there.
 const PICTURE: [&str; 6] = ["frame", "image", "picture", "file", "filename", "path"];
 /// Columns that are no actions.
 const OTHERS: [&str; 5] = ["episode", "reward", "step", "time", "timestamp"];
 
 /// A folder with one CSV.
-fn listed(path: &Path, options: &SourceOptions) -> Result<Vec<Row>> {
+fn listed(path: &Path, options: &SourceOptions) -> Result<Recorded> {
     let entries = std::fs::read_dir(path).map_err(|e| Error::io("reading", path, &e))?;
     let lists: Vec<PathBuf> = entries
         .flatten()
@@ -178,9 +133,13 @@ fn listed(path: &Path, options: &SourceOptions) -> Result<Vec<Row>> {
         return Err(Error::new(Kind::Data, "a folder without a list of what was done")
             .at(path.display().to_string())
             .expected("one .csv (frame, then a column for each action), a donkeycar tub, or Udacity's driving_log.csv")
-            .found(format!("{} lists", lists.len())));
+            .found(match (foreign::folder(path), lists.len()) {
+                (Some(found), 0) => format!("{}: {}", found.what, found.next),
+                (_, 0) => "no .csv".into(),
+                (_, n) => format!("{n} lists"),
+            }));
     };
-    let table = csv::read(file, None)?;
+    let table = csv::read(file, None, None)?;
     let position = |name: &str| table.names.iter().position(|n| n == name);
     let Some(picture) = PICTURE.iter().find_map(|name| position(name)) else {
         return Err(Error::new(Kind::Data, "a list that names no pictures")
@@ -205,20 +164,21 @@ fn listed(path: &Path, options: &SourceOptions) -> Result<Vec<Row>> {
             .found(table.names.join(", ")));
     }
     let (reward, episode) = (position("reward"), position("episode"));
-    let mut rows = Vec::with_capacity(table.rows.len());
+    let mut found = Recorded::new("pictures with a list");
+    found.warnings.extend(table.warnings.clone());
     for (i, row) in table.rows.iter().enumerate() {
         let number = |k: usize| number(&row[k], &table.names[k], i, file);
-        rows.push(Row {
+        found.rows.push(Row {
             picture: path.join(&row[picture]),
             action: actions.iter().map(|&k| number(k)).collect::<Result<_>>()?,
             reward: reward.map(number).transpose()?,
             episode: episode.map(|k| row[k].clone()).unwrap_or_default(),
         });
     }
-    Ok(rows)
+    Ok(found)
 }
 
-fn column(table: &csv::Table, name: &str, file: &Path) -> Result<usize> {
+pub(super) fn column(table: &csv::Table, name: &str, file: &Path) -> Result<usize> {
     table.names.iter().position(|n| n == name).ok_or_else(|| {
         Error::new(Kind::Data, "a column that is missing")
             .at(file.display().to_string())
@@ -227,8 +187,9 @@ fn column(table: &csv::Table, name: &str, file: &Path) -> Result<usize> {
     })
 }
 
-fn number(text: &str, column: &str, row: usize, file: &Path) -> Result<f32> {
-    text.parse::<f32>().ok().filter(|v| v.is_finite()).ok_or_else(|| {
+/// A number of a list, with a decimal point or a decimal comma.
+pub(super) fn number(text: &str, column: &str, row: usize, file: &Path) -> Result<f32> {
+    csv::number(text).filter(|v| v.is_finite()).ok_or_else(|| {
         Error::new(Kind::Data, "a value that is not a number")
             .at(format!("{}: row {}, {column}", file.display(), row + 1))
             .found(text)

@@ -4,6 +4,8 @@ mod csv;
 mod folder;
 mod one_file;
 mod picture;
+mod tub;
+mod udacity;
 
 use std::path::Path;
 
@@ -21,6 +23,8 @@ pub struct SourceOptions {
     pub layout: Option<Layout>,
     /// The value of white.
     pub range: Option<Range>,
+    /// The array or dataset of one file that has the frames; by default the one that is there. Others are left out.
+    pub key: Option<String>,
     /// Which columns of a folder's list are the actions, in order; by default all that are neither the frame nor one of
     /// the known names.
     pub actions: Vec<String>,
@@ -38,6 +42,8 @@ pub struct Source {
     pub size: Option<[usize; 2]>,
     /// What was recognized, as short texts.
     pub notes: Vec<String>,
+    /// What was skipped, as sentences that name the file.
+    pub warnings: Vec<String>,
     /// Identifies the source by sizes and modification times.
     pub stamp: String,
     frames: Box<dyn ReadFrames>,

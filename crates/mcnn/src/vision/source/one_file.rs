@@ -66,7 +66,7 @@ struct OneFile {
 }
 
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
-    let mut file = FrameFile::open(path)?;
+    let mut file = FrameFile::open(path, options.key.as_deref())?;
     let named = |e: Error| e.within(path.display());
     let (size, layout) = shape(&file.shape, options).map_err(named)?;
     let mut start = Vec::new();
@@ -104,12 +104,19 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     }
     let kind = if bytes { "bytes" } else { "floats" };
     let order = if layout == Layout::Hwc { "height, width, channel" } else { "channel, height, width" };
-    let notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
+    let mut notes = vec![format!("{kind} from 0 to {full}, {} x {} pixels, {order}", size[0], size[1])];
+    if !file.unused.is_empty() {
+        let more = file.unused.len().saturating_sub(10);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let some: Vec<&str> = file.unused.iter().take(10).map(String::as_str).collect();
+        notes.push(format!("not used: {}{more}", some.join(", ")));
+    }
     let (n, labels) = (file.shape[0], file.labels.clone());
-    let stamp = format!("{} {:?}", stamp(path)?, file.shape);
+    let key = options.key.as_ref().map_or(String::new(), |key| format!(" {key}"));
+    let stamp = format!("{} {:?}{key}", stamp(path)?, file.shape);
     let action_names = read_names(path)?.action_names;
     let frames = Box::new(OneFile { file, path: path.to_owned(), size, layout, full });
-    Ok(Source { labels, action_names, n, size: Some(size), notes, stamp, frames })
+    Ok(Source { labels, action_names, n, size: Some(size), notes, warnings: Vec::new(), stamp, frames })
 }
 
 /// Height, width and order of frames of this shape.
@@ -120,6 +127,7 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
             .found(format!("{shape:?}"))
             .next(next))
     };
+    const STATES: &str = "; states of numbers need no embedding: give the file to `mcnn learn`";
     let (size, layout) = match (shape, options.layout) {
         (&[_, height, width, 3], None | Some(Layout::Hwc)) => ([height, width], Layout::Hwc),
         (&[_, 3, height, width], None | Some(Layout::Chw)) => ([height, width], Layout::Chw),
@@ -133,7 +141,10 @@ fn shape(shape: &[usize], options: &SourceOptions) -> Result<([usize; 2], Layout
                     }
                     None => "three channels of a square, such as 6912 = 48 x 48 x 3".into(),
                 };
-                return refuse(&expected, "--frame-size HEIGHTxWIDTH gives the size of flat frames");
+                return refuse(
+                    &expected,
+                    &format!("--frame-size HEIGHTxWIDTH gives the size of flat frames{STATES}"),
+                );
             }
             (size, layout.unwrap_or(Layout::Hwc))
         }

@@ -1,0 +1,189 @@
+//! Actions outside [-1, 1]: refused, or clipped where clipping changes little.
+
+use super::dimension::{Dimension, dimensions};
+use crate::error::{Error, Kind, Result};
+
+/// What to do with actions outside [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ActionRange {
+    /// An error, with their number.
+    #[default]
+    Refuse,
+    /// Clip them into [-1, 1], unless that would change more than a few: see [`MOST_CLIPPED`].
+    Clip,
+}
+
+/// The largest share of the values of one action dimension that [`ActionRange::Clip`] clips (one value it always does). More are not
+/// outliers: the actions are in other units.
+pub const MOST_CLIPPED: f64 = 0.05;
+
+/// Values up to this far beyond 1 are rounding errors, and do not count for [`MOST_CLIPPED`].
+const ROUNDING: f32 = 1e-3;
+
+/// How many action values are outside [-1, 1].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// In each dimension: `[n_act]`.
+    pub by_dimension: Vec<usize>,
+    /// Action values in all.
+    pub of: usize,
+}
+
+impl Outside {
+    /// Counts the values outside in a table of actions, `[n_steps, n_act]`.
+    pub fn count(actions: &[f32], n_act: usize) -> Self {
+        Self { by_dimension: beyond(actions, n_act, 1.0), of: actions.len() }
+    }
+
+    /// Those of all dimensions together.
+    pub fn all(&self) -> usize {
+        self.by_dimension.iter().sum()
+    }
+}
+
+impl std::fmt::Display for Outside {
+    /// Such as "3 of 200 action values (1.500 %), in dimension 0".
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = self.all();
+        let which: Vec<String> = (self.by_dimension.iter().enumerate())
+            .filter(|(_, n)| **n > 0)
+            .map(|(dimension, _)| dimension.to_string())
+            .collect();
+        let (some, more) = which.split_at(which.len().min(10));
+        let plural = if which.len() == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{all} of {} action values ({:.3} %)",
+            self.of,
+            100.0 * all as f64 / self.of.max(1) as f64
+        )?;
+        write!(f, ", in dimension{plural} {}", some.join(", "))?;
+        if more.is_empty() { Ok(()) } else { write!(f, " and {} more", more.len()) }
+    }
+}
+
+fn beyond(actions: &[f32], n_act: usize, limit: f32) -> Vec<usize> {
+    let mut counts = vec![0; n_act];
+    for row in actions.chunks_exact(n_act) {
+        counts.iter_mut().zip(row).for_each(|(count, a)| *count += usize::from(a.abs() > limit));
+    }
+    counts
+}
+
+/// Why clipping would destroy what was demonstrated, by dimension; empty where it would not.
+fn destroyed(actions: &[f32], n_act: usize) -> Vec<String> {
+    let n_steps = actions.len() / n_act;
+    let mut why = Vec::new();
+    let about: Vec<Dimension> = dimensions(actions, n_act);
+    for (dimension, (count, d)) in beyond(actions, n_act, 1.0 + ROUNDING).into_iter().zip(about).enumerate() {
+        let share = count as f64 / n_steps as f64;
+        let constant = d.min < d.max && d.min.clamp(-1.0, 1.0) == d.max.clamp(-1.0, 1.0);
+        if (share > MOST_CLIPPED && count > 1) || constant {
+            let becomes = if constant { ", and would become constant" } else { "" };
+            why.push(format!(
+                "dimension {dimension}: from {} to {}, {:.1} % outside{becomes}",
+                d.min,
+                d.max,
+                100.0 * share
+            ));
+        }
+    }
+    why
+}
+
+/// Applies the rule to finite actions, `[n_steps, n_act]`.
+///
+/// # Errors
+/// Actions outside [-1, 1] that are not to be clipped, or too many of them.
+pub(super) fn apply(actions: &mut [f32], n_act: usize, range: ActionRange) -> Result<()> {
+    let outside = Outside::count(actions, n_act);
+    if outside.all() == 0 {
+        return Ok(());
+    }
+    let destroyed = destroyed(actions, n_act);
+    if range == ActionRange::Clip && destroyed.is_empty() {
+        actions.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0));
+        return Ok(());
+    }
+    let error = |what: &str| Error::new(Kind::Data, what).at("actions");
+    if destroyed.is_empty() {
+        let largest = actions.iter().fold(0.0_f32, |m, a| m.max(a.abs()));
+        return Err(error("actions outside [-1, 1]")
+            .expected("every action in [-1, 1]")
+            .found(format!("{outside}, up to {largest} in size"))
+            .next("--clip-actions clips them"));
+    }
+    const SHOWN: usize = 5;
+    let mut found = destroyed.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if destroyed.len() > SHOWN {
+        found += &format!("; and {} dimensions more", destroyed.len() - SHOWN);
+    }
+    let most = format!(
+        "every action in [-1, 1], or at most {} % of a dimension outside to be clipped",
+        100.0 * MOST_CLIPPED
+    );
+    Err(error("actions in other units than [-1, 1]").expected(most).found(found).next(
+        "scale each dimension of the actions by its limits before they are saved, 2 (a - low) / (high - low) - 1; clipping would \
+         destroy them",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 100 steps of two dimensions: `count` values of the second are `value`, the others vary within.
+    fn actions(count: usize, value: f32) -> Vec<f32> {
+        let of = |i: usize| if i < count { value } else { 0.01 * i as f32 - 0.5 };
+        (0..100).flat_map(|i| [0.5 - 0.01 * i as f32, of(i)]).collect()
+    }
+
+    fn clip(mut actions: Vec<f32>) -> std::result::Result<Vec<f32>, String> {
+        apply(&mut actions, 2, ActionRange::Clip).map(|()| actions).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_few_outliers_are_clipped_and_counted() {
+        let clipped = clip(actions(5, -3.0)).unwrap();
+        assert_eq!(clipped[9], -1.0);
+        assert!(clipped.iter().all(|a| a.abs() <= 1.0));
+        let outside = Outside::count(&actions(5, -3.0), 2);
+        assert_eq!(outside, Outside { by_dimension: vec![0, 5], of: 200 });
+        assert_eq!(outside.to_string(), "5 of 200 action values (2.500 %), in dimension 1");
+        // However many, where it is rounding.
+        assert_eq!(clip(actions(90, 1.000_001)).unwrap()[1], 1.0);
+        let error = apply(&mut actions(5, -3.0), 2, ActionRange::Refuse).unwrap_err().to_string();
+        assert!(
+            error.contains("5 of 200") && error.contains("up to 3") && error.contains("--clip-actions"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn clipping_that_would_destroy_the_actions_is_refused_and_not_suggested() {
+        let pixels: Vec<f32> = (0..100).flat_map(|i| [100.0 + i as f32, 300.0 - i as f32]).collect();
+        let half: Vec<f32> = (0..100).flat_map(|i| [0.01 * i as f32, 0.04 * i as f32 - 2.0]).collect();
+        for (actions, parts) in [
+            (
+                pixels,
+                &[
+                    "dimension 0: from 100 to 199, 100.0 % outside, and would become constant",
+                    "dimension 1: from 201",
+                ][..],
+            ),
+            (half, &["dimension 1: from -2 to 1.95", "49.0 % outside"]),
+            (actions(6, 1.5), &["dimension 1", "6.0 % outside"]),
+        ] {
+            for range in [ActionRange::Clip, ActionRange::Refuse] {
+                let error = apply(&mut actions.clone(), 2, range).unwrap_err().to_string();
+                assert!(
+                    !error.contains("--clip-actions") && error.contains("scale each dimension"),
+                    "{error}"
+                );
+                for part in parts {
+                    assert!(error.contains(part), "{part:?} is not in\n{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Files and folders that are no demonstrations: what they are, by their content, and what takes them.
+
+use std::path::Path;
+
+/// What something is, and what to do with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Such as "a Parquet file".
+    pub what: String,
+    /// A command or a way to convert it.
+    pub next: String,
+}
+
+fn foreign(what: impl Into<String>, next: impl Into<String>) -> Foreign {
+    Foreign { what: what.into(), next: next.into() }
+}
+
+/// How numbers of other formats become demonstrations.
+const SAVE: &str = "save states, actions and episode_ends together with numpy.savez";
+const VIDEO: &str = "take its frames, ffmpeg -i FILE frames/%06d.png, list them with the actions in a CSV in the same folder \
+                     (frame, then a column for each action), and give the folder to `mcnn embed`";
+const UNPACK: &str = "unpack it first";
+
+/// The content of a file by its first bytes, if it is known.
+pub(super) fn file(start: &[u8], length: u64) -> Option<Foreign> {
+    let here = |at: usize, signature: &[u8]| start.get(at..).is_some_and(|s| s.starts_with(signature));
+    let (what, next) = if here(0, b"\x93NUMPY") {
+        ("one NumPy array (.npy)", SAVE)
+    } else if here(0, b"version https://git-lfs") {
+        ("a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`")
+    } else if here(0, b"PAR1") {
+        (
+            "a Parquet file",
+            "read its columns with pandas or pyarrow, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if here(0, b"ARROW1") {
+        (
+            "an Arrow file",
+            "read its columns with pyarrow, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if here(4, b"ftyp") {
+        ("an MP4 video", VIDEO)
+    } else if here(0, b"\x1a\x45\xdf\xa3") {
+        ("a Matroska or WebM video", VIDEO)
+    } else if here(0, b"RIFF") && here(8, b"AVI ") {
+        ("an AVI video", VIDEO)
+    } else if here(0, b"GIF8") || here(0, b"\x89PNG") || here(0, b"\xff\xd8\xff") {
+        ("one picture", "`mcnn embed` takes a folder of pictures with a CSV of the actions")
+    } else if here(0, b"\x89MCAP") || here(0, b"#ROSBAG") || here(0, b"SQLite format 3") {
+        (
+            "a ROS bag or another database of messages",
+            "read its topics with ROS or the Python package rosbags, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if here(0, b"MATLAB 5.0") {
+        (
+            "a MATLAB file of version 5",
+            "read it with scipy.io.loadmat, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if here(0, b"\x1f\x8b")
+        || here(0, b"\x28\xb5\x2f\xfd")
+        || here(0, b"BZh")
+        || here(0, b"\xfd7zXZ")
+        || here(257, b"ustar")
+    {
+        ("a compressed file or an archive", UNPACK)
+    } else if here(8, b"{\"") && start.len() > 8 {
+        (
+            "a safetensors file, such as the memories or a policy of mcnn",
+            "the data come first: mcnn train DATA MEMORIES -o POLICY",
+        )
+    } else if here(0, b"\x80") {
+        ("perhaps a Python pickle; pickles run code when read, so none are", SAVE)
+    } else if here(0, b"<") {
+        ("a web page or XML, perhaps of a failed download", "fetch the file again")
+    } else if is_tfrecord(start, length) {
+        (
+            "a TFRecord file, as of RLDS or Open X-Embodiment",
+            "read it with tensorflow_datasets, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if is_text(start) {
+        (
+            "a text file, such as CSV or JSON",
+            "read it with numpy.loadtxt or json, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else {
+        return None;
+    };
+    Some(foreign(what, next))
+}
+
+/// A record begins with its length, a checksum, and a message of protocol buffers whose first field is a message.
+fn is_tfrecord(start: &[u8], length: u64) -> bool {
+    let record = start.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    record.is_some_and(|record| record > 0 && record.saturating_add(16) <= length)
+        && start.get(12) == Some(&0x0a)
+}
+
+fn is_text(start: &[u8]) -> bool {
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // The last character may be cut.
+        Err(e) if e.error_len().is_none() => {
+            std::str::from_utf8(&start[..e.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !text.is_empty() && text.chars().all(|c| !c.is_control() || c.is_whitespace())
+}
+
+/// The content of a zip without arrays of NumPy, by the names in it.
+pub(super) fn zip(names: &[&str]) -> Option<Foreign> {
+    let any = |wanted: &[&str]| names.iter().any(|name| wanted.iter().any(|end| name.ends_with(end)));
+    if any(&[".zgroup", ".zarray", "zarr.json"]) {
+        Some(foreign("a zarr store in a zip", ZARR))
+    } else if any(&["data.pkl"]) {
+        Some(foreign(
+            "a PyTorch file",
+            "load it with torch.load, and save states, actions and episode_ends with numpy.savez",
+        ))
+    } else {
+        None
+    }
+}
+
+const ZARR: &str = "read it with zarr and save it with numpy; a replay buffer: numpy.savez(\"data.npz\", states=z[\"data/state\"][:], \
+                    actions=z[\"data/action\"][:], episode_ends=z[\"meta/episode_ends\"][:])";
+const EMBED: &str = "`mcnn embed FOLDER` makes demonstrations of its frames";
+
+/// The content of a folder, or of the first folder in it, if it is known.
+pub fn folder(path: &Path) -> Option<Foreign> {
+    itself(path).or_else(|| {
+        let mut inside: Vec<_> = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path()).collect();
+        inside.sort();
+        let known = |path: &std::path::PathBuf| path.is_dir().then(|| itself(path)).flatten();
+        let (inner, found) = inside.iter().find_map(|path| Some((path, known(path)?)))?;
+        Some(foreign(format!("a folder with {}: {}", inner.file_name()?.display(), found.what), found.next))
+    })
+}
+
+fn itself(path: &Path) -> Option<Foreign> {
+    let has = |name: &str| path.join(name).exists();
+    let entries: Vec<String> = std::fs::read_dir(path)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    let ending = |endings: &[&str]| {
+        let lower = |name: &String| name.to_lowercase();
+        let mut some: Vec<&String> = (entries.iter())
+            .filter(|name| endings.iter().any(|ending| lower(name).ends_with(ending)))
+            .collect();
+        some.sort();
+        some
+    };
+    let files = ending(&[".npz", ".hdf5", ".h5"]);
+    let pictures = ending(&[".png", ".jpg", ".jpeg"]);
+    let lists = ending(&[".csv"]);
+    Some(if has("manifest.json") && !ending(&[".catalog"]).is_empty() {
+        foreign("a donkeycar tub", EMBED)
+    } else if has("driving_log.csv") {
+        foreign("a log of Udacity's simulator", EMBED)
+    } else if has("meta/info.json") {
+        foreign(
+            "a LeRobot dataset",
+            "read its columns with LeRobot, and save observation.state, action and where episodes end with numpy.savez (states, actions, episode_ends)",
+        )
+    } else if has(".zgroup") || has(".zarray") || has("zarr.json") {
+        foreign("a zarr store", ZARR)
+    } else if has("data/main_data.hdf5") || has("main_data.hdf5") || has("data/metadata.json") {
+        foreign(
+            "a Minari dataset",
+            "read its episodes with minari, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if has("dataset_info.json") || has("features.json") {
+        foreign(
+            "a dataset of tensorflow_datasets, as of RLDS or Open X-Embodiment",
+            "read it with tensorflow_datasets, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if has("metadata.yaml") {
+        foreign(
+            "a ROS 2 bag",
+            "read its topics with ROS or the Python package rosbags, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if let [first, rest @ ..] = &files[..] {
+        let more =
+            if rest.is_empty() { String::new() } else { format!(" and {} more such files", rest.len()) };
+        foreign(
+            format!("a folder with {first}{more}"),
+            format!("name a file, not a folder, such as {}", path.join(first).display()),
+        )
+    } else if !lists.is_empty() && (!pictures.is_empty() || has("images") || has("frames") || has("IMG")) {
+        foreign("a folder of pictures with a list", EMBED)
+    } else if !pictures.is_empty() {
+        foreign(
+            "a folder of pictures",
+            "list them with the actions in a CSV in the same folder (frame, then a column for each action), and give it to `mcnn embed`",
+        )
+    } else if !ending(&[".parquet"]).is_empty() {
+        foreign(
+            "a folder of Parquet files",
+            "read them with pandas or pyarrow, and save states, actions and episode_ends with numpy.savez",
+        )
+    } else if !ending(&[".mp4", ".avi", ".mkv", ".webm"]).is_empty() {
+        foreign("a folder of videos", VIDEO)
+    } else {
+        return None;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_their_first_bytes() {
+        for (start, what) in [
+            (&b"PAR1\x15\x04"[..], "Parquet"),
+            (b"\0\0\0\x20ftypisom", "MP4"),
+            (b"\x1a\x45\xdf\xa3\x01", "WebM"),
+            (b"\x89PNG\r\n", "picture"),
+            (b"\x89MCAP0\r\n", "ROS"),
+            (b"\x40\0\0\0\0\0\0\0{\"__metadata__\":{}}", "safetensors"),
+            (b"steering,throttle\n0.1,0.2\n", "text"),
+            (b"\x05\0\0\0\0\0\0\0crc!\x0a\x03abcrc!!", "TFRecord"),
+            ("Zeit;Höhe".as_bytes(), "text"),
+        ] {
+            let found = file(start, 100).unwrap_or_else(|| panic!("{what}"));
+            assert!(found.what.contains(what) && !found.next.is_empty(), "{what}: {found:?}");
+        }
+        assert_eq!(file(b"\x01\x02\x03\xff", 4), None);
+        assert_eq!(zip(&["archive/data.pkl"]).unwrap().what, "a PyTorch file");
+    }
+
+    #[test]
+    fn folders_are_known_by_what_is_in_them() {
+        for (files, what, next) in [
+            (&["manifest.json", "catalog_0.catalog"][..], "a donkeycar tub", "mcnn embed"),
+            (&["driving_log.csv"], "a log of Udacity's simulator", "mcnn embed"),
+            (&["meta/info.json"], "a LeRobot dataset", "numpy.savez"),
+            (&[".zgroup"], "a zarr store", "episode_ends=z"),
+            (&["data/main_data.hdf5"], "a Minari dataset", "minari"),
+            (
+                &["features.json"],
+                "a dataset of tensorflow_datasets, as of RLDS or Open X-Embodiment",
+                "tensorflow_datasets",
+            ),
+            (&["metadata.yaml", "bag_0.mcap"], "a ROS 2 bag", "rosbags"),
+            (&["b.npz", "a.hdf5"], "a folder with a.hdf5 and 1 more such files", "a.hdf5"),
+            (&["a.png", "list.csv"], "a folder of pictures with a list", "mcnn embed"),
+            (&["a.JPG"], "a folder of pictures", "CSV"),
+            (&["a.parquet"], "a folder of Parquet files", "pandas"),
+            (&["a.mp4"], "a folder of videos", "ffmpeg"),
+            (&["notes.md", "b.zarr/.zgroup"], "a folder with b.zarr: a zarr store", "episode_ends=z"),
+        ] {
+            let path = tempfile::tempdir().unwrap();
+            for file in files {
+                let file = path.path().join(file);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, b"").unwrap();
+            }
+            let found = folder(path.path()).unwrap();
+            assert_eq!(found.what, what);
+            assert!(found.next.contains(next), "{found:?}");
+        }
+        assert_eq!(folder(tempfile::tempdir().unwrap().path()), None);
+    }
+}
