@@ -75,7 +75,7 @@ fn record_episodes(
     each: &(dyn Fn(&Episode) -> bool + Sync),
 ) -> Result<Collected> {
     let mut all = Collected::default();
-    for (episode, record) in run_episodes(act, task, run, input, Some(Record::of(task.spec())), each)? {
+    for (episode, record) in run_episodes(act, task, run, None, input, Some(Record::of(task.spec())), each)? {
         match record {
             Some(record) if episode.error.is_none() && episode.length > 0 => all.add(episode, record),
             _ => all.failed.push(episode),

@@ -96,7 +96,24 @@ pub fn rollout(
         each(episode);
         true
     };
-    let done = run_episodes(act, task, run, ActorInput::Observations, None, &each)?;
+    let done = run_episodes(act, task, run, None, ActorInput::Observations, None, &each)?;
+    Ok(done.into_iter().map(|(episode, _)| episode).collect())
+}
+
+/// Runs the episodes of a run that have these numbers, counted from 0 and in this order, until `each` returns false; episodes
+/// that are running then are completed. An episode is the same whichever others are run. [`Run::episodes`] plays no part.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn rollout_numbers(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    numbers: &[usize],
+    each: &(dyn Fn(&Episode) -> bool + Sync),
+) -> Result<Vec<Episode>> {
+    let run = Run { episodes: numbers.len(), ..*run };
+    let done = run_episodes(act, task, &run, Some(numbers), ActorInput::Observations, None, each)?;
     Ok(done.into_iter().map(|(episode, _)| episode).collect())
 }
 
@@ -109,11 +126,12 @@ pub(super) enum ActorInput {
 }
 
 /// Runs episodes as [`rollout`] does, with their steps if `record` is given, until `each` returns false. Episodes that are
-/// running then are completed.
+/// running then are completed. `numbers` are those of the `run.episodes` episodes; from 0 on, if there are none.
 pub(super) fn run_episodes(
     act: &dyn Act,
     task: &dyn Task,
     run: &Run,
+    numbers: Option<&[usize]>,
     input: ActorInput,
     record: Option<Record>,
     each: &(dyn Fn(&Episode) -> bool + Sync),
@@ -122,7 +140,8 @@ pub(super) fn run_episodes(
     let threads = run.threads.clamp(1, run.episodes);
     let n_environments = run.environments_per_worker.clamp(1, run.episodes.div_ceil(threads));
     let done = Mutex::new(Vec::new());
-    let work = Work { act, task, run, input, n_environments, record, each, next: AtomicUsize::new(0), done };
+    let next = AtomicUsize::new(0);
+    let work = Work { act, task, run, numbers, input, n_environments, record, each, next, done };
     let mut first = work.start()?; // if the task cannot start at all, one error for the whole run
     std::thread::scope(|scope| {
         for _ in 1..threads {
@@ -140,11 +159,12 @@ struct Work<'a> {
     act: &'a dyn Act,
     task: &'a dyn Task,
     run: &'a Run,
+    numbers: Option<&'a [usize]>, // of the episodes; from 0 on, if there are none
     input: ActorInput,
     n_environments: usize, // of each thread
     record: Option<Record>,
     each: &'a (dyn Fn(&Episode) -> bool + Sync),
-    next: AtomicUsize, // number of the next episode to start
+    next: AtomicUsize, // place of the next episode to start
     done: Mutex<Vec<(usize, Episode, Option<Record>)>>,
 }
 
@@ -157,8 +177,9 @@ impl<'a> Work<'a> {
     }
 
     fn take(&self) -> Option<EpisodeRun<'a>> {
-        let i = self.next.fetch_add(1, Ordering::Relaxed);
-        (i < self.run.episodes).then(|| self.new_run(i))
+        let place = self.next.fetch_add(1, Ordering::Relaxed);
+        (place < self.run.episodes)
+            .then(|| self.new_run(self.numbers.map_or(place, |numbers| numbers[place])))
     }
 
     fn new_run(&self, i: usize) -> EpisodeRun<'a> {
