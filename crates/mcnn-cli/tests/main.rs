@@ -24,6 +24,7 @@ mod resume;
 mod suggest;
 mod sweep;
 mod table;
+mod tune;
 mod unet;
 mod verbs;
 mod version_1;
