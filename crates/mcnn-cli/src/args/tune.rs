@@ -18,8 +18,8 @@ use super::{
 #[command(group(ArgGroup::new("what").required(true).multiple(true).args(["task", "results", "list"])))]
 #[command(after_help = "Examples:
   mcnn tune policy.safetensors --task drive -o tuned.safetensors
-  mcnn tune policy.safetensors --lambda weight:0.25,weight:0.8 --list --write-candidates candidates
-  mcnn tune policy.safetensors --lambda weight:0.25,weight:0.8 --results robot.csv --budget 20 -o tuned.safetensors
+  mcnn tune policy.safetensors --lambda weight:0.8,inf --list --write-candidates candidates
+  mcnn tune policy.safetensors --lambda weight:0.8,inf --results robot.csv --budget 20
 
 What training decided stays: steps of training and smoothing of the memories' actions cannot be
 changed without the data.")]
