@@ -222,7 +222,7 @@ fn misuse_is_refused() {
     );
     refused(&format!("{on_drive} --k 5"), &["the policy does not have this setting", "--k"]);
     refused(&format!("{on_drive} --members 2"), &["--members"]);
-    refused(&format!("{on_drive} --amplitude -1"), &["amplitude"]);
+    refused(&format!("{on_drive} --amplitude 0"), &["amplitude"]);
     for seed in ["500", "900", "1000", "19999"] {
         refused(
             &format!("{on_drive} --first-tuning-seed {seed} --budget 600"),

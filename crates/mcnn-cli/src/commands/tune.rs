@@ -116,7 +116,8 @@ impl Simulation<'_> {
             let progress = Mutex::new((0, Progress::new(&stage, 0, standing.next.len() as u64)));
             for (candidate, numbers) in todo {
                 let done = self.episodes(candidate, &numbers, (&outcomes, origin), &stop, &progress)?;
-                for line in done.iter().map(|e| Line::new(origin, self.all[candidate].settings, e)) {
+                for line in done.iter().map(|e| Line::new(origin, self.all[candidate].settings, e).as_read())
+                {
                     field.add(candidate, line.episode, line.outcome())?;
                 }
                 if stop.load(Ordering::Relaxed) {
