@@ -184,8 +184,10 @@ impl Race {
 
     /// A budget with which `fresh` episodes of each of the two candidates remain for the check.
     pub fn budget_for(&self, fresh: usize) -> usize {
-        let least = self.cost(FIRST_EPISODES);
-        (4 * fresh).max(least + 2 * fresh)
+        match self.cost(FIRST_EPISODES) {
+            0 => fresh.saturating_mul(2),
+            rounds => fresh.saturating_mul(4).max(fresh.saturating_mul(2).saturating_add(rounds)),
+        }
     }
 
     /// Numbers of challengers, round by round.
@@ -214,6 +216,10 @@ impl Race {
             left -= new * (challengers + 1);
             episodes += new;
             plan.push(Planned { challengers, episodes });
+        }
+        // One challenger needs no round, because the check compares it; without a check it does.
+        if plan.is_empty() && self.budget / 2 < CHECK_EPISODES {
+            plan.push(Planned { challengers: 1, episodes: self.budget / 2 });
         }
         plan
     }

@@ -146,6 +146,13 @@ fn two_candidates_are_compared_at_once_and_small_budgets_have_no_check() {
     assert_eq!((standing.stage, standing.next.len(), standing.check), (Stage::Check, 20, Some(0..10)));
     let (race, asked) = run(Race::new(12, 24).unwrap(), |r| Some(r.candidate as f64));
     assert_eq!((asked.len(), race.standing().winner, race.standing().check), (24, Some(11), None));
+    // Without a check, one challenger is compared in a round: no winner is named without an episode.
+    let standing = Race::new(2, 4).unwrap().standing();
+    assert_eq!((standing.stage, standing.next.len(), standing.winner), (Stage::Round(0), 4, None));
+    for better in [0, 1] {
+        let (race, _) = run(Race::new(2, 9).unwrap(), |r| Some(f64::from(u8::from(r.candidate == better))));
+        assert_eq!((race.used(), race.standing().winner, race.standing().check), (8, Some(better), None));
+    }
     // With the budget it names, that many fresh episodes remain.
     for (candidates, fresh) in [(2, 5), (3, 40), (12, 5), (12, 500)] {
         let race = Race::new(candidates, 1000).unwrap();
