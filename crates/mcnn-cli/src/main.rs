@@ -22,6 +22,7 @@ mod sweep;
 mod task_encoder;
 mod tasks;
 mod tensorboard;
+mod tune;
 mod versions;
 mod video;
 
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
             Verb::Replay(args) => commands::replay::run(&args),
             Verb::Eval(args) => commands::eval::run(&args),
             Verb::Compare(args) => commands::compare::run(&args),
+            Verb::Tune(args) => commands::tune::run(&args),
             Verb::Explain(args) => commands::explain::run(&args),
             Verb::Report(args) => commands::report::run(&args),
             Verb::Certify(args) => commands::certify::run(&args),

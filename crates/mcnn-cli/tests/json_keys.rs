@@ -142,6 +142,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     };
     let frames = Demonstrations::new(frames, ActionRange::Refuse).unwrap();
     write_npz(&bench.path("frames.npz"), &frames).unwrap();
+    std::fs::write(bench.path("robot.csv"), "candidate,episode,outcome\n0,0,success\n").unwrap();
     let documented = Documented::read();
     let (mut all, mut found) = (BTreeSet::new(), BTreeSet::new());
     for line in [
@@ -159,6 +160,8 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "report p.safetensors --data drive.npz -o s.html",
         "certify p.safetensors --data drive.npz --horizon 9 --curve",
         "suggest made.npz m.safetensors",
+        "tune bc.safetensors --task drive --lambda weight:0.9,weight:0.95 --budget 40 -o tuned.safetensors",
+        "tune p.safetensors --lambda inf,1 --results robot.csv --budget 40",
         "memory add p.safetensors drive.npz --steps 3..9",
         "memory drop p.safetensors --memories 0",
         "memory list p.safetensors --data drive.npz",

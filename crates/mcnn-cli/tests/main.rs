@@ -26,6 +26,7 @@ mod signals;
 mod suggest;
 mod sweep;
 mod table;
+mod tune;
 mod unet;
 mod verbs;
 mod version_1;

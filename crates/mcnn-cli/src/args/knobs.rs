@@ -57,6 +57,27 @@ impl KnobArgs {
     /// # Errors
     /// If a setting is out of range, or one that this policy does not have.
     pub fn apply(&self, policy: Policy) -> Result<Policy> {
+        let before = policy.acting_settings();
+        let through = trained_through(&policy);
+        let memories = policy.codebook().len();
+        let policy = self.set(policy)?;
+        if let Some(k) = self.k.filter(|k| *k > memories) {
+            say(format!("note: --k {k}: the policy has {memories} memories, and all are used"));
+        }
+        let after = policy.acting_settings();
+        let constraint_changes =
+            after.envelope != before.envelope || after.constrain_at != before.constrain_at;
+        if constraint_changes && through == TrainThrough::Envelope {
+            warn_of_training_through_the_envelope();
+        }
+        Ok(policy)
+    }
+
+    /// As [`apply`](Self::apply), without notes on stderr.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn set(&self, policy: Policy) -> Result<Policy> {
         if self.is_empty() {
             return Ok(policy);
         }
@@ -99,22 +120,9 @@ impl KnobArgs {
         };
         match self.k {
             None => {}
-            Some(k) if policy.retrieved() > 0 => {
-                let memories = policy.codebook().len();
-                if k > memories {
-                    say(format!("note: --k {k}: the policy has {memories} memories, and all are used"));
-                }
-                acting.retrieved = Some(k);
-            }
+            Some(k) if policy.retrieved() > 0 => acting.retrieved = Some(k),
             Some(k) if policy.members().is_empty() => acting.neighbors = k,
             Some(_) => return absent("--k", "a retrieval-conditioned network, or VINN"),
-        }
-        let constraint_changes = acting.envelope != envelope || acting.constrain_at != constrain_at;
-        if constraint_changes && trained_through(&policy) == TrainThrough::Envelope {
-            say(
-                "warning: the network was trained through the envelope of its file and corrects its memory actions; with another \
-                 one it acts worse. Train with --train-through free to change it afterwards.",
-            );
         }
         let policy = match self.members {
             Some(members) => policy.with_first_members(members)?,
@@ -124,8 +132,16 @@ impl KnobArgs {
     }
 }
 
+/// Says that a network which corrects its memory actions acts worse with another envelope.
+pub fn warn_of_training_through_the_envelope() {
+    say(
+        "warning: the network was trained through the envelope of its file and corrects its memory actions; with another \
+         one it acts worse. Train with --train-through free to change it afterwards.",
+    );
+}
+
 /// How the networks of a policy were trained; through the envelope where its file does not say.
-fn trained_through(policy: &Policy) -> TrainThrough {
+pub fn trained_through(policy: &Policy) -> TrainThrough {
     let settings = &policy.training_record().settings;
     let through = settings.get("train_through").cloned();
     match policy.envelope().lambda {

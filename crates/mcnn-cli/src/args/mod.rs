@@ -10,10 +10,11 @@ mod memory;
 mod report;
 mod running;
 mod trust;
+mod tune;
 
 pub use frames::{EmbedArgs, EncoderArgs, FrameArgs, TaskEncoderArgs};
 pub use help::parse;
-pub use knobs::KnobArgs;
+pub use knobs::{KnobArgs, trained_through, warn_of_training_through_the_envelope};
 pub use learn::{Dimensions, LearnArgs, epochs};
 pub use learning::{ConstraintArgs, EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
@@ -23,6 +24,7 @@ pub use running::{
     TableArgs, Video,
 };
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
+pub use tune::{CandidateArgs, TuneArgs};
 
 use std::path::PathBuf;
 
@@ -65,6 +67,8 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Compare policies on the same episodes of a task.
     Compare(CompareArgs),
+    /// Choose the settings of a policy's constraint in closed loop: race candidates on the same episodes.
+    Tune(TuneArgs),
     /// Explain a policy's action in one state: memory, box, network output.
     Explain(ExplainArgs),
     /// Write a page about a policy: its memories, distances and actions, step by step.

@@ -42,7 +42,7 @@ pub struct Rollouts {
 }
 
 /// Default seed of the first episode of an evaluation.
-const EVALUATION_SEED: u64 = 1000;
+pub(super) const EVALUATION_SEED: u64 = 1000;
 
 /// Default seed of the first episode of `mcnn collect`: only an evaluation of more than 19,000 episodes would reach it.
 pub const COLLECTION_SEED: u64 = 20_000;
@@ -55,18 +55,10 @@ impl Rollouts {
 
     /// The library's settings.
     pub fn run(&self) -> mcnn::Result<mcnn::eval::Run> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = self.threads.unwrap_or(cores);
-        if threads == 0 || threads > 1024 {
-            return Err(mcnn::Error::new(mcnn::error::Kind::Settings, "threads out of range")
-                .at("--threads")
-                .expected("1 to 1024")
-                .found(threads.to_string()));
-        }
         Ok(mcnn::eval::Run {
             episodes: self.episodes as usize,
             first_seed: self.seed(),
-            threads,
+            threads: threads(self.threads)?,
             environments_per_worker: self.envs_per_worker.into(),
             trace: false,
         })
@@ -230,6 +222,18 @@ pub struct TableArgs {
     pub force: bool,
 }
 
-fn rewards(text: &str) -> Result<Rewards, String> {
+/// The number of worker threads: that of the option, by default that of the cores.
+pub(super) fn threads(given: Option<usize>) -> mcnn::Result<usize> {
+    let threads = given.unwrap_or_else(crate::commands::cores);
+    if threads == 0 || threads > 1024 {
+        return Err(mcnn::Error::new(mcnn::error::Kind::Settings, "threads out of range")
+            .at("--threads")
+            .expected("1 to 1024")
+            .found(threads.to_string()));
+    }
+    Ok(threads)
+}
+
+pub(super) fn rewards(text: &str) -> Result<Rewards, String> {
     word(text, "d4rl or gymnasium")
 }

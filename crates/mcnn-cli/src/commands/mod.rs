@@ -19,6 +19,7 @@ pub mod suggest;
 pub mod sweep;
 pub mod table;
 pub mod train;
+pub mod tune;
 mod visited;
 
 use std::path::Path;

@@ -16,6 +16,7 @@ mod report;
 mod results;
 mod suggest;
 mod sweep;
+mod tune;
 
 pub use certify::certify;
 pub use data::{collect, embed, inspect, learn, make, replay};
@@ -26,6 +27,7 @@ pub use report::report;
 pub use results::{compare, demo, eval};
 pub use suggest::suggest;
 pub use sweep::{sweep, table};
+pub use tune::tune;
 
 use mcnn::{eval::stats::Rough, train::Lambda};
 
@@ -51,6 +53,8 @@ Evaluation
   mcnn eval policy.safetensors --task drive              closed loop (--video out.gif records a video)
   mcnn compare a.safetensors b.safetensors --task drive  policies on the same episodes
   mcnn table results.jsonl --plot results.svg            results of a sweep, with intervals
+  mcnn tune policy.safetensors --task drive -o tuned.safetensors
+                                                         settings of the constraint, by episodes
 Understanding
   mcnn explain policy.safetensors --data drive.npz --at 3:120
                                                          why the policy acts so in one state

@@ -1,11 +1,12 @@
 //! Closed-loop evaluation of any actor on any task, and the statistics of the results.
 
 mod collect;
+pub mod race;
 mod rollout;
 pub mod stats;
 
 pub use collect::{Collected, Demonstrator, collect, demonstrate, record_each};
-pub use rollout::{Episode, Run, Trace, acting_seed, rollout};
+pub use rollout::{Episode, Run, Trace, acting_seed, rollout, rollout_numbers};
 
 use crate::{
     error::{Error, Kind, Result},

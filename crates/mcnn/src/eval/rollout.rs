@@ -9,6 +9,7 @@ use crate::{
     task::{Ask, Batch, Outcome, Reply, Spec, Task},
 };
 use std::{
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicUsize, Ordering},
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -102,6 +103,32 @@ pub fn rollout(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(i, _)| *i);
     Ok(done.into_iter().map(|(_, episode)| episode).collect())
+}
+
+/// Runs the episodes of a run that have these numbers, counted from 0, until `each` returns false; episodes that are running then
+/// are completed. Returns those that were run, in the order of `numbers`. An episode is the same whichever others are run.
+/// [`Run::episodes`] plays no part.
+///
+/// # Errors
+/// As [`rollout`].
+pub fn rollout_numbers(
+    act: &dyn Act,
+    task: &dyn Task,
+    run: &Run,
+    numbers: &[usize],
+    each: &(dyn Fn(&Episode) -> bool + Sync),
+) -> Result<Vec<Episode>> {
+    let run = Run { episodes: numbers.iter().max().map_or(0, |last| last + 1), ..*run };
+    let done = Mutex::new(HashMap::new());
+    let keep = |i: usize, episode: Episode, _: Option<Record>| {
+        let go_on = each(&episode);
+        done.lock().unwrap_or_else(PoisonError::into_inner).insert(i, episode);
+        go_on
+    };
+    let wanted: HashSet<usize> = numbers.iter().copied().collect();
+    run_episodes(act, task, &run, ActorInput::Observations, None, &|i| wanted.contains(&i), &keep)?;
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(numbers.iter().filter_map(|i| done.remove(i)).collect())
 }
 
 /// The input of the actor.
