@@ -67,7 +67,7 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Compare policies on the same episodes of a task.
     Compare(CompareArgs),
-    /// Choose the settings of a policy's constraint in closed loop: race candidates on the same episodes.
+    /// Choose the settings of a policy's constraint by closed-loop episodes.
     Tune(TuneArgs),
     /// Explain a policy's action in one state: memory, box, network output.
     Explain(ExplainArgs),

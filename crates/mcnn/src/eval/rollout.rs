@@ -21,7 +21,8 @@ pub struct Run {
     /// Number of episodes.
     pub episodes: usize,
     /// Episode i resets the environment with seed `first_seed + i` and starts the actor with
-    /// [`acting_seed`] of that seed, so an episode does not depend on those it is evaluated with.
+    /// [`acting_seed`] of that seed, so an episode does not depend on those it is evaluated with. (Demonstrations of a task's own
+    /// expert use `Seed(first_seed).fork("act").nth(i)`.)
     pub first_seed: u64,
     /// Worker threads, each with its own environments; 0 counts as 1.
     pub threads: usize,
@@ -203,13 +204,16 @@ impl<'a> Work<'a> {
     }
 
     fn new_run(&self, i: usize) -> EpisodeRun<'a> {
-        let expert_action = match self.input {
-            ActorInput::Observations => None,
-            ActorInput::ExpertActions => Some(vec![0.0; self.task.spec().n_act]),
-        };
-        EpisodeRun {
-            expert_action,
-            ..EpisodeRun::new(self.act, self.task.spec(), self.run, i, self.record.clone())
+        let own = EpisodeRun::new(self.act, self.task.spec(), self.run, i, self.record.clone());
+        match self.input {
+            ActorInput::Observations => own,
+            ActorInput::ExpertActions => EpisodeRun {
+                expert_action: Some(vec![0.0; self.task.spec().n_act]),
+                // The noise on an expert's actions follows from the run's first seed, as it always has, so that data of earlier
+                // versions can be made again with the same bytes.
+                acting: self.act.start(Seed(self.run.first_seed).fork("act").nth(i as u64)),
+                ..own
+            },
         }
     }
 

@@ -204,7 +204,8 @@ impl Codebook {
         if (data.n_obs(), data.n_act()) != (self.n_obs(), self.n_act()) {
             return Err(Error::new(Kind::Mismatch, "the dimensions of the data and the memories differ")
                 .expected(dimensions(self.n_obs(), self.n_act()))
-                .found(dimensions(data.n_obs(), data.n_act())));
+                .found(dimensions(data.n_obs(), data.n_act()))
+                .next("give data of the task that the memories were learned from"));
         }
         let (expected, found) = (self.parts.encoding.as_deref(), data.encoding());
         if expected == found {

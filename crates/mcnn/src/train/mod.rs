@@ -173,7 +173,7 @@ impl Run {
             return refuse("the interrupted run had other memories", was, memories);
         }
         if let Some((name, was, is)) = checkpoint.settings.difference(&run.settings) {
-            return refuse(&format!("the interrupted run had another {name}"), was, is);
+            return refuse(&format!("the interrupted run was started with another {name}"), was, is);
         }
         if checkpoint.step > run.settings.steps {
             return refuse(
