@@ -88,8 +88,8 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Networks trained as an ensemble by default. More than one for backbones that train in seconds: averaging the errors of several
-    /// networks is worth more in closed loop than longer training of one.
+    /// Networks trained as an ensemble by default. More than one for backbones that train in seconds: averaging several networks
+    /// raises the closed-loop score more than longer training of one.
     fn members(&self) -> usize {
         1
     }

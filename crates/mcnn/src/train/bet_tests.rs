@@ -75,9 +75,9 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
     let wanted: Vec<f32> =
         torch.windows.iter().flat_map(|&i| &torch.actions[2 * i..2 * i + 2]).copied().collect();
     assert_eq!(rows.targets, wanted, "the same windows");
-    let (loss_fn, mut proposals, mut gradient) = (run.loss(count), Vec::new(), vec![0.0; parameters.len()]);
+    let (loss_fn, mut outputs, mut gradient) = (run.loss(count), Vec::new(), vec![0.0; parameters.len()]);
     let mut record = |found: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
-        proposals.extend_from_slice(found);
+        outputs.extend_from_slice(found);
         loss_fn.loss_and_grad(&rows, found, weights, output_grad)
     };
     net.loss_and_grad(
@@ -88,7 +88,7 @@ fn outputs_gradients_and_a_training_trajectory_are_those_of_pytorch() {
         &mut gradient,
         &mut Default::default(),
     );
-    close(&proposals, &torch.proposal, 2e-5, "proposal");
+    close(&outputs, &torch.proposal, 2e-5, "network output");
     let gradients = net.with_parameters(&gradient).save_tensors();
     for (name, (_, expected)) in &torch.gradients {
         // The offsets' errors count a thousandfold, and gradients are as large.
@@ -241,8 +241,8 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
                 expected.observe(&**policy.backbone().unwrap(), scaled.values());
             }
             expected.predict(&**policy.backbone().unwrap(), &|_, g| g);
-            let proposals: Vec<f32> = shown.dimensions.iter().map(|d| d.network_output.unwrap()).collect();
-            assert_eq!(proposals, expected.network_output());
+            let outputs: Vec<f32> = shown.dimensions.iter().map(|d| d.network_output.unwrap()).collect();
+            assert_eq!(outputs, expected.network_output());
         }
     }
     assert_eq!(expected.network_output().len(), 2);

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_and_slopes_are_those_of_the_definition() {
+    fn loss_and_gradient_are_those_of_the_definition() {
         let rows = MiniBatch {
             targets: vec![0.3, -0.2, 0.9, 0.0],
             centers: vec![0.1, 0.2, -0.5, 0.4],

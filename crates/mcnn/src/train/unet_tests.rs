@@ -306,10 +306,10 @@ fn what_lies_beyond_an_episodes_end_counts_nothing() {
     let loss_fn = run.loss(run.training_set.count(&[1, 4]));
     let loss = |beyond: f32| {
         let of = |real: &bool| if *real { 0.3 } else { beyond };
-        let proposals: Vec<f32> = rows.mask.iter().map(of).collect();
-        let mut slopes = vec![f32::NAN; 16];
-        let loss = loss_fn.loss_and_grad(&rows, &proposals, None, &mut slopes);
-        (loss, slopes)
+        let outputs: Vec<f32> = rows.mask.iter().map(of).collect();
+        let mut output_grad = vec![f32::NAN; 16];
+        let loss = loss_fn.loss_and_grad(&rows, &outputs, None, &mut output_grad);
+        (loss, output_grad)
     };
     assert_eq!(loss(0.0), loss(0.9));
 }
