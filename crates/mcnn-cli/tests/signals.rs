@@ -11,8 +11,17 @@ use serde_json::Value;
 
 const SIGNALS: [&str; 3] = ["-INT", "-TERM", "-HUP"];
 
+/// A command for which SIGHUP is not ignored, also where the tests run under nohup.
+fn command(bench: &Bench, line: &str) -> Command {
+    let own = bench.command(line);
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP").arg(own.get_program()).args(own.get_args());
+    command.current_dir(bench.path(""));
+    command
+}
+
 fn start(bench: &Bench, line: &str) -> Child {
-    bench.command(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    command(bench, line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn send(child: &Child, signal: &str) {
@@ -81,7 +90,7 @@ fn every_signal_saves_what_the_other_verbs_have_done() {
             ("collect --task drive --episodes 10000 -o r.hdf5", "collecting 1000/"),
         ] {
             let messages = File::create(bench.path("messages")).unwrap();
-            let mut command = bench.command(&format!("{line} --json"));
+            let mut command = command(&bench, &format!("{line} --json"));
             let running = command.stdout(Stdio::piped()).stderr(messages).spawn().unwrap();
             wait_until(|| fs::read_to_string(bench.path("messages")).unwrap().contains(begun));
             send(&running, signal);
