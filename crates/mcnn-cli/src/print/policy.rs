@@ -26,7 +26,7 @@ pub fn train(t: &TrainReport) -> String {
     if let Some(from) = t.resumed_from {
         line!(out, "  resumed          from step {from}");
     }
-    let auto = if t.lambda_auto { ", set from the data" } else { "" };
+    let auto = if t.lambda_auto { ", set from the data (0.25 at the median distance)" } else { "" };
     line!(out, "  lambda           {}{auto}", lambda(t.lambda, t.half_distance));
     if t.members > 1 {
         line!(out, "  ensemble         {} networks", t.members);
