@@ -9,6 +9,7 @@ mod beside;
 mod commands;
 mod guard;
 mod interrupt;
+mod json_lines;
 mod page;
 mod plot;
 mod print;

@@ -167,7 +167,7 @@ fn a_checkpoint_knows_its_memories() {
     let other = TRAIN.replace("m.safetensors", "b.safetensors");
     let refused = bench.refused(&format!("{other} -o cut.safetensors --resume"));
     assert!(refused.contains("the interrupted run had other memories"), "{refused}");
-    // A file with the same memories serves, whatever its name.
+    // A file of another name with the same memories serves.
     std::fs::copy(bench.path("m.safetensors"), bench.path("copy.safetensors")).unwrap();
     let same = TRAIN.replace("m.safetensors", "copy.safetensors");
     bench.ok(&format!("{same} -o cut.safetensors --resume"));

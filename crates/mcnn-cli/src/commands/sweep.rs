@@ -27,8 +27,9 @@ use crate::{
     say::say,
     sweep::{
         one::{self, Shared},
-        plan::{self, Settings},
+        plan,
         results::{self, Line, Results},
+        settings::Settings,
     },
     task_encoder, tasks,
 };

@@ -7,7 +7,7 @@ use mcnn::eval::stats::{Estimate, FEW_RUNS};
 use super::interval;
 use crate::{
     commands::{sweep::SweepReport, table::Table},
-    sweep::{grid::Cell, plan::Settings},
+    sweep::{grid::Cell, settings::Settings},
 };
 
 pub fn sweep(s: &SweepReport) -> String {

@@ -6,3 +6,4 @@ pub mod grid;
 pub mod one;
 pub mod plan;
 pub mod results;
+pub mod settings;

@@ -23,7 +23,7 @@ use mcnn::{
     vision::{EncodedPolicy, Encoder},
 };
 
-use super::{plan::Settings, results::Line};
+use super::{results::Line, settings::Settings};
 use crate::{actor::Actor, commands::eval::evaluated, smoothed_loss::SmoothedLoss};
 
 /// Shared by all runs.

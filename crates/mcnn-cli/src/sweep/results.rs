@@ -2,17 +2,17 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
 };
 
 use mcnn::{Error, Result, error::Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::plan::Settings;
+use super::settings::Settings;
+use crate::json_lines::{JsonLines, Wording};
 
 /// One run and its results. A failed run has the results from before the failure.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -119,11 +119,8 @@ fn parse(text: &[u8]) -> serde_json::Result<Line> {
     })
 }
 
-/// The file of a running sweep. It is locked, so that no second sweep writes to it.
-pub struct Results {
-    path: PathBuf,
-    file: Mutex<File>,
-}
+/// The file of a running sweep.
+pub struct Results(JsonLines);
 
 impl Results {
     /// Opens or creates the file and reads the runs in it. A half-written line at its end is removed, with a message to
@@ -132,34 +129,17 @@ impl Results {
     /// # Errors
     /// If the file cannot be opened or read, or another sweep has it open.
     pub fn open(path: &Path, tell: &dyn Fn(&str)) -> Result<(Self, Vec<Line>)> {
-        let io = |doing: &'static str| move |e: std::io::Error| Error::io(doing, path, &e);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io("opening"))?;
-        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-            return Err(Error::new(Kind::File, "another sweep is writing its results there")
-                .at(path.display().to_string())
-                .next("wait for it, or name another file"));
-        }
-        let (lines, complete) = read(path, &file)?;
-        if file.metadata().map_err(io("reading"))?.len() > complete {
-            tell(&format!("{}: the last line is half-written; its run will be made again", path.display()));
-            file.set_len(complete).map_err(io("writing"))?;
-        }
-        file.seek(SeekFrom::End(0)).map_err(io("writing"))?;
-        Ok((Self { path: path.into(), file: Mutex::new(file) }, lines))
+        let wording = Wording {
+            is_locked: "another sweep is writing its results there",
+            next: "wait for it, or name another file",
+            half_written: "its run will be made again",
+        };
+        let (file, lines) = JsonLines::open(path, &wording, |file| read(path, file), tell)?;
+        Ok((Self(file), lines))
     }
 
     /// Appends a run and flushes it to the disk.
     pub fn append(&self, line: &Line) -> Result<()> {
-        let text = serde_json::to_string(line).expect("a result is plain values") + "\n";
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(|e| Error::io("writing", &self.path, &e))
+        self.0.append(line)
     }
 }

@@ -1,16 +1,19 @@
 //! The file of outcomes of `mcnn tune`: one line of JSON per episode, appended when the episode is over.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{Seek as _, SeekFrom, Write as _},
+    fs::File,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use mcnn::{Error, Result, data::regular, error::Kind, eval::Episode, task::adroit::Rewards};
 use serde::{Deserialize, Serialize};
 
 use super::candidates::Settings;
+use crate::{
+    beside::beside,
+    json_lines::{JsonLines, Wording},
+    say::say,
+};
 
 /// What all lines of a file have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,16 +75,13 @@ impl Line {
     }
 }
 
-/// The open file. It is locked, so that no second process writes to it.
-pub struct Outcomes {
-    path: PathBuf,
-    file: Mutex<File>,
-}
+/// The file of a running race.
+pub struct Outcomes(JsonLines);
 
 impl Outcomes {
     /// The file beside an output: of `tuned.safetensors`, `tuned.tune.jsonl`.
     pub fn beside(output: &Path) -> PathBuf {
-        output.with_extension("tune.jsonl")
+        beside(output, ".safetensors", ".tune.jsonl")
     }
 
     /// Opens or creates the file and reads its lines. A half-written line at its end is removed.
@@ -90,44 +90,34 @@ impl Outcomes {
     /// If the file cannot be opened, another process has it open, or a line is not an outcome, or one of another policy, task,
     /// reward or first seed.
     pub fn open(path: &Path, origin: &Origin) -> Result<(Self, Vec<Line>)> {
-        let io = |doing: &'static str| move |e: std::io::Error| Error::io(doing, path, &e);
         if path.exists() {
             regular(path)?;
         }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = file.map_err(io("opening"))?;
-        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-            return Err(Error::new(Kind::File, "another process is writing its outcomes there")
-                .at(path.display().to_string())
-                .next("wait for it, or name another output"));
-        }
-        let text = std::fs::read_to_string(path).map_err(io("reading"))?;
-        let complete = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut lines = Vec::new();
-        for (i, line) in text[..complete].lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-            lines.push(
-                parse(line, origin).map_err(|e| e.within(format!("{}: line {}", path.display(), i + 1)))?,
-            );
-        }
-        if complete < text.len() {
-            crate::say::say(format!(
-                "{}: the last line is half-written; its episode will be run again",
-                path.display()
-            ));
-            file.set_len(complete as u64).map_err(io("writing"))?;
-        }
-        file.seek(SeekFrom::End(0)).map_err(io("writing"))?;
-        Ok((Self { path: path.into(), file: Mutex::new(file) }, lines))
+        let wording = Wording {
+            is_locked: "another process is writing its outcomes there",
+            next: "wait for it, or name another output",
+            half_written: "its episode will be run again",
+        };
+        let read = |_: &File| read(path, origin);
+        let (file, lines) = JsonLines::open(path, &wording, read, &|line| say(line))?;
+        Ok((Self(file), lines))
     }
 
     /// Appends an episode and flushes it to the disk.
     pub fn append(&self, line: &Line) -> Result<()> {
-        let text = serde_json::to_string(line).expect("an outcome is plain values") + "\n";
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(|e| Error::io("writing", &self.path, &e))
+        self.0.append(line)
     }
+}
+
+/// The outcomes in the complete lines of a file, and the bytes of these lines.
+fn read(path: &Path, origin: &Origin) -> Result<(Vec<Line>, u64)> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, &e))?;
+    let complete = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = Vec::new();
+    for (i, line) in text[..complete].lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+        lines.push(parse(line, origin).map_err(|e| e.within(format!("{}: line {}", path.display(), i + 1)))?);
+    }
+    Ok((lines, complete as u64))
 }
 
 fn parse(text: &str, origin: &Origin) -> Result<Line> {
@@ -157,4 +147,17 @@ fn parse(text: &str, origin: &Origin) -> Result<Line> {
             .next("take the line out"));
     }
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_whose_names_differ_after_a_dot_have_files_of_their_own() {
+        let of = |output: &str| Outcomes::beside(Path::new(output)).display().to_string();
+        assert_eq!(of("a/tuned.safetensors"), "a/tuned.tune.jsonl");
+        assert_eq!(of("tuned-0.1"), "tuned-0.1.tune.jsonl");
+        assert_eq!(of("tuned-0.2.safetensors"), "tuned-0.2.tune.jsonl");
+    }
 }

@@ -11,7 +11,7 @@
 //! leaves of it, is for episodes that no candidate has run: they compare the last challenger with candidate 0 without that bias.
 //!
 //! The next episodes are a function of the number of candidates, the budget and the outcomes so far. A race that was
-//! interrupted therefore goes on where it stopped, whatever the order of its outcomes.
+//! interrupted therefore goes on where it stopped, in any order of its outcomes.
 
 use std::{collections::BTreeMap, ops::Range};
 

@@ -94,7 +94,7 @@ impl Policy {
         })
     }
 
-    /// The same policy with other settings of acting. The networks stay, whatever they were trained with.
+    /// The same policy with other settings of acting. The networks stay, also if they were trained with others.
     ///
     /// # Errors
     /// As [`ensemble`](Self::ensemble).

@@ -21,7 +21,7 @@ pub struct Learner {
     pub(super) ema: Option<Vec<f32>>, // of the parameters, if one is taken: it acts
     pub(super) micro_batches: Vec<MicroBatch>,
     pub(super) sampler: BatchSampler,
-    pub(super) seed: Seed, // of whatever is random in its steps
+    pub(super) seed: Seed, // of the random choices in its steps
 }
 
 /// Buffers of a micro-batch.

@@ -328,6 +328,8 @@ mod bet_tests;
 #[cfg(test)]
 mod diffusion_tests;
 #[cfg(test)]
+mod ensemble_tests;
+#[cfg(test)]
 mod linear_tests;
 #[cfg(test)]
 mod tests;

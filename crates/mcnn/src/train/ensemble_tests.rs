@@ -1,0 +1,135 @@
+//! Free training, and the members of an ensemble.
+
+use super::{
+    tests::{small, some_codebook, some_data},
+    *,
+};
+use crate::{backbone::KINDS, envelope::Form};
+
+/// The networks of a trained policy.
+fn networks(settings: &TrainSettings) -> Vec<Network> {
+    let data = some_data();
+    let mut run = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    while run.step().is_some() {}
+    run.policy().members().to_vec()
+}
+
+#[test]
+fn free_training_is_behavior_cloning_for_every_lambda() {
+    for kind in KINDS {
+        let backbone = kind.default_settings();
+        let hidden = backbone.default_hidden().iter().map(|_| 8).collect();
+        let free = TrainSettings {
+            backbone,
+            hidden,
+            batch: 8,
+            steps: 3,
+            validation_fraction: 0.0,
+            ..TrainSettings::default()
+        };
+        let alone = networks(&TrainSettings {
+            lambda: Lambda::Value(f32::INFINITY),
+            train_through: TrainThrough::Envelope,
+            form: Form::Mix,
+            ..free.clone()
+        });
+        for lambda in [Lambda::Auto, Lambda::Value(0.3)] {
+            for form in [Form::Mix, Form::Project] {
+                let constrained = networks(&TrainSettings { lambda, form, ..free.clone() });
+                assert!(constrained == alone, "{}: {lambda}", kind.name);
+            }
+        }
+        let through = TrainSettings { train_through: TrainThrough::Envelope, form: Form::Mix, ..free };
+        assert!(networks(&through) != alone, "{}", kind.name);
+    }
+}
+
+#[test]
+fn the_members_of_an_ensemble_are_networks_trained_by_themselves() {
+    // The split into training and validation episodes follows from the run's seed, so there is none here.
+    let one = TrainSettings { validation_fraction: 0.0, ..small(Lambda::Value(f32::INFINITY)) };
+    let members = networks(&TrainSettings { members: 3, ..one.clone() });
+    for (k, member) in members.iter().enumerate() {
+        let seed = member_seed(one.seed, k);
+        assert_eq!(
+            networks(&TrainSettings { seed, ..one.clone() }),
+            std::slice::from_ref(member),
+            "member {k}"
+        );
+    }
+    assert!(members[0] != members[1] && members[1] != members[2]);
+}
+
+#[test]
+fn an_ensemble_resumes_to_the_same_networks_on_any_number_of_threads() {
+    let data = some_data();
+    let settings = |steps| TrainSettings {
+        members: 3,
+        bagging: Bagging::Folds,
+        validation_fraction: 0.0,
+        steps,
+        ..small(Lambda::Auto)
+    };
+    let on = |threads: usize, run: &mut Run| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| while run.step().is_some() {});
+    };
+    let start = |steps| Run::new(&data, some_codebook(&data), settings(steps)).unwrap();
+    let (mut whole, mut first) = (start(12), start(5));
+    on(1, &mut whole);
+    on(2, &mut first);
+    let checkpoint = first.checkpoint().unwrap();
+    let bytes = crate::file::checkpoint_to_bytes(&checkpoint);
+    assert!(crate::file::checkpoint_from_bytes(&bytes).unwrap() == checkpoint);
+    let mut resumed = Run::resume(&data, some_codebook(&data), settings(12), checkpoint.clone()).unwrap();
+    on(3, &mut resumed);
+    assert!(resumed.policy().members() == whole.policy().members());
+    let bytes = crate::file::policy_to_bytes(&whole.policy());
+    assert_eq!(crate::file::policy_to_bytes(&resumed.policy()), bytes);
+    assert!(crate::file::policy_from_bytes(&bytes).unwrap().members() == whole.policy().members());
+
+    let mut lost = checkpoint;
+    lost.members.pop();
+    let refused =
+        Run::resume(&data, some_codebook(&data), settings(12), lost).err().expect("refused").to_string();
+    assert!(refused.contains("another number of networks"), "{refused}");
+}
+
+#[test]
+fn folds_leave_every_episode_out_of_one_member_and_validate_on_it() {
+    let data = some_data();
+    let settings = TrainSettings {
+        members: 3,
+        bagging: Bagging::Folds,
+        validation_fraction: 0.0,
+        ..small(Lambda::Value(f32::INFINITY))
+    };
+    let mut run = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    while run.step().is_some() {}
+    let policy = run.policy();
+    // Member k has not seen episode k: it is the network that is trained on the others alone.
+    let mut errors = 0.0;
+    for k in 0..3 {
+        let member = policy.members()[k].clone();
+        let alone = Policy::new(policy.codebook().clone(), policy.envelope(), member, 1).unwrap();
+        for i in data.episode(k) {
+            let mut action = [0.0; 2];
+            alone.session().act(data.state(i), &mut action).unwrap();
+            let squares = action.iter().zip(data.action(i)).map(|(f, a)| f64::from(f - a).powi(2));
+            errors += squares.sum::<f64>() / 2.0;
+        }
+    }
+    let validation = run.validation().expect("validation on the folds");
+    assert_eq!(validation.states, 90);
+    assert!((validation.loss - errors / 90.0).abs() < 1e-6, "{} {}", validation.loss, errors / 90.0);
+    for bins in &validation.by_distance {
+        assert_eq!(bins.network, Some(bins.loss), "without memories the policy is the network");
+    }
+
+    let refused = |settings: TrainSettings| {
+        Run::new(&data, some_codebook(&data), settings).err().expect("refused").to_string()
+    };
+    assert!(refused(TrainSettings { members: 4, ..settings.clone() }).contains("at most 3 members"));
+    assert!(refused(TrainSettings { members: 0, ..settings.clone() }).contains("1 to 100"));
+    assert!(refused(TrainSettings { members: 1, ..settings }).contains("2 members or more"));
+}
