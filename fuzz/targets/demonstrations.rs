@@ -3,13 +3,13 @@
 
 mod common;
 
-use mcnn::data::{FrameFile, ReadOptions, inspect, read, read_parts, read_simulator};
+use mcnn::data::{FrameFile, ReadOptions, Selection, inspect, read, read_parts, read_simulator};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let path = common::file(bytes);
     if let Ok((_, parts)) = read_parts(&path) {
         parts.check().expect("what is read belongs together");
-        let _ = inspect(&path);
+        let _ = inspect(&path, &Selection::default());
     }
     let _ = read_simulator(&path);
     if let Ok(data) = read(&path, &ReadOptions::default()) {

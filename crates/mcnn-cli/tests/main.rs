@@ -22,6 +22,7 @@ mod pixels;
 mod recordings;
 mod report;
 mod resume;
+mod selection;
 mod signals;
 mod suggest;
 mod sweep;

@@ -12,8 +12,8 @@ use std::{
 
 use mcnn::{
     data::{
-        ActionRange, Demonstrations, DimensionNames, Format, ReadOptions, Scale, inspect, read, read_names,
-        read_parts, write_npz,
+        ActionRange, Demonstrations, DimensionNames, Format, ReadOptions, Scale, Selection, inspect, read,
+        read_names, read_parts, write_npz,
     },
     seed::Seed,
 };
@@ -120,7 +120,7 @@ fn files_that_others_wrote_are_read() {
         assert_eq!(data.rewards(), expected.rewards.as_deref(), "{name}");
         assert_eq!(data.ends(), expected.ends, "{name}");
         assert_eq!(Names::from(data.names()), expected.names, "{name}");
-        let found = inspect(&path).unwrap();
+        let found = inspect(&path, &Selection::default()).unwrap();
         assert_eq!(found.fingerprint, Some(data.fingerprint()), "{name}");
         assert_eq!(&found.names, data.names(), "{name}");
         let npz = std::fs::read(&path).unwrap().starts_with(b"PK");
@@ -146,15 +146,15 @@ fn broken_files_are_refused_with_the_file_the_key_and_the_reason() {
     }
     // Data with invalid values can still be inspected, and actions can be clipped.
     for name in ["broken_nan.hdf5", "broken_nan.npz"] {
-        let found = inspect(&folder.path().join(name)).unwrap();
+        let found = inspect(&folder.path().join(name), &Selection::default()).unwrap();
         assert_eq!((found.not_finite, found.steps, found.fingerprint), (1, 12, None));
         assert!(found.refused.unwrap().contains("NaN"));
     }
-    let found = inspect(&folder.path().join("broken_overflow.hdf5")).unwrap();
+    let found = inspect(&folder.path().join("broken_overflow.hdf5"), &Selection::default()).unwrap();
     assert_eq!((found.not_finite, found.actions[0].not_finite, found.fingerprint), (1, 1, None));
     assert!(found.refused.unwrap().contains("beyond the range"));
     let path = folder.path().join("broken_outside.hdf5");
-    assert_eq!(inspect(&path).unwrap().actions_outside, 1.0 / 24.0);
+    assert_eq!(inspect(&path, &Selection::default()).unwrap().actions_outside, 1.0 / 24.0);
     let clip = ReadOptions { range: ActionRange::Clip, ..Default::default() };
     assert_eq!(read(&path, &clip).unwrap().action(1)[0], 1.0);
     let missing = read(&folder.path().join("none.npz"), &clip).unwrap_err().to_string();
@@ -296,7 +296,7 @@ fn demonstrations_of_the_field_are_read_as_h5py_reads_them() {
         let data: Demonstrations = read(&path, &ReadOptions::default()).unwrap();
         let shape = (data.n_episodes(), data.n_steps(), data.n_obs(), data.n_act());
         assert_eq!(shape, (episodes, steps, n_obs, n_act), "{name}");
-        let found = inspect(&path).unwrap();
+        let found = inspect(&path, &Selection::default()).unwrap();
         if let Some(mean) = mean_return {
             assert_eq!(found.returns.unwrap().mean.round(), mean, "{name}");
         }

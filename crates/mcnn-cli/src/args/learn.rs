@@ -3,7 +3,7 @@
 use clap::Args;
 use mcnn::memory::{Amount, SelectionMethod};
 
-use super::{Input, NamesArgs, Output, word};
+use super::{EpisodeArgs, Input, NamesArgs, Output, word};
 
 #[derive(Args, Debug)]
 #[command(
@@ -12,6 +12,8 @@ use super::{Input, NamesArgs, Output, word};
 pub struct LearnArgs {
     #[command(flatten)]
     pub input: Input,
+    #[command(flatten)]
+    pub episodes: EpisodeArgs,
     #[command(flatten)]
     pub names: NamesArgs,
     /// Fraction of the training states that become memories, above 0 and at most 1 [default: 0.1].

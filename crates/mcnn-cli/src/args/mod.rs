@@ -26,9 +26,10 @@ pub use running::{
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
 pub use tune::{CandidateArgs, TuneArgs};
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use mcnn::data::{KeyRange, Selection};
 
 /// Imitation learning with Memory-Consistent Neural Networks (MCNN): policies from demonstrations that stay near what was
 /// demonstrated.
@@ -110,15 +111,59 @@ pub struct Input {
     pub options: InputOptions,
 }
 
-#[derive(Args, Debug, Clone, Copy)]
+/// How demonstrations are read.
+#[derive(Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Data")]
 pub struct InputOptions {
+    /// Arrays of the data that make up the state, concatenated in this order, such as observation.state or object,robot0_eef_pos;
+    /// KEY:FIRST-LAST takes some of its dimensions [default: the format's own].
+    #[arg(long = "state", value_delimiter = ',', value_name = "KEYS")]
+    pub state_keys: Vec<KeyRange>,
+    /// Arrays of the data that make up the action, likewise [default: the format's own].
+    #[arg(long = "action", value_delimiter = ',', value_name = "KEYS")]
+    pub action_keys: Vec<KeyRange>,
+    /// Read only the episodes that this list in the file names (robomimic's mask/NAME), such as train.
+    #[arg(long, value_name = "NAME")]
+    pub filter_key: Option<String>,
     /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long)]
     pub clip_actions: bool,
     /// Leave out the last step of every episode, as D4RL's qlearning_dataset does.
     #[arg(long)]
     pub d4rl_drop_last: bool,
+}
+
+impl InputOptions {
+    /// The arrays and episodes to read.
+    pub fn selection(&self, episodes: &EpisodeArgs) -> Selection {
+        Selection {
+            state: self.state_keys.clone(),
+            action: self.action_keys.clone(),
+            episodes: episodes.episodes.clone(),
+            task: episodes.task.clone(),
+            filter: self.filter_key.clone(),
+        }
+    }
+}
+
+/// Which episodes are read.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Data")]
+pub struct EpisodeArgs {
+    /// Episodes to read, by their numbers in the data, such as 0-9,12 [default: all].
+    #[arg(long, value_delimiter = ',', value_parser = episode_range, value_name = "EPISODES")]
+    pub episodes: Vec<RangeInclusive<u32>>,
+    /// Read only the episodes of the task with this text, where the data have texts of tasks.
+    #[arg(long, value_name = "TEXT")]
+    pub task: Option<String>,
+}
+
+fn episode_range(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.trim().parse(), last.trim().parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        _ => Err("expected episodes counted from 0, such as 0-9,12".into()),
+    }
 }
 
 /// Names of dimensions, in place of those that the data or the policy has.
@@ -136,6 +181,10 @@ pub struct InspectArgs {
     /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
+    #[command(flatten)]
+    pub options: InputOptions,
+    #[command(flatten)]
+    pub episodes: EpisodeArgs,
     #[command(flatten)]
     pub names: NamesArgs,
 }

@@ -143,7 +143,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     let mut sets = Vec::new();
     let mut own = None; // the data the memories were chosen from
     for path in &args.data {
-        let data = read(path, args.options)?;
+        let data = read(path, &args.options)?;
         codebook.check_space(&data).map_err(|e| e.within(path.display()))?;
         let is_own = codebook.check_data(&data).is_ok();
         sets.push(state_set(&stem(path), &codebook, envelope, &bound, &data, is_own));

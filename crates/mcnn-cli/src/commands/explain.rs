@@ -38,7 +38,7 @@ pub struct ExplainReport {
 
 pub fn run(args: &ExplainArgs) -> Result<Done> {
     let policy = args.knobs.apply(file::read_policy(&args.policy)?.0)?;
-    let data = read(&args.data, args.options)?;
+    let data = read(&args.data, &args.options)?;
     let codebook = policy.codebook();
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let widths = [codebook.n_obs(), codebook.n_act()];

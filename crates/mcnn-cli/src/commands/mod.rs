@@ -27,12 +27,12 @@ use std::path::Path;
 use mcnn::{
     Error, Result,
     atomic::Claim,
-    data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions},
+    data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions, ReadResult},
     error::Kind,
 };
 
 use crate::{
-    args::{InputOptions, NamesArgs, Output},
+    args::{EpisodeArgs, InputOptions, NamesArgs, Output},
     say::say,
 };
 
@@ -59,11 +59,22 @@ impl Done {
     }
 }
 
-/// Reads demonstrations. Says on stderr how many actions are clipped.
-pub fn read(path: &Path, options: InputOptions) -> Result<Demonstrations> {
-    let range = range(options.clip_actions);
-    let (data, outside) =
-        mcnn::data::read_counting(path, &ReadOptions { range, drop_last: options.d4rl_drop_last })?;
+/// Reads all demonstrations of a source.
+pub fn read(path: &Path, options: &InputOptions) -> Result<Demonstrations> {
+    read_episodes(path, options, &EpisodeArgs::default())
+}
+
+/// Reads demonstrations. Says on stderr how many actions are clipped, and what else a user should know.
+pub fn read_episodes(path: &Path, options: &InputOptions, episodes: &EpisodeArgs) -> Result<Demonstrations> {
+    let options = ReadOptions {
+        selection: options.selection(episodes),
+        range: range(options.clip_actions),
+        drop_last: options.d4rl_drop_last,
+    };
+    let ReadResult { data, outside, notes } = mcnn::data::read_with_notes(path, &options)?;
+    for note in notes {
+        say(format!("{}: {note}", path.display()));
+    }
     say_clipped(path, &outside);
     Ok(data)
 }

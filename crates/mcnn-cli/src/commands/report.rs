@@ -89,7 +89,7 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
     let policy = args.knobs.apply(policy)?;
     let codebook = policy.codebook();
-    let data = read(&args.data, args.options)?;
+    let data = read(&args.data, &args.options)?;
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let widths = [codebook.n_obs(), codebook.n_act()];
     let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;

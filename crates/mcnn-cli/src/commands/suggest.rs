@@ -77,7 +77,7 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
     let book = constraint.codebook;
     let (states, seeds) = match &args.data {
         Some(path) => {
-            let data = read(path, args.options)?;
+            let data = read(path, &args.options)?;
             book.check_space(&data).map_err(|e| e.within(path.display()))?;
             (data, Vec::new())
         }

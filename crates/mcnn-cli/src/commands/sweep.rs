@@ -130,7 +130,7 @@ fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     for (i, run) in runs.iter().enumerate() {
         if !all.contains_key(&run.data) {
             let place = || format!("{}: data, {:?}", args.plan.display(), runs[i].data);
-            let data = read(&run.file(&args.plan), run.input()).map_err(|e| e.within(place()))?;
+            let data = read(&run.file(&args.plan), &run.input()).map_err(|e| e.within(place()))?;
             let print = data.fingerprint();
             all.insert(run.data.clone(), (data, print));
         }

@@ -24,7 +24,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read};
+use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read_episodes};
 use crate::{
     args::{ConstraintArgs, EnsembleArgs, TrainArgs},
     interrupt, print,
@@ -99,7 +99,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     if !args.resume && !args.output.force {
         check_unused(&folder)?;
     }
-    let data = read(&args.input.data, args.input.options)?;
+    let data = read_episodes(&args.input.data, &args.input.options, &args.episodes)?;
     let seed = Seed(args.optimizer.seed);
     let codebook = match &args.memories {
         Some(memories) => file::read_codebook(memories)?,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::data::{Dimension, Inspection};
+use mcnn::data::{Dimension, Inspection, Key, Usage};
 
 use super::{list, list_dimensions, name_width};
 use crate::commands::{
@@ -60,8 +60,32 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
         Some(r) => line!(out, "  returns       {:.2} to {:.2}, mean {:.2}", r.min, r.max, r.mean),
         None => line!(out, "  returns       no rewards in the file"),
     }
-    if !i.unused.is_empty() {
-        line!(out, "  not used      {}", list(&i.unused));
+    for (label, usage) in [
+        ("state from    ", Usage::State),
+        ("action from   ", Usage::Action),
+        ("frames        ", Usage::Frames),
+        ("not used      ", Usage::Unused),
+    ] {
+        let keys: Vec<String> = i.keys.iter().filter(|key| key.used_as == usage).map(with_shape).collect();
+        if !keys.is_empty() {
+            line!(out, "  {label}{}", keys.join(", "));
+        }
+    }
+    if let Some(fps) = i.fps {
+        line!(out, "  rate          {fps} steps/s");
+    }
+    for (k, (task, episodes)) in i.tasks.iter().take(10).enumerate() {
+        line!(
+            out,
+            "  {}{task:?}, {episodes} episodes",
+            if k == 0 { "tasks         " } else { "              " }
+        );
+    }
+    if i.tasks.len() > 10 {
+        line!(out, "                and {} tasks more", i.tasks.len() - 10);
+    }
+    for note in &i.notes {
+        line!(out, "  note          {note}");
     }
     if let Some(encoding) = &i.encoding {
         line!(out, "  embedding     {encoding}");
@@ -72,6 +96,13 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
         (None, None) => {}
     }
     out
+}
+
+/// A key with the shape of one step's value.
+fn with_shape(key: &Key) -> String {
+    let shape: Vec<String> = key.shape.iter().map(u64::to_string).collect();
+    let shape = if shape.is_empty() { "1".into() } else { shape.join(" x ") };
+    format!("{} ({shape})", key.name)
 }
 
 /// The dimensions that vary so little that it may be noise, with their standard deviations.

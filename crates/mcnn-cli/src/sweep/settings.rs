@@ -174,7 +174,7 @@ impl Settings {
     }
 
     pub fn input(&self) -> InputOptions {
-        InputOptions { clip_actions: self.clip_actions, d4rl_drop_last: false }
+        InputOptions { clip_actions: self.clip_actions, ..InputOptions::default() }
     }
 
     /// How the memories are selected.

@@ -28,6 +28,19 @@ impl Bench {
         bench
     }
 
+    /// With what a Python script writes in the folder; `None`, and a printed reason, without a Python.
+    pub fn with_python(test: &str, script: &str) -> Option<Self> {
+        let Some(python) = std::env::var_os("MCNN_TEST_PYTHON") else {
+            skipped(test, "MCNN_TEST_PYTHON names no Python");
+            return None;
+        };
+        let bench = Self::new();
+        let output = Command::new(python).args(["-c", script]).current_dir(bench.folder.path()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{test}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(bench)
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

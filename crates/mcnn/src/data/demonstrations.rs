@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
-use super::{ActionRange, DimensionNames, action_range, number};
+use super::{ActionRange, DimensionNames, Origin, action_range, number};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -37,6 +37,8 @@ pub struct Demonstrations {
     episode_numbers: Vec<u32>, // [n_episodes], the number of the episode in its source
     encoding: Option<String>,  // identifies the encoder, if the states are embeddings
     names: DimensionNames,     // of states and actions; absent in most data
+    origin: Origin,            // the keys of the source
+    tasks: Vec<String>,        // [n_episodes], texts of tasks; empty if the source has none
 }
 
 /// The parts of [`Demonstrations`] before they are checked.
@@ -147,7 +149,34 @@ impl Demonstrations {
             episode_numbers,
             encoding: None,
             names: DimensionNames::default(),
+            origin: Origin::default(),
+            tasks: Vec::new(),
         })
+    }
+
+    /// The same data with the keys of their source.
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// The same data with the numbers of the episodes in their source and the texts of their tasks (or no texts).
+    ///
+    /// # Panics
+    /// If there is not one for each episode.
+    pub fn with_episodes(self, episode_numbers: Vec<u32>, tasks: Vec<String>) -> Self {
+        assert_eq!(episode_numbers.len(), self.n_episodes(), "a number for each episode");
+        assert!(tasks.is_empty() || tasks.len() == self.n_episodes(), "a task for each episode");
+        Self { episode_numbers, tasks, ..self }
+    }
+
+    /// The keys that the states and actions were read from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The text of each episode's task: `[n_episodes]`; empty if the source has none.
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks
     }
 
     /// The same data with `encoding`, which identifies the encoder of the states, as JSON.
@@ -263,7 +292,7 @@ impl Demonstrations {
         assert!(!which.is_empty(), "a selection of no episodes");
         let mut part = self.empty();
         for &k in which {
-            part.push(self, self.episode(k), self.episode_numbers[k]);
+            part.push(self, self.episode(k), k);
         }
         part
     }
@@ -275,7 +304,7 @@ impl Demonstrations {
         for k in 0..self.n_episodes() {
             let Range { start, end } = self.episode(k);
             if end - start > 1 {
-                part.push(self, start..end - 1, self.episode_numbers[k]);
+                part.push(self, start..end - 1, k);
             }
         }
         (!part.ends.is_empty()).then_some(part)
@@ -293,11 +322,13 @@ impl Demonstrations {
             episode_numbers: Vec::new(),
             encoding: self.encoding.clone(),
             names: self.names.clone(),
+            origin: self.origin.clone(),
+            tasks: Vec::new(),
         }
     }
 
-    /// Appends steps of `from` as one episode.
-    fn push(&mut self, from: &Self, steps: Range<usize>, number: u32) {
+    /// Appends steps of episode `k` of `from` as one episode.
+    fn push(&mut self, from: &Self, steps: Range<usize>, k: usize) {
         let Range { start, end } = steps;
         self.states.extend_from_slice(&from.states[start * self.n_obs..end * self.n_obs]);
         self.actions.extend_from_slice(&from.actions[start * self.n_act..end * self.n_act]);
@@ -305,7 +336,8 @@ impl Demonstrations {
             to.extend_from_slice(&from[start..end]);
         }
         self.ends.push(self.states.len() / self.n_obs);
-        self.episode_numbers.push(number);
+        self.episode_numbers.push(from.episode_numbers[k]);
+        self.tasks.extend(from.tasks.get(k).cloned());
     }
 
     /// Splits whole episodes at random into a training set and a validation set with a fraction of the episodes: at least one, if

@@ -3,12 +3,12 @@
 use std::{cmp::Ordering, ops::Range, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Parts, Step,
+    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Key, Parts, Selection, Step,
     demonstrations::fingerprint,
     dimension::dimensions,
     read::load,
-    read_encoding, read_names, read_unused,
     scale::{is_constant, near_constant},
+    source::Source,
 };
 use crate::error::Result;
 
@@ -60,8 +60,14 @@ pub struct Inspection {
     pub frozen: Frozen,
     /// Sums of the rewards, if there are rewards.
     pub returns: Option<Returns>,
-    /// Arrays, datasets and groups of the file that are not read.
-    pub unused: Vec<String>,
+    /// The arrays of the source, and what each is used as.
+    pub keys: Vec<Key>,
+    /// Steps per second, if the source says it.
+    pub fps: Option<f64>,
+    /// Texts of tasks with the number of their episodes, in the order of their first episodes.
+    pub tasks: Vec<(String, usize)>,
+    /// What a user should know of how the source was read.
+    pub notes: Vec<String>,
     /// The encoder of the states ([`Demonstrations::encoding`]), if they are embeddings.
     pub encoding: Option<String>,
     /// [`Demonstrations::fingerprint`], if the data can be used as it is.
@@ -110,15 +116,20 @@ pub struct Returns {
 /// # Errors
 /// As [`read_parts`](super::read_parts): only what cannot be laid out as episodes of states and actions. NaN and actions outside
 /// [-1, 1] are reported, not refused.
-pub fn inspect(path: &Path) -> Result<Inspection> {
-    let (format, parts, beyond) = load(path)?;
-    let encoding = read_encoding(path)?;
-    let names = read_names(path)?;
+pub fn inspect(path: &Path, selection: &Selection) -> Result<Inspection> {
+    let (format, Source { parts, names, encoding, origin, tasks, keys, beyond, notes, .. }) =
+        load(path, selection)?;
     names.validate(parts.n_obs, parts.n_act).map_err(|e| e.within(path.display()))?;
-    let unused = read_unused(path)?;
     let found = Inspection::of(Some(format), parts)?;
     let refused = beyond.map(|e| e.to_string()).or(found.refused);
-    Ok(Inspection { encoding, names, unused, refused, ..found })
+    let mut counted: Vec<(String, usize)> = Vec::new();
+    for task in tasks {
+        match counted.iter_mut().find(|(text, _)| *text == task) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((task, 1)),
+        }
+    }
+    Ok(Inspection { encoding, names, keys, fps: origin.fps, tasks: counted, notes, refused, ..found })
 }
 
 impl Inspection {
@@ -177,7 +188,10 @@ impl Inspection {
             duplicates,
             frozen,
             returns: returns(&parts),
-            unused: Vec::new(),
+            keys: Vec::new(),
+            fps: None,
+            tasks: Vec::new(),
+            notes: Vec::new(),
             encoding: None,
             fingerprint: None,
             refused: None,

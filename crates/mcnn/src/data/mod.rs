@@ -16,6 +16,8 @@ mod npz;
 mod number;
 mod read;
 mod scale;
+mod selection;
+mod source;
 mod stored;
 mod write;
 
@@ -29,10 +31,12 @@ pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
-    Format, ReadOptions, read, read_counting, read_encoding, read_names, read_parts, read_simulator,
-    read_unused, regular, upgrade_encoding,
+    Format, ReadOptions, ReadResult, read, read_names, read_parts, read_simulator, read_with_notes, regular,
+    upgrade_encoding,
 };
 pub use scale::Scale;
+pub use selection::{KeyRange, Selection};
+pub use source::{Key, Origin, Usage};
 pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};
 pub use write::{write_npz, write_npz_from};
 

@@ -152,6 +152,17 @@ impl Array {
         self.bytes.as_chunks().0.iter().map(little).collect()
     }
 
+    /// The type of the elements, as NumPy names it.
+    pub(super) fn type_name(&self) -> String {
+        let kind = match self.kind {
+            'f' => "float",
+            'i' => "int",
+            'u' => "uint",
+            _ => return "bool".into(),
+        };
+        format!("{kind}{}", 8 * self.size)
+    }
+
     /// Bytes of a number.
     pub(super) fn size(&self) -> usize {
         self.size

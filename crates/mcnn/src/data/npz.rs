@@ -11,37 +11,60 @@ use std::{
 use zip::ZipArchive;
 
 use super::{
-    DimensionNames, Parts,
+    DimensionNames, KeyRange, Origin, Parts, Selection,
     foreign::{self, Foreign},
     npy::{Array, damaged, other_type},
     number::Beyond,
-    read::{FRAMES, are_frames, expanded, limit},
+    read::{FRAMES, are_frames, expanded, is_label, limit, upgrade_encoding},
+    source::{Joined, Key, Source, Table, Usage, chosen, join, texts},
 };
 use crate::error::{Error, Kind, Result};
 
-/// Reads the parts of a file of `length` bytes. Errors, also that in `beyond`, name the array; the caller adds the file.
-pub(super) fn read(path: &Path, length: u64, beyond: &Beyond) -> Result<Parts> {
+/// Reads a file of `length` bytes. Errors name the array; the caller adds the file.
+pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<Source> {
+    selection.refuse_of_others(false, false)?;
     let mut arrays = Arrays::open(path, length, "states (or observations), actions and episode_ends")?;
-    let states = match (arrays.has("states"), arrays.has("observations")) {
-        (true, true) => {
+    let default = match (arrays.has("states"), arrays.has("observations")) {
+        (true, true) if selection.state.is_empty() => {
             return Err(Error::new(Kind::Data, "both states and observations")
                 .expected("one of the two")
-                .next("remove one: they are two names of one array"));
+                .next("name one: --state states or --state observations"));
         }
         (false, true) => "observations",
-        (false, false) if arrays.has("frames") => {
+        (false, false) if selection.state.is_empty() && arrays.has("frames") => {
             return Err(Error::new(Kind::Data, "frames, and no states").next(FRAMES));
         }
         _ => "states",
     };
-    let array = arrays.need(states)?;
-    let bytes = array.is_bytes() && matches!(array.shape[..], [_, width] if are_frames(width));
-    if bytes || matches!(array.shape[..], [_, _, _, _]) {
-        return Err(array.other_shape("(steps, width), numbers of a state and not pixels").next(FRAMES));
-    }
-    let (n_steps, n_obs, states) = array.table(beyond)?;
-    drop(array); // as large as the states
-    Ok(Parts { n_obs, states, ..labels(&mut arrays, n_steps, beyond)? })
+    let beyond = Beyond::new();
+    let state_keys = chosen(&selection.state, &[default], &arrays.names)?;
+    let action_keys = chosen(&selection.action, &["actions"], &arrays.names)?;
+    let states = arrays.tables(&state_keys, !selection.state.is_empty(), &beyond)?;
+    let actions = arrays.tables(&action_keys, !selection.action.is_empty(), &beyond)?;
+    let n_steps = states.values.len().checked_div(states.width).unwrap_or(0);
+    let n_actions = actions.values.len().checked_div(actions.width).unwrap_or(0);
+    same_length("actions", n_actions, n_steps)?;
+    let labels = labels(&mut arrays, n_steps, &beyond)?;
+    let own = arrays.dimension_names()?;
+    let names = DimensionNames {
+        state_names: own.state_names.filter(|_| selection.state.is_empty()).or(states.names),
+        action_names: own.action_names.filter(|_| selection.action.is_empty()).or(actions.names),
+    };
+    Ok(Source {
+        names,
+        encoding: if selection.state.is_empty() { arrays.encoding()? } else { None },
+        keys: arrays.keys(&state_keys, &action_keys),
+        origin: Origin { state_keys: texts(&state_keys), action_keys: texts(&action_keys), fps: None },
+        parts: Parts {
+            n_obs: states.width,
+            n_act: actions.width,
+            states: states.values,
+            actions: actions.values,
+            ..labels
+        },
+        beyond: beyond.into_inner(),
+        ..Source::default()
+    })
 }
 
 /// The same with the frames left in the file: their shape.
@@ -61,7 +84,10 @@ pub(super) fn frames(path: &Path, length: u64, name: &str) -> Result<(Parts, Vec
         );
     }
     let beyond = Beyond::new();
-    let labels = labels(&mut arrays, head.shape[0] as usize, &beyond)?;
+    let n_steps = head.shape[0] as usize;
+    let (actions_steps, n_act, actions) = arrays.need("actions")?.table(&beyond)?;
+    same_length("actions", actions_steps, n_steps)?;
+    let labels = Parts { n_obs: 1, n_act, actions, ..labels(&mut arrays, n_steps, &beyond)? };
     beyond.into_inner().map_or(Ok((labels, head.shape)), Err)
 }
 
@@ -70,32 +96,13 @@ pub(super) fn keys(path: &Path, length: u64) -> Result<Vec<String>> {
     Ok(Arrays::open(path, length, "states (or observations), actions and episode_ends")?.names)
 }
 
-/// The encoder of the states of a file, if they are embeddings.
-pub(super) fn encoding(path: &Path, length: u64) -> Result<Option<String>> {
-    let mut arrays = Arrays::open(path, length, "encoding")?;
-    if !arrays.has("encoding") {
-        return Ok(None);
-    }
-    let array = arrays.need("encoding")?;
-    match String::from_utf8(array.bytes) {
-        Ok(text) if array.kind == 'u' && array.size == 1 => Ok(Some(text)),
-        _ => Err(other_type("bytes that are not text").expected("JSON in UTF-8").within("encoding")),
-    }
-}
-
 /// The names of dimensions.
 pub(super) fn names(path: &Path, length: u64) -> Result<DimensionNames> {
-    let mut arrays = Arrays::open(path, length, "state_names and action_names")?;
-    Ok(DimensionNames {
-        state_names: arrays.strings("state_names")?,
-        action_names: arrays.strings("action_names")?,
-    })
+    Arrays::open(path, length, "state_names and action_names")?.dimension_names()
 }
 
-/// Actions, rewards and episode ends of `n_steps` steps; `states` is empty and `n_obs` is 1.
+/// Rewards and episode ends of `n_steps` steps, without states and actions.
 fn labels(arrays: &mut Arrays, n_steps: usize, beyond: &Beyond) -> Result<Parts> {
-    let (actions_steps, n_act, actions) = arrays.need("actions")?.table(beyond)?;
-    same_length("actions", actions_steps, n_steps)?;
     let ends = arrays.need("episode_ends")?.ends()?;
     let rewards = match arrays.has("rewards") {
         true => Some(arrays.need("rewards")?.column(beyond)?),
@@ -104,7 +111,7 @@ fn labels(arrays: &mut Arrays, n_steps: usize, beyond: &Beyond) -> Result<Parts>
     if let Some(rewards) = &rewards {
         same_length("rewards", rewards.len(), n_steps)?;
     }
-    Ok(Parts { n_obs: 1, n_act, states: Vec::new(), actions, rewards, ends })
+    Ok(Parts { rewards, ends, ..Parts::default() })
 }
 
 /// The arrays of a file, read one by one on demand.
@@ -134,6 +141,64 @@ impl Arrays {
                 .next(next));
         }
         Ok(Self { names, wanted, zip, length, left: limit(length) })
+    }
+
+    /// Arrays of rank 2, or where a user `asked` for them of rank 1 as one column, side by side.
+    fn tables(&mut self, keys: &[KeyRange], asked: bool, beyond: &Beyond) -> Result<Joined> {
+        let mut tables = Vec::new();
+        for key in keys {
+            let array = self.need(&key.key)?;
+            let bytes = array.is_bytes() && matches!(array.shape[..], [_, width] if are_frames(width));
+            if bytes || matches!(array.shape[..], [_, _, _, _]) {
+                return Err(array
+                    .other_shape("(steps, width), numbers of a state and not pixels")
+                    .next(FRAMES));
+            }
+            let (width, values) = match array.shape[..] {
+                [_] if asked => (1, array.column(beyond)?),
+                _ => array.table(beyond).map(|(_, width, values)| (width, values))?,
+            };
+            tables.push(Table { key: key.clone(), width, values, names: None });
+        }
+        join(tables)
+    }
+
+    /// All arrays, by their headers; an array whose header cannot be read is listed without a shape.
+    fn keys(&mut self, state: &[KeyRange], action: &[KeyRange]) -> Vec<Key> {
+        let names = self.names.clone();
+        let one = |name: String| {
+            let (shape, dtype) = match self.head(&name) {
+                Ok(head) => (head.shape.get(1..).unwrap_or_default().to_vec(), head.type_name()),
+                Err(_) => (vec![], "text or objects".into()),
+            };
+            let used_as = match &*name {
+                name if state.iter().any(|range| range.key == name) => Usage::State,
+                name if action.iter().any(|range| range.key == name) => Usage::Action,
+                name if is_label(name) => Usage::Label,
+                _ => Usage::Unused,
+            };
+            Key { name, shape, dtype, used_as }
+        };
+        names.into_iter().map(one).collect()
+    }
+
+    /// The encoder of the states, if they are embeddings.
+    fn encoding(&mut self) -> Result<Option<String>> {
+        if !self.has("encoding") {
+            return Ok(None);
+        }
+        let array = self.need("encoding")?;
+        match String::from_utf8(array.bytes) {
+            Ok(text) if array.kind == 'u' && array.size == 1 => Ok(Some(upgrade_encoding(&text))),
+            _ => Err(other_type("bytes that are not text").expected("JSON in UTF-8").within("encoding")),
+        }
+    }
+
+    fn dimension_names(&mut self) -> Result<DimensionNames> {
+        Ok(DimensionNames {
+            state_names: self.strings("state_names")?,
+            action_names: self.strings("action_names")?,
+        })
     }
 
     /// Rows, columns, and the values of an array of rank 2, row-major.

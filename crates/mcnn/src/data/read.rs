@@ -3,11 +3,11 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, Outside, Parts,
+    ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
     npz,
-    number::Beyond,
+    source::Source,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -20,13 +20,26 @@ pub(super) fn are_frames(width: u64) -> bool {
 }
 
 /// How to read demonstrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadOptions {
+    /// Which arrays and which episodes are read.
+    pub selection: Selection,
     /// What to do with actions outside [-1, 1].
     pub range: ActionRange,
     /// Leave out the last step of every episode. D4RL's `qlearning_dataset` does (it needs a next observation), and
     /// published sample counts made with it are reproduced so: 25 human demonstrations of 5,000 steps become 4,975.
     pub drop_last: bool,
+}
+
+/// The results of [`read_with_notes`].
+#[derive(Debug)]
+pub struct ReadResult {
+    /// The demonstrations.
+    pub data: Demonstrations,
+    /// The actions that were outside [-1, 1] and are clipped ([`ActionRange::Clip`]).
+    pub outside: Outside,
+    /// What a user should know of how the source was read.
+    pub notes: Vec<String>,
 }
 
 /// A format that [`read`] understands.
@@ -66,24 +79,27 @@ impl std::fmt::Display for Format {
 /// A file that cannot be read, is of another format, damaged or cut short; keys that are missing or have another
 /// rank, length or type than expected; and all that [`Demonstrations::new`] refuses. The file and the key are named.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
-    read_counting(path, options).map(|(data, _)| data)
+    read_with_notes(path, options).map(|found| found.data)
 }
 
-/// The same, with the number of actions that were outside [-1, 1] and are clipped ([`ActionRange::Clip`]).
+/// The same, with what a user should know of it.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_counting(path: &Path, options: &ReadOptions) -> Result<(Demonstrations, Outside)> {
-    let (_, parts, beyond) = load(path)?;
-    if let Some(e) = beyond {
+pub fn read_with_notes(path: &Path, options: &ReadOptions) -> Result<ReadResult> {
+    let (_, source) = load(path, &options.selection)?;
+    if let Some(e) = source.beyond {
         return Err(e);
     }
     let named = |e: Error| e.within(path.display());
-    let outside = Outside::count(&parts.actions, parts.n_act);
-    let data = Demonstrations::new(parts, options.range).map_err(named)?.with_encoding(read_encoding(path)?);
-    let data = data.with_names(read_names(path)?).map_err(named)?;
+    let outside = Outside::count(&source.parts.actions, source.parts.n_act);
+    let data = Demonstrations::new(source.parts, options.range).map_err(named)?;
+    let data = data.with_encoding(source.encoding).with_origin(source.origin);
+    let data = data.with_names(source.names).map_err(named)?;
+    let data = data.with_episodes(source.episode_numbers, source.tasks);
+    let notes = source.notes;
     if !options.drop_last {
-        return Ok((data, outside));
+        return Ok(ReadResult { data, outside, notes });
     }
     let dropped = data.drop_last().ok_or_else(|| {
         named(
@@ -92,7 +108,7 @@ pub fn read_counting(path: &Path, options: &ReadOptions) -> Result<(Demonstratio
                 .found(format!("{} episodes of one step", data.n_episodes())),
         )
     })?;
-    Ok((dropped, outside))
+    Ok(ReadResult { data: dropped, outside, notes })
 }
 
 /// Reads the same data as [`read`], but validates only the shapes ([`Parts::check`]): NaN and actions
@@ -101,34 +117,21 @@ pub fn read_counting(path: &Path, options: &ReadOptions) -> Result<(Demonstratio
 /// # Errors
 /// As [`read`], except errors of the values.
 pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
-    load(path).map(|(format, parts, _)| (format, parts))
+    load(path, &Selection::default()).map(|(format, source)| (format, source.parts))
 }
 
-/// The same, with the error of finite 64-bit values that are infinite in the parts, if there are any.
-pub(super) fn load(path: &Path) -> Result<(Format, Parts, Option<Error>)> {
+/// Reads a source. Episodes that are not selected are dropped here, if the reader did not.
+pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source)> {
     let (format, length) = recognize(path)?;
     let named = |e: Error| e.within(path.display());
-    let beyond = Beyond::new();
-    let parts = match format {
-        Format::D4rl => hdf5::read(path, length, &beyond),
-        Format::Npz => npz::read(path, length, &beyond),
+    let source = match format {
+        Format::D4rl => hdf5::read(path, length, selection),
+        Format::Npz => npz::read(path, length, selection),
     };
-    let parts = parts.and_then(|parts| parts.check().map(|()| parts)).map_err(named)?;
-    Ok((format, parts, beyond.into_inner().map(named)))
-}
-
-/// Reads the encoder of the states of a file ([`Demonstrations::encoding`]), if they are embeddings.
-///
-/// # Errors
-/// As [`read`], of that array.
-pub fn read_encoding(path: &Path) -> Result<Option<String>> {
-    match recognize(path)? {
-        (Format::Npz, length) => {
-            let encoding = npz::encoding(path, length).map_err(|e| e.within(path.display()))?;
-            Ok(encoding.map(|encoding| upgrade_encoding(&encoding)))
-        }
-        (Format::D4rl, _) => Ok(None),
-    }
+    let mut source = source.and_then(|source| source.parts.check().map(|()| source)).map_err(named)?;
+    source.keep(selection).map_err(named)?;
+    source.beyond = source.beyond.map(named);
+    Ok((format, source))
 }
 
 /// Reads the names of dimensions, where a file has them: `state_names` and `action_names`, each an array (in HDF5 a dataset)
@@ -143,20 +146,6 @@ pub fn read_names(path: &Path) -> Result<DimensionNames> {
         (Format::D4rl, length) => hdf5::names(path, length),
     };
     names.map_err(|e| e.within(path.display()))
-}
-
-/// The names of arrays, datasets and groups of a file that [`read`] ignores.
-///
-/// # Errors
-/// As [`read`], of the list of names.
-pub fn read_unused(path: &Path) -> Result<Vec<String>> {
-    let names = match recognize(path)? {
-        (Format::Npz, length) => npz::keys(path, length),
-        (Format::D4rl, length) => hdf5::keys(path, length),
-    };
-    let mut names = names.map_err(|e| e.within(path.display()))?;
-    names.retain(|name| !is_label(name) && !matches!(name.as_str(), "states" | "observations"));
-    Ok(names)
 }
 
 /// Whether an array or dataset of this name is used beside observations. (`mcnn replay` uses the groups of D4RL.)

@@ -5,7 +5,7 @@ use std::path::Path;
 use mcnn::{
     Result,
     act::Act,
-    data::{ReadOptions, inspect, read as read_demonstrations, read_parts, read_simulator},
+    data::{ReadOptions, Selection, inspect, read as read_demonstrations, read_parts, read_simulator},
     expert::GaussianPolicy,
     file,
     memory::Codebook,
@@ -64,7 +64,7 @@ fn demonstrations(path: &Path) -> Result<()> {
     }
     let (_, parts) = parts?;
     parts.check().expect("the parts that were read are consistent");
-    let _ = inspect(path);
+    let _ = inspect(path, &Selection::default());
     let data = read_demonstrations(path, &ReadOptions::default())?;
     assert_eq!(data.states().len(), data.n_steps() * data.n_obs());
     assert!(data.states().iter().all(|v| v.is_finite()) && data.actions().iter().all(|a| a.abs() <= 1.0));

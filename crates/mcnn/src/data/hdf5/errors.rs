@@ -81,18 +81,22 @@ pub(super) fn other_length(key: &str, found: u64, expected: u64) -> Error {
 }
 
 pub(in crate::data) fn other_type(key: &str, expected: &str, found: &Datatype) -> Error {
-    let found = match found {
+    Error::new(Kind::Data, "numbers of an unsupported type")
+        .at(format!("/{key}"))
+        .expected(expected)
+        .found(type_name(found))
+}
+
+/// A type in words.
+pub(super) fn type_name(found: &Datatype) -> String {
+    match found {
         Datatype::FloatingPoint { size, .. } => format!("{}-bit floats", 8 * u32::from(*size)),
         Datatype::FixedPoint { size, .. } => format!("{}-bit integers", 8 * u32::from(*size)),
         Datatype::String { .. } | Datatype::VarLen { .. } => "text or rows of varying length".into(),
         Datatype::Enum { .. } => "booleans or an enumeration".into(),
         Datatype::Compound { .. } => "records".into(),
         _ => "another type".into(),
-    };
-    Error::new(Kind::Data, "numbers of an unsupported type")
-        .at(format!("/{key}"))
-        .expected(expected)
-        .found(found)
+    }
 }
 
 /// The items with commas; of many, the first.

@@ -8,7 +8,7 @@ use hdf5_reader::{
 };
 
 use super::{
-    errors::{REWRITE, elsewhere, list, other_length, other_rank, unreadable},
+    errors::{REWRITE, elsewhere, list, other_length, other_rank, type_name, unreadable},
     filters,
     links::{Link, Target, links},
 };
@@ -95,14 +95,42 @@ impl Flat {
         self.within(key, expanded(self.length), any)
     }
 
-    /// Whether there is a dataset or a group of this name.
-    pub fn has(&self, key: &str) -> bool {
-        self.link(key).is_some()
+    /// All names.
+    pub fn names(&self) -> Vec<String> {
+        self.links.iter().map(|link| link.name.clone()).collect()
     }
 
-    /// All names.
-    pub fn names(self) -> Vec<String> {
-        self.links.into_iter().map(|link| link.name).collect()
+    /// The datasets here and in the groups here, as NAME and GROUP/NAME, with their shapes and types. Of an object that cannot be
+    /// opened, the name alone.
+    pub fn listing(&self) -> Vec<(String, Vec<u64>, String)> {
+        let mut found = Vec::new();
+        for link in &self.links {
+            match (&link.target, self.root.dataset(&link.name)) {
+                (Target::Elsewhere { .. }, _) => found.push((link.name.clone(), vec![], "elsewhere".into())),
+                (_, Ok(dataset)) => found.push(described(&link.name, &dataset)),
+                (_, Err(_)) => match self.root.group(&link.name).and_then(|group| group.datasets()) {
+                    Ok(datasets) => found.extend(
+                        (datasets.iter().filter(|dataset| !dataset.name().is_empty()))
+                            .map(|dataset| described(&format!("{}/{}", link.name, dataset.name()), dataset)),
+                    ),
+                    Err(_) => found.push((link.name.clone(), vec![], "unreadable".into())),
+                },
+            }
+        }
+        found
+    }
+
+    /// A table that a user named, perhaps in a group: rank 2, or rank 1 as a table of one column.
+    pub fn named_table(&self, key: &str) -> Result<Dataset> {
+        if let Some((group, rest)) = key.split_once('/') {
+            let inside = self.inside(group)?.ok_or_else(|| self.missing(group))?;
+            return inside.named_table(rest).map_err(|e| e.within(group));
+        }
+        let Some(dataset) = self.find(key)? else { return Err(self.missing(key)) };
+        match dataset.shape() {
+            [_] | [_, _] => Ok(dataset),
+            shape => Err(other_rank(key, "(steps, width) or (steps,)", shape)),
+        }
     }
 
     fn link(&self, name: &str) -> Option<&Link> {
@@ -170,11 +198,6 @@ impl Flat {
     /// The error of a key that is not there.
     fn missing(&self, key: &str) -> Error {
         let there: Vec<String> = self.links.iter().map(|link| self.listed(link)).collect();
-        let next = if self.has("data") || self.has("episode_0") {
-            "robomimic and Minari layouts are not read: save states, actions and episode_ends with numpy.savez"
-        } else {
-            ""
-        };
         Error::new(Kind::Data, "missing key")
             .at(format!("/{key}"))
             .expected("a table of observations and one of actions, a row a step")
@@ -183,7 +206,6 @@ impl Flat {
             } else {
                 format!("the keys {}", list(&there))
             })
-            .next(next)
     }
 
     /// A name as it is listed: groups end with a slash.
@@ -201,6 +223,10 @@ impl Flat {
             Target::Elsewhere { file, .. } => format!("{} (in the file {file})", link.name),
         }
     }
+}
+
+fn described(name: &str, dataset: &Dataset) -> (String, Vec<u64>, String) {
+    (name.to_owned(), dataset.shape().to_vec(), type_name(dataset.dtype()))
 }
 
 fn in_another_file(key: &str, file: &str, path: &str) -> Error {

@@ -15,9 +15,10 @@ use std::path::Path;
 use hdf5_reader::{Dataset, Datatype, StringSize};
 
 use super::{
-    DimensionNames, MAX_NAME_LENGTH, Parts,
+    DimensionNames, KeyRange, MAX_NAME_LENGTH, Origin, Parts, Selection,
     number::Beyond,
-    read::{FRAMES, are_frames},
+    read::{FRAMES, are_frames, is_label},
+    source::{Joined, Key, Source, Table, Usage, chosen, join, texts},
 };
 use crate::error::{Error, Kind, Result};
 use errors::{other_length, other_rank};
@@ -25,18 +26,77 @@ pub(super) use errors::{other_type, unreadable};
 use flat::Flat;
 use numbers::{flags, floats, floats_noting, whole_numbers};
 
-/// Reads the parts of a file of `length` bytes. Errors, also that in `beyond`, name the key; the caller adds the file.
-pub(super) fn read(path: &Path, length: u64, beyond: &Beyond) -> Result<Parts> {
+/// Reads a file of `length` bytes. Errors name the key; the caller adds the file.
+pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<Source> {
+    selection.refuse_of_others(false, false)?;
     let file = Flat::open(path, length)?;
-    let observations = file.table("observations")?;
-    let bytes = matches!(observations.dtype(), Datatype::FixedPoint { size: 1, signed: false, .. });
-    if bytes && are_frames(observations.shape()[1]) {
-        return Err(other_type("observations", "numbers, not pixels", observations.dtype()).next(FRAMES));
+    let beyond = Beyond::new();
+    let listing = file.listing();
+    let there: Vec<String> = listing.iter().map(|(name, ..)| name.clone()).collect();
+    let state_keys = chosen(&selection.state, &["observations"], &there)?;
+    let action_keys = chosen(&selection.action, &["actions"], &there)?;
+    let open = |asked: &[KeyRange], keys: &[KeyRange]| -> Result<Vec<Dataset>> {
+        let one = |key: &KeyRange| match asked.is_empty() {
+            true => file.table(&key.key), // with the format's own messages
+            false => file.named_table(&key.key),
+        };
+        keys.iter().map(one).collect()
+    };
+    let states = open(&selection.state, &state_keys)?;
+    for (dataset, key) in states.iter().zip(&state_keys) {
+        let bytes = matches!(dataset.dtype(), Datatype::FixedPoint { size: 1, signed: false, .. });
+        if bytes && are_frames(dataset.shape().get(1).copied().unwrap_or(1)) {
+            return Err(other_type(&key.key, "numbers, not pixels", dataset.dtype()).next(FRAMES));
+        }
     }
-    let n_steps = observations.shape()[0];
-    let (states, labels) =
-        rayon::join(|| floats_noting(&observations, beyond), || labels(&file, n_steps, beyond));
-    Ok(Parts { n_obs: observations.shape()[1] as usize, states: states?, ..labels? })
+    let n_steps = states[0].shape()[0];
+    let actions = open(&selection.action, &action_keys)?;
+    if let Some(other) = actions.iter().find(|table| table.shape()[0] != n_steps) {
+        return Err(other_length(other.name(), other.shape()[0], n_steps));
+    }
+    let (states, labels) = rayon::join(
+        || tables(&states, &state_keys, &beyond),
+        || Ok((tables(&actions, &action_keys, &beyond)?, labels(&file, n_steps, &beyond)?)),
+    );
+    let (states, (actions, labels)) = (states?, labels?);
+    let own = names_in(&file)?;
+    let names = DimensionNames {
+        state_names: own.state_names.filter(|_| selection.state.is_empty()).or(states.names),
+        action_names: own.action_names.filter(|_| selection.action.is_empty()).or(actions.names),
+    };
+    let usage = |name: &str| match name {
+        name if state_keys.iter().any(|range| range.key == name) => Usage::State,
+        name if action_keys.iter().any(|range| range.key == name) => Usage::Action,
+        name if is_label(name.split('/').next().unwrap_or(name)) => Usage::Label,
+        _ => Usage::Unused,
+    };
+    let keys = listing.into_iter().map(|(name, shape, dtype)| {
+        let used_as = usage(&name);
+        Key { name, shape: shape.get(1..).unwrap_or_default().to_vec(), dtype, used_as }
+    });
+    Ok(Source {
+        parts: Parts {
+            n_obs: states.width,
+            n_act: actions.width,
+            states: states.values,
+            actions: actions.values,
+            ..labels
+        },
+        names,
+        origin: Origin { state_keys: texts(&state_keys), action_keys: texts(&action_keys), fps: None },
+        keys: keys.collect(),
+        beyond: beyond.into_inner(),
+        ..Source::default()
+    })
+}
+
+/// The values of tables, side by side.
+fn tables(datasets: &[Dataset], keys: &[KeyRange], beyond: &Beyond) -> Result<Joined> {
+    let table = |(dataset, key): (&Dataset, &KeyRange)| {
+        let width = dataset.shape().get(1).copied().unwrap_or(1) as usize;
+        Ok(Table { key: key.clone(), width, values: floats_noting(dataset, beyond)?, names: None })
+    };
+    join(datasets.iter().zip(keys).map(table).collect::<Result<_>>()?)
 }
 
 /// The same with the frames, of any rank from 2 on, left in the file.
@@ -47,7 +107,17 @@ pub(super) fn frames(path: &Path, length: u64, key: &str) -> Result<(Parts, Data
         _ => file.table(key)?, // returns the error
     };
     let beyond = Beyond::new();
-    let labels = labels(&file, frames.shape()[0], &beyond)?;
+    let n_steps = frames.shape()[0];
+    let actions = file.table("actions")?;
+    if actions.shape()[0] != n_steps {
+        return Err(other_length("actions", actions.shape()[0], n_steps));
+    }
+    let labels = Parts {
+        n_obs: 1,
+        n_act: actions.shape()[1] as usize,
+        actions: floats_noting(&actions, &beyond)?,
+        ..labels(&file, n_steps, &beyond)?
+    };
     beyond.into_inner().map_or(Ok((labels, frames)), Err)
 }
 
@@ -56,13 +126,8 @@ pub(super) fn keys(path: &Path, length: u64) -> Result<Vec<String>> {
     Ok(Flat::open(path, length)?.names())
 }
 
-/// Actions, rewards and episode ends of `n_steps` steps; `states` is empty and `n_obs` is 1.
+/// Rewards and episode ends of `n_steps` steps, without states and actions.
 fn labels(file: &Flat, n_steps: u64, beyond: &Beyond) -> Result<Parts> {
-    let actions = file.table("actions")?;
-    let actions_steps = actions.shape()[0];
-    if actions_steps != n_steps {
-        return Err(other_length("actions", actions_steps, n_steps));
-    }
     let column = |key| file.column(key, n_steps);
     let (timeouts, terminals) = (column("timeouts")?, column("terminals")?);
     let rewards = column("rewards")?;
@@ -71,22 +136,19 @@ fn labels(file: &Flat, n_steps: u64, beyond: &Beyond) -> Result<Parts> {
         terminals.map(|c| flags(&c)).transpose()?,
         n_steps as usize,
     )?;
-    Ok(Parts {
-        n_obs: 1,
-        n_act: actions.shape()[1] as usize,
-        states: Vec::new(),
-        actions: floats_noting(&actions, beyond)?,
-        rewards: rewards.map(|column| floats_noting(&column, beyond)).transpose()?,
-        ends,
-    })
+    let rewards = rewards.map(|column| floats_noting(&column, beyond)).transpose()?;
+    Ok(Parts { rewards, ends, ..Parts::default() })
 }
 
 /// Reads the names of dimensions. Errors name the key; the caller adds the file.
 pub(super) fn names(path: &Path, length: u64) -> Result<DimensionNames> {
-    let file = Flat::open(path, length)?;
+    names_in(&Flat::open(path, length)?)
+}
+
+fn names_in(file: &Flat) -> Result<DimensionNames> {
     Ok(DimensionNames {
-        state_names: strings(&file, "state_names")?,
-        action_names: strings(&file, "action_names")?,
+        state_names: strings(file, "state_names")?,
+        action_names: strings(file, "action_names")?,
     })
 }
 
