@@ -121,6 +121,7 @@ class Copy:
             "n_obs": width(self.space),
             "n_act": int(numpy.prod(self.shape)),
             "horizon": self.env.spec.max_episode_steps if self.env.spec else None,
+            "bounds": None if self.plain else numpy.stack([self.low.ravel(), self.high.ravel()], 1).tolist(),
             "bytes": self.bytes,
             "frame": self.space.shape[:2] if self.bytes and self.space.shape[2:] == (3,) else None,
         }

@@ -14,7 +14,7 @@ In:  B any number of: copy (u32), then
      U copy (u32), lengths of qpos and of qvel (u32 each), qpos, qvel, the rest the observation (f64 each): restore a
          recorded state in this copy
      The end of the input ends the worker.
-Out: H handshake: JSON {n_obs, n_act, horizon or null, bytes, frame: [height, width] or null}, once, at the start, or instead
+Out: H handshake: JSON {n_obs, n_act, horizon or null, bounds: [low, high] of each action or null if all are -1 and 1, bytes, frame: [height, width] or null}, once, at the start, or instead
      N a reason (UTF-8): no pictures can be rendered on this machine
      then one of these for each request, in the order of the requests, those of a frame together:
      O copy (u32), flags (u8: 1 terminated, 2 truncated, 4 success known, 8 success), parts completed so far (u32, bit

@@ -3,14 +3,16 @@
 use mcnn::{
     Error, Result,
     calibration::{OodCalibration, OodQuantile, Threshold},
-    data::ReadOptions,
     error::Kind,
     eval::{Episode, Share},
     policy::{Guard, Policy, Response},
 };
 use serde::Serialize;
 
-use crate::args::GuardArgs;
+use crate::{
+    args::{GuardArgs, InputOptions},
+    commands::read_for,
+};
 
 /// A guard, and the calibration of its threshold.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +62,7 @@ pub fn calibrated(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Ca
     let own;
     let calibration = match &args.calibration_data {
         Some(path) => {
-            let data = mcnn::data::read(path, &ReadOptions::default())?;
+            let data = read_for(path, &InputOptions::default(), policy.codebook())?;
             if policy.codebook().check_data(&data).is_ok() {
                 return Err(Error::new(Kind::Mismatch, "the memories were chosen from these data")
                     .at(format!("--calibration-data {}", path.display()))

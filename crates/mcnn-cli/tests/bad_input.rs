@@ -179,18 +179,21 @@ fn clipping_is_counted_and_neither_done_nor_suggested_where_it_would_destroy() {
     let bench = Bench::new();
     let state = |i: usize, k: usize| (i * (k + 1)) as f32 / 10.0;
     made(&bench, "pixels.hdf5", state, |i, k| 12.0 + (i * (k + 1)) as f32);
-    for line in ["learn pixels.hdf5 --clip-actions -o x.safetensors", "learn pixels.hdf5 -o x.safetensors"] {
+    for line in [
+        "learn pixels.hdf5 --clip-actions -o x.safetensors",
+        "learn pixels.hdf5 --action-scale none -o x.safetensors",
+    ] {
         let message = bench.refused(line);
-        assert!(!message.contains("--clip-actions"), "{message}");
+        assert!(!message.contains("next: --clip-actions"), "{message}");
         for part in [
             "dimension 0: from 12 to 111, 100.0 % outside, and would become constant",
-            "scale each dimension",
+            "--action-scale range",
         ] {
             assert!(message.contains(part), "mcnn {line}: {part:?} is not in\n{message}");
         }
     }
     made(&bench, "few.hdf5", state, |i, k| if i < 3 && k == 1 { 1.5 } else { 0.01 * i as f32 - 0.5 });
-    let message = bench.refused("learn few.hdf5 --count 5 -o x.safetensors");
+    let message = bench.refused("learn few.hdf5 --action-scale none --count 5 -o x.safetensors");
     assert!(
         message.contains("3 of 200 action values (1.500 %), in dimension 1")
             && message.contains("--clip-actions")
@@ -238,7 +241,7 @@ fn inspect_names_dimensions_that_hardly_vary_and_what_it_does_not_read() {
         ),
         (
             &serde_json::json!([]),
-            &serde_json::json!({"name": "actions", "shape": [1], "dtype": "32-bit floats", "used_as": "action"})
+            &serde_json::json!({"name": "actions", "shape": [2], "dtype": "32-bit floats", "used_as": "action"})
         )
     );
 }

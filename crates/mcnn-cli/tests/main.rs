@@ -1,6 +1,7 @@
 //! The tests of the binary, in one program: linking is what takes time. `adroit.rs` is one of its own, which test.sh also builds
 //! with the feature `adroit`.
 
+mod action_units;
 mod bad_input;
 mod bet;
 mod book;

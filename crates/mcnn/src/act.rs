@@ -8,6 +8,10 @@ pub trait Act: Sync {
     fn n_obs(&self) -> usize;
     /// The dimensions of an action.
     fn n_act(&self) -> usize;
+    /// Whether actions are in the units of the data that the actor learned from, instead of in [-1, 1].
+    fn acts_in_data_units(&self) -> bool {
+        false
+    }
     /// Starts an episode. `seed` determines everything random in acting.
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_>;
 }
@@ -16,7 +20,8 @@ pub trait Act: Sync {
 pub trait Acting {
     /// Writes the action for an observation and returns how it was computed.
     ///
-    /// `observation`: `[n_obs]`, in the task's units; `action`: `[n_act]`, in [-1, 1].
+    /// `observation`: `[n_obs]`, in the task's units; `action`: `[n_act]`, in [-1, 1] or, if the actor
+    /// [acts in the data's units](Act::acts_in_data_units), in those.
     ///
     /// # Errors
     /// If the observation is invalid (NaN, for example) or the actor has failed.
@@ -40,6 +45,10 @@ impl<A: Act + ?Sized> Act for &A {
 
     fn n_act(&self) -> usize {
         (**self).n_act()
+    }
+
+    fn acts_in_data_units(&self) -> bool {
+        (**self).acts_in_data_units()
     }
 
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {

@@ -1,6 +1,7 @@
 //! The tests of the library's public interface, in one program because each program is linked with the whole library.
 //! `attacks` and `data_files` are programs of their own: they limit and measure the memory of their process.
 
+mod action_units;
 mod architecture;
 mod chunk_promises;
 mod ensemble_promises;

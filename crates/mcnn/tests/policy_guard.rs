@@ -29,6 +29,8 @@ fn policy() -> Policy {
         n_states: 3,
         encoding: None,
         names: Default::default(),
+        units: Default::default(),
+        origin: Default::default(),
     })
     .unwrap();
     let envelope =

@@ -29,6 +29,8 @@ fn book(action: f32) -> Codebook {
         n_states: N as usize,
         encoding: None,
         names: Default::default(),
+        units: Default::default(),
+        origin: Default::default(),
     })
     .unwrap()
 }

@@ -33,6 +33,8 @@ fn codebook(rng: &mut Rng) -> Codebook {
         n_states: N,
         encoding: None,
         names: Default::default(),
+        units: Default::default(),
+        origin: Default::default(),
     })
     .unwrap()
 }

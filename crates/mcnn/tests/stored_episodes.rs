@@ -174,9 +174,9 @@ fn another_recording_and_damage_are_refused() {
     stored.append(result(1), steps(1)).unwrap();
     let narrow = StoredSteps { qpos: (0, Vec::new()), ..steps(3) };
     assert!(stored.append(result(3), narrow).unwrap_err().to_string().contains("other columns"));
-    let mut outside = steps(3);
-    outside.parts.actions[0] = 1.5;
-    assert!(stored.append(result(3), outside).unwrap_err().to_string().contains("outside [-1, 1]"));
+    let mut invalid = steps(3);
+    invalid.parts.actions[0] = f32::NAN;
+    assert!(stored.append(result(3), invalid).unwrap_err().to_string().contains("actions, step 0"));
     let refused = |identity: &str| StoredEpisodes::open(&part, identity, None).unwrap_err().to_string();
     let other = refused("door");
     assert!(other.contains("something else") && other.contains("expected: door"), "{other}");

@@ -3,7 +3,7 @@
 use clap::Args;
 use mcnn::memory::{Amount, SelectionMethod};
 
-use super::{EpisodeArgs, Input, NamesArgs, Output, word};
+use super::{EpisodeArgs, Input, NamesArgs, Output, UnitArgs, word};
 
 #[derive(Args, Debug)]
 #[command(
@@ -14,6 +14,8 @@ pub struct LearnArgs {
     pub input: Input,
     #[command(flatten)]
     pub episodes: EpisodeArgs,
+    #[command(flatten)]
+    pub units: UnitArgs,
     #[command(flatten)]
     pub names: NamesArgs,
     /// Fraction of the training states that become memories, above 0 and at most 1 [default: 0.1].

@@ -13,7 +13,7 @@ use mcnn::{
 };
 
 use super::{
-    EpisodeArgs, Input, NamesArgs, Output,
+    EpisodeArgs, Input, NamesArgs, Output, UnitArgs,
     backbone::{BackboneArgs, defaults_of, hidden_help, layered, refuse_others},
     knobs::{combine, constrain_at, form},
     word,
@@ -30,6 +30,8 @@ pub struct TrainArgs {
     pub input: Input,
     #[command(flatten)]
     pub episodes: EpisodeArgs,
+    #[command(flatten)]
+    pub units: UnitArgs,
     #[command(flatten)]
     pub names: NamesArgs,
     /// Memories, chosen from the same data by `mcnn learn` [default: every state; of more than 20000 states, 20000 by gas].

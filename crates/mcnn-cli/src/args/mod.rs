@@ -29,7 +29,7 @@ pub use tune::{CandidateArgs, TuneArgs};
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use mcnn::data::{KeyRange, Selection};
+use mcnn::data::{ActionScale, ActionSettings, KeyRange, RelativeTo, Selection};
 
 /// Imitation learning with Memory-Consistent Neural Networks (MCNN): policies from demonstrations that stay near what was
 /// demonstrated.
@@ -163,6 +163,83 @@ fn episode_range(text: &str) -> Result<RangeInclusive<u32>, String> {
     match (first.trim().parse(), last.trim().parse()) {
         (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
         _ => Err("expected episodes counted from 0, such as 0-9,12".into()),
+    }
+}
+
+/// How actions are scaled to [-1, 1], in which policies learn and are constrained.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Actions")]
+pub struct UnitArgs {
+    /// How each action dimension is scaled to [-1, 1]: range (its smallest and largest value), quantile (its 1 % and 99 % quantiles;
+    /// actions outside are clipped) or none (actions must be in [-1, 1]) [default: none if all actions are in [-1, 1]; else range].
+    #[arg(long, value_parser = action_scale, value_name = "RULE")]
+    pub action_scale: Option<ActionScale>,
+    /// Learn actions as recorded (absolute), or relative to the state: the action minus the state's dimension of the same name.
+    /// Policies give actions as recorded in any case [default: absolute].
+    #[arg(long, value_parser = ["absolute", "relative"], value_name = "RULE")]
+    pub actions: Option<String>,
+    /// Learn actions relative to these state dimensions, one for each action dimension, such as 0-6 or 0-5,none; none leaves an
+    /// action dimension absolute.
+    #[arg(long, value_parser = clap::value_parser!(StateDimensions), value_name = "DIMENSIONS")]
+    pub relative_to: Option<StateDimensions>,
+}
+
+impl UnitArgs {
+    /// Whether any option is given.
+    pub fn is_given(&self) -> bool {
+        self.action_scale.is_some() || self.actions.is_some() || self.relative_to.is_some()
+    }
+
+    pub fn settings(&self) -> ActionSettings {
+        let relative_to = match (&self.relative_to, self.actions.as_deref()) {
+            (Some(StateDimensions(dimensions)), _) => RelativeTo::Dimensions(dimensions.clone()),
+            (None, Some("relative")) => RelativeTo::SameName,
+            (None, _) => RelativeTo::Absolute,
+        };
+        ActionSettings { scale: self.action_scale.unwrap_or_default(), relative_to }
+    }
+}
+
+fn action_scale(text: &str) -> Result<ActionScale, String> {
+    word(text, "range, quantile or none")
+}
+
+/// State dimensions as text, one for each action dimension: indices, inclusive ranges and `none`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StateDimensions(pub Vec<Option<usize>>);
+
+impl std::str::FromStr for StateDimensions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut dimensions = Vec::new();
+        for part in text.split(',') {
+            match part.trim() {
+                "none" => dimensions.push(None),
+                part => {
+                    let Dimensions(range) =
+                        part.parse().map_err(|_| "expected state dimensions such as 0-5,none")?;
+                    dimensions.extend(range.into_iter().map(Some));
+                }
+            }
+        }
+        Ok(Self(dimensions))
+    }
+}
+
+impl TryFrom<String> for StateDimensions {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<StateDimensions> for String {
+    fn from(StateDimensions(dimensions): StateDimensions) -> Self {
+        let text = |k: Option<usize>| k.map_or("none".into(), |k| k.to_string());
+        dimensions.into_iter().map(text).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -15,7 +15,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim_plot, read, visited::visited};
+use super::{Done, claim_plot, read_for, visited::visited};
 use crate::{
     actor::Actor,
     args::{CertifyArgs, KnobArgs},
@@ -50,6 +50,8 @@ pub struct CertifyReport {
     pub max_region_width: f32,
     /// Actions of each memory; above 1 for policies that predict action sequences.
     pub actions_per_memory: usize,
+    /// What actions of -1 and 1 are in the data's units, a line by dimension; empty if they are the data's own.
+    pub action_units: Vec<String>,
     pub curve: Option<Vec<CurvePoint>>,
     pub max_bound: Option<f64>,
     /// Whether the bound of some set is above `max_bound`.
@@ -143,7 +145,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     let mut sets = Vec::new();
     let mut own = None; // the data the memories were chosen from
     for path in &args.data {
-        let data = read(path, &args.options)?;
+        let data = read_for(path, &args.options, &codebook)?;
         codebook.check_space(&data).map_err(|e| e.within(path.display()))?;
         let is_own = codebook.check_data(&data).is_ok();
         sets.push(state_set(&stem(path), &codebook, envelope, &bound, &data, is_own));
@@ -194,6 +196,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         bounding_box,
         max_region_width: bound.width(f32::INFINITY),
         actions_per_memory: codebook.horizon(),
+        action_units: codebook.units().describe(&codebook.parts().names),
         curve,
         max_bound: args.max_bound,
         exceeded,

@@ -9,7 +9,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, names, read};
+use super::{Done, names, read_for};
 use crate::{args::ExplainArgs, print};
 
 /// The explanation of a policy's action in one state.
@@ -38,7 +38,7 @@ pub struct ExplainReport {
 
 pub fn run(args: &ExplainArgs) -> Result<Done> {
     let policy = args.knobs.apply(file::read_policy(&args.policy)?.0)?;
-    let data = read(&args.data, &args.options)?;
+    let data = read_for(&args.data, &args.options, policy.codebook())?;
     let codebook = policy.codebook();
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let widths = [codebook.n_obs(), codebook.n_act()];
@@ -64,7 +64,7 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
         names,
         state: data.state(i).to_vec(),
         memory_state: codebook.state(explanation.memory.memory).to_vec(),
-        demonstrated_action: data.action(i).to_vec(),
+        demonstrated_action: data.action_in_data_units(i),
         is_memory: explanation.memory.distance == 0.0,
         explanation,
     };

@@ -11,7 +11,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim_output, names, read_episodes};
+use super::{Done, claim_output, names, read};
 use crate::{args::LearnArgs, print};
 
 /// The results of choosing memories.
@@ -47,7 +47,7 @@ pub struct LearnReport {
 
 pub fn run(args: &LearnArgs) -> Result<Done> {
     let _claim = claim_output(&args.output)?;
-    let data = read_episodes(&args.input.data, &args.input.options, &args.episodes)?;
+    let data = read(&args.input.data, &args.input.options, &args.episodes, &args.units)?;
     let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
     let data = data.with_names(names)?;
     let settings = LearnSettings {

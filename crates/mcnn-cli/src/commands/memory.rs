@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::{
     Done, claim_in_turn,
     eval::{first_failure, progress_of},
-    read,
+    read_for,
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
@@ -117,7 +117,7 @@ fn open(path: &Path) -> Result<(Vec<u8>, Policy)> {
 fn add(args: &AddArgs) -> Result<Done> {
     let path = &args.file.policy;
     let (_claim, bytes, policy) = open_to_change(path)?;
-    let data = read(&args.input.data, &args.input.options)?;
+    let data = read_for(&args.input.data, &args.input.options, policy.codebook())?;
     if let Some(k) = args.episodes.iter().find(|&&k| k >= data.n_episodes()) {
         return Err(Error::new(Kind::Settings, "there is no such episode")
             .at(format!("--episodes {k}"))
@@ -162,7 +162,7 @@ fn drop(args: &DropArgs) -> Result<Done> {
     // Removed memories increase distances, so the old calibration is not valid.
     let (calibration, calibration_change) = match &args.data {
         Some(data) => {
-            let data = read(data, &args.options)?;
+            let data = read_for(data, &args.options, policy.codebook())?;
             book.check_data(&data)?;
             let calibration = OodCalibration::leave_one_episode_out(&codebook, &data);
             let change = if calibration.is_some() { "renewed" } else { "lost" };
@@ -228,7 +228,7 @@ fn list(args: &ListArgs) -> Result<Done> {
     let book = policy.codebook();
     let retrievals = match (&args.data, &args.task) {
         (Some(data), _) => {
-            let data = read(data, &args.options)?;
+            let data = read_for(data, &args.options, policy.codebook())?;
             book.check_space(&data)?;
             Some(count(book.len(), book.map_states(&data, |_, state| book.retrieve(state).memory)))
         }

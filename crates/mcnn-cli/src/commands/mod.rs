@@ -27,12 +27,13 @@ use std::path::Path;
 use mcnn::{
     Error, Result,
     atomic::Claim,
-    data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions, ReadResult},
+    data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions, ReadResult, Selection, Units},
     error::Kind,
+    memory::Codebook,
 };
 
 use crate::{
-    args::{EpisodeArgs, InputOptions, NamesArgs, Output},
+    args::{EpisodeArgs, InputOptions, NamesArgs, Output, UnitArgs},
     say::say,
 };
 
@@ -59,18 +60,46 @@ impl Done {
     }
 }
 
-/// Reads all demonstrations of a source.
-pub fn read(path: &Path, options: &InputOptions) -> Result<Demonstrations> {
-    read_episodes(path, options, &EpisodeArgs::default())
+/// Reads the demonstrations to learn from. Says on stderr how actions are scaled.
+pub fn read(
+    path: &Path,
+    options: &InputOptions,
+    episodes: &EpisodeArgs,
+    units: &UnitArgs,
+) -> Result<Demonstrations> {
+    let data = read_selected(path, options, options.selection(episodes), Units::Fitted(units.settings()))?;
+    for line in data.units().describe(data.names()) {
+        say(line);
+    }
+    Ok(data)
+}
+
+/// Reads other demonstrations for given memories: with the keys that the memories' data were read with, unless options name
+/// others, and with actions in the memories' units.
+pub fn read_for(path: &Path, options: &InputOptions, codebook: &Codebook) -> Result<Demonstrations> {
+    read_episodes_for(path, options, &EpisodeArgs::default(), codebook)
+}
+
+/// The same of some episodes.
+pub fn read_episodes_for(
+    path: &Path,
+    options: &InputOptions,
+    episodes: &EpisodeArgs,
+    codebook: &Codebook,
+) -> Result<Demonstrations> {
+    let selection = options.selection(episodes).or(&codebook.parts().origin);
+    read_selected(path, options, selection, Units::Given(codebook.units().clone()))
 }
 
 /// Reads demonstrations. Says on stderr how many actions are clipped, and what else a user should know.
-pub fn read_episodes(path: &Path, options: &InputOptions, episodes: &EpisodeArgs) -> Result<Demonstrations> {
-    let options = ReadOptions {
-        selection: options.selection(episodes),
-        range: range(options.clip_actions),
-        drop_last: options.d4rl_drop_last,
-    };
+fn read_selected(
+    path: &Path,
+    options: &InputOptions,
+    selection: Selection,
+    units: Units,
+) -> Result<Demonstrations> {
+    let range = range(options.clip_actions);
+    let options = ReadOptions { selection, units, range, drop_last: options.d4rl_drop_last };
     let ReadResult { data, outside, notes } = mcnn::data::read_with_notes(path, &options)?;
     for note in notes {
         say(format!("{}: {note}", path.display()));

@@ -10,7 +10,7 @@ use mcnn::{
     file,
     policy::Policy,
     seed::Seed,
-    task::{Environment, Recorded, Task, adroit::Rewards},
+    task::{Environment, Recorded, Task, adroit::Rewards, scale_action},
 };
 use serde::Serialize;
 
@@ -145,6 +145,8 @@ fn replay(
     let flag = interrupt::flag();
     let mut acting = policy.map(|p| p.start(Seed(0)));
     let mut action = vec![0.0; task.spec().n_act];
+    // Recordings of the task itself have actions in its own units, those of `mcnn collect` in [-1, 1].
+    let in_task_units = episode.parts.actions.iter().any(|a| a.abs() > 1.0);
     let mut progress = Progress::new("replaying", 0, episode.steps as u64);
     let (mut max_difference, mut max_difference_step) = (0.0, 0);
     let mut done = 0;
@@ -175,7 +177,12 @@ fn replay(
             writer.add_frame(&column.compose(&environment.picture()?, &caption, top_distance))?;
         }
         if by_actions {
-            environment.step(episode.action(step), &mut observation)?;
+            let recorded = episode.action(step);
+            match in_task_units {
+                true => scale_action(environment.action_bounds(), recorded, &mut action),
+                false => action.copy_from_slice(recorded),
+            }
+            environment.step(&action, &mut observation)?;
         }
         progress.at(done as u64, &format!("difference {max_difference:.1e}"));
     }

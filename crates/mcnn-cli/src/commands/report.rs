@@ -7,7 +7,7 @@ use mcnn::{
     act::Act,
     atomic::{self, Claim},
     calibration::OodQuantile,
-    data::{ActionRange, Demonstrations, DimensionNames, Parts, Step},
+    data::{Demonstrations, DimensionNames, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
     file,
@@ -21,7 +21,8 @@ use serde::Serialize;
 use super::{
     Done, claim_output,
     eval::{first_failure, progress_of},
-    names, read,
+    names, read_for,
+    visited::as_demonstrations,
 };
 use crate::{
     args::{Output, ReportArgs},
@@ -89,7 +90,7 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
     let policy = args.knobs.apply(policy)?;
     let codebook = policy.codebook();
-    let data = read(&args.data, &args.options)?;
+    let data = read_for(&args.data, &args.options, codebook)?;
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let widths = [codebook.n_obs(), codebook.n_act()];
     let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
@@ -200,12 +201,11 @@ fn visit(
         n_obs: policy.codebook().n_obs(),
         n_act: policy.codebook().n_act(),
         states: all.take_policy_states(),
-        // An amplitude above 1 allows more, which the tasks clip.
-        actions: all.actions.drain(..).map(|a| a.clamp(-1.0, 1.0)).collect(),
+        actions: std::mem::take(&mut all.actions),
         rewards: None,
         ends: std::mem::take(&mut all.ends),
     };
-    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, all))
+    Ok((as_demonstrations(parts, policy.codebook().units().clone())?, all))
 }
 
 /// The episodes to show, as positions in the data and in the rollouts.

@@ -12,7 +12,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, read, visited::visited};
+use super::{Done, read_for, visited::visited};
 use crate::{actor::Actor, args::SuggestArgs, print};
 
 /// The suggestions.
@@ -77,7 +77,7 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
     let book = constraint.codebook;
     let (states, seeds) = match &args.data {
         Some(path) => {
-            let data = read(path, &args.options)?;
+            let data = read_for(path, &args.options, &book)?;
             book.check_space(&data).map_err(|e| e.within(path.display()))?;
             (data, Vec::new())
         }

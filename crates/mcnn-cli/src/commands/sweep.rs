@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::{Done, claim, read};
 use crate::{
-    args::SweepArgs,
+    args::{EpisodeArgs, SweepArgs},
     interrupt, print,
     progress::Progress,
     say::say,
@@ -130,7 +130,8 @@ fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     for (i, run) in runs.iter().enumerate() {
         if !all.contains_key(&run.data) {
             let place = || format!("{}: data, {:?}", args.plan.display(), runs[i].data);
-            let data = read(&run.file(&args.plan), &run.input()).map_err(|e| e.within(place()))?;
+            let data = read(&run.file(&args.plan), &run.input(), &EpisodeArgs::default(), &run.units())
+                .map_err(|e| e.within(place()))?;
             let print = data.fingerprint();
             all.insert(run.data.clone(), (data, print));
         }

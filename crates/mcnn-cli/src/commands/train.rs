@@ -24,7 +24,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read_episodes};
+use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read, read_episodes_for};
 use crate::{
     args::{ConstraintArgs, EnsembleArgs, TrainArgs},
     interrupt, print,
@@ -99,10 +99,20 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     if !args.resume && !args.output.force {
         check_unused(&folder)?;
     }
-    let data = read_episodes(&args.input.data, &args.input.options, &args.episodes)?;
     let seed = Seed(args.optimizer.seed);
-    let codebook = match &args.memories {
-        Some(memories) => file::read_codebook(memories)?,
+    let memories = args.memories.as_ref().map(|memories| file::read_codebook(memories)).transpose()?;
+    let (input, options) = (&args.input.data, &args.input.options);
+    let data = match &memories {
+        Some(_) if args.units.is_given() => {
+            return Err(Error::new(Kind::Settings, "the memories have their own units of actions")
+                .at("--action-scale, --actions, --relative-to")
+                .next("leave the options out, or choose the memories again with them (`mcnn learn`)"));
+        }
+        Some(codebook) => read_episodes_for(input, options, &args.episodes, codebook)?,
+        None => read(input, options, &args.episodes, &args.units)?,
+    };
+    let codebook = match memories {
+        Some(codebook) => codebook,
         None if args.constraint.paper => learn(&data, &LearnSettings::paper(seed))?.codebook,
         None => learn(&data, &LearnSettings::for_policy(&data, seed))?.codebook,
     };

@@ -3,7 +3,7 @@
 use mcnn::{
     Error, Result,
     act::Act,
-    data::{ActionRange, Demonstrations, Parts},
+    data::{ActionRange, ActionUnits, Demonstrations, Parts},
     error::Kind,
     eval::collect,
     vision::{EncodedPolicy, Encoder},
@@ -44,14 +44,25 @@ pub fn visited(
         );
     }
     let seeds = collected.episodes.iter().map(|e| e.seed).collect();
+    let units = actor.policy().map_or_else(ActionUnits::default, |p| p.codebook().units().clone());
     let parts = Parts {
         n_obs: encoder.as_ref().map_or(task.spec().n_obs, Encoder::width),
         n_act: task.spec().n_act,
         states: collected.take_policy_states(),
-        // An amplitude above 1 allows more, which the tasks clip.
-        actions: collected.actions.iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
+        actions: collected.actions,
         rewards: None,
         ends: collected.ends,
     };
-    Ok((Demonstrations::new(parts, ActionRange::Refuse)?, seeds))
+    Ok((as_demonstrations(parts, units)?, seeds))
+}
+
+/// The steps that an actor took, as demonstrations in its units. An amplitude above 1 allows actions outside [-1, 1], which the
+/// tasks clip.
+///
+/// # Errors
+/// As [`Demonstrations::new`].
+pub fn as_demonstrations(mut parts: Parts, units: ActionUnits) -> Result<Demonstrations> {
+    units.to_scaled(&parts.states, parts.n_obs, &mut parts.actions);
+    parts.actions.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0));
+    Ok(Demonstrations::new(parts, ActionRange::Refuse)?.with_units(units))
 }

@@ -99,6 +99,10 @@ pub fn certify(c: &CertifyReport) -> String {
         })
     );
     line!(out, "  For every possible state: permissible regions are at most {} wide", c.max_region_width);
+    if !c.action_units.is_empty() {
+        line!(out, "  Widths are of actions scaled to [-1, 1], which stand for:");
+        c.action_units.iter().for_each(|units| line!(out, "    {units}"));
+    }
     if c.actions_per_memory > 1 {
         line!(
             out,

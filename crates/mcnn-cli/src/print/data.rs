@@ -42,6 +42,9 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
         mcnn::data::AT_LIMIT
     );
     line!(out, "  out of range  {:.2} % of the action values (|a| above 1)", 100.0 * i.actions_outside);
+    for (k, units) in i.action_units.iter().enumerate() {
+        line!(out, "  {}{units}", if k == 0 { "scaled        " } else { "              " });
+    }
     line!(out, "  NaN, infinite {}", i.not_finite);
     let groups: Vec<String> = i.duplicates.iter().map(|g| list(g)).collect();
     line!(

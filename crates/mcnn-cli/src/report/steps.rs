@@ -151,7 +151,7 @@ pub fn fill(
                     codebook.scale(data.state(i), &mut scaled);
                     codebook.retrieve_from_other_episode(&scaled, data.number(k)).map(|r| r.distance)
                 });
-                Ok(Moment { why, taken: data.action(i).to_vec(), elsewhere: elsewhere.flatten(), acted })
+                Ok(Moment { why, taken: data.action_in_data_units(i), elsewhere: elsewhere.flatten(), acted })
             })
             .collect::<Result<_>>()?;
         for (moment, &i) in moments.into_iter().zip(some) {

@@ -152,6 +152,10 @@ impl Act for Stoppable<'_> {
         self.act.n_act()
     }
 
+    fn acts_in_data_units(&self) -> bool {
+        self.act.acts_in_data_units()
+    }
+
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         Box::new(Session { inner: self.act.start(seed), stop: self.stop })
     }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::{
     backbones::{BackboneName, BackboneTables, WithTables},
-    settings::Settings,
+    settings::{InputSettings, Settings},
 };
 use crate::args::Dimensions;
 
@@ -62,6 +62,8 @@ struct Plan {
     reward: Rewards,
     #[serde(default)]
     clip_actions: bool,
+    #[serde(default)]
+    input: InputSettings,
     #[serde(default)]
     ignore: Dimensions,
     #[serde(default)]
@@ -215,6 +217,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
             seed: plan.seed[seed],
             reward: plan.reward,
             clip_actions: plan.clip_actions,
+            input: plan.input.clone(),
             ignore: plan.ignore.clone(),
             encoder: plan.encoder.clone(),
             epochs: plan.epochs.unwrap_or(crate::args::epochs(by)),

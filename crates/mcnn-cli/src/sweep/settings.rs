@@ -8,6 +8,7 @@ use std::{
 use mcnn::{
     Error, Result,
     backbone::KINDS,
+    data::{ActionScale, KeyRange},
     envelope::{Activation, Form},
     error::Kind,
     memory::{Amount, LearnSettings, SelectionMethod},
@@ -21,7 +22,23 @@ use mcnn::{
 use serde::{Deserialize, Serialize};
 
 use super::backbones::{BackboneName, BackboneTables, has_settings};
-use crate::args::{Dimensions, InputOptions};
+use crate::args::{Dimensions, InputOptions, StateDimensions, UnitArgs};
+
+/// What is read of the data, and how actions are scaled, as `--state`, `--action`, `--action-scale` and `--relative-to`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InputSettings {
+    pub state: Vec<KeyRange>,
+    pub action: Vec<KeyRange>,
+    pub action_scale: ActionScale,
+    pub relative_to: Option<StateDimensions>,
+}
+
+impl InputSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// Everything that determines a run, except the contents of its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +79,9 @@ pub struct Settings {
     pub seed: u64,
     pub reward: Rewards,
     pub clip_actions: bool,
+    /// Left out where nothing is given, as it was before there was a choice.
+    #[serde(default, skip_serializing_if = "InputSettings::is_default")]
+    pub input: InputSettings,
     /// Dimensions of the state that distances ignore.
     #[serde(default)]
     pub ignore: Dimensions,
@@ -174,7 +194,20 @@ impl Settings {
     }
 
     pub fn input(&self) -> InputOptions {
-        InputOptions { clip_actions: self.clip_actions, ..InputOptions::default() }
+        InputOptions {
+            clip_actions: self.clip_actions,
+            state_keys: self.input.state.clone(),
+            action_keys: self.input.action.clone(),
+            ..InputOptions::default()
+        }
+    }
+
+    pub fn units(&self) -> UnitArgs {
+        UnitArgs {
+            action_scale: Some(self.input.action_scale),
+            relative_to: self.input.relative_to.clone(),
+            ..UnitArgs::default()
+        }
     }
 
     /// How the memories are selected.

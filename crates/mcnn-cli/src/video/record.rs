@@ -7,7 +7,7 @@ use mcnn::{
     act::{Act, Acting},
     eval::acting_seed,
     policy::Policy,
-    task::{Environment, Picture, Task},
+    task::{Environment, Picture, Task, scale_action},
 };
 use serde::Serialize;
 
@@ -65,6 +65,7 @@ struct Lane<'a> {
     column: Column,
     environment: Box<dyn Environment>,
     acting: Box<dyn Acting + 'a>,
+    acts_in_data_units: bool,
     observation: Vec<f32>, // [n_obs]
     action: Vec<f32>,      // [n_act]
     ret: f64,
@@ -148,6 +149,7 @@ impl Recorder {
                 column: Column::new(recorded.label.clone()),
                 environment,
                 acting: recorded.act.start(acting_seed(first_seed.wrapping_add(i as u64))),
+                acts_in_data_units: recorded.act.acts_in_data_units(),
                 observation,
                 action: vec![0.0; spec.n_act],
                 ret: 0.0,
@@ -179,6 +181,10 @@ impl Lane<'_> {
         }
         if decision.stop {
             return self.finish(); // before the action, as in the evaluation
+        }
+        if self.acts_in_data_units {
+            let action = self.action.clone();
+            scale_action(self.environment.action_bounds(), &action, &mut self.action);
         }
         let outcome = self.environment.step(&self.action, &mut self.observation)?;
         self.ret += outcome.reward;

@@ -28,6 +28,8 @@ fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
         n_states: n,
         encoding: None,
         names: Default::default(),
+        units: Default::default(),
+        origin: Default::default(),
     })
     .unwrap()
 }

@@ -123,8 +123,8 @@ pub(super) fn apply(actions: &mut [f32], n_act: usize, range: ActionRange) -> Re
         100.0 * MOST_CLIPPED
     );
     Err(error("actions in other units than [-1, 1]").expected(most).found(found).next(
-        "scale each dimension of the actions by its limits before they are saved, 2 (a - low) / (high - low) - 1; clipping would \
-         destroy them",
+        "scale them by their range (--action-scale range); memories or a policy of other data keep the range of those data. \
+         Clipping would destroy them",
     ))
 }
 
@@ -177,7 +177,7 @@ mod tests {
             for range in [ActionRange::Clip, ActionRange::Refuse] {
                 let error = apply(&mut actions.clone(), 2, range).unwrap_err().to_string();
                 assert!(
-                    !error.contains("--clip-actions") && error.contains("scale each dimension"),
+                    !error.contains("--clip-actions") && error.contains("--action-scale range"),
                     "{error}"
                 );
                 for part in parts {

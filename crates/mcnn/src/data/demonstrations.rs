@@ -1,10 +1,13 @@
 //! Episodes of (state, action) pairs, validated once when they are created.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use sha2::{Digest, Sha256};
 
-use super::{ActionRange, DimensionNames, Origin, action_range, number};
+use super::{
+    ActionRange, ActionScale, ActionSettings, ActionUnits, DimensionNames, Origin, Outside, RelativeTo,
+    Units, action_range, number,
+};
 use crate::{
     error::{Error, Kind, Result},
     seed::Seed,
@@ -25,7 +28,8 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// Episodes of states and actions, all finite, actions in [-1, 1], at least one step in every episode.
+/// Episodes of states and actions, all finite, at least one step in every episode. Actions are in [-1, 1]; the units
+/// ([`ActionUnits`]) say what they are in the data's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demonstrations {
     n_obs: usize,
@@ -39,6 +43,7 @@ pub struct Demonstrations {
     names: DimensionNames,     // of states and actions; absent in most data
     origin: Origin,            // the keys of the source
     tasks: Vec<String>,        // [n_episodes], texts of tasks; empty if the source has none
+    units: ActionUnits,        // of the actions
 }
 
 /// The parts of [`Demonstrations`] before they are checked.
@@ -106,6 +111,16 @@ impl Parts {
         Ok(())
     }
 
+    /// Checks shapes and values: all finite and of a size that can be measured. Actions may have any units.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and values that are NaN, infinite or above 1e30 in size.
+    pub fn check_values(&self) -> Result<()> {
+        self.check()?;
+        number::check("states", &self.states, self.n_obs)?;
+        number::check("actions", &self.actions, self.n_act)
+    }
+
     /// The number of steps of all episodes; 0 if `n_obs` is 0.
     pub fn n_steps(&self) -> usize {
         self.states.len().checked_div(self.n_obs).unwrap_or(0)
@@ -113,13 +128,14 @@ impl Parts {
 }
 
 impl From<Demonstrations> for Parts {
-    /// The parts of the demonstrations, without episode numbers, the encoding and the names of dimensions.
+    /// The parts of the demonstrations with actions in the data's units, without episode numbers, the encoding and the names of
+    /// dimensions.
     fn from(data: Demonstrations) -> Self {
         Self {
             n_obs: data.n_obs,
             n_act: data.n_act,
+            actions: data.actions_in_data_units().into_owned(),
             states: data.states,
-            actions: data.actions,
             rewards: data.rewards,
             ends: data.ends,
         }
@@ -133,10 +149,8 @@ impl Demonstrations {
     /// Empty data, lengths that disagree, empty episodes, values that are NaN, infinite or above 1e30, and actions outside [-1, 1]
     /// unless `range` says to clip them and they are few ([`MOST_CLIPPED`](super::MOST_CLIPPED)).
     pub fn new(parts: Parts, range: ActionRange) -> Result<Self> {
-        parts.check()?;
+        parts.check_values()?;
         let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
-        number::check("states", &states, n_obs)?;
-        number::check("actions", &actions, n_act)?;
         action_range::apply(&mut actions, n_act, range)?;
         let episode_numbers = (0..ends.len() as u32).collect();
         Ok(Self {
@@ -151,7 +165,70 @@ impl Demonstrations {
             names: DimensionNames::default(),
             origin: Origin::default(),
             tasks: Vec::new(),
+            units: ActionUnits::default(),
         })
+    }
+
+    /// Validates parts with actions in the data's units, and scales the actions to [-1, 1] ([`ActionScale::Auto`] does not where
+    /// `range` says to clip). Returns the number of scaled actions that
+    /// were outside and are clipped: with [`ActionRange::Clip`], or beyond the quantiles of [`ActionScale::Quantile`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), of the scaled actions, and as [`ActionUnits::fit`].
+    pub fn scaled(
+        mut parts: Parts,
+        names: &DimensionNames,
+        units: &Units,
+        range: ActionRange,
+    ) -> Result<(Self, Outside)> {
+        parts.check_values()?;
+        let (units, range) = match units {
+            Units::Given(units) => (units.clone(), range),
+            Units::Fitted(settings) => {
+                let is_relative = settings.relative_to != RelativeTo::Absolute;
+                let settings = match (settings.scale, range) {
+                    // Who clips outliers wants the rest as it is.
+                    (ActionScale::Auto, ActionRange::Clip) if !is_relative => {
+                        &ActionSettings { scale: ActionScale::None, ..settings.clone() }
+                    }
+                    _ => settings,
+                };
+                let clips = settings.scale == ActionScale::Quantile;
+                let range = if clips { ActionRange::Clip } else { range };
+                (ActionUnits::fit(&parts, names, settings)?, range)
+            }
+        };
+        units.to_scaled(&parts.states, parts.n_obs, &mut parts.actions);
+        let outside = Outside::count(&parts.actions, parts.n_act);
+        Ok((Self { units, ..Self::new(parts, range)? }, outside))
+    }
+
+    /// The same data, whose actions in [-1, 1] have these units.
+    ///
+    /// # Panics
+    /// If the units have other dimensions.
+    pub fn with_units(self, units: ActionUnits) -> Self {
+        let widths = [units.scales()[0].len(), units.relative_to().len()];
+        assert!(widths.iter().all(|n| *n == 0 || *n == self.n_act), "units of other dimensions");
+        Self { units, ..self }
+    }
+
+    /// The units of the actions.
+    pub fn units(&self) -> &ActionUnits {
+        &self.units
+    }
+
+    /// The action of a step in the data's units: `[n_act]`.
+    pub fn action_in_data_units(&self, i: usize) -> Vec<f32> {
+        self.units.action_to_data(self.action(i), self.state(i))
+    }
+
+    /// All actions in the data's units: `[n_steps, n_act]`.
+    pub fn actions_in_data_units(&self) -> Cow<'_, [f32]> {
+        match self.units.is_identity() {
+            true => Cow::Borrowed(&self.actions),
+            false => (0..self.n_steps()).flat_map(|i| self.action_in_data_units(i)).collect(),
+        }
     }
 
     /// The same data with the keys of their source.
@@ -324,6 +401,7 @@ impl Demonstrations {
             names: self.names.clone(),
             origin: self.origin.clone(),
             tasks: Vec::new(),
+            units: self.units.clone(),
         }
     }
 
@@ -357,7 +435,7 @@ impl Demonstrations {
         (self.select(&order[n_validation..]), Some(self.select(&order[..n_validation])))
     }
 
-    /// SHA-256 over widths, episode ends, states and actions, as hexadecimal: a content hash that does not depend on
+    /// SHA-256 over widths, episode ends, states and scaled actions, as hexadecimal: a content hash that does not depend on
     /// the file's format. Rewards and names are not included, because training does not use them.
     pub fn fingerprint(&self) -> String {
         fingerprint([self.n_obs, self.n_act], &self.ends, [&self.states, &self.actions])

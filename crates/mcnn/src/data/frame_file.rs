@@ -12,7 +12,7 @@ use hdf5_reader::{Dataset, Datatype, SliceInfo, SliceInfoElem};
 use zip::ZipArchive;
 
 use super::{
-    Demonstrations, Parts, hdf5, npy, npz,
+    ActionRange, Demonstrations, Parts, hdf5, npy, npz,
     number::Beyond,
     read::{Format, is_label, recognize},
 };
@@ -203,14 +203,18 @@ fn read_npz(
 }
 
 impl FrameFile {
-    /// Validates actions, rewards and episode ends, before frames are embedded for hours.
+    /// Validates actions, rewards and episode ends, before frames are embedded for hours. Actions may have any units, unless `range`
+    /// says to clip them to [-1, 1].
     ///
     /// # Errors
-    /// As [`Demonstrations::new`].
-    pub fn check_labels(labels: &Parts, range: super::ActionRange) -> Result<Parts> {
+    /// As [`Parts::check_values`], and as [`Demonstrations::new`] where actions are clipped.
+    pub fn check_labels(labels: &Parts, range: ActionRange) -> Result<Parts> {
         let n = labels.actions.len() / labels.n_act.max(1);
         let parts = Parts { states: vec![0.0; n], n_obs: 1, ..labels.clone() };
-        let parts = Parts::from(Demonstrations::new(parts, range)?);
+        let parts = match range {
+            ActionRange::Refuse => parts.check_values().map(|()| parts)?,
+            ActionRange::Clip => Demonstrations::new(parts, range)?.into(),
+        };
         Ok(Parts { states: Vec::new(), ..parts })
     }
 }

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, ops::Range, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Key, Parts, Selection, Step,
+    ActionRange, Demonstrations, Dimension, DimensionNames, Format, Key, Parts, Selection, Step, Units,
     demonstrations::fingerprint,
     dimension::dimensions,
     read::load,
@@ -70,6 +70,8 @@ pub struct Inspection {
     pub notes: Vec<String>,
     /// The encoder of the states ([`Demonstrations::encoding`]), if they are embeddings.
     pub encoding: Option<String>,
+    /// How actions are scaled to [-1, 1], a line for each dimension; empty if they are used as they are.
+    pub action_units: Vec<String>,
     /// [`Demonstrations::fingerprint`], if the data can be used as it is.
     pub fingerprint: Option<String>,
     /// Why the data cannot be used as it is: the error of [`Demonstrations::new`].
@@ -193,11 +195,16 @@ impl Inspection {
             tasks: Vec::new(),
             notes: Vec::new(),
             encoding: None,
+            action_units: Vec::new(),
             fingerprint: None,
             refused: None,
         };
-        match Demonstrations::new(parts, ActionRange::Refuse) {
-            Ok(_) => inspection.fingerprint = Some(fingerprint),
+        match Demonstrations::scaled(parts, &inspection.names, &Units::default(), ActionRange::Refuse) {
+            Ok((data, _)) if data.units().is_identity() => inspection.fingerprint = Some(fingerprint),
+            Ok((data, _)) => {
+                inspection.action_units = data.units().describe(&inspection.names);
+                inspection.fingerprint = Some(data.fingerprint());
+            }
             Err(e) => inspection.refused = Some(e.to_string()),
         }
         Ok(inspection)

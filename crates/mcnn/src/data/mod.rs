@@ -1,6 +1,7 @@
 //! Demonstrations: episodes of states and actions, their readers, and the scale that makes states comparable.
 
 mod action_range;
+mod action_units;
 mod column;
 mod demonstrations;
 mod dimension;
@@ -22,6 +23,7 @@ mod stored;
 mod write;
 
 pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
+pub use action_units::{ActionScale, ActionSettings, ActionUnits, RelativeTo, Units};
 pub use demonstrations::{Demonstrations, Parts, Step};
 pub use dimension::Dimension;
 pub use frame_demonstrations::FrameDemonstrations;

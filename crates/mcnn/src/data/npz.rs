@@ -54,7 +54,11 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
         names,
         encoding: if selection.state.is_empty() { arrays.encoding()? } else { None },
         keys: arrays.keys(&state_keys, &action_keys),
-        origin: Origin { state_keys: texts(&state_keys), action_keys: texts(&action_keys), fps: None },
+        origin: Origin {
+            state_keys: texts(&state_keys),
+            action_keys: texts(&action_keys),
+            ..Origin::default()
+        },
         parts: Parts {
             n_obs: states.width,
             n_act: actions.width,

@@ -3,7 +3,7 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection,
+    ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
     npz,
@@ -20,11 +20,13 @@ pub(super) fn are_frames(width: u64) -> bool {
 }
 
 /// How to read demonstrations.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReadOptions {
     /// Which arrays and which episodes are read.
     pub selection: Selection,
-    /// What to do with actions outside [-1, 1].
+    /// The units that actions are scaled by.
+    pub units: Units,
+    /// What to do with scaled actions outside [-1, 1].
     pub range: ActionRange,
     /// Leave out the last step of every episode. D4RL's `qlearning_dataset` does (it needs a next observation), and
     /// published sample counts made with it are reproduced so: 25 human demonstrations of 5,000 steps become 4,975.
@@ -92,8 +94,8 @@ pub fn read_with_notes(path: &Path, options: &ReadOptions) -> Result<ReadResult>
         return Err(e);
     }
     let named = |e: Error| e.within(path.display());
-    let outside = Outside::count(&source.parts.actions, source.parts.n_act);
-    let data = Demonstrations::new(source.parts, options.range).map_err(named)?;
+    let (data, outside) =
+        Demonstrations::scaled(source.parts, &source.names, &options.units, options.range).map_err(named)?;
     let data = data.with_encoding(source.encoding).with_origin(source.origin);
     let data = data.with_names(source.names).map_err(named)?;
     let data = data.with_episodes(source.episode_numbers, source.tasks);
@@ -130,6 +132,7 @@ pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source
     };
     let mut source = source.and_then(|source| source.parts.check().map(|()| source)).map_err(named)?;
     source.keep(selection).map_err(named)?;
+    source.origin.is_chosen = !(selection.state.is_empty() && selection.action.is_empty());
     source.beyond = source.beyond.map(named);
     Ok((format, source))
 }

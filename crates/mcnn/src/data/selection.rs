@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
+use super::Origin;
 use crate::error::{Error, Kind, Result};
 
 /// Which arrays and which episodes of a source are read. By default the format decides which arrays are, and all episodes are.
@@ -20,6 +21,20 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// This selection; keys that it leaves to the format are those that a user chose of other data.
+    #[must_use]
+    pub fn or(self, other: &Origin) -> Self {
+        let keys = |own: Vec<KeyRange>, theirs: &[String]| match own.is_empty() && other.is_chosen {
+            true => theirs.iter().filter_map(|text| text.parse().ok()).collect(),
+            false => own,
+        };
+        Self {
+            state: keys(self.state, &other.state_keys),
+            action: keys(self.action, &other.action_keys),
+            ..self
+        }
+    }
+
     /// Whether the episode with this number is taken.
     pub fn takes(&self, episode: u32) -> bool {
         self.episodes.is_empty() || self.episodes.iter().any(|range| range.contains(&episode))
@@ -45,7 +60,8 @@ impl Selection {
 }
 
 /// An array of a source, and a range of its dimensions if only some are taken. As text: `KEY` or `KEY:FIRST-LAST`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyRange {
     /// The array's name in the source.
     pub key: String,
@@ -82,6 +98,12 @@ impl fmt::Display for KeyRange {
             Some(range) if range.start() == range.end() => write!(f, "{}:{}", self.key, range.start()),
             Some(range) => write!(f, "{}:{}-{}", self.key, range.start(), range.end()),
         }
+    }
+}
+
+impl From<KeyRange> for String {
+    fn from(range: KeyRange) -> Self {
+        range.to_string()
     }
 }
 

@@ -103,6 +103,9 @@ pub struct Origin {
     /// The keys of the action in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub action_keys: Vec<String>,
+    /// Whether a user chose keys. Else they are the format's own, and other data may have others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_chosen: bool,
     /// Steps per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, FrameFile, Parts, Recording,
+    ActionRange, DimensionNames, FrameFile, Parts, Recording,
     column::{Column, Numbers, Ranges},
     hdf5_write, write,
 };
@@ -191,7 +191,7 @@ impl StoredEpisodes {
             }
             None => {
                 let n_obs = parts.n_obs;
-                (Parts::from(Demonstrations::new(parts, ActionRange::Refuse)?), n_obs)
+                (parts.check_values().map(|()| parts)?, n_obs)
             }
         };
         let n = parts.actions.len() / parts.n_act;

@@ -28,7 +28,7 @@ use crate::{
 pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
     let labels = Parts {
         n_act: data.n_act(),
-        actions: data.actions().to_vec(),
+        actions: data.actions_in_data_units().into_owned(),
         rewards: data.rewards().map(<[f32]>::to_vec),
         ends: data.ends().to_vec(),
         ..Parts::default()

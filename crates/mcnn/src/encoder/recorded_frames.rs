@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    data::{ActionRange, FrameFile},
+    data::{ActionRange, ActionSettings, ActionUnits, DimensionNames, FrameFile},
     error::{Error, Kind, Result},
     vision::{Frames, Preset, Size, Source},
 };
@@ -30,7 +30,7 @@ impl RecordedFrames {
     /// returns false to stop; the result is then `None`.
     ///
     /// # Errors
-    /// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, of different sizes, or more than fit
+    /// Actions that are not finite, frames that cannot be read, of different sizes, or more than fit
     /// in memory.
     pub fn read(
         source: &mut Source,
@@ -38,7 +38,10 @@ impl RecordedFrames {
         range: ActionRange,
         watch: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Option<Self>> {
-        let labels = FrameFile::check_labels(&source.labels, range)?;
+        let mut labels = FrameFile::check_labels(&source.labels, range)?;
+        // The encoder predicts actions in [-1, 1].
+        let units = ActionUnits::fit(&labels, &DimensionNames::default(), &ActionSettings::default())?;
+        units.to_scaled(&[], 1, &mut labels.actions);
         let resize_only = Preset { normalize: false, ..preset };
         let (mut size, mut frames, mut pixels) = (None, Vec::<u8>::new(), Vec::new());
         let (n, mut go_on) = (source.n, true);

@@ -6,7 +6,7 @@ use crate::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
     seed::Seed,
-    task::{Ask, Batch, Outcome, Reply, Spec, Task},
+    task::{Ask, Batch, Outcome, Reply, Spec, Task, scale_action},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -241,6 +241,7 @@ impl<'a> Work<'a> {
         let mut running: Vec<Option<EpisodeRun>> =
             (0..self.n_environments).map(|_| taken.take().or_else(|| self.take())).collect();
         let mut observations = vec![0.0; self.n_environments * n_obs];
+        let bounds = batch.action_bounds().map(<[_]>::to_vec);
         loop {
             for place in &mut running {
                 // An episode that starts here has no observation yet, so it cannot end in this round.
@@ -253,9 +254,9 @@ impl<'a> Work<'a> {
                 *place = self.take();
             }
             let asks: Vec<(usize, Ask)> = running
-                .iter()
+                .iter_mut()
                 .enumerate()
-                .filter_map(|(k, episode_run)| Some((k, episode_run.as_ref()?.ask())))
+                .filter_map(|(k, episode_run)| Some((k, episode_run.as_mut()?.ask(bounds.as_deref()))))
                 .collect();
             if asks.is_empty() {
                 return;
@@ -298,8 +299,9 @@ struct EpisodeRun<'a> {
     observation: Vec<f32>,           // [n_obs]
     expert_action: Option<Vec<f32>>, // [n_act], where it is the input of the actor
     action: Vec<f32>,                // [n_act]
-    decision: Decision,              // of the last action
-    episode: Episode,                // so far
+    sent: Option<Vec<f32>>, // [n_act], the same for the task, where the actor acts in its data's units
+    decision: Decision,     // of the last action
+    episode: Episode,       // so far
     trace: Trace,
     record: Option<Record>,
 }
@@ -314,6 +316,7 @@ impl<'a> EpisodeRun<'a> {
             observation: vec![0.0; spec.n_obs],
             expert_action: None,
             action: vec![0.0; spec.n_act],
+            sent: act.acts_in_data_units().then(|| vec![0.0; spec.n_act]),
             decision: Decision::default(),
             episode: Episode { seed: run.first_seed.wrapping_add(i as u64), ..Episode::default() },
             trace: Trace::default(),
@@ -340,8 +343,18 @@ impl<'a> EpisodeRun<'a> {
         Ok(decision.stop)
     }
 
-    fn ask(&self) -> Ask<'_> {
-        if self.begun { Ask::Step(&self.action) } else { Ask::Reset(self.episode.seed) }
+    /// The next request to a task with these bounds of actions.
+    fn ask(&mut self, bounds: Option<&[[f32; 2]]>) -> Ask<'_> {
+        if !self.begun {
+            return Ask::Reset(self.episode.seed);
+        }
+        match &mut self.sent {
+            None => Ask::Step(&self.action),
+            Some(sent) => {
+                scale_action(bounds, &self.action, sent);
+                Ask::Step(sent)
+            }
+        }
     }
 
     /// Processes the reply to a reset or a step. Returns whether the episode is over.

@@ -85,6 +85,14 @@ impl<A: Act> Noisy<A> {
     /// # Errors
     /// If [`Noise::Policy`] is requested for an actor without a Gaussian of its own.
     pub fn new(act: A, noise: Noise, own: Option<&[f64]>) -> Result<Self> {
+        if act.acts_in_data_units() && noise != Noise::None {
+            return Err(Error::new(
+                Kind::Settings,
+                "this policy acts in the units of its data, and noise is in those of actions in [-1, 1]",
+            )
+            .expected("none")
+            .found(noise.to_string()));
+        }
         let n = act.n_act();
         let (std, kept) = match (noise, own) {
             (Noise::None, _) => (vec![0.0; n], 0.0),
@@ -110,6 +118,10 @@ impl<A: Act> Act for Noisy<A> {
         self.act.n_act()
     }
 
+    fn acts_in_data_units(&self) -> bool {
+        self.act.acts_in_data_units()
+    }
+
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         let mut rng = seed.fork("noise").rng();
         Box::new(Shaken {
@@ -118,6 +130,7 @@ impl<A: Act> Act for Noisy<A> {
             intended: vec![0.0; self.std.len()],
             std: &self.std,
             kept: self.kept,
+            limit: if self.act.acts_in_data_units() { f64::INFINITY } else { 1.0 },
             rng,
         })
     }
@@ -127,6 +140,7 @@ struct Shaken<'a> {
     inner: Box<dyn Acting + 'a>,
     std: &'a [f64],
     kept: f64,
+    limit: f64, // of the size of an action
     rng: Rng,
     noise: Vec<f64>, // [n_act], for the next action
     intended: Vec<f32>,
@@ -137,7 +151,7 @@ impl Acting for Shaken<'_> {
         let decision = self.inner.act(observation, action)?;
         self.intended.copy_from_slice(action);
         for ((a, noise), std) in action.iter_mut().zip(&mut self.noise).zip(self.std) {
-            *a = (f64::from(*a) + *noise).clamp(-1.0, 1.0) as f32;
+            *a = (f64::from(*a) + *noise).clamp(-self.limit, self.limit) as f32;
             let fresh = std * self.rng.normal();
             *noise = self.kept * *noise + (1.0 - self.kept * self.kept).sqrt() * fresh;
         }

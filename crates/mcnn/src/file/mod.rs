@@ -20,7 +20,7 @@ use crate::{
     atomic,
     backbone::{Architecture, Arrays, BackboneKind, Network},
     calibration::{CalibrationEpisode, OodCalibration},
-    data::{DimensionNames, Scale, Step, regular},
+    data::{ActionUnits, DimensionNames, Origin, Scale, Step, regular},
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::{Codebook, CodebookParts},
@@ -90,6 +90,15 @@ struct CodebookHeader {
     state_names: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     action_names: Option<Vec<String>>,
+    // Of actions that are relative to the state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    relative_to: Vec<Option<usize>>,
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    origin: Origin,
+}
+
+fn is_unknown(origin: &Origin) -> bool {
+    *origin == Origin::default()
 }
 
 /// The fingerprint of a file: the SHA-256 of its bytes, in hexadecimal.
@@ -329,10 +338,18 @@ fn wrong_kind(expected: &str, header: &Header) -> Error {
     Error::new(Kind::File, "the file is of another kind").expected(expected).found(found).next(next)
 }
 
+/// Center and half range of each dimension of the action, where actions are not in [-1, 1] as they are.
+const ACTION_SCALE: [&str; 2] = ["scale.action_center", "scale.action_half_range"];
+
 fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
     let (n, parts) = (codebook.len(), codebook.parts());
     bundle.put("scale.mean", vec![codebook.n_obs()], Array::F32(parts.scale.mean.clone()));
     bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
+    if !parts.units.is_identity() {
+        for (name, values) in ACTION_SCALE.iter().zip(parts.units.scales()) {
+            bundle.put(name, vec![codebook.n_act()], Array::F32(values.to_vec()));
+        }
+    }
     bundle.put("memory.states", vec![n, codebook.n_obs()], Array::F32(parts.states.clone()));
     bundle.put("memory.actions", vec![n, codebook.n_act()], Array::F32(parts.actions.clone()));
     if !parts.future_actions.is_empty() {
@@ -351,18 +368,35 @@ fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
         encoding: parts.encoding.clone(),
         state_names: parts.names.state_names.clone(),
         action_names: parts.names.action_names.clone(),
+        relative_to: parts.units.relative_to().to_vec(),
+        origin: parts.origin.clone(),
     }
 }
 
 fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
-    let CodebookHeader { by, seed, smooth_neighbors, data, n_states, encoding, state_names, action_names } =
-        header;
+    let CodebookHeader {
+        by,
+        seed,
+        smooth_neighbors,
+        data,
+        n_states,
+        encoding,
+        state_names,
+        action_names,
+        relative_to,
+        origin,
+    } = header;
+    let [center, half] =
+        ACTION_SCALE.map(|name| bundle.f32s(name).remove("").map_or(Vec::new(), |(_, values)| values));
+    let (states, actions) = (bundle.f32("memory.states", 2)?, bundle.f32("memory.actions", 2)?);
+    let widths = [states.0[1], actions.0[1]];
+    let units = ActionUnits::new(center, half, relative_to, widths).map_err(|e| e.next(DAMAGED))?;
     let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
     let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
     Codebook::new(CodebookParts {
         scale: Scale { mean: mean.1, std: std.1 },
-        states: bundle.f32("memory.states", 2)?.1,
-        actions: bundle.f32("memory.actions", 2)?.1,
+        states: states.1,
+        actions: actions.1,
         future_actions: bundle
             .f32s("memory.future_actions")
             .remove("")
@@ -379,6 +413,8 @@ fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
         n_states,
         encoding,
         names: DimensionNames { state_names, action_names },
+        units,
+        origin,
     })
 }
 

@@ -3,7 +3,7 @@
 use nearest::Table;
 
 use crate::{
-    data::{Demonstrations, DimensionNames, Scale, Step},
+    data::{ActionUnits, Demonstrations, DimensionNames, Origin, Scale, Step},
     error::{Error, Kind, Result},
 };
 
@@ -47,6 +47,10 @@ pub struct CodebookParts {
     pub encoding: Option<String>,
     /// Names of the dimensions of states and actions, where they are known.
     pub names: DimensionNames,
+    /// The units of actions.
+    pub units: ActionUnits,
+    /// The keys of the data that states and actions were read from, where they are known.
+    pub origin: Origin,
 }
 
 impl Codebook {
@@ -101,6 +105,12 @@ impl Codebook {
             );
         }
         parts.names.validate(n_obs, n_act).map_err(|e| e.within("codebook"))?;
+        let of_units = [parts.units.scales()[0].len(), parts.units.relative_to().len()];
+        if of_units.iter().any(|n| *n != 0 && *n != n_act)
+            || parts.units.relative_to().iter().flatten().any(|k| *k >= n_obs)
+        {
+            return bad("the units of actions do not fit the dimensions of the codebook".into());
+        }
         let mut scaled = vec![0.0; n * n_obs];
         for (to, from) in scaled.chunks_exact_mut(n_obs).zip(parts.states.chunks_exact(n_obs)) {
             parts.scale.apply(from, to);
@@ -168,9 +178,14 @@ impl Codebook {
         &self.scaled
     }
 
-    /// The action of a memory: `[n_act]`.
+    /// The action of a memory, in [-1, 1]: `[n_act]`.
     pub fn action(&self, i: usize) -> &[f32] {
         &self.parts.actions[i * self.n_act()..][..self.n_act()]
+    }
+
+    /// The units of actions.
+    pub fn units(&self) -> &ActionUnits {
+        &self.parts.units
     }
 
     /// The demonstrated step of a memory.
@@ -206,6 +221,19 @@ impl Codebook {
                 .expected(dimensions(self.n_obs(), self.n_act()))
                 .found(dimensions(data.n_obs(), data.n_act()))
                 .next("give data of the task that the memories were learned from"));
+        }
+        if data.units() != &self.parts.units {
+            let text = |units: &ActionUnits| match units.describe(&self.parts.names) {
+                lines if lines.is_empty() => "actions in [-1, 1] as they are".into(),
+                lines => lines.join("; "),
+            };
+            return Err(Error::new(
+                Kind::Mismatch,
+                "the actions of the data and of the memories have other units",
+            )
+            .expected(text(&self.parts.units))
+            .found(text(data.units()))
+            .next("read the data in the units of the memories (`Units::Given`)"));
         }
         let (expected, found) = (self.parts.encoding.as_deref(), data.encoding());
         if expected == found {

@@ -24,6 +24,8 @@ impl Codebook {
             n_states,
             encoding,
             names: _,
+            units,
+            origin: _,
         } = &self.parts;
         let mut hash = Sha256::new();
         // Each list begins with its length, so that no two codebooks give the same bytes.
@@ -44,6 +46,14 @@ impl Codebook {
             hash.update((pairs.len() as u64).to_le_bytes());
             pairs.iter().flatten().for_each(|n| hash.update(n.to_le_bytes()));
         }
+        if !units.is_identity() {
+            for values in units.scales() {
+                values.iter().for_each(|v| hash.update(v.to_le_bytes()));
+            }
+            for k in units.relative_to() {
+                hash.update(k.map_or(u64::MAX, |k| k as u64).to_le_bytes());
+            }
+        }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 }
@@ -51,7 +61,7 @@ impl Codebook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{DimensionNames, Scale, Step};
+    use crate::data::{ActionUnits, DimensionNames, Origin, Scale, Step};
 
     fn parts() -> CodebookParts {
         CodebookParts {
@@ -68,6 +78,8 @@ mod tests {
             n_states: 9,
             encoding: None,
             names: DimensionNames::default(),
+            units: ActionUnits::default(),
+            origin: Origin::default(),
         }
     }
 
@@ -80,7 +92,7 @@ mod tests {
     #[test]
     fn the_fingerprint_depends_on_whatever_training_depends_on() {
         let original = fingerprint(|_| ());
-        let changes: [fn(&mut CodebookParts); 12] = [
+        let changes: [fn(&mut CodebookParts); 13] = [
             |p| p.scale.mean[0] = 0.5,
             |p| p.scale.std[1] = f32::INFINITY,
             |p| p.states[3] = 4.0,
@@ -93,12 +105,13 @@ mod tests {
             |p| p.data = "e".into(),
             |p| p.n_states = 10,
             |p| p.encoding = Some(String::new()),
+            |p| p.units = ActionUnits::new(vec![0.0], vec![2.0], vec![], [2, 1]).unwrap(),
         ];
         let mut all: Vec<String> = changes.into_iter().map(fingerprint).collect();
         all.push(original.clone());
         all.sort();
         all.dedup();
-        assert_eq!(all.len(), 13);
+        assert_eq!(all.len(), 14);
         assert_eq!(fingerprint(|p| p.future_actions = vec![0.5; 2]), original);
         let names = DimensionNames { state_names: Some(vec!["x".into(), "y".into()]), action_names: None };
         assert_eq!(fingerprint(|p| p.names = names), original);

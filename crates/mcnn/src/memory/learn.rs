@@ -179,6 +179,8 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         n_states: n,
         encoding: data.encoding().map(str::to_owned),
         names: data.names().clone(),
+        units: data.units().clone(),
+        origin: data.origin().clone(),
     })?;
     let coverage = codebook.coverage(data);
     Ok(Learned {

@@ -217,6 +217,8 @@ mod tests {
             n_states: n,
             encoding: None,
             names: Default::default(),
+            units: Default::default(),
+            origin: Default::default(),
         })
         .unwrap()
     }

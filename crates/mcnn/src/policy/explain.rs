@@ -16,7 +16,7 @@ pub struct NearbyMemory {
     pub distance: f32,
 }
 
-/// One dimension of the explained action.
+/// One dimension of the explained action, in the data's units.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Dimension {
     /// a', the memory's action.
@@ -94,7 +94,7 @@ pub struct Explanation {
     pub retrieved: Vec<NearbyMemory>,
     /// w, the memory weight.
     pub weight: f32,
-    /// r, the radius: half the width of the box.
+    /// r, the radius: half the width of the box, of actions in [-1, 1].
     pub radius: f32,
     /// Networks that act together: 0 without one.
     pub members: usize,
@@ -143,10 +143,12 @@ impl Policy {
         }
         let n_act = self.codebook.n_act();
         let constrained = session.predict();
+        let base = session.base.clone();
+        let in_data_units = |k: usize, action: f32| self.codebook.units().to_data(k, action, &base);
         let action_of = |session: &Session, at: &Constrained| {
             let mut action = vec![0.0; n_act];
             session.write_action(at, &mut action);
-            action
+            action.iter().enumerate().map(|(k, a)| in_data_units(k, *a)).collect::<Vec<f32>>()
         };
         let action = action_of(&session, &constrained);
         let (_, runner_up) = self.codebook.retrieve_two(&session.state);
@@ -161,7 +163,7 @@ impl Policy {
         let acting: Vec<&Vec<f32>> = members.iter().filter(|outputs| !outputs.is_empty()).collect();
         let first = session.members.iter().zip(&self.members).find(|(m, _)| !m.network_output().is_empty());
         let choice = first.and_then(|(episode, network)| episode.bucket_choice(&**network));
-        let buckets = choice.map(|choice| self.buckets(choice));
+        let buckets = choice.map(|choice| self.buckets(choice, &base));
         let (memory_action, variances) = (session.memory_action.clone(), session.variance.clone());
         let whole_chunks = self.acting.constrain_at != ConstrainAt::Executed;
         let chunk = (self.horizons().prediction > 1).then(|| {
@@ -174,11 +176,12 @@ impl Policy {
                     let memory_action = known.then(|| memory_action[first + k]);
                     let bounds = memory_action.map(|a| constrained.region.bounds(a));
                     let free = self.acting.envelope.amplitude * session.network_action[first + k];
+                    let shown = |action: f32| in_data_units(k, action);
                     ChunkDimension {
-                        memory_action,
-                        action: if known { action[k] } else { free },
-                        low: bounds.map(|[low, _]| low),
-                        high: bounds.map(|[_, high]| high),
+                        memory_action: memory_action.map(shown),
+                        action: if known { action[k] } else { shown(free) },
+                        low: bounds.map(|[low, _]| shown(low)),
+                        high: bounds.map(|[_, high]| shown(high)),
                     }
                 };
                 (0..n_act).map(dimension).collect()
@@ -208,6 +211,10 @@ impl Policy {
                 let network_output = (!acting.is_empty()).then(|| outputs.sum::<f32>() / acting.len() as f32);
                 let std = self.is_stochastic().then(|| deviation(k));
                 let member_std = variances.get(k).map(|variance| variance.sqrt());
+                let member_std = member_std.map(|std| self.codebook.units().length_to_data(k, std));
+                let [memory_action, center, low, high] =
+                    [memory_action, center, low, high].map(|action| in_data_units(k, action));
+                let network_output = network_output.map(|output| in_data_units(k, output));
                 Dimension {
                     memory_action,
                     center,
@@ -242,12 +249,19 @@ impl Policy {
         })
     }
 
-    fn buckets(&self, BucketChoice { bucket, probabilities, centers }: BucketChoice) -> Buckets {
+    fn buckets(
+        &self,
+        BucketChoice { bucket, probabilities, centers }: BucketChoice,
+        base: &[f32],
+    ) -> Buckets {
         let n_act = self.codebook.n_act();
+        let units = self.codebook.units();
         let of = |k: usize| Bucket {
             bucket: k,
             probability: probabilities[k],
-            center: centers[k * n_act..][..n_act].to_vec(),
+            center: (centers[k * n_act..][..n_act].iter().enumerate())
+                .map(|(k, a)| units.to_data(k, *a, base))
+                .collect(),
         };
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));

@@ -56,6 +56,10 @@ impl Act for GuardedPolicy<'_> {
         self.policy.n_act()
     }
 
+    fn acts_in_data_units(&self) -> bool {
+        self.policy.acts_in_data_units()
+    }
+
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         Box::new(self.policy.session_with_seed(seed).guarded(self.guard))
     }
@@ -67,7 +71,7 @@ impl Session<'_> {
         Self { guard: Some(guard), ..self }
     }
 
-    /// Replaces the action as the guard prescribes, in a state whose nearest memory is `memory` at `distance`. Returns
+    /// Replaces the action (in the data's units) as the guard prescribes, in a state whose nearest memory is `memory` at `distance`. Returns
     /// whether the state is OOD and whether the episode should stop.
     pub(super) fn apply_guard(&mut self, memory: usize, distance: f32, action: &mut [f32]) -> [bool; 2] {
         let Some(Guard { response, threshold }) = self.guard else { return [false; 2] };
@@ -82,9 +86,15 @@ impl Session<'_> {
             Response::Hold if !self.last_in_distribution.is_empty() => {
                 action.copy_from_slice(&self.last_in_distribution);
             }
-            _ if self.policy.neighbors() > 1 => action.copy_from_slice(&self.memory_action),
             Response::Hold | Response::Memory | Response::Stop => {
-                action.copy_from_slice(self.policy.codebook.action(memory));
+                let codebook = &self.policy.codebook;
+                let of_memory = match self.policy.neighbors() > 1 {
+                    true => &self.memory_action,
+                    false => codebook.action(memory),
+                };
+                for (k, (to, from)) in action.iter_mut().zip(of_memory).enumerate() {
+                    *to = codebook.units().to_data(k, *from, &self.base);
+                }
             }
         }
         [true, response == Response::Stop]

@@ -263,6 +263,10 @@ impl Act for Policy {
         self.codebook.n_act()
     }
 
+    fn acts_in_data_units(&self) -> bool {
+        !self.codebook.units().is_identity()
+    }
+
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         Box::new(self.session_with_seed(seed))
     }

@@ -29,6 +29,7 @@ pub struct Session<'a> {
     pub(super) last_in_distribution: Vec<f32>, // [n_act], under a guard: the last action in distribution; empty before the first
     pub(super) leave_out: Option<u32>,         // an episode whose memories do not exist
     pub(super) draw: Rng,                      // of the member that acts, if one acts alone
+    pub(super) base: Vec<f32>, // [n_act], what actions at the newest observation are relative to; empty if all are absolute
 }
 
 /// The policy of an episode: borrowed, or shared and replaceable ([`LivePolicy`]).
@@ -97,6 +98,7 @@ impl<'a> Session<'a> {
             last_in_distribution: Vec::new(),
             leave_out: None,
             draw: seed.fork("acting member").rng(),
+            base: vec![0.0; policy.codebook.units().relative_to().len()],
             policy,
         }
     }
@@ -107,7 +109,7 @@ impl<'a> Session<'a> {
         Self { leave_out: Some(episode), ..self }
     }
 
-    /// Writes the action (`[n_act]`, in the permissible region) for an observation (`[n_obs]`, in the data's units) and returns
+    /// Writes the action (`[n_act]`, in the permissible region) for an observation (`[n_obs]`), both in the data's units, and returns
     /// how it was constrained. A policy that predicts chunks predicts a new one when the current one has been executed. In an
     /// OOD state a [`Guard`] replaces the action, unless its response is to warn.
     ///
@@ -117,15 +119,9 @@ impl<'a> Session<'a> {
     /// # Panics
     /// If the observation or the action has the wrong length.
     pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
-        let n_act = self.policy.codebook.n_act();
-        assert_eq!(action.len(), n_act, "the action has another length than the policy's");
-        self.observe(observation)?;
-        let constrained = match self.constrained {
-            Some(last) if (last.chunk_step + 1) * n_act < self.network_action.len() => self.advance(last),
-            _ => self.predict(),
-        };
-        self.constrained = Some(constrained);
-        self.write_action(&constrained, action);
+        let constrained = self.act_scaled(observation, action)?;
+        let units = self.policy.codebook.units();
+        action.iter_mut().enumerate().for_each(|(k, a)| *a = units.to_data(k, *a, &self.base));
         let calibration = self.policy.calibration.as_ref();
         if calibration.is_none() && self.guard.is_none() {
             return Ok(constrained);
@@ -142,14 +138,48 @@ impl<'a> Session<'a> {
         Ok(Constrained { quantile, ood, stop, ..constrained })
     }
 
+    /// The same with an action in [-1, 1] instead of the data's units, and without a guard.
+    pub(crate) fn act_scaled(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
+        let n_act = self.policy.codebook.n_act();
+        assert_eq!(action.len(), n_act, "the action has another length than the policy's");
+        self.observe(observation)?;
+        let constrained = match self.constrained {
+            Some(last) if (last.chunk_step + 1) * n_act < self.network_action.len() => self.advance(last),
+            _ => self.predict(),
+        };
+        self.constrained = Some(constrained);
+        self.write_action(&constrained, action);
+        Ok(constrained)
+    }
+
+    /// The permissible region of the last action by dimension, `[n_act]` lower and upper bounds in the data's units. Empty before the
+    /// first action.
+    pub fn permissible_region(&self) -> Vec<[f32; 2]> {
+        let Some(constrained) = self.constrained else { return Vec::new() };
+        let units = self.policy.codebook.units();
+        let n_act = self.policy.codebook.n_act();
+        let bounds = |(k, a): (usize, &f32)| {
+            constrained.region.bounds(*a).map(|bound| units.to_data(k, bound, &self.base))
+        };
+        self.constraining_action(&constrained)[..n_act].iter().enumerate().map(bounds).collect()
+    }
+
+    /// The memory's action, or future action, that constrains a step of the current chunk.
+    fn constraining_action(&self, constrained: &Constrained) -> &[f32] {
+        let n_act = self.policy.codebook.n_act();
+        match self.policy.acting.constrain_at {
+            ConstrainAt::Executed => &self.memory_action[..n_act],
+            ConstrainAt::Sampled | ConstrainAt::Denoising => {
+                &self.memory_action[constrained.chunk_step * n_act..]
+            }
+        }
+    }
+
     /// Writes the constrained action of a step of the current chunk.
     pub(super) fn write_action(&self, constrained: &Constrained, action: &mut [f32]) {
         let envelope = self.policy.acting.envelope;
         let first = constrained.chunk_step * action.len();
-        let memory_action = match self.policy.acting.constrain_at {
-            ConstrainAt::Executed => &self.memory_action[..action.len()],
-            ConstrainAt::Sampled | ConstrainAt::Denoising => &self.memory_action[first..],
-        };
+        let memory_action = self.constraining_action(constrained);
         for ((f, s), a) in action.iter_mut().zip(&self.network_action[first..]).zip(memory_action) {
             *f = envelope.constrain(constrained.region, *a, *s);
         }
@@ -177,6 +207,7 @@ impl<'a> Session<'a> {
                 .found(observation[k].to_string()));
         }
         codebook.scale(observation, &mut self.state);
+        codebook.units().write_base(observation, &mut self.base);
         for (episode, network) in self.members.iter_mut().zip(members) {
             episode.observe(&**network, self.state.values());
         }

@@ -30,6 +30,12 @@ pub trait Batch {
     /// the copy and the request; row k of `observations` (`[asks, n_obs]`) is written if reply k is good.
     fn ask(&mut self, asks: &[(usize, Ask)], observations: &mut [f32]) -> Vec<Reply>;
 
+    /// The limits of the task's actions, `[n_act]` lower and upper bounds in the task's own units; `None` if they are -1 and 1. A step
+    /// takes actions in [-1, 1] in any case, which stand for these.
+    fn action_bounds(&self) -> Option<&[[f32; 2]]> {
+        None
+    }
+
     /// The position of the agent in a copy, for plots: a point in the plane, where the task has one.
     fn position(&self, _copy: usize) -> Option<[f32; 2]> {
         None
@@ -92,6 +98,10 @@ impl Batch for Singles<'_> {
             ));
         }
         replies
+    }
+
+    fn action_bounds(&self) -> Option<&[[f32; 2]]> {
+        self.copies.iter().flatten().next()?.action_bounds()
     }
 
     fn position(&self, copy: usize) -> Option<[f32; 2]> {

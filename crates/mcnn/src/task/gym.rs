@@ -109,6 +109,7 @@ impl Gym {
         Ok(Copies {
             source: Arc::clone(&self.source),
             plan,
+            bounds: worker.handshake().bounds.clone(),
             worker: Some(worker),
             copies: (0..n).map(|_| copy()).collect(),
         })
@@ -160,6 +161,7 @@ impl Task for Gym {
 struct Copies {
     source: Arc<Source>,
     plan: Plan,
+    bounds: Option<Vec<[f32; 2]>>, // of actions, if they are not -1 and 1
     worker: Option<Worker>,
     copies: Vec<Copy>,
 }
@@ -174,6 +176,10 @@ struct Copy {
 }
 
 impl Batch for Copies {
+    fn action_bounds(&self) -> Option<&[[f32; 2]]> {
+        self.bounds.as_deref()
+    }
+
     fn ask(&mut self, asks: &[(usize, Ask)], observations: &mut [f32]) -> Vec<Reply> {
         let mut replies = vec![Reply::Lost; asks.len()];
         let Some(mut worker) = self.worker(asks, &mut replies) else {
@@ -274,6 +280,10 @@ impl Copies {
 }
 
 impl Environment for Copies {
+    fn action_bounds(&self) -> Option<&[[f32; 2]]> {
+        self.bounds.as_deref()
+    }
+
     fn reset(&mut self, seed: u64, observation: &mut [f32]) -> Result<()> {
         self.one(Ask::Reset(seed), observation).map(drop)
     }

@@ -132,6 +132,11 @@ pub trait Environment {
     /// If the simulator failed.
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Result<Outcome>;
 
+    /// The limits of the task's actions in its own units ([`Batch::action_bounds`]).
+    fn action_bounds(&self) -> Option<&[[f32; 2]]> {
+        None
+    }
+
     /// The position of the agent, for plots: a point in the plane, where the task has one.
     fn position(&self) -> Option<[f32; 2]> {
         None
@@ -235,9 +240,30 @@ pub fn check_action(action: &[f32], usable: &mut [f32]) -> Result<()> {
         .found(found))
 }
 
+/// Converts an action in the task's own units to the one in [-1, 1] that stands for it, clipped to the task's limits.
+pub fn scale_action(bounds: Option<&[[f32; 2]]>, action: &[f32], scaled: &mut [f32]) {
+    for (k, (to, &from)) in scaled.iter_mut().zip(action).enumerate() {
+        let [low, high] = bounds.map_or([-1.0, 1.0], |bounds| bounds[k].map(f64::from));
+        let (center, half) = (low / 2.0 + high / 2.0, high / 2.0 - low / 2.0);
+        let place = if half > 0.0 { (f64::from(from) - center) / half } else { 0.0 };
+        *to = place.clamp(-1.0, 1.0) as f32;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn actions_in_the_tasks_units_become_those_that_stand_for_them() {
+        let mut scaled = [9.0; 4];
+        let bounds = [[0.0, 512.0], [0.0, 512.0], [-2.0, 2.0], [3.0, 3.0]];
+        scale_action(Some(&bounds), &[0.0, 384.0, -5.0, 3.0], &mut scaled);
+        assert_eq!(scaled, [-1.0, 0.5, -1.0, 0.0]);
+        scale_action(None, &[0.25, 2.0, f32::NAN, -0.5], &mut scaled);
+        assert_eq!(scaled[..2], [0.25, 1.0]);
+        assert!(scaled[2].is_nan(), "an invalid action stays one");
+    }
 
     #[test]
     fn an_unknown_task_lists_the_known_ones() {

@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 /// The properties of an environment, sent when its worker starts.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 pub struct Handshake {
     /// The dimensions of a flattened observation.
     pub n_obs: usize,
@@ -50,6 +50,8 @@ pub struct Handshake {
     pub n_act: usize,
     /// The number of steps after which the environment truncates an episode, where it has a limit.
     pub horizon: Option<usize>,
+    /// The limits of actions, `[n_act]` lower and upper bounds, unless they are -1 and 1.
+    pub bounds: Option<Vec<[f32; 2]>>,
     /// Whether observations are bytes; they are then sent as bytes.
     pub bytes: bool,
     /// Height and width, if an observation is an RGB frame of bytes.
@@ -139,7 +141,14 @@ impl Worker {
             output: BufReader::new(output),
             stderr,
             drain,
-            handshake: Handshake { n_obs: 0, n_act: 0, horizon: None, bytes: false, frame: None },
+            handshake: Handshake {
+                n_obs: 0,
+                n_act: 0,
+                horizon: None,
+                bounds: None,
+                bytes: false,
+                frame: None,
+            },
             copies: vec![Copy::default()],
             frame: Vec::new(),
         };

@@ -125,6 +125,8 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         n_states: data.n_steps(),
         encoding: None,
         names: Default::default(),
+        units: Default::default(),
+        origin: Default::default(),
     })
     .unwrap()
 }

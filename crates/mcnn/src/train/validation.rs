@@ -11,7 +11,7 @@ use crate::{
     seed::Seed,
 };
 
-/// Mean squared errors on validation states. The memories of a state's own episode do not exist for it, because memories learned on
+/// Mean squared errors on validation states, of actions in [-1, 1]. The memories of a state's own episode do not exist for it, because memories learned on
 /// all the data would make the error too small. A stochastic policy samples one action per state; its seed depends on the
 /// state's index only. If the execution horizon is above 1, all actions executed from the state count, up to the end of its
 /// episode.
@@ -90,7 +90,7 @@ fn measure(policy: &Policy, data: &Demonstrations, acts_alone: bool, seed: Seed)
             let mut action = vec![0.0; data.n_act()];
             let mut act = |j: usize| {
                 let constrained =
-                    session.act(data.state(j), &mut action).expect("demonstrated states are finite");
+                    session.act_scaled(data.state(j), &mut action).expect("demonstrated states are finite");
                 let squares = action.iter().zip(data.action(j)).map(|(f, a)| f64::from(f - a).powi(2));
                 (constrained, squares.sum::<f64>())
             };

@@ -180,6 +180,10 @@ impl<A: Act> Act for EncodedPolicy<'_, A> {
         self.act.n_act()
     }
 
+    fn acts_in_data_units(&self) -> bool {
+        self.act.acts_in_data_units()
+    }
+
     fn start(&self, seed: Seed) -> Box<dyn Acting + '_> {
         Box::new(EncodedActing {
             embedder: self.encoder.embedder(),

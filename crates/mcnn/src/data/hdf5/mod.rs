@@ -83,7 +83,11 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
             ..labels
         },
         names,
-        origin: Origin { state_keys: texts(&state_keys), action_keys: texts(&action_keys), fps: None },
+        origin: Origin {
+            state_keys: texts(&state_keys),
+            action_keys: texts(&action_keys),
+            ..Origin::default()
+        },
         keys: keys.collect(),
         beyond: beyond.into_inner(),
         ..Source::default()

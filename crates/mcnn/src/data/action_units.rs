@@ -1,0 +1,388 @@
+//! The units of actions: actions of any range, absolute or relative to the state, as actions in [-1, 1] and back.
+//!
+//! Everything that learns, searches or constrains sees actions in [-1, 1]. Readers bring recorded actions there, and a policy's
+//! session brings its actions back.
+
+use super::{DimensionNames, Parts};
+use crate::error::{Error, Kind, Result};
+
+/// How each dimension of an action in the data's units is scaled to [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionScale {
+    /// Not at all if every action is in [-1, 1] and absolute; else by its range.
+    #[default]
+    Auto,
+    /// Not at all: actions must be in [-1, 1].
+    None,
+    /// By its smallest and largest value.
+    Range,
+    /// By its 1 % and 99 % quantiles; what is outside is clipped.
+    Quantile,
+}
+
+/// What recorded actions are relative to when a policy learns them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RelativeTo {
+    /// Nothing: actions are learned as they are recorded.
+    #[default]
+    Absolute,
+    /// The state's dimension of the same name; an action without one stays absolute.
+    SameName,
+    /// For each dimension of the action, the dimension of the state; `None` stays absolute.
+    Dimensions(Vec<Option<usize>>),
+}
+
+/// How actions are scaled when demonstrations are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ActionSettings {
+    /// The scale of each dimension.
+    pub scale: ActionScale,
+    /// What actions are relative to.
+    pub relative_to: RelativeTo,
+}
+
+/// The units that recorded actions are scaled by to [-1, 1].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Units {
+    /// Those that fit the data.
+    Fitted(ActionSettings),
+    /// Given ones, such as those of a policy.
+    Given(ActionUnits),
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        Self::Fitted(ActionSettings::default())
+    }
+}
+
+/// The share of values below the lower and above the upper bound of [`ActionScale::Quantile`].
+const TAIL: f64 = 0.01;
+/// Scaled values up to this far beyond 1 are rounding errors.
+const ROUNDING: f32 = 1e-5;
+
+/// The units of actions. An action in the data's units is b + c + h a, where a is the action in [-1, 1], c and h are the center and half
+/// the range of its dimension, and b is the state's value that it is relative to, or 0.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ActionUnits {
+    center: Vec<f32>,                // [n_act]; empty if actions are in [-1, 1] as they are
+    half: Vec<f32>,                  // [n_act]; 0 for a dimension that does not vary
+    relative_to: Vec<Option<usize>>, // [n_act], dimensions of the state; empty if all actions are absolute
+}
+
+impl ActionUnits {
+    /// Units with these centers and halves of ranges: `[n_act]` both, or empty for actions that are in [-1, 1] as they are. `relative_to`:
+    /// `[n_act]` dimensions of the state, or empty.
+    ///
+    /// # Errors
+    /// Lengths that differ, values that are not finite, negative halves, actions relative to dimensions that do not exist.
+    pub fn new(
+        center: Vec<f32>,
+        half: Vec<f32>,
+        relative_to: Vec<Option<usize>>,
+        [n_obs, n_act]: [usize; 2],
+    ) -> Result<Self> {
+        let error = |what: &str| Err(Error::new(Kind::Data, what).at("the units of actions"));
+        let is_length = |n: usize| n == n_act || n == 0;
+        if center.len() != half.len()
+            || !is_length(center.len())
+            || !is_length(relative_to.len())
+            || relative_to.len() > center.len()
+        {
+            return error("their lengths do not fit the dimensions of the action");
+        }
+        if !center.iter().chain(&half).all(|v| v.is_finite()) || half.iter().any(|h| *h < 0.0) {
+            return error("a center or half range that is NaN, infinite or negative");
+        }
+        if relative_to.iter().flatten().any(|k| *k >= n_obs) {
+            return error("an action is relative to a dimension that the state does not have");
+        }
+        Ok(Self { center, half, relative_to })
+    }
+
+    /// The units of recorded actions, by the settings. Identity if the actions are used as they are.
+    ///
+    /// # Errors
+    /// Relative actions without names that match, or to dimensions that do not exist; a scale of `None` for relative actions.
+    pub fn fit(parts: &Parts, names: &DimensionNames, settings: &ActionSettings) -> Result<Self> {
+        let relative_to = settings.relative_to.resolve(parts, names)?;
+        let is_relative = relative_to.iter().any(Option::is_some);
+        let inside = || parts.actions.iter().all(|a| a.abs() <= 1.0);
+        let scale = match settings.scale {
+            ActionScale::Auto if !is_relative && inside() => ActionScale::None,
+            ActionScale::Auto => ActionScale::Range,
+            ActionScale::None if is_relative => {
+                return Err(Error::new(Kind::Settings, "relative actions are always scaled")
+                    .at("--action-scale none")
+                    .expected("range or quantile"));
+            }
+            scale => scale,
+        };
+        if scale == ActionScale::None {
+            return Ok(Self::default());
+        }
+        let relative_to = if is_relative { relative_to } else { Vec::new() };
+        let unscaled = Self { center: vec![0.0; parts.n_act], half: vec![1.0; parts.n_act], relative_to };
+        let mut differences = parts.actions.clone();
+        unscaled.to_scaled(&parts.states, parts.n_obs, &mut differences);
+        let (mut center, mut half) = (Vec::new(), Vec::new());
+        for k in 0..parts.n_act {
+            let [low, high] = bounds(differences.iter().skip(k).step_by(parts.n_act).copied(), scale);
+            // In 64 bits: the largest floats would overflow.
+            let (low, high) = (f64::from(low), f64::from(high));
+            let largest =
+                parts.actions.iter().skip(k).step_by(parts.n_act).fold(0.0_f32, |m, a| m.max(a.abs()));
+            let is_constant = high - low <= 4.0 * f64::from(f32::EPSILON * largest);
+            center.push(((low + high) / 2.0) as f32);
+            half.push(if is_constant { 0.0 } else { ((high - low) / 2.0) as f32 });
+        }
+        Ok(Self { center, half, ..unscaled })
+    }
+
+    /// Whether actions are in [-1, 1] as they are.
+    pub fn is_identity(&self) -> bool {
+        self.center.is_empty()
+    }
+
+    /// Center and half range of each dimension, `[n_act]`; empty for identity.
+    pub fn scales(&self) -> [&[f32]; 2] {
+        [&self.center, &self.half]
+    }
+
+    /// The dimension of the state that each dimension of the action is relative to; empty if all are absolute.
+    pub fn relative_to(&self) -> &[Option<usize>] {
+        &self.relative_to
+    }
+
+    /// Writes what actions at an observation are relative to (`[n_act]`), 0 for absolute dimensions. Does nothing if all are absolute:
+    /// then `base` may be empty.
+    pub fn write_base(&self, observation: &[f32], base: &mut [f32]) {
+        for (to, from) in base.iter_mut().zip(&self.relative_to) {
+            *to = from.map_or(0.0, |k| observation[k]);
+        }
+    }
+
+    /// Converts dimension `k` of an action from [-1, 1] to the data's units. `base`: of [`write_base`](Self::write_base), or empty.
+    pub fn to_data(&self, k: usize, action: f32, base: &[f32]) -> f32 {
+        if self.is_identity() {
+            return action;
+        }
+        base.get(k).unwrap_or(&0.0) + (self.center[k] + self.half[k] * action)
+    }
+
+    /// The length in the data's units of a length in [-1, 1] along dimension `k`.
+    pub fn length_to_data(&self, k: usize, length: f32) -> f32 {
+        if self.is_identity() { length } else { self.half[k] * length }
+    }
+
+    /// The action, `[n_act]`, of a state in the data's units.
+    pub fn action_to_data(&self, action: &[f32], observation: &[f32]) -> Vec<f32> {
+        let mut base = vec![0.0; self.relative_to.len()];
+        self.write_base(observation, &mut base);
+        action.iter().enumerate().map(|(k, &a)| self.to_data(k, a, &base)).collect()
+    }
+
+    /// Converts actions, `[n_steps, n_act]`, of states, `[n_steps, n_obs]` (not used if all actions are absolute), from the data's units. Those of the data that the units were
+    /// fitted to are in [-1, 1] afterwards; others may not be.
+    pub fn to_scaled(&self, states: &[f32], n_obs: usize, actions: &mut [f32]) {
+        if self.is_identity() {
+            return;
+        }
+        let mut base = vec![0.0; self.center.len()];
+        for (i, action) in actions.chunks_exact_mut(self.center.len()).enumerate() {
+            if !self.relative_to.is_empty() {
+                self.write_base(&states[i * n_obs..][..n_obs], &mut base);
+            }
+            for (k, a) in action.iter_mut().enumerate() {
+                let (center, half) = (f64::from(self.center[k]), f64::from(self.half[k]));
+                let offset = f64::from(*a) - f64::from(base[k]) - center;
+                let size = f64::from(a.abs() + base[k].abs() + self.center[k].abs());
+                *a = match (offset / half) as f32 {
+                    // A dimension that did not vary. Another value is outside.
+                    _ if half == 0.0 && offset.abs() <= f64::from(ROUNDING) * size => 0.0,
+                    _ if half == 0.0 => 2.0 * offset.signum() as f32,
+                    scaled if scaled.abs() <= 1.0 + ROUNDING => scaled.clamp(-1.0, 1.0),
+                    scaled => scaled,
+                };
+            }
+        }
+    }
+
+    /// The units in a few words, a line for each dimension; empty for identity.
+    pub fn describe(&self, names: &DimensionNames) -> Vec<String> {
+        let name = |names: &Option<Vec<String>>, k: usize| match names.as_ref().and_then(|names| names.get(k))
+        {
+            Some(name) => format!("{k} {name}"),
+            None => k.to_string(),
+        };
+        let line = |k: usize| {
+            let (center, half) = (self.center[k], self.half[k]);
+            let relative = self.relative_to.get(k).copied().flatten();
+            let relative = relative
+                .map_or(String::new(), |i| format!(", relative to state {}", name(&names.state_names, i)));
+            let range = match half {
+                0.0 => format!("always {center}"),
+                _ => format!("{} to {}", center - half, center + half),
+            };
+            format!("action {}: {range}{relative}", name(&names.action_names, k))
+        };
+        (0..self.center.len()).map(line).collect()
+    }
+}
+
+impl RelativeTo {
+    /// The dimension of the state for each dimension of the action; empty for `Absolute`.
+    fn resolve(&self, parts: &Parts, names: &DimensionNames) -> Result<Vec<Option<usize>>> {
+        let error = |what: &str| Error::new(Kind::Settings, what).at("--actions relative");
+        match self {
+            Self::Absolute => Ok(Vec::new()),
+            Self::Dimensions(dimensions) => {
+                if dimensions.len() != parts.n_act {
+                    return Err(error("not one dimension of the state for each dimension of the action")
+                        .at("--relative-to")
+                        .expected(format!(
+                            "{} dimensions, or none where an action stays absolute",
+                            parts.n_act
+                        ))
+                        .found(format!("{} dimensions", dimensions.len())));
+                }
+                match dimensions.iter().flatten().find(|k| **k >= parts.n_obs) {
+                    Some(k) => Err(error("the state does not have this dimension")
+                        .at("--relative-to")
+                        .expected(format!("0 to {}", parts.n_obs - 1))
+                        .found(k.to_string())),
+                    None => Ok(dimensions.clone()),
+                }
+            }
+            Self::SameName => {
+                const BY_NUMBER: &str = "name the state's dimensions by number: --relative-to 0-6";
+                let (Some(states), Some(actions)) = (&names.state_names, &names.action_names) else {
+                    return Err(
+                        error("the data do not name the dimensions of states and actions").next(BY_NUMBER)
+                    );
+                };
+                let same = |action: &String| states.iter().position(|state| state == action);
+                let found: Vec<Option<usize>> = actions.iter().map(same).collect();
+                if found.iter().all(Option::is_none) {
+                    return Err(error("no dimension of the action has the name of a dimension of the state")
+                        .found(format!("actions {}; states {}", actions.join(", "), states.join(", ")))
+                        .next(BY_NUMBER));
+                }
+                Ok(found)
+            }
+        }
+    }
+}
+
+/// The bounds of the values of one dimension.
+fn bounds(values: impl Iterator<Item = f32>, scale: ActionScale) -> [f32; 2] {
+    let mut values: Vec<f32> = values.collect();
+    values.sort_by(f32::total_cmp);
+    let last = values.len() - 1;
+    let cut = if scale == ActionScale::Quantile { (TAIL * last as f64).floor() as usize } else { 0 };
+    [values[cut], values[last - cut]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Joint positions of two joints and a gripper command, as an arm records them; the state is the positions.
+    fn arm() -> (Parts, DimensionNames) {
+        let n = 50;
+        let states: Vec<f32> = (0..n).flat_map(|i| [i as f32, 90.0 - 2.0 * i as f32]).collect();
+        let next = |i: usize| (i + 1).min(n - 1) as f32;
+        let actions =
+            (0..n).flat_map(|i| [90.0 - 2.0 * next(i), next(i) + 0.5, 100.0, (i % 2) as f32]).collect();
+        let parts = Parts { n_obs: 2, n_act: 4, states, actions, rewards: None, ends: vec![n] };
+        let list = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect());
+        let names = DimensionNames {
+            state_names: list(&["shoulder", "elbow"]),
+            action_names: list(&["elbow", "shoulder", "lamp", "gripper"]),
+        };
+        (parts, names)
+    }
+
+    fn fit(scale: ActionScale, relative_to: RelativeTo) -> Result<ActionUnits> {
+        let (parts, names) = arm();
+        ActionUnits::fit(&parts, &names, &ActionSettings { scale, relative_to })
+    }
+
+    #[test]
+    fn scaled_actions_span_the_range_and_come_back() {
+        let (parts, names) = arm();
+        for relative_to in [
+            RelativeTo::Absolute,
+            RelativeTo::SameName,
+            RelativeTo::Dimensions(vec![Some(1), None, None, None]),
+        ] {
+            let units = fit(ActionScale::Auto, relative_to.clone()).unwrap();
+            let mut scaled = parts.actions.clone();
+            units.to_scaled(&parts.states, 2, &mut scaled);
+            for k in 0..4 {
+                let column = || scaled.iter().skip(k).step_by(4).copied();
+                let (low, high) = column().fold((9.0_f32, -9.0_f32), |(l, h), a| (l.min(a), h.max(a)));
+                assert_eq!(
+                    (low, high),
+                    if k == 2 { (0.0, 0.0) } else { (-1.0, 1.0) },
+                    "{relative_to:?}, {k}"
+                );
+            }
+            for (i, action) in scaled.chunks(4).enumerate() {
+                let back = units.action_to_data(action, &parts.states[2 * i..][..2]);
+                for (back, recorded) in back.iter().zip(&parts.actions[4 * i..]) {
+                    assert!((back - recorded).abs() < 1e-4, "{back} {recorded}");
+                }
+            }
+        }
+        // Every difference but the last is -2, or 1.5 for the shoulder.
+        let relative = fit(ActionScale::Range, RelativeTo::SameName).unwrap();
+        assert_eq!(relative.relative_to(), [Some(1), Some(0), None, None]);
+        assert_eq!(relative.scales()[0], [-1.0, 1.0, 100.0, 0.5]);
+        assert_eq!(relative.scales()[1], [1.0, 0.5, 0.0, 0.5]);
+        let described = relative.describe(&names);
+        assert_eq!(described[0], "action 0 elbow: -2 to 0, relative to state 1 elbow");
+        assert_eq!(described[2], "action 2 lamp: always 100");
+    }
+
+    #[test]
+    fn actions_in_range_are_left_alone_by_default() {
+        let (mut parts, names) = arm();
+        parts.actions.iter_mut().for_each(|a| *a /= 1000.0);
+        let units = ActionUnits::fit(&parts, &names, &ActionSettings::default()).unwrap();
+        assert!(units.is_identity() && units.describe(&names).is_empty());
+        assert_eq!(units.action_to_data(&[0.5; 4], &[7.0; 2]), [0.5; 4]);
+    }
+
+    #[test]
+    fn quantiles_leave_out_the_tails_and_other_data_may_be_outside() {
+        let (mut parts, names) = arm();
+        parts.actions = (0..200).map(|i| if i < 4 { 1e6 } else { (i / 4) as f32 }).collect();
+        let settings = ActionSettings { scale: ActionScale::Quantile, ..ActionSettings::default() };
+        parts.states = vec![0.0; 100];
+        let quantile = ActionUnits::fit(&Parts { ..parts.clone() }, &names, &settings).unwrap();
+        assert_eq!(quantile.scales()[1][0], (1e6 - 1.0) / 2.0); // of 50 values, less than one is in a tail
+        let many =
+            Parts { actions: parts.actions.repeat(4), states: vec![0.0; 400], ends: vec![200], ..parts };
+        let quantile = ActionUnits::fit(&many, &names, &settings).unwrap();
+        // Of 200 values four are 1e6; the 99 % quantile cuts one.
+        assert_eq!(quantile.scales()[0][0], (1e6 + 1.0) / 2.0);
+        let mut other = vec![3e6, 25.0, 25.0, 25.0];
+        quantile.to_scaled(&[0.0; 2], 2, &mut other);
+        assert!(other[0] > 1.0);
+    }
+
+    #[test]
+    fn settings_that_cannot_be_followed_are_refused() {
+        let refused = |scale, relative_to| fit(scale, relative_to).unwrap_err().to_string();
+        let dimensions = |d: &[Option<usize>]| RelativeTo::Dimensions(d.to_vec());
+        assert!(refused(ActionScale::None, RelativeTo::SameName).contains("range or quantile"));
+        assert!(refused(ActionScale::Auto, dimensions(&[Some(0)])).contains("4 dimensions"));
+        assert!(refused(ActionScale::Auto, dimensions(&[Some(0), None, Some(2), None])).contains("0 to 1"));
+        let (parts, _) = arm();
+        let settings = ActionSettings { relative_to: RelativeTo::SameName, ..ActionSettings::default() };
+        let error = ActionUnits::fit(&parts, &DimensionNames::default(), &settings).unwrap_err().to_string();
+        assert!(error.contains("--relative-to 0-6"), "{error}");
+    }
+}
