@@ -1,16 +1,20 @@
 //! Actions in any unit: a policy of scaled or relative actions is the policy of actions in [-1, 1], in other units.
 
+use crate::workers::with_fakes;
 use mcnn::{
-    act::Act,
+    act::{Act, Acting, Decision},
     data::{
         ActionRange, ActionScale, ActionSettings, ActionUnits, Demonstrations, DimensionNames, Parts,
         ReadOptions, RelativeTo, Units, read, write_npz,
     },
     envelope::Envelope,
+    eval::{Run as EvaluationRun, collect},
+    expert::{Noise, Noisy},
     file,
     memory::{Codebook, LearnSettings, learn},
     policy::{ActingSettings, ConstrainAt, Guard, Policy, Response},
     seed::Seed,
+    task::gym::Gym,
     train::{Lambda, Run, TrainSettings},
 };
 
@@ -218,4 +222,51 @@ fn units_of_other_dimensions_are_refused_in_files() {
     assert!(refused(vec![1.0, -2.0], vec![]));
     assert!(refused(vec![1.0, 2.0], vec![Some(3), None]));
     assert!(refused(vec![], vec![Some(1), None]));
+}
+
+/// Acts with (0.5, 7.5) in the data's units.
+struct Fixed;
+
+impl Act for Fixed {
+    fn n_obs(&self) -> usize {
+        4
+    }
+
+    fn n_act(&self) -> usize {
+        2
+    }
+
+    fn acts_in_data_units(&self) -> bool {
+        true
+    }
+
+    fn start(&self, _seed: Seed) -> Box<dyn Acting + '_> {
+        Box::new(Fixed)
+    }
+}
+
+impl Acting for Fixed {
+    fn act(&mut self, _observation: &[f32], action: &mut [f32]) -> mcnn::Result<Decision> {
+        action.copy_from_slice(&[0.5, 7.5]);
+        Ok(Decision::default())
+    }
+}
+
+/// The actions of the environment are limited to [-1, 1] and [0, 10]; its last observation is the sum of the second actions.
+#[cfg(unix)]
+#[test]
+fn actions_in_the_datas_units_are_those_of_the_environment() {
+    let Some((_folder, python)) = with_fakes() else { return };
+    let task = Gym::new("fake_environments:Fake-plain-v0", &python).unwrap();
+    let run =
+        EvaluationRun { episodes: 1, first_seed: 40, threads: 1, environments_per_worker: 1, trace: false };
+    let found = collect(&Fixed, &task, &run, &|_| true).unwrap();
+    assert_eq!(found.actions[..2], [0.5, 7.5], "recorded as acted");
+    let sums: Vec<f32> = found.states.chunks(4).take(3).map(|o| o[3]).collect();
+    assert_eq!(sums, [40.0, 47.5, 55.0]);
+    assert!(Noisy::new(&Fixed, Noise::Gaussian(0.1), None).is_err());
+    let quiet = Noisy::new(&Fixed, Noise::None, None).unwrap();
+    let mut action = [0.0; 2];
+    quiet.start(Seed(0)).act(&[0.0; 4], &mut action).unwrap();
+    assert_eq!(action, [0.5, 7.5], "not clipped");
 }

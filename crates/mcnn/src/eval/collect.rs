@@ -21,7 +21,8 @@ pub struct Collected {
     pub frames: Vec<u8>,
     /// `[n_steps, width]`: the embeddings of the observations, for an actor that embeds frames; otherwise empty.
     pub embeddings: Vec<f32>,
-    /// `[n_steps, n_act]`: the actions as the task took them, in [-1, 1].
+    /// `[n_steps, n_act]`: the actions as the task took them, in [-1, 1], or in the data's units of an actor that acts in those
+    /// ([`Act::acts_in_data_units`]).
     pub actions: Vec<f32>,
     /// `[n_steps]`.
     pub rewards: Vec<f32>,
@@ -97,7 +98,7 @@ pub fn record_each(
         Demonstrator::TaskExpert => ActorInput::ExpertActions,
     };
     let keep = |i, episode, record| keep(i, Collected::of(episode, record));
-    run_episodes(act, task, run, input, Some(Record::of(task.spec())), wanted, &keep)
+    run_episodes(act, task, run, input, Some(Record::of(task.spec(), act)), wanted, &keep)
 }
 
 fn record_all(
@@ -176,7 +177,8 @@ impl Collected {
 /// The steps of a running episode.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
-    framed: bool, // observations are frames, stored as bytes: a quarter of the memory of f32
+    framed: bool,        // observations are frames, stored as bytes: a quarter of the memory of f32
+    in_data_units: bool, // actions are in the units of the actor's data, not in [-1, 1]
     states: Vec<f32>,
     frames: Vec<u8>,
     embeddings: Vec<f32>,
@@ -188,8 +190,8 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn of(spec: &Spec) -> Self {
-        Self { framed: spec.frame.is_some(), ..Self::default() }
+    fn of(spec: &Spec, act: &dyn Act) -> Self {
+        Self { framed: spec.frame.is_some(), in_data_units: act.acts_in_data_units(), ..Self::default() }
     }
 
     /// Records the simulator's state after a reset or a step.
@@ -209,7 +211,8 @@ impl Record {
         self.embeddings.extend_from_slice(
             acting.embedded_observation().map_or(&[], |observation| observation.embedding),
         );
-        self.actions.extend(action.iter().map(|a| a.clamp(-1.0, 1.0)));
+        let limit = if self.in_data_units { f32::INFINITY } else { 1.0 };
+        self.actions.extend(action.iter().map(|a| a.clamp(-limit, limit)));
         self.intended.extend_from_slice(acting.intended().unwrap_or(&[]));
         self.rewards.push(reward as f32);
     }
