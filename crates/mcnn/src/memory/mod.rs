@@ -1,6 +1,7 @@
 //! Memories: their selection from demonstrations, the codebook that stores them, and retrieval. Retrieval standardizes a state,
 //! searches the codebook and computes the distance; no other code does.
 
+mod baselines;
 mod choose;
 mod codebook;
 mod disagree;
@@ -13,6 +14,7 @@ mod kmeans;
 mod learn;
 mod retrieve;
 
+pub use baselines::BaselineErrors;
 pub use choose::SelectionMethod;
 pub use codebook::{Codebook, CodebookParts};
 pub use disagree::Disagreement;
