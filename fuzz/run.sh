@@ -10,7 +10,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 targets=("$@")
-[ $# -gt 0 ] || targets=(demonstrations expert weights ours checkpoint plan results)
+[ $# -gt 0 ] || targets=(demonstrations datasets expert weights ours checkpoint plan results)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 RUSTC_WRAPPER=$PWD/rustc.sh cargo build --release --locked
 found=$CARGO_TARGET_DIR/found
@@ -30,7 +30,7 @@ for target in "${targets[@]}"; do
         -max_len=65536 -artifact_prefix="$found/$target-" -print_final_stats=1 >"$found/$target.log" 2>&1 || failed+=("$target")
     grep -E "cov: |stat::number_of_executed" "$found/$target.log" | tail -n 2 || true
 done
-rm -f "/dev/shm/mcnn-fuzz-"*
+rm -rf "/dev/shm/mcnn-fuzz-"*
 if [ ${#failed[@]} -gt 0 ]; then
     echo "found something: ${failed[*]}; see $found" >&2
     exit 1

@@ -104,7 +104,7 @@ pub struct Output {
 /// An input file of demonstrations.
 #[derive(Args, Debug)]
 pub struct Input {
-    /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
+    /// Demonstrations: HDF5 as of D4RL, .npz with the arrays states, actions and episode_ends, or a LeRobot or Minari dataset.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
@@ -255,7 +255,7 @@ pub struct NamesArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  mcnn inspect drive.npz")]
 pub struct InspectArgs {
-    /// Demonstrations: HDF5 as of D4RL, or .npz with the arrays states, actions and episode_ends.
+    /// Demonstrations: HDF5 as of D4RL, .npz with the arrays states, actions and episode_ends, or a LeRobot or Minari dataset.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub(super) fn file(start: &[u8], length: u64) -> Option<Foreign> {
     } else if here(0, b"PAR1") {
         (
             "a Parquet file",
-            "read its columns with pandas or pyarrow, and save states, actions and episode_ends with numpy.savez",
+            "of a LeRobot or Minari dataset, name the folder; else read its columns with pandas or pyarrow, and save states, actions and episode_ends with numpy.savez",
         )
     } else if here(0, b"ARROW1") {
         (
@@ -162,14 +162,14 @@ fn itself(path: &Path) -> Option<Foreign> {
     } else if has("meta/info.json") {
         foreign(
             "a LeRobot dataset",
-            "read its columns with LeRobot, and save observation.state, action and where episodes end with numpy.savez (states, actions, episode_ends)",
+            "its states and actions are read where demonstrations are: mcnn train FOLDER, the folder with meta/info.json; its frames are not",
         )
     } else if has(".zgroup") || has(".zarray") || has("zarr.json") {
         foreign("a zarr store", ZARR)
     } else if has("data/main_data.hdf5") || has("main_data.hdf5") || has("data/metadata.json") {
         foreign(
             "a Minari dataset",
-            "read its episodes with minari, and save states, actions and episode_ends with numpy.savez",
+            "its states and actions are read where demonstrations are: mcnn train FOLDER, the folder with data/metadata.json; its frames are not",
         )
     } else if has("dataset_info.json") || has("features.json") {
         foreign(
@@ -207,9 +207,49 @@ fn itself(path: &Path) -> Option<Foreign> {
     })
 }
 
+/// How to fetch what a path that does not exist may name: a dataset of the Hugging Face Hub (OWNER/NAME) or of Minari
+/// (NAMESPACE/NAME-v0).
+pub(super) fn remote(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let is_name = |part: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(known)
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    let (_, version) = text.rsplit_once("-v").unwrap_or_default();
+    if !parts.iter().all(|part| is_name(part)) {
+        None
+    } else if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) {
+        Some(format!("check the path; a dataset of Minari is fetched by `minari download {text}`"))
+    } else if let [_, name] = parts[..]
+        && path.extension().is_none()
+    {
+        Some(format!(
+            "check the path; a dataset of the Hugging Face Hub is fetched by `hf download --repo-type dataset {text} --local-dir {name}`"
+        ))
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_datasets_elsewhere_are_known() {
+        let found = |path: &str| remote(Path::new(path)).unwrap_or_default();
+        assert!(
+            found("lerobot/pusht")
+                .contains("hf download --repo-type dataset lerobot/pusht --local-dir pusht`")
+        );
+        for id in ["D4RL/door/human-v2", "door-v0", "D4RL/door-v12"] {
+            assert!(found(id).contains(&format!("minari download {id}`")), "{id}");
+        }
+        for path in ["data/x.npz", "./a/b", "../b", "/a/b", "a/b/c", "a", "a b/c", "~/x", "a/"] {
+            assert_eq!(found(path), "", "{path}");
+        }
+    }
 
     #[test]
     fn files_are_known_by_their_first_bytes() {
@@ -236,9 +276,9 @@ mod tests {
         for (files, what, next) in [
             (&["manifest.json", "catalog_0.catalog"][..], "a donkeycar tub", "mcnn embed"),
             (&["driving_log.csv"], "a log of Udacity's simulator", "mcnn embed"),
-            (&["meta/info.json"], "a LeRobot dataset", "numpy.savez"),
+            (&["meta/info.json"], "a LeRobot dataset", "mcnn train FOLDER"),
             (&[".zgroup"], "a zarr store", "episode_ends=z"),
-            (&["data/main_data.hdf5"], "a Minari dataset", "minari"),
+            (&["data/main_data.hdf5"], "a Minari dataset", "mcnn train FOLDER"),
             (
                 &["features.json"],
                 "a dataset of tensorflow_datasets, as of RLDS or Open X-Embodiment",

@@ -62,6 +62,9 @@ impl FrameFile {
         let keys = match format {
             Format::D4rl => hdf5::keys(path, length),
             Format::Npz => npz::keys(path, length),
+            other => Err(Error::new(Kind::File, "no file of frames")
+                .expected("D4RL's HDF5 or an .npz")
+                .found(format!("a dataset in the format {other}"))),
         };
         let keys = keys.map_err(named)?;
         let key = match key {
@@ -74,7 +77,7 @@ impl FrameFile {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
                 Self { labels, shape, unused, place: Place::Hdf5(path.to_owned(), Box::new(frames)) }
             }),
-            Format::Npz => npz::frames(path, length, key).map(|(labels, shape)| {
+            _ => npz::frames(path, length, key).map(|(labels, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
                 Self { labels, shape, unused, place: Place::Npz(path.to_owned(), key.to_owned()) }
             }),

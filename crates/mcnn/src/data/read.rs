@@ -6,7 +6,7 @@ use super::{
     ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
-    npz,
+    lerobot, minari, npz,
     source::Source,
 };
 use crate::error::{Error, Kind, Result};
@@ -53,6 +53,14 @@ pub enum Format {
     /// NumPy's `.npz`: `states` or `observations`, `actions`, `episode_ends`.
     #[serde(rename = "npz")]
     Npz,
+    /// A folder of LeRobot, version 2.0 or 2.1: one Parquet file for each episode.
+    #[serde(rename = "LeRobot v2.1")]
+    LeRobotV2,
+    /// A folder of LeRobot, version 3.0: Parquet files of many episodes.
+    #[serde(rename = "LeRobot v3.0")]
+    LeRobotV3,
+    /// A dataset of Minari, in HDF5 or Parquet.
+    Minari,
 }
 
 impl std::fmt::Display for Format {
@@ -60,12 +68,17 @@ impl std::fmt::Display for Format {
         f.write_str(match self {
             Self::D4rl => "D4RL HDF5",
             Self::Npz => "npz",
+            Self::LeRobotV2 => "LeRobot v2.1",
+            Self::LeRobotV3 => "LeRobot v3.0",
+            Self::Minari => "Minari",
         })
     }
 }
 
 /// Reads demonstrations: D4RL's flat HDF5, or an `.npz` with `states` (or `observations`), `actions`, `episode_ends`
-/// and optionally `rewards`, and in either format optionally `state_names` and `action_names` ([`read_names`]).
+/// and optionally `rewards`, and in either format optionally `state_names` and `action_names` ([`read_names`]); the folder of a
+/// LeRobot dataset, version 2.0 to 3.0; or a Minari dataset: its folder, its HDF5 file, or its id, if it lies where Minari keeps
+/// datasets.
 ///
 /// In HDF5 an episode ends where `timeouts` or `terminals` is set; steps after the last end are one more, unfinished
 /// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the missing key
@@ -129,6 +142,8 @@ pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source
     let source = match format {
         Format::D4rl => hdf5::read(path, length, selection),
         Format::Npz => npz::read(path, length, selection),
+        Format::LeRobotV2 | Format::LeRobotV3 => lerobot::read(path, selection),
+        Format::Minari => minari::read(path, selection),
     };
     let mut source = source.and_then(|source| source.parts.check().map(|()| source)).map_err(named)?;
     source.keep(selection).map_err(named)?;
@@ -147,6 +162,8 @@ pub fn read_names(path: &Path) -> Result<DimensionNames> {
     let names = match recognize(path)? {
         (Format::Npz, length) => npz::names(path, length),
         (Format::D4rl, length) => hdf5::names(path, length),
+        (Format::LeRobotV2 | Format::LeRobotV3, _) => lerobot::names(path),
+        (Format::Minari, _) => Ok(DimensionNames::default()),
     };
     names.map_err(|e| e.within(path.display()))
 }
@@ -174,14 +191,14 @@ pub fn upgrade_encoding(encoding: &str) -> String {
     encoding.replacen(r#""preset":"normalised"#, r#""preset":"normalized"#, 1)
 }
 
-/// Reads the simulator's state from a recording; empty for an `.npz`, which cannot contain it.
+/// Reads the simulator's state from a recording; empty for other formats than D4RL's, which cannot contain it.
 ///
 /// # Errors
 /// As [`read`], of the keys concerned.
 pub fn read_simulator(path: &Path) -> Result<Simulator> {
     match recognize(path)? {
         (Format::D4rl, length) => hdf5::simulator(path, length).map_err(|e| e.within(path.display())),
-        (Format::Npz, _) => Ok(Simulator::default()),
+        _ => Ok(Simulator::default()),
     }
 }
 
@@ -237,10 +254,28 @@ pub fn regular(path: &Path) -> Result<u64> {
     Ok(about.len())
 }
 
-/// The format of a file, by its first bytes, and its length.
+/// The error of a path that does not exist, with how to fetch what its name may mean.
+fn no_such_path(path: &Path, e: &std::io::Error) -> Error {
+    let error = Error::io("reading", path, e);
+    match foreign::remote(path).filter(|_| e.kind() == std::io::ErrorKind::NotFound) {
+        Some(next) => error.next(next),
+        None => error,
+    }
+}
+
+/// The format of a file, by its first bytes, and its length; or the format of a folder, by the files in it.
 pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
+    if path.is_dir()
+        && let Some(format) = lerobot::recognize(path).map_err(|e| e.within(path.display()))?
+    {
+        return Ok((format, 0));
+    }
+    if let Some(format) = minari::recognize(path) {
+        return Ok((format, 0));
+    }
     let io = |e| Error::io("reading", path, &e);
     let refuse = |what: &str| Err(Error::new(Kind::File, what).at(path.display().to_string()));
+    std::fs::metadata(path).map_err(|e| no_such_path(path, &e))?;
     let length = regular(path)?;
     if length == 0 {
         return refuse("the file is empty").map_err(|e| e.next("fetch or write it again"));
@@ -252,7 +287,7 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let here = |at: usize, signature: &[u8]| start.get(at..).is_some_and(|s| s.starts_with(signature));
     let blocks = std::iter::successors(Some(512), |at| Some(at * 2)).take(5);
     if std::iter::once(0).chain(blocks).any(|at| here(at, b"\x89HDF\r\n\x1a\n")) {
-        return Ok((Format::D4rl, length));
+        return Ok((if minari::is_file(path, length) { Format::Minari } else { Format::D4rl }, length));
     }
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
         return Ok((Format::Npz, length));
@@ -262,8 +297,11 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
         next: "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)".into(),
     };
     let Foreign { what: found, next } = foreign::file(&start, length).unwrap_or_else(unknown);
-    refuse("not a file of demonstrations")
-        .map_err(|e| e.expected("D4RL HDF5 (\\x89HDF) or an .npz of NumPy (PK)").found(found).next(next))
+    refuse("not a file of demonstrations").map_err(|e| {
+        e.expected("D4RL HDF5 (\\x89HDF), an .npz of NumPy (PK), or a folder of LeRobot or Minari")
+            .found(found)
+            .next(next)
+    })
 }
 
 #[cfg(test)]

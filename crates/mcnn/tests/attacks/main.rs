@@ -7,6 +7,7 @@
 
 mod arrays;
 mod demonstrations;
+mod folders;
 mod limited_process;
 mod mcnn_files;
 mod readers;

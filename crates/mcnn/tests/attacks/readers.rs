@@ -1,6 +1,6 @@
 //! The readers. Every value that is read without an error is used, and must work.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcnn::{
     Result,
@@ -15,8 +15,38 @@ use mcnn::{
     vision::{Weights, load},
 };
 
+/// Readers of datasets that are folders: the name, the zip of `tests/fixtures` with the dataset, its folder, and the file in it that
+/// the attacked one takes the place of.
+pub const IN_FOLDERS: [(&str, &str, &str, &str); 7] = [
+    ("lerobot", "lerobot", "arm-v3.0", "data/chunk-000/file-000.parquet"),
+    ("lerobot_episodes", "lerobot", "arm-v3.0", "meta/episodes/chunk-000/file-000.parquet"),
+    ("lerobot_info", "lerobot", "world-v2.1", "meta/info.json"),
+    ("lerobot_lines", "lerobot", "world-v2.1", "meta/episodes.jsonl"),
+    ("minari", "minari", "mixed/parquet-v0", "data/0/part-0.parquet"),
+    ("minari_hdf5", "minari", "matrix/hdf5-v0", "data/main_data.hdf5"),
+    ("minari_metadata", "minari", "mixed/parquet-v0", "data/metadata.json"),
+];
+
+/// The dataset of such a reader, in a folder beside `path` whose name begins with that of `path`.
+pub fn folder_of(path: &Path, reader: &str, zip: &str, dataset: &str) -> PathBuf {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let folder = path.with_file_name(format!("{name}-{reader}"));
+    if !folder.exists() {
+        let zip = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{zip}/datasets.zip"));
+        let all = path.with_file_name(format!("all-{reader}"));
+        zip::ZipArchive::new(std::fs::File::open(zip).unwrap()).unwrap().extract(&all).unwrap();
+        std::fs::rename(all.join(dataset), &folder).unwrap();
+    }
+    folder
+}
+
 /// Reads a file with the named reader and uses the value.
 pub fn read(reader: &str, path: &Path) -> Result<()> {
+    if let Some((_, zip, dataset, file)) = IN_FOLDERS.iter().find(|(name, ..)| *name == reader) {
+        let folder = folder_of(path, reader, zip, dataset);
+        std::fs::copy(path, folder.join(file)).unwrap();
+        return demonstrations(&folder);
+    }
     match reader {
         "demonstrations" => demonstrations(path),
         "expert" => expert(&GaussianPolicy::read(path)?),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// An open file (or a group in it) and the links at its root.
-pub(super) struct Flat {
+pub(in crate::data) struct Flat {
     file: Hdf5File,
     root: Group,
     links: Vec<Link>,
@@ -118,6 +118,12 @@ impl Flat {
             }
         }
         found
+    }
+
+    /// The shape and the type of a dataset; `None` for a group or where there is nothing.
+    pub fn about(&self, key: &str) -> Result<Option<(Vec<u64>, String)>> {
+        let dataset = self.find_large(key)?;
+        Ok(dataset.map(|dataset| (dataset.shape().to_vec(), type_name(dataset.dtype()))))
     }
 
     /// A table that a user named, perhaps in a group: rank 2, or rank 1 as a table of one column.

@@ -23,8 +23,9 @@ use super::{
 use crate::error::{Error, Kind, Result};
 use errors::{other_length, other_rank};
 pub(super) use errors::{other_type, unreadable};
-use flat::Flat;
-use numbers::{flags, floats, floats_noting, whole_numbers};
+pub(super) use flat::Flat;
+pub(super) use numbers::floats_noting;
+use numbers::{flags, floats, whole_numbers};
 
 /// Reads a file of `length` bytes. Errors name the key; the caller adds the file.
 pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<Source> {

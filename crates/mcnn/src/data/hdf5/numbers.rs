@@ -24,7 +24,7 @@ pub(super) fn floats(dataset: &Dataset) -> Result<Vec<f32>> {
 }
 
 /// The same, with finite 64-bit floats beyond the range of 32-bit ones as infinities, and the error of that set.
-pub(super) fn floats_noting(dataset: &Dataset, cell: &Beyond) -> Result<Vec<f32>> {
+pub(in crate::data) fn floats_noting(dataset: &Dataset, cell: &Beyond) -> Result<Vec<f32>> {
     match dataset.dtype() {
         Datatype::FloatingPoint { size: 2, .. } => {
             is_half(dataset)?;

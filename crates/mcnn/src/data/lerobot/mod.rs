@@ -1,0 +1,337 @@
+//! LeRobot's datasets, versions 2.0, 2.1 and 3.0: folders of Parquet files, with `meta/info.json`.
+//!
+//! Layout: LeRobot, `src/lerobot/datasets` (`utils.py`, `dataset_writer.py`, `feature_utils.py`). The state is `observation.state`
+//! with `observation.environment_state` after it, where there is one; the action is `action`. Statistics in the dataset are not
+//! used. Videos and pictures are not opened.
+
+mod episodes;
+mod frames;
+mod info;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::{
+    DimensionNames, Format, KeyRange, Origin, Parts, Selection,
+    number::Beyond,
+    parquet::Budget,
+    read::FRAMES,
+    regular,
+    source::{Joined, Key, Source, Table, Usage, chosen, join, none_selected, texts},
+};
+use crate::error::{Error, Kind, Result};
+use episodes::{Episode, episodes};
+use frames::{Rows, Wanted, rows};
+use info::Info;
+
+const STATE: &str = "observation.state";
+const ENVIRONMENT: &str = "observation.environment_state";
+const REWARD: &str = "next.reward";
+/// Features of every dataset, and what LeRobot writes of the end of an episode.
+const LABELS: [&str; 9] = [
+    "timestamp",
+    "frame_index",
+    "episode_index",
+    "index",
+    "task_index",
+    REWARD,
+    "next.done",
+    "next.success",
+    "next.truncated",
+];
+
+/// The format of a folder, if it is a LeRobot dataset.
+///
+/// # Errors
+/// A version that is not read.
+pub(super) fn recognize(folder: &Path) -> Result<Option<Format>> {
+    if ![info::INFO, info::OLD_INFO].iter().any(|name| folder.join(name).is_file()) {
+        return Ok(None);
+    }
+    Ok(Info::read(folder)?.format)
+}
+
+/// Reads a folder. Errors name the file in it; the caller adds the folder.
+pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
+    selection.refuse_of_others(true, false)?;
+    let info = Info::read(folder)?;
+    let (state_keys, action_keys) = keys(&info, selection)?;
+    let (all, mut notes) = episodes(folder, &info, selection)?;
+    if info.version() == "v2.0" {
+        notes.push("the dataset has version v2.0 of LeRobot's format".into());
+    }
+    let selected = select(&all, selection, &mut notes)?;
+    let (wanted, has_rewards) = wanted(&info, state_keys.iter().chain(&action_keys))?;
+    let beyond = Beyond::new();
+    let mut tables = read_files(folder, &info, &all, &selected, &wanted, &beyond)?;
+    let rewards = if has_rewards { tables.pop() } else { None };
+    let mut take = |keys: &[KeyRange], key_names: &mut Vec<String>| -> Result<Joined> {
+        let table = |key: &KeyRange| {
+            let place = wanted.iter().position(|feature| feature.key == key.key).unwrap_or(0);
+            let names = names_of(&info, key, key_names);
+            // A key that is used twice is copied.
+            let again =
+                state_keys.iter().chain(&action_keys).filter(|other| other.key == key.key).count() > 1;
+            let values = if again { tables[place].clone() } else { std::mem::take(&mut tables[place]) };
+            Table { key: key.clone(), width: wanted[place].width, values, names }
+        };
+        join(keys.iter().map(table).collect())
+    };
+    let mut refused = Vec::new();
+    let states = take(&state_keys, &mut refused)?;
+    let actions = take(&action_keys, &mut refused)?;
+    if !refused.is_empty() {
+        notes.push(format!("names of dimensions that are not used: {}", refused.join("; ")));
+    }
+    let valid = |state_names: Option<Vec<String>>, action_names: Option<Vec<String>>| {
+        let names = DimensionNames { state_names, action_names };
+        names.validate(states.width, actions.width).is_ok().then_some(names).unwrap_or_default()
+    };
+    let names = DimensionNames {
+        state_names: valid(states.names.clone(), None).state_names,
+        action_names: valid(None, actions.names.clone()).action_names,
+    };
+    let tasks = tasks(&selected, selection, &mut notes);
+    let ends = selected.iter().scan(0, |end, episode| {
+        *end += episode.length as usize;
+        Some(*end)
+    });
+    Ok(Source {
+        keys: listing(&info, &state_keys, &action_keys),
+        origin: Origin {
+            state_keys: texts(&state_keys),
+            action_keys: texts(&action_keys),
+            fps: info.fps(),
+            ..Origin::default()
+        },
+        names,
+        episode_numbers: selected.iter().map(|episode| episode.number).collect(),
+        tasks,
+        parts: Parts {
+            n_obs: states.width,
+            n_act: actions.width,
+            ends: ends.collect(),
+            states: states.values,
+            actions: actions.values,
+            rewards,
+        },
+        beyond: beyond.into_inner(),
+        notes,
+        encoding: None,
+    })
+}
+
+/// The names of the dimensions, without the values.
+pub(super) fn names(folder: &Path) -> Result<DimensionNames> {
+    let info = Info::read(folder)?;
+    let (state, action) = keys(&info, &Selection::default())?;
+    let names = |keys: &[KeyRange]| match keys {
+        [key] => names_of(&info, key, &mut Vec::new()),
+        _ => None,
+    };
+    Ok(DimensionNames { state_names: names(&state), action_names: names(&action) })
+}
+
+/// The keys of the state and of the action.
+fn keys(info: &Info, selection: &Selection) -> Result<(Vec<KeyRange>, Vec<KeyRange>)> {
+    let there: Vec<String> = info.features().keys().cloned().collect();
+    let has = |key: &&str| info.features().contains_key(*key);
+    let state: Vec<&str> = [STATE, ENVIRONMENT].into_iter().filter(has).collect();
+    let state = if state.is_empty() { vec!["state"] } else { state };
+    let action = ["action", "actions"].into_iter().find(has).unwrap_or("action");
+    let missing = |what: &str, option: &str, found: &[String]| {
+        Error::new(Kind::Data, format!("no feature that is the {what}"))
+            .at(info::INFO)
+            .found(format!("the features {}", found.join(", ").chars().take(600).collect::<String>()))
+            .next(format!("name the features of the {what}: {option} KEY,KEY"))
+    };
+    if selection.state.is_empty() && !has(&state[0]) {
+        return Err(missing("state", "--state", &there));
+    }
+    if selection.action.is_empty() && !has(&action) {
+        return Err(missing("action", "--action", &there));
+    }
+    Ok((chosen(&selection.state, &state, &there)?, chosen(&selection.action, &[action], &there)?))
+}
+
+/// The features to read, each once, and whether there are rewards: they are the last.
+fn wanted<'a>(info: &Info, keys: impl Iterator<Item = &'a KeyRange>) -> Result<(Vec<Wanted>, bool)> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for key in keys {
+        let Some(feature) = info.feature(&key.key) else { continue };
+        if !feature.is_number() {
+            let error = Error::new(Kind::Data, "a feature that is not numbers").at(&*key.key);
+            return Err(match feature.is_frames() {
+                true => error.expected("floats, integers or booleans").found("camera frames").next(FRAMES),
+                false => error.expected("floats, integers or booleans").found(feature.dtype.clone()),
+            });
+        }
+        let width = feature.width().unwrap_or(0);
+        if width == 0 {
+            return Err(Error::new(Kind::Data, "a feature without values").at(&*key.key));
+        }
+        if wanted.iter().all(|known| known.key != key.key) {
+            wanted.push(Wanted { key: key.key.clone(), width });
+        }
+    }
+    let is_reward = info.feature(REWARD).is_some_and(|f| f.is_number() && f.width() == Some(1));
+    if is_reward {
+        wanted.push(Wanted { key: REWARD.into(), width: 1 });
+    }
+    Ok((wanted, is_reward))
+}
+
+/// The episodes that are selected and have frames.
+fn select<'a>(
+    all: &'a [Episode],
+    selection: &Selection,
+    notes: &mut Vec<String>,
+) -> Result<Vec<&'a Episode>> {
+    let of_task = |episode: &Episode| selection.task.as_ref().is_none_or(|task| episode.tasks.contains(task));
+    let mut selected: Vec<&Episode> =
+        all.iter().filter(|episode| selection.takes(episode.number) && of_task(episode)).collect();
+    if selected.is_empty() && !all.is_empty() {
+        let numbers: Vec<u32> = all.iter().map(|episode| episode.number).collect();
+        let tasks: Vec<String> = all.iter().flat_map(|episode| episode.tasks.iter().cloned()).collect();
+        return Err(none_selected(selection, &numbers, &tasks));
+    }
+    let empty: Vec<String> = selected
+        .iter()
+        .filter(|episode| episode.length == 0)
+        .map(|episode| episode.number.to_string())
+        .collect();
+    if !empty.is_empty() {
+        let listed = empty.join(", ").chars().take(200).collect::<String>();
+        notes.push(format!("episodes without frames are left out: {listed}"));
+        selected.retain(|episode| episode.length > 0);
+    }
+    if selected.is_empty() {
+        return Err(Error::new(Kind::Data, "there are no episodes with frames"));
+    }
+    Ok(selected)
+}
+
+/// The text of each episode's task; empty if there are none.
+fn tasks(selected: &[&Episode], selection: &Selection, notes: &mut Vec<String>) -> Vec<String> {
+    if selected.iter().all(|episode| episode.tasks.is_empty()) {
+        return Vec::new();
+    }
+    let several = selected.iter().filter(|episode| episode.tasks.len() > 1).count();
+    if several > 0 && selection.task.is_none() {
+        notes.push(format!("{several} episodes have several tasks, of which the first is taken"));
+    }
+    let text = |episode: &&Episode| match &selection.task {
+        Some(task) => task.clone(),
+        None => episode.tasks.first().cloned().unwrap_or_default(),
+    };
+    selected.iter().map(text).collect()
+}
+
+/// The values of each feature wanted, of the episodes selected in their order.
+fn read_files(
+    folder: &Path,
+    info: &Info,
+    all: &[Episode],
+    selected: &[&Episode],
+    wanted: &[Wanted],
+    beyond: &Beyond,
+) -> Result<Vec<Vec<f32>>> {
+    // Files in the order of their first episodes, each with its episodes.
+    let mut places = std::collections::HashMap::new();
+    let mut files: Vec<Vec<&Episode>> = Vec::new();
+    for episode in selected {
+        let place = *places.entry(&*episode.file).or_insert(files.len());
+        if place == files.len() {
+            files.push(Vec::new());
+        }
+        files[place].push(episode);
+    }
+    let length = |file: &Vec<&Episode>| regular(&folder.join(&file[0].file)).unwrap_or(0);
+    let budget = Budget::new(files.iter().map(length).sum());
+    let before = |file: &[&Episode]| {
+        let first =
+            all.iter().filter(|episode| episode.file == file[0].file).map(|episode| episode.number).min();
+        all.iter().take_while(|episode| Some(episode.number) < first).count()
+    };
+    let mut tables: Vec<Vec<f32>> = vec![Vec::new(); wanted.len()];
+    let mut order: Vec<(u32, usize)> = Vec::new(); // the episodes as they are in the tables, with their lengths
+    // A few files at a time: what they need beside the tables is limited.
+    for batch in files.chunks(rayon::current_num_threads().max(1)) {
+        let read: Vec<Rows> = batch
+            .par_iter()
+            .map(|file| rows(folder, info, file, before(file), wanted, &budget, beyond))
+            .collect::<Result<_>>()?;
+        for (found, file) in read.into_iter().zip(batch) {
+            order.extend(file.iter().map(|episode| (episode.number, episode.length as usize)));
+            append(found, wanted, &mut tables);
+        }
+    }
+    if !order.is_sorted() {
+        for (table, feature) in tables.iter_mut().zip(wanted) {
+            *table = sorted(table, feature.width, &order);
+        }
+    }
+    Ok(tables)
+}
+
+/// Appends the rows of a file, episode by episode.
+fn append(found: Rows, wanted: &[Wanted], tables: &mut [Vec<f32>]) {
+    let runs: Vec<_> = found.episodes.into_iter().flatten().collect();
+    let in_order = runs.windows(2).all(|pair| pair[0].end == pair[1].start);
+    for ((from, feature), to) in found.tables.into_iter().zip(wanted).zip(tables) {
+        if in_order && to.is_empty() {
+            *to = from;
+        } else {
+            for run in &runs {
+                to.extend_from_slice(&from[run.start * feature.width..run.end * feature.width]);
+            }
+        }
+    }
+}
+
+/// A table with its episodes in the order of their numbers.
+fn sorted(table: &[f32], width: usize, order: &[(u32, usize)]) -> Vec<f32> {
+    let mut start = 0;
+    let mut pieces: Vec<(u32, &[f32])> = order
+        .iter()
+        .map(|&(number, length)| {
+            let piece = &table[start..start + length * width];
+            start += piece.len();
+            (number, piece)
+        })
+        .collect();
+    pieces.sort_by_key(|(number, _)| *number);
+    pieces.into_iter().flat_map(|(_, piece)| piece).copied().collect()
+}
+
+/// The names of a key's dimensions. Those that cannot be used are added to `refused`, with the reason.
+fn names_of(info: &Info, key: &KeyRange, refused: &mut Vec<String>) -> Option<Vec<String>> {
+    let found = info.feature(&key.key)?.names()?;
+    let valid = found.and_then(|names| {
+        let checked = DimensionNames { state_names: Some(names.clone()), action_names: None };
+        checked.validate(names.len(), 0).map(|()| names).map_err(|e| e.what().to_owned())
+    });
+    valid.map_err(|why| refused.push(format!("{} ({why})", key.key))).ok()
+}
+
+/// All features.
+fn listing(info: &Info, state: &[KeyRange], action: &[KeyRange]) -> Vec<Key> {
+    let used = |keys: &[KeyRange], name: &str| keys.iter().any(|key| key.key == name);
+    let one = |(name, feature): (&String, &info::Feature)| Key {
+        name: name.clone(),
+        shape: if feature.width() == Some(1) { Vec::new() } else { feature.shape.clone() },
+        dtype: feature.dtype.clone(),
+        used_as: match &**name {
+            name if used(state, name) => Usage::State,
+            name if used(action, name) => Usage::Action,
+            name if LABELS.contains(&name) => Usage::Label,
+            _ if feature.is_frames() => Usage::Frames,
+            _ => Usage::Unused,
+        },
+    };
+    info.features().iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests;
