@@ -8,6 +8,7 @@ mod book;
 mod browser;
 mod certify;
 mod common;
+mod datasets;
 mod diffusion;
 mod embed;
 mod encoder;

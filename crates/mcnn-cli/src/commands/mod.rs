@@ -60,6 +60,9 @@ impl Done {
     }
 }
 
+/// The most lines on the units of actions.
+const MAX_LINES: usize = 8;
+
 /// Reads the demonstrations to learn from. Says on stderr how actions are scaled.
 pub fn read(
     path: &Path,
@@ -68,8 +71,16 @@ pub fn read(
     units: &UnitArgs,
 ) -> Result<Demonstrations> {
     let data = read_selected(path, options, options.selection(episodes), Units::Fitted(units.settings()))?;
-    for line in data.units().describe(data.names()) {
-        say(line);
+    let units = data.units().describe(data.names());
+    if !units.is_empty() {
+        say(format!("{}: actions are scaled to [-1, 1], from", path.display()));
+        units.iter().take(MAX_LINES).for_each(|line| say(format!("  {line}")));
+        if units.len() > MAX_LINES {
+            say(format!(
+                "  and {} action dimensions more (`mcnn inspect` lists them)",
+                units.len() - MAX_LINES
+            ));
+        }
     }
     Ok(data)
 }

@@ -35,13 +35,15 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
     );
     near_constant(&mut out, "state", &i.near_constant_states, &i.states, i.names.state_names.as_deref());
     near_constant(&mut out, "action", &i.near_constant_actions, &i.actions, i.names.action_names.as_deref());
-    line!(
-        out,
-        "  saturated     {:.2} % of the action values (|a| from {} to 1)",
-        100.0 * i.actions_at_limit,
-        mcnn::data::AT_LIMIT
-    );
-    line!(out, "  out of range  {:.2} % of the action values (|a| above 1)", 100.0 * i.actions_outside);
+    if i.action_units.is_empty() {
+        line!(
+            out,
+            "  saturated     {:.2} % of the action values (|a| from {} to 1)",
+            100.0 * i.actions_at_limit,
+            mcnn::data::AT_LIMIT
+        );
+        line!(out, "  out of range  {:.2} % of the action values (|a| above 1)", 100.0 * i.actions_outside);
+    }
     for (k, units) in i.action_units.iter().enumerate() {
         line!(out, "  {}{units}", if k == 0 { "scaled        " } else { "              " });
     }
