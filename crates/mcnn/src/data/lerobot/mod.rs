@@ -84,14 +84,14 @@ pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
     if !refused.is_empty() {
         notes.push(format!("names of dimensions that are not used: {}", refused.join("; ")));
     }
-    let valid = |state_names: Option<Vec<String>>, action_names: Option<Vec<String>>| {
-        let names = DimensionNames { state_names, action_names };
-        names.validate(states.width, actions.width).is_ok().then_some(names).unwrap_or_default()
+    // Names of several keys together may be too long, or occur twice.
+    let valid = |names: DimensionNames| match names.validate(states.width, actions.width) {
+        Ok(()) => names,
+        Err(_) => DimensionNames::default(),
     };
-    let names = DimensionNames {
-        state_names: valid(states.names.clone(), None).state_names,
-        action_names: valid(None, actions.names.clone()).action_names,
-    };
+    let of_state = DimensionNames { state_names: states.names.clone(), action_names: None };
+    let of_action = DimensionNames { state_names: None, action_names: actions.names.clone() };
+    let names = valid(of_state).or(&valid(of_action));
     let tasks = tasks(&selected, selection, &mut notes);
     let ends = selected.iter().scan(0, |end, episode| {
         *end += episode.length as usize;

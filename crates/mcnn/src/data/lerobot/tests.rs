@@ -70,7 +70,7 @@ fn what_lerobot_wrote_is_read_as_lerobot_reads_it() {
             let rewards = (name == "arm").then(|| values("next.reward").1);
             assert_eq!(parts.rewards, rewards);
             let data = read_data(&path, &ReadOptions::default()).unwrap();
-            let ends: Vec<usize> = lengths.iter().scan(0, |end, n| Some(*end += n).map(|()| *end)).collect();
+            let ends: Vec<usize> = (1..=lengths.len()).map(|k| lengths[..k].iter().sum()).collect();
             assert_eq!(data.ends(), ends);
             let texts: Vec<&str> = (0..lengths.len()).map(|k| tasks[k % tasks.len()]).collect();
             assert_eq!(data.tasks(), texts);

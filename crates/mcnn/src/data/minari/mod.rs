@@ -4,6 +4,7 @@
 //! not used. Observations that are a Dict or a Tuple are flattened in the order of `gymnasium.spaces.utils.flatten`: Dicts by their
 //! sorted keys, a choice as one dimension for each of its values.
 
+mod episodes;
 mod space;
 mod store;
 
@@ -12,17 +13,16 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{
-    Format, KeyRange, Origin, Parts, Selection,
+    Format, Origin, Parts, Selection,
     hdf5::Flat,
     json,
     number::Beyond,
-    read::FRAMES,
-    selection::no_such_key,
-    source::{Joined, Key, Source, Table, Usage, join, none_selected, texts},
+    source::{Key, Source, Usage, none_selected, texts},
 };
 use crate::error::{Error, Kind, Result};
+use episodes::{Episodes, Piece, joined, pieces};
 use space::{Leaf, LeafKind, Space};
-use store::{Array, Store};
+use store::Store;
 
 /// The most bytes of `metadata.json`, in which the limits of a picture's pixels are written out.
 const MAX_BYTES: u64 = 64 << 20;
@@ -38,6 +38,7 @@ struct Metadata {
     data_format: Option<String>,
     observation_space: Option<String>,
     action_space: Option<String>,
+    total_episodes: Option<u64>,
 }
 
 /// Whether a path is a Minari dataset: its folder, the folder `data` in it, or the id of a dataset that lies where Minari keeps
@@ -86,7 +87,7 @@ fn kept(root: &Path, id: &Path) -> Option<PathBuf> {
 /// Reads a dataset. Errors name the key; the caller adds the path.
 pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
     selection.refuse_of_others(false, false)?;
-    let (store, [observations, actions]) = open(path)?;
+    let (store, [observations, actions], total) = open(path)?;
     refuse_choices(&actions, selection)?;
     let states = pieces(&observations, OBSERVATIONS, &selection.state, "--state")?;
     let acts = pieces(&actions, ACTIONS, &selection.action, "--action")?;
@@ -99,6 +100,9 @@ pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
             false => none_selected(selection, &numbers, &[]),
         });
     }
+    let counted = total.filter(|&total| total > numbers.len() as u64);
+    let notes =
+        counted.map(|total| format!("{METADATA} counts {total} episodes, and {} are there", numbers.len()));
     let beyond = Beyond::new();
     let mut all = Episodes::new(&states, &acts);
     for &number in &selected {
@@ -145,12 +149,13 @@ pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
             ends: all.ends,
         },
         beyond: beyond.into_inner(),
+        notes: notes.into_iter().collect(),
         ..Source::default()
     })
 }
 
-/// Opens a dataset: its episodes, and the leaves of observations and actions.
-fn open(path: &Path) -> Result<(Store, [Vec<Leaf>; 2])> {
+/// Opens a dataset: its episodes, the leaves of observations and actions, and how many episodes its description counts.
+fn open(path: &Path) -> Result<(Store, [Vec<Leaf>; 2], Option<u64>)> {
     let (folder, main) = match data_folder(path) {
         Some(folder) => (folder.clone(), folder.join(MAIN)),
         // The file itself; its description may lie beside it.
@@ -188,7 +193,7 @@ fn open(path: &Path) -> Result<(Store, [Vec<Leaf>; 2])> {
             .expected("observation_space and action_space")
             .next("fetch it again: minari download ID"));
     };
-    Ok((store, [observations.leaves()?, actions.leaves()?]))
+    Ok((store, [observations.leaves()?, actions.leaves()?], about.total_episodes))
 }
 
 /// Refuses actions that are not continuous.
@@ -205,170 +210,6 @@ fn refuse_choices(leaves: &[Leaf], selection: &Selection) -> Result<()> {
             .expected("actions of a Box: the constraint is a box around the action of a memory, and choices have no distances")
             .found(leaf.dtype.clone())),
     }
-}
-
-/// A key of the state or action: one leaf, or all leaves of a Dict.
-struct Piece {
-    key: KeyRange,
-    leaves: Vec<Leaf>,
-}
-
-/// The keys asked for, or all leaves of numbers.
-fn pieces(leaves: &[Leaf], root: &str, asked: &[KeyRange], option: &str) -> Result<Vec<Piece>> {
-    let is_number = |leaf: &&Leaf| matches!(leaf.kind, LeafKind::Numbers | LeafKind::Choices(_));
-    if asked.is_empty() {
-        let whole = |leaf: &Leaf| Piece {
-            key: KeyRange { key: leaf.name(root), dimensions: None },
-            leaves: vec![leaf.clone()],
-        };
-        let all: Vec<Piece> = leaves.iter().filter(is_number).map(whole).collect();
-        if all.is_empty() {
-            let frames = leaves.iter().any(|leaf| leaf.kind == LeafKind::Frames);
-            let error = Error::new(Kind::Data, format!("{root} without numbers"));
-            let found: Vec<&str> = leaves.iter().map(|leaf| &*leaf.dtype).take(20).collect();
-            return Err(error.found(found.join(", ")).next(if frames { FRAMES } else { "" }));
-        }
-        return Ok(all);
-    }
-    let one = |key: &KeyRange| {
-        let wanted = key.key.strip_prefix(root).map_or(&*key.key, |rest| rest.trim_start_matches('/'));
-        let inside = |leaf: &&Leaf| {
-            let name = leaf.path.join("/");
-            name == wanted
-                || wanted.is_empty()
-                || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
-        };
-        let found: Vec<Leaf> = leaves.iter().filter(inside).cloned().collect();
-        if found.is_empty() {
-            let mut there: Vec<String> = leaves.iter().map(|leaf| leaf.name(root)).collect();
-            there.dedup();
-            return Err(no_such_key(&key.key, &there));
-        }
-        if let Some(leaf) = found.iter().find(|leaf| !is_number(leaf)) {
-            let error =
-                Error::new(Kind::Data, "a key that is not numbers").at(format!("{option} {}", key.key));
-            let error = error.found(format!("{} in {}", leaf.dtype, leaf.name(root)));
-            return Err(error.next(if leaf.kind == LeafKind::Frames { FRAMES } else { "" }));
-        }
-        Ok(Piece { key: key.clone(), leaves: found })
-    };
-    asked.iter().map(one).collect()
-}
-
-/// The values of all leaves, episode after episode.
-struct Episodes {
-    tables: [Vec<Vec<f32>>; 2], // of each leaf of the state and of the action
-    rewards: Option<Vec<f32>>,
-    ends: Vec<usize>,
-}
-
-impl Episodes {
-    fn new(states: &[Piece], actions: &[Piece]) -> Self {
-        let empty =
-            |pieces: &[Piece]| pieces.iter().flat_map(|piece| &piece.leaves).map(|_| Vec::new()).collect();
-        Self { tables: [empty(states), empty(actions)], rewards: Some(Vec::new()), ends: Vec::new() }
-    }
-
-    /// Adds an episode.
-    fn add(&mut self, store: &Store, number: u32, pieces: [&[Piece]; 2], beyond: &Beyond) -> Result<()> {
-        let leaves = [0, 1].map(|k| pieces[k].iter().flat_map(|piece| &piece.leaves).collect::<Vec<_>>());
-        let path = |root: &'static str, leaf: &&'_ Leaf| -> Vec<String> {
-            std::iter::once(root.to_owned()).chain(leaf.path.iter().cloned()).collect()
-        };
-        let mut paths: Vec<Vec<String>> = leaves[0].iter().map(|leaf| path(OBSERVATIONS, leaf)).collect();
-        paths.extend(leaves[1].iter().map(|leaf| path(ACTIONS, leaf)));
-        paths.push(vec![LABELS[0].into()]);
-        let asked: Vec<Vec<&str>> =
-            paths.iter().map(|path| path.iter().map(|part| &**part).collect()).collect();
-        let mut arrays = store.arrays(number, &asked, beyond)?.into_iter().zip(&paths);
-        let mut steps = None;
-        for (k, leaves) in leaves.iter().enumerate() {
-            for (leaf, to) in leaves.iter().zip(&mut self.tables[k]) {
-                let Some((array, path)) = arrays.next() else { continue };
-                let name = path.join("/");
-                let array = array.ok_or_else(|| Error::new(Kind::Data, "missing key").at(&*name))?;
-                let rows =
-                    if k == 0 || store.is_padded() { array.rows.checked_sub(1) } else { Some(array.rows) };
-                let expected = *steps.get_or_insert(rows.unwrap_or(0));
-                if rows != Some(expected) {
-                    return Err(Error::new(Kind::Data, "arrays of different numbers of steps")
-                        .at(name)
-                        .expected(format!("{expected} steps, after one observation more"))
-                        .found(format!("{} rows", array.rows)));
-                }
-                append(leaf, array, expected, to).map_err(|e| e.within(name))?;
-            }
-        }
-        let steps = steps.unwrap_or(0);
-        if steps == 0 {
-            return Err(
-                Error::new(Kind::Data, "an episode without steps").next("leave it out with --episodes")
-            );
-        }
-        let rewards = arrays.next().and_then(|(array, _)| array);
-        match (&mut self.rewards, rewards) {
-            (Some(all), Some(array)) if array.width == 1 && array.rows >= steps => {
-                all.extend_from_slice(&array.values[..steps]);
-            }
-            (_, Some(array)) if array.width != 1 || array.rows < steps => {
-                return Err(Error::new(Kind::Data, "rewards of another number of steps")
-                    .at(LABELS[0])
-                    .expected(steps.to_string())
-                    .found(array.rows.to_string()));
-            }
-            (all, _) => *all = None,
-        }
-        self.ends.push(self.ends.last().unwrap_or(&0) + steps);
-        Ok(())
-    }
-}
-
-/// Appends the first `rows` rows of an array; choices become a dimension for each value.
-fn append(leaf: &Leaf, array: Array, rows: usize, to: &mut Vec<f32>) -> Result<()> {
-    let width = leaf.stored_width();
-    if array.width != width {
-        return Err(Error::new(Kind::Data, "rows of another width than the space's")
-            .expected(format!("{width} values, {}", leaf.dtype))
-            .found(array.width.to_string()));
-    }
-    let values = &array.values[..rows * width];
-    let LeafKind::Choices(choices) = &leaf.kind else {
-        to.extend_from_slice(values);
-        return Ok(());
-    };
-    if leaf.width() == 0 {
-        to.extend_from_slice(values); // of an unknown number
-        return Ok(());
-    }
-    for row in values.chunks_exact(choices.len()) {
-        for (&value, &(n, start)) in row.iter().zip(choices) {
-            let place = value as i64 - start;
-            if place < 0 || place as u64 >= n {
-                return Err(Error::new(Kind::Data, "a choice that the space does not have")
-                    .expected(format!("{start} to {}", start + n as i64 - 1))
-                    .found(value.to_string()));
-            }
-            to.extend((0..n as i64).map(|i| f32::from(i == place)));
-        }
-    }
-    Ok(())
-}
-
-/// The pieces side by side.
-fn joined(pieces: &[Piece], leaves: Vec<Vec<f32>>) -> Result<Joined> {
-    let mut leaves = leaves.into_iter();
-    let mut tables = Vec::new();
-    for piece in pieces {
-        let parts = piece.leaves.iter().zip(leaves.by_ref()).map(|(leaf, values)| Table {
-            key: KeyRange { key: leaf.name("array"), dimensions: None },
-            width: leaf.width().max(leaf.stored_width()),
-            values,
-            names: None,
-        });
-        let Joined { width, values, .. } = join(parts.collect())?;
-        tables.push(Table { key: piece.key.clone(), width, values, names: None });
-    }
-    join(tables)
 }
 
 #[cfg(test)]

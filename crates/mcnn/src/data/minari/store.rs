@@ -90,6 +90,9 @@ impl Store {
                 let Some(folder) = folders.get(&number) else {
                     return Ok(paths.iter().map(|_| None).collect());
                 };
+                if folder.join("part-1.parquet").exists() {
+                    return Err(Error::new(Kind::File, "an episode in several files").next("write it in one"));
+                }
                 let path = folder.join(PART);
                 let file = Parquet::open(&path, regular(&path)?)?;
                 of_columns(&file, paths, budget, cell)

@@ -121,6 +121,9 @@ fn what_cannot_be_learned_from_is_refused_with_the_reason() {
     let error = refused("arrow/arrow-v0");
     assert!(error.contains("found: arrow") && error.contains("parquet"), "{error}");
     let path = dataset(&folder, "box/parquet-v0");
+    std::fs::rename(path.join("data/10"), folder.path().join("10")).unwrap();
+    let notes = inspect(&path, &Selection::default()).unwrap().notes;
+    assert_eq!(notes, ["metadata.json counts 11 episodes, and 10 are there"]);
     std::fs::remove_file(path.join("data/4/part-0.parquet")).unwrap();
     let error = refused("box/parquet-v0");
     assert!(error.contains("4/part-0.parquet"), "{error}");

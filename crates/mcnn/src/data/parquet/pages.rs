@@ -56,26 +56,35 @@ const DATA_2: i64 = 3;
 impl Header {
     fn read(inner: &mut Thrift) -> Result<Self> {
         let mut header = Self { level_encodings: [RLE; 2], ..Self::default() };
-        inner.root(|inner, id, of| match id {
-            1 => Ok(header.of = inner.integer(of)?),
-            2 => Ok(header.size = inner.count(of)?),
-            3 => Ok(header.compressed = inner.count(of)?),
-            5 | 7 => inner.fields(of, |inner, field, of| match (id, field) {
-                (_, 1) => Ok(header.n = inner.count(of)?),
-                (_, 2) => Ok(header.encoding = inner.integer(of)?),
-                (5, 3) => Ok(header.level_encodings[0] = inner.integer(of)?),
-                (5, 4) => Ok(header.level_encodings[1] = inner.integer(of)?),
-                _ => inner.skip(of),
-            }),
-            8 => inner.fields(of, |inner, field, of| match field {
-                1 => Ok(header.n = inner.count(of)?),
-                4 => Ok(header.encoding = inner.integer(of)?),
-                5 => Ok(header.level_sizes[0] = inner.count(of)?),
-                6 => Ok(header.level_sizes[1] = inner.count(of)?),
-                7 => Ok(header.plain = !Thrift::boolean(of)?),
-                _ => inner.skip(of),
-            }),
-            _ => inner.skip(of),
+        inner.root(|inner, id, of| {
+            match id {
+                1 => header.of = inner.integer(of)?,
+                2 => header.size = inner.count(of)?,
+                3 => header.compressed = inner.count(of)?,
+                5 | 7 => inner.fields(of, |inner, field, of| {
+                    match (id, field) {
+                        (_, 1) => header.n = inner.count(of)?,
+                        (_, 2) => header.encoding = inner.integer(of)?,
+                        (5, 3) => header.level_encodings[0] = inner.integer(of)?,
+                        (5, 4) => header.level_encodings[1] = inner.integer(of)?,
+                        _ => inner.skip(of)?,
+                    }
+                    Ok(())
+                })?,
+                8 => inner.fields(of, |inner, field, of| {
+                    match field {
+                        1 => header.n = inner.count(of)?,
+                        4 => header.encoding = inner.integer(of)?,
+                        5 => header.level_sizes[0] = inner.count(of)?,
+                        6 => header.level_sizes[1] = inner.count(of)?,
+                        7 => header.plain = !Thrift::boolean(of)?,
+                        _ => inner.skip(of)?,
+                    }
+                    Ok(())
+                })?,
+                _ => inner.skip(of)?,
+            }
+            Ok(())
         })?;
         Ok(header)
     }
