@@ -31,13 +31,13 @@ pub(super) struct Rows {
     pub episodes: Vec<Vec<Range<usize>>>,
 }
 
-/// Reads the rows of `episodes`, which are in one file, relative to `folder`. `before` is the number of episodes before the first
-/// of the file.
+/// Reads the rows of `episodes`, which are in one file, relative to `folder`. `before` gives the number of episodes before the
+/// first of the file.
 pub(super) fn rows(
     folder: &Path,
     info: &Info,
     episodes: &[&Episode],
-    before: usize,
+    before: &dyn Fn() -> usize,
     wanted: &[Wanted],
     budget: &Budget,
     cell: &Beyond,
@@ -52,7 +52,7 @@ pub(super) fn rows(
     }
     let file = match regular(&path).and_then(|length| Parquet::open(&path, length)) {
         Ok(file) => file,
-        Err(e) if parquet::is_unfinished(&e) => return Err(unfinished_file(name, before)),
+        Err(e) if parquet::is_unfinished(&e) => return Err(unfinished_file(name, before())),
         Err(e) => return Err(e.within(name)),
     };
     of_file(&file, info, episodes, wanted, budget, cell).map_err(|e| e.within(name))

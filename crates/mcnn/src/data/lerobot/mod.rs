@@ -260,7 +260,7 @@ fn read_files(
     for batch in files.chunks(rayon::current_num_threads().max(1)) {
         let read: Vec<Rows> = batch
             .par_iter()
-            .map(|file| rows(folder, info, file, before(file), wanted, &budget, beyond))
+            .map(|file| rows(folder, info, file, &|| before(file), wanted, &budget, beyond))
             .collect::<Result<_>>()?;
         for (found, file) in read.into_iter().zip(batch) {
             order.extend(file.iter().map(|episode| (episode.number, episode.length as usize)));

@@ -143,6 +143,11 @@ impl Footer {
                 return Err(damaged("a column that ends beyond the file"));
             }
         }
+        // Else a small file could have any number of pieces to read.
+        let lengths = groups.iter().flat_map(|group| &group.chunks).map(|chunk| chunk.length);
+        if lengths.fold(0, u64::saturating_add) > most {
+            return Err(damaged("columns that overlap"));
+        }
         Ok(Self { leaves, groups })
     }
 }
