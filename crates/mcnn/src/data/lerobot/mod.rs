@@ -315,7 +315,7 @@ fn names_of(info: &Info, key: &KeyRange, refused: &mut Vec<String>) -> Option<Ve
     valid.map_err(|why| refused.push(format!("{} ({why})", key.key))).ok()
 }
 
-/// All features.
+/// All features: those of the state and the action in their order, then the others.
 fn listing(info: &Info, state: &[KeyRange], action: &[KeyRange]) -> Vec<Key> {
     let used = |keys: &[KeyRange], name: &str| keys.iter().any(|key| key.key == name);
     let one = |(name, feature): (&String, &info::Feature)| Key {
@@ -330,7 +330,10 @@ fn listing(info: &Info, state: &[KeyRange], action: &[KeyRange]) -> Vec<Key> {
             _ => Usage::Unused,
         },
     };
-    info.features().iter().map(one).collect()
+    let mut keys: Vec<Key> = info.features().iter().map(one).collect();
+    let place = |name: &str| state.iter().chain(action).position(|key| key.key == name);
+    keys.sort_by_key(|key| place(&key.name).unwrap_or(usize::MAX));
+    keys
 }
 
 #[cfg(test)]

@@ -167,6 +167,8 @@ fn keys_episodes_and_tasks_are_chosen() {
         let world = path(&format!("world-{version}"));
         let found = inspect(&world, &Selection::default()).unwrap();
         let used = |name: &str| found.keys.iter().find(|key| key.name == name).unwrap().used_as;
+        let first: Vec<&str> = found.keys.iter().take(3).map(|key| &*key.name).collect();
+        assert_eq!(first, [STATE, ENVIRONMENT, "action"]);
         assert_eq!(used("observation.images.top"), Usage::Frames);
         assert_eq!((used("observation.contact"), used("frame_index")), (Usage::Unused, Usage::Label));
         assert_eq!((used("observation.environment_state"), used("action")), (Usage::State, Usage::Action));
