@@ -1,8 +1,10 @@
 //! The OOD guard of `mcnn eval --guard`, and its report.
 
+use std::path::Path;
+
 use mcnn::{
     Error, Result,
-    calibration::{OodCalibration, OodQuantile, Threshold},
+    calibration::{LeftOut, OodCalibration, OodQuantile, Threshold},
     error::Kind,
     eval::{Episode, Share},
     policy::{Guard, Policy, Response},
@@ -12,6 +14,7 @@ use serde::Serialize;
 use crate::{
     args::{GuardArgs, InputOptions},
     commands::read_for,
+    say::say,
 };
 
 /// A guard, and the calibration of its threshold.
@@ -22,6 +25,7 @@ pub struct CalibratedGuard {
     of_episodes: bool,
     threshold: Threshold,
     calibration_episodes: usize,
+    calibration_left_out: usize,
 }
 
 /// What a guard did in some episodes.
@@ -36,6 +40,8 @@ pub struct GuardReport {
     #[serde(flatten)]
     pub threshold: Threshold,
     pub calibration_episodes: usize,
+    /// Episodes of `--calibration-data` that do not count: they coincide with episodes of the memories, or with earlier ones.
+    pub calibration_left_out: usize,
     /// Steps taken.
     pub steps: usize,
     /// Steps in OOD states.
@@ -51,7 +57,7 @@ pub struct GuardReport {
 /// The guard that the options ask for; `None` without `--guard`.
 ///
 /// # Errors
-/// If the actor has no memories, if there is no calibration, or if the calibration data are those of the memories.
+/// If the actor has no memories, if there is no calibration, or if all episodes of the calibration data are those of the memories.
 pub fn calibrated(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<CalibratedGuard>> {
     let Some(response) = args.guard else { return Ok(None) };
     let error = |what: &str| Error::new(Kind::Settings, what).at("--guard");
@@ -60,19 +66,14 @@ pub fn calibrated(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Ca
             .next("name a policy from `mcnn train`"));
     };
     let own;
+    let mut left_out = LeftOut::default();
     let calibration = match &args.calibration_data {
         Some(path) => {
             let data = read_for(path, &InputOptions::default(), policy.codebook())?;
-            if policy.codebook().check_data(&data).is_ok() {
-                return Err(Error::new(Kind::Mismatch, "the memories were chosen from these data")
-                    .at(format!("--calibration-data {}", path.display()))
-                    .expected("other episodes, whose distances to the memories are those of new episodes")
-                    .next(
-                        "leave the option out: the policy has a calibration that leaves out one episode at a time",
-                    ));
-            }
-            own = OodCalibration::from_new_episodes(policy.codebook(), &data)
-                .map_err(|e| e.within(path.display()))?;
+            let found = OodCalibration::from_new_episodes(policy.codebook(), &data)
+                .map_err(|e| e.within(format!("--calibration-data {}", path.display())))?;
+            (own, left_out) = found;
+            say_left_out(path, &left_out, own.episodes().len());
             &own
         }
         None => policy.calibration().ok_or_else(|| {
@@ -94,7 +95,26 @@ pub fn calibrated(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Ca
         of_episodes,
         threshold,
         calibration_episodes: calibration.episodes().len(),
+        calibration_left_out: left_out.known.len() + left_out.repeated.len(),
     }))
+}
+
+/// Says on stderr which episodes of the calibration data do not count, and how many are left.
+fn say_left_out(path: &Path, left_out: &LeftOut, left: usize) {
+    let list = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    for (numbers, why) in [
+        (&left_out.known, "coincide with episodes that the memories were chosen from"),
+        (&left_out.repeated, "repeat an earlier one"),
+    ] {
+        if !numbers.is_empty() {
+            say(format!(
+                "{}: {} episodes {why} and are left out of the calibration ({}); {left} are left",
+                path.display(),
+                numbers.len(),
+                list(numbers)
+            ));
+        }
+    }
 }
 
 impl CalibratedGuard {
@@ -108,6 +128,7 @@ impl CalibratedGuard {
             ood_quantile_of: if self.of_episodes { "episodes" } else { "states" },
             threshold: self.threshold,
             calibration_episodes: self.calibration_episodes,
+            calibration_left_out: self.calibration_left_out,
             steps: whole().map(|e| e.length).sum(),
             ood_steps: whole().map(|e| e.ood).sum(),
             ood_episodes: Share::new(whole().map(|e| e.first_ood.is_some())),

@@ -116,3 +116,39 @@ fn ctrl_c_keeps_what_is_done_and_the_same_command_goes_on() {
     let whole = bench.json(&line.replace("-o e.", "-o whole.").replace(" --json", ""));
     assert_eq!(whole["fingerprint"], resumed["fingerprint"]);
 }
+
+#[test]
+fn a_single_recording_is_validated_in_blocks_and_copies_count_once() {
+    let bench = Bench::new();
+    columns(&bench, "frames.npz", 200);
+    let read = |name: &str| {
+        Parts::from(mcnn::data::read(&bench.path(name), &mcnn::data::ReadOptions::default()).unwrap())
+    };
+    let write = |name: &str, parts: Parts| {
+        write_npz(&bench.path(name), &Demonstrations::new(parts, ActionRange::Refuse).unwrap()).unwrap();
+    };
+    let five = read("frames.npz");
+    write("one.npz", Parts { ends: vec![200], ..five.clone() });
+    let line = "--steps 4 --batch 8 --embedding-dim 4 --preset raw";
+    let one = bench.json(&format!("encoder one.npz -o one.safetensors {line}"));
+    // Ten blocks of 20 frames: nine are trained on, one is validated without two frames at each end.
+    assert_eq!((one["frames"].as_u64(), one["validation"]["frames"].as_u64()), (Some(180), Some(16)));
+    let warning = one["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("10 blocks of 20 frames") && warning.contains("without 2 frames"), "{warning}");
+    let cut = bench.json(&format!("encoder one.npz --episode-steps 40 -o cut.safetensors {line}"));
+    assert_eq!((cut["frames"].as_u64(), cut["validation"]["frames"].as_u64()), (Some(160), Some(32)));
+    // The embeddings are one recording, too, and are cut alike: a policy is validated on frames unknown to the encoder.
+    bench.ok("embed one.npz --weights one.safetensors -o embedded.npz");
+    let trained =
+        bench.json("train embedded.npz -o p.safetensors --hidden 8 --steps 4 --batch 8 --members 1");
+    assert_eq!(trained["validation"]["states"].as_u64(), Some(16));
+    // Every episode twice.
+    let mut twice = five.clone();
+    twice.states.extend(&five.states);
+    twice.actions.extend(&five.actions);
+    twice.ends.extend(five.ends.iter().map(|end| 200 + end));
+    write("twice.npz", twice);
+    let twice = bench.json(&format!("encoder twice.npz -o twice.safetensors {line}"));
+    assert_eq!((twice["frames"].as_u64(), twice["validation"]["frames"].as_u64()), (Some(320), Some(80)));
+    assert!(twice["warnings"][0].as_str().unwrap().contains("5 of 10 episodes repeat another"), "{twice}");
+}

@@ -100,9 +100,10 @@ fn a_video_under_a_guard_ends_where_the_guard_says() {
 fn guards_that_cannot_be_set() {
     let bench = Bench::with_policy();
     bench.ok("make drive --episodes 1 -o one.npz");
-    bench.ok("learn one.npz --count 20 -o onem.safetensors");
+    // Left whole: by default a single recording is cut into blocks.
+    bench.ok("learn one.npz --episode-steps 9999 --count 20 -o onem.safetensors");
     bench.ok(
-        "train one.npz onem.safetensors -o onep.safetensors --hidden 8 --steps 5 --validation-fraction 0",
+        "train one.npz onem.safetensors --episode-steps 9999 -o onep.safetensors --hidden 8 --steps 5 --validation-fraction 0",
     );
     let line = "--task drive --episodes 1";
     for (what, expected) in [

@@ -135,7 +135,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     let frames = Parts {
         n_obs: 12, // 2 x 2 pixels
         n_act: 1,
-        states: vec![0.5; 48],
+        states: (0..48).map(|i| i as f32 / 48.0).collect(), // episodes that coincide would be one recording
         actions: vec![0.0; 4],
         rewards: None,
         ends: vec![2, 4],

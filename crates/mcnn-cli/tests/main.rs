@@ -12,6 +12,7 @@ mod datasets;
 mod diffusion;
 mod embed;
 mod encoder;
+mod episodes;
 mod guard;
 mod guide;
 mod hostile;

@@ -20,6 +20,7 @@ fn main() -> mcnn::Result<()> {
         n_act: 2,
         actions: (0..2 * n).map(|_| rng.between(-1.0, 1.0) as f32).collect(),
         ends: vec![n],
+        margins: vec![0],
     };
     let settings = EncoderSettings { batch, steps: 1 << 40, augment: 0, ..EncoderSettings::default() };
     let mut run = Run::new(data, settings)?;

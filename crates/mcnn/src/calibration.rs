@@ -17,6 +17,8 @@
 //! one episode fewer than a new episode is. This makes distances larger, and alarms rarer than the bound, in practice; no
 //! theorem states it for all data.
 
+use std::collections::HashSet;
+
 use crate::{
     data::Demonstrations,
     error::{Error, Kind, Result},
@@ -29,6 +31,17 @@ pub struct OodCalibration {
     episodes: Vec<CalibrationEpisode>,
     states: Vec<(f32, f64)>, // all distances in order, with the cumulative weight; an episode has weight 1 / n
     largest_distances: Vec<f32>, // [n], the largest distance of each episode, in order
+    typical: Option<f32>,    // see `typical_distance`; `None` in files of earlier versions
+}
+
+/// The episodes of calibration data that do not count, by their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Those that coincide with an episode the memories were selected from ([`Codebook::known_episodes`]): their distances are not
+    /// those of a new episode.
+    pub known: Vec<u32>,
+    /// Those that coincide with an earlier episode of the data.
+    pub repeated: Vec<u32>,
 }
 
 /// One calibration episode.
@@ -57,6 +70,12 @@ pub struct Threshold {
     /// Upper bound of the probability that a random state of a new episode ([`OodQuantile::States`]), or any of its states
     /// ([`OodQuantile::Episodes`]), is farther.
     pub probability: f64,
+}
+
+/// The median; the larger of the middle two of an even number of values; `None` for no values.
+fn upper_median(mut values: Vec<f32>) -> Option<f32> {
+    values.sort_unstable_by(f32::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// Tolerance for the rounding of summed weights.
@@ -92,40 +111,91 @@ impl OodCalibration {
         let mut largest_distances: Vec<f32> =
             episodes.iter().filter_map(|e| e.distances.last().copied()).collect();
         largest_distances.sort_by(f32::total_cmp);
-        Ok(Self { episodes, states, largest_distances })
+        Ok(Self { episodes, states, largest_distances, typical: None })
     }
 
-    /// A calibration on episodes that were not used to select the memories.
+    /// A calibration on new episodes. Episodes that coincide with one the memories were selected from are left out, and of episodes that
+    /// coincide with each other all but the first: the guarantees are about independent episodes. Gives those left out, too.
     ///
     /// # Errors
-    /// If the data are in another space than the memories ([`Codebook::check_space`]).
-    pub fn from_new_episodes(codebook: &Codebook, data: &Demonstrations) -> Result<Self> {
-        codebook.check_space(data)?;
-        let distances = codebook.distances(data).into_iter().map(Some).collect();
-        Self::from_distances(data, distances)
-            .ok_or_else(|| Error::new(Kind::Data, "the calibration data have no usable distances"))
+    /// If the data are in another space than the memories ([`Codebook::check_space`]), or no episode is left.
+    pub fn from_new_episodes(codebook: &Codebook, data: &Demonstrations) -> Result<(Self, LeftOut)> {
+        let known = codebook.known_episodes(data)?;
+        let groups = data.groups();
+        let which = |wanted: &dyn Fn(usize) -> bool| (0..data.n_episodes()).filter(|&k| wanted(k)).collect();
+        let is_known = |k: usize| known[groups.first(k)].is_some() || known[k].is_some();
+        let numbers = |which: Vec<usize>| which.into_iter().map(|k| data.number(k)).collect();
+        let left_out = LeftOut {
+            known: numbers(which(&is_known)),
+            repeated: numbers(which(&|k| !is_known(k) && groups.first(k) != k)),
+        };
+        let left: Vec<usize> = which(&|k| !is_known(k) && groups.first(k) == k);
+        if left.is_empty() {
+            return Err(Error::new(Kind::Mismatch, "the memories were chosen from these data")
+                .expected("other episodes, whose distances to the memories are those of new episodes")
+                .found(format!("{} episodes, all of which coincide with episodes of the memories", known.len()))
+                .next(
+                    "leave the option out: the policy has a calibration that leaves out one episode at a time",
+                ));
+        }
+        let data = data.select(&left);
+        let distances = codebook.distances(&data).into_iter().map(Some).collect();
+        let calibration = Self::from_distances(codebook, &data, distances)
+            .ok_or_else(|| Error::new(Kind::Data, "the calibration data have no usable distances"))?;
+        Ok((calibration, left_out))
     }
 
     /// A calibration on the memories' own data, leave-one-episode-out: each state's distance to the nearest memory of another
-    /// episode. `None` if all memories and all data are of one episode.
+    /// episode. Episodes that coincide count as one, the first of them; pieces of a recording are measured without their margins
+    /// ([`Demonstrations::interior`]). `None` if all memories and all data are of one episode.
     ///
     /// # Panics
     /// If the widths differ.
     pub fn leave_one_episode_out(codebook: &Codebook, data: &Demonstrations) -> Option<Self> {
-        Self::from_distances(
-            data,
-            codebook.retrieve_leave_one_episode_out(data).into_iter().map(|r| Some(r?.distance)).collect(),
-        )
+        let mut seen = HashSet::new();
+        let first: Vec<usize> =
+            (0..data.n_episodes()).filter(|&k| seen.insert(codebook.group(data.number(k)))).collect();
+        let data = data.select(&first);
+        let retrieved = codebook.retrieve_leave_one_episode_out(&data);
+        Self::from_distances(codebook, &data, retrieved.into_iter().map(|r| Some(r?.distance)).collect())
     }
 
     /// A calibration on the episodes that have a distance for every state; `None` if there is none.
-    fn from_distances(data: &Demonstrations, distances: Vec<Option<f32>>) -> Option<Self> {
-        let episode = |k: usize| {
-            let mut distances = distances[data.episode(k)].iter().copied().collect::<Option<Vec<f32>>>()?;
+    fn from_distances(
+        codebook: &Codebook,
+        data: &Demonstrations,
+        distances: Vec<Option<f32>>,
+    ) -> Option<Self> {
+        let rests = data.resting(&codebook.parts().scale);
+        let (mut episodes, mut moving) = (Vec::new(), Vec::new());
+        for k in 0..data.n_episodes() {
+            let steps = data.interior(k);
+            let found = distances[steps.clone()].iter().copied().collect::<Option<Vec<f32>>>();
+            let Some(mut distances) = found else { continue };
+            moving.extend(distances.iter().zip(&rests[steps]).filter(|(_, rests)| !**rests).map(|(d, _)| *d));
             distances.sort_by(f32::total_cmp);
-            Some(CalibrationEpisode { number: data.number(k), distances })
-        };
-        Self::new((0..data.n_episodes()).filter_map(episode).collect()).ok()
+            episodes.push(CalibrationEpisode { number: data.number(k), distances });
+        }
+        let calibration = Self::new(episodes).ok()?;
+        Some(calibration.with_typical_distance(upper_median(moving)))
+    }
+
+    /// The same calibration with a typical distance, as stored in a file.
+    pub(crate) fn with_typical_distance(self, typical: Option<f32>) -> Self {
+        Self { typical: typical.filter(|&d| d > 0.0 && d.is_finite()), ..self }
+    }
+
+    /// The typical distance as it is stored.
+    pub(crate) fn stored_typical_distance(&self) -> Option<f32> {
+        self.typical
+    }
+
+    /// The distance in whose units lambda is chosen: the median over the steps that move ([`Demonstrations::resting`]). Steps at rest
+    /// are as near to other episodes as those rest in one pose, and say nothing about the others. If it is 0, or not known (files of
+    /// earlier versions): the median over the distances above 0. `None` if there are none.
+    pub fn typical_distance(&self) -> Option<f32> {
+        let positive = || self.episodes.iter().flat_map(|e| &e.distances).copied().filter(|&d| d > 0.0);
+        self.typical.or_else(|| upper_median(positive().collect()))
     }
 
     /// The calibration episodes.

@@ -10,6 +10,7 @@ mod eval_rollout;
 mod eval_stats;
 mod example;
 mod file_versions;
+mod independence;
 mod memory_gas;
 mod memory_learn;
 mod policy_guard;

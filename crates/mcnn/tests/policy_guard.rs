@@ -27,6 +27,7 @@ fn policy() -> Policy {
         seed: 0,
         data: String::new(),
         n_states: 3,
+        episodes: Vec::new(),
         encoding: None,
         names: Default::default(),
         units: Default::default(),

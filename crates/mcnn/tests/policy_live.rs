@@ -27,6 +27,7 @@ fn book(action: f32) -> Codebook {
         seed: 0,
         data: String::new(),
         n_states: N as usize,
+        episodes: Vec::new(),
         encoding: None,
         names: Default::default(),
         units: Default::default(),

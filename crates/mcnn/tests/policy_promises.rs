@@ -31,6 +31,7 @@ fn codebook(rng: &mut Rng) -> Codebook {
         seed: 0,
         data: String::new(),
         n_states: N,
+        episodes: Vec::new(),
         encoding: None,
         names: Default::default(),
         units: Default::default(),

@@ -1,6 +1,6 @@
 //! Options of `mcnn embed`, `mcnn encoder`, and of acting on camera frames.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 use mcnn::vision::{self, Design, Layout, Objective, Preset, Range, SourceOptions, Weights};
@@ -36,6 +36,9 @@ pub struct EncoderArgs {
     /// Fraction of the episodes held out for validation, 0 to below 1.
     #[arg(long, alias = "check-on", default_value_t = 0.1, value_name = "FRACTION", help_heading = "Data")]
     pub validation_fraction: f64,
+    /// Cut recordings into episodes of this many frames [default: a single recording is cut into ten blocks].
+    #[arg(long, value_name = "FRAMES", help_heading = "Data")]
+    pub episode_steps: Option<NonZeroUsize>,
     /// Training objective: action (predict the demonstrated action from the embedding) or reconstruction (predict the frame, at a
     /// quarter of its height and width).
     #[arg(long, alias = "by", default_value = "action", value_parser = objective, value_name = "OBJECTIVE",

@@ -17,7 +17,7 @@ use crate::say::say;
 #[command(next_help_heading = "Constraint (instead of what the policy's file says)")]
 pub struct KnobArgs {
     /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more; inf (the network alone); weight:W (a weight
-    /// of W, above 0 and below 1, at the median distance of the calibration); auto (weight:0.25).
+    /// of W, above 0 and below 1, at the median distance of the calibration's moving steps); auto (weight:0.25).
     #[arg(long, value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
     pub lambda: Option<Lambda>,
     /// Largest magnitude of the network's share of an action, above 0.

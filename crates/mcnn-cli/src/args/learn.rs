@@ -33,7 +33,7 @@ pub struct LearnArgs {
     #[arg(long, value_name = "COUNT", help_heading = "Memories")]
     pub epochs: Option<usize>,
     /// Set the action of each memory to the mean over the STEPS training steps nearest to it, its own included. 1 keeps its own
-    /// action; more averages out a noisy demonstrator.
+    /// action; more averages out a noisy demonstrator. Where an episode is left out, as in validation, so are its steps.
     #[arg(long, alias = "smooth", default_value_t = 1, value_name = "STEPS", help_heading = "Memories")]
     pub smooth_neighbors: usize,
     /// State dimensions to ignore in distances and in the network, counted from 0, such as 7-25,30.

@@ -74,7 +74,7 @@ pub struct TrainArgs {
 #[derive(Args, Debug)]
 pub struct ConstraintArgs {
     /// Decay rate of the memory weight exp(-LAMBDA x distance): a number of 0 or more, per unit of standardized distance;
-    /// weight:W (a weight of W, above 0 and below 1, at the median training distance); auto (weight:0.25); 0 (nearest neighbor, no
+    /// weight:W (a weight of W, above 0 and below 1, at the median distance of the training steps that move); auto (weight:0.25); 0 (nearest neighbor, no
     /// network); inf (no memories: behavior cloning) [default: auto; --paper: 10].
     #[arg(long, value_parser = clap::value_parser!(Lambda), value_name = "LAMBDA")]
     pub lambda: Option<Lambda>,

@@ -26,7 +26,7 @@ pub use running::{
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
 pub use tune::{CandidateArgs, TuneArgs};
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{num::NonZeroUsize, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use mcnn::data::{ActionScale, ActionSettings, KeyRange, RelativeTo, Selection};
@@ -131,6 +131,10 @@ pub struct InputOptions {
     /// Leave out the last step of every episode, as D4RL's qlearning_dataset does.
     #[arg(long)]
     pub d4rl_drop_last: bool,
+    /// Cut recordings into episodes of this many steps, numbered anew from 0 [default of `learn` and `train`: a single recording is
+    /// cut into ten blocks].
+    #[arg(long, value_name = "STEPS")]
+    pub episode_steps: Option<NonZeroUsize>,
 }
 
 impl InputOptions {

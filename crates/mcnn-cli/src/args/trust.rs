@@ -114,8 +114,8 @@ pub struct GuardArgs {
     #[arg(long, alias = "of", value_name = "SAMPLES", requires = "guard", value_parser = ["states", "episodes"],
           hide_possible_values = true)]
     pub ood_quantile_of: Option<String>,
-    /// Demonstrations to calibrate on, other than those the memories were chosen from [default: the policy's own calibration:
-    /// each training episode against the memories of the others].
+    /// Demonstrations to calibrate on, other than those the memories were chosen from: episodes that coincide with those are left
+    /// out [default: the policy's own calibration: each training episode against the memories of the others].
     #[arg(long, alias = "calibrate", value_name = "DATA", requires = "guard")]
     pub calibration_data: Option<PathBuf>,
 }

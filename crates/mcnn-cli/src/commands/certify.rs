@@ -15,7 +15,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim_plot, read_for, visited::visited};
+use super::{Done, claim_plot, recordings::read_as_learned, visited::visited};
 use crate::{
     actor::Actor,
     args::{CertifyArgs, KnobArgs},
@@ -88,6 +88,9 @@ pub struct StateSet {
     pub seed: Option<u64>,
     /// The same for the nearest memory of another episode; null for other data than the memories'.
     pub other_episodes: Option<OtherEpisodes>,
+    /// Episodes of other data than the memories' that coincide with one the memories were selected from: their states are no new
+    /// ones. Null for the memories' data and for visited states.
+    pub known_episodes: Option<usize>,
     /// Demonstrated actions outside the permissible region; null for visited states.
     pub actions_outside: Option<ActionsOutside>,
 }
@@ -145,16 +148,17 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
     let mut sets = Vec::new();
     let mut own = None; // the data the memories were chosen from
     for path in &args.data {
-        let data = read_for(path, &args.options, &codebook)?;
+        let data = read_as_learned(path, &args.options, &codebook)?;
         codebook.check_space(&data).map_err(|e| e.within(path.display()))?;
         let is_own = codebook.check_data(&data).is_ok();
-        sets.push(state_set(&stem(path), &codebook, envelope, &bound, &data, is_own));
+        let codebook = &if is_own { codebook.clone().with_records_of(&data)? } else { codebook.clone() };
+        sets.push(state_set(&stem(path), codebook, envelope, &bound, &data, is_own));
         let validation: Vec<usize> = (0..data.n_episodes())
             .filter(|&k| is_own && training.validation_episodes.contains(&data.number(k)))
             .collect();
         if !validation.is_empty() {
             let name = format!("{}, validation episodes", stem(path));
-            sets.push(state_set(&name, &codebook, envelope, &bound, &data.select(&validation), true));
+            sets.push(state_set(&name, codebook, envelope, &bound, &data.select(&validation), true));
         }
         all_states.extend_from_slice(data.states());
         if is_own {
@@ -254,6 +258,7 @@ fn bare_set(name: &str, bound: &Bound, coverage: &Coverage, states: usize) -> St
         at: coverage.isolated.to_string(),
         seed: None,
         other_episodes: None,
+        known_episodes: None,
         actions_outside: None,
     }
 }
@@ -269,7 +274,10 @@ fn state_set(
 ) -> StateSet {
     let other_episodes = if is_own { isolation_leave_one_episode_out(codebook, data) } else { None };
     let premise = premise(codebook, envelope, data);
+    let known =
+        (!is_own).then(|| codebook.known_episodes(data).map_or(0, |known| known.iter().flatten().count()));
     StateSet {
+        known_episodes: known,
         other_episodes: other_episodes
             .map(|c| OtherEpisodes { at_max: bound_at(bound, c.max), at: c.isolated.to_string() }),
         actions_outside: Some(ActionsOutside {

@@ -1,6 +1,6 @@
 //! `mcnn encoder`.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{num::NonZeroUsize, sync::atomic::Ordering, time::Instant};
 
 use mcnn::{
     Error, Result,
@@ -15,6 +15,7 @@ use super::{
     Done, claim, claim_output,
     embed::{open, threads},
     range,
+    recordings::say_warnings,
 };
 use crate::{args::EncoderArgs, interrupt, print, progress::Progress, smoothed_loss::SmoothedLoss};
 
@@ -53,6 +54,8 @@ pub struct EncoderReport {
     pub data: String,
     /// Fingerprint of the encoder, which `mcnn embed` records as its weights; null if interrupted.
     pub fingerprint: Option<String>,
+    /// What looks unintended in the recording, as sentences.
+    pub warnings: Vec<String>,
 }
 
 pub fn run(args: &EncoderArgs) -> Result<Done> {
@@ -74,10 +77,12 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     })
     .map_err(|e| e.within(args.frames.data.display()))?;
     drop(reading);
-    let Some(frames) = frames else {
+    let Some(mut frames) = frames else {
         let report = serde_json::json!({ "interrupted": true });
         return Ok(Done { exit_code: 130, ..Done::new(&report, "interrupted before training\n".into()) });
     };
+    let warnings = cut(&mut frames, args.episode_steps);
+    say_warnings(&warnings);
     let (episodes, data) = (frames.ends.len(), frames.fingerprint());
     let settings = EncoderSettings {
         objective: args.objective,
@@ -142,7 +147,37 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
         steps_per_second: (steps - resumed_from) as f64 / seconds,
         data,
         fingerprint,
+        warnings,
     };
     let exit_code = if interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::encoder(&report)) })
+}
+
+/// Cuts recordings as `--episode-steps` says; without it, a single one into blocks. Gives what a user should know.
+fn cut(frames: &mut RecordedFrames, episode_steps: Option<NonZeroUsize>) -> Vec<String> {
+    if let Some(steps) = episode_steps {
+        frames.cut(steps.into());
+        return Vec::new();
+    }
+    let (groups, episodes) = (frames.groups().len(), frames.ends.len());
+    if let Some(steps) = frames.cut_into_blocks() {
+        let copies = if episodes > 1 { ", the longest of episodes that coincide" } else { "" };
+        return vec![format!(
+            "the frames are one recording{copies}: it is cut into {} blocks of {steps} frames, and blocks validate, without {} frames at \
+             either end. They are more alike than new recordings, so the validation loss is too small: record more; --episode-steps N \
+             cuts otherwise",
+            frames.ends.len(),
+            frames.margins[0]
+        )];
+    }
+    if groups == 1 {
+        return vec!["the frames are one short recording: there is no validation; record more".into()];
+    }
+    if groups < episodes {
+        return vec![format!(
+            "{} of {episodes} episodes repeat another: copies count as one in the validation split; take them out",
+            episodes - groups
+        )];
+    }
+    Vec::new()
 }

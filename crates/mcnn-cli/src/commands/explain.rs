@@ -9,7 +9,7 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, names, read_for};
+use super::{Done, names, recordings::read_as_learned};
 use crate::{args::ExplainArgs, print};
 
 /// The explanation of a policy's action in one state.
@@ -38,7 +38,7 @@ pub struct ExplainReport {
 
 pub fn run(args: &ExplainArgs) -> Result<Done> {
     let policy = args.knobs.apply(file::read_policy(&args.policy)?.0)?;
-    let data = read_for(&args.data, &args.options, policy.codebook())?;
+    let data = read_as_learned(&args.data, &args.options, policy.codebook())?;
     let codebook = policy.codebook();
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let widths = [codebook.n_obs(), codebook.n_act()];

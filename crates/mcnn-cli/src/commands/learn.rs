@@ -11,7 +11,10 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim_output, names, read};
+use super::{
+    Done, claim_output, names,
+    recordings::{Recordings, read_to_learn, say_warnings},
+};
 use crate::{args::LearnArgs, print};
 
 /// The results of choosing memories.
@@ -43,11 +46,15 @@ pub struct LearnReport {
     pub seed: u64,
     pub file: String,
     pub fingerprint: String,
+    /// What looks unintended in the data, as sentences.
+    pub warnings: Vec<String>,
 }
 
 pub fn run(args: &LearnArgs) -> Result<Done> {
     let _claim = claim_output(&args.output)?;
-    let data = read(&args.input.data, &args.input.options, &args.episodes, &args.units)?;
+    let Recordings { data, warnings } =
+        read_to_learn(&args.input.data, &args.input.options, &args.episodes, &args.units, None)?;
+    say_warnings(&warnings);
     let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
     let data = data.with_names(names)?;
     let settings = LearnSettings {
@@ -81,6 +88,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         seed: args.seed,
         file: args.output.path.display().to_string(),
         fingerprint: file::write_codebook(&args.output.path, codebook)?,
+        warnings,
     };
     Ok(Done::new(&report, print::learn(&report)))
 }

@@ -21,6 +21,7 @@ use super::{
     Done, claim_in_turn,
     eval::{first_failure, progress_of},
     read_for,
+    recordings::read_as_learned,
 };
 use crate::{
     args::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs},
@@ -162,8 +163,9 @@ fn drop(args: &DropArgs) -> Result<Done> {
     // Removed memories increase distances, so the old calibration is not valid.
     let (calibration, calibration_change) = match &args.data {
         Some(data) => {
-            let data = read_for(data, &args.options, policy.codebook())?;
+            let data = read_as_learned(data, &args.options, book)?;
             book.check_data(&data)?;
+            let codebook = codebook.clone().with_records_of(&data)?;
             let calibration = OodCalibration::leave_one_episode_out(&codebook, &data);
             let change = if calibration.is_some() { "renewed" } else { "lost" };
             (calibration, change)
@@ -228,7 +230,7 @@ fn list(args: &ListArgs) -> Result<Done> {
     let book = policy.codebook();
     let retrievals = match (&args.data, &args.task) {
         (Some(data), _) => {
-            let data = read_for(data, &args.options, policy.codebook())?;
+            let data = read_as_learned(data, &args.options, book)?;
             book.check_space(&data)?;
             Some(count(book.len(), book.map_states(&data, |_, state| book.retrieve(state).memory)))
         }

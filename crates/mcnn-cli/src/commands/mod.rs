@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod learn;
 pub mod make;
 pub mod memory;
+mod recordings;
 pub mod replay;
 pub mod report;
 pub mod suggest;
@@ -109,14 +110,17 @@ fn read_selected(
     selection: Selection,
     units: Units,
 ) -> Result<Demonstrations> {
-    let range = range(options.clip_actions);
+    let (range, cut) = (range(options.clip_actions), options.episode_steps);
     let options = ReadOptions { selection, units, range, drop_last: options.d4rl_drop_last };
     let ReadResult { data, outside, notes } = mcnn::data::read_with_notes(path, &options)?;
     for note in notes {
         say(format!("{}: {note}", path.display()));
     }
     say_clipped(path, &outside);
-    Ok(data)
+    Ok(match cut {
+        Some(steps) => data.cut(steps.into()),
+        None => data,
+    })
 }
 
 /// What `--clip-actions` says.

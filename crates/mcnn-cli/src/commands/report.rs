@@ -21,7 +21,8 @@ use serde::Serialize;
 use super::{
     Done, claim_output,
     eval::{first_failure, progress_of},
-    names, read_for,
+    names,
+    recordings::read_as_learned,
     visited::as_demonstrations,
 };
 use crate::{
@@ -90,7 +91,7 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let (policy, fingerprint) = file::read_policy(&args.policy)?;
     let policy = args.knobs.apply(policy)?;
     let codebook = policy.codebook();
-    let data = read_for(&args.data, &args.options, codebook)?;
+    let data = read_as_learned(&args.data, &args.options, policy.codebook())?;
     codebook.check_space(&data).map_err(|e| e.within(args.data.display()))?;
     let widths = [codebook.n_obs(), codebook.n_act()];
     let names = names(&args.names, widths, &[&codebook.parts().names, data.names()])?;
@@ -111,12 +112,9 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
 
     let mut sets = vec![("demonstrated states", codebook.distances(&data))];
     if own {
-        let others = codebook
-            .retrieve_leave_one_episode_out(&data)
-            .into_iter()
-            .flatten()
-            .map(|r| r.distance)
-            .collect();
+        let others = codebook.retrieve_leave_one_episode_out(&data);
+        let steps = (0..data.n_episodes()).flat_map(|k| data.interior(k));
+        let others = steps.filter_map(|i| Some(others[i]?.distance)).collect();
         sets.push(("the same, to memories of other episodes", others));
     }
     if let Some((visited, _)) = &visited {

@@ -19,7 +19,10 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim, read};
+use super::{
+    Done, claim,
+    recordings::{Recordings, read_to_learn},
+};
 use crate::{
     args::{EpisodeArgs, SweepArgs},
     interrupt, print,
@@ -130,8 +133,11 @@ fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     for (i, run) in runs.iter().enumerate() {
         if !all.contains_key(&run.data) {
             let place = || format!("{}: data, {:?}", args.plan.display(), runs[i].data);
-            let data = read(&run.file(&args.plan), &run.input(), &EpisodeArgs::default(), &run.units())
-                .map_err(|e| e.within(place()))?;
+            let (file, everything) = (run.file(&args.plan), EpisodeArgs::default());
+            let Recordings { data, warnings } =
+                read_to_learn(&file, &run.input(), &everything, &run.units(), None)
+                    .map_err(|e| e.within(place()))?;
+            warnings.iter().for_each(|warning| say(format!("warning: {}: {warning}", file.display())));
             let print = data.fingerprint();
             all.insert(run.data.clone(), (data, print));
         }

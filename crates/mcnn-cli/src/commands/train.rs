@@ -24,7 +24,10 @@ use mcnn::{
 };
 use serde::Serialize;
 
-use super::{Done, claim, claim_in_turn, claim_output, cores, names, on_threads, read, read_episodes_for};
+use super::{
+    Done, claim, claim_in_turn, claim_output, cores, names, on_threads,
+    recordings::{Recordings, read_to_learn, say_warnings},
+};
 use crate::{
     args::{ConstraintArgs, EnsembleArgs, TrainArgs},
     interrupt, print,
@@ -51,6 +54,8 @@ pub struct TrainReport {
     /// Whether lambda was set from the data.
     pub lambda_auto: bool,
     pub amplitude: f32,
+    /// Mean memory weight on the demonstrated states, each against the memories of other episodes; null if there are none.
+    pub memory_weight: Option<f64>,
     /// Networks trained.
     pub members: usize,
     /// Share of the training rows with zero gradient: their memory weight is 1.
@@ -72,6 +77,8 @@ pub struct TrainReport {
     pub run_folder: String,
     /// Fingerprint of the policy; null if interrupted.
     pub fingerprint: Option<String>,
+    /// What looks unintended in the data or is unusual about the run, as sentences.
+    pub warnings: Vec<String>,
 }
 
 /// Distances of the calibration episodes to the memories of other episodes; each episode has the same weight.
@@ -99,20 +106,18 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     if !args.resume && !args.output.force {
         check_unused(&folder)?;
     }
-    let seed = Seed(args.optimizer.seed);
-    let memories = args.memories.as_ref().map(|memories| file::read_codebook(memories)).transpose()?;
+    let memories = args.memories.as_deref().map(file::read_codebook).transpose()?;
+    if memories.is_some() && args.units.is_given() {
+        return Err(Error::new(Kind::Settings, "the memories have their own units of actions")
+            .at("--action-scale, --actions, --relative-to")
+            .next("leave the options out, or choose the memories again with them (`mcnn learn`)"));
+    }
     let (input, options) = (&args.input.data, &args.input.options);
-    let data = match &memories {
-        Some(_) if args.units.is_given() => {
-            return Err(Error::new(Kind::Settings, "the memories have their own units of actions")
-                .at("--action-scale, --actions, --relative-to")
-                .next("leave the options out, or choose the memories again with them (`mcnn learn`)"));
-        }
-        Some(codebook) => read_episodes_for(input, options, &args.episodes, codebook)?,
-        None => read(input, options, &args.episodes, &args.units)?,
-    };
+    let Recordings { data, mut warnings } =
+        read_to_learn(input, options, &args.episodes, &args.units, memories.as_ref())?;
+    let seed = Seed(args.optimizer.seed);
     let codebook = match memories {
-        Some(codebook) => codebook,
+        Some(memories) => memories,
         None if args.constraint.paper => learn(&data, &LearnSettings::paper(seed))?.codebook,
         None => learn(&data, &LearnSettings::for_policy(&data, seed))?.codebook,
     };
@@ -183,10 +188,12 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         Some(checkpoint) => Run::resume(&data, codebook, settings, checkpoint)?,
         None => Run::new(&data, codebook, settings)?,
     };
+    warnings.extend(run.warnings());
+    say_warnings(&warnings);
     let flag = interrupt::flag();
     let parallel = backbone.micro_batches() * members;
     let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
-    let report = on_threads(threads, || train(args, run, encoder, folder, flag))??;
+    let report = on_threads(threads, || train(args, run, warnings, encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }
@@ -236,6 +243,7 @@ fn encoder(weights: &Weights, data: &Demonstrations) -> Result<Arc<Arrays>> {
 fn train(
     args: &TrainArgs,
     mut run: Run,
+    warnings: Vec<String>,
     encoder: Option<Arc<Arrays>>,
     mut folder: RunFolder,
     interrupted: &AtomicBool,
@@ -288,6 +296,7 @@ fn train(
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
         lambda_auto: run.settings().lambda == Lambda::Auto,
         amplitude: envelope.amplitude,
+        memory_weight: run.memory_weight(),
         members: policy.members().len(),
         zero_gradient_share: run.zero_gradient_share(),
         short_episodes: run.short_episodes(),
@@ -300,5 +309,6 @@ fn train(
         file: saved.display().to_string(),
         run_folder: folder.path().display().to_string(),
         fingerprint,
+        warnings,
     })
 }

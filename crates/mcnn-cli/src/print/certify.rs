@@ -66,6 +66,12 @@ pub fn certify(c: &CertifyReport) -> String {
             s.at_max.region_width,
             bound(&s.at_max)
         );
+        if let Some(known) = s.known_episodes.filter(|&known| known > 0) {
+            line!(
+                out,
+                "      {known} of these episodes coincide with episodes of the memories: no new states"
+            );
+        }
         if let Some(e) = &s.other_episodes {
             line!(
                 out,

@@ -92,6 +92,9 @@ pub fn inspect(file: &str, i: &Inspection) -> String {
     for note in &i.notes {
         line!(out, "  note          {note}");
     }
+    for warning in &i.warnings {
+        line!(out, "  warning       {warning}");
+    }
     if let Some(encoding) = &i.encoding {
         line!(out, "  embedding     {encoding}");
     }

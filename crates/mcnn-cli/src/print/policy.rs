@@ -26,8 +26,18 @@ pub fn train(t: &TrainReport) -> String {
     if let Some(from) = t.resumed_from {
         line!(out, "  resumed          from step {from}");
     }
-    let auto = if t.lambda_auto { ", set from the data (0.25 at the median distance)" } else { "" };
+    let auto = if t.lambda_auto {
+        ", set from the data (0.25 at the median distance of the steps that move)"
+    } else {
+        ""
+    };
     line!(out, "  lambda           {}{auto}", lambda(t.lambda, t.half_distance));
+    if let Some(weight) = t.memory_weight {
+        line!(
+            out,
+            "  memory weight    {weight:.3} on average over the demonstrated states, against other episodes"
+        );
+    }
     if t.members > 1 {
         line!(out, "  ensemble         {} networks", t.members);
     }

@@ -61,9 +61,13 @@ fn guard(out: &mut String, g: &GuardReport, episodes: usize) {
         "episodes" => ("largest distances", "a new episode exceeds it"),
         _ => ("distances", "a random state of a new episode exceeds it"),
     };
+    let left_out = match g.calibration_left_out {
+        0 => String::new(),
+        n => format!(" ({n} left out, which are not new)"),
+    };
     line!(
         out,
-        "  OOD guard  {} above distance {:.3}: quantile {} of the {samples} of {} calibration episodes; {new} with a probability of at most {:.3}",
+        "  OOD guard  {} above distance {:.3}: quantile {} of the {samples} of {} calibration episodes{left_out}; {new} with a probability of at most {:.3}",
         match g.response {
             Response::Warn => "warns",
             Response::Hold => "repeats the last action",

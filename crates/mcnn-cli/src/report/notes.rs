@@ -32,6 +32,13 @@ pub fn add_notes(
     }
     if codebook.check_data(data).is_err() {
         notes.push("The demonstrations are not those from which the memories were selected.".into());
+        let known = codebook.known_episodes(data).map_or(0, |known| known.iter().flatten().count());
+        if known > 0 {
+            notes.push(format!(
+                "{known} of the {} episodes coincide with episodes of the memories: their distances are not those of new episodes.",
+                data.n_episodes()
+            ));
+        }
     }
     if map.memories.len() < codebook.len() || map.edges.len() < map.of_edges {
         notes.push(format!(

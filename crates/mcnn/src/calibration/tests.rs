@@ -185,9 +185,9 @@ fn an_episode_is_calibrated_against_the_memories_of_other_episodes() {
         naive.sort_by(f32::total_cmp);
         assert_eq!(e.distances, naive);
     }
-    // On new episodes none is left out: here the states themselves are memories, at distance 0.
-    let on = OodCalibration::from_new_episodes(&book, &data).unwrap();
-    assert!(on.episodes().iter().all(|e| e.distances.last() == Some(&0.0)));
+    // The memories' own episodes are not new.
+    let refused = OodCalibration::from_new_episodes(&book, &data).unwrap_err().to_string();
+    assert!(refused.contains("chosen from these data") && refused.contains("3 episodes"), "{refused}");
     // All memories are of one episode: the other episodes have distances, that one has none.
     let one = learn(&data.select(&[1]), &LearnSettings::default()).unwrap().codebook;
     let episode_numbers: Vec<u32> = OodCalibration::leave_one_episode_out(&one, &data)

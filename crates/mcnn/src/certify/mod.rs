@@ -30,14 +30,16 @@ pub fn isolation(codebook: &Codebook, states: &Demonstrations) -> Coverage {
 }
 
 /// The distribution of distances to the nearest memory of *another episode*, for states of the data that the memories were
-/// selected from: an estimate of the distances in a new episode. `None` if a state has no memory of another episode.
+/// selected from: an estimate of the distances in a new episode. Pieces of a recording count without their margins
+/// ([`Demonstrations::interior`]). `None` if a state has no memory of another episode.
 ///
 /// # Panics
 /// If the widths differ.
 pub fn isolation_leave_one_episode_out(codebook: &Codebook, states: &Demonstrations) -> Option<Coverage> {
-    let distances: Option<Vec<f32>> =
-        codebook.retrieve_leave_one_episode_out(states).into_iter().map(|r| r.map(|r| r.distance)).collect();
-    distances.map(|distances| Coverage::from_distances(distances, states))
+    let retrieved = codebook.retrieve_leave_one_episode_out(states);
+    let steps = (0..states.n_episodes()).flat_map(|k| states.interior(k));
+    let distances: Option<Vec<_>> = steps.map(|i| Some((i, retrieved[i]?.distance))).collect();
+    distances.map(|distances| Coverage::of_steps(distances, states))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
         seed: 0,
         data: String::new(),
         n_states: n,
+        episodes: Vec::new(),
         encoding: None,
         names: Default::default(),
         units: Default::default(),

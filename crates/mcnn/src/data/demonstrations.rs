@@ -5,8 +5,8 @@ use std::{borrow::Cow, ops::Range};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ActionRange, ActionScale, ActionSettings, ActionUnits, DimensionNames, Origin, Outside, RelativeTo,
-    Units, action_range, number,
+    ActionRange, ActionScale, ActionSettings, ActionUnits, DimensionNames, Origin, Outside, Pieces,
+    RelativeTo, Units, action_range, number,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -39,6 +39,7 @@ pub struct Demonstrations {
     rewards: Option<Vec<f32>>, // [n_steps]
     ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
     episode_numbers: Vec<u32>, // [n_episodes], the number of the episode in its source
+    margins: Vec<usize>,       // [n_episodes], see `interior`; 0 unless the episode is a piece of a recording
     encoding: Option<String>,  // identifies the encoder, if the states are embeddings
     names: DimensionNames,     // of states and actions; absent in most data
     origin: Origin,            // the keys of the source
@@ -153,7 +154,9 @@ impl Demonstrations {
         let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
         action_range::apply(&mut actions, n_act, range)?;
         let episode_numbers = (0..ends.len() as u32).collect();
+        let margins = vec![0; ends.len()];
         Ok(Self {
+            margins,
             n_obs,
             n_act,
             states,
@@ -397,6 +400,7 @@ impl Demonstrations {
             rewards: self.rewards.as_ref().map(|_| Vec::new()),
             ends: Vec::new(),
             episode_numbers: Vec::new(),
+            margins: Vec::new(),
             encoding: self.encoding.clone(),
             names: self.names.clone(),
             origin: self.origin.clone(),
@@ -415,24 +419,34 @@ impl Demonstrations {
         }
         self.ends.push(self.states.len() / self.n_obs);
         self.episode_numbers.push(from.episode_numbers[k]);
+        self.margins.push(from.margins[k]);
         self.tasks.extend(from.tasks.get(k).cloned());
     }
 
-    /// Splits whole episodes at random into a training set and a validation set with a fraction of the episodes: at least one, if
-    /// the fraction is above 0 and there are two or more. Both keep the order of the source.
+    /// The same steps in pieces of the episodes, numbered anew from 0.
+    pub(super) fn with_pieces(&self, Pieces { ends, margins, episodes }: Pieces) -> Self {
+        let tasks = episodes.iter().filter_map(|&k| self.tasks.get(k)).cloned().collect();
+        let episode_numbers = (0..ends.len() as u32).collect();
+        Self { ends, margins, tasks, episode_numbers, ..self.clone() }
+    }
+
+    /// The steps at each end of episode `k` that follow, or are followed by, steps of another episode.
+    pub(super) fn margin(&self, k: usize) -> usize {
+        self.margins[k]
+    }
+
+    /// Splits whole episodes at random into a training set and a validation set. Episodes that (nearly) coincide stay together and count
+    /// as one ([`groups`](Self::groups)): the validation set has a fraction of the distinct episodes, at least one if the fraction is
+    /// above 0 and there are two or more. Both keep the order of the source.
     pub fn split(&self, validation_fraction: f64, seed: Seed) -> (Self, Option<Self>) {
-        let n = self.n_episodes();
-        let n_validation = match validation_fraction <= 0.0 {
-            true => 0,
-            false => ((validation_fraction * n as f64).round() as usize).clamp(1, n.max(2) - 1),
-        };
-        if n_validation == 0 || n < 2 {
+        if validation_fraction <= 0.0 || self.n_episodes() < 2 {
             return (self.clone(), None);
         }
-        let mut order = seed.rng().permutation(n);
-        order[..n_validation].sort_unstable();
-        order[n_validation..].sort_unstable();
-        (self.select(&order[n_validation..]), Some(self.select(&order[..n_validation])))
+        let [training, validation] = self.groups().split(validation_fraction, seed);
+        if validation.is_empty() {
+            return (self.clone(), None);
+        }
+        (self.select(&training), Some(self.select(&validation)))
     }
 
     /// SHA-256 over widths, episode ends, states and scaled actions, as hexadecimal: a content hash that does not depend on

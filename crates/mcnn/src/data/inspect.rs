@@ -9,6 +9,7 @@ use super::{
     read::load,
     scale::{is_constant, near_constant},
     source::Source,
+    warnings::of_lengths,
 };
 use crate::error::Result;
 
@@ -76,6 +77,8 @@ pub struct Inspection {
     pub fingerprint: Option<String>,
     /// Why the data cannot be used as it is: the error of [`Demonstrations::new`].
     pub refused: Option<String>,
+    /// What looks unintended ([`Demonstrations::warnings`]); of data that cannot be used as they are, in the lengths of episodes.
+    pub warnings: Vec<String>,
 }
 
 /// Lengths of episodes, in steps.
@@ -198,14 +201,27 @@ impl Inspection {
             action_units: Vec::new(),
             fingerprint: None,
             refused: None,
+            warnings: Vec::new(),
         };
+        let lengths: Vec<usize> = episodes(&parts).map(|e| e.len()).collect();
         match Demonstrations::scaled(parts, &inspection.names, &Units::default(), ActionRange::Refuse) {
-            Ok((data, _)) if data.units().is_identity() => inspection.fingerprint = Some(fingerprint),
             Ok((data, _)) => {
                 inspection.action_units = data.units().describe(&inspection.names);
-                inspection.fingerprint = Some(data.fingerprint());
+                let is_scaled = !data.units().is_identity();
+                inspection.fingerprint = Some(if is_scaled { data.fingerprint() } else { fingerprint });
+                inspection.warnings = data.warnings();
+                if data.groups().len() == 1 {
+                    inspection.warnings.push(
+                        "one recording: there is no second one to validate or calibrate on; `mcnn learn` and `train` cut it into \
+                         blocks, which are more alike than new recordings; record more"
+                            .into(),
+                    );
+                }
             }
-            Err(e) => inspection.refused = Some(e.to_string()),
+            Err(e) => {
+                inspection.refused = Some(e.to_string());
+                inspection.warnings = of_lengths(&lengths);
+            }
         }
         Ok(inspection)
     }

@@ -3,6 +3,7 @@
 mod action_range;
 mod action_units;
 mod column;
+mod cut;
 mod demonstrations;
 mod dimension;
 #[cfg(test)]
@@ -22,10 +23,13 @@ mod npz;
 mod number;
 mod parquet;
 mod read;
+mod repeats;
+mod rest;
 mod scale;
 mod selection;
 mod source;
 mod stored;
+mod warnings;
 mod write;
 
 pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
@@ -42,10 +46,13 @@ pub use read::{
     Format, ReadOptions, ReadResult, read, read_names, read_parts, read_simulator, read_with_notes, regular,
     upgrade_encoding,
 };
+pub use repeats::{EpisodeGroups, EpisodeRecord};
 pub use scale::Scale;
 pub use selection::{KeyRange, Selection};
 pub use source::{Key, Origin, Usage};
 pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};
 pub use write::{write_npz, write_npz_from};
 
+pub(crate) use cut::{Pieces, block_steps, interior};
 pub(crate) use npz::Arrays;
+pub(crate) use repeats::{KnownEpisodes, mixed};

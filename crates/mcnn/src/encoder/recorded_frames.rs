@@ -1,9 +1,15 @@
 //! The training set of an encoder: recorded frames with the demonstrated actions, in memory.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    data::{ActionRange, ActionSettings, ActionUnits, DimensionNames, FrameFile},
+    data::{
+        ActionRange, ActionSettings, ActionUnits, DimensionNames, EpisodeGroups, FrameFile, Pieces,
+        block_steps, interior, mixed,
+    },
     error::{Error, Kind, Result},
     vision::{Frames, Preset, Size, Source},
 };
@@ -23,6 +29,8 @@ pub struct RecordedFrames {
     pub actions: Vec<f32>,
     /// The end of each episode (exclusive), as an index of frames.
     pub ends: Vec<usize>,
+    /// The frames at each end of an episode that do not validate: `[episodes]`, 0 unless the episode is a piece of a recording.
+    pub margins: Vec<usize>,
 }
 
 impl RecordedFrames {
@@ -76,7 +84,8 @@ impl RecordedFrames {
             return Err(Error::new(Kind::Data, "the recording ended early").expected(format!("{n} frames")));
         }
         let (n_act, actions, ends) = (labels.n_act, labels.actions, labels.ends);
-        Ok(Some(Self { preset, size, frames, n_act, actions, ends }))
+        let margins = vec![0; ends.len()];
+        Ok(Some(Self { preset, size, frames, n_act, actions, ends, margins }))
     }
 
     /// The number of frames.
@@ -108,21 +117,75 @@ impl RecordedFrames {
         std::array::from_fn(|c| std::array::from_fn(|v| out[3 * v + c]))
     }
 
+    /// Cuts the episodes into pieces of `steps` frames, as [`Demonstrations::cut`](crate::data::Demonstrations::cut).
+    ///
+    /// # Panics
+    /// If `steps` is 0.
+    pub fn cut(&mut self, steps: usize) {
+        let Pieces { ends, margins, .. } = Pieces::new(&self.ends, steps);
+        (self.ends, self.margins) = (ends, margins);
+    }
+
+    /// Cuts a single recording into contiguous blocks, as [`Demonstrations::blocks`](crate::data::Demonstrations::blocks), and gives
+    /// their number of frames. `None`, and nothing changes, if there are two recordings or more, or too few frames.
+    pub fn cut_into_blocks(&mut self) -> Option<usize> {
+        if self.groups().len() > 1 {
+            return None;
+        }
+        let longest = (0..self.ends.len()).rev().max_by_key(|&k| self.episode(k).len())?;
+        let rows = self.episode(longest);
+        let steps = block_steps(rows.len())?;
+        let frame = self.frames.len() / self.len();
+        self.frames.truncate(rows.end * frame);
+        self.frames.drain(..rows.start * frame);
+        self.actions.truncate(rows.end * self.n_act);
+        self.actions.drain(..rows.start * self.n_act);
+        self.ends = vec![rows.len()];
+        self.cut(steps);
+        Some(steps)
+    }
+
+    /// The frames of episode `k`, as indices.
+    fn episode(&self, k: usize) -> Range<usize> {
+        let start = if k == 0 { 0 } else { self.ends[k - 1] };
+        start..self.ends[k]
+    }
+
+    /// The groups of episodes that coincide: copies, also with some frames missing at an end.
+    pub fn groups(&self) -> EpisodeGroups {
+        let frame = self.frames.len() / self.len();
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        };
+        let hash = |row: usize| {
+            let pixels = self.frames[row * frame..][..frame].chunks(8);
+            (pixels.fold(0, |hash, bytes| mixed(hash, word(bytes))) >> 32) as u32
+        };
+        let hashes: Vec<u32> = (0..self.len()).into_par_iter().map(hash).collect();
+        let traces: Vec<Vec<u32>> = (0..self.ends.len()).map(|k| hashes[self.episode(k)].to_vec()).collect();
+        let of_actions = |k: usize| {
+            let Range { start, end } = self.episode(k);
+            let values = &self.actions[start * self.n_act..end * self.n_act];
+            values.iter().fold(0, |hash, v| mixed(hash, u64::from((v + 0.0).to_bits())))
+        };
+        let actions: Vec<u64> = (0..self.ends.len()).map(of_actions).collect();
+        EpisodeGroups::of_hashes(&traces, &actions)
+    }
+
     /// The frames of the training episodes and of the validation episodes, as indices. The split is that of
     /// [`Demonstrations::split`](crate::data::Demonstrations::split), so that a policy trained on embeddings with the encoder's
-    /// seed is validated on frames that the encoder was not trained on.
+    /// seed is validated on frames that the encoder was not trained on. Margins of pieces do not validate.
     pub(super) fn split(&self, validation_fraction: f64, seed: crate::seed::Seed) -> [Vec<usize>; 2] {
-        let n = self.ends.len();
-        let n_validation = match validation_fraction > 0.0 && n > 1 {
-            true => ((validation_fraction * n as f64).round() as usize).clamp(1, n - 1),
-            false => 0,
-        };
-        let mut order = seed.rng().permutation(n);
-        let (validation, training) = order.split_at_mut(n_validation);
-        [training, validation].map(|episodes| {
-            episodes.sort_unstable();
-            let start = |i: usize| if i == 0 { 0 } else { self.ends[i - 1] };
-            episodes.iter().flat_map(|&i| start(i)..self.ends[i]).collect()
-        })
+        if validation_fraction <= 0.0 || self.ends.len() < 2 {
+            return [(0..self.len()).collect(), Vec::new()];
+        }
+        let [training, validation] = self.groups().split(validation_fraction, seed);
+        let inner = |&k: &usize| interior(self.episode(k), self.margins[k]);
+        [
+            training.iter().flat_map(|&k| self.episode(k)).collect(),
+            validation.iter().flat_map(inner).collect(),
+        ]
     }
 }

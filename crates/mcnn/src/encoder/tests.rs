@@ -47,7 +47,7 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
 fn recorded_frames(frames: Vec<u8>, size: [usize; 2], actions: Vec<f32>, n_act: usize) -> RecordedFrames {
     let n = actions.len() / n_act;
     let preset = Preset { size: crate::vision::Size::Own, normalize: true };
-    RecordedFrames { preset, size, frames, n_act, actions, ends: vec![n / 2, n] }
+    RecordedFrames { preset, size, frames, n_act, actions, ends: vec![n / 2, n], margins: vec![0; 2] }
 }
 
 /// A run with the frames and weights of the script's formula.
@@ -313,8 +313,12 @@ fn validation_episodes_are_those_of_policy_training() {
     use crate::data::{ActionRange, Demonstrations, Parts};
     let ends: Vec<usize> = (1..=23).map(|k| k * k).collect();
     let n = 23 * 23;
-    let data =
-        RecordedFrames { ends: ends.clone(), ..recorded_frames(vec![0; n * 3], [1, 1], vec![0.0; n], 1) };
+    let pixels = (0..n).flat_map(|i| [i as u8, (i >> 8) as u8, 0]).collect(); // a frame for each row
+    let data = RecordedFrames {
+        ends: ends.clone(),
+        margins: vec![0; 23],
+        ..recorded_frames(pixels, [1, 1], vec![0.0; n], 1)
+    };
     let states = (0..n).map(|i| i as f32).collect(); // a state is its own row
     let parts = Parts { n_obs: 1, n_act: 1, states, actions: vec![0.0; n], rewards: None, ends };
     let demonstrations = Demonstrations::new(parts, ActionRange::Refuse).unwrap();

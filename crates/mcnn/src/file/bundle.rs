@@ -58,11 +58,16 @@ impl Bundle {
         }
     }
 
-    /// The values of a U32 array of shape [n, 2].
-    pub fn u32(&self, name: &str) -> Result<Vec<u32>> {
+    /// Whether there is an array of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
+    /// The values of a U32 array of shape [n, width].
+    pub fn u32(&self, name: &str, width: usize) -> Result<Vec<u32>> {
         match self.arrays.get(name) {
-            Some((shape, Array::U32(values))) if shape.len() == 2 && shape[1] == 2 => Ok(values.clone()),
-            other => Err(missing_or_misshapen(name, "U32 of shape [n, 2]", other)),
+            Some((shape, Array::U32(values))) if shape.len() == 2 && shape[1] == width => Ok(values.clone()),
+            other => Err(missing_or_misshapen(name, &format!("U32 of shape [n, {width}]"), other)),
         }
     }
 

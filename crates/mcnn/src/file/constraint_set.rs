@@ -38,8 +38,9 @@ enum Header {
 /// # Errors
 /// If the bytes are neither, or the memories or the envelope are invalid.
 pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
-    let (bundle, header) =
-        Bundle::some_from_bytes(bytes, |name| name.starts_with("scale.") || name.starts_with("memory."))?;
+    let of_memories =
+        |name: &str| ["scale.", "memory.", "records."].iter().any(|prefix| name.starts_with(prefix));
+    let (bundle, header) = Bundle::some_from_bytes(bytes, of_memories)?;
     match parse(header)? {
         Header::Memories { codebook } => Ok(ConstraintSet {
             codebook: load_codebook(codebook, &bundle)?,

@@ -7,6 +7,7 @@
 
 mod bundle;
 mod constraint_set;
+mod records;
 mod version;
 
 pub use constraint_set::{ConstraintSet, constraint_set_from_bytes, read_constraint_set};
@@ -356,6 +357,7 @@ fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
         let shape = vec![n, codebook.horizon() - 1, codebook.n_act()];
         bundle.put("memory.future_actions", shape, Array::F32(parts.future_actions.clone()));
     }
+    records::save(&parts.episodes, bundle);
     let sources = parts.sources.iter().flat_map(|s| [s.episode, s.step]).collect();
     bundle.put("memory.sources", vec![n, 2], Array::U32(sources));
     bundle.put("memory.edges", vec![parts.edges.len(), 2], Array::U32(parts.edges.concat()));
@@ -401,16 +403,17 @@ fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
             .f32s("memory.future_actions")
             .remove("")
             .map_or(Vec::new(), |(_, values)| values),
-        sources: pairs(bundle.u32("memory.sources")?)
+        sources: pairs(bundle.u32("memory.sources", 2)?)
             .into_iter()
             .map(|[episode, step]| Step { episode, step })
             .collect(),
-        edges: pairs(bundle.u32("memory.edges")?),
+        edges: pairs(bundle.u32("memory.edges", 2)?),
         smooth_neighbors,
         selection: by,
         seed,
         data,
         n_states,
+        episodes: records::load(bundle)?,
         encoding,
         names: DimensionNames { state_names, action_names },
         units,
@@ -463,6 +466,9 @@ fn save_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
         calibration.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
     bundle.put("calibration.distances", vec![distances.len()], Array::F32(distances));
     bundle.put("calibration.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
+    if let Some(typical) = calibration.stored_typical_distance() {
+        bundle.put("calibration.typical", vec![1], Array::F32(vec![typical]));
+    }
 }
 
 /// The OOD calibration; `None` if the file has none, as the first files of version 1 and policies on one episode.
@@ -471,7 +477,7 @@ fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
         return Ok(None);
     };
     let mut episodes = Vec::new();
-    for pair in bundle.u32("calibration.episodes")?.chunks_exact(2) {
+    for pair in bundle.u32("calibration.episodes", 2)?.chunks_exact(2) {
         let (number, steps) = (pair[0], pair[1] as usize);
         if steps > rest.len() {
             return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.episodes"));
@@ -482,7 +488,10 @@ fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
     if !rest.is_empty() {
         return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.distances"));
     }
-    OodCalibration::new(episodes).map(Some).map_err(|e| e.next(DAMAGED))
+    let typical =
+        bundle.f32s("calibration.typical").remove("").and_then(|(_, values)| values.first().copied());
+    let calibration = OodCalibration::new(episodes).map_err(|e| e.next(DAMAGED))?;
+    Ok(Some(calibration.with_typical_distance(typical)))
 }
 
 /// Refuses a header with an unknown backbone.

@@ -1,9 +1,12 @@
 //! The codebook: the memories with their actions, their sources and the graph between them.
 
+use std::{collections::HashMap, sync::Arc};
+
 use nearest::Table;
 
+use super::averaged::AveragedSteps;
 use crate::{
-    data::{ActionUnits, Demonstrations, DimensionNames, Origin, Scale, Step},
+    data::{ActionUnits, Demonstrations, DimensionNames, EpisodeRecord, Origin, Scale, Step},
     error::{Error, Kind, Result},
 };
 
@@ -14,7 +17,9 @@ pub struct Codebook {
     pub(super) table: Table,     // the standardized states in the layout of the search
     pub(super) scaled: Vec<f32>, // [n, n_obs], the standardized states
     pub(super) links: Vec<Vec<u32>>, // [n], graph neighbors of each memory
-    pub(super) episodes: Vec<u32>, // [n], the source episode of each memory
+    pub(super) episodes: Vec<u32>, // [n], the group of the source episode of each memory
+    pub(super) groups: HashMap<u32, u32>, // of source episodes that coincide with an earlier one
+    pub(super) averaged: Option<Arc<AveragedSteps>>, // the steps of smoothed actions, if they are known
 }
 
 /// The contents of a codebook, as stored in a file. n: the number of memories.
@@ -43,6 +48,8 @@ pub struct CodebookParts {
     pub data: String,
     /// Steps in that data.
     pub n_states: usize,
+    /// Records of the episodes of that data, and of those that memories were added from; empty in older files.
+    pub episodes: Vec<EpisodeRecord>,
     /// How the states were embedded, if they are embeddings ([`Demonstrations::encoding`]).
     pub encoding: Option<String>,
     /// Names of the dimensions of states and actions, where they are known.
@@ -129,8 +136,12 @@ impl Codebook {
             links[a as usize].push(b);
             links[b as usize].push(a);
         }
-        let episodes = parts.sources.iter().map(|s| s.episode).collect();
-        Ok(Self { table: Table::from_rows(&scaled, n_obs), scaled, links, episodes, parts })
+        let groups: HashMap<u32, u32> =
+            parts.episodes.iter().filter(|e| e.group != e.number).map(|e| (e.number, e.group)).collect();
+        let group = |episode: u32| groups.get(&episode).copied().unwrap_or(episode);
+        let episodes = parts.sources.iter().map(|s| group(s.episode)).collect();
+        let table = Table::from_rows(&scaled, n_obs);
+        Ok(Self { table, scaled, links, episodes, groups, averaged: None, parts })
     }
 
     /// The same memories with these names of dimensions, in place of those they had.
@@ -176,6 +187,11 @@ impl Codebook {
     /// The standardized states, in which distances are measured: `[n, n_obs]`.
     pub fn standardized_states(&self) -> &[f32] {
         &self.scaled
+    }
+
+    /// The standardized state of a memory: `[n_obs]`.
+    pub fn standardized_state(&self, i: usize) -> &[f32] {
+        &self.scaled[i * self.n_obs()..][..self.n_obs()]
     }
 
     /// The action of a memory, in [-1, 1]: `[n_act]`.

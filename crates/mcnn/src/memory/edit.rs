@@ -18,7 +18,7 @@ pub struct Added {
     pub replaced: usize,
     /// Steps not added because a later one of those to add has the same state.
     pub repeated: usize,
-    /// The number of the data's first episode in the codebook: one above all existing ones.
+    /// The number of the data's first episode in the codebook: one above all numbers of the memories' data.
     pub first_episode: u32,
 }
 
@@ -26,7 +26,8 @@ impl Codebook {
     /// These memories and steps of other demonstrations (`steps`, rows of `data`). Added memories come last, and their episodes
     /// have numbers above the existing ones: episode `k` of the data is `first_episode + k`. An added memory has its
     /// demonstrated action, with its future actions if memories have them. Its edges lead to the previous step and to the
-    /// nearest existing memory. An existing memory with the same state is removed.
+    /// nearest existing memory. An existing memory with the same state is removed. An episode that coincides with one of the
+    /// memories' data stays in the group of that one.
     ///
     /// # Errors
     /// If there is no step, or the data are in another space ([`check_space`](Self::check_space)).
@@ -35,7 +36,9 @@ impl Codebook {
         if steps.is_empty() {
             return Err(Error::new(Kind::Data, "there are no steps to add").expected("at least one step"));
         }
-        let first_episode = self.episodes.iter().max().map_or(0, |last| last + 1);
+        let numbers = self.parts.sources.iter().map(|s| s.episode);
+        let numbers = numbers.chain(self.parts.episodes.iter().map(|e| e.number));
+        let first_episode = numbers.max().map_or(0, |last| last + 1);
         // States are compared as standardized; of several equal ones the last is added.
         let key = |state: &Scaled| state.0.iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>();
         let mut buffer = self.scaled_buffer();
@@ -49,6 +52,9 @@ impl Codebook {
         let kept: Vec<usize> =
             (0..self.len()).filter(|&m| !newest.contains_key(&of(self.state(m)))).collect();
         let mut parts = self.select_parts(&kept);
+        let mut which: Vec<usize> = rows.iter().map(|&row| data.episode_of(row)).collect();
+        which.dedup();
+        parts.episodes = self.records_with(data, &which, first_episode);
         let (before, ahead) = (kept.len(), self.horizon());
         for (place, &row) in rows.iter().enumerate() {
             let Step { episode: _, step } = data.step(row);
@@ -87,7 +93,14 @@ impl Codebook {
         if kept.is_empty() {
             return Err(Error::new(Kind::Settings, "no memory would be left").expected("at least one"));
         }
-        Codebook::new(self.select_parts(&kept))
+        let mut parts = self.select_parts(&kept);
+        // Episodes of the source data stay known, because they had a part in the selection; added ones do while they have memories.
+        let mut steps = 0;
+        parts.episodes.retain(|record| {
+            steps += record.steps as usize;
+            steps <= parts.n_states || parts.sources.iter().any(|source| source.episode == record.number)
+        });
+        Codebook::new(parts)
     }
 
     /// The parts of the given memories, in their order, with the edges between them.

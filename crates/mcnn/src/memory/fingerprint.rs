@@ -6,8 +6,8 @@ use super::{Codebook, CodebookParts};
 
 impl Codebook {
     /// SHA-256, as hexadecimal, over everything that training with these memories depends on: the scale, the memories with their
-    /// sources and edges, and how they were selected. Names of dimensions do not count, nor the action sequences after memories,
-    /// which training takes from the demonstrations.
+    /// sources and edges, and how they were selected. Names of dimensions do not count, nor the action sequences after memories and the
+    /// records of episodes, which follow from the demonstrations.
     pub fn fingerprint(&self) -> String {
         // All fields, so that a new one is not forgotten.
         let CodebookParts {
@@ -22,6 +22,7 @@ impl Codebook {
             seed,
             data,
             n_states,
+            episodes: _,
             encoding,
             names: _,
             units,
@@ -76,6 +77,7 @@ mod tests {
             seed: 0,
             data: "d".into(),
             n_states: 9,
+            episodes: Vec::new(),
             encoding: None,
             names: DimensionNames::default(),
             units: ActionUnits::default(),

@@ -112,12 +112,16 @@ impl Coverage {
     ///
     /// # Panics
     /// If their numbers differ.
-    pub fn from_distances(mut distances: Vec<f32>, data: &Demonstrations) -> Self {
+    pub fn from_distances(distances: Vec<f32>, data: &Demonstrations) -> Self {
         assert_eq!(distances.len(), data.n_steps(), "a distance for every step");
-        let (isolated, max) = distances
-            .iter()
-            .enumerate()
-            .fold((0, -1.0), |best, (i, &d)| if d > best.1 { (i, d) } else { best });
+        Self::of_steps(distances.into_iter().enumerate().collect(), data)
+    }
+
+    /// Summarizes the distances of some steps: at least one.
+    pub(crate) fn of_steps(distances: Vec<(usize, f32)>, data: &Demonstrations) -> Self {
+        let (isolated, max) =
+            distances.iter().fold((0, -1.0), |best, &(i, d)| if d > best.1 { (i, d) } else { best });
+        let mut distances: Vec<f32> = distances.into_iter().map(|(_, d)| d).collect();
         distances.sort_unstable_by(f32::total_cmp);
         let at = |share: f64| distances[((distances.len() - 1) as f64 * share).round() as usize];
         Coverage { median: at(0.5), p95: at(0.95), max, isolated: data.step(isolated) }
@@ -165,6 +169,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
     let actions = parallel_map(selected.rows.len(), |k| {
         mean_action_of_nearest(data, &table, &rows, selected.rows[k], settings.smooth_neighbors)
     });
+    let episodes = data.records(&scale);
     let codebook = Codebook::new(CodebookParts {
         scale,
         states: selected.rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
@@ -177,6 +182,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         seed: settings.seed.0,
         data: data.fingerprint(),
         n_states: n,
+        episodes,
         encoding: data.encoding().map(str::to_owned),
         names: data.names().clone(),
         units: data.units().clone(),
@@ -285,7 +291,7 @@ impl Codebook {
     }
 
     /// The nearest memory of another episode for every state, if there is one: `[n_steps]` (leave-one-episode-out). It
-    /// estimates retrieval in new episodes, which have no memories of their own.
+    /// estimates retrieval in new episodes, which have no memories of their own. Episodes that coincide count as one.
     ///
     /// # Panics
     /// If the widths differ.

@@ -1,6 +1,7 @@
 //! Memories: their selection from demonstrations, the codebook that stores them, and retrieval. Retrieval standardizes a state,
 //! searches the codebook and computes the distance; no other code does.
 
+mod averaged;
 mod baselines;
 mod choose;
 mod codebook;
@@ -12,6 +13,7 @@ mod future_actions;
 mod gas;
 mod kmeans;
 mod learn;
+mod origin;
 mod retrieve;
 
 pub use baselines::BaselineErrors;

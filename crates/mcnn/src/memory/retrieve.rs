@@ -122,7 +122,7 @@ impl Codebook {
     }
 
     /// Replaces the contents of `found` by the `k` memories nearest to a state that are not from episode `episode` (a number of
-    /// the source data), in ascending order of distance; by all of those if there are fewer. Allocates only if `found` has no
+    /// the source data), nor from one that coincides with it ([`group`](Self::group)), in ascending order of distance; by all of those if there are fewer. Allocates only if `found` has no
     /// room for them.
     pub fn retrieve_many_from_other_episodes(
         &self,
@@ -131,13 +131,16 @@ impl Codebook {
         k: usize,
         found: &mut Vec<Retrieval>,
     ) {
-        let other = |i: usize| self.episodes[i] != episode;
+        let group = self.group(episode);
+        let other = |i: usize| self.episodes[i] != group;
         search_into(found, |hits| self.table.k_nearest_where(&state.0, k, other, hits));
     }
 
-    /// The nearest memory that is not from episode `episode` (a number of the source data), if there is one.
+    /// The nearest memory that is not from episode `episode` (a number of the source data), nor from one that coincides with it, if
+    /// there is one.
     pub fn retrieve_from_other_episode(&self, state: &Scaled, episode: u32) -> Option<Retrieval> {
-        self.table.nearest_where(&state.0, |i| self.episodes[i] != episode).map(retrieval)
+        let group = self.group(episode);
+        self.table.nearest_where(&state.0, |i| self.episodes[i] != group).map(retrieval)
     }
 
     /// The nearest memory by greedy graph search: from memory `last`, move to the nearest neighbor until none is nearer. The
@@ -215,6 +218,7 @@ mod tests {
             seed: 0,
             data: String::new(),
             n_states: n,
+            episodes: Vec::new(),
             encoding: None,
             names: Default::default(),
             units: Default::default(),

@@ -240,9 +240,19 @@ impl<'a> Session<'a> {
                 let codes = &self.policy.codes[k];
                 let width = codes.len() / codebook.len();
                 let near = self.near[..retrieved.min(self.near.len())].iter().map(|r| r.memory);
-                episode.set_neighbors(near.map(|m| {
-                    (&codes[m * width..][..width], &codebook.parts().actions[m * n_act..][..n_act])
-                }));
+                match self.leave_out.filter(|_| codebook.knows_averaged_steps()) {
+                    // The codes of the actions that the memories would have without the episode.
+                    Some(left_out) => {
+                        let near: Vec<usize> = near.collect();
+                        let actions = codebook.actions_without(&near, left_out);
+                        let states = near.iter().flat_map(|&m| codebook.standardized_state(m));
+                        let codes = network.encode_memories(&states.copied().collect::<Vec<_>>(), &actions);
+                        episode.set_neighbors(codes.chunks_exact(width).zip(actions.chunks_exact(n_act)));
+                    }
+                    None => episode.set_neighbors(near.map(|m| {
+                        (&codes[m * width..][..width], &codebook.parts().actions[m * n_act..][..n_act])
+                    })),
+                }
             }
             episode.predict(&**network, &during_sampling);
         }
@@ -306,7 +316,8 @@ impl<'a> Session<'a> {
             }
         }
         if averaged > 0 {
-            mean_of_neighbors(codebook, &self.near[..averaged.min(self.near.len())], &mut self.memory_action);
+            let near = &self.near[..averaged.min(self.near.len())];
+            mean_of_neighbors(codebook, near, self.leave_out, &mut self.memory_action);
             return self.near[0];
         }
         let elsewhere =
@@ -316,7 +327,10 @@ impl<'a> Session<'a> {
         let known = if acting.constrain_at == ConstrainAt::Executed { 1 } else { codebook.horizon() };
         let actions = self.memory_action.chunks_exact_mut(codebook.n_act()).take(known);
         for (ahead, to) in actions.enumerate() {
-            to.copy_from_slice(codebook.action_after(retrieval.memory, ahead));
+            match self.leave_out {
+                Some(episode) => codebook.action_without(retrieval.memory, ahead, episode, to),
+                None => to.copy_from_slice(codebook.action_after(retrieval.memory, ahead)),
+            }
         }
         retrieval
     }
@@ -329,8 +343,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes the mean action over the nearest memories, weighted by exp(-d) (VINN). `near`: at least one, the nearest first.
-fn mean_of_neighbors(codebook: &Codebook, near: &[Retrieval], into: &mut [f32]) {
+/// Writes the mean action over the nearest memories, weighted by exp(-d) (VINN). `near`: at least one, the nearest first. `leave_out`:
+/// an episode whose steps are left out of the memories' actions.
+fn mean_of_neighbors(codebook: &Codebook, near: &[Retrieval], leave_out: Option<u32>, into: &mut [f32]) {
     let unit = Envelope { lambda: 1.0, ..Envelope::default() };
     // Distances are relative to the nearest memory's: the ratios of the weights stay, and no weight sum underflows to 0. The
     // difference of two infinite distances is 0.
@@ -338,9 +353,17 @@ fn mean_of_neighbors(codebook: &Codebook, near: &[Retrieval], into: &mut [f32]) 
     let weight = |r: &Retrieval| unit.region(excess(r.distance)).weight;
     let total: f32 = near.iter().map(weight).sum();
     into.fill(0.0);
+    let mut without = vec![0.0; if leave_out.is_some() { codebook.n_act() } else { 0 }];
     for r in near {
         let w = weight(r);
-        into.iter_mut().zip(codebook.action(r.memory)).for_each(|(to, a)| *to += w / total * a);
+        let action = match leave_out {
+            Some(episode) => {
+                codebook.action_without(r.memory, 0, episode, &mut without);
+                &without
+            }
+            None => codebook.action(r.memory),
+        };
+        into.iter_mut().zip(action).for_each(|(to, a)| *to += w / total * a);
     }
     into.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0)); // the mean can exceed 1 by rounding
 }

@@ -4,14 +4,17 @@
 //! once, before the first step. Several networks are trained side by side as an ensemble. The caller owns the loop: it calls
 //! [`Run::step`].
 
+mod lambda;
 mod learner;
 mod loss;
 mod settings;
 mod training_set;
 mod validation;
+mod warnings;
 
+pub use lambda::Lambda;
 pub use learner::LearnerState;
-pub use settings::{Bagging, Distances, Lambda, TrainSettings, TrainThrough};
+pub use settings::{Bagging, Distances, TrainSettings, TrainThrough};
 pub use validation::{Bin, Validation};
 
 use crate::{
@@ -75,7 +78,7 @@ impl Run {
     /// prediction horizon, or there are more buckets than distinct actions.
     pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
         settings.validate()?;
-        codebook.check_data(data)?;
+        let codebook = codebook.with_records_of(data)?;
         let horizons = settings.backbone.horizons();
         let whole_chunks = settings.constrain_at != ConstrainAt::Executed || !settings.is_free();
         let codebook = if horizons.prediction > 1 && whole_chunks {
@@ -83,9 +86,10 @@ impl Run {
         } else {
             codebook
         };
+        let codebook = codebook.with_averaged_steps(data)?;
         let (train, validation_set) =
             data.split(settings.validation_fraction, settings.seed.fork("held out"));
-        let lambda = settings::lambda_of(settings.lambda, &codebook, &train)?;
+        let lambda = lambda::lambda_of(settings.lambda, &codebook, &train)?;
         let TrainSettings { amplitude, activation, form, .. } = settings;
         let envelope = Envelope { lambda, amplitude, activation, form };
         if let Err(fault) = envelope.validate() {
@@ -110,9 +114,13 @@ impl Run {
                 .found(format!("{all} shorter ones"))
                 .next("choose a shorter window or horizon, or another backbone"));
         }
-        let folds = match settings.bagging {
+        let fold_of = match settings.bagging {
             Bagging::None => Vec::new(),
             Bagging::Folds => folds(&train, settings.members)?,
+        };
+        let folds = match fold_of.is_empty() {
+            true => Vec::new(),
+            false => (0..settings.members).map(|fold| select_fold(&train, &fold_of, fold)).collect(),
         };
         let mut learners = Vec::new();
         if lambda > 0.0 {
@@ -122,10 +130,10 @@ impl Run {
                 let seed = member_seed(settings.seed, member);
                 let network = seed.fork("network");
                 let start = settings.backbone.random(n_obs, &settings.hidden, n_act, &centers, network);
-                let samples = if folds.is_empty() {
+                let samples = if fold_of.is_empty() {
                     (0..training_set.n).collect()
                 } else {
-                    training_set.samples_without_fold(member, settings.members)
+                    training_set.samples_without_fold(member, &fold_of)
                 };
                 learners.push(Learner::new(&start, &settings, samples, seed));
             }
@@ -295,18 +303,23 @@ impl Run {
     }
 }
 
-/// The episodes of every fold: episode `k` is in fold `k % count`.
-fn folds(train: &Demonstrations, count: usize) -> Result<Vec<Demonstrations>> {
-    let episodes = train.n_episodes();
+/// The fold of every episode: distinct episodes are dealt in turn; those that coincide are in one fold.
+fn folds(train: &Demonstrations, count: usize) -> Result<Vec<usize>> {
+    let groups = train.groups();
+    let episodes = groups.len();
     if count > episodes {
-        return Err(Error::new(Kind::Settings, "more folds than training episodes")
+        return Err(Error::new(Kind::Settings, "more folds than distinct training episodes")
             .at("--members, --bagging folds")
             .expected(format!("at most {episodes} members, one for every training episode"))
             .found(count.to_string())
             .next("ask for fewer members, or leave --bagging out"));
     }
-    let fold = |k: usize| train.select(&(k..episodes).step_by(count).collect::<Vec<_>>());
-    Ok((0..count).map(fold).collect())
+    Ok(groups.ordinals().into_iter().map(|group| group % count).collect())
+}
+
+/// The episodes of a fold.
+fn select_fold(train: &Demonstrations, folds: &[usize], fold: usize) -> Demonstrations {
+    train.select(&(0..folds.len()).filter(|&k| folds[k] == fold).collect::<Vec<_>>())
 }
 
 /// The centers of the action buckets, by k-means: `[buckets, n_act]`.

@@ -1,29 +1,16 @@
-//! Settings of training, and the choice of lambda from the data.
+//! Settings of training.
 
 use serde::{Deserialize, Serialize};
 
+use super::Lambda;
 use crate::{
     backbone::{Architecture, InvalidSetting},
-    data::Demonstrations,
-    envelope::{Activation, Envelope, Form},
+    envelope::{Activation, Form},
     error::{Error, Kind, Result},
-    memory::Codebook,
     optimizer::OptimizerSettings,
-    policy::{Combine, ConstrainAt, Policy},
+    policy::{Combine, ConstrainAt},
     seed::Seed,
 };
-
-/// How lambda is set.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Lambda {
-    /// From the data: as [`Weight`](Self::Weight) with [`AUTO_WEIGHT`](Self::AUTO_WEIGHT).
-    Auto,
-    /// From the data: the memory weight, in (0, 1), at the median distance between a training state and its nearest memory from
-    /// another episode.
-    Weight(f32),
-    /// lambda of the formula: 0 or more, or infinite.
-    Value(f32),
-}
 
 /// Which memory constrains a training state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,106 +244,4 @@ impl TrainSettings {
             .find(|(name, value)| other.get(name) != Some(value))
             .map(|(name, value)| (name.clone(), value.to_string(), other[&name].to_string()))
     }
-}
-
-impl Lambda {
-    /// The weight `auto` gives a memory at the median distance: chosen on the built-in task (docs/book/src/results/defaults.md), where a
-    /// half cost much and a tenth won nothing more.
-    pub const AUTO_WEIGHT: f32 = 0.25;
-}
-
-impl Lambda {
-    /// The value for a policy: from the distances of its calibration, if it follows from data.
-    ///
-    /// # Errors
-    /// If it follows from data, and the policy has no calibration or the median distance is 0.
-    pub fn for_policy(self, policy: &Policy) -> Result<f32> {
-        let distances = policy.calibration().into_iter().flat_map(|c| c.episodes());
-        self.value(distances.flat_map(|episode| &episode.distances).copied().collect())
-    }
-
-    /// The value, given the distances from states to their nearest memories of other episodes.
-    fn value(self, mut distances: Vec<f32>) -> Result<f32> {
-        let weight = match self {
-            Self::Value(lambda) => return Ok(lambda),
-            Self::Weight(weight) => weight,
-            Self::Auto => Self::AUTO_WEIGHT,
-        };
-        distances.sort_unstable_by(f32::total_cmp);
-        match distances.get(distances.len() / 2) {
-            Some(&median) if median > 0.0 => Ok(Envelope::lambda_for(weight, median)),
-            _ => Err(Error::new(Kind::Settings, "lambda cannot be set from these data")
-                .at(format!("--lambda {self}"))
-                .expected("states at some distance from the memories of other episodes")
-                .found(if distances.is_empty() { "no such memories" } else { "a median distance of 0" })
-                .next("give lambda as a number")),
-        }
-    }
-}
-
-impl Serialize for Lambda {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        match self {
-            Lambda::Value(v) if v.is_finite() => to.serialize_f32(*v),
-            other => to.serialize_str(&other.to_string()),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Lambda {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        match serde_json::Value::deserialize(from)? {
-            serde_json::Value::Number(n) => Ok(Lambda::Value(n.as_f64().unwrap_or(f64::NAN) as f32)),
-            serde_json::Value::String(s) => s.parse().map_err(serde::de::Error::custom),
-            _ => Err(serde::de::Error::custom("lambda must be a number, \"inf\", \"auto\" or \"weight:W\"")),
-        }
-    }
-}
-
-impl std::fmt::Display for Lambda {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Lambda::Auto => f.write_str("auto"),
-            Lambda::Weight(weight) => write!(f, "weight:{weight}"),
-            Lambda::Value(v) => write!(f, "{v}"),
-        }
-    }
-}
-
-impl std::str::FromStr for Lambda {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        if text == "auto" {
-            return Ok(Lambda::Auto);
-        }
-        let in_range = match text.strip_prefix("weight:") {
-            Some(weight) => weight.parse().ok().filter(|w| *w > 0.0 && *w < 1.0).map(Lambda::Weight),
-            None => text.parse().ok().filter(|value| *value >= 0.0).map(Lambda::Value),
-        };
-        in_range.ok_or_else(|| {
-            format!(
-                "lambda must be a number of 0 or more, inf, auto, or weight:W with W above 0 and below 1, not {text:?}"
-            )
-        })
-    }
-}
-
-/// lambda from the distances between training states and their nearest memory of another episode. With one episode only: of the
-/// second nearest memory, because the nearest is often the state itself.
-pub(super) fn lambda_of(lambda: Lambda, codebook: &Codebook, train: &Demonstrations) -> Result<f32> {
-    if let Lambda::Value(value) = lambda {
-        return Ok(value);
-    }
-    let mut distances: Vec<f32> =
-        codebook.retrieve_leave_one_episode_out(train).into_iter().flatten().map(|r| r.distance).collect();
-    if distances.is_empty() {
-        distances = codebook
-            .map_states(train, |_, s| codebook.retrieve_two(s).1)
-            .into_iter()
-            .flatten()
-            .map(|r| r.distance)
-            .collect();
-    }
-    lambda.value(distances)
 }

@@ -123,6 +123,7 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         seed: 0,
         data: data.fingerprint(),
         n_states: data.n_steps(),
+        episodes: Vec::new(),
         encoding: None,
         names: Default::default(),
         units: Default::default(),

@@ -28,6 +28,8 @@ pub struct TrainingSet {
     regions: Vec<Region>, // [steps]
     pairs: Vec<Vec<u32>>, // [steps], the memories that a step is paired with; empty for a backbone that does not see memories
     ends: Vec<usize>,     // [episodes], exclusive
+    numbers: Vec<u32>,    // [episodes], in the source
+    leaves_out: bool,     // whether a step's memory has an action without the steps of the step's episode
     samples: Vec<Sample>,
 }
 
@@ -100,6 +102,8 @@ impl TrainingSet {
             regions,
             pairs: Vec::new(),
             ends: train.ends().to_vec(),
+            numbers: (0..train.n_episodes()).map(|k| train.number(k)).collect(),
+            leaves_out: through == Some(Distances::Loo),
             samples,
         }
     }
@@ -125,9 +129,9 @@ impl TrainingSet {
         Ok(Self { pairs, ..self })
     }
 
-    /// The samples of all episodes but those of a fold: episodes `fold`, `fold + folds` and so on.
-    pub fn samples_without_fold(&self, fold: usize, folds: usize) -> Vec<usize> {
-        (0..self.n).filter(|&i| self.samples[i].episode % folds != fold).collect()
+    /// The samples of all episodes but those of a fold. `folds`: the fold of every episode.
+    pub fn samples_without_fold(&self, fold: usize, folds: &[usize]) -> Vec<usize> {
+        (0..self.n).filter(|&i| folds[self.samples[i].episode] != fold).collect()
     }
 
     /// The share of steps with zero gradient: those with radius 0.
@@ -153,6 +157,7 @@ impl TrainingSet {
     /// each row is paired with.
     pub fn gather(&self, codebook: &Codebook, which: &[usize], seed: Seed, batch: &mut MiniBatch) {
         let mut rng = seed.rng();
+        let mut memory_action = vec![0.0; self.n_act];
         batch.neighbors.clear();
         let Horizons { observation: window, predict_all_steps, .. } = self.horizons;
         batch.observations.clear();
@@ -174,9 +179,9 @@ impl TrainingSet {
             }
             if let Some(pairs) = self.pairs.get(step) {
                 let memory = pairs[rng.below(pairs.len())] as usize;
-                let state = &codebook.standardized_states()[memory * self.n_obs..][..self.n_obs];
-                batch.neighbors.extend_from_slice(state);
-                batch.neighbors.extend_from_slice(codebook.action(memory));
+                codebook.action_without(memory, 0, self.numbers[episode], &mut memory_action);
+                batch.neighbors.extend_from_slice(codebook.standardized_state(memory));
+                batch.neighbors.extend_from_slice(&memory_action);
             }
             for k in 0..self.horizons.target_steps() {
                 let at = (step + k).min(last);
@@ -185,7 +190,12 @@ impl TrainingSet {
                 batch.targets.extend_from_slice(&self.targets[at * self.n_act..][..self.n_act]);
                 match self.memories.get(retrieved_at) {
                     Some(&memory) => {
-                        let memory_action = codebook.action_after(memory, chunk_step);
+                        if self.leaves_out {
+                            let number = self.numbers[episode];
+                            codebook.action_without(memory, chunk_step, number, &mut memory_action);
+                        } else {
+                            memory_action.copy_from_slice(codebook.action_after(memory, chunk_step));
+                        }
                         batch.centers.extend(memory_action.iter().map(|&a| region.center(a)));
                     }
                     None => batch.centers.resize(batch.targets.len(), 0.0),

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Mean squared errors on validation states, of actions in [-1, 1]. The memories of a state's own episode do not exist for it, because memories learned on
-/// all the data would make the error too small. A stochastic policy samples one action per state; its seed depends on the
+/// all the data would make the error too small; nor do its steps in the average of a smoothed memory. Of a piece of a recording the
+/// margins do not count ([`Demonstrations::interior`]). A stochastic policy samples one action per state; its seed depends on the
 /// state's index only. If the execution horizon is above 1, all actions executed from the state count, up to the end of its
 /// episode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,7 +78,10 @@ fn measure(policy: &Policy, data: &Demonstrations, acts_alone: bool, seed: Seed)
     };
     let network = (acts_alone && policy.backbone().is_some()).then(|| with_lambda(f32::INFINITY));
     let memory = with_lambda(0.0);
-    policy.codebook().map_states(data, |i, _| {
+    let rows = policy.codebook().map_states(data, |i, _| {
+        if !data.interior(episodes[i]).contains(&i) {
+            return None;
+        }
         let number = data.number(episodes[i]);
         let Range { start, end } = data.episode(episodes[i]);
         let last = end.min(i + horizons.execution);
@@ -100,8 +104,9 @@ fn measure(policy: &Policy, data: &Demonstrations, acts_alone: bool, seed: Seed)
         };
         let (first, loss) = error(policy);
         let network = network.as_ref().map(|network| error(network).1);
-        Row(first.retrieval.distance, first.region.weight, [loss, error(&memory).1], network)
-    })
+        Some(Row(first.retrieval.distance, first.region.weight, [loss, error(&memory).1], network))
+    });
+    rows.into_iter().flatten().collect()
 }
 
 impl Bin {
