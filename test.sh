@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 export MCNN_HOME="$PWD/.mcnn"
 venv="$MCNN_HOME/test-venv"
-wanted=$(grep -E '^[^#].*# .*\b(worker|box2d|tests)\b' python/requirements.txt | sed 's/ *#.*//' | sort -u)
+wanted=$(grep -E '^[^#].*# .*\b(worker|box2d|pusht|tests)\b' python/requirements.txt | sed 's/ *#.*//' | sort -u)
 if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
         echo "test.sh: needs python3, version 3.11 or newer; found $(python3 --version 2>&1)" >&2
@@ -15,7 +15,8 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     rm -rf "$venv"
     python3 -m venv "$venv"
     echo "$wanted" >"$venv/wanted.txt"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$venv/wanted.txt"
+    # The list is complete. What gym-pusht asks for beside it would overwrite pygame-ce and bring a second OpenCV.
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$venv/wanted.txt"
     mv "$venv/wanted.txt" "$venv/installed"
 fi
 # One environment serves the readers' tests, which compare with h5py and numpy, and the simulators' worker.

@@ -1,5 +1,6 @@
 """The environments of a worker. This file comes first in the worker's program, which worker.py describes."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,10 @@ from mujoco.{name} import GLContext
 GLContext(8, 8).make_current()
 os._exit(0)
 """
+
+
+class Refusal(Exception):
+    """What an environment cannot do, or why it cannot be used: the client shows the text, and no traceback."""
 
 
 def choose_gl():
@@ -58,7 +63,7 @@ def width(space):
         return int(numpy.prod(space.shape))
     if isinstance(space, gymnasium.spaces.Dict):
         return sum(width(part) for part in space.spaces.values())
-    raise TypeError(f"observations of the kind {space} cannot be used: a Box is needed, or a Dict of them")
+    raise Refusal(f"observations of the kind {space} cannot be used: a Box is needed, or a Dict of them")
 
 
 def flat(value):
@@ -79,6 +84,7 @@ def prepare():
         import gymnasium
 
         register_racing()
+        register_pusht()
         import gymnasium_robotics
 
         gymnasium.register_envs(gymnasium_robotics)
@@ -87,10 +93,35 @@ def prepare():
         pass  # not needed for Box2D or for the user's own environments
 
 
+def make(name, options):
+    """The environment that gymnasium.make makes. Environments of a namespace, as NAMESPACE/NAME-v0, are usually registered
+    when the module of the same name is imported: it is, unless the name says MODULE:NAME itself."""
+    import gymnasium
+
+    namespace, slash, _ = name.partition("/")
+    unknown = all(spec.namespace != namespace for spec in gymnasium.registry.values())
+    if slash and namespace.isidentifier() and unknown:
+        try:
+            importlib.import_module(namespace)
+        except ModuleNotFoundError as error:
+            if error.name != namespace:
+                raise Refusal(f"the module {namespace} cannot be imported: {error}") from error
+            missing = f"there is no module {namespace} in {sys.executable}, which would register {name}"
+            raise Refusal(f"{missing}; gym:MODULE:{name} names another module") from error
+    try:
+        return gymnasium.make(name, **options)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise Refusal(str(error)) from error
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise Refusal(str(error).partition(" was raised from")[0]) from error
+
+
 class Copy:
     """One environment. `plan` has `id` and `options` (as gymnasium.make takes them), `key` (of a Dict observation that
-    alone is used, or None), `parts` (names in info's `episode_task_completions`), `pictures`, and `expert_action`:
-    whether the environment's own expert (its method `expert_action`) is queried in every state."""
+    alone is used, or None), `parts` (names in info's `episode_task_completions`), `pictures`, and `expert_action`: whether the environment's own expert (its method
+    `expert_action`) is queried in every state."""
 
     def __init__(self, plan):
         import gymnasium
@@ -99,16 +130,16 @@ class Copy:
         options = dict(plan["options"])
         if plan["pictures"]:
             options["render_mode"] = "rgb_array"
-        self.env = env = gymnasium.make(plan["id"], **options)
+        self.env = env = make(plan["id"], options)
         self.key, self.parts, self.has_expert = plan["key"], plan["parts"], plan["expert_action"]
         self.fixtures = None  # the model's own, once `restore_state` has moved them
         self.space = env.observation_space if self.key is None else env.observation_space[self.key]
         self.bytes = isinstance(self.space, gymnasium.spaces.Box) and self.space.dtype == numpy.uint8
         actions = env.action_space
         if not isinstance(actions, gymnasium.spaces.Box):
-            raise TypeError(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
+            raise Refusal(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
         if not (numpy.isfinite(actions.low).all() and numpy.isfinite(actions.high).all()):
-            raise TypeError(f"the action space {actions} has no finite low and high to map [-1, 1] onto")
+            raise Refusal(f"the action space {actions} has no finite low and high to map [-1, 1] onto")
         self.shape, self.dtype = actions.shape, actions.dtype
         self.low, self.high = actions.low.astype(numpy.float64), actions.high.astype(numpy.float64)
         self.middle, self.half = self.low / 2 + self.high / 2, self.high / 2 - self.low / 2
@@ -135,7 +166,7 @@ class Copy:
             return flat(picked)
         picked = numpy.asarray(picked)
         if picked.dtype != numpy.uint8:
-            raise TypeError(f"an observation of {picked.dtype}, where the environment's space has uint8")
+            raise Refusal(f"an observation of {picked.dtype}, where the environment's space has uint8")
         return picked.ravel()
 
     def expert_action(self):
@@ -176,7 +207,7 @@ class Copy:
 
         drawn = numpy.asarray(self.env.render())
         if drawn.ndim != 3 or drawn.shape[2] != 3 or drawn.dtype != numpy.uint8:
-            raise TypeError(f"a picture of shape {drawn.shape} and {drawn.dtype}: (height, width, 3) bytes are needed")
+            raise Refusal(f"a picture of shape {drawn.shape} and {drawn.dtype}: (height, width, 3) bytes are needed")
         return drawn
 
     def close(self):

@@ -1,4 +1,4 @@
-"""Restores a recorded state in an environment. This file comes after environments.py."""
+"""Restores a recorded state in an environment. This file comes after environments.py and pusht.py."""
 
 import sys
 
@@ -27,7 +27,7 @@ class Adroit:
         import numpy
 
         if len(qpos) != self.model.nq or len(qvel) != self.model.nv:
-            raise ValueError(
+            raise Refusal(
                 f"{self.model.nq} joint positions and {self.model.nv} velocities (infos/qpos, infos/qvel) are needed,"
                 f" the recording has {len(qpos)} and {len(qvel)}"
             )
@@ -126,9 +126,12 @@ KNOWN = {
 
 def scene_of(copy):
     env = copy.env.unwrapped
-    kind = KNOWN.get(type(env).__name__)
-    if kind is None or not type(env).__module__.startswith("gymnasium_robotics."):
-        raise TypeError(f"{type(env).__name__} cannot restore a recorded state: only the Adroit tasks and kitchen can")
+    kind = KNOWN.get(type(env).__name__) if type(env).__module__.startswith("gymnasium_robotics.") else None
+    if copy.env.spec is not None and copy.env.spec.id == PUSHT:
+        kind = PushTScene
+    if kind is None:
+        only = "only the Adroit tasks, kitchen and pusht can"
+        raise Refusal(f"{type(env).__name__} cannot restore a recorded state: {only}")
     return kind(env)
 
 
@@ -136,7 +139,7 @@ def restore_state(copy, observation, qpos, qvel):
     """Restores a recorded state in a Copy, at the start of an episode, and returns its observation."""
     scene = scene_of(copy)
     if len(observation) != width(copy.space):
-        raise ValueError(f"an observation of dimension {width(copy.space)} is needed, the recording has {len(observation)}")
+        raise Refusal(f"an observation of dimension {width(copy.space)} is needed, the recording has {len(observation)}")
     if copy.fixtures is None:
         copy.fixtures = scene.save()
     copy.reset(0)

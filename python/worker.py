@@ -1,9 +1,9 @@
 """A worker process: several copies of one Gymnasium environment, each in its own episode, controlled over pipes.
 
-The program is environments.py, poses.py, racing.py and this file, concatenated. Its one argument is JSON: `id`,
-`options`, `key`, `parts`, `pictures` and `expert_action` as environments.Copy has them, `limit` (seconds after which the client
-gives up on a step) and `progress_file` (a file of eight bytes that contains the number of requests begun so far: if the process
-dies, the client reads there which request it was serving).
+The program is environments.py, pusht.py, poses.py, racing.py and this file, concatenated. Its one argument is JSON: `id`,
+`options`, `key`, `parts`, `pictures` and `expert_action` as environments.Copy has them, `limit` (seconds after
+which the client gives up on a step) and `progress_file` (a file of eight bytes that contains the number of requests begun so
+far: if the process dies, the client reads there which request it was serving).
 
 Frames on the real stdin and stdout: a length (u32), then a tag (one byte) and its payload; all little-endian.
 In:  B any number of: copy (u32), then
@@ -22,6 +22,7 @@ Out: H handshake: JSON {n_obs, n_act, horizon or null, bounds: [low, high] of ea
          (f64 each, or where H says `bytes`, u8 each)
      I copy (u32), width (u32), height (u32), RGB bytes row by row from the top
      E copy (u32), a traceback (UTF-8): this copy failed, the others are unchanged
+     C copy (u32), a reason (UTF-8): the same, where it is known what the environment cannot do
 A Dict observation becomes its values in the order of their sorted keys, nested ones in place, arrays row by row.
 Actions in [-1, 1] are mapped affinely onto the action Box's low and high.
 """
@@ -94,6 +95,13 @@ def outcome(flags, parts, reward, expert_action, observation):
     return b"O", head + observation.astype(form, copy=False).tobytes()
 
 
+def failure(error):
+    """The tag and the text of an error that is being handled."""
+    if isinstance(error, Refusal):
+        return b"C", str(error).encode()
+    return b"E", traceback.format_exc().encode()
+
+
 class Worker:
     def __init__(self, plan):
         self.plan = plan
@@ -105,7 +113,7 @@ class Worker:
             try:
                 first.picture()
             except Exception as error:
-                if can_draw:
+                if can_draw or isinstance(error, Refusal):
                     raise
                 raise NoPictures(f"{type(error).__name__}: {error}") from error
         self.spec = first.spec()
@@ -166,8 +174,8 @@ class Worker:
                 self.watch.since = time.monotonic()
                 try:
                     tag, payload = do(*arguments)
-                except BaseException:
-                    tag, payload = b"E", traceback.format_exc().encode()
+                except BaseException as error:
+                    tag, payload = failure(error)
                 self.watch.since = NOTHING
                 send(out, tag, struct.pack("<I", copy) + payload)
             # Once per frame: a client that is woken by every answer competes for the processor with the next step.
@@ -185,8 +193,9 @@ def main():
         worker = Worker(json.loads(sys.argv[1]))
     except NoPictures as error:
         send(out, b"N", str(error).encode())
-    except BaseException:
-        send(out, b"E", struct.pack("<I", 0) + traceback.format_exc().encode())
+    except BaseException as error:
+        tag, text = failure(error)
+        send(out, tag, struct.pack("<I", 0) + text)
     else:
         try:
             send(out, b"H", json.dumps(worker.spec).encode())

@@ -130,4 +130,7 @@ for kind in ALWAYS.split() + ["hangs", *(f"{k}/{n}" for k in "raises exits hangs
     gymnasium.register(id=name, entry_point=Fake, kwargs={"kind": kind}, disable_env_checker=True)
 for name, form in (("bytes", "u1"), ("no-bytes", "f4")):
     gymnasium.register(id=f"Fake-{name}-v0", entry_point=Bytes, kwargs={"form": form}, disable_env_checker=True)
+gymnasium.register(
+    id="fake_environments/Fake-spaced-v0", entry_point=Fake, kwargs={"kind": "plain"}, disable_env_checker=True
+)
 gymnasium.register(id="Fake-slow-v0", entry_point=Slow, kwargs={"kind": "plain"}, disable_env_checker=True)

@@ -48,7 +48,7 @@ fn named(name: &str) -> Result<Box<dyn Task>> {
     if let Some(hand) = mcnn::task::adroit::Adroit::ALL.into_iter().find(|t| t.name() == name) {
         return Ok(Box::new(adroit::Hand::new(hand, mcnn::task::adroit::Rewards::D4rl)?));
     }
-    mcnn::task::named(name, mcnn::task::adroit::Rewards::D4rl, &|line| eprintln!("{line}"))
+    mcnn::task::named(name, &mcnn::task::adroit::Rewards::D4rl.into(), &|line| eprintln!("{line}"))
 }
 
 /// Runs the policy and measures both signals in every visited state.

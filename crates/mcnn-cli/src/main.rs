@@ -58,6 +58,7 @@ fn main() -> ExitCode {
             Verb::Replay(args) => commands::replay::run(&args),
             Verb::Eval(args) => commands::eval::run(&args),
             Verb::Compare(args) => commands::compare::run(&args),
+            Verb::Test(args) => commands::test::run(&args),
             Verb::Tune(args) => commands::tune::run(&args),
             Verb::Explain(args) => commands::explain::run(&args),
             Verb::Report(args) => commands::report::run(&args),

@@ -3,9 +3,10 @@
 use mcnn::{
     Result,
     task::{
-        self, Task,
+        self, Task, TaskOptions,
         adroit::{Adroit, Rewards},
         drive::Drive,
+        pusht,
     },
 };
 
@@ -16,10 +17,10 @@ use crate::say::say;
 ///
 /// # Errors
 /// If there is no such task, or its simulator cannot be prepared.
-pub fn named(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
+pub fn named(name: &str, options: &TaskOptions) -> Result<Box<dyn Task>> {
     match Adroit::ALL.into_iter().find(|task| task.name() == name) {
-        Some(task) => adroit_task(task, rewards),
-        None => in_library(name, rewards),
+        Some(task) if options.options.is_empty() => adroit_task(task, options.rewards),
+        _ => in_library(name, options),
     }
 }
 
@@ -27,19 +28,20 @@ pub fn named(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
 ///
 /// # Errors
 /// If there is no such task, or its simulator cannot be prepared.
-pub fn drawn(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
-    in_library(name, rewards)
+pub fn drawn(name: &str, options: &TaskOptions) -> Result<Box<dyn Task>> {
+    in_library(name, options)
 }
 
-/// The task with these observation and action dimensions.
+/// The task with these observation and action dimensions in its default form.
 pub fn with_dimensions(n_obs: usize, n_act: usize) -> Option<String> {
     let adroit = Adroit::ALL.into_iter().map(Adroit::spec);
-    let mut all = adroit.chain([task::kitchen::spec(), Drive::new().spec().clone()]);
+    let pusht = pusht::spec(pusht::Observation::default());
+    let mut all = adroit.chain([task::kitchen::spec(), Drive::new().spec().clone(), pusht]);
     all.find(|spec| (spec.n_obs, spec.n_act) == (n_obs, n_act)).map(|spec| spec.name)
 }
 
-fn in_library(name: &str, rewards: Rewards) -> Result<Box<dyn Task>> {
-    task::named(name, rewards, &|line| say(line))
+fn in_library(name: &str, options: &TaskOptions) -> Result<Box<dyn Task>> {
+    task::named(name, options, &|line| say(line))
 }
 
 #[cfg(feature = "adroit")]
@@ -53,5 +55,5 @@ fn adroit_task(task: Adroit, rewards: Rewards) -> Result<Box<dyn Task>> {
     say(format!(
         "{name} runs in Python; to build it into the program: python/get_mujoco.sh && cargo build --release --features adroit"
     ));
-    in_library(name, rewards)
+    in_library(name, &rewards.into())
 }

@@ -154,6 +154,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
         "eval p.safetensors --task drive --episodes 2 --guard warn --video v.gif --video-every 100",
         "compare p.safetensors bc.safetensors --task drive --episodes 2 --video w.gif --video-every 100",
+        "test p.safetensors drive.npz",
         "explain unet.safetensors --data drive.npz --at 0:5",
         "explain bet.safetensors --data drive.npz --at 0:5",
         "explain retrieval.safetensors --data drive.npz --at 0:5",

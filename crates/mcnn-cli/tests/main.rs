@@ -30,6 +30,8 @@ mod signals;
 mod suggest;
 mod sweep;
 mod table;
+mod task_options;
+mod test_verb;
 mod tune;
 mod unet;
 mod verbs;

@@ -16,7 +16,7 @@ fn main() -> mcnn::Result<()> {
     while run.step().is_some() {}
     let policy = run.policy();
 
-    let drive = task::named("drive", Default::default(), &|line| eprintln!("{line}"))?;
+    let drive = task::named("drive", &Default::default(), &|line| eprintln!("{line}"))?;
     let how =
         eval::Run { episodes: 20, first_seed: 1000, threads: 2, environments_per_worker: 1, trace: false };
     let episodes = eval::rollout(&policy, drive.as_ref(), &how, &|_| ())?;

@@ -168,6 +168,7 @@ fn pictures_are_those_that_the_environment_draws_and_only_known_scenes_can_be_pu
     let recorded = Recorded { observation: &[0.0; 4], qpos: None, qvel: None };
     let text = env.restore_state(&recorded, &mut o).unwrap_err().to_string();
     assert!(text.contains("Fake cannot restore a recorded state"), "{text}");
+    assert!(!text.contains("Traceback"), "{text}");
     env.step(&[0.0, -1.0], &mut o).unwrap(); // and goes on
     let floats = Gym::new("fake_environments:Fake-floats-v0", &python).unwrap();
     let text = floats.start_with_pictures().err().unwrap().to_string();
@@ -205,7 +206,38 @@ fn spaces_that_are_not_boxes_are_refused_by_name() {
     ] {
         let error = Gym::new(&format!("fake_environments:Fake-{kind}-v0"), &python).unwrap_err();
         assert!(error.to_string().contains(reason), "{kind}: {error}");
+        assert!(!error.to_string().contains("Traceback"), "{kind}: {error}");
     }
+}
+
+#[test]
+fn the_module_of_a_namespace_is_imported_and_options_reach_the_environment() {
+    let Some((_folder, python)) = with_fakes() else {
+        return;
+    };
+    let spaced = "fake_environments/Fake-spaced-v0";
+    let none = serde_json::Map::new();
+    let task = Gym::with_options(spaced, &none, &python).unwrap();
+    assert_eq!(task.spec().name, format!("gym:{spaced}"));
+    Gym::new(&format!("fake_environments:{spaced}"), &python).unwrap();
+    for (id, reason) in [
+        ("no_such_module/Fake-v0", "there is no module no_such_module"),
+        ("no_such_module:Fake-v0", "no_such_module"),
+        ("fake_environments/Absent-v0", "Absent"),
+    ] {
+        let text = Gym::new(id, &python).unwrap_err().to_string();
+        assert!(text.contains(reason) && !text.contains("Traceback"), "{id}: {text}");
+    }
+    let options = serde_json::from_str(r#"{"kind": "raises"}"#).unwrap();
+    let task = Gym::with_options(spaced, &options, &python).unwrap();
+    assert_eq!(task.spec().name, format!("gym:{spaced} (kind=raises)"));
+    let mut env = task.start().unwrap();
+    env.reset(41, &mut [0.0; 4]).unwrap();
+    let steps = (0..5).take_while(|_| env.step(&[0.0, 0.0], &mut [0.0; 4]).is_ok()).count();
+    assert_eq!(steps, 2, "the option's kind fails at the third step");
+    let options = serde_json::from_str(r#"{"color": "red"}"#).unwrap();
+    let text = Gym::with_options(spaced, &options, &python).unwrap_err().to_string();
+    assert!(text.contains("unexpected keyword argument 'color'") && !text.contains("Traceback"), "{text}");
 }
 
 /// The values that python/tests/adroit_values.py prints: steps, return by D4RL's reward, sum of the last observation.

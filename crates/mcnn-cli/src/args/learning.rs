@@ -8,7 +8,7 @@ use mcnn::{
     envelope::{Activation, Form},
     optimizer::{OptimizerDefaults, OptimizerSettings},
     policy::{Combine, ConstrainAt},
-    train::{Bagging, Distances, Lambda, TrainThrough},
+    train::{Bagging, Distances, Keep, Lambda, TrainThrough},
     vision::Weights,
 };
 
@@ -41,6 +41,10 @@ pub struct TrainArgs {
     /// [default: 0.1; --bagging folds and --paper: 0].
     #[arg(long, alias = "check-on", value_name = "FRACTION", help_heading = "Data")]
     pub validation_fraction: Option<f64>,
+    /// Which network the policy gets: last, or best (that with the lowest validation loss, which is measured ten times, for all
+    /// members of an ensemble together). A lower validation loss is not always a better policy [default: last].
+    #[arg(long, value_parser = keep, value_name = "WHICH", help_heading = "Data")]
+    pub keep: Option<Keep>,
     /// Put the image encoder that embedded the data into the policy's file, so that the policy acts on camera frames by itself:
     /// the WEIGHTS that were given to `mcnn embed`.
     #[arg(long, value_name = "FILE|imagenet|random:SEED", help_heading = "Data")]
@@ -220,6 +224,10 @@ fn activation(text: &str) -> Result<Activation, String> {
 
 fn train_through(text: &str) -> Result<TrainThrough, String> {
     word(text, "free or envelope")
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    word(text, "last or best")
 }
 
 fn bagging(text: &str) -> Result<Bagging, String> {

@@ -9,6 +9,7 @@ mod learning;
 mod memory;
 mod report;
 mod running;
+mod test;
 mod trust;
 mod tune;
 
@@ -23,6 +24,7 @@ pub use running::{
     COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs,
     TableArgs, Video,
 };
+pub use test::TestArgs;
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
 pub use tune::{CandidateArgs, TuneArgs};
 
@@ -68,6 +70,8 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Compare policies on the same episodes of a task.
     Compare(CompareArgs),
+    /// Measure the error of a policy's actions on recorded states, beside those of its memories alone and of doing nothing.
+    Test(TestArgs),
     /// Choose the settings of a policy's constraint by closed-loop episodes.
     Tune(TuneArgs),
     /// Explain a policy's action in one state: memory, box, network output.

@@ -3,27 +3,72 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcnn::{expert::Noise, task::adroit::Rewards};
+use mcnn::{
+    expert::Noise,
+    task::{TaskOptions, adroit::Rewards},
+};
+use serde_json::Value;
 
 use super::{GuardArgs, KnobArgs, Output, TaskEncoderArgs, word};
 
 /// A task, and the episodes to run on it.
 #[derive(Args, Debug)]
 pub struct Episodes {
-    /// Task: drive, drive-pixels (built in), door, hammer, pen, relocate (Adroit), kitchen, carracing, or gym:ID (a Gymnasium
-    /// environment).
+    /// Task: drive, drive-pixels (built in), door, hammer, pen, relocate (Adroit), kitchen, carracing, pusht, or gym:ID (a
+    /// Gymnasium environment; where ID is NAMESPACE/NAME, the Python module NAMESPACE is imported).
     #[arg(long, value_name = "TASK", help_heading = "Task")]
     pub task: String,
     #[command(flatten)]
     pub rollouts: Rollouts,
 }
 
-/// The episodes to run on a task, and how.
+/// What a task is made with.
 #[derive(Args, Debug)]
-pub struct Rollouts {
+pub struct TaskSettings {
     /// Reward function of the Adroit tasks: d4rl (which the reference scores are for) or gymnasium.
     #[arg(long, default_value = "d4rl", value_parser = rewards, value_name = "REWARD", help_heading = "Task")]
     pub reward: Rewards,
+    #[command(flatten)]
+    pub options: TaskOptionArgs,
+}
+
+impl TaskSettings {
+    /// As the library takes them.
+    pub fn options(&self) -> TaskOptions {
+        TaskOptions { rewards: self.reward, ..self.options.options() }
+    }
+}
+
+/// Options of a task.
+#[derive(Args, Debug)]
+pub struct TaskOptionArgs {
+    /// An option of the task; may be repeated. Of gym:ID, a keyword argument of the environment, such as obs_type=state; VALUE is
+    /// JSON, or else text. Of pusht, observation=keypoint (the default) or observation=state.
+    #[arg(long = "task-option", value_name = "KEY=VALUE", value_parser = task_option, help_heading = "Task")]
+    pub task_options: Vec<(String, Value)>,
+}
+
+impl TaskOptionArgs {
+    /// As the library takes them. Of a key that is given twice, the last value counts.
+    pub fn options(&self) -> TaskOptions {
+        TaskOptions { options: self.task_options.iter().cloned().collect(), ..TaskOptions::default() }
+    }
+}
+
+fn task_option(text: &str) -> Result<(String, Value), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => {
+            Ok((key.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+        }
+        _ => Err("expected KEY=VALUE, such as obs_type=state".into()),
+    }
+}
+
+/// The episodes to run on a task, and how.
+#[derive(Args, Debug)]
+pub struct Rollouts {
+    #[command(flatten)]
+    pub settings: TaskSettings,
     /// Episodes to run.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000),
           value_name = "COUNT", help_heading = "Task")]
@@ -133,6 +178,8 @@ pub struct ReplayArgs {
     /// Task of the recording [default: the one with as many observation and action dimensions].
     #[arg(long, value_name = "TASK", help_heading = "Task")]
     pub task: Option<String>,
+    #[command(flatten)]
+    pub task_options: TaskOptionArgs,
     /// Replay the recorded actions from the reset with this seed, instead of setting the recorded simulator states.
     #[arg(long, value_name = "SEED", help_heading = "Task")]
     pub from_seed: Option<u64>,

@@ -3,15 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use mcnn::{
-    Error, Result, envelope::Form, error::Kind, eval::Run, policy::Combine, task::adroit::Rewards,
-    train::Lambda,
-};
+use mcnn::{Error, Result, envelope::Form, error::Kind, eval::Run, policy::Combine, train::Lambda};
 
 use super::{
     TaskEncoderArgs,
     knobs::{combine, form},
-    running::{COLLECTION_SEED, EVALUATION_SEED, rewards, threads},
+    running::{COLLECTION_SEED, EVALUATION_SEED, TaskSettings, threads},
 };
 
 #[derive(Args, Debug)]
@@ -31,9 +28,8 @@ pub struct TuneArgs {
     /// the same command goes on from there.
     #[arg(long, value_name = "TASK", requires = "path", help_heading = "Task")]
     pub task: Option<String>,
-    /// Reward function of the Adroit tasks: d4rl (which the reference scores are for) or gymnasium.
-    #[arg(long, default_value = "d4rl", value_parser = rewards, value_name = "REWARD", help_heading = "Task")]
-    pub reward: Rewards,
+    #[command(flatten)]
+    pub task_settings: TaskSettings,
     #[command(flatten)]
     pub candidates: CandidateArgs,
     /// Episodes to run at most, of all candidates together. About half are for the race, the others compare its winner with the

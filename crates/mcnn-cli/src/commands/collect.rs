@@ -66,7 +66,7 @@ pub struct CollectReport {
 pub fn run(args: &CollectArgs) -> Result<Done> {
     let _claim = claim_output(&args.output)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
-    let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let task = tasks::named(&args.episodes.task, &args.episodes.rollouts.settings.options())?;
     let scripted = TaskExpert { n_act: task.spec().n_act };
     let (act, std): (&dyn Act, _) = match &actor {
         Some(actor) => (actor.act(), actor.std()),
@@ -124,7 +124,7 @@ fn identity(args: &CollectArgs, spec: &Spec, actor: Option<&Actor>, first_seed: 
     serde_json::json!({
         "kind": "collect",
         "task": spec.name,
-        "reward": args.episodes.rollouts.reward,
+        "reward": args.episodes.rollouts.settings.reward,
         "actor": actor.map(Actor::fingerprint),
         "noise": args.noise.to_string(),
         "first_seed": first_seed,

@@ -43,7 +43,7 @@ pub fn run(args: &CompareArgs) -> Result<Done> {
     // Fail before the episodes are run if the video cannot be recorded.
     let recorder =
         args.video.video.as_deref().map(|path| Recorder::open(path, &args.episodes)).transpose()?;
-    let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let task = tasks::named(&args.episodes.task, &args.episodes.rollouts.settings.options())?;
     let encoders = actors
         .iter()
         .zip(&files)

@@ -52,7 +52,7 @@ pub fn run(args: &EvalArgs) -> Result<Done> {
     let guard = guard::calibrated(&args.guard, actor.policy())?;
     let guarded = actor.policy().zip(guard).map(|(policy, guard)| policy.guarded(guard.guard));
     let act: &dyn Act = guarded.as_ref().map_or(actor.act(), |guarded| guarded);
-    let task = tasks::named(&args.episodes.task, args.episodes.rollouts.reward)?;
+    let task = tasks::named(&args.episodes.task, &args.episodes.rollouts.settings.options())?;
     let encoder = actor.encoder(task.spec(), &args.encoder)?;
     let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, act)).transpose()?;
     let act: &dyn Act = encoded.as_ref().map_or(act, |encoded| encoded);

@@ -235,7 +235,7 @@ fn list(args: &ListArgs) -> Result<Done> {
             Some(count(book.len(), book.map_states(&data, |_, state| book.retrieve(state).memory)))
         }
         (None, Some(task)) => {
-            let task = tasks::named(task, args.rollouts.reward)?;
+            let task = tasks::named(task, &args.rollouts.settings.options())?;
             let encoder = task_encoder::for_policy(&policy, task.spec(), &args.encoder.weights)?;
             let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, &policy)).transpose()?;
             let act: &dyn Act = encoded.as_ref().map_or(&policy, |encoded| encoded);

@@ -19,6 +19,7 @@ pub mod report;
 pub mod suggest;
 pub mod sweep;
 pub mod table;
+pub mod test;
 pub mod train;
 pub mod tune;
 mod visited;

@@ -10,7 +10,7 @@ use mcnn::{
     file,
     policy::Policy,
     seed::Seed,
-    task::{Environment, Recorded, Task, adroit::Rewards, scale_action},
+    task::{Environment, Recorded, Task, scale_action},
 };
 use serde::Serialize;
 
@@ -86,7 +86,7 @@ pub fn run(args: &ReplayArgs) -> Result<Done> {
                     .next("name it with --task"),
             )
         })?;
-    let task = tasks::drawn(&name, Rewards::D4rl)?;
+    let task = tasks::drawn(&name, &args.task_options.options())?;
     let (obs, act) = (task.spec().n_obs, task.spec().n_act);
     let all = [(parts.n_obs, parts.n_act, "the recording")]
         .into_iter()

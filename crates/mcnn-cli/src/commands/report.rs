@@ -175,7 +175,7 @@ fn visit(
     task: &str,
     notes: &mut Vec<String>,
 ) -> Result<(Demonstrations, Collected)> {
-    let task = tasks::named(task, args.rollouts.reward)?;
+    let task = tasks::named(task, &args.rollouts.settings.options())?;
     let encoder = task_encoder::for_policy(policy, task.spec(), &args.encoder.weights)?;
     let encoded = encoder.as_ref().map(|encoder| EncodedPolicy::new(encoder, policy)).transpose()?;
     let act: &dyn Act = encoded.as_ref().map_or(policy, |encoded| encoded);

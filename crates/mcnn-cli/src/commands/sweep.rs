@@ -71,7 +71,8 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     let _claim = if args.dry_run { None } else { Some(claim(&args.path)?) };
     let runs = plan::read(&args.plan)?;
     let data = data(args, &runs)?;
-    let task = tasks::named(&runs[0].task, runs[0].reward).map_err(|e| e.within(args.plan.display()))?;
+    let task =
+        tasks::named(&runs[0].task, &runs[0].task_options()).map_err(|e| e.within(args.plan.display()))?;
     let encoders = encoders(args, task.as_ref(), &runs, &data)?;
     let log = |line: &str| say(line);
     if args.path.exists() {

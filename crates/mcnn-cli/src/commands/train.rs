@@ -19,7 +19,7 @@ use mcnn::{
     optimizer::OptimizerDefaults,
     policy::ConstrainAt,
     seed::Seed,
-    train::{Bagging, Checkpoint, Lambda, Run, TrainSettings, TrainThrough, Validation},
+    train::{Bagging, Checkpoint, Keep, Lambda, Run, TrainSettings, TrainThrough, Validation},
     vision::{Arrays, Encoding, Weights},
 };
 use serde::Serialize;
@@ -47,6 +47,10 @@ pub struct TrainReport {
     pub loss: Option<f64>,
     /// Mean squared error of the actions of the validation episodes; null if there are none.
     pub validation_loss: Option<f64>,
+    /// The lowest validation loss of those measured during the run; null if there was none.
+    pub lowest_validation: Option<LowestValidation>,
+    /// Which network the policy has.
+    pub keep: Keep,
     /// Decay rate of the memory weight; a number or "inf".
     pub lambda: Lambda,
     /// Distance at which the memory weight is 0.5; null if lambda is 0.
@@ -79,6 +83,13 @@ pub struct TrainReport {
     pub fingerprint: Option<String>,
     /// What looks unintended in the data or is unusual about the run, as sentences.
     pub warnings: Vec<String>,
+}
+
+/// The lowest validation loss of a run.
+#[derive(Serialize)]
+pub struct LowestValidation {
+    pub step: u64,
+    pub loss: f64,
 }
 
 /// Distances of the calibration episodes to the memories of other episodes; each episode has the same weight.
@@ -182,6 +193,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         lr,
         optimizer,
         validation_fraction,
+        keep: args.keep.unwrap_or(defaults.keep),
         seed,
     };
     let run = match checkpoint {
@@ -264,19 +276,22 @@ fn train(
             folder.log(stepped.step, mean, start.elapsed().as_secs_f64(), None)?;
         }
         if stepped.step.is_multiple_of(validation_steps) && !run.done() {
-            folder.save(&run)?;
-            if let Some(validation) = run.validation() {
+            // The checkpoint has the lowest loss, this one included.
+            if let Some(validation) = run.validate() {
                 folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(validation.loss))?;
             }
+            folder.save(&run)?;
         }
     }
     let seconds = start.elapsed().as_secs_f64();
     progress.finish();
+    // An interrupted run goes on as if it had not been: what is measured now has no part in it.
+    let last = if run.done() { run.validate() } else { None };
     folder.save(&run)?;
-    let validation = run.validation();
-    if let Some(validation) = &validation {
-        folder.log(run.steps_taken(), f64::NAN, seconds, Some(validation.loss))?;
+    if let Some(last) = &last {
+        folder.log(run.steps_taken(), f64::NAN, seconds, Some(last.loss))?;
     }
+    let validation = run.validation();
     let (policy, interrupted) =
         (run.policy().with_encoder(encoder), interrupted.load(Ordering::Relaxed) && !run.done());
     let (saved, fingerprint) = if interrupted {
@@ -292,6 +307,10 @@ fn train(
         steps_per_second: (run.steps_taken() - first) as f64 / seconds,
         loss,
         validation_loss: validation.as_ref().map(|v| v.loss),
+        lowest_validation: run
+            .lowest()
+            .map(|lowest| LowestValidation { step: lowest.step, loss: lowest.loss }),
+        keep: run.settings().keep,
         lambda: Lambda::Value(envelope.lambda),
         half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
         lambda_auto: run.settings().lambda == Lambda::Auto,

@@ -46,12 +46,12 @@ pub fn run(args: &TuneArgs) -> Result<Done> {
     if let Some(task) = &args.task {
         let output = output.as_ref().expect("--task requires an output");
         let run = args.run()?;
-        let task = tasks::named(task, args.reward)?;
+        let task = tasks::named(task, &args.task_settings.options())?;
         let encoder = task_encoder::for_policy(&policy, task.spec(), &args.encoder.weights)?;
         let origin = Origin {
             policy: fingerprint,
             task: task.spec().name.clone(),
-            reward: args.reward,
+            reward: args.task_settings.reward,
             first_tuning_seed: run.first_seed,
         };
         let simulation =

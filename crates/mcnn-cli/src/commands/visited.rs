@@ -28,7 +28,7 @@ pub fn visited(
             .at("--visited")
             .expected("--task"));
     };
-    let task = tasks::named(task, rollouts.reward)?;
+    let task = tasks::named(task, &rollouts.settings.options())?;
     let run = rollouts.run()?;
     let progress = progress_of("running", run.episodes);
     let encoder = actor.encoder(task.spec(), given)?;

@@ -16,6 +16,7 @@ mod report;
 mod results;
 mod suggest;
 mod sweep;
+mod test;
 mod tune;
 
 pub use certify::certify;
@@ -27,6 +28,7 @@ pub use report::report;
 pub use results::{compare, demo, eval};
 pub use suggest::suggest;
 pub use sweep::{sweep, table};
+pub use test::test;
 pub use tune::tune;
 
 use mcnn::{eval::stats::Rough, train::Lambda};
@@ -52,6 +54,7 @@ Training
 Evaluation
   mcnn eval policy.safetensors --task drive              closed loop (--video out.gif records a video)
   mcnn compare a.safetensors b.safetensors --task drive  policies on the same episodes
+  mcnn test policy.safetensors more.hdf5                 error on recorded states, beside simple methods
   mcnn table results.jsonl --plot results.svg            results of a sweep, with intervals
   mcnn tune policy.safetensors --task drive -o tuned.safetensors
                                                          settings of the constraint, by episodes
@@ -66,7 +69,7 @@ Improving
   mcnn suggest pool.npz memories.safetensors             which demonstration to record next
   mcnn memory add policy.safetensors fix.npz             add memories without training
 
-Tasks: drive, drive-pixels (built in), door, hammer, pen, relocate, kitchen, carracing, gym:ID
+Tasks: drive, drive-pixels (built in), door, hammer, pen, relocate, kitchen, carracing, pusht, gym:ID
 All options of a verb: mcnn VERB --help.  Results as JSON: --json.
 "
     .into()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::policy::Bucket;
+use mcnn::{policy::Bucket, train::Keep};
 
 use super::{lambda, name_width};
 use crate::commands::{explain::ExplainReport, train::TrainReport};
@@ -60,6 +60,19 @@ pub fn train(t: &TrainReport) -> String {
             line!(out, "  validation loss  none: no validation episodes");
         }
         Some(v) => {
+            if let Some(lowest) = &t.lowest_validation {
+                let kept = match t.keep {
+                    Keep::Best => ": this network is kept",
+                    Keep::Last if lowest.loss < v.loss => "; --keep best would keep that network",
+                    Keep::Last => "",
+                };
+                line!(
+                    out,
+                    "  lowest           validation loss {:.6} at step {}{kept}",
+                    lowest.loss,
+                    lowest.step
+                );
+            }
             line!(
                 out,
                 "  validation loss  {:.6} on {} states; by distance to the nearest memory of another episode:",

@@ -49,7 +49,7 @@ fn described(s: &Settings) -> String {
     let activation = serde_json::to_value(s.activation).expect("a plain value");
     format!(
         "{} {}: selection {} ({amount}), smooth-neighbors {}, lambda {}, amplitude {}, {}, {}, seed {}",
-        s.task,
+        s.task_name(),
         s.data,
         s.by,
         s.smooth_neighbors,

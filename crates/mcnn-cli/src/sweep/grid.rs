@@ -82,7 +82,7 @@ pub struct Failed {
 }
 
 /// Settings that do not belong to a method.
-const NOT_OF_METHOD: [&str; 3] = ["seed", "task", "data"];
+const NOT_OF_METHOD: [&str; 4] = ["seed", "task", "task_options", "data"];
 
 /// Arranges results as a table. `rows` names the settings that distinguish rows, in the order in which labels have them; if it is
 /// empty, all settings that vary.
@@ -173,7 +173,7 @@ pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
 
 fn column(line: &Line) -> Column {
     Column {
-        task: line.settings.task.clone(),
+        task: line.settings.task_name(),
         data: crate::beside::stem(std::path::Path::new(&line.settings.data)),
         fingerprint: line.data.clone(),
     }

@@ -28,6 +28,8 @@ use crate::args::Dimensions;
 #[serde(deny_unknown_fields)]
 struct Plan {
     task: String,
+    #[serde(default)]
+    task_options: serde_json::Map<String, serde_json::Value>,
     data: Vec<String>,
     fraction: Option<Vec<f64>>,
     count: Option<Vec<usize>>,
@@ -197,6 +199,7 @@ fn runs(plan: &Plan) -> Result<Vec<Settings>> {
         let (by, lambda, (fraction, count)) = (plan.by[by], plan.lambda[lambda], amounts[amount]);
         let settings = Settings {
             task: plan.task.clone(),
+            task_options: plan.task_options.clone(),
             data: plan.data[data].clone(),
             by,
             fraction,
@@ -277,11 +280,12 @@ fn check(plan: &Plan, amounts: usize) -> Result<()> {
     // Every run has a copy of the long settings.
     let longest = plan.data.iter().map(String::len).max().unwrap_or(0);
     let lengths = 8 * (plan.ignore.0.len() + plan.hidden.as_ref().map_or(0, Vec::len));
-    let each = plan.task.len() + longest + lengths;
+    let options = serde_json::to_string(&plan.task_options).map_or(0, |text| text.len());
+    let each = plan.task.len() + options + longest + lengths;
     if total.is_none_or(|n| n.saturating_mul(each) > MAX_COPIED_BYTES) {
         return Err(Error::new(Kind::Settings, "too many runs with settings that are so long")
             .expected(format!(
-                "runs times the bytes of task, data, ignore and hidden: at most {MAX_COPIED_BYTES}"
+                "runs times the bytes of task, task_options, data, ignore and hidden: at most {MAX_COPIED_BYTES}"
             ))
             .found(format!("{} runs, {each} bytes", total.unwrap_or(usize::MAX))));
     }

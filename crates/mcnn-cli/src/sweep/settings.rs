@@ -15,11 +15,12 @@ use mcnn::{
     optimizer::OptimizerSettings,
     policy::{Combine, ConstrainAt},
     seed::Seed,
-    task::adroit::Rewards,
-    train::{Bagging, Distances, Lambda, TrainSettings, TrainThrough},
+    task::{TaskOptions, adroit::Rewards, name_with_options},
+    train::{Bagging, Distances, Keep, Lambda, TrainSettings, TrainThrough},
     vision::Weights,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::backbones::{BackboneName, BackboneTables, has_settings};
 use crate::args::{Dimensions, InputOptions, StateDimensions, UnitArgs};
@@ -44,6 +45,9 @@ impl InputSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub task: String,
+    /// Options of the task.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub task_options: Map<String, Value>,
     /// The file name as in the plan.
     pub data: String,
     pub by: SelectionMethod,
@@ -193,6 +197,16 @@ impl Settings {
         self.encoder.iter().map(read).collect()
     }
 
+    /// What the task is made with.
+    pub fn task_options(&self) -> TaskOptions {
+        TaskOptions { rewards: self.reward, options: self.task_options.clone() }
+    }
+
+    /// The task's name with its options.
+    pub fn task_name(&self) -> String {
+        name_with_options(&self.task, &self.task_options)
+    }
+
     pub fn input(&self) -> InputOptions {
         InputOptions {
             clip_actions: self.clip_actions,
@@ -247,6 +261,7 @@ impl Settings {
             lr: self.lr,
             optimizer: self.optimizer,
             validation_fraction: self.validation_fraction,
+            keep: Keep::Last,
             seed: Seed(self.seed),
         }
     }

@@ -82,7 +82,7 @@ impl Recorder {
     /// If one of them fails.
     pub fn open(path: &Path, episodes: &Episodes) -> Result<Self> {
         let writer = VideoWriter::new(path, &|line| say(line))?;
-        let task = tasks::drawn(&episodes.task, episodes.rollouts.reward)?;
+        let task = tasks::drawn(&episodes.task, &episodes.rollouts.settings.options())?;
         let mut environment = task.start_with_pictures()?;
         environment.reset(episodes.rollouts.seed(), &mut vec![0.0; task.spec().n_obs])?;
         environment.picture()?;

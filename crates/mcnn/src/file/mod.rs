@@ -27,7 +27,7 @@ use crate::{
     memory::{Codebook, CodebookParts},
     optimizer::Moments,
     policy::{ActingSettings, Combine, ConstrainAt, Policy, TrainingRecord},
-    train::{Checkpoint, LearnerState, TrainSettings},
+    train::{Checkpoint, Keep, LearnerState, Lowest, TrainSettings},
 };
 use bundle::{Array, Bundle};
 use version::VERSION;
@@ -68,6 +68,9 @@ enum Header {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         codebook: Option<String>,
         checksum: String, // of all arrays
+        // Missing where no validation loss was measured, and in earlier files.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lowest: Option<LowestHeader>,
     },
 }
 
@@ -76,6 +79,13 @@ enum Header {
 struct MembersHeader {
     count: usize,
     combine: Combine,
+}
+
+/// The lowest validation loss of a run; as text, which keeps every digit.
+#[derive(Serialize, Deserialize)]
+struct LowestHeader {
+    step: u64,
+    loss: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -206,6 +216,12 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
             bundle.put(&name, vec![values.len()], Array::F32(values.clone()));
         }
     }
+    let lowest = checkpoint.lowest.as_ref().map(|Lowest { step, loss, networks }| {
+        for (member, network) in networks.iter().enumerate() {
+            save_network(&of_member("lowest", member), network, &mut bundle);
+        }
+        LowestHeader { step: *step, loss: loss.to_string() }
+    });
     let header = Header::Checkpoint {
         version: VERSION,
         step: checkpoint.step,
@@ -213,6 +229,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         data: checkpoint.data.clone(),
         codebook: checkpoint.codebook.clone(),
         checksum: bundle.checksum(),
+        lowest,
     };
     bundle.to_bytes(&to_json(&header))
 }
@@ -224,7 +241,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
     let (bundle, header) = open(bytes)?;
     match header {
-        Header::Checkpoint { step, settings, data, codebook, checksum, .. } => {
+        Header::Checkpoint { step, settings, data, codebook, checksum, lowest, .. } => {
             // Without a checksum a damaged weight could not be detected: it would be a valid number.
             if bundle.checksum() != checksum {
                 return Err(broken("the checksum of the checkpoint's arrays does not match"));
@@ -243,10 +260,29 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
                 Ok(LearnerState { network, ema, moments })
             };
             let members = networks.into_iter().enumerate().map(load).collect::<Result<_>>()?;
-            Ok(Checkpoint { step, settings, data, codebook, members })
+            let lowest = lowest.map(|header| load_lowest(header, &settings, step, &bundle)).transpose()?;
+            Ok(Checkpoint { step, settings, data, codebook, members, lowest })
         }
         other => Err(wrong_kind("a checkpoint", &other)),
     }
+}
+
+/// The lowest validation loss of a checkpoint after `step` steps, with its networks if the run keeps them.
+fn load_lowest(header: LowestHeader, settings: &TrainSettings, step: u64, bundle: &Bundle) -> Result<Lowest> {
+    let loss = header.loss.parse().ok().filter(|loss: &f64| loss.is_finite());
+    let (Some(loss), true) = (loss, header.step <= step) else {
+        return Err(broken("the lowest validation loss is invalid")
+            .at("lowest")
+            .found(format!("{} at step {}", header.loss, header.step)));
+    };
+    let networks = match settings.keep {
+        Keep::Last => Vec::new(),
+        Keep::Best => load_members("lowest", settings.members, &settings.backbone, bundle)?,
+    };
+    if settings.keep == Keep::Best && networks.is_empty() {
+        return Err(broken("the network with the lowest validation loss is missing").at("lowest"));
+    }
+    Ok(Lowest { step: header.step, loss, networks })
 }
 
 /// Reads a codebook.

@@ -34,12 +34,7 @@ impl Codebook {
     /// If the data have other dimensions.
     pub fn baseline_errors(&self, data: &Demonstrations) -> BaselineErrors {
         let (n, n_act) = (data.n_steps(), self.n_act());
-        let mut mean = vec![0.0_f64; n_act];
-        for action in self.parts.actions.chunks_exact(n_act) {
-            mean.iter_mut().zip(action).for_each(|(sum, a)| *sum += f64::from(*a));
-        }
-        mean.iter_mut().for_each(|sum| *sum /= self.len() as f64);
-        let mean: Vec<f32> = mean.into_iter().map(|m| m as f32).collect();
+        let mean = self.mean_action();
         let error = |action: &[f32], i: usize| -> f64 {
             action.iter().zip(data.action(i)).map(|(f, a)| f64::from(f - a).powi(2)).sum()
         };
@@ -47,20 +42,9 @@ impl Codebook {
         let retrieved = self.retrieve_leave_one_episode_out(data);
         let copying: Option<f64> =
             (retrieved.iter().enumerate()).map(|(i, r)| Some(error(self.action((*r)?.memory), i))).sum();
-        let matching = corresponding(self, data.names());
-        let staying = matching.map(|matching| {
-            let stay = |i: usize| {
-                let state = data.state(i);
-                let mut action = self.units().action_to_data(&mean, state);
-                for (k, (to, from)) in action.iter_mut().zip(&matching).enumerate() {
-                    // A dimension that never varies has no error, and no scale to measure one.
-                    let varies = self.units().length_to_data(k, 1.0) > 0.0;
-                    *to = from.filter(|_| varies).map_or(*to, |k| state[k]);
-                }
-                self.units().to_scaled(state, self.n_obs(), &mut action);
-                error(&action, i)
-            };
-            (0..n).map(stay).sum()
+        let staying = self.action_dimensions_in_state(data.names());
+        let staying = staying.map(|dimensions| {
+            (0..n).map(|i| error(&self.staying_action(&dimensions, &mean, data.state(i)), i)).sum()
         });
         BaselineErrors {
             states: n,
@@ -69,21 +53,44 @@ impl Codebook {
             state_as_action: staying.map(average),
         }
     }
-}
 
-/// The dimension of the state that corresponds to each of the action: the one that it is relative to, or of the same name; without
-/// names, the same number where both have as many dimensions. `None` if none correspond.
-fn corresponding(codebook: &Codebook, names: &DimensionNames) -> Option<Vec<Option<usize>>> {
-    let relative_to = codebook.units().relative_to();
-    let found: Vec<Option<usize>> = match (&names.state_names, &names.action_names) {
-        _ if !relative_to.is_empty() => relative_to.to_vec(),
-        (Some(states), Some(actions)) => {
-            actions.iter().map(|action| states.iter().position(|state| state == action)).collect()
+    /// The mean action of the memories, in [-1, 1]: `[n_act]`.
+    pub fn mean_action(&self) -> Vec<f32> {
+        let n_act = self.n_act();
+        let mean = |k: usize| {
+            let values = self.parts.actions.iter().skip(k).step_by(n_act);
+            (values.map(|&a| f64::from(a)).sum::<f64>() / self.len() as f64) as f32
+        };
+        (0..n_act).map(mean).collect()
+    }
+
+    /// The dimension of the state that corresponds to each of the action, `[n_act]`: the one that it is relative to, or of the same
+    /// name; without names, the same number where both have as many dimensions. `None` if none correspond.
+    pub fn action_dimensions_in_state(&self, names: &DimensionNames) -> Option<Vec<Option<usize>>> {
+        let relative_to = self.units().relative_to();
+        let found: Vec<Option<usize>> = match (&names.state_names, &names.action_names) {
+            _ if !relative_to.is_empty() => relative_to.to_vec(),
+            (Some(states), Some(actions)) => {
+                actions.iter().map(|action| states.iter().position(|state| state == action)).collect()
+            }
+            _ if self.n_obs() == self.n_act() => (0..self.n_act()).map(Some).collect(),
+            _ => return None,
+        };
+        found.iter().any(Option::is_some).then_some(found)
+    }
+
+    /// The action of staying in a state, scaled as actions in [-1, 1] are (it may be outside): the state's own values in the dimensions
+    /// of [`action_dimensions_in_state`](Self::action_dimensions_in_state), the mean action in the others.
+    pub fn staying_action(&self, dimensions: &[Option<usize>], mean: &[f32], state: &[f32]) -> Vec<f32> {
+        let mut action = self.units().action_to_data(mean, state);
+        for (k, (to, from)) in action.iter_mut().zip(dimensions).enumerate() {
+            // A dimension that never varies has no error, and no scale to measure one.
+            let varies = self.units().length_to_data(k, 1.0) > 0.0;
+            *to = from.filter(|_| varies).map_or(*to, |k| state[k]);
         }
-        _ if codebook.n_obs() == codebook.n_act() => (0..codebook.n_act()).map(Some).collect(),
-        _ => return None,
-    };
-    found.iter().any(Option::is_some).then_some(found)
+        self.units().to_scaled(state, self.n_obs(), &mut action);
+        action
+    }
 }
 
 #[cfg(test)]

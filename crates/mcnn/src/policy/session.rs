@@ -105,7 +105,7 @@ impl<'a> Session<'a> {
 
     /// The same session without the memories of an episode (a number of the source data), as if it had not been demonstrated.
     /// If all memories are of that episode, they stay.
-    pub(crate) fn leaving_out(self, episode: u32) -> Self {
+    pub fn leaving_out(self, episode: u32) -> Self {
         Self { leave_out: Some(episode), ..self }
     }
 
@@ -139,7 +139,13 @@ impl<'a> Session<'a> {
     }
 
     /// The same with an action in [-1, 1] instead of the data's units, and without a guard.
-    pub(crate) fn act_scaled(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
+    ///
+    /// # Errors
+    /// As [`act`](Self::act).
+    ///
+    /// # Panics
+    /// As [`act`](Self::act).
+    pub fn act_scaled(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
         let n_act = self.policy.codebook.n_act();
         assert_eq!(action.len(), n_act, "the action has another length than the policy's");
         self.observe(observation)?;

@@ -1,12 +1,13 @@
-//! Any Gymnasium environment as a task, the Adroit tasks by D4RL's rules, kitchen and racing.
+//! Any Gymnasium environment as a task, the Adroit tasks by D4RL's rules, kitchen, racing and Push-T.
 
 use super::{
     Answer, Ask, Batch, Environment, Outcome, Picture, Recorded, Reply, Spec, Task,
     adroit::{Adroit, Rewards, Rules},
-    check_action, kitchen, no_expert, racing,
+    check_action, kitchen, name_with_options, no_expert, pusht, racing,
     worker::{Limits, Plan, Response, Worker},
 };
 use crate::error::{Error, Kind, Result};
+use serde_json::{Map, Value};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -34,8 +35,9 @@ struct Source {
 }
 
 impl Gym {
-    /// The environment that `gymnasium.make(id)` makes, under a Python interpreter that has gymnasium. Success is the
-    /// `success` or `is_success` that its steps report, once it was true.
+    /// The environment that `gymnasium.make(id)` makes, under a Python interpreter that has gymnasium. Where `id` is
+    /// NAMESPACE/NAME-v0, the module NAMESPACE is imported first, since that is usually what registers the environment. Success
+    /// is the `success` or `is_success` that its steps report, once it was true.
     ///
     /// A Dict observation becomes its values in the order of their sorted keys, nested ones in place. So those of
     /// Gymnasium-Robotics' Fetch tasks are `achieved_goal` (3), `desired_goal` (3), `observation` (10, or 25 where
@@ -44,11 +46,19 @@ impl Gym {
     /// # Errors
     /// If the environment cannot be made, or its spaces are not real-valued.
     pub fn new(id: &str, python: &Path) -> Result<Self> {
-        let plan = Plan { id: id.to_owned(), ..Plan::default() };
+        Self::with_options(id, &Map::new(), python)
+    }
+
+    /// The environment that `gymnasium.make(id, **options)` makes; see [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if the environment does not take the options.
+    pub fn with_options(id: &str, options: &Map<String, Value>, python: &Path) -> Result<Self> {
+        let plan = Plan { id: id.to_owned(), options: options.clone(), ..Plan::default() };
         let worker = Worker::start(python, &plan, Limits::from_environment()?)?;
         let handshake = worker.handshake();
         let spec = Spec {
-            name: format!("gym:{id}"),
+            name: name_with_options(&format!("gym:{id}"), options),
             n_obs: handshake.n_obs,
             frame: handshake.frame,
             n_act: handshake.n_act,
@@ -75,6 +85,11 @@ impl Gym {
         let gym = Self::of(racing::spec(), racing::plan(), None, python);
         let source = Source { expert: true, ..Source::clone(&gym.source) };
         Self { source: Arc::new(source), ..gym }
+    }
+
+    /// Push-T by the rules of [`pusht`], under a Python interpreter that has gym-pusht.
+    pub fn pusht(observation: pusht::Observation, python: &Path) -> Self {
+        Self::of(pusht::spec(observation), pusht::plan(observation), None, python)
     }
 
     /// The same task with other time limits than [`Limits::from_environment`].

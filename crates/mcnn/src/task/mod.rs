@@ -6,6 +6,7 @@ pub mod drive;
 pub mod gym;
 pub mod kitchen;
 mod progress_file;
+pub mod pusht;
 pub mod python;
 pub mod racing;
 mod watchdog;
@@ -17,13 +18,32 @@ use crate::error::{Error, Kind, Result};
 use adroit::{Adroit, Rewards};
 
 /// The task of a name: `drive`, `drive-pixels`, an Adroit task by D4RL's rules (`door`, `hammer`, `pen`, `relocate`),
-/// `kitchen`, `carracing`, or `gym:ID` for anything `gymnasium.make(ID)` makes. All but the first two run in Python; where
-/// that is prepared first, `progress` is called with a line of text. `rewards` selects the rewards of an Adroit task; the
-/// others have only one kind.
+/// `kitchen`, `carracing`, `pusht`, or `gym:ID` for anything `gymnasium.make(ID)` makes. All but the first two run in Python;
+/// where that is prepared first, `progress` is called with a line of text.
 ///
 /// # Errors
-/// If there is no such task, Python cannot be had, or the environment of `gym:ID` cannot be made or used.
-pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Box<dyn Task>> {
+/// If there is no such task or it has no such option, Python cannot be had, or the environment of `gym:ID` cannot be made or
+/// used.
+pub fn named(name: &str, options: &TaskOptions, progress: &dyn Fn(&str)) -> Result<Box<dyn Task>> {
+    let TaskOptions { rewards, options } = options;
+    if name == "pusht" {
+        let observation = pusht::Observation::of(options)?;
+        return Ok(Box::new(gym::Gym::pusht(observation, &python::interpreter_with_pusht(progress)?)));
+    }
+    if let Some(id) = name.strip_prefix("gym:").filter(|id| !id.is_empty()) {
+        let python = match () {
+            () if python::in_box2d(id) => python::interpreter_with_box2d(progress)?,
+            () if python::in_pusht(id) => python::interpreter_with_pusht(progress)?,
+            () => python::interpreter(progress)?,
+        };
+        return Ok(Box::new(gym::Gym::with_options(id, options, &python)?));
+    }
+    if let Some((key, value)) = options.iter().next() {
+        return Err(Error::new(Kind::Settings, "this task has no options")
+            .at(format!("task {name}"))
+            .expected("pusht or gym:ID, which have some")
+            .found(option_text(key, value)));
+    }
     if name == "drive" {
         return Ok(Box::new(drive::Drive::new()));
     }
@@ -32,7 +52,7 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
     }
     if let Some(adroit) = Adroit::ALL.into_iter().find(|task| task.name() == name) {
         let python = python::interpreter(progress)?;
-        return Ok(Box::new(gym::Gym::adroit(adroit, rewards, &python)));
+        return Ok(Box::new(gym::Gym::adroit(adroit, *rewards, &python)));
     }
     if name == "kitchen" {
         return Ok(Box::new(gym::Gym::kitchen(&python::interpreter(progress)?)));
@@ -40,24 +60,49 @@ pub fn named(name: &str, rewards: Rewards, progress: &dyn Fn(&str)) -> Result<Bo
     if name == "carracing" {
         return Ok(Box::new(gym::Gym::racing(&python::interpreter_with_box2d(progress)?)));
     }
-    match name.strip_prefix("gym:") {
-        Some(id) if !id.is_empty() => {
-            let python = match python::in_box2d(id) {
-                true => python::interpreter_with_box2d(progress)?,
-                false => python::interpreter(progress)?,
-            };
-            Ok(Box::new(gym::Gym::new(id, &python)?))
-        }
-        _ => Err(Error::new(Kind::Settings, "there is no such task")
-            .expected("drive, drive-pixels, door, hammer, pen, relocate, kitchen, carracing, or gym:ID for a Gymnasium environment")
-            .found(name)),
+    Err(Error::new(Kind::Settings, "there is no such task")
+        .expected(
+            "drive, drive-pixels, door, hammer, pen, relocate, kitchen, carracing, pusht, or gym:ID for a Gymnasium environment",
+        )
+        .found(name))
+}
+
+/// What a task is made with, beside its name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskOptions {
+    /// The rewards of an Adroit task; the others have only one kind.
+    pub rewards: Rewards,
+    /// Of `pusht`: [`pusht::Observation::of`]. Of `gym:ID`: keyword arguments of `gymnasium.make`. The other tasks have none.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+impl From<Rewards> for TaskOptions {
+    fn from(rewards: Rewards) -> Self {
+        Self { rewards, ..Self::default() }
+    }
+}
+
+/// The name of a task with its options in parentheses, so that results of different ones are not confused.
+pub fn name_with_options(name: &str, options: &serde_json::Map<String, serde_json::Value>) -> String {
+    if options.is_empty() {
+        return name.to_owned();
+    }
+    let options: Vec<String> = options.iter().map(|(key, value)| option_text(key, value)).collect();
+    format!("{name} ({})", options.join(", "))
+}
+
+/// An option as it is written in the command line.
+fn option_text(key: &str, value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => format!("{key}={text}"),
+        value => format!("{key}={value}"),
     }
 }
 
 /// The specification of a task.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spec {
-    /// The task's name as given to `--task`.
+    /// The task's name as given to `--task`, with options in parentheses.
     pub name: String,
     /// The dimensions of an observation.
     pub n_obs: usize,
@@ -268,7 +313,8 @@ mod tests {
     #[test]
     fn an_unknown_task_lists_the_known_ones() {
         for name in ["dor", "gym:", ""] {
-            let error = named(name, Rewards::D4rl, &|_| ()).err().expect("no such task").to_string();
+            let error =
+                named(name, &TaskOptions::default(), &|_| ()).err().expect("no such task").to_string();
             let known = [
                 "drive",
                 "drive-pixels",
@@ -278,9 +324,22 @@ mod tests {
                 "relocate",
                 "kitchen",
                 "carracing",
+                "pusht",
                 "gym:ID",
             ];
             assert!(known.iter().all(|k| error.contains(k)) && error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_task_that_has_none_are_refused() {
+        let options = TaskOptions {
+            options: serde_json::from_str(r#"{"obs_type": "state"}"#).unwrap(),
+            ..TaskOptions::default()
+        };
+        for name in ["drive", "drive-pixels", "door", "kitchen", "carracing"] {
+            let error = named(name, &options, &|_| ()).err().expect("no options").to_string();
+            assert!(error.contains(name) && error.contains("obs_type=state"), "{error}");
         }
     }
 

@@ -40,6 +40,19 @@ pub fn in_box2d(id: &str) -> bool {
     ["CarRacing", "LunarLander", "BipedalWalker"].iter().any(|name| id.starts_with(name))
 }
 
+/// The interpreter for Push-T ([`in_pusht`]): likewise, in a virtual environment of its own (about 100 MB from PyPI).
+///
+/// # Errors
+/// As [`interpreter`].
+pub fn interpreter_with_pusht(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    of(Use::PushT, progress)
+}
+
+/// Whether an environment of Gymnasium is one of gym-pusht.
+pub fn in_pusht(id: &str) -> bool {
+    id.rsplit(':').next().is_some_and(|name| name.starts_with("gym_pusht/"))
+}
+
 fn of(who: Use, progress: &dyn Fn(&str)) -> Result<PathBuf> {
     match env::var_os("MCNN_PYTHON").filter(|name| !name.is_empty()) {
         Some(named) => own(Path::new(&named), who),
@@ -80,6 +93,7 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
 enum Use {
     Worker,
     Box2d,
+    PushT,
     Video,
 }
 
@@ -89,6 +103,7 @@ impl Use {
         match self {
             Self::Worker => "worker",
             Self::Box2d => "box2d",
+            Self::PushT => "pusht",
             Self::Video => "video",
         }
     }
@@ -97,6 +112,7 @@ impl Use {
         match self {
             Self::Worker => "the environments",
             Self::Box2d => "the environments of Box2D",
+            Self::PushT => "Push-T",
             Self::Video => "videos",
         }
     }
@@ -110,8 +126,9 @@ pub fn ready() -> bool {
 
 fn own(python: &Path, who: Use) -> Result<PathBuf> {
     let (modules, packages) = match who {
-        Use::Box2d => ("gymnasium, Box2D, pygame", "gymnasium[box2d]"),
-        _ => ("gymnasium", "gymnasium"),
+        Use::Box2d => ("gymnasium, Box2D, pygame", "'gymnasium[box2d]'"),
+        Use::PushT => ("gymnasium, gym_pusht", "gym-pusht==0.1.6 'pymunk<7'"),
+        _ => ("gymnasium", "'gymnasium'"),
     };
     let refused = |found: String| {
         Error::new(Kind::Task, "the Python that MCNN_PYTHON names cannot be used")
@@ -119,7 +136,7 @@ fn own(python: &Path, who: Use) -> Result<PathBuf> {
             .expected(format!("an interpreter that can import {modules}"))
             .found(found)
             .next(format!(
-                "install it there (python -m pip install '{packages}'), or unset MCNN_PYTHON to have one made"
+                "install it there (python -m pip install {packages}), or unset MCNN_PYTHON to have one made"
             ))
     };
     let run = Command::new(python).args(["-c", &format!("import {modules}")]).output();
@@ -251,9 +268,13 @@ mod tests {
         assert!(ours.iter().all(|line| line.contains("==") && !line.contains(' ')), "{ours:?}");
         let box2d = wanted(REQUIREMENTS, Use::Box2d);
         assert!(box2d.contains(&"gymnasium==1.4.0") && !box2d.iter().any(|line| line.starts_with("mujoco")));
+        let pusht = wanted(REQUIREMENTS, Use::PushT);
+        assert!(
+            pusht.contains(&"gym-pusht==0.1.6") && pusht.iter().any(|line| line.starts_with("pymunk==6."))
+        );
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
             let (_, tags) = line.split_once("# ").expect(line);
-            let known = ["worker", "box2d", "video", "tests", "bench", "browser"];
+            let known = ["worker", "box2d", "pusht", "video", "tests", "bench", "browser"];
             assert!(tags.split(", ").all(|tag| known.contains(&tag)), "{line}");
         }
     }
@@ -305,7 +326,9 @@ mod tests {
     #[test]
     fn an_interpreter_without_gymnasium_is_refused_by_name() {
         for wrong in ["/bin/false", "/nowhere/python"] {
-            for (who, package) in [(Use::Worker, "'gymnasium'"), (Use::Box2d, "'gymnasium[box2d]'")] {
+            for (who, package) in
+                [(Use::Worker, "'gymnasium'"), (Use::Box2d, "'gymnasium[box2d]'"), (Use::PushT, "'pymunk<7'")]
+            {
                 let error = own(Path::new(wrong), who).unwrap_err().to_string();
                 assert!(error.contains(wrong) && error.contains(package), "{error}");
             }

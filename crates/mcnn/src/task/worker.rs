@@ -16,6 +16,7 @@ use std::{
 
 const SOURCE: &str = concat!(
     include_str!("../../../../python/environments.py"),
+    include_str!("../../../../python/pusht.py"),
     include_str!("../../../../python/poses.py"),
     include_str!("../../../../python/racing.py"),
     include_str!("../../../../python/worker.py"),
@@ -100,8 +101,8 @@ impl Worker {
     /// Starts a worker in a Python interpreter and creates the first copy of the environment.
     ///
     /// # Errors
-    /// If the interpreter cannot be run, the environment cannot be created or used (with Python's traceback), or the start
-    /// takes longer than the limit.
+    /// If the interpreter cannot be run, the environment cannot be created or used (with Python's traceback where it raised an
+    /// error of its own), or the start takes longer than the limit.
     pub fn start(python: &Path, plan: &Plan, limits: Limits) -> Result<Self> {
         let mut settings = serde_json::to_value(plan).unwrap_or_default();
         settings["limit"] = limits.step.as_secs_f64().into();
@@ -169,8 +170,8 @@ impl Worker {
                      libgl1-mesa-dri, or libosmesa6); MUJOCO_GL names one of egl, osmesa, glfw",
                     ));
             }
-            b'E' => {
-                return Err(worker.raised(payload.get(4..).unwrap_or_default(), None).next(
+            tag @ (b'E' | b'C') => {
+                return Err(worker.failed(tag, payload.get(4..).unwrap_or_default(), None).next(
                     "check the environment's name; MCNN_PYTHON names an interpreter that has other environments",
                 ));
             }
@@ -195,8 +196,8 @@ impl Worker {
         self.input.is_some()
     }
 
-    /// Sends a request to some copies of the environment, each at most once; actions are `[n_act]`, each in [-1, 1]. Responses
-    /// are in the order of the requests. An error concerns that copy alone (it raised, or returned unusable values), and the
+    /// Sends a request to some copies of the environment, each at most once; actions are `[n_act]`, each in [-1, 1].
+    /// Responses are in the order of the requests. An error concerns that copy alone (it raised, or returned unusable values), and the
     /// copy is created again at its next reset. If the process dies, [`alive`](Worker::alive) becomes false; the copy whose
     /// request was being served has the error, and other missing responses are `None`.
     pub fn ask(&mut self, asks: &[(usize, Ask)]) -> Vec<Option<Result<Response>>> {
@@ -325,8 +326,8 @@ impl Worker {
             self.end();
             return Err(self.garbled(&format!("a frame of kind {} that is not copy {copy}'s", body[0])));
         }
-        if body[0] == b'E' {
-            return Err(self.raised(&body[5..], Some(copy)));
+        if matches!(body[0], b'E' | b'C') {
+            return Err(self.failed(body[0], &body[5..], Some(copy)));
         }
         Ok(body)
     }
@@ -381,9 +382,14 @@ impl Worker {
         Error::new(Kind::Task, what).at(place)
     }
 
-    fn raised(&self, trace: &[u8], copy: Option<usize>) -> Error {
-        let trace = String::from_utf8_lossy(trace).trim_end().replace('\n', "\n    ");
-        self.error("the environment raised an error", copy).found(trace)
+    /// The error of a frame of kind E (a traceback) or C (what the environment cannot do).
+    fn failed(&self, tag: u8, text: &[u8], copy: Option<usize>) -> Error {
+        let text = String::from_utf8_lossy(text).trim_end().replace('\n', "\n    ");
+        let what = match tag {
+            b'C' => "the environment cannot do what is needed",
+            _ => "the environment raised an error",
+        };
+        self.error(what, copy).found(text)
     }
 
     fn garbled(&self, found: &str) -> Error {

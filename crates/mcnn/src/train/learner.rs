@@ -86,15 +86,8 @@ impl Learner {
     /// # Errors
     /// If it is not one of this network after `steps` steps: what is wrong, what was expected, what was found.
     pub fn restore(&mut self, state: LearnerState, steps: u64) -> Result<(), [String; 3]> {
-        let shapes = |network: &Network| -> Vec<(String, Vec<usize>)> {
-            network.save_tensors().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
-        };
-        let mine = shapes(&self.net.network());
         for found in [Some(&state.network), state.ema.as_ref()].into_iter().flatten() {
-            if shapes(found) != mine {
-                let found = format!("{:?}", shapes(found));
-                return Err(["the interrupted run had another network".into(), format!("{mine:?}"), found]);
-            }
+            self.check_shapes(found)?;
         }
         let not_whole = |expected: &str, found: &str| {
             Err(["the interrupted run is not whole".into(), expected.into(), found.into()])
@@ -110,6 +103,18 @@ impl Learner {
         self.adam = Adam::new(&[net.parameters().len()], &net.decaying(), state.moments);
         self.net = net;
         Ok(())
+    }
+
+    /// Refuses a network with other shapes than this one's: what is wrong, what was expected, what was found.
+    pub fn check_shapes(&self, found: &Network) -> Result<(), [String; 3]> {
+        let shapes = |network: &Network| -> Vec<(String, Vec<usize>)> {
+            network.save_tensors().into_iter().map(|(name, (shape, _))| (name, shape)).collect()
+        };
+        let (mine, found) = (shapes(&self.net.network()), shapes(found));
+        if found == mine {
+            return Ok(());
+        }
+        Err(["the interrupted run had another network".into(), format!("{mine:?}"), format!("{found:?}")])
     }
 
     /// Takes a gradient step. Returns the loss before it.

@@ -4,6 +4,7 @@
 //! once, before the first step. Several networks are trained side by side as an ensemble. The caller owns the loop: it calls
 //! [`Run::step`].
 
+mod keep;
 mod lambda;
 mod learner;
 mod loss;
@@ -12,6 +13,7 @@ mod training_set;
 mod validation;
 mod warnings;
 
+pub use keep::{Keep, Lowest};
 pub use lambda::Lambda;
 pub use learner::LearnerState;
 pub use settings::{Bagging, Distances, TrainSettings, TrainThrough};
@@ -42,6 +44,7 @@ pub struct Run {
     folds: Vec<Demonstrations>, // [members], the training episodes that each leaves out; empty without folds
     learners: Vec<Learner>,     // [members]; none if lambda is 0: then there is nothing to train
     step: u64,
+    lowest: Option<Lowest>,
 }
 
 /// The result of a step.
@@ -68,6 +71,8 @@ pub struct Checkpoint {
     pub codebook: Option<String>,
     /// The networks with their optimizers: `[members]`.
     pub members: Vec<LearnerState>,
+    /// The lowest validation loss so far. `None` if none was measured, and in checkpoints of earlier versions.
+    pub lowest: Option<Lowest>,
 }
 
 impl Run {
@@ -140,7 +145,7 @@ impl Run {
         }
         let calibration = OodCalibration::leave_one_episode_out(&codebook, data);
         let data = data.fingerprint();
-        Ok(Self {
+        let run = Self {
             settings,
             envelope,
             codebook,
@@ -151,7 +156,10 @@ impl Run {
             folds,
             learners,
             step: 0,
-        })
+            lowest: None,
+        };
+        run.check_keep()?;
+        Ok(run)
     }
 
     /// Prepares a run that resumes from a checkpoint. It ends with the same bytes as an uninterrupted run.
@@ -194,12 +202,20 @@ impl Run {
             let [expected, found] = [run.learners.len(), checkpoint.members.len()].map(|n| n.to_string());
             return refuse("the interrupted run had another number of networks", expected, found);
         }
+        for (learner, network) in
+            run.learners.iter().zip(checkpoint.lowest.iter().flat_map(|lowest| &lowest.networks))
+        {
+            if let Err([what, expected, found]) = learner.check_shapes(network) {
+                return refuse(&what, expected, found);
+            }
+        }
         for (learner, state) in run.learners.iter_mut().zip(checkpoint.members) {
             if let Err([what, expected, found]) = learner.restore(state, checkpoint.step) {
                 return refuse(&what, expected, found);
             }
         }
         run.step = checkpoint.step;
+        run.lowest = checkpoint.lowest;
         Ok(run)
     }
 
@@ -248,10 +264,11 @@ impl Run {
         self.training_set.short_episodes()
     }
 
-    /// The current policy.
+    /// The policy: of the current networks, or with [`Keep::Best`] of the best so far.
     pub fn policy(&self) -> Policy {
+        let (steps, networks) = self.kept();
         let training = TrainingRecord {
-            steps: self.step,
+            steps,
             settings: serde_json::to_value(&self.settings).expect("settings are plain values"),
             validation_episodes: self
                 .validation_set
@@ -260,7 +277,6 @@ impl Run {
                 .collect(),
             edits: Vec::new(),
         };
-        let networks = self.learners.iter().map(Learner::network).collect();
         self.policy_of(networks).with_calibration(self.calibration.clone()).with_training_record(training)
     }
 
@@ -273,14 +289,21 @@ impl Run {
             .expect("a run is checked when it is prepared")
     }
 
-    /// The error on the validation episodes, by distance to memory. Without validation episodes but with folds: of every member on
+    /// The error of [`policy`](Self::policy) on the validation episodes, by distance to memory. Without validation episodes but with folds: of every member on
     /// the episodes that it left out. `None` if there is neither.
     pub fn validation(&self) -> Option<Validation> {
+        self.validation_of(&self.kept().1)
+    }
+
+    fn validation_of(&self, networks: &[Network]) -> Option<Validation> {
         let seed = self.settings.seed.fork("held out actions");
-        let networks = || self.learners.iter().map(Learner::network);
         let parts: Vec<(Policy, &Demonstrations)> = match &self.validation_set {
-            Some(data) => vec![(self.policy_of(networks().collect()), data)],
-            None => networks().map(|network| self.policy_of(vec![network])).zip(&self.folds).collect(),
+            Some(data) => vec![(self.policy_of(networks.to_vec()), data)],
+            None => networks
+                .iter()
+                .map(|network| self.policy_of(vec![network.clone()]))
+                .zip(&self.folds)
+                .collect(),
         };
         let acts_alone = self.settings.is_free() || self.envelope.lambda == f32::INFINITY;
         (!parts.is_empty()).then(|| Validation::measure(&parts, acts_alone, seed))
@@ -299,6 +322,7 @@ impl Run {
             data: self.data.clone(),
             codebook: Some(self.codebook.fingerprint()),
             members: self.learners.iter().map(Learner::state).collect(),
+            lowest: self.lowest.clone(),
         })
     }
 }

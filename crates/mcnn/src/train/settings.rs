@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Lambda;
+use super::{Keep, Lambda};
 use crate::{
     backbone::{Architecture, InvalidSetting},
     envelope::{Activation, Form},
@@ -92,6 +92,9 @@ pub struct TrainSettings {
     pub optimizer: OptimizerSettings,
     /// Share of the episodes in the validation set.
     pub validation_fraction: f64,
+    /// Which networks the policy has. Missing in older files: the last ones.
+    #[serde(default)]
+    pub keep: Keep,
     /// Decides whatever is random.
     pub seed: Seed,
 }
@@ -123,6 +126,7 @@ impl Default for TrainSettings {
             lr: 3e-4,
             optimizer: OptimizerSettings::ADAM,
             validation_fraction: 0.1,
+            keep: Keep::Last,
             seed: Seed(0),
         }
     }

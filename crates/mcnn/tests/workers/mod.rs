@@ -37,6 +37,11 @@ pub fn interpreter_with_box2d() -> Option<PathBuf> {
     interpreter().map(|_| python::interpreter_with_box2d(&|line| println!("{line}")).unwrap())
 }
 
+/// An interpreter for Push-T, or why there is none.
+pub fn interpreter_with_pusht() -> Option<PathBuf> {
+    interpreter().map(|_| python::interpreter_with_pusht(&|line| println!("{line}")).unwrap())
+}
+
 /// A script that runs the interpreter with the misbehaving environments on its path. Its folder must be kept.
 pub fn with_fakes() -> Option<(tempfile::TempDir, PathBuf)> {
     let python = interpreter()?;
