@@ -6,14 +6,14 @@ use mcnn::{
     Result,
     data::Scale,
     file,
-    memory::{Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
+    memory::{BaselineErrors, Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
     seed::Seed,
 };
 use serde::Serialize;
 
 use super::{
     Done, claim_output, names,
-    recordings::{Recordings, read_to_learn, say_warnings},
+    recordings::{Recordings, read_to_learn, say_warnings, staying_is_better},
 };
 use crate::{args::LearnArgs, print};
 
@@ -43,6 +43,8 @@ pub struct LearnReport {
     /// Greedy graph searches from the previous step's memory.
     pub graph_search: GraphSearchStats,
     pub smooth_neighbors: usize,
+    /// What copying and doing nothing cost on the training states.
+    pub baselines: BaselineErrors,
     pub seed: u64,
     pub file: String,
     pub fingerprint: String,
@@ -52,7 +54,7 @@ pub struct LearnReport {
 
 pub fn run(args: &LearnArgs) -> Result<Done> {
     let _claim = claim_output(&args.output)?;
-    let Recordings { data, warnings } =
+    let Recordings { data, mut warnings } =
         read_to_learn(&args.input.data, &args.input.options, &args.episodes, &args.units, None)?;
     say_warnings(&warnings);
     let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
@@ -69,6 +71,16 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
     let learned = learn(&data, &settings)?;
     let seconds = start.elapsed().as_secs_f64();
     let codebook = &learned.codebook;
+    let baselines = codebook.baseline_errors(&data);
+    let is_relative = !codebook.units().relative_to().is_empty();
+    let staying = staying_is_better(
+        &baselines,
+        "the nearest memory of another episode",
+        baselines.copying,
+        is_relative,
+    );
+    say_warnings(staying.as_slice());
+    warnings.extend(staying);
     let report = LearnReport {
         memories: codebook.len(),
         states: data.n_steps(),
@@ -85,6 +97,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         graph_edges: codebook.parts().edges.len(),
         graph_search: codebook.graph_searches(&data),
         smooth_neighbors: args.smooth_neighbors,
+        baselines,
         seed: args.seed,
         file: args.output.path.display().to_string(),
         fingerprint: file::write_codebook(&args.output.path, codebook)?,

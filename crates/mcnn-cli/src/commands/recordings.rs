@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use mcnn::{Result, data::Demonstrations, memory::Codebook};
+use mcnn::{
+    Result,
+    data::Demonstrations,
+    memory::{BaselineErrors, Codebook},
+};
 
 use super::{read, read_episodes_for, read_for};
 use crate::{
@@ -76,6 +80,21 @@ pub fn read_as_learned(path: &Path, options: &InputOptions, memories: &Codebook)
         }
         None => Ok(data),
     }
+}
+
+/// What to say where doing nothing is better than a method that learned absolute actions.
+pub fn staying_is_better(
+    baselines: &BaselineErrors,
+    method: &str,
+    error: Option<f64>,
+    is_relative: bool,
+) -> Option<String> {
+    let staying = baselines.state_as_action.filter(|_| baselines.staying_beats(error) && !is_relative)?;
+    Some(format!(
+        "staying (the state as the action) has an error of {staying:.6}, {method} {:.6}: learn the movement instead of the position, \
+         --actions relative (or --relative-to)",
+        error.unwrap_or(f64::NAN)
+    ))
 }
 
 /// Says warnings on stderr.

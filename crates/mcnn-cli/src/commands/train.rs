@@ -15,7 +15,7 @@ use mcnn::{
     envelope::Form,
     error::Kind,
     file,
-    memory::{LearnSettings, learn},
+    memory::{BaselineErrors, LearnSettings, learn},
     optimizer::OptimizerDefaults,
     policy::ConstrainAt,
     seed::Seed,
@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use super::{
     Done, claim, claim_in_turn, claim_output, cores, names, on_threads,
-    recordings::{Recordings, read_to_learn, say_warnings},
+    recordings::{Recordings, read_to_learn, say_warnings, staying_is_better},
 };
 use crate::{
     args::{ConstraintArgs, EnsembleArgs, TrainArgs},
@@ -68,6 +68,8 @@ pub struct TrainReport {
     pub short_episodes: [usize; 2],
     /// The validation loss by distance to the memories; null if there are no validation episodes.
     pub validation: Option<Validation>,
+    /// What copying and doing nothing cost on all states of the data.
+    pub baselines: BaselineErrors,
     /// The OOD calibration; null if all memories are of one episode.
     pub calibration: Option<Calibration>,
     pub seed: u64,
@@ -196,6 +198,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         keep: args.keep.unwrap_or(defaults.keep),
         seed,
     };
+    let baselines = codebook.baseline_errors(&data);
     let run = match checkpoint {
         Some(checkpoint) => Run::resume(&data, codebook, settings, checkpoint)?,
         None => Run::new(&data, codebook, settings)?,
@@ -205,7 +208,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let flag = interrupt::flag();
     let parallel = backbone.micro_batches() * members;
     let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
-    let report = on_threads(threads, || train(args, run, warnings, encoder, folder, flag))??;
+    let report = on_threads(threads, || train(args, run, (warnings, baselines), encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
     Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
 }
@@ -255,7 +258,7 @@ fn encoder(weights: &Weights, data: &Demonstrations) -> Result<Arc<Arrays>> {
 fn train(
     args: &TrainArgs,
     mut run: Run,
-    warnings: Vec<String>,
+    (mut warnings, baselines): (Vec<String>, BaselineErrors),
     encoder: Option<Arc<Arrays>>,
     mut folder: RunFolder,
     interrupted: &AtomicBool,
@@ -301,6 +304,11 @@ fn train(
         (args.output.path.clone(), Some(file::write_policy(&args.output.path, &policy)?))
     };
     let envelope = run.envelope();
+    let is_relative = !policy.codebook().units().relative_to().is_empty();
+    let error = validation.as_ref().map(|v| v.loss);
+    let staying = staying_is_better(&baselines, "the policy on validation episodes", error, is_relative);
+    say_warnings(staying.as_slice());
+    warnings.extend(staying);
     Ok(TrainReport {
         steps: run.steps_taken(),
         seconds,
@@ -320,6 +328,7 @@ fn train(
         zero_gradient_share: run.zero_gradient_share(),
         short_episodes: run.short_episodes(),
         validation,
+        baselines,
         calibration: run.calibration().map(Calibration::new).transpose()?,
         seed: args.optimizer.seed,
         resumed_from,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use mcnn::data::{Dimension, Inspection, Key, Usage};
 
-use super::{list, list_dimensions, name_width};
+use super::{list, list_dimensions, name_width, policy::baselines};
 use crate::commands::{
     collect::CollectReport, embed::EmbedReport, learn::LearnReport, make::MakeReport, replay::ReplayReport,
 };
@@ -347,6 +347,7 @@ pub fn learn(l: &LearnReport) -> String {
             format!("each memory has the mean action of its {} nearest steps", l.smooth_neighbors)
         }
     );
+    line!(out, "  baselines  {}", baselines(&l.baselines));
     line!(out, "  constant   state dimensions {}", list(&l.constant_dimensions));
     if !l.near_constant_dimensions.is_empty() {
         line!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcnn::{policy::Bucket, train::Keep};
+use mcnn::{memory::BaselineErrors, policy::Bucket, train::Keep};
 
 use super::{lambda, name_width};
 use crate::commands::{explain::ExplainReport, train::TrainReport};
@@ -103,6 +103,7 @@ pub fn train(t: &TrainReport) -> String {
             }
         }
     }
+    line!(out, "  baselines        {}", baselines(&t.baselines));
     match &t.calibration {
         Some(g) => line!(
             out,
@@ -118,6 +119,16 @@ pub fn train(t: &TrainReport) -> String {
     }
     line!(out, "  run folder       {}", t.run_folder);
     out
+}
+
+/// What copying and doing nothing cost.
+pub fn baselines(b: &BaselineErrors) -> String {
+    let copying = b.copying.map_or("-".into(), |error| format!("{error:.6}"));
+    let staying = b.state_as_action.map_or(String::new(), |error| format!(", staying {error:.6}"));
+    format!(
+        "1-NN (memory of another episode) {copying}, mean action {:.6}{staying}: mean squared errors on {} states",
+        b.mean_action, b.states
+    )
 }
 
 pub fn explain(e: &ExplainReport) -> String {

@@ -21,9 +21,9 @@ pub struct BaselineErrors {
 }
 
 impl BaselineErrors {
-    /// Whether doing nothing is better than copying: then the movement, not the position, is what has to be learned.
-    pub fn staying_beats_copying(&self) -> bool {
-        matches!((self.state_as_action, self.copying), (Some(staying), Some(copying)) if staying < copying)
+    /// Whether doing nothing is better than a method with this error: then the movement, not the position, is what has to be learned.
+    pub fn staying_beats(&self, error: Option<f64>) -> bool {
+        matches!((self.state_as_action, error), (Some(staying), Some(error)) if staying < error)
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
         ] {
             assert!((found - known / 80.0).abs() < 1e-6 * (1.0 + known), "{found} {}", known / 80.0);
         }
-        assert!(found.staying_beats_copying(), "{found:?}");
+        assert!(found.staying_beats(found.copying) && !found.staying_beats(None), "{found:?}");
         assert_eq!(found.states, 40);
     }
 
