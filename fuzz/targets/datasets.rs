@@ -27,7 +27,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let file = common::file(bytes);
     let folder = folder(&file);
     fs::copy(&file, folder.join("0.parquet")).expect("a copy");
-    if let Ok((_, parts)) = read_parts(&folder) {
+    if let Ok((_, parts)) = read_parts(&folder, &Selection::default()) {
         parts.check().expect("what is read belongs together");
         let _ = inspect(&folder, &Selection::default());
     }

@@ -1,4 +1,4 @@
-//! Demonstrations: D4RL's HDF5 and `.npz`, told apart by their contents; and recordings of frames in either.
+//! Demonstrations: HDF5 of D4RL and robomimic, `.npz` and zips of zarr, told apart by their contents; and recordings of frames in either.
 #![no_main]
 
 mod common;
@@ -7,7 +7,7 @@ use mcnn::data::{FrameFile, ReadOptions, Selection, inspect, read, read_parts, r
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let path = common::file(bytes);
-    if let Ok((_, parts)) = read_parts(&path) {
+    if let Ok((_, parts)) = read_parts(&path, &Selection::default()) {
         parts.check().expect("what is read belongs together");
         let _ = inspect(&path, &Selection::default());
     }

@@ -223,7 +223,7 @@ def broken_hdf5(folder):
     grow = lambda a: np.concatenate([a, a[:1]])
     write("no_actions", ["missing key", "/actions", "observations, rewards, terminals, timeouts"], remove=["actions"])
     write("no_keys", ["missing key", "/observations", "a file without keys"], remove=BASE)
-    write("robomimic", ["missing key", "data/", "robomimic"], remove=BASE,
+    write("raw_robomimic", ["without observations", "robomimic", "dataset_states_to_obs"], remove=BASE,
           then=lambda f: f.create_dataset("data/demo_0/actions", data=ACTIONS))
     write("group", ["missing key", "/observations", "observations/"], remove=["observations"],
           then=lambda f: f.create_dataset("observations/x", data=STATES))
@@ -372,13 +372,13 @@ def other(folder):
     write("other_pickle.pkl", pickle.dumps([1]), ["pickle"])
     write("other_page.hdf5", b"<!DOCTYPE html><title>404</title>", ["web page"])
     write("other_pointer.hdf5", b"version https://git-lfs.github.com/spec/v1\n", ["git lfs pull"])
-    write("other_text.npz", b"1,2,3\n", ["D4RL HDF5", "text", "numpy.savez"])
+    write("other_text.npz", b"1,2,3\n", ["HDF5 as of D4RL or robomimic", "text", "numpy.savez"])
     write("other_table.parquet", b"PAR1" + bytes(20) + b"PAR1", ["Parquet", "pandas"])
     write("other_video.mp4", bytes([0, 0, 0, 32]) + b"ftypisom" + bytes(20), ["MP4", "mcnn embed"])
     write("other_bytes.bin", bytes([1, 2, 3, 255]) * 9, ["neither", "numpy.savez"])
     with zipfile.ZipFile(folder / "other_store.zip", "w") as z:
         z.writestr("buffer/.zgroup", "{}")
-    broken["other_store.zip"] = ["not a file of demonstrations", "zarr", "episode_ends"]
+    broken["other_store.zip"] = ["not a replay buffer", "data/KEY", "episode_ends"]
     (folder / "other_empty.hdf5").write_bytes(b"")
     broken["other_empty.hdf5"] = ["the file is empty"]
     with zipfile.ZipFile(folder / "other_zip.npz", "w") as z:

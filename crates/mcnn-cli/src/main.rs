@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         match verb {
             Verb::Demo(args) => commands::demo::run(&args),
             Verb::Inspect(args) => commands::inspect::run(&args),
+            Verb::Convert(args) => commands::convert::run(&args),
             Verb::Make(args) => commands::make::run(&args),
             Verb::Embed(args) => commands::embed::run(&args),
             Verb::Encoder(args) => commands::encoder::run(&args),

@@ -33,7 +33,7 @@ fn floats(value: &Value) -> Vec<f64> {
 #[test]
 fn everything_that_shows_actions_speaks_the_units_of_the_data() {
     let bench = bench();
-    let raw = mcnn::data::read_parts(&bench.path("units.npz")).unwrap().1;
+    let raw = mcnn::data::read_parts(&bench.path("units.npz"), &Default::default()).unwrap().1;
     let found = bench.json("inspect units.npz");
     assert_eq!(found["refused"], Value::Null);
     assert_eq!(found["action_units"].as_array().unwrap().len(), 2);

@@ -5,7 +5,7 @@ use crate::common::{self, Bench};
 
 use mcnn::{
     act::{Act, Acting, Decision},
-    data::{ActionRange, Demonstrations, Parts, read_parts, read_simulator, write_npz},
+    data::{ActionRange, Demonstrations, Parts, Selection, read_parts, read_simulator, write_npz},
     eval::{Run, collect, rollout},
     file,
     seed::Seed,
@@ -103,7 +103,7 @@ fn what_is_collected_from_an_expert_can_be_put_back_step_by_step() {
         return common::skipped(name, "no Python to put it back in");
     }
     let python = python::interpreter(&|line| println!("{line}")).unwrap();
-    let (_, parts) = read_parts(&bench.path("r.hdf5")).unwrap();
+    let (_, parts) = read_parts(&bench.path("r.hdf5"), &Selection::default()).unwrap();
     let simulator = read_simulator(&bench.path("r.hdf5")).unwrap();
     let (Some((nq, qpos)), Some((nv, qvel))) = (simulator.qpos, simulator.qvel) else { panic!("no joints") };
     let mut environment = Gym::adroit(Adroit::Relocate, Rewards::D4rl, &python).start().unwrap();

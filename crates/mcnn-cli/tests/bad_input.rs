@@ -152,7 +152,7 @@ fn what_is_no_file_of_demonstrations_is_named_with_the_command_that_takes_it() {
         ("tub", ["a donkeycar tub", "mcnn embed"]),
         ("udacity", ["Udacity's simulator", "mcnn embed"]),
         ("pictures", ["pictures with a list", "mcnn embed"]),
-        ("store.zarr", ["a zarr store", "episode_ends=z"]),
+        ("store.zarr", ["not a replay buffer", "meta/episode_ends"]),
         ("lerobot", ["meta/info.json", "the JSON cannot be read"]),
         ("many", ["a.npz and 1 more", "name a file, not a folder, such as many/a.npz"]),
         ("data.parquet", ["Parquet", "numpy.savez"]),

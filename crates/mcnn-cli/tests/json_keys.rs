@@ -147,6 +147,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     let (mut all, mut found) = (BTreeSet::new(), BTreeSet::new());
     for line in [
         "inspect drive.npz",
+        "convert drive.npz --drop-idle 1 --hz 10 --downsample 2 -o converted.hdf5",
         "make drive --episodes 2 -o made.npz",
         "embed frames.npz --weights random:0 --network resnet18 -o e.npz",
         "encoder frames.npz --preset raw:8x8 --steps 2 --validation-fraction 0.5 -o encoder.safetensors",

@@ -8,6 +8,7 @@ mod book;
 mod browser;
 mod certify;
 mod common;
+mod convert;
 mod datasets;
 mod diffusion;
 mod embed;

@@ -32,3 +32,4 @@ mod vision_frames;
 mod vision_resnet;
 mod vision_weights;
 mod workers;
+mod zarr_stores;

@@ -41,8 +41,8 @@ fn lay_out_arg(arg: Arg) -> Arg {
         text = format!("{} [default: {}]", text.trim_end_matches('.'), defaults.join(","));
     }
     arg.help(wrap(&text, WIDTH - INDENT))
-        .hide_default_value(true)
-        .hide_possible_values(true)
+        .hide_default_value(takes_value)
+        .hide_possible_values(takes_value)
         .next_line_help(true)
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 use mcnn::memory::{Amount, SelectionMethod};
 
-use super::{EpisodeArgs, Input, NamesArgs, Output, UnitArgs, word};
+use super::{EpisodeArgs, Inputs, NamesArgs, Output, UnitArgs, word};
 
 #[derive(Args, Debug)]
 #[command(
@@ -11,7 +11,7 @@ use super::{EpisodeArgs, Input, NamesArgs, Output, UnitArgs, word};
 )]
 pub struct LearnArgs {
     #[command(flatten)]
-    pub input: Input,
+    pub input: Inputs,
     #[command(flatten)]
     pub episodes: EpisodeArgs,
     #[command(flatten)]

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, builder::PossibleValue};
 use mcnn::{
+    Error,
     backbone::{Architecture, KINDS},
+    data::foreign::is_safetensors,
     envelope::{Activation, Form},
+    error::Kind,
     optimizer::{OptimizerDefaults, OptimizerSettings},
     policy::{Combine, ConstrainAt},
     train::{Bagging, Distances, Keep, Lambda, TrainThrough},
@@ -13,7 +16,7 @@ use mcnn::{
 };
 
 use super::{
-    EpisodeArgs, Input, NamesArgs, Output, UnitArgs,
+    EpisodeArgs, InputOptions, NamesArgs, Output, UnitArgs,
     backbone::{BackboneArgs, defaults_of, hidden_help, layered, refuse_others},
     knobs::{combine, constrain_at, form},
     word,
@@ -23,20 +26,22 @@ use super::{
 #[command(after_help = "Examples:
   mcnn train drive.npz -o policy.safetensors
   mcnn train drive.npz memories.safetensors -o policy.safetensors
+  mcnn train morning.hdf5 evening.hdf5 -o policy.safetensors
   mcnn train drive.npz memories.safetensors --backbone diffusion -o policy.safetensors
   mcnn train drive.npz memories.safetensors --lambda inf -o bc.safetensors   (behavior cloning)")]
 pub struct TrainArgs {
+    /// Demonstrations, as of `mcnn learn`; several are joined. One of the files may be memories, chosen from the same data by
+    /// `mcnn learn` [default: every state; of more than 20000 states, 20000 by gas].
+    #[arg(value_name = "DATA|MEMORIES", required = true)]
+    pub inputs: Vec<PathBuf>,
     #[command(flatten)]
-    pub input: Input,
+    pub options: InputOptions,
     #[command(flatten)]
     pub episodes: EpisodeArgs,
     #[command(flatten)]
     pub units: UnitArgs,
     #[command(flatten)]
     pub names: NamesArgs,
-    /// Memories, chosen from the same data by `mcnn learn` [default: every state; of more than 20000 states, 20000 by gas].
-    #[arg(value_name = "MEMORIES")]
-    pub memories: Option<PathBuf>,
     /// Fraction of the episodes held out for validation, 0 to below 1. Whole episodes are held out; they are not trained on
     /// [default: 0.1; --bagging folds and --paper: 0].
     #[arg(long, alias = "check-on", value_name = "FRACTION", help_heading = "Data")]
@@ -202,6 +207,28 @@ impl OptimizerArgs {
 }
 
 impl TrainArgs {
+    /// The demonstrations and the memories, told apart by their contents.
+    ///
+    /// # Errors
+    /// Several files of memories, or no demonstrations.
+    pub fn data_and_memories(&self) -> mcnn::Result<(Vec<PathBuf>, Option<&PathBuf>)> {
+        let (memories, data): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            self.inputs.iter().partition(|path| is_safetensors(path));
+        let error = |what: &str| Error::new(Kind::Settings, what);
+        if let [_, second, ..] = memories[..] {
+            return Err(error("several files of memories")
+                .at(second.display().to_string())
+                .expected("demonstrations, and at most one file of memories"));
+        }
+        if data.is_empty() {
+            return Err(error("no demonstrations")
+                .at(self.inputs[0].display().to_string())
+                .found("a safetensors file, such as the memories or a policy of mcnn")
+                .next("the data come first: mcnn train DATA MEMORIES -o POLICY"));
+        }
+        Ok((data.into_iter().cloned().collect(), memories.first().copied()))
+    }
+
     /// The backbone asked for, with its settings.
     ///
     /// # Errors

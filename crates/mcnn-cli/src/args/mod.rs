@@ -1,6 +1,7 @@
 //! The command line: verbs, options and their help. Values are parsed and checked here, before any work starts.
 
 mod backbone;
+mod convert;
 mod frames;
 mod help;
 mod knobs;
@@ -13,6 +14,7 @@ mod test;
 mod trust;
 mod tune;
 
+pub use convert::ConvertArgs;
 pub use frames::{EmbedArgs, EncoderArgs, FrameArgs, TaskEncoderArgs};
 pub use help::parse;
 pub use knobs::{KnobArgs, trained_through, warn_of_training_through_the_envelope};
@@ -54,6 +56,8 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Generate demonstrations of the built-in task with its scripted expert.
     Make(MakeArgs),
+    /// Write demonstrations in another format, with fewer steps or without pauses.
+    Convert(ConvertArgs),
     /// Turn recorded camera frames into demonstrations whose states are embeddings.
     Embed(EmbedArgs),
     /// Train a small image encoder on recorded frames, for `mcnn embed`.
@@ -105,20 +109,32 @@ pub struct Output {
     pub force: bool,
 }
 
-/// An input file of demonstrations.
+/// An input of demonstrations.
 #[derive(Args, Debug)]
 pub struct Input {
-    /// Demonstrations: HDF5 as of D4RL, .npz with the arrays states, actions and episode_ends, or a LeRobot or Minari dataset.
+    /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz with the arrays states, actions and
+    /// episode_ends, or a LeRobot or Minari dataset.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
     pub options: InputOptions,
 }
 
-/// How demonstrations are read.
+/// One input of demonstrations or several.
+#[derive(Args, Debug)]
+pub struct Inputs {
+    /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz with the arrays states, actions and
+    /// episode_ends, or a LeRobot or Minari dataset. Several are joined.
+    #[arg(value_name = "DATA", required = true)]
+    pub data: Vec<PathBuf>,
+    #[command(flatten)]
+    pub options: InputOptions,
+}
+
+/// Which arrays and which lists of episodes are read.
 #[derive(Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Data")]
-pub struct InputOptions {
+pub struct KeyArgs {
     /// Arrays of the data that make up the state, concatenated in this order, such as observation.state or object,robot0_eef_pos;
     /// KEY:FIRST-LAST takes some of its dimensions [default: the format's own].
     #[arg(long = "state", value_delimiter = ',', value_name = "KEYS")]
@@ -129,6 +145,14 @@ pub struct InputOptions {
     /// Read only the episodes that this list in the file names (robomimic's mask/NAME), such as train.
     #[arg(long, value_name = "NAME")]
     pub filter_key: Option<String>,
+}
+
+/// How demonstrations are read.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Data")]
+pub struct InputOptions {
+    #[command(flatten)]
+    pub keys: KeyArgs,
     /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long)]
     pub clip_actions: bool,
@@ -142,6 +166,13 @@ pub struct InputOptions {
 }
 
 impl InputOptions {
+    /// The arrays and episodes to read.
+    pub fn selection(&self, episodes: &EpisodeArgs) -> Selection {
+        self.keys.selection(episodes)
+    }
+}
+
+impl KeyArgs {
     /// The arrays and episodes to read.
     pub fn selection(&self, episodes: &EpisodeArgs) -> Selection {
         Selection {
@@ -158,7 +189,7 @@ impl InputOptions {
 #[derive(Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Data")]
 pub struct EpisodeArgs {
-    /// Episodes to read, by their numbers in the data, such as 0-9,12 [default: all].
+    /// Episodes to read, by their numbers in the data (in each of several), such as 0-9,12 [default: all].
     #[arg(long, value_delimiter = ',', value_parser = episode_range, value_name = "EPISODES")]
     pub episodes: Vec<RangeInclusive<u32>>,
     /// Read only the episodes of the task with this text, where the data have texts of tasks.
@@ -263,11 +294,8 @@ pub struct NamesArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  mcnn inspect drive.npz")]
 pub struct InspectArgs {
-    /// Demonstrations: HDF5 as of D4RL, .npz with the arrays states, actions and episode_ends, or a LeRobot or Minari dataset.
-    #[arg(value_name = "DATA")]
-    pub data: PathBuf,
     #[command(flatten)]
-    pub options: InputOptions,
+    pub input: Inputs,
     #[command(flatten)]
     pub episodes: EpisodeArgs,
     #[command(flatten)]

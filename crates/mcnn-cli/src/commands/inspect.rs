@@ -2,16 +2,17 @@
 
 use mcnn::{Error, Result, error::Kind};
 
-use super::{Done, names};
+use super::{Done, listed, names};
 use crate::{args::InspectArgs, print};
 
 pub fn run(args: &InspectArgs) -> Result<Done> {
-    if args.options.episode_steps.is_some() {
+    if args.input.options.episode_steps.is_some() {
         return Err(Error::new(Kind::Settings, "a recording is inspected as it is")
             .at("--episode-steps")
             .next("leave the option out; it is for learning and training"));
     }
-    let mut inspection = mcnn::data::inspect(&args.data, &args.options.selection(&args.episodes))?;
+    let selection = args.input.options.selection(&args.episodes);
+    let mut inspection = mcnn::data::inspect_all(&args.input.data, &selection)?;
     inspection.names = names(&args.names, [inspection.n_obs, inspection.n_act], &[&inspection.names])?;
-    Ok(Done::new(&inspection, print::inspect(&args.data.display().to_string(), &inspection)))
+    Ok(Done::new(&inspection, print::inspect(&listed(&args.input.data), &inspection)))
 }

@@ -3,6 +3,7 @@
 pub mod certify;
 pub mod collect;
 pub mod compare;
+pub mod convert;
 pub mod demo;
 mod demo_frames;
 pub mod embed;
@@ -24,7 +25,7 @@ pub mod train;
 pub mod tune;
 mod visited;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcnn::{
     Error, Result,
@@ -65,17 +66,17 @@ impl Done {
 /// The most lines on the units of actions.
 const MAX_LINES: usize = 8;
 
-/// Reads the demonstrations to learn from. Says on stderr how actions are scaled.
+/// Reads the demonstrations to learn from, of one source or several. Says on stderr how actions are scaled.
 pub fn read(
-    path: &Path,
+    paths: &[PathBuf],
     options: &InputOptions,
     episodes: &EpisodeArgs,
     units: &UnitArgs,
 ) -> Result<Demonstrations> {
-    let data = read_selected(path, options, options.selection(episodes), Units::Fitted(units.settings()))?;
+    let data = read_selected(paths, options, options.selection(episodes), Units::Fitted(units.settings()))?;
     let units = data.units().describe(data.names());
     if !units.is_empty() {
-        say(format!("{}: actions are scaled to [-1, 1], from", path.display()));
+        say(format!("{}: actions are scaled to [-1, 1], from", listed(paths)));
         units.iter().take(MAX_LINES).for_each(|line| say(format!("  {line}")));
         if units.len() > MAX_LINES {
             say(format!(
@@ -90,38 +91,45 @@ pub fn read(
 /// Reads other demonstrations for given memories: with the keys that the memories' data were read with, unless options name
 /// others, and with actions in the memories' units.
 pub fn read_for(path: &Path, options: &InputOptions, codebook: &Codebook) -> Result<Demonstrations> {
-    read_episodes_for(path, options, &EpisodeArgs::default(), codebook)
+    read_episodes_for(&[path.to_owned()], options, &EpisodeArgs::default(), codebook)
 }
 
-/// The same of some episodes.
+/// The same of some episodes, of one source or several.
 pub fn read_episodes_for(
-    path: &Path,
+    paths: &[PathBuf],
     options: &InputOptions,
     episodes: &EpisodeArgs,
     codebook: &Codebook,
 ) -> Result<Demonstrations> {
     let selection = options.selection(episodes).or(&codebook.parts().origin);
-    read_selected(path, options, selection, Units::Given(codebook.units().clone()))
+    read_selected(paths, options, selection, Units::Given(codebook.units().clone()))
 }
 
 /// Reads demonstrations. Says on stderr how many actions are clipped, and what else a user should know.
 fn read_selected(
-    path: &Path,
+    paths: &[PathBuf],
     options: &InputOptions,
     selection: Selection,
     units: Units,
 ) -> Result<Demonstrations> {
     let (range, cut) = (range(options.clip_actions), options.episode_steps);
     let options = ReadOptions { selection, units, range, drop_last: options.d4rl_drop_last };
-    let ReadResult { data, outside, notes } = mcnn::data::read_with_notes(path, &options)?;
+    let ReadResult { data, outside, notes } = mcnn::data::read_all(paths, &options)?;
+    let place = listed(paths);
     for note in notes {
-        say(format!("{}: {note}", path.display()));
+        // Those of several sources name theirs.
+        say(if paths.len() == 1 { format!("{place}: {note}") } else { note });
     }
-    say_clipped(path, &outside);
+    say_clipped(Path::new(&place), &outside);
     Ok(match cut {
         Some(steps) => data.cut(steps.into()),
         None => data,
     })
+}
+
+/// Paths as text.
+pub fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// What `--clip-actions` says.

@@ -1,6 +1,6 @@
 //! Recordings as episodes: reading data to learn from, and reading the same data again for what was learned from them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mcnn::{
     Result,
@@ -26,15 +26,15 @@ pub struct Recordings {
 /// # Errors
 /// As [`read`].
 pub fn read_to_learn(
-    path: &Path,
+    paths: &[PathBuf],
     options: &InputOptions,
     episodes: &EpisodeArgs,
     units: &UnitArgs,
     memories: Option<&Codebook>,
 ) -> Result<Recordings> {
     let data = match memories {
-        Some(memories) => read_episodes_for(path, options, episodes, memories)?,
-        None => read(path, options, episodes, units)?,
+        Some(memories) => read_episodes_for(paths, options, episodes, memories)?,
+        None => read(paths, options, episodes, units)?,
     };
     let mut warnings = data.warnings();
     if options.episode_steps.is_some() || memories.is_some_and(|memories| memories.check_data(&data).is_ok())

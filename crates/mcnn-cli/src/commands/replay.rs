@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use mcnn::{
     Error, Result,
     act::Act as _,
-    data::{Parts, Simulator, read_parts, read_simulator},
+    data::{Parts, Selection, Simulator, read_parts, read_simulator},
     error::Kind,
     file,
     policy::Policy,
@@ -72,7 +72,7 @@ impl Episode<'_> {
 
 pub fn run(args: &ReplayArgs) -> Result<Done> {
     let _claim = claim_output(&args.output())?;
-    let (_, parts) = read_parts(&args.data)?;
+    let (_, parts) = read_parts(&args.data, &Selection::default())?;
     let simulator = read_simulator(&args.data)?;
     let named = |e: Error| e.within(args.data.display());
     let episode = find(&parts, &simulator, args.episode).map_err(named)?;

@@ -134,11 +134,11 @@ fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
     for (i, run) in runs.iter().enumerate() {
         if !all.contains_key(&run.data) {
             let place = || format!("{}: data, {:?}", args.plan.display(), runs[i].data);
-            let (file, everything) = (run.file(&args.plan), EpisodeArgs::default());
+            let (file, everything) = ([run.file(&args.plan)], EpisodeArgs::default());
             let Recordings { data, warnings } =
                 read_to_learn(&file, &run.input(), &everything, &run.units(), None)
                     .map_err(|e| e.within(place()))?;
-            warnings.iter().for_each(|warning| say(format!("warning: {}: {warning}", file.display())));
+            warnings.iter().for_each(|warning| say(format!("warning: {}: {warning}", file[0].display())));
             let print = data.fingerprint();
             all.insert(run.data.clone(), (data, print));
         }

@@ -119,15 +119,15 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     if !args.resume && !args.output.force {
         check_unused(&folder)?;
     }
-    let memories = args.memories.as_deref().map(file::read_codebook).transpose()?;
+    let (input, memories) = args.data_and_memories()?;
+    let memories = memories.map(|memories| file::read_codebook(memories)).transpose()?;
     if memories.is_some() && args.units.is_given() {
         return Err(Error::new(Kind::Settings, "the memories have their own units of actions")
             .at("--action-scale, --actions, --relative-to")
             .next("leave the options out, or choose the memories again with them (`mcnn learn`)"));
     }
-    let (input, options) = (&args.input.data, &args.input.options);
     let Recordings { data, mut warnings } =
-        read_to_learn(input, options, &args.episodes, &args.units, memories.as_ref())?;
+        read_to_learn(&input, &args.options, &args.episodes, &args.units, memories.as_ref())?;
     let seed = Seed(args.optimizer.seed);
     let codebook = match memories {
         Some(memories) => memories,

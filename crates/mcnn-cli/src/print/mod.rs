@@ -8,6 +8,7 @@ macro_rules! line {
 }
 
 mod certify;
+mod convert;
 mod data;
 mod encoder;
 mod memory;
@@ -20,6 +21,7 @@ mod test;
 mod tune;
 
 pub use certify::certify;
+pub use convert::convert;
 pub use data::{collect, embed, inspect, learn, make, replay};
 pub use encoder::encoder;
 pub use memory::{memory_edit, memory_list};
@@ -43,6 +45,7 @@ Data
   mcnn make drive --episodes 5 -o drive.npz              demonstrations of the built-in task
   mcnn collect --task drive --episodes 20 -o more.hdf5   episodes of an expert or a policy
   mcnn inspect drive.npz                                 contents of a file of demonstrations
+  mcnn convert more.hdf5 -o more.npz                     another format, fewer steps, no pauses
   mcnn replay more.hdf5 --episode 0 --video out.gif      video of a recorded episode
   mcnn encoder FRAMES -o encoder.safetensors             train an image encoder on camera frames
   mcnn embed FRAMES --weights imagenet -o embedded.npz   embed camera frames

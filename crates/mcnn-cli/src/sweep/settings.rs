@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::backbones::{BackboneName, BackboneTables, has_settings};
-use crate::args::{Dimensions, InputOptions, StateDimensions, UnitArgs};
+use crate::args::{Dimensions, InputOptions, KeyArgs, StateDimensions, UnitArgs};
 
 /// What is read of the data, and how actions are scaled, as `--state`, `--action`, `--action-scale` and `--relative-to`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -210,8 +210,11 @@ impl Settings {
     pub fn input(&self) -> InputOptions {
         InputOptions {
             clip_actions: self.clip_actions,
-            state_keys: self.input.state.clone(),
-            action_keys: self.input.action.clone(),
+            keys: KeyArgs {
+                state_keys: self.input.state.clone(),
+                action_keys: self.input.action.clone(),
+                ..KeyArgs::default()
+            },
             ..InputOptions::default()
         }
     }

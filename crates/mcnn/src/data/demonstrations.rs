@@ -435,6 +435,17 @@ impl Demonstrations {
         self.margins[k]
     }
 
+    /// Appends the episodes of other data of the same dimensions, without their tasks. Rewards are dropped if either has none.
+    pub(super) fn extend(&mut self, other: &Self) {
+        if self.rewards.is_some() != other.rewards.is_some() {
+            self.rewards = None;
+        }
+        for k in 0..other.n_episodes() {
+            self.push(other, other.episode(k), k);
+        }
+        self.tasks.clear();
+    }
+
     /// Splits whole episodes at random into a training set and a validation set. Episodes that (nearly) coincide stay together and count
     /// as one ([`groups`](Self::groups)): the validation set has a fraction of the distinct episodes, at least one if the fraction is
     /// above 0 and there are two or more. Both keep the order of the source.

@@ -1,6 +1,9 @@
 //! Files and folders that are no demonstrations: what they are, by their content, and what takes them.
 
-use std::path::Path;
+use std::{fs::File, io::Read as _, path::Path};
+
+use super::Format;
+use crate::error::{Error, Kind};
 
 /// What something is, and what to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub(super) fn file(start: &[u8], length: u64) -> Option<Foreign> {
             "a MATLAB file of version 5",
             "read it with scipy.io.loadmat, and save states, actions and episode_ends with numpy.savez",
         )
+    } else if here(16, b"\xde\xc0\xef\xbe") {
+        ("an LMDB store, perhaps of zarr", LMDB)
     } else if here(0, b"\x1f\x8b")
         || here(0, b"\x28\xb5\x2f\xfd")
         || here(0, b"BZh")
@@ -88,6 +93,14 @@ pub(super) fn file(start: &[u8], length: u64) -> Option<Foreign> {
     Some(foreign(what, next))
 }
 
+/// Whether a file is in the format safetensors, by its first bytes: the length of the header, and the header.
+pub fn is_safetensors(path: &Path) -> bool {
+    let mut start = [0; 10];
+    let opened = std::fs::metadata(path).is_ok_and(|about| about.is_file()).then(|| File::open(path));
+    let read = opened.and_then(|file| file.ok()?.read_exact(&mut start).ok());
+    read.is_some() && start[8..] == *b"{\""
+}
+
 /// A record begins with its length, a checksum, and a message of protocol buffers whose first field is a message.
 fn is_tfrecord(start: &[u8], length: u64) -> bool {
     let record = start.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
@@ -110,9 +123,7 @@ fn is_text(start: &[u8]) -> bool {
 /// The content of a zip without arrays of NumPy, by the names in it.
 pub(super) fn zip(names: &[&str]) -> Option<Foreign> {
     let any = |wanted: &[&str]| names.iter().any(|name| wanted.iter().any(|end| name.ends_with(end)));
-    if any(&[".zgroup", ".zarray", "zarr.json"]) {
-        Some(foreign("a zarr store in a zip", ZARR))
-    } else if any(&["data.pkl"]) {
+    if any(&["data.pkl"]) {
         Some(foreign(
             "a PyTorch file",
             "load it with torch.load, and save states, actions and episode_ends with numpy.savez",
@@ -122,8 +133,19 @@ pub(super) fn zip(names: &[&str]) -> Option<Foreign> {
     }
 }
 
-const ZARR: &str = "read it with zarr and save it with numpy; a replay buffer: numpy.savez(\"data.npz\", states=z[\"data/state\"][:], \
-                    actions=z[\"data/action\"][:], episode_ends=z[\"meta/episode_ends\"][:])";
+const ZARR: &str = "for states and actions, name the store itself; for `mcnn embed`, save its frames with zarr and numpy: \
+                    numpy.savez(\"frames.npz\", frames=z[\"data/img\"][:], actions=z[\"data/action\"][:], \
+                    episode_ends=z[\"meta/episode_ends\"][:])";
+/// The error of frames in a format of which only states are read.
+pub(super) fn frames_of(format: Format) -> Error {
+    Error::new(Kind::File, "a format of which no frames are read")
+        .expected("frames in HDF5 as of D4RL, an .npz or a folder")
+        .found(format.to_string())
+        .next("save them with numpy.savez: frames, actions and episode_ends")
+}
+
+const LMDB: &str = "copy it to a folder with zarr, zarr.copy_store(zarr.LMDBStore(FOLDER), zarr.DirectoryStore(\"data.zarr\")), \
+                    and give that";
 const EMBED: &str = "`mcnn embed FOLDER` makes demonstrations of its frames";
 
 /// The content of a folder, or of the first folder in it, if it is known.
@@ -166,6 +188,8 @@ fn itself(path: &Path) -> Option<Foreign> {
         )
     } else if has(".zgroup") || has(".zarray") || has("zarr.json") {
         foreign("a zarr store", ZARR)
+    } else if has("data.mdb") {
+        foreign("an LMDB store, perhaps of zarr", LMDB)
     } else if has("data/main_data.hdf5") || has("main_data.hdf5") || has("data/metadata.json") {
         foreign(
             "a Minari dataset",
@@ -289,6 +313,7 @@ mod tests {
             (&["a.png", "list.csv"], "a folder of pictures with a list", "mcnn embed"),
             (&["a.JPG"], "a folder of pictures", "CSV"),
             (&["a.parquet"], "a folder of Parquet files", "pandas"),
+            (&["data.mdb", "lock.mdb"], "an LMDB store, perhaps of zarr", "zarr.copy_store"),
             (&["a.mp4"], "a folder of videos", "ffmpeg"),
             (&["notes.md", "b.zarr/.zgroup"], "a folder with b.zarr: a zarr store", "episode_ends=z"),
         ] {

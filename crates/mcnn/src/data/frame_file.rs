@@ -12,7 +12,7 @@ use hdf5_reader::{Dataset, Datatype, SliceInfo, SliceInfoElem};
 use zip::ZipArchive;
 
 use super::{
-    ActionRange, Demonstrations, Parts, hdf5, npy, npz,
+    ActionRange, Demonstrations, Parts, foreign, hdf5, npy, npz,
     number::Beyond,
     read::{Format, is_label, recognize},
 };
@@ -62,9 +62,7 @@ impl FrameFile {
         let keys = match format {
             Format::D4rl => hdf5::keys(path, length),
             Format::Npz => npz::keys(path, length),
-            other => Err(Error::new(Kind::File, "no file of frames")
-                .expected("D4RL's HDF5 or an .npz")
-                .found(format!("a dataset in the format {other}"))),
+            _ => Err(foreign::frames_of(format)),
         };
         let keys = keys.map_err(named)?;
         let key = match key {
@@ -77,10 +75,11 @@ impl FrameFile {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
                 Self { labels, shape, unused, place: Place::Hdf5(path.to_owned(), Box::new(frames)) }
             }),
-            _ => npz::frames(path, length, key).map(|(labels, shape)| {
+            Format::Npz => npz::frames(path, length, key).map(|(labels, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
                 Self { labels, shape, unused, place: Place::Npz(path.to_owned(), key.to_owned()) }
             }),
+            _ => Err(foreign::frames_of(format)),
         };
         opened.map_err(named)
     }

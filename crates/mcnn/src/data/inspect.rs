@@ -1,13 +1,17 @@
 //! Statistics of a file of demonstrations, also of data that cannot be used for training.
 
-use std::{cmp::Ordering, ops::Range, path::Path};
+use std::{
+    cmp::Ordering,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use super::{
     ActionRange, Demonstrations, Dimension, DimensionNames, Format, Key, Parts, Selection, Step, Units,
     demonstrations::fingerprint,
     dimension::dimensions,
-    read::load,
     scale::{is_constant, near_constant},
+    several::load_all,
     source::Source,
     warnings::of_lengths,
 };
@@ -122,10 +126,24 @@ pub struct Returns {
 /// As [`read_parts`](super::read_parts): only what cannot be laid out as episodes of states and actions. NaN and actions outside
 /// [-1, 1] are reported, not refused.
 pub fn inspect(path: &Path, selection: &Selection) -> Result<Inspection> {
+    inspect_all(&[path.to_owned()], selection)
+}
+
+/// The same of several sources, which are joined as [`read_all`](super::read_all) does.
+///
+/// # Errors
+/// As [`inspect`], and if they cannot be joined.
+///
+/// # Panics
+/// If there is no path.
+pub fn inspect_all(paths: &[PathBuf], selection: &Selection) -> Result<Inspection> {
+    let check = |path: &PathBuf, source: &mut Source| {
+        let Parts { n_obs, n_act, .. } = source.parts;
+        source.names.validate(n_obs, n_act).map_err(|e| e.within(path.display()))
+    };
     let (format, Source { parts, names, encoding, origin, tasks, keys, beyond, notes, .. }) =
-        load(path, selection)?;
-    names.validate(parts.n_obs, parts.n_act).map_err(|e| e.within(path.display()))?;
-    let found = Inspection::of(Some(format), parts)?;
+        load_all(paths, selection, &check)?;
+    let found = Inspection::of(format, parts)?;
     let refused = beyond.map(|e| e.to_string()).or(found.refused);
     let mut counted: Vec<(String, usize)> = Vec::new();
     for task in tasks {

@@ -3,6 +3,7 @@
 mod action_range;
 mod action_units;
 mod column;
+mod compression;
 mod cut;
 mod demonstrations;
 mod dimension;
@@ -23,14 +24,18 @@ mod npz;
 mod number;
 mod parquet;
 mod read;
+mod recorded;
 mod repeats;
 mod rest;
+mod robomimic;
 mod scale;
 mod selection;
+mod several;
 mod source;
 mod stored;
 mod warnings;
 mod write;
+mod zarr;
 
 pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
 pub use action_units::{ActionScale, ActionSettings, ActionUnits, RelativeTo, Units};
@@ -40,15 +45,17 @@ pub use frame_demonstrations::FrameDemonstrations;
 pub use frame_file::{FrameFile, Rows};
 pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
-pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect};
+pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect, inspect_all};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use read::{
     Format, ReadOptions, ReadResult, read, read_names, read_parts, read_simulator, read_with_notes, regular,
     upgrade_encoding,
 };
+pub use recorded::{IDLE_TOLERANCE, Idle, Recorded, Target, read_recorded};
 pub use repeats::{EpisodeGroups, EpisodeRecord};
 pub use scale::Scale;
 pub use selection::{KeyRange, Selection};
+pub use several::read_all;
 pub use source::{Key, Origin, Usage};
 pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};
 pub use write::{write_npz, write_npz_from};

@@ -1,13 +1,20 @@
 //! From a path to demonstrations: the format is recognized by the file's first bytes, never by its name.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    fs::File,
+    io::{BufReader, Read as _},
+    path::Path,
+};
+
+use zip::ZipArchive;
 
 use super::{
     ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
-    lerobot, minari, npz,
+    lerobot, minari, npz, robomimic,
     source::Source,
+    zarr,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -61,6 +68,12 @@ pub enum Format {
     LeRobotV3,
     /// A dataset of Minari, in HDF5 or Parquet.
     Minari,
+    /// A replay buffer in zarr, version 2 or 3, a folder or a zip: `data/KEY` and `meta/episode_ends`.
+    #[serde(rename = "zarr")]
+    Zarr,
+    /// robomimic's HDF5: `data/demo_K` with `obs/KEY` and `actions`.
+    #[serde(rename = "robomimic HDF5")]
+    Robomimic,
 }
 
 impl std::fmt::Display for Format {
@@ -71,14 +84,16 @@ impl std::fmt::Display for Format {
             Self::LeRobotV2 => "LeRobot v2.1",
             Self::LeRobotV3 => "LeRobot v3.0",
             Self::Minari => "Minari",
+            Self::Zarr => "zarr",
+            Self::Robomimic => "robomimic HDF5",
         })
     }
 }
 
 /// Reads demonstrations: D4RL's flat HDF5, or an `.npz` with `states` (or `observations`), `actions`, `episode_ends`
-/// and optionally `rewards`, and in either format optionally `state_names` and `action_names` ([`read_names`]); the folder of a
-/// LeRobot dataset, version 2.0 to 3.0; or a Minari dataset: its folder, its HDF5 file, or its id, if it lies where Minari keeps
-/// datasets.
+/// and optionally `rewards`, and in either format optionally `state_names` and `action_names` ([`read_names`]); robomimic's HDF5; a
+/// replay buffer in zarr, a folder or a zip; the folder of a LeRobot dataset, version 2.0 to 3.0; or a Minari dataset: its folder, its
+/// HDF5 file, or its id, if it lies where Minari keeps datasets.
 ///
 /// In HDF5 an episode ends where `timeouts` or `terminals` is set; steps after the last end are one more, unfinished
 /// episode. A file without a single end is one episode if it has both keys, and refused otherwise: the missing key
@@ -86,8 +101,8 @@ impl std::fmt::Display for Format {
 ///
 /// No array may need more memory than 32 times the size of the file plus 64 MiB, though deflate can expand a file 1,032
 /// times: recorded values are rarely compressed below a third, and constant arrays fit the 64 MiB (MCNN_EXPAND_MIB sets another
-/// number of MiB). A header that asks for more is refused before anything is allocated; in an `.npz` all arrays together have
-/// that limit. (Decoding may need up to three copies of an array.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
+/// number of MiB). A header that asks for more is refused before anything is allocated; in an `.npz`, a zarr
+/// store (whose size is that of all its files) and robomimic's HDF5, all arrays together have that limit. (Decoding may need up to three copies of an array.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
 /// crate `hdf5-reader`, which is Rust without a C library; tests damage files in many ways, but its limits are its own.
 ///
 /// # Errors
@@ -103,10 +118,15 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Demonstrations> {
 /// As [`read`].
 pub fn read_with_notes(path: &Path, options: &ReadOptions) -> Result<ReadResult> {
     let (_, source) = load(path, &options.selection)?;
+    finish(source, &path.display().to_string(), options)
+}
+
+/// Demonstrations from a source, whose place errors name.
+pub(super) fn finish(source: Source, place: &str, options: &ReadOptions) -> Result<ReadResult> {
     if let Some(e) = source.beyond {
         return Err(e);
     }
-    let named = |e: Error| e.within(path.display());
+    let named = |e: Error| e.within(place);
     let (data, outside) =
         Demonstrations::scaled(source.parts, &source.names, &options.units, options.range).map_err(named)?;
     let data = data.with_encoding(source.encoding).with_origin(source.origin);
@@ -126,13 +146,13 @@ pub fn read_with_notes(path: &Path, options: &ReadOptions) -> Result<ReadResult>
     Ok(ReadResult { data: dropped, outside, notes })
 }
 
-/// Reads the same data as [`read`], but validates only the shapes ([`Parts::check`]): NaN and actions
+/// Reads what [`read`] reads of a selection, but validates only the shapes ([`Parts::check`]): NaN and actions
 /// outside [-1, 1] are kept, for inspection.
 ///
 /// # Errors
 /// As [`read`], except errors of the values.
-pub fn read_parts(path: &Path) -> Result<(Format, Parts)> {
-    load(path, &Selection::default()).map(|(format, source)| (format, source.parts))
+pub fn read_parts(path: &Path, selection: &Selection) -> Result<(Format, Parts)> {
+    load(path, selection).map(|(format, source)| (format, source.parts))
 }
 
 /// Reads a source. Episodes that are not selected are dropped here, if the reader did not.
@@ -144,6 +164,8 @@ pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source
         Format::Npz => npz::read(path, length, selection),
         Format::LeRobotV2 | Format::LeRobotV3 => lerobot::read(path, selection),
         Format::Minari => minari::read(path, selection),
+        Format::Zarr => zarr::read(path, length, selection),
+        Format::Robomimic => robomimic::read(path, length, selection),
     };
     let mut source = source.and_then(|source| source.parts.check().map(|()| source)).map_err(named)?;
     source.keep(selection).map_err(named)?;
@@ -163,7 +185,7 @@ pub fn read_names(path: &Path) -> Result<DimensionNames> {
         (Format::Npz, length) => npz::names(path, length),
         (Format::D4rl, length) => hdf5::names(path, length),
         (Format::LeRobotV2 | Format::LeRobotV3, _) => lerobot::names(path),
-        (Format::Minari, _) => Ok(DimensionNames::default()),
+        _ => Ok(DimensionNames::default()),
     };
     names.map_err(|e| e.within(path.display()))
 }
@@ -191,7 +213,7 @@ pub fn upgrade_encoding(encoding: &str) -> String {
     encoding.replacen(r#""preset":"normalised"#, r#""preset":"normalized"#, 1)
 }
 
-/// Reads the simulator's state from a recording; empty for other formats than D4RL's, which cannot contain it.
+/// Reads the simulator's state from a recording; empty for the formats that cannot contain it.
 ///
 /// # Errors
 /// As [`read`], of the keys concerned.
@@ -263,7 +285,15 @@ fn no_such_path(path: &Path, e: &std::io::Error) -> Error {
     }
 }
 
-/// The format of a file, by its first bytes, and its length; or the format of a folder, by the files in it.
+/// Whether a zip is a zarr store.
+fn is_zarr_zip(path: &Path) -> bool {
+    let zip = File::open(path).ok().and_then(|file| ZipArchive::new(BufReader::new(file)).ok());
+    let Some(zip) = zip else { return false };
+    let names = || zip.file_names_raw().filter_map(|name| std::str::from_utf8(name).ok());
+    !names().any(|name| name.ends_with(".npy")) && zarr::is_zip(names())
+}
+
+/// The format of a file, by its first bytes, and its length; or the format of a folder, by the files in it, and 0.
 pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     if path.is_dir()
         && let Some(format) = lerobot::recognize(path).map_err(|e| e.within(path.display()))?
@@ -276,6 +306,9 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let io = |e| Error::io("reading", path, &e);
     let refuse = |what: &str| Err(Error::new(Kind::File, what).at(path.display().to_string()));
     std::fs::metadata(path).map_err(|e| no_such_path(path, &e))?;
+    if zarr::is_folder(path) {
+        return Ok((Format::Zarr, 0));
+    }
     let length = regular(path)?;
     if length == 0 {
         return refuse("the file is empty").map_err(|e| e.next("fetch or write it again"));
@@ -287,10 +320,15 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let here = |at: usize, signature: &[u8]| start.get(at..).is_some_and(|s| s.starts_with(signature));
     let blocks = std::iter::successors(Some(512), |at| Some(at * 2)).take(5);
     if std::iter::once(0).chain(blocks).any(|at| here(at, b"\x89HDF\r\n\x1a\n")) {
-        return Ok((if minari::is_file(path, length) { Format::Minari } else { Format::D4rl }, length));
+        let format = match () {
+            () if minari::is_file(path, length) => Format::Minari,
+            () if robomimic::is_file(path, length) => Format::Robomimic,
+            () => Format::D4rl,
+        };
+        return Ok((format, length));
     }
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
-        return Ok((Format::Npz, length));
+        return Ok((if is_zarr_zip(path) { Format::Zarr } else { Format::Npz }, length));
     }
     let unknown = || Foreign {
         what: "neither".into(),
@@ -298,7 +336,9 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     };
     let Foreign { what: found, next } = foreign::file(&start, length).unwrap_or_else(unknown);
     refuse("not a file of demonstrations").map_err(|e| {
-        e.expected("D4RL HDF5 (\\x89HDF), an .npz of NumPy (PK), or a folder of LeRobot or Minari")
+        e.expected(
+            "HDF5 as of D4RL or robomimic (\\x89HDF), an .npz of NumPy (PK), a zarr store, or a folder of LeRobot or Minari",
+        )
             .found(found)
             .next(next)
     })

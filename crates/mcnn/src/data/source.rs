@@ -164,11 +164,15 @@ pub(super) struct Joined {
 /// Joins the wanted dimensions of tables side by side. A single whole table is not copied.
 ///
 /// # Errors
-/// Tables of different lengths, and dimensions that a table does not have.
+/// Tables without dimensions, of different lengths, and dimensions that a table does not have.
 pub(super) fn join(mut tables: Vec<Table>) -> Result<Joined> {
     let rows = |table: &Table| table.values.len().checked_div(table.width).unwrap_or(0);
     let n = tables.first().map_or(0, rows);
     for table in &tables {
+        if table.width == 0 {
+            return Err(Error::new(Kind::Data, "states and actions must have at least one dimension each")
+                .at(&*table.key.key));
+        }
         if rows(table) != n {
             return Err(Error::new(Kind::Data, "arrays with different numbers of steps")
                 .at(&*table.key.key)
@@ -250,6 +254,8 @@ mod tests {
         let refused = |tables| join(tables).err().unwrap().to_string();
         assert!(refused(vec![table("b:1-3", 3, &[0.0; 6], None)]).contains("dimensions 0 to 2"));
         assert!(refused(vec![a(), table("d", 1, &[0.0; 3], None)]).contains("3 steps"));
+        let none = || table("e", 0, &[], None);
+        assert!(refused(vec![none(), none()]).contains("at least one dimension"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// Of states, with everything else from `labels`.
-    fn new(observations: Column<'a>, labels: &'a Parts) -> Self {
+    pub(super) fn new(observations: Column<'a>, labels: &'a Parts) -> Self {
         Self {
             observations,
             frame: None,

@@ -178,7 +178,7 @@ fn parquet_files_that_lie() {
             std::fs::write(attacks.path("hostile"), bytes).unwrap();
             attacks.refused("lerobot_episodes", what, bytes);
             let folder = attacks.path("hostile-lerobot_episodes");
-            let error = mcnn::data::read_parts(&folder).unwrap_err().to_string();
+            let error = mcnn::data::read_parts(&folder, &Default::default()).unwrap_err().to_string();
             assert!(error.contains(part), "{what}: {error}");
         };
         // The file is read; there are no data files for the episodes in it.

@@ -12,6 +12,7 @@ mod limited_process;
 mod mcnn_files;
 mod readers;
 mod special;
+mod stores;
 
 use std::path::Path;
 

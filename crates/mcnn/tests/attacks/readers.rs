@@ -88,7 +88,7 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
 
 fn demonstrations(path: &Path) -> Result<()> {
     let simulator = read_simulator(path);
-    let parts = read_parts(path);
+    let parts = read_parts(path, &Selection::default());
     if let (Ok(_), Err(e)) = (&parts, &simulator) {
         assert!(e.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{e}");
     }

@@ -139,6 +139,15 @@ impl Flat {
         }
     }
 
+    /// A dataset that fits the memory limit, perhaps in groups (GROUP/NAME), if it exists.
+    pub fn nested(&self, path: &str) -> Result<Option<Dataset>> {
+        let Some((group, rest)) = path.split_once('/') else { return self.find(path) };
+        match self.inside(group)? {
+            Some(inside) => inside.nested(rest).map_err(|e| e.within(format!("/{group}"))),
+            None => Ok(None),
+        }
+    }
+
     fn link(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
     }

@@ -158,7 +158,7 @@ fn names_in(file: &Flat) -> Result<DimensionNames> {
 }
 
 /// The strings of a dataset of rank 1, if the file has it.
-fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
+pub(super) fn strings(file: &Flat, key: &str) -> Result<Option<Vec<String>>> {
     let Some(dataset) = file.find(key)? else {
         return Ok(None);
     };

@@ -64,7 +64,8 @@ fn what_lerobot_wrote_is_read_as_lerobot_reads_it() {
         let (n_act, actions) = values("action");
         for (version, format) in [("v3.0", Format::LeRobotV3), ("v2.1", Format::LeRobotV2)] {
             let path = path(&format!("{name}-{version}"));
-            let (found, parts) = read_parts(&path).unwrap_or_else(|e| panic!("{name} {version}: {e}"));
+            let (found, parts) =
+                read_parts(&path, &Selection::default()).unwrap_or_else(|e| panic!("{name} {version}: {e}"));
             assert_eq!((found, parts.n_obs), (format, states.iter().map(|(width, _)| width).sum()));
             assert_eq!((&parts.states, parts.n_act, &parts.actions), (&rows, n_act, &actions), "{name}");
             let rewards = (name == "arm").then(|| values("next.reward").1);

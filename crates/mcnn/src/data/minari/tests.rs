@@ -24,7 +24,8 @@ fn what_minari_wrote_is_read_as_minari_and_gymnasium_read_it() {
         for of in ["hdf5", "parquet"] {
             let path = dataset(&folder, &format!("{name}/{of}-v0"));
             let values = |key: &str| expected("minari/expected.npz", &format!("{name}-{of}/{key}"));
-            let (format, found) = read_parts(&path).unwrap_or_else(|e| panic!("{name} {of}: {e}"));
+            let (format, found) =
+                read_parts(&path, &Selection::default()).unwrap_or_else(|e| panic!("{name} {of}: {e}"));
             assert_eq!(format, Format::Minari);
             assert_eq!((found.n_obs, found.states), values("states"), "{name} {of}");
             assert_eq!((found.n_act, found.actions), values("actions"), "{name} {of}");
@@ -115,7 +116,8 @@ fn keys_of_dicts_are_chosen_by_their_names() {
 #[test]
 fn what_cannot_be_learned_from_is_refused_with_the_reason() {
     let folder = unpacked("minari/datasets.zip");
-    let refused = |name: &str| read_parts(&dataset(&folder, name)).unwrap_err().to_string();
+    let refused =
+        |name: &str| read_parts(&dataset(&folder, name), &Selection::default()).unwrap_err().to_string();
     let error = refused("choices/parquet-v0");
     assert!(error.contains("Discrete") && error.contains("choices, not numbers"), "{error}");
     let error = refused("arrow/arrow-v0");

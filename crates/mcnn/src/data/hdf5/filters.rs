@@ -3,16 +3,14 @@
 //! The crate that parses the file reads deflate, shuffle, Fletcher-32, szip, n-bit, scale-offset and LZ4. Here are LZF (which h5py
 //! has of its own), Blosc and Zstandard, which recorders of robot data use.
 
-mod blosc;
-mod lzf;
-
-use std::io::Read as _;
-
 use hdf5_reader::{
     FilterRegistry, error::Error as Hdf5Error, filters::*, messages::filter_pipeline::FilterDescription,
 };
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    data::compression::{Decoded, blosc, lzf, zstd},
+    error::{Error, Kind, Result},
+};
 
 const LZF: u16 = 32000;
 const BLOSC: u16 = 32001;
@@ -30,9 +28,6 @@ const OTHERS: [(u16, &str); 8] = [
     (32028, "SPERR"),
 ];
 
-/// The result of a decoder: the bytes, or what is wrong.
-type Decoded = std::result::Result<Vec<u8>, String>;
-
 /// The filters that are read. No chunk expands to more than `most` bytes.
 pub(super) fn registry(most: usize) -> FilterRegistry {
     let mut registry = FilterRegistry::new();
@@ -42,8 +37,8 @@ pub(super) fn registry(most: usize) -> FilterRegistry {
         };
         registry.register(id, Box::new(filter));
     };
-    add(LZF, "LZF", lzf::decode);
-    add(BLOSC, "Blosc", blosc::decode);
+    add(LZF, "LZF", lzf);
+    add(BLOSC, "Blosc", blosc);
     add(ZSTD, "Zstandard", zstd);
     registry
 }
@@ -81,16 +76,4 @@ pub(super) fn check(filters: &[FilterDescription], key: &str) -> Result<bool> {
         return Err(refuse(format!("{codecs} compressions one after the other")));
     }
     Ok(others > 0)
-}
-
-/// Zstandard: a frame.
-fn zstd(bytes: &[u8], most: usize) -> Decoded {
-    let mut decoder = ruzstd::decoding::StreamingDecoder::new(bytes).map_err(|e| e.to_string())?;
-    let mut decoded = Vec::new();
-    decoder.by_ref().take(most as u64 + 1).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
-    within(decoded, most)
-}
-
-fn within(decoded: Vec<u8>, most: usize) -> Decoded {
-    if decoded.len() > most { Err(format!("more than {most} bytes")) } else { Ok(decoded) }
 }

@@ -6,7 +6,7 @@
 use super::{Decoded, within};
 
 /// Decodes a chunk that expands to at most `most` bytes.
-pub(super) fn decode(bytes: &[u8], most: usize) -> Decoded {
+pub(in crate::data) fn decode(bytes: &[u8], most: usize) -> Decoded {
     const CUT: &str = "cut short";
     let mut decoded: Vec<u8> = Vec::with_capacity(most.min(bytes.len().saturating_mul(4)));
     let mut at = 0;

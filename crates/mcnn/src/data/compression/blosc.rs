@@ -5,8 +5,6 @@
 //! block, and of the chunk. Then come the places of the blocks. A block is one stream or, split, a stream for each byte of an
 //! element; a stream is its length and what the codec made of it, or the bytes as they are if that is no shorter.
 
-use std::io::Read as _;
-
 use super::{Decoded, within};
 
 const HEADER: usize = 16;
@@ -20,7 +18,7 @@ const WIDEST_SPLIT: usize = 16;
 const SHORTEST_SPLIT: usize = 128;
 
 /// Decodes a chunk that expands to at most `most` bytes.
-pub(super) fn decode(bytes: &[u8], most: usize) -> Decoded {
+pub(in crate::data) fn decode(bytes: &[u8], most: usize) -> Decoded {
     const CUT: &str = "cut short";
     let number = |at: usize| -> Result<usize, String> {
         let four = bytes.get(at..).and_then(|b| b.first_chunk()).ok_or(CUT)?;
@@ -85,14 +83,9 @@ fn stream_of(codec: u8, stream: &[u8], wanted: usize) -> Decoded {
     match codec {
         0 => blosclz(stream, wanted),
         1 => lz4_flex::block::decompress(stream, wanted).map_err(|e| e.to_string()),
-        3 => {
-            let mut out = Vec::with_capacity(wanted);
-            let mut decoder = flate2::read::ZlibDecoder::new(stream).take(wanted as u64 + 1);
-            decoder.read_to_end(&mut out).map_err(|e| e.to_string())?;
-            Ok(out)
-        }
+        3 => super::zlib(stream, wanted),
         4 => super::zstd(stream, wanted),
-        2 => Err("compressed by Snappy, which is not read".into()),
+        2 => super::snappy::decode(stream, wanted),
         other => Err(format!("codec {other}, which is unknown")),
     }
 }
@@ -208,7 +201,7 @@ mod tests {
         }
         assert!(refused(&chunk(0, 1, 1 << 28, &[1, b'a', b'b'])).contains("cannot expand"));
         assert!(refused(&chunk(0, 1, (1 << 28) + 1, &[0])).contains("more than"));
-        assert!(refused(&chunk(2 << 5, 1, 9, &[0])).contains("Snappy"));
+        assert!(refused(&chunk(2 << 5, 1, 9, &[0])).contains("in place of 9"));
         assert!(refused(&chunk(0, 1, 11, &[0, b'a', 7 << 5, 0, 9])).contains("before the start"));
         assert!(refused(&[5; 40]).contains("version 5"));
     }

@@ -1,0 +1,35 @@
+//! Options of `mcnn convert`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{EpisodeArgs, KeyArgs, Output};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mcnn convert drive.npz -o drive.hdf5
+  mcnn convert pusht.zarr --state keypoint,state:0-1 -o pusht.npz
+  mcnn convert lift.hdf5 --episodes 0-99 --drop-idle 0.5 --hz 20 --downsample 2 -o lift.npz")]
+pub struct ConvertArgs {
+    /// Demonstrations, as of `mcnn learn`. Several are joined.
+    #[arg(value_name = "DATA", required = true)]
+    pub data: Vec<PathBuf>,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    #[command(flatten)]
+    pub episodes: EpisodeArgs,
+    /// Keep every STEPS-th step of each episode, from the first on. Rewards are summed; the frame rate falls accordingly.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), value_name = "STEPS",
+          help_heading = "Steps")]
+    pub downsample: u32,
+    /// Drop pauses longer than SECONDS at the start and the end of episodes, all but one step: runs of steps in which no dimension of
+    /// state and action changes by more than 0.001 of its range. Pauses are dropped before --downsample.
+    #[arg(long, value_name = "SECONDS", help_heading = "Steps")]
+    pub drop_idle: Option<f64>,
+    /// Steps per second of the data, in place of what they say.
+    #[arg(long, value_name = "RATE", help_heading = "Steps")]
+    pub hz: Option<f64>,
+    #[command(flatten)]
+    pub output: Output,
+}

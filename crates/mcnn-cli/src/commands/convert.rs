@@ -1,0 +1,73 @@
+//! `mcnn convert`: demonstrations of any format that is read, in one that is written.
+
+use mcnn::{
+    Error, Result,
+    data::{Idle, Target, read_recorded},
+    error::Kind,
+};
+use serde::Serialize;
+
+use super::{Done, claim_output};
+use crate::{args::ConvertArgs, print};
+
+/// The results of a conversion.
+#[derive(Serialize)]
+pub struct ConvertReport {
+    pub file: String,
+    pub format: Target,
+    pub episodes: usize,
+    pub steps: usize,
+    pub n_obs: usize,
+    pub n_act: usize,
+    /// Steps of the episodes that were selected.
+    pub steps_read: usize,
+    /// Pauses that were dropped.
+    pub idle: Idle,
+    /// One of how many steps was kept.
+    pub downsample: u32,
+    /// Steps per second of the result, if known.
+    pub fps: Option<f64>,
+    /// How the data were read, and what the format has no place for.
+    pub notes: Vec<String>,
+}
+
+pub fn run(args: &ConvertArgs) -> Result<Done> {
+    let target = Target::of(&args.output.path)?;
+    let _claim = claim_output(&args.output)?;
+    let positive = |value: Option<f64>, option: &str| match value {
+        Some(value) if !(value.is_finite() && value > 0.0) => Err(Error::new(Kind::Settings, "out of range")
+            .at(option)
+            .expected("above 0")
+            .found(value.to_string())),
+        value => Ok(value),
+    };
+    let (seconds, hz) = (positive(args.drop_idle, "--drop-idle")?, positive(args.hz, "--hz")?);
+    let mut recorded = read_recorded(&args.data, &args.keys.selection(&args.episodes))?;
+    recorded.fps = hz.or(recorded.fps);
+    let steps_read = recorded.parts.n_steps();
+    let mut idle = Idle::default();
+    if let Some(seconds) = seconds {
+        let fps = recorded.fps.ok_or_else(|| {
+            Error::new(Kind::Settings, "the data do not say how fast they were recorded")
+                .at("--drop-idle")
+                .next("say it with --hz, in steps per second")
+        })?;
+        (recorded, idle) = recorded.drop_idle((seconds * fps) as usize);
+    }
+    let recorded = recorded.downsample(args.downsample as usize);
+    let left_out = recorded.write(&args.output.path, target)?;
+    let report = ConvertReport {
+        file: args.output.path.display().to_string(),
+        format: target,
+        episodes: recorded.parts.ends.len(),
+        steps: recorded.parts.n_steps(),
+        n_obs: recorded.parts.n_obs,
+        n_act: recorded.parts.n_act,
+        steps_read,
+        idle,
+        downsample: args.downsample,
+        fps: recorded.fps,
+        notes: recorded.notes.into_iter().chain(left_out).collect(),
+    };
+    Ok(Done::new(&report, print::convert(&report)))
+}

@@ -1,0 +1,184 @@
+//! Demonstrations as they are recorded, with actions in the source's units: to change their rate, cut pauses, and write them in another
+//! format. No value is rounded.
+
+mod idle;
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    DimensionNames, Parts, Recording, Selection,
+    several::load_all,
+    write::{Columns, write_columns},
+    write_hdf5,
+};
+use crate::error::{Error, Kind, Result};
+pub use idle::{IDLE_TOLERANCE, Idle};
+
+/// Demonstrations as they are recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded {
+    /// The episodes, with actions in the source's units.
+    pub parts: Parts,
+    /// Names of the dimensions, where the source has them.
+    pub names: DimensionNames,
+    /// The encoder of the states, as JSON, if they are embeddings.
+    pub encoding: Option<String>,
+    /// The text of each episode's task: `[n_episodes]`; empty if the source has none.
+    pub tasks: Vec<String>,
+    /// Steps per second, if known.
+    pub fps: Option<f64>,
+    /// What a user should know of how the sources were read.
+    pub notes: Vec<String>,
+}
+
+/// Reads one source or several, which are joined as [`read_all`](super::read_all) does.
+///
+/// # Errors
+/// As [`read_all`](super::read_all), but actions may have any range.
+///
+/// # Panics
+/// If there is no path.
+pub fn read_recorded(paths: &[PathBuf], selection: &Selection) -> Result<Recorded> {
+    let (_, source) = load_all(paths, selection, &|path, source| match source.beyond.take() {
+        Some(e) => Err(e),
+        None => source.parts.check_values().map_err(|e| e.within(path.display())),
+    })?;
+    let super::source::Source { parts, names, encoding, origin, tasks, notes, .. } = source;
+    names.validate(parts.n_obs, parts.n_act)?;
+    Ok(Recorded { parts, names, encoding, tasks, fps: origin.fps, notes })
+}
+
+/// A format that [`Recorded::write`] writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub enum Target {
+    /// NumPy's `.npz`.
+    #[serde(rename = "npz")]
+    Npz,
+    /// D4RL's flat HDF5.
+    #[serde(rename = "D4RL HDF5")]
+    D4rl,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Npz => "npz",
+            Self::D4rl => "D4RL HDF5",
+        })
+    }
+}
+
+impl Target {
+    /// The format of a file by the ending of its name.
+    ///
+    /// # Errors
+    /// Another ending than `.npz`, `.hdf5` and `.h5`.
+    pub fn of(path: &Path) -> Result<Self> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("npz") => Ok(Self::Npz),
+            Some("hdf5" | "h5") => Ok(Self::D4rl),
+            _ => Err(Error::new(Kind::Settings, "the name says no format that is written")
+                .at(path.display().to_string())
+                .expected("a name that ends in .npz, or in .hdf5 for D4RL's layout")),
+        }
+    }
+}
+
+impl Recorded {
+    /// The steps of each episode.
+    fn episodes(&self) -> impl Iterator<Item = Range<usize>> {
+        let starts = std::iter::once(0).chain(self.parts.ends.iter().copied());
+        starts.zip(&self.parts.ends).map(|(start, &end)| start..end)
+    }
+
+    /// Every `every`th step of each episode, from its first on. The reward of a step is the sum of its own and of those that are left out
+    /// before the next; the frame rate falls accordingly.
+    ///
+    /// # Panics
+    /// If `every` is 0.
+    #[must_use]
+    pub fn downsample(self, every: usize) -> Self {
+        assert!(every > 0, "every 0th step");
+        if every == 1 {
+            return self;
+        }
+        let groups: Vec<Vec<Range<usize>>> = self
+            .episodes()
+            .map(|steps| {
+                let Range { start, end } = steps;
+                (start..end).step_by(every).map(|first| first..end.min(first + every)).collect()
+            })
+            .collect();
+        let fps = self.fps.map(|fps| fps / every as f64);
+        Self { fps, ..self.take(&groups) }
+    }
+
+    /// The first steps of groups of steps, an episode for each list of groups. Rewards are summed over a group.
+    fn take(self, groups: &[Vec<Range<usize>>]) -> Self {
+        let Parts { n_obs, n_act, states, actions, rewards, .. } = self.parts;
+        let all = || groups.iter().flatten();
+        let rows = |values: &[f32], width: usize| -> Vec<f32> {
+            all().flat_map(|group| &values[group.start * width..][..width]).copied().collect()
+        };
+        // In 64 bits, so that a sum is rounded once.
+        let sum = |rewards: &[f32]| rewards.iter().map(|&r| f64::from(r)).sum::<f64>() as f32;
+        let ends = groups.iter().scan(0, |end, groups| {
+            *end += groups.len();
+            Some(*end)
+        });
+        let parts = Parts {
+            n_obs,
+            n_act,
+            states: rows(&states, n_obs),
+            actions: rows(&actions, n_act),
+            rewards: rewards.map(|rewards| all().map(|group| sum(&rewards[group.clone()])).collect()),
+            ends: ends.collect(),
+        };
+        Self { parts, ..self }
+    }
+
+    /// Writes everything that the format has a place for: all values and names; the encoder only in an `.npz`. Episodes are numbered
+    /// from 0 when read back. In D4RL's layout all episodes end by `timeouts`. Returns what was left out, in words.
+    ///
+    /// # Errors
+    /// Embeddings in D4RL's layout, and errors of the file system.
+    pub fn write(&self, path: &Path, target: Target) -> Result<Vec<String>> {
+        match target {
+            Target::Npz => {
+                let states = super::column::Column::floats(self.parts.n_obs, &self.parts.states);
+                let columns = Columns::new(states, &self.parts);
+                write_columns(path, columns, &self.names, self.encoding.as_deref())?;
+            }
+            Target::D4rl if self.encoding.is_some() => {
+                return Err(Error::new(
+                    Kind::Settings,
+                    "D4RL's layout has no place for the encoder of embeddings",
+                )
+                .at(path.display().to_string())
+                .next("write an .npz"));
+            }
+            Target::D4rl => {
+                let recording = Recording {
+                    terminals: vec![false; self.parts.ends.len()],
+                    names: self.names.clone(),
+                    ..Recording::default()
+                };
+                write_hdf5(path, &self.parts, &recording)?;
+            }
+        }
+        let mut left_out = Vec::new();
+        if !self.tasks.is_empty() {
+            left_out.push(format!("{target} has no place for texts of tasks"));
+        }
+        if let Some(fps) = self.fps {
+            left_out.push(format!("{target} has no place for the frame rate, {fps} steps/s"));
+        }
+        Ok(left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests;
