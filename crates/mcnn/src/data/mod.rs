@@ -23,6 +23,7 @@ mod npy;
 mod npz;
 mod number;
 mod parquet;
+mod parts;
 mod read;
 mod recorded;
 mod repeats;
@@ -39,7 +40,7 @@ mod zarr;
 
 pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
 pub use action_units::{ActionScale, ActionSettings, ActionUnits, RelativeTo, Units};
-pub use demonstrations::{Demonstrations, Parts, Step};
+pub use demonstrations::{Demonstrations, Step};
 pub use dimension::Dimension;
 pub use frame_demonstrations::FrameDemonstrations;
 pub use frame_file::{FrameFile, Rows};
@@ -47,6 +48,7 @@ pub use hdf5::Simulator;
 pub use hdf5_write::{Recording, write_hdf5};
 pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect, inspect_all};
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
+pub use parts::Parts;
 pub use read::{
     Format, ReadOptions, ReadResult, read, read_names, read_parts, read_simulator, read_with_notes, regular,
     upgrade_encoding,

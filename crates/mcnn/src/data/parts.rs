@@ -1,0 +1,85 @@
+//! Demonstrations before they are validated.
+
+use super::number;
+use crate::error::{Error, Kind, Result};
+
+/// The parts of [`Demonstrations`](super::Demonstrations) before they are checked.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// The dimensions of a state.
+    pub n_obs: usize,
+    /// The dimensions of an action.
+    pub n_act: usize,
+    /// States, row by row: `[n_steps, n_obs]`.
+    pub states: Vec<f32>,
+    /// Actions, row by row: `[n_steps, n_act]`.
+    pub actions: Vec<f32>,
+    /// Rewards, if the source has them: `[n_steps]`.
+    pub rewards: Option<Vec<f32>>,
+    /// Where each episode ends (exclusive), increasing; the last is the number of steps.
+    pub ends: Vec<usize>,
+}
+
+impl Parts {
+    /// Checks the shapes: dimensions, lengths and episode ends. The values are not checked.
+    ///
+    /// # Errors
+    /// Widths of 0, no steps, lengths that disagree, episode ends that do not increase or do not close at the last
+    /// step.
+    pub fn check(&self) -> Result<()> {
+        let (n_obs, n_act) = (self.n_obs, self.n_act);
+        let error = |what: &str| Error::new(Kind::Data, what);
+        if n_obs == 0 || n_act == 0 {
+            return Err(error("states and actions must have at least one dimension each")
+                .found(format!("states of {n_obs}, actions of {n_act}")));
+        }
+        if self.states.is_empty() {
+            return Err(error("there are no steps").expected("at least one step"));
+        }
+        if !self.states.len().is_multiple_of(n_obs) {
+            return Err(error("states are not whole rows")
+                .expected(format!("a multiple of {n_obs} values"))
+                .found(self.states.len().to_string()));
+        }
+        let n_steps = self.states.len() / n_obs;
+        for (name, found, expected) in [
+            ("actions", self.actions.len(), n_steps * n_act),
+            ("rewards", self.rewards.as_ref().map_or(n_steps, Vec::len), n_steps),
+        ] {
+            if found != expected {
+                return Err(error(&format!("{name} and states have different numbers of steps"))
+                    .at(name)
+                    .expected(format!("{expected} values for {n_steps} steps"))
+                    .found(format!("{found} values")));
+            }
+        }
+        if self.ends.last() != Some(&n_steps)
+            || self.ends.windows(2).any(|w| w[0] >= w[1])
+            || self.ends[0] == 0
+        {
+            return Err(error("episode ends must increase and close at the last step")
+                .at("episode ends")
+                .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
+                .found(match self.ends.last() {
+                    Some(last) => format!("{} ends, the last {last}", self.ends.len()),
+                    None => "no ends".into(),
+                }));
+        }
+        Ok(())
+    }
+
+    /// Checks shapes and values: all finite and of a size that can be measured. Actions may have any units.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and values that are NaN, infinite or above 1e30 in size.
+    pub fn check_values(&self) -> Result<()> {
+        self.check()?;
+        number::check("states", &self.states, self.n_obs)?;
+        number::check("actions", &self.actions, self.n_act)
+    }
+
+    /// The number of steps of all episodes; 0 if `n_obs` is 0.
+    pub fn n_steps(&self) -> usize {
+        self.states.len().checked_div(self.n_obs).unwrap_or(0)
+    }
+}
