@@ -17,6 +17,7 @@ mod policy_guard;
 mod policy_live;
 mod policy_promises;
 mod recordings;
+mod robomimic_files;
 mod stored_episodes;
 mod task_lanes;
 mod task_pusht;

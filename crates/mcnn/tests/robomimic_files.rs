@@ -86,7 +86,11 @@ fn files_that_h5py_wrote_are_read() {
             assert_eq!(data.ends(), expected.ends, "{name} {k}");
             let numbers: Vec<u32> = (0..data.n_episodes()).map(|k| data.number(k)).collect();
             assert_eq!(numbers, expected.numbers, "{name} {k}");
-            assert_eq!(inspect(&path, &options.selection).unwrap().format, Some(Format::Robomimic), "{name} {k}");
+            assert_eq!(
+                inspect(&path, &options.selection).unwrap().format,
+                Some(Format::Robomimic),
+                "{name} {k}"
+            );
         }
     }
     let selection = |filter: &str| Selection { filter: Some(filter.into()), ..Selection::default() };

@@ -287,6 +287,7 @@ mod tests {
             (b"steering,throttle\n0.1,0.2\n", "text"),
             (b"\x05\0\0\0\0\0\0\0crc!\x0a\x03abcrc!!", "TFRecord"),
             ("Zeit;Höhe".as_bytes(), "text"),
+            (b"\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\0\0\xde\xc0\xef\xbe\x01", "LMDB"),
         ] {
             let found = file(start, 100).unwrap_or_else(|| panic!("{what}"));
             assert!(found.what.contains(what) && !found.next.is_empty(), "{what}: {found:?}");
