@@ -31,12 +31,13 @@ python/get_chromium.sh || [ $? = 3 ]
 python/get_mdbook.sh || [ $? = 3 ]
 
 # The program is checked in its default form and with the Adroit tasks built in. Both take the dependencies with the same
-# features, so that nothing but the program is compiled twice.
+# features, those of the Python package (mcnn-py) included, so that nothing but the program is compiled twice.
 cargo fmt --all --check
 cargo clippy --locked --release --workspace --all-targets -- -D warnings
-cargo clippy --locked --release -p mcnn-cli --features adroit --all-targets -- -D warnings
+cargo clippy --locked --release -p mcnn-cli -p mcnn-py --features mcnn-cli/adroit --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
 cargo test --locked --release --workspace "$@"
 if [ $# -eq 0 ]; then
-    cargo test --locked --release -p mcnn-cli --features adroit --test adroit
+    cargo test --locked --release -p mcnn-cli -p mcnn-py --features mcnn-cli/adroit --test adroit
+    python/test_package.sh
 fi

@@ -137,7 +137,7 @@ fn the_exponential_of_the_method_is_in_one_file() {
 
 #[test]
 fn unsafe_is_only_in_the_kernels_and_the_calls_of_mujoco() {
-    for krate in ["mcnn", "mcnn-cli", "adroit"] {
+    for krate in ["mcnn", "mcnn-cli", "mcnn-py", "adroit"] {
         for (path, code) in sources(&root().join("crates").join(krate).join("src")) {
             let has = without_comments(&code).contains("unsafe {");
             assert_eq!(has, path.ends_with("adroit/src/simulation.rs"), "{}", path.display());

@@ -1,12 +1,14 @@
 //! Replacing the memories of a policy while episodes run.
 
+use std::sync::Arc;
+
 use mcnn::{
     act::Act as _,
     backbone::{Mlp, Network},
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
-    policy::{LivePolicy, Policy},
+    policy::{LivePolicy, Policy, Session},
     seed::Seed,
 };
 
@@ -111,4 +113,16 @@ fn every_action_is_computed_by_one_version() {
             }
         }
     });
+}
+
+#[test]
+fn a_shared_session_keeps_its_policy_and_acts_as_a_borrowed_one() {
+    let envelope = Envelope { lambda: 0.7, ..Envelope::default() };
+    let policy = Policy::new(book(0.5), envelope, Network::from(Mlp::random(&[1, 8, ACT], Seed(3))), 1);
+    let policy = Arc::new(policy.unwrap());
+    let (mut found, mut expected) = ([0.0; ACT], [0.0; ACT]);
+    policy.session_with_seed(Seed(2)).act(&[2.6], &mut expected).unwrap();
+    let mut session = Session::shared(policy, Seed(2)); // the last reference
+    session.act(&[2.6], &mut found).unwrap();
+    assert_eq!(found, expected);
 }

@@ -10,7 +10,7 @@ use mcnn::{
     train::{Bagging, Keep, Lambda, Run, TrainSettings},
 };
 
-const STEPS: u64 = 120;
+const STEPS: u64 = 200;
 /// Steps between two validations.
 const EVERY: u64 = 10;
 

@@ -258,13 +258,16 @@ fn actions_are_checked_before_the_frames_are_looked_at() {
     let Some((folder, _)) = files() else { return };
     let bench = Bench::new();
     let mut source = Source::open(&folder.path().join("carla.hdf5"), &SourceOptions::default()).unwrap();
-    source.labels.actions[5] = 1.5;
-    let mut run = |range, out: &str| {
+    let mut run = |action: f32, range, out: &str| {
+        source.labels.actions[5] = action;
         embed(&mut source, &bench.network, &bench.encoding, range, &bench.out(out), &mut |_| true)
     };
-    let error = run(ActionRange::Refuse, "a.npz").unwrap_err().to_string();
-    assert!(error.contains("outside [-1, 1]"), "{error}");
+    let error = run(f32::NAN, ActionRange::Refuse, "a.npz").unwrap_err().to_string();
+    assert!(error.contains("actions, step 2"), "{error}");
     assert_eq!(fs::read_dir(bench.folder.path()).unwrap().count(), 0);
-    run(ActionRange::Clip, "b.npz").unwrap().unwrap();
+    run(1.5, ActionRange::Clip, "b.npz").unwrap().unwrap();
     assert_eq!(states(&bench.out("b.npz")).action(2)[1], 1.0);
+    // Actions in other units stay as they are; they are scaled when a policy is trained on them.
+    run(1.5, ActionRange::Refuse, "c.npz").unwrap().unwrap();
+    assert!((states(&bench.out("c.npz")).action_in_data_units(2)[1] - 1.5).abs() < 1e-6);
 }

@@ -1,5 +1,7 @@
 //! The layout of `--help`: one column of options, each with its help below it, no line longer than [`WIDTH`].
 
+use std::ffi::OsString;
+
 use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _, builder::Resettable};
 
 use super::Cli;
@@ -10,10 +12,10 @@ const WIDTH: usize = 100;
 /// Spaces before the help of an option, as clap indents it.
 const INDENT: usize = 10;
 
-/// Parses this process's arguments. An `Err` is clap's output: help, the version, or an error message.
-pub fn parse() -> Result<Cli, clap::Error> {
+/// Parses arguments; the first is the program's name. An `Err` is clap's output: help, the version, or an error message.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
-    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let mut matches = command.try_get_matches_from_mut(args)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
 }
 

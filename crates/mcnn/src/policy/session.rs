@@ -75,6 +75,13 @@ pub struct Constrained {
     pub stop: bool,
 }
 
+impl Session<'static> {
+    /// An episode that shares its policy and does not borrow it. `seed` determines everything random in acting.
+    pub fn shared(policy: Arc<Policy>, seed: Seed) -> Self {
+        Self::of(Version::Shared(policy), seed)
+    }
+}
+
 impl<'a> Session<'a> {
     pub(super) fn of(policy: Version<'a>, seed: Seed) -> Self {
         let horizons = policy.horizons();
