@@ -122,8 +122,8 @@ fn memories_added_from_a_known_episode_stay_with_it() {
     let (again, added) = book.with_steps(&known, &(40..80).collect::<Vec<_>>()).unwrap();
     assert_eq!((added.first_episode, again.group(3 + 1)), (3, 1), "episode 1 of the data is 4 here");
     let others = again.retrieve_leave_one_episode_out(&known);
-    for i in 40..80 {
-        assert_ne!(again.group(again.source(others[i].unwrap().memory).episode), 1);
+    for other in &others[40..80] {
+        assert_ne!(again.group(again.source(other.unwrap().memory).episode), 1);
     }
     let (more, _) = book.with_steps(&new, &(0..30).collect::<Vec<_>>()).unwrap();
     assert_eq!(more.group(3), 3);
