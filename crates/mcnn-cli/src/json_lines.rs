@@ -37,6 +37,7 @@ impl JsonLines {
         read: impl FnOnce(&File) -> Result<(T, u64)>,
         tell: &dyn Fn(&str),
     ) -> Result<(Self, T)> {
+        crate::outputs::note(path);
         let io = |doing: &'static str| move |e: std::io::Error| Error::io(doing, path, &e);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = file.map_err(io("opening"))?;

@@ -9,6 +9,7 @@ mod commands;
 mod guard;
 mod interrupt;
 mod json_lines;
+mod outputs;
 mod page;
 mod plot;
 mod print;
@@ -30,6 +31,7 @@ use std::ffi::OsString;
 
 use args::Verb;
 use commands::Done;
+use mcnn::{Error, error::Kind};
 use say::say;
 
 /// Runs the program with its arguments; the first is its name. Returns its exit code: 0 done, 1 a check failed, 2 failed, 130
@@ -95,7 +97,20 @@ fn write_stdout(text: &str) -> u8 {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            say(format!("error: writing the result failed: {e}"));
+            let written = outputs::written();
+            let error = Error::new(Kind::File, "the results cannot be printed")
+                .at("standard output")
+                .found(e.to_string());
+            say(format!(
+                "error: {}",
+                match written.as_slice() {
+                    [] => error.next("run the command again"),
+                    files => error.next(format!(
+                        "the work is done and need not be repeated; written: {}",
+                        files.join(", ")
+                    )),
+                }
+            ));
             2
         }
         _ => 0,

@@ -245,3 +245,43 @@ fn inspect_names_dimensions_that_hardly_vary_and_what_it_does_not_read() {
         )
     );
 }
+
+#[test]
+fn negative_numbers_are_numbers_out_of_range_and_no_options() {
+    let bench = Bench::with_policy();
+    for (line, parts) in [
+        ("train drive.npz -o x.safetensors --lambda -1", vec!["--lambda", "a number of 0 or more", "-1"]),
+        ("train drive.npz -o x.safetensors --lambda -inf", vec!["--lambda", "a number of 0 or more", "-inf"]),
+        ("eval p.safetensors --task drive --lambda -0.5", vec!["--lambda", "a number of 0 or more"]),
+        ("tune p.safetensors --task drive --lambda -2,inf -o t.safetensors", vec!["--lambda", "-2"]),
+        ("train drive.npz -o x.safetensors --amplitude -1", vec!["--amplitude", "-1"]),
+        ("train drive.npz -o x.safetensors --lr -0.001", vec!["--lr", "above 0", "-0.001"]),
+        ("train drive.npz -o x.safetensors --seed -1", vec!["--seed", "-1"]),
+        ("train drive.npz -o x.safetensors --steps -5", vec!["--steps", "-5"]),
+        (
+            "train drive.npz -o x.safetensors --validation-fraction -0.1",
+            vec!["--validation-fraction", "-0.1"],
+        ),
+        ("learn drive.npz -o x.safetensors --fraction -0.1", vec!["fraction", "-0.1"]),
+        ("learn drive.npz -o x.safetensors --count -3", vec!["--count", "-3"]),
+        ("make drive -o x.npz --noise -1", vec!["noise", "-1"]),
+        ("eval p.safetensors --task drive --episodes -2", vec!["--episodes", "-2"]),
+        ("certify p.safetensors --data drive.npz --horizon -1", vec!["--horizon", "-1"]),
+    ] {
+        let message = bench.refused(line);
+        assert!(!message.contains("unexpected argument"), "mcnn {line}: {message}");
+        for part in parts {
+            assert!(message.contains(part), "mcnn {line}: {part:?} is not in\n{message}");
+        }
+    }
+    // What begins with a dash and is no number still is an option.
+    assert!(bench.refused("train drive.npz -o --force").contains("--output"));
+}
+
+#[test]
+fn values_that_are_no_numbers_are_named_by_episode_and_step() {
+    let bench = Bench::new();
+    made(&bench, "nan.hdf5", |i, k| if (i, k) == (63, 1) { f32::NAN } else { i as f32 }, |_, _| 0.1);
+    let message = bench.refused("learn nan.hdf5 -o x.safetensors");
+    assert!(message.contains("step 63, dimension 1 (EPISODE:STEP 1:13)"), "{message}");
+}

@@ -12,6 +12,11 @@ fn it_is_trained_evaluated_compared_and_explained_as_the_perceptron_is() {
     let trained = bench.json(&format!("{TRAIN} --steps 60 -o b.safetensors"));
     assert!(trained["name"].as_str().unwrap().starts_with("MCNN-BeT, projected, lambda "), "{trained}");
     assert!(trained["validation"]["by_distance"][0]["network"].as_f64().unwrap() > 0.0);
+    // The training loss is another quantity than the validation loss, and is said to be.
+    assert_eq!(
+        trained["objective"],
+        "focal loss of the bucket + 1000 x mean squared error of the network's action"
+    );
     let settings = std::fs::read_to_string(bench.path("b.run/settings.json")).unwrap();
     let settings: Value = serde_json::from_str(&settings).unwrap();
     let expected = serde_json::json!({"bet": {
@@ -150,4 +155,28 @@ fn a_plan_sweeps_over_it() {
     assert!(message.contains("bet (--heads)") && message.contains("7 for 120"), "{message}");
     of("bet = { head = 6 }\n");
     assert!(bench.refused("sweep plan.toml -o s.jsonl").contains("head"));
+}
+
+#[test]
+fn with_paper_it_is_trained_as_the_authors_did_unless_options_say_otherwise() {
+    let bench = Bench::with_policy();
+    let settings = |name: &str, options: &str| -> Value {
+        let line = "train drive.npz m.safetensors --backbone bet --layers 2 --heads 2 --width 16 --buckets 8 --steps 2";
+        bench.ok(&format!("{line} {options} -o {name}.safetensors"));
+        let text = std::fs::read_to_string(bench.path(&format!("{name}.run/settings.json"))).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let paper = settings("paper", "--paper");
+    let optimizer = &paper["optimizer"];
+    assert_eq!((paper["batch"].as_u64(), paper["lr"].as_f64()), (Some(256), Some(5.5e-5)));
+    assert_eq!(
+        (&optimizer["betas"], optimizer["clip"].as_f64()),
+        (&serde_json::json!([0.9, 0.999]), Some(0.0))
+    );
+    assert_eq!(optimizer["weight_decay"].as_f64(), Some(2e-4));
+    assert_eq!(paper["backbone"]["bet"]["residual_init"], "scaled");
+    let own = settings("own", "--paper --residual-init normal --batch 16 --betas 0.8,0.9 --grad-clip 2");
+    assert_eq!((own["batch"].as_u64(), &own["backbone"]["bet"]["residual_init"]), (Some(16), &Value::Null));
+    assert_eq!(own["optimizer"]["betas"], serde_json::json!([0.8, 0.9]));
+    assert_eq!(own["optimizer"]["clip"].as_f64(), Some(2.0));
 }

@@ -200,6 +200,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "goal_at_end.",
         "parts.",
         "latency_without_encoder_us.",
+        "queued_latency_us.",
         ".all.",
         "improvement.",
         "planned.",

@@ -306,3 +306,29 @@ fn work_goes_on_where_progress_cannot_be_written() {
     let report: Value = bench.json("inspect drive.npz");
     assert_eq!(report["episodes"], 4);
 }
+
+/// A full device for the results: the message says where they were to go, and which files are there all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_cannot_be_printed_name_the_files_that_were_written() {
+    let bench = Bench::with_policy();
+    for (line, written) in [
+        ("learn drive.npz --count 9 -o n.safetensors", "n.safetensors"),
+        ("train drive.npz m.safetensors -o q.safetensors --hidden 8 --steps 5 --members 1", "q.safetensors"),
+        ("make drive --episodes 2 -o drive.npz --force", "drive.npz"),
+        ("inspect drive.npz", "run the command again"),
+    ] {
+        for json in ["", " --json"] {
+            let line = format!("{line}{}{json}", if line.contains("-o ") { " --force" } else { "" });
+            let line = line.replace("--force --force", "--force");
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let output = bench.command(&line).stdout(full).output().unwrap();
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{line}: {message}");
+            for part in ["error: the results cannot be printed", "standard output", "No space left", written]
+            {
+                assert!(message.contains(part), "{line}: {part}: {message}");
+            }
+        }
+    }
+}

@@ -48,6 +48,11 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
     let bench = Bench::with_policy();
     let report = bench.json("report p.safetensors --in drive.npz -o r.html");
     let (text, page) = page(&bench, "r.html");
+    // Its title is there without its script running.
+    let name = page["about"]["name"].as_str().unwrap();
+    assert!(text.contains(&format!("<title>{name}: mcnn report</title>")), "{name}");
+    assert!(text.contains(&format!("<h1 id=\"title\">{name}</h1>")), "{name}");
+    assert_eq!(page["about"]["objective"], "mean squared error of the network's action");
     assert_eq!((report["bytes"].as_u64(), list(&report["episodes"]).len()), (Some(text.len() as u64), 4));
     let (policy, data) = files(&bench);
     let elsewhere = policy.codebook().retrieve_leave_one_episode_out(&data);
@@ -64,7 +69,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
         let got: Vec<f32> = list(&step["contributions"]).iter().map(n).collect();
         assert_eq!(got, x.contributions);
         for (row, d) in list(&step["dimensions"]).iter().zip(&x.dimensions) {
-            let expected = [d.memory_action, d.center, d.network_output.unwrap(), d.action];
+            let expected = [d.memory_action, d.center, d.network_action.unwrap(), d.action];
             assert_eq!([0, 1, 2, 3].map(|j| n(&row[j])), expected);
             assert_eq!((&row[4], n(&row[5]), n(&row[6])), (&Value::Null, d.low, d.high));
         }
@@ -72,6 +77,20 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
         assert_eq!(taken, data.action(i));
         assert_eq!(step["acted"], Value::Null);
         assert_eq!(Some(n(&step["elsewhere"])), elsewhere[i].map(|r| r.distance));
+        // The errors without the episode's own memories: of the mixture with the nearest other memory's action, and of that.
+        let (nearest, lambda) = (elsewhere[i].unwrap(), policy.envelope().lambda);
+        let weight = (-lambda * nearest.distance).exp();
+        let mut squares = [0.0_f32; 2];
+        for (k, d) in x.dimensions.iter().enumerate() {
+            let (memory, wanted) = (policy.codebook().action(nearest.memory)[k], data.action(i)[k]);
+            let mixed = weight * memory + (1.0 - weight) * d.network_action.unwrap();
+            squares[0] += (mixed - wanted).powi(2);
+            squares[1] += (memory - wanted).powi(2);
+        }
+        for (found, square) in list(&step["errors"]).iter().map(n).zip(squares) {
+            let expected = (square / x.dimensions.len() as f32).sqrt();
+            assert!((found - expected).abs() < 1e-3, "step {t}: {found}, {expected}");
+        }
     }
     // The map's uses and the coverage count every state of the data once.
     let uses: f32 = list(&page["map"]["uses"]).iter().map(n).sum();

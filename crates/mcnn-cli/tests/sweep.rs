@@ -31,6 +31,7 @@ fn results(bench: &Bench, name: &str) -> Vec<Value> {
     for line in &mut lines {
         line["seconds"] = Value::Null;
         line["eval"]["latency_us"] = Value::Null;
+        line["eval"]["queued_latency_us"] = Value::Null;
     }
     lines.sort_by_key(|line| line["settings"].to_string());
     lines

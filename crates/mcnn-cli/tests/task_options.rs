@@ -62,7 +62,7 @@ fn every_verb_with_a_task_hands_its_options_to_the_environment() {
         "memory list p.safetensors {}",
         "report p.safetensors --data d.hdf5 {} -o r.html --force",
         "suggest p.safetensors --visited {}",
-        "certify p.safetensors d.hdf5 --visited {}",
+        "certify p.safetensors --data d.hdf5 --horizon 9 --visited {}",
     ];
     for verb in verbs {
         let line = verb.replace("{}", &format!("--task {TASK} {rest}"));

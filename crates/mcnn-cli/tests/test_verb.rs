@@ -10,7 +10,9 @@ use serde_json::Value;
 /// Demonstrations of one dimension of state and action, in episodes of 10 steps.
 fn made(bench: &Bench, name: &str, episodes: usize, shift: f32) -> Demonstrations {
     let n = 10 * episodes;
-    let states: Vec<f32> = (0..n).map(|i| ((i * 37 % 101) as f32) / 50.0 - 1.0 + shift).collect();
+    // Irregular, so that no two memories are as near to a state.
+    let state = |i: usize| ((i * i) as f64 * 0.618_033_988_75).fract() as f32 * 2.0 - 1.0 + shift;
+    let states: Vec<f32> = (0..n).map(state).collect();
     let actions =
         states.iter().enumerate().map(|(i, s)| (3.0 * s).sin() * 0.8 + (i % 3) as f32 * 0.05).collect();
     let ends = (1..=episodes).map(|k| 10 * k).collect();

@@ -34,7 +34,21 @@ fn a_unet_is_trained_evaluated_compared_and_explained_as_the_others_are() {
         // The same seeds draw the same chunks, on any number of threads.
         let alone = bench.json(&format!("eval {file}.safetensors --task drive --episodes 4 --threads 3"));
         assert_eq!(alone["returns"], compared["policies"][k]["returns"]);
+        // Three of four actions were predicted with an earlier one: no network ran for them. A perceptron has none.
+        let [predicted, queued] = ["latency_us", "queued_latency_us"].map(|key| alone[key]["p50"].as_f64());
+        match file {
+            "p" => assert_eq!(queued, None),
+            _ => assert!(queued.is_some() && predicted.is_some(), "{predicted:?}, {queued:?}"),
+        }
     }
+    let text = bench.ok("eval u.safetensors --task drive --episodes 2");
+    assert!(text.contains("per action that is predicted") && text.contains("per queued one"), "{text}");
+    let text = bench.ok("compare u.safetensors p.safetensors --task drive --episodes 2");
+    assert_eq!(
+        (text.matches("per queued one").count(), text.matches("us per action").count()),
+        (1, 2),
+        "{text}"
+    );
 
     let explained = bench.json("explain u.safetensors --data drive.npz --at 2:30");
     assert_eq!(explained["samples"], 16);

@@ -150,6 +150,7 @@ fn results_do_not_depend_on_the_numbers_of_threads_and_lanes() {
             "eval p.safetensors --task drive --episodes 7 --threads {threads} --envs-per-worker {lanes}"
         ));
         value["latency_us"] = Value::Null;
+        value["queued_latency_us"] = Value::Null;
         value
     };
     assert_eq!(with(1, 1), with(3, 3));

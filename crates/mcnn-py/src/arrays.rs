@@ -1,10 +1,7 @@
 //! Arrays of Python as f32, with errors that name the argument.
 
-use numpy::{PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
-use pyo3::{
-    prelude::*,
-    types::{IntoPyDict as _, PyString},
-};
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::{prelude::*, types::PyString};
 
 use crate::error::argument;
 
@@ -27,6 +24,9 @@ pub fn array(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Array> {
     if let Ok(array) = value.cast::<PyArrayDyn<f32>>() {
         return copy(name, array);
     }
+    if let Ok(array) = value.cast::<PyArrayDyn<f64>>() {
+        return copy(name, array);
+    }
     let numpy = value.py().import("numpy")?;
     let refuse = |found: String| argument(name, "an array of numbers", found);
     let described = || value.get_type().name().map_or_else(|_| "another object".into(), |t| t.to_string());
@@ -41,29 +41,42 @@ pub fn array(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Array> {
     if !["b", "i", "u", "f"].contains(&kind.as_str()) {
         return Err(refuse(format!("an array of {dtype}")));
     }
-    // Values that 32 bits cannot hold become infinite, which is refused later with their place.
-    let quiet = numpy.call_method("errstate", (), Some(&[("over", "ignore")].into_py_dict(value.py())?))?;
-    quiet.call_method0("__enter__")?;
-    let converted = found.call_method1("astype", (numpy.getattr("float32")?,));
-    quiet.call_method1("__exit__", (value.py().None(), value.py().None(), value.py().None()))?;
-    let converted = converted?;
-    let converted = converted
-        .cast::<PyArrayDyn<f32>>()
-        .map_err(|_| refuse(format!("an array of {dtype} that does not convert to float32")))?;
-    copy(name, converted)
+    let converted = found.call_method1("astype", ("float64",))?;
+    match converted.cast::<PyArrayDyn<f64>>() {
+        Ok(array) => copy(name, array),
+        Err(_) => Err(refuse(format!("an array of {dtype} that does not convert to floats"))),
+    }
 }
 
-fn copy(name: &str, array: &Bound<'_, PyArrayDyn<f32>>) -> PyResult<Array> {
+/// Copies an array as f32. Values that 32 bits cannot hold become infinite, which is refused later with their place.
+fn copy<T: Element + Copy + ToF32>(name: &str, array: &Bound<'_, PyArrayDyn<T>>) -> PyResult<Array> {
     let shape = array.shape().to_vec();
     let view = array
         .try_readonly()
         .map_err(|e| argument(name, "an array that nothing else is writing", e.to_string()))?;
     // Memory in another order is contiguous, too.
     let values = match view.as_slice() {
-        Ok(values) if array.is_c_contiguous() => values.to_vec(),
-        _ => view.as_array().iter().copied().collect(),
+        Ok(values) if array.is_c_contiguous() => values.iter().map(|v| v.to_f32()).collect(),
+        _ => view.as_array().iter().map(|v| v.to_f32()).collect(),
     };
     Ok(Array { values, shape })
+}
+
+/// Floats that become f32.
+trait ToF32 {
+    fn to_f32(self) -> f32;
+}
+
+impl ToF32 for f32 {
+    fn to_f32(self) -> f32 {
+        self
+    }
+}
+
+impl ToF32 for f64 {
+    fn to_f32(self) -> f32 {
+        self as f32
+    }
 }
 
 /// Copies observations: `[n_obs]` or `[n, n_obs]`.

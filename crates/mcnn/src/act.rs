@@ -82,4 +82,6 @@ pub struct Decision {
     pub ood: bool,
     /// Whether a guard requests the end of the episode before this action is taken.
     pub stop: bool,
+    /// Whether the action was predicted together with an earlier one, so that no network had to run for it.
+    pub queued: bool,
 }

@@ -120,6 +120,45 @@ fn every_action_of_every_ensemble_lies_in_the_box_of_the_memory_that_it_names() 
 }
 
 #[test]
+fn what_an_explanation_shows_of_the_network_is_what_acts() {
+    let data = data(4, 3);
+    let book = memories(&data, 1);
+    let members = networks(&architectures()[0], 3);
+    let alone: Vec<Policy> = members
+        .iter()
+        .map(|member| {
+            Policy::ensemble(
+                book.clone(),
+                vec![member.clone()],
+                settings(0.7, Form::Project, ConstrainAt::Executed),
+            )
+        })
+        .map(Result::unwrap)
+        .collect();
+    let amplitude = 1.5;
+    let mut acting = settings(0.7, Form::Project, ConstrainAt::Executed);
+    acting.envelope.amplitude = amplitude;
+    let policy = Policy::ensemble(book.clone(), members, acting).unwrap();
+    let (mut rng, mut beyond) = (Seed(6).rng(), 0);
+    for _ in 0..20 {
+        let state: Vec<f32> = (0..OBS).map(|_| 2.0 * rng.normal() as f32).collect();
+        let explained = policy.explain(&state).unwrap();
+        let own: Vec<_> = alone.iter().map(|policy| policy.explain(&state).unwrap()).collect();
+        for (k, d) in explained.dimensions.iter().enumerate() {
+            let outputs = own.iter().map(|x| x.dimensions[k].network_output.unwrap());
+            let clamped = outputs.clone().map(|g| g.clamp(-1.0, 1.0)).sum::<f32>() / 3.0;
+            let shown = d.network_action.unwrap();
+            assert!((shown - amplitude * clamped).abs() < 1e-5, "{shown}, {clamped}");
+            assert!((d.action - shown.clamp(d.low, d.high)).abs() < 1e-5, "it is what the box is applied to");
+            beyond += usize::from(outputs.clone().any(|g| g.abs() > 1.0));
+        }
+    }
+    assert!(beyond > 20, "networks whose outputs are clamped: {beyond}");
+    let memory = policy.memories_alone(1).unwrap().explain(&[0.0; OBS]).unwrap();
+    assert!(memory.dimensions.iter().all(|d| d.network_action.is_none()));
+}
+
+#[test]
 fn an_ensemble_acts_on_the_mean_of_its_members_constrained_actions() {
     let data = data(2, 3);
     let book = memories(&data, 1);

@@ -276,7 +276,7 @@ fn a_summary_has_the_keys_that_are_promised() {
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&json),
-        "episodes failed goal_at_end latency_us latency_without_encoder_us parts policy return score seeds success task weight"
+        "episodes failed goal_at_end latency_us latency_without_encoder_us parts policy queued_latency_us return score seeds success task weight"
     );
     assert_eq!(keys(&json["return"]), "high iqm iqm_high iqm_low low mean rough");
     assert_eq!(keys(&json["score"]), "high iqm iqm_high iqm_low low mean rough");
@@ -290,6 +290,32 @@ fn a_summary_has_the_keys_that_are_promised() {
     assert_eq!(keys(&json["latency_us"]), "p50 p99");
     assert!(json["weight"].is_null() && json["return"]["low"].is_null());
     assert!((json["score"]["mean"].as_f64().unwrap() - 100.0).abs() < 15.0);
+}
+
+#[test]
+fn queued_actions_have_a_latency_of_their_own() {
+    let spec = Count::new().spec;
+    let episode = |seed: u64, latencies: &[f32], queued: &[bool], encoding: &[f32]| Episode {
+        seed,
+        length: latencies.len(),
+        latencies: latencies.to_vec(),
+        queued: queued.to_vec(),
+        encoding: encoding.to_vec(),
+        ..Episode::default()
+    };
+    let two = [
+        episode(1, &[100.0, 2.0, 4.0, 300.0, 6.0], &[false, true, true, false, true], &[]),
+        episode(2, &[200.0, 4.0], &[false, true], &[]),
+    ];
+    let summary = Summary::new("chunks", &spec, &two, Seed(1));
+    assert_eq!(summary.latency_us.p50, 200.0); // of 100, 200, 300
+    assert_eq!(summary.queued_latency_us.unwrap().p50, 4.0); // of 2, 4, 4, 6
+    assert_eq!(summary.latency_without_encoder_us, None);
+    let frames = [episode(1, &[100.0, 20.0, 140.0], &[false, true, false], &[60.0, 15.0, 80.0])];
+    let summary = Summary::new("frames", &spec, &frames, Seed(1));
+    assert_eq!(summary.latency_without_encoder_us.unwrap().p50, 50.0); // of 40 and 60
+    let none = [episode(1, &[5.0], &[false], &[])];
+    assert_eq!(Summary::new("single", &spec, &none, Seed(1)).queued_latency_us, None);
 }
 
 #[test]

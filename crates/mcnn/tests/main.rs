@@ -25,6 +25,7 @@ mod task_racing;
 mod task_robots;
 mod task_worker;
 mod train_keep;
+mod validation_errors;
 mod vision_download;
 mod vision_embed;
 mod vision_encoded_policy;

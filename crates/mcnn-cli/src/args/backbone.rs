@@ -75,18 +75,20 @@ pub fn layered() -> impl Iterator<Item = &'static BackboneKind> {
 pub struct BackboneArgs(Vec<(&'static str, String)>);
 
 impl BackboneArgs {
-    /// The settings of a backbone with the given options.
+    /// The settings of a backbone with the given options; what is not given is as in the paper if `paper` is set.
     ///
     /// # Errors
     /// If an option of another backbone was given.
-    pub fn architecture(&self, name: &str) -> mcnn::Result<Architecture> {
+    pub fn architecture(&self, name: &str, paper: bool) -> mcnn::Result<Architecture> {
         for option in
             OPTIONS.iter().filter(|option| self.0.iter().any(|(given, _)| *given == option.info.name))
         {
             refuse_others(&format!("--{}", option.info.name), name, option.kinds.iter().copied())?;
         }
-        let given: Vec<(&str, &str)> = self.0.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let kind = BackboneKind::named(name).expect("clap accepts the names of kinds alone");
+        let own = self.0.iter().map(|(name, value)| (*name, value.as_str()));
+        // Of two values of an option the last counts.
+        let given: Vec<(&str, &str)> = kind.paper.iter().copied().filter(|_| paper).chain(own).collect();
         kind.with_options(&given).map_err(mcnn::backbone::InvalidSetting::into_error)
     }
 }

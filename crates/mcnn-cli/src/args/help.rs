@@ -42,6 +42,9 @@ fn lay_out_arg(arg: Arg) -> Arg {
         let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         text = format!("{} [default: {}]", text.trim_end_matches('.'), defaults.join(","));
     }
+    // So that -1 is a number out of range and no unknown option; and -inf, of lambda.
+    let arg = arg.allow_negative_numbers(takes_value);
+    let arg = if arg.get_id() == "lambda" { arg.allow_hyphen_values(true) } else { arg };
     arg.help(wrap(&text, WIDTH - INDENT))
         .hide_default_value(takes_value)
         .hide_possible_values(takes_value)

@@ -116,7 +116,8 @@ pub struct ConstraintArgs {
     #[arg(long = "k", alias = "neighbours", default_value_t = 1, value_name = "K")]
     pub neighbors: usize,
     /// Use the settings of the authors of the paper where no option says otherwise: one network, trained through the envelope for
-    /// 1000000 steps, lambda 10, no validation episodes, and a tenth of the states as memories.
+    /// 1000000 steps, lambda 10, no validation episodes, and a tenth of the states as memories; of bet also batches of 256 rows,
+    /// betas 0.9,0.999, no --grad-clip, and --residual-init scaled.
     #[arg(long)]
     pub paper: bool,
 }
@@ -237,7 +238,7 @@ impl TrainArgs {
         if self.hidden.is_some() {
             refuse_others("--hidden", &self.backbone, layered())?;
         }
-        self.backbone_options.architecture(&self.backbone)
+        self.backbone_options.architecture(&self.backbone, self.constraint.paper)
     }
 }
 

@@ -37,6 +37,7 @@ use mcnn::{
 
 use crate::{
     args::{EpisodeArgs, InputOptions, NamesArgs, Output, UnitArgs},
+    outputs,
     say::say,
 };
 
@@ -212,6 +213,7 @@ pub fn claim_plot(path: &Path, force: bool) -> Result<Claim> {
 /// If it cannot be written, or is another process's.
 pub fn claim(path: &Path) -> Result<Claim> {
     check_folder(path)?;
+    outputs::note(path);
     Claim::new(path)
 }
 
@@ -221,6 +223,7 @@ pub fn claim(path: &Path) -> Result<Claim> {
 /// If it cannot be written.
 pub fn claim_in_turn(path: &Path) -> Result<Claim> {
     check_folder(path)?;
+    outputs::note(path);
     Claim::wait(path, &|| say(format!("waiting for another process that writes {}", path.display())))
 }
 

@@ -13,10 +13,10 @@ use mcnn::{
     file,
     memory::Codebook,
     policy::Policy,
-    train::Lambda,
+    train::{Lambda, TrainSettings},
     vision::EncodedPolicy,
 };
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 
 use super::{
     Done, claim_output,
@@ -311,6 +311,9 @@ fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str, names: Dimension
         smooth_neighbors: codebook.parts().smooth_neighbors,
         neighbors: policy.neighbors(),
         steps: policy.training_record().steps,
+        objective: TrainSettings::deserialize(&policy.training_record().settings)
+            .ok()
+            .map(|settings| settings.objective()),
         edits: policy.training_record().edits.clone(),
         task: args.task.clone(),
         far: far.map(|t| t.distance),

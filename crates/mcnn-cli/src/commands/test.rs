@@ -9,7 +9,7 @@ use mcnn::{
     error::Kind,
     file,
     memory::Codebook,
-    policy::{ActingSettings, Combine, ConstrainAt, Policy},
+    policy::{ActingSettings, Policy},
     seed::Seed,
     train::TrainThrough,
 };
@@ -215,15 +215,7 @@ impl Methods {
             acting.push((1, policy.clone().with_acting_settings(settings)?));
         }
         for (column, neighbors) in [(2, 1), (3, k)] {
-            let envelope = Envelope { lambda: 0.0, ..envelope };
-            let settings = ActingSettings {
-                envelope,
-                neighbors,
-                constrain_at: ConstrainAt::Executed,
-                combine: Combine::Mean,
-                retrieved: None,
-            };
-            acting.push((column, Policy::ensemble(codebook.clone(), Vec::new(), settings)?));
+            acting.push((column, policy.memories_alone(neighbors)?));
         }
         let (mean_action, staying) = (codebook.mean_action(), codebook.action_dimensions_in_state(names));
         Ok(Self { acting, codebook: codebook.clone(), mean_action, alone, staying })

@@ -45,6 +45,8 @@ pub struct TrainReport {
     pub steps_per_second: f64,
     /// Mean training loss over the last 1/200 of the steps; null if no step was taken.
     pub loss: Option<f64>,
+    /// What the training loss is, in words.
+    pub objective: String,
     /// Mean squared error of the actions of the validation episodes; null if there are none.
     pub validation_loss: Option<f64>,
     /// The lowest validation loss of those measured during the run; null if there was none.
@@ -146,6 +148,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
         Some(Checkpoint { settings: TrainSettings { lr, batch, optimizer, .. }, .. }) => {
             OptimizerDefaults { lr: *lr, batch: *batch, optimizer: *optimizer }
         }
+        None if args.constraint.paper => backbone.paper_optimizer(),
         None => backbone.optimizer_defaults(),
     };
     let OptimizerDefaults { lr, batch, optimizer } = args.optimizer.or(of_optimizer);
@@ -154,7 +157,11 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let given = &args.constraint;
     let defaults = match &checkpoint {
         Some(checkpoint) => checkpoint.settings.clone(),
-        None if paper => TrainSettings::paper(),
+        None if paper => TrainSettings {
+            hidden: backbone.default_hidden(),
+            combine: TrainSettings::default_combine(&backbone),
+            ..TrainSettings::paper()
+        },
         None => TrainSettings {
             members: backbone.members(),
             steps: TrainSettings::default_steps(&backbone, batch, data.n_steps()),
@@ -314,6 +321,7 @@ fn train(
         seconds,
         steps_per_second: (run.steps_taken() - first) as f64 / seconds,
         loss,
+        objective: run.settings().objective(),
         validation_loss: validation.as_ref().map(|v| v.loss),
         lowest_validation: run
             .lowest()

@@ -13,11 +13,11 @@ const BASELINE: f64 = 14.0;
 /// Width of a unit, as a share of its height.
 const NARROW: f64 = 0.86;
 /// Units between two characters; half of them stand before the first and after the last.
-const SPACING: f64 = 4.6;
+const SPACING: f64 = 4.8;
 /// Units of a space.
 const SPACE: f64 = 3.0;
 /// Half the width of a stroke, as a share of the size of the font; and of bold text.
-const PEN: [f64; 2] = [0.055, 0.075];
+const PEN: [f64; 2] = [0.046, 0.066];
 /// Radius of a dot, in halves of a stroke's width.
 const DOT: f64 = 1.35;
 /// Limit of the characters drawn in a line, so that no text can take much memory.

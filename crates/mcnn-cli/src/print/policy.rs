@@ -42,7 +42,7 @@ pub fn train(t: &TrainReport) -> String {
         line!(out, "  ensemble         {} networks", t.members);
     }
     if let Some(loss) = t.loss {
-        line!(out, "  training loss    {loss:.6}");
+        line!(out, "  training loss    {loss:.6}: {}", t.objective);
     }
     if t.zero_gradient_share > 0.0 {
         line!(
@@ -75,7 +75,7 @@ pub fn train(t: &TrainReport) -> String {
             }
             line!(
                 out,
-                "  validation loss  {:.6} on {} states; by distance to the nearest memory of another episode:",
+                "  validation loss  {:.6}: mean squared error of the policy's action, on {} states; by distance to the nearest memory of another episode:",
                 v.loss,
                 v.states
             );
@@ -211,7 +211,7 @@ pub fn explain(e: &ExplainReport) -> String {
         "demonstrated"
     );
     for (k, (d, shown)) in x.dimensions.iter().zip(&e.demonstrated_action).enumerate() {
-        let network = d.network_output.map_or("-".into(), |p| format!("{p:.4}"));
+        let network = d.network_action.map_or("-".into(), |s| format!("{s:.4}"));
         let bounds = format!("[{:.4}, {:.4}]", d.low, d.high);
         let spread = d.std.map_or(String::new(), |s| format!(" {s:>9.4}"));
         line!(
@@ -221,6 +221,12 @@ pub fn explain(e: &ExplainReport) -> String {
             d.memory_action,
             d.center,
             d.action
+        );
+    }
+    if x.dimensions.iter().any(|d| d.network_action.is_some()) {
+        line!(
+            out,
+            "               network: its action, clamped or squashed, before it is brought into the box"
         );
     }
     if let Some(chunk) = &x.chunk {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use mcnn::{
-    eval::{Part, Share, Spread, Summary, stats::Estimate},
+    eval::{Latency, Part, Share, Spread, Summary, stats::Estimate},
     policy::Response,
 };
 
@@ -49,7 +49,7 @@ pub fn eval(e: &EvalReport) -> String {
     let without = s
         .latency_without_encoder_us
         .map_or(String::new(), |l| format!("; without the encoder {:.1} (p99 {:.1})", l.p50, l.p99));
-    line!(out, "  latency    {:.1} us per action (p99 {:.1}){without}", s.latency_us.p50, s.latency_us.p99);
+    line!(out, "  latency    {}{without}", latency(s));
     line!(out, "  interval   {} episodes would halve its width", e.episodes_to_halve);
     recorded(&mut out, &e.video);
     failures(&mut out, e);
@@ -130,6 +130,18 @@ fn parts(out: &mut String, s: &Summary) {
     line!(out, "  subtasks   {}", parts.iter().map(part).collect::<Vec<_>>().join(", "));
 }
 
+/// The median latency of an action; of queued ones apart from those that are predicted.
+fn latency(s: &Summary) -> String {
+    let Latency { p50, p99 } = s.latency_us;
+    match s.queued_latency_us {
+        None => format!("{p50:.1} us per action (p99 {p99:.1})"),
+        Some(queued) => format!(
+            "{p50:.1} us per action that is predicted (p99 {p99:.1}), {:.1} per queued one (p99 {:.1})",
+            queued.p50, queued.p99
+        ),
+    }
+}
+
 fn spread(s: &Spread) -> String {
     if s.low.is_nan() {
         return format!("mean {:.2}, interquartile mean {:.2} (too few for intervals)", s.mean, s.iqm);
@@ -173,6 +185,7 @@ pub fn compare(c: &CompareReport) -> String {
             rough(s.ret.rough),
             e.name
         );
+        line!(out, "  {:width$}  latency {}", "", latency(s));
         parts(&mut out, s);
         failures(&mut out, e);
     }

@@ -42,7 +42,7 @@ pub fn test(t: &TestReport) -> String {
         "mean action".into(),
         "state as action".into(),
     ];
-    line!(out, "  mean squared error of the action");
+    line!(out, "  mean squared error of the action, each dimension scaled to [-1, 1]");
     for (label, error) in labels.iter().zip(t.error.all()) {
         if let Some(error) = error {
             line!(out, "    {label:<16} {error:>10.6} {:>7}", of_base(error));

@@ -48,6 +48,8 @@ pub struct About {
     pub smooth_neighbors: usize,
     pub neighbors: usize,
     pub steps: u64,
+    /// What the training loss is, in words; null where the file does not say how the policy was trained.
+    pub objective: Option<String>,
     pub edits: Vec<String>,
     pub task: Option<String>,
     /// The OOD threshold: 99 % of the calibration states are nearer. Null without a calibration.
@@ -58,7 +60,14 @@ pub struct About {
 pub fn html(page: &Page) -> String {
     // `</script>` in a string would end the script: `<` is written as JSON may write it.
     let data = serde_json::to_string(page).expect("a page is plain values").replace('<', "\\u003c");
-    include_str!("page.html").replacen("/*DATA*/", &data, 1)
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+    let name = escaped(&page.about.name);
+    // The name is in the page itself, for what shows pages without running their scripts. The data come last: they may contain
+    // anything.
+    include_str!("page.html")
+        .replacen("<title>mcnn report</title>", &format!("<title>{name}: mcnn report</title>"), 1)
+        .replacen("<h1 id=\"title\">mcnn report</h1>", &format!("<h1 id=\"title\">{name}</h1>"), 1)
+        .replacen("/*DATA*/", &data, 1)
 }
 
 /// Rounds a coordinate to four decimals, which is enough for a picture.

@@ -47,6 +47,9 @@ pub struct Moment {
     pub elsewhere: Option<f32>,
     /// The decision behind the action taken in closed loop.
     pub acted: Option<Acted>,
+    /// Of a demonstration, the errors of the policy's action and of the memory action (1-NN), of actions scaled to [-1, 1]: root mean
+    /// squares over the action dimensions. Of the memories' own data, memories of the same episode are left out.
+    pub errors: Option<[f32; 2]>,
 }
 
 /// An [`Explanation`] as short JSON.
@@ -59,7 +62,7 @@ pub struct Why {
     pub quantile: Option<f32>,
     pub samples: Option<usize>,
     pub buckets: Option<Buckets>,
-    /// By action dimension: memory action, box center, network output, action, spread, low, high.
+    /// By action dimension: memory action, box center, the network's action, action, spread, low, high.
     pub dimensions: Vec<[Option<f32>; 7]>,
     /// By executed step and action dimension: memory action, action, low, high.
     pub chunk: Option<Vec<Vec<[Option<f32>; 4]>>>,
@@ -87,7 +90,7 @@ impl From<Explanation> for Why {
     fn from(x: Explanation) -> Self {
         let row = |d: &mcnn::policy::Dimension| {
             let [memory_action, center, action] = [d.memory_action, d.center, d.action].map(Some);
-            [memory_action, center, d.network_output, action, d.std, Some(d.low), Some(d.high)]
+            [memory_action, center, d.network_action, action, d.std, Some(d.low), Some(d.high)]
         };
         let ahead = |d: &mcnn::policy::ChunkDimension| [d.memory_action, Some(d.action), d.low, d.high];
         let chunk = x.chunk.map(|c| c.steps.iter().map(|step| step.iter().map(ahead).collect()).collect());
@@ -136,6 +139,12 @@ pub fn fill(
     let codebook = policy.codebook();
     let mut scaled = codebook.scaled_buffer();
     let mut used = 0;
+    let errors = match origin {
+        Origin::Run(_) => Vec::new(),
+        Origin::OwnData | Origin::OtherData => {
+            errors(policy, data, &steps, matches!(origin, Origin::OwnData).then(|| data.number(k)))?
+        }
+    };
     // In groups, because explaining steps that do not fit would be slow where actions are sampled.
     for some in steps.chunks(32) {
         let moments: Vec<Moment> = some
@@ -151,7 +160,13 @@ pub fn fill(
                     codebook.scale(data.state(i), &mut scaled);
                     codebook.retrieve_from_other_episode(&scaled, data.number(k)).map(|r| r.distance)
                 });
-                Ok(Moment { why, taken: data.action_in_data_units(i), elsewhere: elsewhere.flatten(), acted })
+                Ok(Moment {
+                    why,
+                    taken: data.action_in_data_units(i),
+                    elsewhere: elsewhere.flatten(),
+                    acted,
+                    errors: errors.get(i - range.start).copied(),
+                })
             })
             .collect::<Result<_>>()?;
         for (moment, &i) in moments.into_iter().zip(some) {
@@ -165,4 +180,31 @@ pub fn fill(
         }
     }
     Ok(used)
+}
+
+/// The errors of the policy's action and of the memory action at the steps of an episode, acted along it. `leave_out`: the
+/// episode whose memories do not count.
+fn errors(
+    policy: &Policy,
+    data: &Demonstrations,
+    steps: &[usize],
+    leave_out: Option<u32>,
+) -> Result<Vec<[f32; 2]>> {
+    let nearest = policy.memories_alone(1)?;
+    let mut sessions = [policy, &nearest].map(|policy| match leave_out {
+        Some(episode) => policy.session().leaving_out(episode),
+        None => policy.session(),
+    });
+    let mut action = vec![0.0; data.n_act()];
+    let mut all = Vec::with_capacity(steps.len());
+    for &i in steps {
+        let mut both = [0.0; 2];
+        for (session, error) in sessions.iter_mut().zip(&mut both) {
+            session.act_scaled(data.state(i), &mut action)?;
+            let squares = action.iter().zip(data.action(i)).map(|(f, a)| (f - a).powi(2));
+            *error = short((squares.sum::<f32>() / data.n_act() as f32).sqrt());
+        }
+        all.push(both);
+    }
+    Ok(all)
 }

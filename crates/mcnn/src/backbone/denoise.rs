@@ -59,6 +59,16 @@ pub enum PredictionType {
     Epsilon,
 }
 
+impl PredictionType {
+    /// What the training loss is, in words.
+    pub(super) fn objective(self, action: &str) -> String {
+        match self {
+            Self::Sample => format!("mean squared error of {action}, denoised from a random noise level"),
+            Self::Epsilon => format!("mean squared error of the noise that {action} implies"),
+        }
+    }
+}
+
 /// The random part of a training step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseSample {

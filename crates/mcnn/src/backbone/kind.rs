@@ -77,9 +77,19 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         true
     }
 
+    /// What the training loss is, in words. `action` names the action that is compared with the demonstrated one.
+    fn objective(&self, action: &str) -> String {
+        format!("mean squared error of {action}")
+    }
+
     /// How it is trained by default.
     fn optimizer_defaults(&self) -> OptimizerDefaults {
         OptimizerDefaults { lr: 3e-4, batch: 256, optimizer: OptimizerSettings::ADAM }
+    }
+
+    /// How the authors of the paper trained it, where that is known to differ from the defaults.
+    fn paper_optimizer(&self) -> OptimizerDefaults {
+        self.optimizer_defaults()
     }
 
     /// Passes over the training data after which training ends by default; `None` for a fixed number of gradient steps. Behavior
@@ -127,6 +137,8 @@ pub trait Describe: BackboneSettings + Clone + Default + Serialize + Deserialize
     const METHODS: [&'static str; 2];
     /// The options that set it. Two kinds may share an option; it then has one name and one meaning.
     const OPTIONS: &'static [SettingOption<Self>] = &[];
+    /// Options, by name and value, that the authors of the paper had otherwise than the defaults.
+    const PAPER: &'static [(&'static str, &'static str)] = &[];
 
     /// Sets what depends on other settings and was not given. `is_given` takes the name of an option.
     fn resolve(&mut self, _is_given: &dyn Fn(&str) -> bool) {}
@@ -217,6 +229,8 @@ pub struct BackboneKind {
     /// The name for people.
     pub title: &'static str,
     options: fn() -> Vec<OptionInfo>,
+    /// Options, by name and value, that the authors of the paper had otherwise than the defaults.
+    pub paper: &'static [(&'static str, &'static str)],
     from_options: FromOptions,
     from_json: fn(serde_json::Value) -> serde_json::Result<Architecture>,
 }
@@ -227,6 +241,7 @@ impl BackboneKind {
         Self {
             name: S::NAME,
             title: S::TITLE,
+            paper: S::PAPER,
             options: || S::OPTIONS.iter().map(|option| option.info).collect(),
             from_options: |given| {
                 let mut settings = S::default();

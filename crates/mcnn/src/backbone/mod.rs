@@ -37,7 +37,7 @@ mod schedule;
 mod unet;
 mod workspace;
 
-pub use bet::{Bet, BetNet, BetSettings, BucketSelection};
+pub use bet::{Bet, BetNet, BetSettings, BucketSelection, ResidualInit};
 pub use denoise::{NoiseSample, PredictionType};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Horizons};

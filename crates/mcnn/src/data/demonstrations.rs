@@ -19,6 +19,15 @@ pub struct Step {
     pub step: u32,
 }
 
+impl Step {
+    /// The episode and step of the `i`-th step of all, where each episode ends at one of `ends`, exclusive.
+    pub(super) fn within(ends: &[usize], i: usize) -> Self {
+        let episode = ends.partition_point(|&end| end <= i);
+        let start = episode.checked_sub(1).map_or(0, |before| ends[before]);
+        Self { episode: episode as u32, step: (i - start) as u32 }
+    }
+}
+
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.episode, self.step)

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::Step;
 use crate::error::{Error, Kind, Result};
 
 /// The first error of finite 64-bit floats that became infinite as 32-bit ones, if there is any: such a file can be inspected, but
@@ -44,11 +45,11 @@ pub(super) fn beyond(name: &str, values: &[f64], width: usize) -> Result<()> {
 /// million of them of 32.
 const LARGEST: f32 = 1e30;
 
-/// Checks that the values of a table are measurements; `width` of them are a step.
+/// Checks that the values of a table are measurements; `width` of them are a step, and `ends` says where each episode ends.
 ///
 /// # Errors
 /// NaN and infinite values, and those beyond 1e30: where the first is, what it is, and in which dimensions there are others.
-pub(super) fn check(name: &str, values: &[f32], width: usize) -> Result<()> {
+pub(super) fn check(name: &str, values: &[f32], width: usize, ends: &[usize]) -> Result<()> {
     // Nearly all tables are: a loop without branches.
     if values.iter().fold(true, |all, v| all & (v.abs() <= LARGEST)) {
         return Ok(());
@@ -68,7 +69,12 @@ pub(super) fn check(name: &str, values: &[f32], width: usize) -> Result<()> {
             listed.push(format!("{} more", which.len() - listed.len()));
         }
         Some((
-            format!("{name}, step {}, dimension {}", first / width, first % width),
+            format!(
+                "{name}, step {}, dimension {} (EPISODE:STEP {})",
+                first / width,
+                first % width,
+                Step::within(ends, first / width)
+            ),
             format!(
                 "{}; {count} such of {} values, in dimension{} {}",
                 shown(values[first]),
@@ -128,11 +134,14 @@ mod tests {
 
     #[test]
     fn what_is_no_measurement_is_named_with_its_dimensions() {
-        assert_eq!(check("states", &[1.0, -1e30, 0.0], 3), Ok(()));
+        assert_eq!(check("states", &[1.0, -1e30, 0.0], 3, &[1]), Ok(()));
         for (values, parts) in [
             (
                 [0.0, 1.0, 2.0, f32::MAX],
-                ["states, step 1, dimension 1", "found: 3.4028235e38; 1 such of 4 values, in dimension 1"],
+                [
+                    "states, step 1, dimension 1 (EPISODE:STEP 1:0)",
+                    "found: 3.4028235e38; 1 such of 4 values, in dimension 1",
+                ],
             ),
             (
                 [0.0, -f32::MAX, f32::MAX, 0.0],
@@ -144,7 +153,7 @@ mod tests {
             ),
             ([f32::NEG_INFINITY, 0.0, 0.0, 0.0], ["states, step 0, dimension 0", "found: -inf; 1 such"]),
         ] {
-            let error = check("states", &values, 2).unwrap_err().to_string();
+            let error = check("states", &values, 2, &[1, 2]).unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         }
     }

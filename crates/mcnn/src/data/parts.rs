@@ -74,8 +74,8 @@ impl Parts {
     /// As [`check`](Self::check), and values that are NaN, infinite or above 1e30 in size.
     pub fn check_values(&self) -> Result<()> {
         self.check()?;
-        number::check("states", &self.states, self.n_obs)?;
-        number::check("actions", &self.actions, self.n_act)
+        number::check("states", &self.states, self.n_obs, &self.ends)?;
+        number::check("actions", &self.actions, self.n_act, &self.ends)
     }
 
     /// The number of steps of all episodes; 0 if `n_obs` is 0.

@@ -42,9 +42,11 @@ pub struct Summary {
     pub parts: Option<Vec<Part>>,
     /// Mean memory weight over the visited states (each episode counts the same).
     pub weight: Option<f64>,
-    /// Latency of an action, in microseconds.
+    /// Latency of an action that is predicted, in microseconds: all of them, unless the actor predicts several at once.
     pub latency_us: Latency,
-    /// The latency without the encoder, for an actor that embeds frames.
+    /// Latency of an action that was predicted together with an earlier one. `None` if there is none.
+    pub queued_latency_us: Option<Latency>,
+    /// The latency of a predicted action without the encoder, for an actor that embeds frames.
     pub latency_without_encoder_us: Option<Latency>,
     /// Episodes that an error ended.
     pub failed: usize,
@@ -104,9 +106,8 @@ impl Summary {
     pub fn new(policy: impl Into<String>, spec: &Spec, episodes: &[Episode], seed: Seed) -> Self {
         let whole: Vec<&Episode> = episodes.iter().filter(|e| e.error.is_none()).collect();
         let returns: Vec<f64> = whole.iter().map(|e| e.ret).collect();
-        let latencies: Vec<f64> = whole.iter().flat_map(|e| &e.latencies).map(|&t| f64::from(t)).collect();
-        let encoding = whole.iter().flat_map(|e| &e.encoding).map(|&t| f64::from(t));
         let encoded = whole.iter().any(|e| !e.encoding.is_empty());
+        let [predicted, queued] = [false, true].map(|queued| latencies(&whole, queued));
         let weights: Vec<f64> = whole.iter().filter_map(|e| e.weight).collect();
         // An episode that was stopped before its first step has no outcome, and counts as a failure.
         let has_rule = whole.iter().any(|e| e.success.is_some());
@@ -126,10 +127,10 @@ impl Summary {
             goal_at_end: Share::new(ruled().map(|e| e.goal_at_end)),
             parts: (!spec.parts.is_empty()).then(|| Part::all(spec, &whole)),
             weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
-            latency_us: Latency::of(&latencies),
-            latency_without_encoder_us: encoded.then(|| {
-                Latency::of(&latencies.iter().zip(encoding).map(|(all, e)| all - e).collect::<Vec<_>>())
-            }),
+            latency_us: Latency::of(&predicted, |[all, _]| all),
+            queued_latency_us: (!queued.is_empty()).then(|| Latency::of(&queued, |[all, _]| all)),
+            latency_without_encoder_us: encoded
+                .then(|| Latency::of(&predicted, |[all, encoding]| all - encoding)),
             failed: episodes.len() - whole.len(),
         }
     }
@@ -165,9 +166,21 @@ impl Spread {
     }
 }
 
+/// The latencies of the queued actions, or of those that were predicted, each with the part that embedding the frame took.
+fn latencies(episodes: &[&Episode], queued: bool) -> Vec<[f64; 2]> {
+    let of_episode = |e: &&Episode| -> Vec<[f64; 2]> {
+        let is_queued = |k: usize| e.queued.get(k).copied().unwrap_or(false);
+        let encoding = |k: usize| e.encoding.get(k).copied().unwrap_or(0.0);
+        let both = |(k, &all): (usize, &f32)| [all, encoding(k)].map(f64::from);
+        e.latencies.iter().enumerate().filter(|(k, _)| is_queued(*k) == queued).map(both).collect()
+    };
+    episodes.iter().flat_map(of_episode).collect()
+}
+
 impl Latency {
-    fn of(micros: &[f64]) -> Self {
-        Self { p50: stats::quantile(micros, 0.5), p99: stats::quantile(micros, 0.99) }
+    fn of(all: &[[f64; 2]], part: impl Fn([f64; 2]) -> f64) -> Self {
+        let micros: Vec<f64> = all.iter().map(|&both| part(both)).collect();
+        Self { p50: stats::quantile(&micros, 0.5), p99: stats::quantile(&micros, 0.99) }
     }
 }
 

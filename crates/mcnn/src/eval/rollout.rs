@@ -62,6 +62,8 @@ pub struct Episode {
     pub stopped: bool,
     /// Latency of each action, in microseconds.
     pub latencies: Vec<f32>,
+    /// Whether each action was queued: predicted together with an earlier one ([`Decision::queued`]).
+    pub queued: Vec<bool>,
     /// The part of each latency that embedding the frame took, in microseconds; empty where no frame is embedded.
     pub encoding: Vec<f32>,
     /// The error that ended the episode early, if any; the other fields cover the steps up to it.
@@ -335,6 +337,7 @@ impl<'a> EpisodeRun<'a> {
         self.decision = decision;
         let episode = &mut self.episode;
         episode.latencies.push(micros);
+        episode.queued.push(decision.queued);
         episode.encoding.extend(self.acting.embedded_observation().map(|seen| seen.micros));
         if decision.ood {
             episode.first_ood.get_or_insert(episode.length);
@@ -401,6 +404,7 @@ impl<'a> EpisodeRun<'a> {
         let mut episode = self.episode;
         // Without the latency of an action that was not taken.
         episode.latencies.truncate(episode.length);
+        episode.queued.truncate(episode.length);
         episode.encoding.truncate(episode.length);
         episode.error = error;
         episode.weight = average(values(|d| d.weight));

@@ -1,5 +1,9 @@
 //! Growing neural gas (Fritzke, "A growing neural gas network learns topologies", NeurIPS 1994): nodes that approximate the
 //! distribution of the data, and edges between nodes that were nearest and second nearest to the same sample.
+//!
+//! Its steps are Fritzke's but for one: the winner's error grows by its distance to the sample, as in the library that the authors
+//! of MCNN used, where Fritzke adds the squared distance. The constants are that library's, too ([`GasSettings::growing`]). With
+//! squares the largest distances get smaller and the median larger.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -31,7 +35,8 @@ pub struct GasSettings {
 }
 
 impl GasSettings {
-    /// The growing form, from 2 nodes, with the defaults of the library used by the authors (eps_b 0.2, eps_n 0.05, age 100).
+    /// The growing form, from 2 nodes, with the defaults of the library used by the authors (eps_b 0.2, eps_n 0.05, age 100; Fritzke:
+    /// 0.2, 0.006 and 50) and a decay of 0.9995 (Fritzke: 0.995).
     /// Nodes are inserted every 100 samples (Fritzke), or more often if `max` would not be reached half-way through the
     /// `n_samples * epochs` samples.
     pub fn growing(max: usize, epochs: usize, n_samples: usize) -> Self {

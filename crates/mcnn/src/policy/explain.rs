@@ -25,6 +25,9 @@ pub struct Dimension {
     pub center: f32,
     /// g, the network output; of an ensemble, the mean over the members that act; absent without a network.
     pub network_output: Option<f32>,
+    /// L sigma(g), the network's action before it is brought into the box; of an ensemble, the mean over the members that act;
+    /// absent without a network.
+    pub network_action: Option<f32>,
     /// f, the action; of a stochastic policy the first sample with seed 0.
     pub action: f32,
     /// The standard deviation of the action over the samples; absent for a deterministic policy.
@@ -151,6 +154,7 @@ impl Policy {
             action.iter().enumerate().map(|(k, a)| in_data_units(k, *a)).collect::<Vec<f32>>()
         };
         let action = action_of(&session, &constrained);
+        let network_action = session.network_action.clone(); // later samples overwrite it
         let (_, runner_up) = self.codebook.retrieve_two(&session.state);
         let nearby = |r: crate::memory::Retrieval| NearbyMemory {
             memory: r.memory,
@@ -219,6 +223,8 @@ impl Policy {
                     memory_action,
                     center,
                     network_output,
+                    network_action: network_output
+                        .map(|_| in_data_units(k, self.acting.envelope.amplitude * network_action[k])),
                     action: action[k],
                     std,
                     member_std,

@@ -103,6 +103,21 @@ impl Policy {
         Ok(Self { acting, ..self })
     }
 
+    /// 1-NN or VINN (`neighbors` above 1) with this policy's memories.
+    ///
+    /// # Errors
+    /// If `neighbors` is 0.
+    pub fn memories_alone(&self, neighbors: usize) -> Result<Self> {
+        let acting = ActingSettings {
+            envelope: Envelope { lambda: 0.0, ..self.acting.envelope },
+            neighbors,
+            constrain_at: ConstrainAt::Executed,
+            combine: Combine::Mean,
+            retrieved: None,
+        };
+        Self::ensemble(self.codebook.clone(), Vec::new(), acting)
+    }
+
     /// The same policy with the first `count` of its networks.
     ///
     /// # Errors

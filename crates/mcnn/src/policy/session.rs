@@ -392,6 +392,7 @@ impl Acting for Session<'_> {
             quantile: constrained.quantile,
             ood: constrained.ood,
             stop: constrained.stop,
+            queued: constrained.chunk_step > 0,
         })
     }
 }

@@ -47,7 +47,7 @@ impl Observation {
 }
 
 /// Widths, horizon and references. All positions are pixels of an area of 512 x 512. An action is the point that the agent moves
-/// to; as for every environment, -1 and 1 stand for its limits.
+/// to; -1 and 1 stand for 0 and 512 pixels.
 ///
 /// The score of an episode is the largest share of the goal that the block covered after a step, divided by 0.95 and at most 1.
 /// A step's reward is what it adds to that, so that the return is the score. A share of 0.95 is a success, and the end.

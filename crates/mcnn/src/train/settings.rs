@@ -168,6 +168,15 @@ impl TrainSettings {
         }
     }
 
+    /// What the training loss is, in words.
+    pub fn objective(&self) -> String {
+        self.backbone.objective(if self.is_free() {
+            "the network's action"
+        } else {
+            "the constrained action"
+        })
+    }
+
     /// The largest number of members.
     pub const MOST_MEMBERS: usize = 100;
 

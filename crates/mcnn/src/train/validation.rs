@@ -77,7 +77,10 @@ fn measure(policy: &Policy, data: &Demonstrations, acts_alone: bool, seed: Seed)
         policy.clone().with_acting_settings(acting).expect("any lambda fits a policy with a network")
     };
     let network = (acts_alone && policy.backbone().is_some()).then(|| with_lambda(f32::INFINITY));
+    // 1-NN also where the policy is VINN.
     let memory = with_lambda(0.0);
+    let memory = ActingSettings { neighbors: 1, ..memory.acting_settings() };
+    let memory = policy.clone().with_acting_settings(memory).expect("one neighbor fits any policy");
     let rows = policy.codebook().map_states(data, |i, _| {
         if !data.interior(episodes[i]).contains(&i) {
             return None;

@@ -24,7 +24,7 @@ mod settings;
 mod shape;
 
 pub use net::BetNet;
-pub use settings::{BetSettings, BucketSelection};
+pub use settings::{BetSettings, BucketSelection, ResidualInit};
 
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, BucketChoice, Constrain, InvalidSetting, TrainableNet,
@@ -87,15 +87,22 @@ trait Source {
     fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
 }
 
-/// Random arrays as in minGPT: normal with standard deviation 0.02; biases 0; norms scale by 1 and shift by 0.
-struct Random(Rng);
+/// Random arrays as in minGPT: normal with standard deviation 0.02; biases 0; norms scale by 1 and shift by 0. What a block adds to
+/// its input passes a last layer, whose weights may have a standard deviation of their own.
+struct Random {
+    rng: Rng,
+    last_of_block: f64,
+}
 
 impl Source for Random {
     fn array(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let mut value = || match name.rsplit('.').next() {
             Some("bias" | "shift") => 0.0,
             Some("scale") => 1.0,
-            _ => (0.02 * self.0.normal()) as f32,
+            _ if name.ends_with("mix.weight") || name.ends_with("down.weight") => {
+                (self.last_of_block * self.rng.normal()) as f32
+            }
+            _ => (0.02 * self.rng.normal()) as f32,
         };
         Ok((0..shape.iter().product()).map(|_| value()).collect())
     }
@@ -123,7 +130,11 @@ impl Bet {
     pub fn random(n_obs: usize, n_act: usize, settings: BetSettings, centers: &[f32], seed: Seed) -> Self {
         assert!(n_obs > 0 && n_act > 0 && settings.validate(&[]).is_ok(), "{n_obs}, {n_act}, {settings:?}");
         assert_eq!(centers.len(), settings.buckets * n_act, "centers for every bucket");
-        Self::from_source(settings, n_obs, centers.to_vec(), &mut Random(seed.rng()))
+        let last_of_block = match settings.residual_init {
+            ResidualInit::Normal => 0.02,
+            ResidualInit::Scaled => 0.02 / (2.0 * settings.layers as f64).sqrt(),
+        };
+        Self::from_source(settings, n_obs, centers.to_vec(), &mut Random { rng: seed.rng(), last_of_block })
             .expect("random arrays of any shape")
     }
 

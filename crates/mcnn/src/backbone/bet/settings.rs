@@ -23,6 +23,23 @@ pub enum BucketSelection {
     Argmax,
 }
 
+/// The random start of the last layer of each half of a block, whose output is added to the half's input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResidualInit {
+    /// As all weights: normal with standard deviation 0.02.
+    #[default]
+    Normal,
+    /// That divided by the square root of the number of such layers, as in GPT-2 and minGPT.
+    Scaled,
+}
+
+impl ResidualInit {
+    fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
 /// Settings of a behavior transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -46,6 +63,9 @@ pub struct BetSettings {
     /// How acting selects a bucket. Training does not depend on it.
     #[serde(alias = "pick")]
     pub bucket_selection: BucketSelection,
+    /// The random start. Acting does not depend on it.
+    #[serde(skip_serializing_if = "ResidualInit::is_normal")]
+    pub residual_init: ResidualInit,
 }
 
 impl Default for BetSettings {
@@ -61,6 +81,7 @@ impl Default for BetSettings {
             gamma: 2.0,
             offset_weight: 1000.0,
             bucket_selection: BucketSelection::Sample,
+            residual_init: ResidualInit::Normal,
         }
     }
 }
@@ -92,6 +113,7 @@ impl Describe for BetSettings {
     const NAME: &'static str = "bet";
     const TITLE: &'static str = "Behavior transformer";
     const METHODS: [&'static str; 2] = ["MCNN-BeT", "BeT-BC"];
+    const PAPER: &'static [(&'static str, &'static str)] = &[("residual-init", "scaled")];
     const OPTIONS: &'static [SettingOption<Self>] = &[
         SettingOption {
             info: info("layers", "N", "Blocks of the transformer", "6"),
@@ -142,6 +164,16 @@ impl Describe for BetSettings {
             },
             set: |s, text| word(text, "sample or argmax", &mut s.bucket_selection),
         },
+        SettingOption {
+            info: info(
+                "residual-init",
+                "RULE",
+                "Random start of the layers that end the halves of a block: normal (as all others) or scaled (by one over the \
+                 square root of their number, as in GPT-2; with --paper)",
+                "normal",
+            ),
+            set: |s, text| word(text, "normal or scaled", &mut s.residual_init),
+        },
     ];
 }
 
@@ -184,8 +216,19 @@ impl BackboneSettings for BetSettings {
         self.buckets
     }
 
+    fn objective(&self, action: &str) -> String {
+        format!("focal loss of the bucket + {} x mean squared error of {action}", self.offset_weight)
+    }
+
     fn optimizer_defaults(&self) -> OptimizerDefaults {
         Self::OPTIMIZER_DEFAULTS
+    }
+
+    /// Batch, betas and gradients as the authors of MCNN trained it.
+    fn paper_optimizer(&self) -> OptimizerDefaults {
+        let OptimizerDefaults { lr, optimizer, .. } = Self::OPTIMIZER_DEFAULTS;
+        let optimizer = OptimizerSettings { betas: [0.9, 0.999], clip: 0.0, ..optimizer };
+        OptimizerDefaults { lr, batch: 256, optimizer }
     }
 
     fn random(&self, n_obs: usize, _hidden: &[usize], n_act: usize, centers: &[f32], seed: Seed) -> Network {

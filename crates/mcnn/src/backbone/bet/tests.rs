@@ -202,3 +202,30 @@ fn settings_out_of_range_and_arrays_of_another_network_are_refused() {
         assert!(message.contains(&name), "{name}: {message}");
     }
 }
+
+#[test]
+fn the_scaled_start_shrinks_what_a_block_adds_to_its_input_and_nothing_else() {
+    let arrays = |residual_init| {
+        let mut arrays = Arrays::new();
+        let settings = BetSettings { residual_init, width: 24, ..small() };
+        Bet::random(N_OBS, N_ACT, settings, &[0.5; 12], Seed(5)).save_arrays(&mut arrays);
+        arrays
+    };
+    let (normal, scaled) = (arrays(ResidualInit::Normal), arrays(ResidualInit::Scaled));
+    let std =
+        |values: &[f32]| (values.iter().map(|v| f64::from(v * v)).sum::<f64>() / values.len() as f64).sqrt();
+    let mut shrunk = 0;
+    for (name, (_, values)) in &scaled {
+        let of_block =
+            name.starts_with("blocks.") && (name.ends_with("mix.weight") || name.ends_with("down.weight"));
+        if of_block {
+            // Three blocks of two halves: 0.02 / sqrt(6).
+            assert!((std(values) / 0.008_165 - 1.0).abs() < 0.1, "{name}: {}", std(values));
+            shrunk += 1;
+        } else {
+            assert_eq!(values, &normal[name].1, "{name}");
+        }
+    }
+    assert_eq!(shrunk, 6);
+    assert!((std(&normal["blocks.0.mix.weight"].1) / 0.02 - 1.0).abs() < 0.1);
+}

@@ -87,6 +87,10 @@ impl BackboneSettings for DiffusionSettings {
         (self.ema > 0.0).then(|| self.ema.min(step / (step + 9.0)))
     }
 
+    fn objective(&self, action: &str) -> String {
+        self.prediction.objective(action)
+    }
+
     fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, _: &[f32], seed: Seed) -> Network {
         Diffusion::random(n_obs, hidden, n_act, *self, seed).into()
     }

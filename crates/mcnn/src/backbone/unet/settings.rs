@@ -219,6 +219,10 @@ impl BackboneSettings for UnetSettings {
         }
     }
 
+    fn objective(&self, action: &str) -> String {
+        self.prediction.objective(action)
+    }
+
     fn optimizer_defaults(&self) -> OptimizerDefaults {
         Self::OPTIMIZER_DEFAULTS
     }

@@ -84,7 +84,7 @@ fn unusable_parts_are_refused_with_the_place() {
         change(&mut p);
         Demonstrations::new(p, ActionRange::Refuse).unwrap_err().to_string()
     };
-    assert!(refused(|p| p.states[5] = f32::NAN).contains("states, step 2, dimension 1"));
+    assert!(refused(|p| p.states[5] = f32::NAN).contains("states, step 2, dimension 1 (EPISODE:STEP 1:1)"));
     assert!(refused(|p| p.actions[5] = 1.5).contains("--clip-actions"));
     assert!(refused(|p| p.ends = vec![3, 3, 6]).contains("episode ends"));
     assert!(refused(|p| p.ends = vec![]).contains("episode ends"));
