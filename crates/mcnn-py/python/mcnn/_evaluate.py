@@ -145,8 +145,9 @@ def evaluate(policy, env, episodes=100, seed=1000, name=None) -> Evaluation:
 
     policy: a Policy, an object with `act(obs)` or Stable-Baselines3's `predict`, or a callable from an observation to an action.
     env: an environment, or the id of one. Episode i is reset with seed + i. Observations are flattened to [n_obs]; actions are clipped
-    into the environment's action space and are otherwise given as the policy gives them. A guard that stops ends the episode.
-    Success is `is_success` or `success` of the last step's info, where it exists.
+    into the environment's action space and are otherwise given as the policy gives them. (In `mcnn eval`, actions of data in [-1, 1]
+    stand for the limits of that space.) A guard that stops ends the episode. Success is `is_success` or `success` of the last step's
+    info, where it exists.
     """
     if episodes < 1:
         raise Error(f"an argument that cannot be used\n  where: episodes\n  expected: 1 or more\n  found: {episodes}")

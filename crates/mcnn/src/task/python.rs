@@ -274,7 +274,7 @@ mod tests {
         );
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
             let (_, tags) = line.split_once("# ").expect(line);
-            let known = ["worker", "box2d", "pusht", "video", "tests", "bench", "browser"];
+            let known = ["worker", "box2d", "pusht", "video", "package", "tests", "bench", "browser"];
             assert!(tags.split(", ").all(|tag| known.contains(&tag)), "{line}");
         }
     }
