@@ -79,6 +79,7 @@ impl FrameFile {
                 let shape = shape.iter().map(|&n| n as usize).collect();
                 Self { labels, shape, unused, place: Place::Npz(path.to_owned(), key.to_owned()) }
             }),
+            _ => Err(foreign::frames_of(format)),
         };
         opened.map_err(named)
     }
