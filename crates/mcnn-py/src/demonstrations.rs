@@ -246,8 +246,8 @@ fn listed(names: &Option<Vec<String>>) -> String {
     }
 }
 
-/// Reads demonstrations from a file: .npz with states, actions and episode_ends, or HDF5 as of D4RL. The format is recognized by its
-/// content.
+/// Reads demonstrations from a file or folder: .npz with states, actions and episode_ends, HDF5 as of D4RL or robomimic, a replay buffer
+/// in zarr, or a LeRobot or Minari dataset. The format is recognized by its content.
 ///
 /// state, action: keys of the arrays that make up the state and the action, such as "obs/pos" or ["a", "b:0-6"]. episodes: numbers of the
 /// episodes to read. task, filter_key: only episodes of this task, or of this list in the file. The others as in `Demonstrations`.
