@@ -36,7 +36,7 @@ pub struct Errors {
     pub nearest: f64,
     /// Of the weighted mean over its nearest memories (VINN).
     pub vinn: f64,
-    /// Of the mean action of its memories, whatever the state.
+    /// Of the mean action of its memories, in every state.
     pub mean_action: f64,
     /// Of staying: the state's values as the action, where dimensions of both have the same name (or both have as many dimensions, or
     /// actions are relative to the state); else null.

@@ -6,7 +6,9 @@
 //! ([`crate::train::Run::resume`]).
 
 mod bundle;
+mod codebook;
 mod constraint_set;
+mod networks;
 mod records;
 mod version;
 
@@ -19,17 +21,18 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     atomic,
-    backbone::{Architecture, Arrays, BackboneKind, Network},
-    calibration::{CalibrationEpisode, OodCalibration},
-    data::{ActionUnits, DimensionNames, Origin, Scale, Step, regular},
+    backbone::{Architecture, BackboneKind, Network},
+    data::regular,
     envelope::Envelope,
     error::{Error, Kind, Result},
-    memory::{Codebook, CodebookParts},
+    memory::Codebook,
     optimizer::Moments,
     policy::{ActingSettings, Combine, ConstrainAt, Policy, TrainingRecord},
     train::{Checkpoint, Keep, LearnerState, Lowest, TrainSettings},
 };
 use bundle::{Array, Bundle};
+use codebook::{CodebookHeader, load_codebook, save_codebook};
+use networks::{load_calibration, load_members, load_network, of_member, save_calibration, save_network};
 use version::VERSION;
 
 /// The header of a file.
@@ -86,30 +89,6 @@ struct MembersHeader {
 struct LowestHeader {
     step: u64,
     loss: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct CodebookHeader {
-    by: String,
-    seed: u64,
-    smooth_neighbors: usize,
-    data: String,
-    n_states: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    encoding: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    state_names: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    action_names: Option<Vec<String>>,
-    // Of actions that are relative to the state.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    relative_to: Vec<Option<usize>>,
-    #[serde(default, skip_serializing_if = "is_unknown")]
-    origin: Origin,
-}
-
-fn is_unknown(origin: &Origin) -> bool {
-    *origin == Origin::default()
 }
 
 /// The fingerprint of a file: the SHA-256 of its bytes, in hexadecimal.
@@ -373,161 +352,6 @@ fn wrong_kind(expected: &str, header: &Header) -> Error {
         Header::Checkpoint { .. } => ("a checkpoint of a training run", "`mcnn train --resume` resumes it"),
     };
     Error::new(Kind::File, "the file is of another kind").expected(expected).found(found).next(next)
-}
-
-/// Center and half range of each dimension of the action, where actions are not in [-1, 1] as they are.
-const ACTION_SCALE: [&str; 2] = ["scale.action_center", "scale.action_half_range"];
-
-fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
-    let (n, parts) = (codebook.len(), codebook.parts());
-    bundle.put("scale.mean", vec![codebook.n_obs()], Array::F32(parts.scale.mean.clone()));
-    bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
-    if !parts.units.is_identity() {
-        for (name, values) in ACTION_SCALE.iter().zip(parts.units.scales()) {
-            bundle.put(name, vec![codebook.n_act()], Array::F32(values.to_vec()));
-        }
-    }
-    bundle.put("memory.states", vec![n, codebook.n_obs()], Array::F32(parts.states.clone()));
-    bundle.put("memory.actions", vec![n, codebook.n_act()], Array::F32(parts.actions.clone()));
-    if !parts.future_actions.is_empty() {
-        let shape = vec![n, codebook.horizon() - 1, codebook.n_act()];
-        bundle.put("memory.future_actions", shape, Array::F32(parts.future_actions.clone()));
-    }
-    records::save(&parts.episodes, bundle);
-    let sources = parts.sources.iter().flat_map(|s| [s.episode, s.step]).collect();
-    bundle.put("memory.sources", vec![n, 2], Array::U32(sources));
-    bundle.put("memory.edges", vec![parts.edges.len(), 2], Array::U32(parts.edges.concat()));
-    CodebookHeader {
-        by: parts.selection.clone(),
-        seed: parts.seed,
-        smooth_neighbors: parts.smooth_neighbors,
-        data: parts.data.clone(),
-        n_states: parts.n_states,
-        encoding: parts.encoding.clone(),
-        state_names: parts.names.state_names.clone(),
-        action_names: parts.names.action_names.clone(),
-        relative_to: parts.units.relative_to().to_vec(),
-        origin: parts.origin.clone(),
-    }
-}
-
-fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
-    let CodebookHeader {
-        by,
-        seed,
-        smooth_neighbors,
-        data,
-        n_states,
-        encoding,
-        state_names,
-        action_names,
-        relative_to,
-        origin,
-    } = header;
-    let [center, half] =
-        ACTION_SCALE.map(|name| bundle.f32s(name).remove("").map_or(Vec::new(), |(_, values)| values));
-    let (states, actions) = (bundle.f32("memory.states", 2)?, bundle.f32("memory.actions", 2)?);
-    let widths = [states.0[1], actions.0[1]];
-    let units = ActionUnits::new(center, half, relative_to, widths).map_err(|e| e.next(DAMAGED))?;
-    let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
-    let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
-    Codebook::new(CodebookParts {
-        scale: Scale { mean: mean.1, std: std.1 },
-        states: states.1,
-        actions: actions.1,
-        future_actions: bundle
-            .f32s("memory.future_actions")
-            .remove("")
-            .map_or(Vec::new(), |(_, values)| values),
-        sources: pairs(bundle.u32("memory.sources", 2)?)
-            .into_iter()
-            .map(|[episode, step]| Step { episode, step })
-            .collect(),
-        edges: pairs(bundle.u32("memory.edges", 2)?),
-        smooth_neighbors,
-        selection: by,
-        seed,
-        data,
-        n_states,
-        episodes: records::load(bundle)?,
-        encoding,
-        names: DimensionNames { state_names, action_names },
-        units,
-        origin,
-    })
-}
-
-fn save_network(name: &str, network: &Network, bundle: &mut Bundle) {
-    for (part, (shape, values)) in network.save_tensors() {
-        bundle.put(&format!("{name}.{part}"), shape, Array::F32(values));
-    }
-}
-
-/// The prefix of the arrays of a member: `network`, `network_1` and so on.
-fn of_member(name: &str, member: usize) -> String {
-    if member == 0 { name.into() } else { format!("{name}_{member}") }
-}
-
-/// The networks of `count` members; none if the file has no network.
-fn load_members(name: &str, count: usize, backbone: &Architecture, bundle: &Bundle) -> Result<Vec<Network>> {
-    if count == 0 || count > TrainSettings::MOST_MEMBERS {
-        return Err(broken("the number of networks is out of range").found(count.to_string()));
-    }
-    let load = |member| load_network(&of_member(name, member), backbone, bundle);
-    let networks: Vec<Network> =
-        (0..count).map(load).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-    if networks.len() != count && !(networks.is_empty() && count == 1) {
-        return Err(broken("networks are missing")
-            .expected(format!("{count} networks"))
-            .found(networks.len().to_string()));
-    }
-    Ok(networks)
-}
-
-/// The network whose arrays have names with the prefix `name`; `None` if there are no such arrays.
-fn load_network(name: &str, architecture: &Architecture, bundle: &Bundle) -> Result<Option<Network>> {
-    let arrays: Arrays = bundle.f32s(&format!("{name}."));
-    if arrays.is_empty() {
-        return Ok(None);
-    }
-    if let Some((part, _)) = arrays.iter().find(|(_, (_, values))| values.iter().any(|v| !v.is_finite())) {
-        return Err(broken("the network has weights that are NaN or infinite").at(format!("{name}.{part}")));
-    }
-    architecture.load_tensors(&arrays).map(Some).map_err(|e| e.within(name).next(DAMAGED))
-}
-
-fn save_calibration(calibration: &OodCalibration, bundle: &mut Bundle) {
-    let distances: Vec<f32> = calibration.episodes().iter().flat_map(|e| &e.distances).copied().collect();
-    let episodes: Vec<u32> =
-        calibration.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
-    bundle.put("calibration.distances", vec![distances.len()], Array::F32(distances));
-    bundle.put("calibration.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
-    if let Some(typical) = calibration.stored_typical_distance() {
-        bundle.put("calibration.typical", vec![1], Array::F32(vec![typical]));
-    }
-}
-
-/// The OOD calibration; `None` if the file has none, as the first files of version 1 and policies on one episode.
-fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
-    let Some((_, mut rest)) = bundle.f32s("calibration.distances").remove("") else {
-        return Ok(None);
-    };
-    let mut episodes = Vec::new();
-    for pair in bundle.u32("calibration.episodes", 2)?.chunks_exact(2) {
-        let (number, steps) = (pair[0], pair[1] as usize);
-        if steps > rest.len() {
-            return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.episodes"));
-        }
-        let later = rest.split_off(steps);
-        episodes.push(CalibrationEpisode { number, distances: std::mem::replace(&mut rest, later) });
-    }
-    if !rest.is_empty() {
-        return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.distances"));
-    }
-    let typical =
-        bundle.f32s("calibration.typical").remove("").and_then(|(_, values)| values.first().copied());
-    let calibration = OodCalibration::new(episodes).map_err(|e| e.next(DAMAGED))?;
-    Ok(Some(calibration.with_typical_distance(typical)))
 }
 
 /// Refuses a header with an unknown backbone.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     backbone::{BetSettings, DiffusionSettings, Mlp, PredictionType, UnetSettings},
-    data::{ActionRange, Demonstrations, Parts},
+    data::{ActionRange, Demonstrations, DimensionNames, Parts},
     memory::{Amount, LearnSettings, SelectionMethod, learn},
     seed::Seed,
     train::{Lambda, Run},

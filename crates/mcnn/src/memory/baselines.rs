@@ -13,7 +13,7 @@ pub struct BaselineErrors {
     pub states: usize,
     /// Of the action of the nearest memory of another episode (1-NN). `None` if a state has no memory of another episode.
     pub copying: Option<f64>,
-    /// Of the mean action of the memories, whatever the state.
+    /// Of the mean action of the memories, in every state.
     pub mean_action: f64,
     /// Of staying: the state's own values as the action, where dimensions of the action and the state correspond; the others
     /// take the mean action. `None` if none correspond.

@@ -1,0 +1,120 @@
+//! Codebooks in files of memories and policies.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    DAMAGED,
+    bundle::{Array, Bundle},
+    records,
+};
+use crate::{
+    data::{ActionUnits, DimensionNames, Origin, Scale, Step},
+    error::Result,
+    memory::{Codebook, CodebookParts},
+};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct CodebookHeader {
+    by: String,
+    seed: u64,
+    smooth_neighbors: usize,
+    data: String,
+    n_states: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state_names: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action_names: Option<Vec<String>>,
+    // Of actions that are relative to the state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    relative_to: Vec<Option<usize>>,
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    origin: Origin,
+}
+
+fn is_unknown(origin: &Origin) -> bool {
+    *origin == Origin::default()
+}
+
+/// Center and half range of each dimension of the action, where actions are not in [-1, 1] as they are.
+const ACTION_SCALE: [&str; 2] = ["scale.action_center", "scale.action_half_range"];
+
+pub(super) fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
+    let (n, parts) = (codebook.len(), codebook.parts());
+    bundle.put("scale.mean", vec![codebook.n_obs()], Array::F32(parts.scale.mean.clone()));
+    bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
+    if !parts.units.is_identity() {
+        for (name, values) in ACTION_SCALE.iter().zip(parts.units.scales()) {
+            bundle.put(name, vec![codebook.n_act()], Array::F32(values.to_vec()));
+        }
+    }
+    bundle.put("memory.states", vec![n, codebook.n_obs()], Array::F32(parts.states.clone()));
+    bundle.put("memory.actions", vec![n, codebook.n_act()], Array::F32(parts.actions.clone()));
+    if !parts.future_actions.is_empty() {
+        let shape = vec![n, codebook.horizon() - 1, codebook.n_act()];
+        bundle.put("memory.future_actions", shape, Array::F32(parts.future_actions.clone()));
+    }
+    records::save(&parts.episodes, bundle);
+    let sources = parts.sources.iter().flat_map(|s| [s.episode, s.step]).collect();
+    bundle.put("memory.sources", vec![n, 2], Array::U32(sources));
+    bundle.put("memory.edges", vec![parts.edges.len(), 2], Array::U32(parts.edges.concat()));
+    CodebookHeader {
+        by: parts.selection.clone(),
+        seed: parts.seed,
+        smooth_neighbors: parts.smooth_neighbors,
+        data: parts.data.clone(),
+        n_states: parts.n_states,
+        encoding: parts.encoding.clone(),
+        state_names: parts.names.state_names.clone(),
+        action_names: parts.names.action_names.clone(),
+        relative_to: parts.units.relative_to().to_vec(),
+        origin: parts.origin.clone(),
+    }
+}
+
+pub(super) fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<Codebook> {
+    let CodebookHeader {
+        by,
+        seed,
+        smooth_neighbors,
+        data,
+        n_states,
+        encoding,
+        state_names,
+        action_names,
+        relative_to,
+        origin,
+    } = header;
+    let [center, half] =
+        ACTION_SCALE.map(|name| bundle.f32s(name).remove("").map_or(Vec::new(), |(_, values)| values));
+    let (states, actions) = (bundle.f32("memory.states", 2)?, bundle.f32("memory.actions", 2)?);
+    let widths = [states.0[1], actions.0[1]];
+    let units = ActionUnits::new(center, half, relative_to, widths).map_err(|e| e.next(DAMAGED))?;
+    let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
+    let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
+    Codebook::new(CodebookParts {
+        scale: Scale { mean: mean.1, std: std.1 },
+        states: states.1,
+        actions: actions.1,
+        future_actions: bundle
+            .f32s("memory.future_actions")
+            .remove("")
+            .map_or(Vec::new(), |(_, values)| values),
+        sources: pairs(bundle.u32("memory.sources", 2)?)
+            .into_iter()
+            .map(|[episode, step]| Step { episode, step })
+            .collect(),
+        edges: pairs(bundle.u32("memory.edges", 2)?),
+        smooth_neighbors,
+        selection: by,
+        seed,
+        data,
+        n_states,
+        episodes: records::load(bundle)?,
+        encoding,
+        names: DimensionNames { state_names, action_names },
+        units,
+        origin,
+    })
+}
