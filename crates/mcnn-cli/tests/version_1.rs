@@ -196,9 +196,9 @@ fn a_run_is_resumed_with_old_and_with_new_options() {
         let line = "train drive.npz memories.safetensors -o half.safetensors --resume --hidden 8 --batch 32";
         let trained = bench.json(&format!("{line} --steps 60000 --threads 1 {options}"));
         assert_eq!((&trained["resumed_from"], &trained["steps"]), (&json!(35657), &json!(60000)));
-        // What version 1 came to; processors differ in the last digits of training.
+        // Version 1 came to 0.0263: its smoothed memories contained the validated episodes. Processors differ in the last digits.
         let loss = trained["validation_loss"].as_f64().unwrap();
-        assert!((loss - 0.026266).abs() < 2e-4, "{loss}");
+        assert!((loss - 0.027562).abs() < 2e-4, "{loss}");
         fingerprints.push(trained["fingerprint"].clone());
         let log = std::fs::read_to_string(bench.path("half.run/log.jsonl")).unwrap();
         assert!(log.contains("\"held_out_loss\"") && log.contains("\"validation_loss\""), "the log goes on");

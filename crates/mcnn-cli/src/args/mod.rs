@@ -74,7 +74,7 @@ pub enum Verb {
     Eval(EvalArgs),
     /// Compare policies on the same episodes of a task.
     Compare(CompareArgs),
-    /// Measure the error of a policy's actions on recorded states, beside those of its memories alone and of doing nothing.
+    /// Measure the error of a policy's actions on recorded states.
     Test(TestArgs),
     /// Choose the settings of a policy's constraint by closed-loop episodes.
     Tune(TuneArgs),

@@ -89,6 +89,11 @@ pub(super) fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>
     }
     let typical =
         bundle.f32s("calibration.typical").remove("").and_then(|(_, values)| values.first().copied());
+    if let Some(found) = typical.filter(|t| !(t.is_finite() && *t > 0.0)) {
+        return Err(broken("a typical distance that is not a positive number")
+            .at("calibration.typical")
+            .found(found.to_string()));
+    }
     let calibration = OodCalibration::new(episodes).map_err(|e| e.next(DAMAGED))?;
     Ok(Some(calibration.with_typical_distance(typical)))
 }
