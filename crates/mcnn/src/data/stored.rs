@@ -180,7 +180,7 @@ impl StoredEpisodes {
     /// Appends an episode.
     ///
     /// # Errors
-    /// If the steps are not valid demonstrations ([`Demonstrations::new`]), have other columns than those before, or cannot be
+    /// If the steps are not valid demonstrations ([`Parts::check_values`]), have other columns than those before, or cannot be
     /// written.
     pub fn append(&mut self, result: EpisodeResult, steps: StoredSteps) -> Result<()> {
         let EpisodeResult { number, seed, success, terminal, ret } = result;
@@ -230,7 +230,7 @@ impl StoredEpisodes {
         Ok(())
     }
 
-    /// The content hash of the episodes: that of [`Demonstrations`] or
+    /// The content hash of the episodes: that of [`Demonstrations`](super::Demonstrations) or
     /// [`FrameDemonstrations`](super::FrameDemonstrations) with the same steps.
     ///
     /// # Errors
