@@ -16,7 +16,7 @@ use super::{
     npy::{Array, damaged, other_type},
     number::Beyond,
     read::{FRAMES, are_frames, expanded, is_label, limit, upgrade_encoding},
-    source::{Joined, Key, Source, Table, Usage, chosen, join, texts},
+    source::{Joined, Key, Source, Table, Usage, chosen, join, taken_as},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -46,19 +46,12 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
     same_length("actions", n_actions, n_steps)?;
     let labels = labels(&mut arrays, n_steps, &beyond)?;
     let own = arrays.dimension_names()?;
-    let names = DimensionNames {
-        state_names: own.state_names.filter(|_| selection.state.is_empty()).or(states.names),
-        action_names: own.action_names.filter(|_| selection.action.is_empty()).or(actions.names),
-    };
+    let names = selection.names(own, states.names, actions.names);
     Ok(Source {
         names,
         encoding: if selection.state.is_empty() { arrays.encoding()? } else { None },
         keys: arrays.keys(&state_keys, &action_keys),
-        origin: Origin {
-            state_keys: texts(&state_keys),
-            action_keys: texts(&action_keys),
-            ..Origin::default()
-        },
+        origin: Origin::of(&state_keys, &action_keys),
         parts: Parts {
             n_obs: states.width,
             n_act: actions.width,
@@ -175,11 +168,10 @@ impl Arrays {
                 Ok(head) => (head.shape.get(1..).unwrap_or_default().to_vec(), head.type_name()),
                 Err(_) => (vec![], "text or objects".into()),
             };
-            let used_as = match &*name {
-                name if state.iter().any(|range| range.key == name) => Usage::State,
-                name if action.iter().any(|range| range.key == name) => Usage::Action,
-                name if is_label(name) => Usage::Label,
-                _ => Usage::Unused,
+            let used_as = match taken_as(&name, state, action) {
+                Some(usage) => usage,
+                None if is_label(&name) => Usage::Label,
+                None => Usage::Unused,
             };
             Key { name, shape, dtype, used_as }
         };

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use super::Origin;
+use super::{DimensionNames, Origin};
 use crate::error::{Error, Kind, Result};
 
 /// Which arrays and which episodes of a source are read. By default the format decides which arrays are, and all episodes are.
@@ -32,6 +32,19 @@ impl Selection {
             state: keys(self.state, &other.state_keys),
             action: keys(self.action, &other.action_keys),
             ..self
+        }
+    }
+
+    /// The names of the dimensions: those that the source gives its own keys, unless others are selected, and else those of the tables.
+    pub(super) fn names(
+        &self,
+        own: DimensionNames,
+        state: Option<Vec<String>>,
+        action: Option<Vec<String>>,
+    ) -> DimensionNames {
+        DimensionNames {
+            state_names: own.state_names.filter(|_| self.state.is_empty()).or(state),
+            action_names: own.action_names.filter(|_| self.action.is_empty()).or(action),
         }
     }
 

@@ -111,6 +111,14 @@ pub struct Origin {
     pub fps: Option<f64>,
 }
 
+impl Origin {
+    /// The origin of states and actions that were read from these keys.
+    pub(super) fn of(state: &[KeyRange], action: &[KeyRange]) -> Self {
+        let texts = |keys: &[KeyRange]| keys.iter().map(ToString::to_string).collect();
+        Self { state_keys: texts(state), action_keys: texts(action), ..Self::default() }
+    }
+}
+
 /// An array of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Key {
@@ -225,9 +233,10 @@ pub(super) fn chosen(asked: &[KeyRange], default: &[&str], there: &[String]) -> 
     }
 }
 
-/// The keys as text, for [`Origin`].
-pub(super) fn texts(keys: &[KeyRange]) -> Vec<String> {
-    keys.iter().map(ToString::to_string).collect()
+/// What the key of a name is used as, if it is of the state or the action.
+pub(super) fn taken_as(name: &str, state: &[KeyRange], action: &[KeyRange]) -> Option<Usage> {
+    let is_of = |keys: &[KeyRange]| keys.iter().any(|range| range.key == name);
+    if is_of(state) { Some(Usage::State) } else { is_of(action).then_some(Usage::Action) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::{
     DimensionNames, KeyRange, MAX_NAME_LENGTH, Origin, Parts, Selection,
     number::Beyond,
     read::{FRAMES, are_frames, is_label},
-    source::{Joined, Key, Source, Table, Usage, chosen, join, texts},
+    source::{Joined, Key, Source, Table, Usage, chosen, join, taken_as},
 };
 use crate::error::{Error, Kind, Result};
 use errors::{other_length, other_rank};
@@ -61,15 +61,11 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
     );
     let (states, (actions, labels)) = (states?, labels?);
     let own = names_in(&file)?;
-    let names = DimensionNames {
-        state_names: own.state_names.filter(|_| selection.state.is_empty()).or(states.names),
-        action_names: own.action_names.filter(|_| selection.action.is_empty()).or(actions.names),
-    };
-    let usage = |name: &str| match name {
-        name if state_keys.iter().any(|range| range.key == name) => Usage::State,
-        name if action_keys.iter().any(|range| range.key == name) => Usage::Action,
-        name if is_label(name.split('/').next().unwrap_or(name)) => Usage::Label,
-        _ => Usage::Unused,
+    let names = selection.names(own, states.names, actions.names);
+    let usage = |name: &str| match taken_as(name, &state_keys, &action_keys) {
+        Some(usage) => usage,
+        None if is_label(name.split('/').next().unwrap_or(name)) => Usage::Label,
+        None => Usage::Unused,
     };
     let keys = listing.into_iter().map(|(name, shape, dtype)| {
         let used_as = usage(&name);
@@ -84,11 +80,7 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
             ..labels
         },
         names,
-        origin: Origin {
-            state_keys: texts(&state_keys),
-            action_keys: texts(&action_keys),
-            ..Origin::default()
-        },
+        origin: Origin::of(&state_keys, &action_keys),
         keys: keys.collect(),
         beyond: beyond.into_inner(),
         ..Source::default()

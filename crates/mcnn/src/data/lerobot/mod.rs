@@ -18,7 +18,7 @@ use super::{
     parquet::Budget,
     read::FRAMES,
     regular,
-    source::{Joined, Key, Source, Table, Usage, chosen, join, none_selected, texts},
+    source::{Joined, Key, Source, Table, Usage, chosen, join, none_selected, taken_as},
 };
 use crate::error::{Error, Kind, Result};
 use episodes::{Episode, episodes};
@@ -99,12 +99,7 @@ pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
     });
     Ok(Source {
         keys: listing(&info, &state_keys, &action_keys),
-        origin: Origin {
-            state_keys: texts(&state_keys),
-            action_keys: texts(&action_keys),
-            fps: info.fps(),
-            ..Origin::default()
-        },
+        origin: Origin { fps: info.fps(), ..Origin::of(&state_keys, &action_keys) },
         names,
         episode_numbers: selected.iter().map(|episode| episode.number).collect(),
         tasks,
@@ -317,17 +312,15 @@ fn names_of(info: &Info, key: &KeyRange, refused: &mut Vec<String>) -> Option<Ve
 
 /// All features: those of the state and the action in their order, then the others.
 fn listing(info: &Info, state: &[KeyRange], action: &[KeyRange]) -> Vec<Key> {
-    let used = |keys: &[KeyRange], name: &str| keys.iter().any(|key| key.key == name);
     let one = |(name, feature): (&String, &info::Feature)| Key {
         name: name.clone(),
         shape: if feature.width() == Some(1) { Vec::new() } else { feature.shape.clone() },
         dtype: feature.dtype.clone(),
-        used_as: match &**name {
-            name if used(state, name) => Usage::State,
-            name if used(action, name) => Usage::Action,
-            name if LABELS.contains(&name) => Usage::Label,
-            _ if feature.is_frames() => Usage::Frames,
-            _ => Usage::Unused,
+        used_as: match taken_as(name, state, action) {
+            Some(usage) => usage,
+            None if LABELS.contains(&&**name) => Usage::Label,
+            None if feature.is_frames() => Usage::Frames,
+            None => Usage::Unused,
         },
     };
     let mut keys: Vec<Key> = info.features().iter().map(one).collect();

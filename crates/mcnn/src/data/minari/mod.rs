@@ -17,7 +17,7 @@ use super::{
     hdf5::Flat,
     json,
     number::Beyond,
-    source::{Key, Source, Usage, none_selected, texts},
+    source::{Key, Source, Usage, none_selected},
 };
 use crate::error::{Error, Kind, Result};
 use episodes::{Episodes, Piece, joined, pieces};
@@ -133,11 +133,10 @@ pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
     let mut keys = usage(OBSERVATIONS, &states, Usage::State, &observations);
     keys.extend(usage(ACTIONS, &acts, Usage::Action, &actions));
     keys.extend(LABELS.map(label));
-    let key_texts =
-        |pieces: &[Piece]| texts(&pieces.iter().map(|piece| piece.key.clone()).collect::<Vec<_>>());
+    let ranges = |pieces: &[Piece]| pieces.iter().map(|piece| piece.key.clone()).collect::<Vec<_>>();
     Ok(Source {
         names: super::DimensionNames { state_names: state.names, action_names: action.names },
-        origin: Origin { state_keys: key_texts(&states), action_keys: key_texts(&acts), ..Origin::default() },
+        origin: Origin::of(&ranges(&states), &ranges(&acts)),
         episode_numbers: selected,
         keys,
         parts: Parts {

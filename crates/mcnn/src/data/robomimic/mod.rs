@@ -14,7 +14,7 @@ use super::{
     number::Beyond,
     read::{are_frames, limit_of_any_codec},
     selection::no_such_key,
-    source::{Key, Source, Usage, chosen, none_selected, texts},
+    source::{Key, Source, Usage, chosen, none_selected},
 };
 use crate::error::{Error, Kind, Result};
 use demo::Demo;
@@ -91,11 +91,7 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
         parts,
         names,
         keys: listed(listing, &state_keys, &action_keys),
-        origin: Origin {
-            state_keys: texts(&state_keys),
-            action_keys: texts(&action_keys),
-            ..Origin::default()
-        },
+        origin: Origin::of(&state_keys, &action_keys),
         episode_numbers,
         beyond: beyond.into_inner(),
         notes,

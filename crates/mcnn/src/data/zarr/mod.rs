@@ -15,7 +15,7 @@ use super::{
     number::Beyond,
     read::limit_of_any_codec,
     selection::no_such_key,
-    source::{Joined, Key, Source, Table, Usage, join, texts},
+    source::{Joined, Key, Source, Table, Usage, join, taken_as},
 };
 use crate::error::{Error, Kind, Result};
 use metadata::{Array, Node};
@@ -45,12 +45,11 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
     let states = buffer.tables(&state_keys, &beyond)?;
     let actions = buffer.tables(&action_keys, &beyond)?;
     let rewards = reward.map(|key| buffer.table(&KeyRange { key: key.into(), dimensions: None }, &beyond));
-    let usage = |entry: &Entry| match &*entry.key {
-        key if state_keys.iter().any(|range| range.key == key) => Usage::State,
-        key if action_keys.iter().any(|range| range.key == key) => Usage::Action,
-        key if Some(key) == reward => Usage::Label,
-        _ if entry.are_frames() => Usage::Frames,
-        _ => Usage::Unused,
+    let usage = |entry: &Entry| match taken_as(&entry.key, &state_keys, &action_keys) {
+        Some(usage) => usage,
+        None if Some(&*entry.key) == reward => Usage::Label,
+        None if entry.are_frames() => Usage::Frames,
+        None => Usage::Unused,
     };
     let mut keys: Vec<Key> = buffer.entries.iter().map(|entry| entry.listed(usage(entry))).collect();
     keys.push(Key {
@@ -69,11 +68,7 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
             ends,
         },
         names: super::DimensionNames { state_names: states.names, action_names: actions.names },
-        origin: Origin {
-            state_keys: texts(&state_keys),
-            action_keys: texts(&action_keys),
-            ..Origin::default()
-        },
+        origin: Origin::of(&state_keys, &action_keys),
         keys,
         beyond: beyond.into_inner(),
         notes: buffer.notes,
