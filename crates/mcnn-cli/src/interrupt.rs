@@ -28,8 +28,7 @@ pub fn handle() -> Result<()> {
         if IS_SAVED.load(Ordering::Relaxed) && !INTERRUPTED.swap(true, Ordering::Relaxed) {
             return;
         }
-        atomic::remove_temporaries();
-        std::process::exit(EXIT_CODE.into());
+        atomic::exit(EXIT_CODE.into());
     };
     ctrlc::set_handler(handler).map_err(|e| error(e.to_string()))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     resolve,
-    temporary::{Own, Temporary, hidden, is_at},
+    temporary::{List, Own, Temporary, hidden, is_at},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -56,16 +56,22 @@ impl Claim {
         }
         let lock = hidden(&place, "lock").map_err(io)?;
         loop {
+            let mut list = List::lock();
             let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock);
             let file = opened.map_err(io)?;
             match file.try_lock() {
-                Err(TryLockError::WouldBlock) => locked(&file)?,
+                Err(TryLockError::WouldBlock) => {
+                    drop(list); // for as long as it waits
+                    locked(&file)?;
+                    list = List::lock();
+                }
                 // Some file systems have no locks; there, processes are on their own.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
             // Another process may have ended, and removed the file, between the two calls.
             if is_at(&file, &lock) {
-                let claim = Self { _lock: Some((Own::new(lock), file)) };
+                let claim = Self { _lock: Some((list.add(lock), file)) };
+                drop(list);
                 check_space(&place).map_err(io)?;
                 return Ok(claim);
             }

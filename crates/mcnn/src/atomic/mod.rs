@@ -5,7 +5,7 @@ mod claim;
 mod temporary;
 
 pub use claim::Claim;
-pub use temporary::{Temporary, remove_temporaries};
+pub use temporary::{Temporary, exit};
 
 use std::{
     fs::{self, File, OpenOptions},

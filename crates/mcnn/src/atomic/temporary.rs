@@ -20,15 +20,29 @@ use crate::error::{Error, Kind, Result};
 /// The hidden files of this process: temporary files and locks.
 static OWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes the temporary files and locks of this process, before it ends at once, for example at a signal.
-pub fn remove_temporaries() {
-    for path in std::mem::take(&mut *own()) {
+/// Ends the process at once, for example at a signal, and leaves none of its temporary files and locks behind.
+pub fn exit(code: i32) -> ! {
+    let mut list = List::lock();
+    for path in std::mem::take(&mut *list.0) {
         let _ = fs::remove_file(path); // there is nobody left to tell
     }
+    // Other threads still run. As long as the list is locked, they create no other file.
+    std::mem::forget(list);
+    std::process::exit(code)
 }
 
-fn own() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+/// The locked list of hidden files. A file is created and added under one lock, so that [`exit`] misses none.
+pub(super) struct List(MutexGuard<'static, BTreeSet<PathBuf>>);
+
+impl List {
+    pub fn lock() -> Self {
+        Self(OWN.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn add(&mut self, path: PathBuf) -> Own {
+        self.0.insert(path.clone());
+        Own(path)
+    }
 }
 
 /// A hidden file of this process. Dropping it removes the file.
@@ -36,11 +50,6 @@ fn own() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 pub(super) struct Own(PathBuf);
 
 impl Own {
-    pub fn new(path: PathBuf) -> Self {
-        own().insert(path.clone());
-        Self(path)
-    }
-
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -48,7 +57,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        own().remove(&self.0);
+        List::lock().0.remove(&self.0);
         let _ = fs::remove_file(&self.0); // a file that was renamed is gone already
     }
 }
@@ -96,11 +105,13 @@ impl Temporary {
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = hidden(place, &format!("{}-{count}.tmp", std::process::id()))?;
+            let mut list = List::lock();
             let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue, // left by a process that was killed
                 opened => opened?,
             };
-            let own = Own::new(path);
+            let own = list.add(path);
+            drop(list);
             // Some file systems have no locks; nothing is taken for stale there. Before it is locked, the file looks stale, and may
             // be removed by another process.
             let _ = file.lock();
