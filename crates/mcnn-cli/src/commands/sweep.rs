@@ -176,7 +176,21 @@ fn encoders(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -
     Ok(encoders)
 }
 
-/// Does the runs, `threads` in parallel. Returns how many were completed, and those that failed.
+/// The runs in groups that may share their training, in the order of the plan.
+fn groups<'a>(todo: &[&'a Settings]) -> Vec<Vec<&'a Settings>> {
+    let mut groups: Vec<Vec<&Settings>> = Vec::new();
+    let mut of_key = HashMap::new();
+    for &run in todo {
+        let group = *of_key.entry(run.training_key()).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[group].push(run);
+    }
+    groups
+}
+
+/// Does the runs, `threads` groups in parallel. Returns how many were completed, and those that failed.
 fn run_parallel(
     shared: &Shared,
     todo: &[&Settings],
@@ -192,31 +206,33 @@ fn run_parallel(
             .expected("1 to 1024")
             .found(threads.to_string()));
     }
-    let next = AtomicUsize::new(0);
+    let (groups, next) = (groups(todo), AtomicUsize::new(0));
     let progress = Mutex::new((0, Vec::new(), Progress::new("runs", 0, todo.len() as u64)));
     let work = || -> Result<()> {
         // Each run has a pool of one thread, so that runs do not wait for each other. Results do not depend on it.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(super::no_threads)?;
-        while let Some(run) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(line) =
-                pool.install(|| one::run(shared, (&data[&run.data].0, encoders[&run.data].as_ref()), run))
-            else {
-                return Ok(());
-            };
-            if let Err(error) = results.append(&line) {
-                shared.stop.store(true, Ordering::Relaxed); // a full disk would fail every later run
-                return Err(error);
+        while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut trained = None;
+            for run in group {
+                let data = (&data[&run.data].0, encoders[&run.data].as_ref());
+                let Some(line) = pool.install(|| one::run(shared, data, run, &mut trained)) else {
+                    return Ok(());
+                };
+                if let Err(error) = results.append(&line) {
+                    shared.stop.store(true, Ordering::Relaxed); // a full disk would fail every later run
+                    return Err(error);
+                }
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.0 += 1;
+                let done = progress.0;
+                progress.2.at(done, line.error.as_deref().map_or("done", |_| "failed"));
+                progress.1.extend(line.error.map(|error| Failed { settings: line.settings, error }));
             }
-            let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-            progress.0 += 1;
-            let done = progress.0;
-            progress.2.at(done, line.error.as_deref().map_or("done", |_| "failed"));
-            progress.1.extend(line.error.map(|error| Failed { settings: line.settings, error }));
         }
         Ok(())
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.min(todo.len())).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..threads.min(groups.len())).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("a run does not panic"))
     })?;
     let (completed, failed, _) = progress.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -53,12 +53,23 @@ impl<'a> Shared<'a> {
     }
 }
 
+/// A training run that has ended. Runs that differ only in memories and settings of acting share it.
+pub struct Trained {
+    run: Run,
+    loss: Option<f64>,
+    seconds: f64,
+}
+
 /// Makes one run and gives its line of results, or none if the sweep was stopped before its end. Where the data are embeddings, the
 /// policy acts through `encoder`. An error is part of the line.
+///
+/// The networks are those of `trained` where this run would train the same ones; if not, it becomes this run's. The seconds of a
+/// line include the training in both cases.
 pub fn run(
     shared: &Shared,
     (data, encoder): (&Demonstrations, Option<&Encoder>),
     settings: &Settings,
+    trained: &mut Option<Trained>,
 ) -> Option<Line> {
     let start = Instant::now();
     let mut line = Line {
@@ -78,10 +89,10 @@ pub fn run(
         version: env!("CARGO_PKG_VERSION").into(),
         error: None,
     };
-    if let Err(error) = fill(shared, (data, encoder), settings, &mut line) {
+    if let Err(error) = fill(shared, (data, encoder), settings, trained, &mut line) {
         line.error = Some(error.to_string());
     }
-    line.seconds = start.elapsed().as_secs_f64();
+    line.seconds += start.elapsed().as_secs_f64();
     (!shared.stopped()).then_some(line)
 }
 
@@ -89,23 +100,28 @@ fn fill(
     shared: &Shared,
     (data, encoder): (&Demonstrations, Option<&Encoder>),
     settings: &Settings,
+    trained: &mut Option<Trained>,
     line: &mut Line,
 ) -> Result<()> {
     let codebook = shared.memories(data, settings)?;
     line.memories = Some(file::fingerprint(&file::codebook_to_bytes(&codebook)));
-    let training = settings.train(data.n_steps());
-    let mut smoothed = SmoothedLoss::new(training.steps);
-    let mut run = Run::new(data, codebook, training)?;
+    let mut run = Run::new(data, codebook, settings.train(data.n_steps()))?;
     let envelope = run.envelope();
     line.lambda = Some(Lambda::Value(envelope.lambda));
     line.half_distance = Some(envelope.half_distance()).filter(|d| d.is_finite());
-    while !shared.stopped()
-        && let Some(stepped) = run.step()
-    {
-        line.loss = smoothed.add(&stepped, run.done())?.or(line.loss);
-    }
+    let shared_training = trained.as_ref().filter(|trained| run.adopt(&trained.run));
+    let is_shared = shared_training.is_some();
+    let start = Instant::now();
+    (line.loss, line.seconds) = match shared_training {
+        Some(trained) => (trained.loss, trained.seconds),
+        None => (train(&mut run, shared)?, 0.0),
+    };
+    let seconds = start.elapsed().as_secs_f64();
     line.validation_loss = run.validation().map(|validation| validation.loss);
     let policy = run.policy();
+    if !is_shared {
+        *trained = Some(Trained { run, loss: line.loss, seconds });
+    }
     let fingerprint = file::fingerprint(&file::policy_to_bytes(&policy));
     line.policy = Some(fingerprint.clone());
     line.name = Some(policy.name());
@@ -130,6 +146,18 @@ fn fill(
             .found(format!("the first: {failure}"))),
         None => Ok(()),
     }
+}
+
+/// Trains to the end, unless the sweep is stopped. Returns the training loss.
+fn train(run: &mut Run, shared: &Shared) -> Result<Option<f64>> {
+    let mut smoothed = SmoothedLoss::new(run.settings().steps);
+    let mut loss = None;
+    while !shared.stopped()
+        && let Some(stepped) = run.step()
+    {
+        loss = smoothed.add(&stepped, run.done())?.or(loss);
+    }
+    Ok(loss)
 }
 
 /// A policy whose actions fail once the sweep is stopped, so that running episodes end at once.

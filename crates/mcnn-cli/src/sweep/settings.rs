@@ -177,6 +177,24 @@ impl Settings {
         serde_json::to_string(self).expect("settings are plain values")
     }
 
+    /// Runs with equal texts may share their training: they differ only in memories and in settings of acting.
+    pub fn training_key(&self) -> String {
+        let shared = Self {
+            by: SelectionMethod::All,
+            fraction: None,
+            count: None,
+            smooth_neighbors: 1,
+            epochs: 0,
+            lambda: Lambda::Auto,
+            form: Form::Project,
+            constrain_at: ConstrainAt::Executed,
+            combine: None,
+            distances: Distances::Loo,
+            ..self.clone()
+        };
+        shared.key()
+    }
+
     /// The path of the demonstrations, relative to the folder of the plan.
     pub fn file(&self, plan: &Path) -> PathBuf {
         plan.parent().unwrap_or(Path::new("")).join(&self.data)

@@ -4,6 +4,7 @@
 //! once, before the first step. Several networks are trained side by side as an ensemble. The caller owns the loop: it calls
 //! [`Run::step`].
 
+mod adopt;
 mod keep;
 mod lambda;
 mod learner;
