@@ -34,6 +34,7 @@ mod selection;
 mod several;
 mod source;
 mod stored;
+mod velocities;
 mod warnings;
 mod write;
 mod zarr;

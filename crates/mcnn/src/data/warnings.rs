@@ -29,6 +29,7 @@ impl Demonstrations {
         found.extend(self.continued(&moves, &scale));
         found.extend(self.at_rest(&scale));
         found.extend(self.clocks());
+        found.extend(self.copied_actions());
         found.extend(self.small_actions());
         found
     }
@@ -117,6 +118,19 @@ impl Demonstrations {
                 clocks.join(",")
             )
         })
+    }
+
+    /// Velocities that repeat the previous action.
+    fn copied_actions(&self) -> Option<String> {
+        let found = self.repeating_velocities();
+        let least = found.iter().map(|repeating| repeating.correlation).reduce(f64::min)?;
+        let dimensions: Vec<String> = found.iter().map(|repeating| repeating.dimension.to_string()).collect();
+        Some(format!(
+            "state dimension {} is a velocity that repeats the previous action (correlation {least:.2} or more): a network can learn to \
+             repeat itself, which validation loss rewards and closed loop does not; compare with --ignore-dims {}",
+            dimensions.join(", "),
+            dimensions.join(",")
+        ))
     }
 
     /// Actions that are all the same, or all near 0.
