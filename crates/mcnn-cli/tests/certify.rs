@@ -129,6 +129,20 @@ fn it_says_vacuous_and_what_would_not_be_and_what_holds_for_which_states() {
 }
 
 #[test]
+fn lambda_is_given_as_the_other_verbs_take_it() {
+    let bench = Bench::with_policy();
+    let half = |lambda: &str| {
+        let line = format!("certify p.safetensors --data drive.npz --horizon 400 --lambda {lambda}");
+        n(&bench.json(&line)["half_distance"])
+    };
+    // weight:0.5 is one half at the typical distance; auto is a quarter there, so a half at half of it.
+    let typical = half("weight:0.5");
+    assert!(typical > 0.0 && (half("auto") - typical / 2.0).abs() < 1e-5 * typical);
+    let explained = bench.json("explain p.safetensors --data drive.npz --at 0:5 --lambda weight:0.5");
+    assert!((n(&explained["half_distance"]) - typical).abs() < 1e-5 * typical, "{explained}");
+}
+
+#[test]
 fn the_exit_code_answers_at_most() {
     let bench = Bench::with_policy();
     let line = "certify m.safetensors --data drive.npz --horizon 2 --action-count 1 --lambda 0.01";
@@ -195,8 +209,12 @@ fn what_cannot_be_certified() {
         ("certify p.safetensors --data empty.npz --horizon 9".into(), "empty"),
         (format!("certify p.safetensors {states} --action-count 0"), "0 is not in 1.."),
         (format!("certify m.safetensors {states}"), "--lambda"),
-        (format!("certify m.safetensors {states} --lambda=-1"), "lambda must be 0 or more"),
-        (format!("certify m.safetensors {states} --lambda nan"), "lambda must be 0 or more"),
+        (format!("certify m.safetensors {states} --lambda=-1"), "lambda must be a number of 0 or more"),
+        (format!("certify m.safetensors {states} --lambda nan"), "lambda must be a number of 0 or more"),
+        (
+            format!("certify m.safetensors {states} --lambda weight:0.5"),
+            "lambda cannot be set from these data",
+        ),
         (format!("certify m.safetensors {states} --lambda 1 --amplitude 0"), "L must be"),
         (format!("certify p.safetensors {states} --amplitude 0"), "L must be"),
         (format!("certify vinn.safetensors {states}"), "nearest memory"),

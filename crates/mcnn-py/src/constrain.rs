@@ -46,7 +46,7 @@ impl Constraint {
         let acting = ActingSettings { envelope: of_memories, ..ActingSettings::default() };
         let policy = Policy::ensemble(Codebook::clone(&codebook), Vec::new(), acting).map_err(raise)?;
         let policy = policy.with_calibration(calibration);
-        let lambda = lambda(lam)?.for_policy(&policy).map_err(raise)?;
+        let lambda = lambda(lam)?.for_calibration(policy.calibration()).map_err(raise)?;
         let envelope = Envelope { lambda, amplitude: 1.0, activation: Activation::Clamp, form };
         Ok(Self { codebook, calibration: policy.calibration().cloned(), envelope })
     }

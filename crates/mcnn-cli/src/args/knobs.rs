@@ -108,7 +108,9 @@ impl KnobArgs {
             policy.acting_settings();
         let mut acting = ActingSettings {
             envelope: Envelope {
-                lambda: self.lambda.map_or(Ok(envelope.lambda), |lambda| lambda.for_policy(&policy))?,
+                lambda: self
+                    .lambda
+                    .map_or(Ok(envelope.lambda), |lambda| lambda.for_calibration(policy.calibration()))?,
                 amplitude: self.amplitude.unwrap_or(envelope.amplitude),
                 form: self.envelope.unwrap_or(envelope.form),
                 ..envelope

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcnn::policy::Response;
+use mcnn::{policy::Response, train::Lambda};
 
 use super::{InputOptions, Rollouts, TaskEncoderArgs, word};
 
@@ -29,9 +29,9 @@ pub struct CertifyArgs {
     #[arg(long, alias = "actions", value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000),
           help_heading = "Bound")]
     pub action_count: Option<u64>,
-    /// Decay rate of the memory weight, as for `mcnn train` [default: the policy's; memories have none].
+    /// Decay rate of the memory weight, as for `mcnn eval` [default: the policy's; memories have none].
     #[arg(long, value_name = "LAMBDA", help_heading = "Bound")]
-    pub lambda: Option<f32>,
+    pub lambda: Option<Lambda>,
     /// Largest magnitude of the network's share of an action [default: the policy's; of memories: 1].
     #[arg(long, alias = "l", value_name = "L", help_heading = "Bound")]
     pub amplitude: Option<f32>,

@@ -166,11 +166,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         }
     }
     if args.visited {
-        let knobs = KnobArgs {
-            lambda: args.lambda.map(Lambda::Value),
-            amplitude: args.amplitude,
-            ..KnobArgs::default()
-        };
+        let knobs = KnobArgs { lambda: args.lambda, amplitude: args.amplitude, ..KnobArgs::default() };
         let actor = Actor::read(&args.policy)?.with_knobs(&knobs)?;
         let (visited, seeds) = visited(&actor, args.task.as_deref(), &args.rollouts, &args.encoder)?;
         let coverage = isolation(&codebook, &visited);
@@ -231,8 +227,9 @@ fn envelope(args: &CertifyArgs, constraint: &ConstraintSet) -> Result<Envelope> 
                 .next("give --lambda, or name a policy"));
         }
     };
+    let calibration = constraint.calibration.as_ref();
     Ok(Envelope {
-        lambda: args.lambda.unwrap_or(own.lambda),
+        lambda: args.lambda.map_or(Ok(own.lambda), |lambda| lambda.for_calibration(calibration))?,
         amplitude: args.amplitude.unwrap_or(own.amplitude),
         ..own
     })

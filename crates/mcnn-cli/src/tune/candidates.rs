@@ -152,6 +152,6 @@ fn extend<T: Copy>(knobs: &mut Vec<KnobArgs>, values: &[T], set: impl Fn(&mut Kn
 /// The median distance of the calibration, from which weights are counted; `None` without a calibration.
 fn median_distance(policy: &Policy) -> Option<f32> {
     // The lambda at which the weight there is 1/2.
-    let half = Lambda::Weight(0.5).for_policy(policy).ok()?;
+    let half = Lambda::Weight(0.5).for_calibration(policy.calibration()).ok()?;
     Some(Envelope { lambda: half, ..Envelope::default() }.half_distance())
 }

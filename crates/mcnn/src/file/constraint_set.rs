@@ -4,8 +4,12 @@
 use serde::Deserialize;
 use std::path::Path;
 
-use super::{CodebookHeader, broken, bundle::Bundle, fingerprint, load_codebook, parse, read};
+use super::{
+    CodebookHeader, broken, bundle::Bundle, fingerprint, load_codebook, networks::load_calibration, parse,
+    read,
+};
 use crate::{
+    calibration::OodCalibration,
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::Codebook,
@@ -23,6 +27,8 @@ pub struct ConstraintSet {
     pub neighbors: usize,
     /// How the policy was trained; empty for memories.
     pub training: TrainingRecord,
+    /// The OOD calibration; `None` for memories, and where the policy has none.
+    pub calibration: Option<OodCalibration>,
 }
 
 #[derive(Deserialize)]
@@ -38,8 +44,9 @@ enum Header {
 /// # Errors
 /// If the bytes are neither, or the memories or the envelope are invalid.
 pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
-    let of_memories =
-        |name: &str| ["scale.", "memory.", "records."].iter().any(|prefix| name.starts_with(prefix));
+    let of_memories = |name: &str| {
+        ["scale.", "memory.", "records.", "calibration."].iter().any(|prefix| name.starts_with(prefix))
+    };
     let (bundle, header) = Bundle::some_from_bytes(bytes, of_memories)?;
     match parse(header)? {
         Header::Memories { codebook } => Ok(ConstraintSet {
@@ -47,13 +54,15 @@ pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
             envelope: None,
             neighbors: 1,
             training: TrainingRecord::default(),
+            calibration: None,
         }),
         Header::Policy { codebook, envelope, neighbors, training } => {
             if let Err(fault) = envelope.validate() {
                 return Err(broken(fault).at("envelope"));
             }
             let codebook = load_codebook(codebook, &bundle)?;
-            Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, training })
+            let calibration = load_calibration(&bundle)?;
+            Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, training, calibration })
         }
         Header::Checkpoint {} => Err(Error::new(Kind::File, "the file is of another kind")
             .expected("a policy, or memories")

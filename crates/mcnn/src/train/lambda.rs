@@ -8,7 +8,6 @@ use crate::{
     envelope::Envelope,
     error::{Error, Kind, Result},
     memory::Codebook,
-    policy::Policy,
 };
 
 /// How lambda is set.
@@ -30,15 +29,12 @@ impl Lambda {
 }
 
 impl Lambda {
-    /// The value for a policy: from the typical distance of its calibration, if it follows from data.
+    /// The value for a policy of this calibration: from its typical distance, if it follows from data.
     ///
     /// # Errors
-    /// If it follows from data, and the policy has no calibration or no distance above 0.
-    pub fn for_policy(self, policy: &Policy) -> Result<f32> {
-        self.value(
-            policy.calibration().and_then(OodCalibration::typical_distance),
-            policy.calibration().is_some(),
-        )
+    /// If it follows from data, and there is no calibration or no distance above 0.
+    pub fn for_calibration(self, calibration: Option<&OodCalibration>) -> Result<f32> {
+        self.value(calibration.and_then(OodCalibration::typical_distance), calibration.is_some())
     }
 
     /// The value, given the typical distance of states to memories of other episodes. `has_others`: whether there are such memories.
