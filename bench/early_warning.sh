@@ -3,6 +3,7 @@
 # The results are in docs/book/src/studies/calibration.md.
 #   bench/early_warning.sh drive FOLDER            the built-in task
 #   bench/early_warning.sh pen FOLDER DATA.hdf5    needs python/get_mujoco.sh
+# Last come default policies, whose own members are the ensemble: of two laps on drive, and of DATA.
 set -euo pipefail
 task=$1 folder=$2
 cd "$(dirname "$0")/.."
@@ -28,3 +29,9 @@ ensemble=("$folder"/bc[1-5].safetensors)
 for acting in mcnn bc6; do
     "$warning" "$task" 300 "$folder/$acting.safetensors" "${ensemble[@]}"
 done
+if [ "$task" = drive ]; then
+    data=$folder/drive2.npz
+    "$mcnn" make drive --episodes 2 --noise 0.1 -o "$data" --force
+fi
+"$mcnn" train "$data" -o "$folder/default.safetensors" --validation-fraction 0 --force
+"$warning" "$task" 300 "$folder/default.safetensors"

@@ -1,6 +1,8 @@
-//! Early warning of failures by two signals: the distance to the nearest memory, and the variance of the actions of an ensemble. `bench/early_warning.sh` trains the policies; docs/book/src/studies/calibration.md has the method and the results.
+//! Early warning of failures by two signals: the distance to the nearest memory, and the variance of the actions of an ensemble: of
+//! other policies or, if none are named, of the members of the policy that acts. `bench/early_warning.sh` trains the policies;
+//! docs/book/src/studies/calibration.md has the method and the results.
 //!
-//!     early_warning TASK EPISODES POLICY ENSEMBLE...
+//!     early_warning TASK EPISODES POLICY [ENSEMBLE...]
 
 use mcnn::{
     Result,
@@ -25,7 +27,7 @@ const RESAMPLES: usize = 2000;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [task, episodes, acting, ensemble @ ..] = &args[..] else {
-        panic!("early_warning TASK EPISODES POLICY ENSEMBLE...");
+        panic!("early_warning TASK EPISODES POLICY [ENSEMBLE...]");
     };
     let read = |path: &String| Ok::<Policy, mcnn::Error>(file::read_policy(path.as_ref())?.0);
     let (policy, ensemble) = (read(acting)?, ensemble.iter().map(read).collect::<Result<Vec<_>>>()?);
@@ -57,17 +59,23 @@ fn measure(policy: &Policy, ensemble: &[Policy], task: &dyn Task, run: &Run) -> 
     assert!(visited.failed.is_empty(), "{:?}", visited.failed[0].error);
     let n_obs = task.spec().n_obs;
     let mut sessions: Vec<_> = ensemble.iter().map(|member| member.start(Seed(0))).collect();
-    let mut actions = vec![vec![0.0; task.spec().n_act]; ensemble.len()];
+    let mut actions = vec![vec![0.0; task.spec().n_act]; ensemble.len().max(1)];
     let (mut first, mut all) = (0, Vec::new());
     for (episode, &end) in visited.episodes.iter().zip(&visited.ends) {
         let decisions = &episode.trace.as_ref().expect("the run records traces").decisions;
         let distances = decisions.iter().map(|d| d.distance.expect("a policy with memories")).collect();
         let mut variances = Vec::new();
+        let mut own = policy.session();
         for state in visited.states[first * n_obs..end * n_obs].chunks_exact(n_obs) {
             for (session, action) in sessions.iter_mut().zip(&mut actions) {
                 session.act(state, action)?;
             }
-            variances.push(variance(&actions));
+            variances.push(match ensemble {
+                [] => {
+                    own.act(state, &mut actions[0])?.member_std.expect("a policy of several members").powi(2)
+                }
+                _ => variance(&actions),
+            });
         }
         let failed = episode.success != Some(true);
         all.push(Signals { failed, terminal: episode.terminal, values: [distances, variances] });
