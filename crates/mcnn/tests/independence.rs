@@ -158,7 +158,7 @@ fn lambda_is_set_from_the_steps_that_move() {
     assert!((weight(median) - Lambda::AUTO_WEIGHT).abs() < 0.02, "{}", weight(median));
     // The calibration of the policy's file has the same unit.
     let policy = file::policy_from_bytes(&file::policy_to_bytes(&run.policy())).unwrap();
-    let again = Lambda::Auto.for_policy(&policy).unwrap();
+    let again = Lambda::Auto.for_calibration(policy.calibration()).unwrap();
     assert!((again / run.envelope().lambda - 1.0).abs() < 0.3, "{again} and {}", run.envelope().lambda);
     assert_eq!(run.warnings(), [""; 0]);
     let hardly = |lambda| {

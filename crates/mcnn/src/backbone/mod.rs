@@ -14,6 +14,7 @@
 //! Other modules use only these traits, [`Architecture`] (settings of any kind), [`Network`] (a backbone of any kind),
 //! [`Net`] (a network in training) and [`Episode`].
 
+mod architecture;
 mod bet;
 mod denoise;
 mod diffusion;
@@ -37,13 +38,14 @@ mod schedule;
 mod unet;
 mod workspace;
 
+pub use architecture::Architecture;
 pub use bet::{Bet, BetNet, BetSettings, BucketSelection, ResidualInit};
 pub use denoise::{NoiseSample, PredictionType};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Horizons};
 pub use kind::{
-    Architecture, BackboneKind, BackboneSettings, Describe, InvalidSetting, KINDS, OptionInfo,
-    RetrievalCounts, SettingOption, SettingsObject,
+    BackboneKind, BackboneSettings, Describe, InvalidSetting, KINDS, OptionInfo, RetrievalCounts,
+    SettingOption, SettingsObject,
 };
 pub use layers::{Arrays, Layers};
 pub(crate) use math::exponential;

@@ -1,6 +1,7 @@
 //! Closed-loop evaluation of any actor on any task, and the statistics of the results.
 
 mod collect;
+mod episode_run;
 pub mod race;
 mod rollout;
 pub mod stats;
