@@ -134,7 +134,7 @@ pub struct EnsembleArgs {
     #[arg(long, value_parser = bagging, value_name = "RULE")]
     pub bagging: Option<Bagging>,
     /// How the members act together: mean (the mean of their actions) or member (one member, drawn at random for every prediction)
-    /// [default: mean; unet and bet: member].
+    /// [default: mean; unet, bet and ibc: member].
     #[arg(long, value_parser = combine, value_name = "RULE")]
     pub combine: Option<Combine>,
 }
@@ -142,7 +142,7 @@ pub struct EnsembleArgs {
 /// Settings of optimization, where they differ from the backbone's defaults.
 #[derive(Args, Debug)]
 pub struct OptimizerArgs {
-    /// Gradient steps [default: mlp and retrieval: 200 passes over the data, but 300 to 20000 steps; the others: 20000;
+    /// Gradient steps [default: mlp, retrieval and ibc: 200 passes over the data, but 300 to 20000 steps; the others: 20000;
     /// --paper: 1000000].
     #[arg(long, value_name = "STEPS")]
     pub steps: Option<u64>,

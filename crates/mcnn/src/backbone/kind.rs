@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Architecture, Arrays, Horizons, Network, bet::BetSettings, diffusion::DiffusionSettings,
-    mlp::MlpSettings, retrieval::RetrievalSettings, unet::UnetSettings,
+    ibc::IbcSettings, mlp::MlpSettings, retrieval::RetrievalSettings, unet::UnetSettings,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -25,6 +25,7 @@ pub static KINDS: &[BackboneKind] = &[
     BackboneKind::of::<BetSettings>(),
     BackboneKind::of::<UnetSettings>(),
     BackboneKind::of::<RetrievalSettings>(),
+    BackboneKind::of::<IbcSettings>(),
     #[cfg(test)]
     BackboneKind::of::<super::linear_tests::LinearSettings>(),
 ];
@@ -74,6 +75,12 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
     /// Whether the training loss passes the network output through the activation sigma. If not, the loss is that of the output
     /// itself, and an output outside [-1, 1] keeps its gradient.
     fn saturates(&self) -> bool {
+        true
+    }
+
+    /// Whether training compares network outputs with demonstrated actions. If not, its loss is its own alone, and it
+    /// is trained free.
+    fn predicts_by_regression(&self) -> bool {
         true
     }
 

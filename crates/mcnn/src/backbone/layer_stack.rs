@@ -56,6 +56,16 @@ impl LayerStack {
             .expect("a stack's own layers fit")
     }
 
+    /// The number of layers.
+    pub fn n_layers(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Inputs and outputs of a layer.
+    pub fn ends(&self, k: usize) -> [usize; 2] {
+        [self.widths[k], self.widths[k + 1]]
+    }
+
     /// The range of a layer's weights.
     pub fn weight(&self, k: usize) -> Range<usize> {
         self.offsets[k]..self.offsets[k] + self.widths[k] * self.widths[k + 1]
@@ -97,28 +107,35 @@ impl LayerStack {
     pub fn backward(&self, parameters: &[f32], workspace: &mut StackWorkspace, grad: &mut [f32]) {
         let rows = workspace.values[0].len() / self.widths[0];
         for k in (0..self.offsets.len()).rev() {
-            let [inputs, outputs] = [self.widths[k], self.widths[k + 1]];
+            let [inputs, outputs] = self.ends(k);
             let input = Matrix::new(&workspace.values[k], [rows, inputs]);
             let delta = Matrix::new(&workspace.delta, [rows, outputs]);
             workspace.product.set(input.transposed(), delta, &mut grad[self.weight(k)]);
             sum_rows(&workspace.delta, &mut grad[self.bias(k)]);
-            if k == 0 {
-                return;
+            if k > 0 {
+                self.step_back(k, parameters, workspace);
             }
-            workspace.before.resize(rows * inputs, 0.0);
-            let weight = Matrix::new(&parameters[self.weight(k)], [inputs, outputs]);
-            workspace.product.set(delta, weight.transposed(), &mut workspace.before);
-            let before = workspace.before.iter_mut();
-            match self.activation {
-                HiddenActivation::Relu => vectors(|| {
-                    before.zip(&workspace.values[k]).for_each(|(d, v)| *d = if *v > 0.0 { *d } else { 0.0 });
-                }),
-                HiddenActivation::Mish => vectors(|| {
-                    before.zip(&workspace.derivatives[k - 1]).for_each(|(d, s)| *d *= s);
-                }),
-            }
-            std::mem::swap(&mut workspace.delta, &mut workspace.before);
         }
+    }
+
+    /// Takes the workspace's `delta` from the sums of layer `k`, above 0, to those of the layer before it.
+    pub fn step_back(&self, k: usize, parameters: &[f32], workspace: &mut StackWorkspace) {
+        let [inputs, outputs] = self.ends(k);
+        let rows = workspace.delta.len() / outputs;
+        let delta = Matrix::new(&workspace.delta, [rows, outputs]);
+        workspace.before.resize(rows * inputs, 0.0);
+        let weight = Matrix::new(&parameters[self.weight(k)], [inputs, outputs]);
+        workspace.product.set(delta, weight.transposed(), &mut workspace.before);
+        let before = workspace.before.iter_mut();
+        match self.activation {
+            HiddenActivation::Relu => vectors(|| {
+                before.zip(&workspace.values[k]).for_each(|(d, v)| *d = if *v > 0.0 { *d } else { 0.0 });
+            }),
+            HiddenActivation::Mish => vectors(|| {
+                before.zip(&workspace.derivatives[k - 1]).for_each(|(d, s)| *d *= s);
+            }),
+        }
+        std::mem::swap(&mut workspace.delta, &mut workspace.before);
     }
 }
 

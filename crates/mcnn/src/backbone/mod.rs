@@ -19,6 +19,7 @@ mod bet;
 mod denoise;
 mod diffusion;
 mod episode;
+mod ibc;
 mod kind;
 mod layer_stack;
 mod layers;
@@ -43,6 +44,7 @@ pub use bet::{Bet, BetNet, BetSettings, BucketSelection, ResidualInit};
 pub use denoise::{NoiseSample, PredictionType};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Horizons};
+pub use ibc::{EnergySampler, Ibc, IbcNet, IbcSettings};
 pub use kind::{
     BackboneKind, BackboneSettings, Describe, InvalidSetting, KINDS, OptionInfo, RetrievalCounts,
     SettingOption, SettingsObject,

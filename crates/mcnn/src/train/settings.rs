@@ -158,14 +158,11 @@ impl TrainSettings {
         }
     }
 
-    /// How the members of an ensemble act together unless it is given: by their mean, but of backbones that predict chunks or
-    /// choose buckets by one of them. Such predictions have several modes, and the mean of two modes may be none.
+    /// How the members of an ensemble act together unless it is given: by their mean, but of backbones that predict chunks, choose
+    /// buckets or search actions by one of them. Such predictions have several modes, and the mean of two modes may be none.
     pub fn default_combine(backbone: &Architecture) -> Combine {
-        if backbone.horizons().prediction > 1 || backbone.buckets() > 0 {
-            Combine::Member
-        } else {
-            Combine::Mean
-        }
+        let has_modes = backbone.horizons().prediction > 1 || backbone.buckets() > 0;
+        if has_modes || !backbone.predicts_by_regression() { Combine::Member } else { Combine::Mean }
     }
 
     /// What the training loss is, in words.
@@ -218,6 +215,15 @@ impl TrainSettings {
                 "a share of the episodes, 0 up to but not 1",
                 self.validation_fraction.to_string(),
             );
+        }
+        let as_they_are = self.is_free() && self.amplitude == 1.0;
+        if !self.backbone.predicts_by_regression() && !as_they_are {
+            let through = serde_json::to_value(self.train_through).expect("a word");
+            let found =
+                format!("--train-through {}, --amplitude {}", through.as_str().unwrap_or(""), self.amplitude);
+            let expected =
+                "--train-through free and --amplitude 1, because its loss is of actions as they are";
+            return refuse(&format!("--backbone {}", self.backbone.name()), expected, found);
         }
         if !self.is_free() && self.form == Form::Project && self.lambda != Lambda::Value(f32::INFINITY) {
             let expected = "mix: the loss of training through the envelope is that of the mixed action";
