@@ -37,3 +37,4 @@ mod tune;
 mod unet;
 mod verbs;
 mod version_1;
+mod writers;

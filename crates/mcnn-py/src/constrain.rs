@@ -85,8 +85,14 @@ impl Constraint {
         };
         let clamped = |k: usize| Activation::Clamp.apply(scaled[k]);
         let constrained = in_data_units(&|k| self.envelope.constrain(region, of_memory[k], clamped(k)));
-        let low = in_data_units(&|k| region.bounds(of_memory[k])[0]);
-        let high = in_data_units(&|k| region.bounds(of_memory[k])[1]);
+        // Of an angle, the bounds are on the turn of the action.
+        let turns: Vec<f32> = constrained.iter().enumerate().map(|(k, a)| units.turns(k, *a)).collect();
+        let turned = |values: Vec<f32>| -> Vec<f32> {
+            values.iter().zip(&turns).map(|(v, turns)| v + turns).collect()
+        };
+        let low = turned(in_data_units(&|k| region.bounds(of_memory[k])[0]));
+        let high = turned(in_data_units(&|k| region.bounds(of_memory[k])[1]));
+        let constrained = turned(constrained);
         Ok(Action {
             action: PyArray1::from_vec(py, constrained).unbind(),
             low: PyArray1::from_vec(py, low).unbind(),

@@ -31,7 +31,8 @@ use crate::{
 /// last n_steps. rewards: [n_steps]. names: {"states": [...], "actions": [...]} or a pair of lists.
 /// action_scale: None (actions in [-1, 1] as they are, others by their range), "range", "quantile" (1 % and 99 %, clipped) or "none".
 /// relative_to: None, "state" (learn actions as differences to the state's dimension of the same name), or a list with a state
-/// dimension or None for each action dimension. clip_actions: clip a few actions outside [-1, 1] instead of scaling.
+/// dimension or None for each action dimension. angle: dimensions of the state that are angles and wrap, such as "3-5:deg" or
+/// [3, "yaw:rad"]; without a unit, degrees if a value is beyond 2 pi. clip_actions: clip a few actions outside [-1, 1] instead of scaling.
 ///
 /// Raises `mcnn.Error` for lengths that disagree, empty episodes, and values that are NaN, infinite or above 1e30.
 #[pyclass(frozen, name = "Demonstrations", module = "mcnn")]
@@ -48,7 +49,7 @@ impl From<Demonstrations> for PyDemonstrations {
 #[pymethods]
 impl PyDemonstrations {
     #[new]
-    #[pyo3(signature = (states, actions, episode_ends, rewards=None, names=None, *, action_scale=None, relative_to=None, clip_actions=false))]
+    #[pyo3(signature = (states, actions, episode_ends, rewards=None, names=None, *, action_scale=None, relative_to=None, angle=None, clip_actions=false))]
     #[allow(clippy::too_many_arguments)] // the arguments of a Python function
     fn new(
         py: Python<'_>,
@@ -59,6 +60,7 @@ impl PyDemonstrations {
         names: Option<&Bound<'_, PyAny>>,
         action_scale: Option<&str>,
         relative_to: Option<&Bound<'_, PyAny>>,
+        angle: Option<&Bound<'_, PyAny>>,
         clip_actions: bool,
     ) -> PyResult<Self> {
         let (states, n_obs) = arrays::table("states", states)?;
@@ -68,7 +70,7 @@ impl PyDemonstrations {
         let ends: Vec<i64> = whole_numbers("episode_ends", episode_ends)?;
         let ends = ends.into_iter().map(|end| usize::try_from(end).unwrap_or(0)).collect();
         let names = dimension_names(names)?;
-        let units = Units::Fitted(action_settings(action_scale, relative_to)?);
+        let units = Units::Fitted(action_settings(action_scale, relative_to, angle)?);
         let range = if clip_actions { ActionRange::Clip } else { ActionRange::Refuse };
         let parts = Parts { n_obs, n_act, states, actions, rewards, ends };
         let made = workers::run(py, || {
@@ -247,13 +249,14 @@ fn listed(names: &Option<Vec<String>>) -> String {
 }
 
 /// Reads demonstrations from a file or folder: .npz with states, actions and episode_ends, HDF5 as of D4RL or robomimic, a replay buffer
-/// in zarr, or a LeRobot or Minari dataset. The format is recognized by its content.
+/// in zarr, an MCAP recording of ROS 2, or a LeRobot or Minari dataset. The format is recognized by its content.
 ///
 /// state, action: keys of the arrays that make up the state and the action, such as "obs/pos" or ["a", "b:0-6"]. episodes: numbers of the
-/// episodes to read. task, filter_key: only episodes of this task, or of this list in the file. The others as in `Demonstrations`.
+/// episodes to read. task, filter_key: only episodes of this task, or of this list in the file. hz: the rate that a recording of ROS 2
+/// (MCAP) becomes; gap: the silence of a topic, in seconds, that ends an episode of it. The others as in `Demonstrations`.
 /// What a user should know of the file is a UserWarning. Raises `mcnn.Error` for files that cannot be used.
 #[pyfunction]
-#[pyo3(signature = (path, state=None, action=None, episodes=None, action_scale=None, relative_to=None, *, task=None, filter_key=None, clip_actions=false))]
+#[pyo3(signature = (path, state=None, action=None, episodes=None, action_scale=None, relative_to=None, *, angle=None, task=None, filter_key=None, hz=None, gap=None, clip_actions=false))]
 #[allow(clippy::too_many_arguments)] // the arguments of a Python function
 pub fn read(
     py: Python<'_>,
@@ -263,8 +266,11 @@ pub fn read(
     episodes: Option<&Bound<'_, PyAny>>,
     action_scale: Option<&str>,
     relative_to: Option<&Bound<'_, PyAny>>,
+    angle: Option<&Bound<'_, PyAny>>,
     task: Option<String>,
     filter_key: Option<String>,
+    hz: Option<f64>,
+    gap: Option<f64>,
     clip_actions: bool,
 ) -> PyResult<PyDemonstrations> {
     let mut ranges = Vec::new();
@@ -285,8 +291,11 @@ pub fn read(
             episodes: ranges,
             task,
             filter: filter_key,
+            hz,
+            gap,
+            ..Selection::default()
         },
-        units: Units::Fitted(action_settings(action_scale, relative_to)?),
+        units: Units::Fitted(action_settings(action_scale, relative_to, angle)?),
         range: if clip_actions { ActionRange::Clip } else { ActionRange::Refuse },
         drop_last: false,
     };

@@ -1,6 +1,6 @@
 //! Arguments that describe data: whole numbers, names, keys and the scale of actions.
 
-use mcnn::data::{ActionScale, ActionSettings, DimensionNames, KeyRange, RelativeTo};
+use mcnn::data::{ActionScale, ActionSettings, AngleChoice, DimensionNames, KeyRange, RelativeTo};
 use pyo3::{
     exceptions::PyUserWarning,
     prelude::*,
@@ -48,6 +48,7 @@ pub fn dimension_names(names: Option<&Bound<'_, PyAny>>) -> PyResult<DimensionNa
 pub fn action_settings(
     scale: Option<&str>,
     relative_to: Option<&Bound<'_, PyAny>>,
+    angle: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<ActionSettings> {
     let scale = match scale {
         None | Some("auto") => ActionScale::Auto,
@@ -75,7 +76,19 @@ pub fn action_settings(
         },
         Some(list) => RelativeTo::Dimensions(list.extract().map_err(|_: PyErr| refuse(()))?),
     };
-    Ok(ActionSettings { scale, relative_to })
+    Ok(ActionSettings { scale, relative_to, angles: angle.map_or(Ok(Vec::new()), angles)? })
+}
+
+/// Dimensions of the state that are angles: a text such as "3-5:deg", a number, or a list of those.
+fn angles(given: &Bound<'_, PyAny>) -> PyResult<Vec<AngleChoice>> {
+    let one = |text: &str| text.parse().map_err(|e: String| argument("angle", e, format!("{text:?}")));
+    if let Ok(text) = given.extract::<String>() {
+        return text.split(',').map(one).collect();
+    }
+    if let Ok(dimension) = given.extract::<usize>() {
+        return Ok(vec![one(&dimension.to_string())?]);
+    }
+    given.try_iter()?.map(|item| one(&item?.str()?.to_cow()?)).collect()
 }
 
 /// Warns of clipped actions.

@@ -143,7 +143,7 @@ fn arm() -> (Parts, ActionSettings) {
         }
     }
     let relative_to = RelativeTo::Dimensions(vec![Some(2), Some(0)]);
-    (parts, ActionSettings { scale: ActionScale::Auto, relative_to })
+    (parts, ActionSettings { relative_to, ..ActionSettings::default() })
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! `attacks` and `data_files` are programs of their own: they limit and measure the memory of their process.
 
 mod action_units;
+mod angles;
 mod architecture;
 mod chunk_promises;
 mod ensemble_promises;

@@ -16,7 +16,7 @@ use mcnn::{
 /// Memories at 0, 10 and 20 on a line, in a scale that changes nothing.
 fn policy() -> Policy {
     let book = Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.0], std: vec![1.0] },
+        scale: Scale { mean: vec![0.0], std: vec![1.0], angles: vec![] },
         states: vec![0.0, 10.0, 20.0],
         actions: vec![-0.5, 0.25, 0.75],
         future_actions: vec![],

@@ -18,7 +18,7 @@ const N: u32 = 200;
 /// Memories at 0, 1, 2 and so on, all with one action.
 fn book(action: f32) -> Codebook {
     Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.0], std: vec![1.0] },
+        scale: Scale { mean: vec![0.0], std: vec![1.0], angles: vec![] },
         states: (0..N).map(|i| i as f32).collect(),
         actions: vec![action; N as usize * ACT],
         future_actions: vec![],

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, ops::RangeInclusive, path::PathBuf};
 
 use clap::Args;
-use mcnn::data::{ActionScale, ActionSettings, KeyRange, RelativeTo, Selection};
+use mcnn::data::{ActionScale, ActionSettings, AngleChoice, KeyRange, RelativeTo, Selection};
 
 use super::{Dimensions, word};
 
@@ -11,7 +11,7 @@ use super::{Dimensions, word};
 #[derive(Args, Debug)]
 pub struct Input {
     /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz with the arrays states, actions and
-    /// episode_ends, or a LeRobot or Minari dataset.
+    /// episode_ends, an MCAP recording of ROS 2, or a LeRobot or Minari dataset.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
@@ -22,7 +22,7 @@ pub struct Input {
 #[derive(Args, Debug)]
 pub struct Inputs {
     /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz with the arrays states, actions and
-    /// episode_ends, or a LeRobot or Minari dataset. Several are joined.
+    /// episode_ends, an MCAP recording of ROS 2, or a LeRobot or Minari dataset. Several are joined.
     #[arg(value_name = "DATA", required = true)]
     pub data: Vec<PathBuf>,
     #[command(flatten)]
@@ -51,6 +51,13 @@ pub struct KeyArgs {
 pub struct InputOptions {
     #[command(flatten)]
     pub keys: KeyArgs,
+    /// Steps per second that a recording of ROS 2 (MCAP) becomes: at each, the last message of the state's topics and the next of the
+    /// action's [default for a policy's or memories' data: theirs].
+    #[arg(long, value_name = "RATE")]
+    pub hz: Option<f64>,
+    /// End an episode of such a recording where a topic is silent for longer than SECONDS [default: a recording is one episode].
+    #[arg(long, value_name = "SECONDS")]
+    pub gap: Option<f64>,
     /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long)]
     pub clip_actions: bool,
@@ -66,7 +73,7 @@ pub struct InputOptions {
 impl InputOptions {
     /// The arrays and episodes to read.
     pub fn selection(&self, episodes: &EpisodeArgs) -> Selection {
-        self.keys.selection(episodes)
+        Selection { hz: self.hz, gap: self.gap, ..self.keys.selection(episodes) }
     }
 }
 
@@ -79,6 +86,7 @@ impl KeyArgs {
             episodes: episodes.episodes.clone(),
             task: episodes.task.clone(),
             filter: self.filter_key.clone(),
+            ..Selection::default()
         }
     }
 }
@@ -119,12 +127,20 @@ pub struct UnitArgs {
     /// action dimension absolute.
     #[arg(long, value_parser = clap::value_parser!(StateDimensions), value_name = "DIMENSIONS")]
     pub relative_to: Option<StateDimensions>,
+    /// State dimensions that are angles, counted from 0 or by name, such as 3-5 or 3-5:deg,yaw:rad. They wrap: -179 and 179 degrees
+    /// are near, and actions relative to them are the shorter way round. Without a unit they are in degrees if a value of any is
+    /// beyond 2 pi, else in radians.
+    #[arg(long = "angle", value_delimiter = ',', value_name = "DIMENSIONS", help_heading = "Data")]
+    pub angles: Vec<AngleChoice>,
 }
 
 impl UnitArgs {
     /// Whether any option is given.
     pub fn is_given(&self) -> bool {
-        self.action_scale.is_some() || self.actions.is_some() || self.relative_to.is_some()
+        self.action_scale.is_some()
+            || self.actions.is_some()
+            || self.relative_to.is_some()
+            || !self.angles.is_empty()
     }
 
     pub fn settings(&self) -> ActionSettings {
@@ -133,7 +149,11 @@ impl UnitArgs {
             (None, Some("relative")) => RelativeTo::SameName,
             (None, _) => RelativeTo::Absolute,
         };
-        ActionSettings { scale: self.action_scale.unwrap_or_default(), relative_to }
+        ActionSettings {
+            scale: self.action_scale.unwrap_or_default(),
+            relative_to,
+            angles: self.angles.clone(),
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use std::{
 use mcnn::{
     Error, Result,
     act::Act,
-    data::{DimensionNames, EpisodeResult, Parts, Recording, StoredEpisode, StoredEpisodes, StoredSteps},
+    data::{
+        DimensionNames, EpisodeResult, Parts, Recording, StoredEpisode, StoredEpisodes, StoredSteps, Target,
+    },
     error::Kind,
     eval::{Collected, Demonstrator, Episode, Run, record_each, stats::mean},
     expert::{Noise, Noisy, TaskExpert},
@@ -22,7 +24,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, claim_output,
+    Done, claim_demonstrations,
     eval::{first_failure, progress_of},
 };
 use crate::{
@@ -64,9 +66,15 @@ pub struct CollectReport {
 }
 
 pub fn run(args: &CollectArgs) -> Result<Done> {
-    let _claim = claim_output(&args.output)?;
+    let target = target(args)?;
+    let _claim = claim_demonstrations(&args.output, target)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
     let task = tasks::named(&args.episodes.task, &args.episodes.rollouts.settings.options())?;
+    if target == Target::LeRobot && task.spec().frame.is_some() {
+        return Err(Error::new(Kind::Settings, "camera frames are not written in LeRobot's format")
+            .at(args.output.path.display().to_string())
+            .next("give a name that ends in .hdf5 or .npz"));
+    }
     let scripted = TaskExpert { n_act: task.spec().n_act };
     let (act, std): (&dyn Act, _) = match &actor {
         Some(actor) => (actor.act(), actor.std()),
@@ -109,7 +117,7 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     report.resumed_from = resumed_from;
     report.fingerprint = stored.fingerprint()?;
     report.seconds = start.elapsed().as_secs_f64();
-    write(&args.output.path, &stored, notes(&report)).map_err(|e| {
+    write(&args.output.path, target, &stored, notes(&report), args.hz).map_err(|e| {
         let part = part_of(&args.output.path);
         e.next(format!("the episodes are in {}; the same command goes on from there", part.display()))
     })?;
@@ -137,7 +145,7 @@ fn identity(args: &CollectArgs, spec: &Spec, actor: Option<&Actor>, first_seed: 
 /// # Errors
 /// If it is of another recording, or cannot be written.
 pub fn open_part(output: &Output, identity: &str, spec: &Spec, episodes: usize) -> Result<StoredEpisodes> {
-    if output.path.exists() && !output.path.is_file() {
+    if output.path.exists() && !output.path.is_file() && !output.path.is_dir() {
         return Err(Error::new(Kind::File, "recordings are written to files, not to pipes or devices")
             .at(output.path.display().to_string()));
     }
@@ -235,11 +243,39 @@ pub fn remove_if_empty(stored: StoredEpisodes) {
     }
 }
 
-/// Writes the recording: as `.npz`, or as D4RL's HDF5.
-fn write(path: &Path, stored: &StoredEpisodes, notes: Vec<(&'static str, String)>) -> Result<()> {
-    match path.extension().is_some_and(|e| e == "npz") {
-        true => stored.write_npz(path),
-        false => stored.write_hdf5(path, notes),
+/// The format that is written: by the name of the output, D4RL's HDF5 for an ending that says none.
+///
+/// # Errors
+/// LeRobot's without a frame rate.
+fn target(args: &CollectArgs) -> Result<Target> {
+    let target = Target::of(&args.output.path).unwrap_or(Target::D4rl);
+    match (target, args.hz) {
+        (Target::LeRobot, Some(hz)) if hz.is_finite() && hz > 0.0 => Ok(target),
+        (Target::LeRobot, hz) => Err(Error::new(Kind::Settings, "LeRobot's format needs the frame rate")
+            .at(args.output.path.display().to_string())
+            .expected("--hz RATE, above 0, in steps per second")
+            .found(hz.map_or("none".into(), |hz| hz.to_string()))
+            .next("give --hz, or a name that ends in .hdf5 or .npz")),
+        (_, Some(_)) => Err(Error::new(Kind::Settings, "only LeRobot's format has a frame rate")
+            .at("--hz")
+            .next("leave the option out, or give an output without an ending")),
+        _ => Ok(target),
+    }
+}
+
+/// Writes the recording.
+fn write(
+    path: &Path,
+    target: Target,
+    stored: &StoredEpisodes,
+    notes: Vec<(&'static str, String)>,
+    hz: Option<f64>,
+) -> Result<()> {
+    let task = notes.first().map_or("", |(_, task)| task).to_owned();
+    match target {
+        Target::Npz => stored.write_npz(path),
+        Target::D4rl => stored.write_hdf5(path, notes),
+        Target::LeRobot => stored.write_lerobot(path, hz.unwrap_or_default(), &task),
     }
 }
 

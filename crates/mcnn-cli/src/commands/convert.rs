@@ -2,12 +2,12 @@
 
 use mcnn::{
     Error, Result,
-    data::{Idle, Target, read_recorded},
+    data::{ActionScale, ActionSettings, Idle, RelativeTo, Target, is_recording_of_topics, read_recorded},
     error::Kind,
 };
 use serde::Serialize;
 
-use super::{Done, claim_output};
+use super::{Done, claim_demonstrations};
 use crate::{args::ConvertArgs, print};
 
 /// The results of a conversion.
@@ -27,13 +27,15 @@ pub struct ConvertReport {
     pub downsample: u32,
     /// Steps per second of the result, if known.
     pub fps: Option<f64>,
+    /// The dimension of the state that each of the action is relative to; null for one that is not. Empty if all are as they were.
+    pub relative_to: Vec<Option<usize>>,
     /// How the data were read, and what the format has no place for.
     pub notes: Vec<String>,
 }
 
 pub fn run(args: &ConvertArgs) -> Result<Done> {
     let target = Target::of(&args.output.path)?;
-    let _claim = claim_output(&args.output)?;
+    let _claim = claim_demonstrations(&args.output, target)?;
     let positive = |value: Option<f64>, option: &str| match value {
         Some(value) if !(value.is_finite() && value > 0.0) => Err(Error::new(Kind::Settings, "out of range")
             .at(option)
@@ -42,7 +44,11 @@ pub fn run(args: &ConvertArgs) -> Result<Done> {
         value => Ok(value),
     };
     let (seconds, hz) = (positive(args.drop_idle, "--drop-idle")?, positive(args.hz, "--hz")?);
-    let mut recorded = read_recorded(&args.data, &args.keys.selection(&args.episodes))?;
+    let mut selection = args.keys.selection(&args.episodes);
+    // Recordings of topics become steps of this rate; others have steps, of which it is said.
+    selection.hz = hz.filter(|_| args.data.iter().any(|path| is_recording_of_topics(path)));
+    selection.gap = args.gap;
+    let mut recorded = read_recorded(&args.data, &selection)?;
     recorded.fps = hz.or(recorded.fps);
     let steps_read = recorded.parts.n_steps();
     let mut idle = Idle::default();
@@ -54,7 +60,23 @@ pub fn run(args: &ConvertArgs) -> Result<Done> {
         })?;
         (recorded, idle) = recorded.drop_idle((seconds * fps) as usize);
     }
-    let recorded = recorded.downsample(args.downsample as usize);
+    let mut recorded = recorded.downsample(args.downsample as usize);
+    let mut relative_to = Vec::new();
+    if args.relative || args.relative_to.is_some() {
+        let settings = ActionSettings {
+            scale: ActionScale::Range,
+            relative_to: match &args.relative_to {
+                Some(dimensions) => RelativeTo::Dimensions(dimensions.0.clone()),
+                None => RelativeTo::SameName,
+            },
+            angles: args.angles.clone(),
+        };
+        (recorded, relative_to) = recorded.relative(&settings)?;
+    } else if !args.angles.is_empty() {
+        return Err(Error::new(Kind::Settings, "angles change nothing but relative actions")
+            .at("--angle")
+            .next("give --relative or --relative-to, too; or give --angle to `mcnn learn` or `train`"));
+    }
     let left_out = recorded.write(&args.output.path, target)?;
     let report = ConvertReport {
         file: args.output.path.display().to_string(),
@@ -67,6 +89,7 @@ pub fn run(args: &ConvertArgs) -> Result<Done> {
         idle,
         downsample: args.downsample,
         fps: recorded.fps,
+        relative_to,
         notes: recorded.notes.into_iter().chain(left_out).collect(),
     };
     Ok(Done::new(&report, print::convert(&report)))

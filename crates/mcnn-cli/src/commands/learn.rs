@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mcnn::{
     Result,
-    data::Scale,
+    data::{Angle, Scale},
     file,
     memory::{BaselineErrors, Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
     seed::Seed,
@@ -37,6 +37,8 @@ pub struct LearnReport {
     pub repeated_states: usize,
     pub constant_dimensions: Vec<usize>,
     pub ignored_dimensions: Vec<usize>,
+    /// Dimensions of the state that are angles.
+    pub angles: Vec<Angle>,
     /// Dimensions that vary so little that the floor of the scale counts.
     pub near_constant_dimensions: Vec<usize>,
     pub graph_edges: usize,
@@ -93,6 +95,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         repeated_states: learned.repeated,
         constant_dimensions: codebook.parts().scale.constant(),
         ignored_dimensions: codebook.parts().scale.ignored(),
+        angles: codebook.units().angles().to_vec(),
         near_constant_dimensions: Scale::near_constant(&data).into_iter().map(|(i, _)| i).collect(),
         graph_edges: codebook.parts().edges.len(),
         graph_search: codebook.graph_searches(&data),

@@ -30,7 +30,10 @@ use std::path::{Path, PathBuf};
 use mcnn::{
     Error, Result,
     atomic::Claim,
-    data::{ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions, ReadResult, Selection, Units},
+    data::{
+        ActionRange, Demonstrations, DimensionNames, Outside, ReadOptions, ReadResult, Selection, Target,
+        Units,
+    },
     error::Kind,
     memory::Codebook,
 };
@@ -75,6 +78,10 @@ pub fn read(
     units: &UnitArgs,
 ) -> Result<Demonstrations> {
     let data = read_selected(paths, options, options.selection(episodes), Units::Fitted(units.settings()))?;
+    data.units()
+        .describe_angles(data.names())
+        .iter()
+        .for_each(|line| say(format!("{}: {line}", listed(paths))));
     let units = data.units().describe(data.names());
     if !units.is_empty() {
         say(format!("{}: actions are scaled to [-1, 1], from", listed(paths)));
@@ -186,12 +193,33 @@ fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
 /// If it exists without `--force`, cannot be written, or is another process's.
 pub fn claim_output(output: &Output) -> Result<Claim> {
     let claim = claim(&output.path)?;
-    if output.path.exists() && !output.force {
-        return Err(Error::new(Kind::File, "the output exists already")
-            .at(output.path.display().to_string())
-            .next("--force overwrites it"));
-    }
+    refuse_existing(output)?;
     Ok(claim)
+}
+
+/// Claims an output of demonstrations, as [`claim_output`]: a file, or a folder of LeRobot.
+///
+/// # Errors
+/// As [`claim_output`].
+pub fn claim_demonstrations(output: &Output, target: Target) -> Result<Claim> {
+    if target != Target::LeRobot {
+        return claim_output(output);
+    }
+    check_folder(&output.path)?;
+    outputs::note(&output.path);
+    let claim = Claim::folder(&output.path)?;
+    refuse_existing(output)?;
+    Ok(claim)
+}
+
+/// Refuses an output that exists, without `--force`.
+fn refuse_existing(output: &Output) -> Result<()> {
+    match output.path.exists() && !output.force {
+        true => Err(Error::new(Kind::File, "the output exists already")
+            .at(output.path.display().to_string())
+            .next("--force overwrites it")),
+        false => Ok(()),
+    }
 }
 
 /// Claims the file of a plot, as [`claim_output`].

@@ -124,8 +124,8 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let (input, memories) = args.data_and_memories()?;
     let memories = memories.map(|memories| file::read_codebook(memories)).transpose()?;
     if memories.is_some() && args.units.is_given() {
-        return Err(Error::new(Kind::Settings, "the memories have their own units of actions")
-            .at("--action-scale, --actions, --relative-to")
+        return Err(Error::new(Kind::Settings, "the memories have their own units of actions, and angles")
+            .at("--action-scale, --actions, --relative-to, --angle")
             .next("leave the options out, or choose the memories again with them (`mcnn learn`)"));
     }
     let Recordings { data, mut warnings } =

@@ -25,6 +25,11 @@ pub fn convert(c: &ConvertReport) -> String {
     if let Some(fps) = c.fps {
         line!(out, "  rate      {fps} steps/s");
     }
+    for (k, i) in c.relative_to.iter().enumerate() {
+        if let Some(i) = i {
+            line!(out, "  relative  action {k} less state {i}");
+        }
+    }
     for note in &c.notes {
         line!(out, "  note      {note}");
     }

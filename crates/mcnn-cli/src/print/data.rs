@@ -359,6 +359,9 @@ pub fn learn(l: &LearnReport) -> String {
     if !l.ignored_dimensions.is_empty() {
         line!(out, "  ignored    state dimensions {}", list(&l.ignored_dimensions));
     }
+    for angle in &l.angles {
+        line!(out, "  angle      state dimension {}, in {}", angle.dimension, angle.unit);
+    }
     line!(
         out,
         "  graph      {} edges; greedy search from the previous memory finds the nearest one in {:.0} % of the steps, after {:.1} distances; with it, the exact search saves {:.0} %",

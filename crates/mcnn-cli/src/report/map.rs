@@ -35,12 +35,12 @@ pub struct Map {
 /// The plane of a codebook's standardized memories.
 pub fn plane(codebook: &Codebook) -> Plane {
     let mut scaled = codebook.scaled_buffer();
-    let mut all = Vec::with_capacity(codebook.len() * codebook.n_obs());
+    let mut all = Vec::with_capacity(codebook.len() * codebook.n_features());
     for m in 0..codebook.len() {
         codebook.scale(codebook.state(m), &mut scaled);
         all.extend_from_slice(scaled.values());
     }
-    Plane::of(&all, codebook.n_obs())
+    Plane::of(&all, codebook.n_features())
 }
 
 /// The map. Of too many memories, every k-th is drawn, and all of `shown` (sorted, without duplicates).

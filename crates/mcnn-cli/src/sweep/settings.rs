@@ -8,7 +8,7 @@ use std::{
 use mcnn::{
     Error, Result,
     backbone::KINDS,
-    data::{ActionScale, KeyRange},
+    data::{ActionScale, AngleChoice, KeyRange},
     envelope::{Activation, Form},
     error::Kind,
     memory::{Amount, LearnSettings, SelectionMethod},
@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use super::backbones::{BackboneName, BackboneTables, has_settings};
 use crate::args::{Dimensions, InputOptions, KeyArgs, StateDimensions, UnitArgs};
 
-/// What is read of the data, and how actions are scaled, as `--state`, `--action`, `--action-scale` and `--relative-to`.
+/// What is read of the data, and how actions are scaled, as `--state`, `--action`, `--action-scale`, `--relative-to` and `--angle`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InputSettings {
@@ -33,6 +33,8 @@ pub struct InputSettings {
     pub action: Vec<KeyRange>,
     pub action_scale: ActionScale,
     pub relative_to: Option<StateDimensions>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub angle: Vec<AngleChoice>,
 }
 
 impl InputSettings {
@@ -241,6 +243,7 @@ impl Settings {
         UnitArgs {
             action_scale: Some(self.input.action_scale),
             relative_to: self.input.relative_to.clone(),
+            angles: self.input.angle.clone(),
             ..UnitArgs::default()
         }
     }

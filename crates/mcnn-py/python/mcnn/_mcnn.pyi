@@ -48,6 +48,7 @@ class Demonstrations:
         *,
         action_scale: str | None = None,
         relative_to: str | Sequence[int | None] | None = None,
+        angle: int | str | Sequence[int | str] | None = None,
         clip_actions: bool = False,
     ) -> Demonstrations: ...
     @staticmethod
@@ -92,8 +93,11 @@ def read(
     action_scale: str | None = None,
     relative_to: str | Sequence[int | None] | None = None,
     *,
+    angle: int | str | Sequence[int | str] | None = None,
     task: str | None = None,
     filter_key: str | None = None,
+    hz: float | None = None,
+    gap: float | None = None,
     clip_actions: bool = False,
 ) -> Demonstrations: ...
 

@@ -27,11 +27,15 @@ impl Claim {
     /// # Errors
     /// If it cannot be written, or another process has claimed it.
     pub fn new(path: &Path) -> Result<Self> {
-        Self::lock(path, &mut |_| {
-            Err(Error::new(Kind::File, "another process is writing this output")
-                .at(path.display().to_string())
-                .next("wait for it, or choose another output"))
-        })
+        Self::lock(path, false, &mut |_| Err(claimed(path)))
+    }
+
+    /// The same of a folder, which may be there already.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn folder(path: &Path) -> Result<Self> {
+        Self::lock(path, true, &mut |_| Err(claimed(path)))
     }
 
     /// The same; where another process has claimed the output, `waiting` is called and its end awaited.
@@ -39,16 +43,17 @@ impl Claim {
     /// # Errors
     /// If the output cannot be written.
     pub fn wait(path: &Path, waiting: &dyn Fn()) -> Result<Self> {
-        Self::lock(path, &mut |lock| {
+        Self::lock(path, false, &mut |lock| {
             waiting();
             lock.lock().map_err(|e| Error::io("locking", path, &e))
         })
     }
 
-    fn lock(path: &Path, locked: &mut dyn FnMut(&File) -> Result<()>) -> Result<Self> {
+    fn lock(path: &Path, is_folder: bool, locked: &mut dyn FnMut(&File) -> Result<()>) -> Result<Self> {
         let io = |e: io::Error| Error::io("writing", path, &e);
         let place = resolve(path).map_err(io)?;
         match fs::metadata(&place) {
+            Ok(found) if found.is_dir() && is_folder => {}
             Ok(found) if found.is_dir() => return Err(io(io::ErrorKind::IsADirectory.into())),
             Ok(found) if !found.is_file() => return Ok(Self { _lock: None }),
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io(e)), // its name is too long, say
@@ -77,6 +82,12 @@ impl Claim {
             }
         }
     }
+}
+
+fn claimed(path: &Path) -> Error {
+    Error::new(Kind::File, "another process is writing this output")
+        .at(path.display().to_string())
+        .next("wait for it, or choose another output")
 }
 
 /// Checks that a file can be written at `place`: writes a temporary one and removes it.

@@ -5,6 +5,7 @@ mod claim;
 mod temporary;
 
 pub use claim::Claim;
+use temporary::TemporaryFolder;
 pub use temporary::{Temporary, exit};
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Writes a file atomically: into a temporary file in the same folder, flushed to the disk, then renamed to `path`. An existing
 /// file stays until the new one is complete, also after a crash or on a full disk. If `path` is a symbolic link, its target is
@@ -33,6 +34,37 @@ pub fn write_through(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
     let temporary = Temporary::new(path)?;
     fill(temporary.path())?;
     temporary.persist()
+}
+
+/// Writes a folder, whole or not at all: `fill` is given the path of an empty temporary folder beside it, which is then renamed. A folder
+/// that is there is replaced if `may_replace` says so of it.
+///
+/// # Errors
+/// Those of `fill` and of the file system; a file, or another folder, in the place. The temporary folder is removed.
+pub fn write_folder(
+    path: &Path,
+    may_replace: &dyn Fn(&Path) -> bool,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let io = |e: io::Error| Error::io("writing", path, &e);
+    let place = resolve(path).map_err(io)?;
+    check_replaced(path, &place, may_replace)?;
+    let temporary = TemporaryFolder::create(&place).map_err(io)?;
+    fill(temporary.path())?;
+    check_replaced(path, &place, may_replace)?;
+    temporary.rename(&place).map_err(io)
+}
+
+fn check_replaced(path: &Path, place: &Path, may_replace: &dyn Fn(&Path) -> bool) -> Result<()> {
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    match fs::symlink_metadata(place) {
+        Ok(found) if !(found.is_dir() && (is_empty(place) || may_replace(place))) => {
+            Err(Error::new(Kind::File, "something else is in the place of the folder to be written")
+                .at(path.display().to_string())
+                .next("choose another output, or remove it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
@@ -100,6 +132,35 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_folder_is_written_whole_and_replaces_only_what_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let fill = |text: &'static str| {
+            move |at: &Path| {
+                fs::create_dir(at.join("b")).unwrap();
+                fs::write(at.join("b/c"), text).map_err(|e| Error::io("writing", at, &e))
+            }
+        };
+        let may = |there: &Path| there.join("b/c").is_file();
+        write_folder(&path, &may, fill("one")).unwrap();
+        write_folder(&path, &may, fill("two")).unwrap();
+        assert_eq!(fs::read(path.join("b/c")).unwrap(), b"two");
+        let failed = write_folder(&path, &may, |at| {
+            fs::write(at.join("half"), "x").unwrap();
+            Err(Error::new(Kind::Data, "no"))
+        });
+        assert!(failed.is_err() && fs::read(path.join("b/c")).unwrap() == b"two");
+        let error = write_folder(&path, &|_| false, fill("three")).unwrap_err().to_string();
+        assert!(error.contains("something else"), "{error}");
+        fs::write(folder.path().join("file"), "x").unwrap();
+        assert!(write_folder(&folder.path().join("file"), &may, fill("x")).is_err());
+        // Of a process that was killed.
+        fs::create_dir_all(folder.path().join(".a.1-2.tmp/b")).unwrap();
+        write_folder(&path, &may, fill("four")).unwrap();
+        assert_eq!(names(folder.path()), ["a", "file"]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ static OWN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 pub fn exit(code: i32) -> ! {
     let mut list = List::lock();
     for path in std::mem::take(&mut *list.0) {
-        let _ = fs::remove_file(path); // there is nobody left to tell
+        remove(&path);
     }
     // Other threads still run. As long as the list is locked, they create no other file.
     std::mem::forget(list);
@@ -45,7 +45,12 @@ impl List {
     }
 }
 
-/// A hidden file of this process. Dropping it removes the file.
+/// Removes a hidden file or folder. There is nobody to tell of an error.
+fn remove(path: &Path) {
+    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+}
+
+/// A hidden file or folder of this process. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Own(PathBuf);
 
@@ -58,7 +63,7 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         List::lock().0.remove(&self.0);
-        let _ = fs::remove_file(&self.0); // a file that was renamed is gone already
+        remove(&self.0); // one that was renamed is gone already
     }
 }
 
@@ -100,11 +105,9 @@ impl Temporary {
 
     /// Creates a temporary file for `place`, which has no links in it. Those that killed processes left for it are removed.
     pub(super) fn create(place: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         remove_stale(place);
         loop {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = hidden(place, &format!("{}-{count}.tmp", std::process::id()))?;
+            let path = unused(place)?;
             let mut list = List::lock();
             let file = match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue, // left by a process that was killed
@@ -131,6 +134,77 @@ impl Temporary {
         }
         Ok(())
     }
+}
+
+/// A temporary folder, which is to become an output. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct TemporaryFolder {
+    own: Own,
+    _lock: Option<File>, // some systems do not open folders
+}
+
+impl TemporaryFolder {
+    /// Creates an empty folder beside `place`, which has no links in it.
+    pub fn create(place: &Path) -> io::Result<Self> {
+        remove_stale(place);
+        loop {
+            let path = unused(place)?;
+            let mut list = List::lock();
+            match fs::create_dir(&path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created?,
+            }
+            let own = list.add(path);
+            drop(list);
+            let lock = File::open(own.path()).ok();
+            if lock.as_ref().is_none_or(|lock| lock.lock().is_err() || is_at(lock, own.path())) {
+                return Ok(Self { own, _lock: lock });
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.own.path()
+    }
+
+    /// Makes it the folder at `place`. One that is there is moved away, and removed when the new one is there.
+    pub fn rename(self, place: &Path) -> io::Result<()> {
+        sync(self.path())?;
+        let before = hidden(place, &format!("{}.old", std::process::id()))?;
+        let mut list = List::lock(); // no exit between the two names
+        let replaces = fs::symlink_metadata(place).is_ok();
+        if replaces {
+            fs::rename(place, &before)?;
+        }
+        if let Err(e) = fs::rename(self.path(), place) {
+            if replaces {
+                let _ = fs::rename(&before, place); // the error is reported
+            }
+            return Err(e);
+        }
+        let before = replaces.then(|| list.add(before)); // removed at the end
+        drop(list);
+        if let Some(folder) = place.parent() {
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        drop(before);
+        Ok(())
+    }
+}
+
+/// Flushes all files in a folder.
+fn sync(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { sync(&path)? } else { File::open(&path)?.sync_all()? }
+    }
+    Ok(())
+}
+
+/// The path of a hidden file or folder beside `place` that this process has not used yet.
+fn unused(place: &Path) -> io::Result<PathBuf> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    hidden(place, &format!("{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// The hidden file beside `place` whose name is that of `place` and an ending. Long names are shortened, so that it is not too long
@@ -175,7 +249,7 @@ fn remove_stale(place: &Path) {
             && let Ok(file) = File::open(entry.path())
             && file.try_lock().is_ok()
         {
-            let _ = fs::remove_file(entry.path());
+            remove(&entry.path());
         }
     }
 }

@@ -47,15 +47,15 @@ pub fn suggest(
     scope: DemonstrationScope,
     count: usize,
 ) -> Vec<Suggestion> {
-    let n_obs = states.n_obs();
+    let width = codebook.n_features();
     let retrievals = codebook.map_states(states, |_, state| {
         let nearest = codebook.retrieve(state);
-        let d2: f32 = codebook.contributions(state, nearest.memory).iter().sum();
+        let d2 = codebook.squared_distance(state, nearest.memory);
         (nearest, d2, state.values().to_vec())
     });
     let rows: Vec<f32> = retrievals.iter().flat_map(|(_, _, row)| row).copied().collect();
-    let row = |i: usize| &rows[i * n_obs..][..n_obs];
-    let table = Table::from_rows(&rows, n_obs);
+    let row = |i: usize| &rows[i * width..][..width];
+    let table = Table::from_rows(&rows, width);
     let distance = |i: usize| retrievals[i].0.distance;
     let median = Coverage::from_distances((0..states.n_steps()).map(distance).collect(), states).median;
     let mut sampling = FarthestPoints::new(&table, retrievals.iter().map(|(_, d2, _)| *d2).collect());

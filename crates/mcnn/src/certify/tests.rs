@@ -15,7 +15,7 @@ fn envelope(lambda: f32, amplitude: f32) -> Envelope {
 fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
     let n = points.len() / n_obs;
     Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.25; n_obs], std: vec![std; n_obs] },
+        scale: Scale { mean: vec![0.25; n_obs], std: vec![std; n_obs], angles: vec![] },
         states: points.to_vec(),
         actions: vec![0.5; n],
         future_actions: Vec::new(),

@@ -3,7 +3,7 @@
 //! Everything that learns, searches or constrains sees actions in [-1, 1]. Readers bring recorded actions there, and a policy's
 //! session brings its actions back.
 
-use super::{DimensionNames, Parts};
+use super::{Angle, AngleChoice, DimensionNames, Parts, angles};
 use crate::error::{Error, Kind, Result};
 
 /// How each dimension of an action in the data's units is scaled to [-1, 1].
@@ -40,6 +40,8 @@ pub struct ActionSettings {
     pub scale: ActionScale,
     /// What actions are relative to.
     pub relative_to: RelativeTo,
+    /// The dimensions of the state that are angles. An action relative to one is a difference of angles.
+    pub angles: Vec<AngleChoice>,
 }
 
 /// The units that recorded actions are scaled by to [-1, 1].
@@ -64,11 +66,16 @@ const ROUNDING: f32 = 1e-5;
 
 /// The units of actions. An action in the data's units is b + c + h a, where a is the action in [-1, 1], c and h are the center and half
 /// the range of its dimension, and b is the state's value that it is relative to, or 0.
+///
+/// The units also say which dimensions of the state are angles. An action relative to one is a difference of angles, in (-P/2, P/2] where
+/// P is a full turn, and in the data's units it is brought to the turn that recorded actions lie in.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ActionUnits {
     center: Vec<f32>,                // [n_act]; empty if actions are in [-1, 1] as they are
     half: Vec<f32>,                  // [n_act]; 0 for a dimension that does not vary
     relative_to: Vec<Option<usize>>, // [n_act], dimensions of the state; empty if all actions are absolute
+    angles: Vec<Angle>,              // of the state, in ascending order
+    turn_centers: Vec<f32>, // [n_act], the middle of the turn of recorded angles; empty if no action is relative to an angle
 }
 
 impl ActionUnits {
@@ -98,7 +105,27 @@ impl ActionUnits {
         if relative_to.iter().flatten().any(|k| *k >= n_obs) {
             return error("an action is relative to a dimension that the state does not have");
         }
-        Ok(Self { center, half, relative_to })
+        Ok(Self { center, half, relative_to, ..Self::default() })
+    }
+
+    /// The same units, where these dimensions of the state are angles. `turn_centers`: `[n_act]`, the middle of the turn that actions in
+    /// the data's units are brought to, of dimensions that are relative to an angle; empty if there are none.
+    ///
+    /// # Errors
+    /// Angles that do not exist or are not in ascending order; turn centers of another number than is needed, or not finite.
+    pub fn with_angles(self, angles: Vec<Angle>, turn_centers: Vec<f32>, n_obs: usize) -> Result<Self> {
+        let error = |what: &str| Err(Error::new(Kind::Data, what).at("the angles of the state"));
+        let is_ascending = angles.array_windows().all(|[a, b]| a.dimension < b.dimension);
+        if !is_ascending || angles.last().is_some_and(|last| last.dimension >= n_obs) {
+            return error("they are no dimensions of the state in ascending order");
+        }
+        let units = Self { angles, turn_centers, ..self };
+        let turns = (0..units.relative_to.len()).any(|k| units.period(k).is_some());
+        let expected = if turns { units.relative_to.len() } else { 0 };
+        if units.turn_centers.len() != expected || !units.turn_centers.iter().all(|c| c.is_finite()) {
+            return error("the turns of actions do not fit the dimensions of the action");
+        }
+        Ok(units)
     }
 
     /// The units of recorded actions, by the settings. Identity if the actions are used as they are.
@@ -106,6 +133,7 @@ impl ActionUnits {
     /// # Errors
     /// Relative actions without names that match, or to dimensions that do not exist; a scale of `None` for relative actions.
     pub fn fit(parts: &Parts, names: &DimensionNames, settings: &ActionSettings) -> Result<Self> {
+        let angles = angles::resolve(&settings.angles, parts, names)?;
         let relative_to = settings.relative_to.resolve(parts, names)?;
         let is_relative = relative_to.iter().any(Option::is_some);
         let inside = || parts.actions.iter().all(|a| a.abs() <= 1.0);
@@ -120,10 +148,12 @@ impl ActionUnits {
             scale => scale,
         };
         if scale == ActionScale::None {
-            return Ok(Self::default());
+            return Ok(Self { angles, ..Self::default() });
         }
         let relative_to = if is_relative { relative_to } else { Vec::new() };
-        let unscaled = Self { center: vec![0.0; parts.n_act], half: vec![1.0; parts.n_act], relative_to };
+        let (center, half) = (vec![0.0; parts.n_act], vec![1.0; parts.n_act]);
+        let mut unscaled = Self { center, half, relative_to, angles, turn_centers: Vec::new() };
+        unscaled.turn_centers = unscaled.turns_of(&parts.actions);
         let mut differences = parts.actions.clone();
         unscaled.to_scaled(&parts.states, parts.n_obs, &mut differences);
         let (mut center, mut half) = (Vec::new(), Vec::new());
@@ -138,6 +168,52 @@ impl ActionUnits {
             half.push(if is_constant { 0.0 } else { ((high - low) / 2.0) as f32 });
         }
         Ok(Self { center, half, ..unscaled })
+    }
+
+    /// The middle of the turn of recorded actions (`[n_steps, n_act]`), by dimension: 0 where all are in [-P/2, P/2], P/2 where all are in
+    /// [0, P], else the middle of their range. Empty if no action is relative to an angle.
+    fn turns_of(&self, actions: &[f32]) -> Vec<f32> {
+        let n_act = self.center.len();
+        let of = |k: usize| {
+            let Some(period) = self.period(k) else { return 0.0 };
+            let values = actions.iter().skip(k).step_by(n_act).copied();
+            let [low, high] =
+                values.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
+            let within = |center: f64| {
+                let far = period / 2.0 * (1.0 + f64::from(ROUNDING));
+                f64::from(low) >= center - far && f64::from(high) <= center + far
+            };
+            let usual = [0.0, period / 2.0].into_iter().find(|center| within(*center));
+            usual.unwrap_or_else(|| f64::midpoint(f64::from(low), f64::from(high))) as f32
+        };
+        match (0..n_act).any(|k| self.period(k).is_some()) {
+            true => (0..n_act).map(of).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// The dimensions of the state that are angles, in ascending order.
+    pub fn angles(&self) -> &[Angle] {
+        &self.angles
+    }
+
+    /// The middle of the turn that actions in the data's units are brought to: `[n_act]`, or empty if no action is relative to an angle.
+    pub fn turn_centers(&self) -> &[f32] {
+        &self.turn_centers
+    }
+
+    /// A full turn of dimension `k` of the action, if it is relative to an angle.
+    fn period(&self, k: usize) -> Option<f64> {
+        let of = self.relative_to.get(k).copied().flatten()?;
+        self.angles.iter().find(|angle| angle.dimension == of).map(|angle| angle.unit.period())
+    }
+
+    /// Whole turns, in the data's units, that bring dimension `k` of an action there to the turn of recorded actions; 0 unless it is
+    /// relative to an angle. Bounds of a box are moved by those of the action in it.
+    pub fn turns(&self, k: usize, value: f32) -> f32 {
+        let Some((period, center)) = self.period(k).zip(self.turn_centers.get(k)) else { return 0.0 };
+        (nearest_turn(f64::from(value) - f64::from(*center), period)
+            - (f64::from(value) - f64::from(*center))) as f32
     }
 
     /// Whether actions are in [-1, 1] as they are.
@@ -163,12 +239,19 @@ impl ActionUnits {
         }
     }
 
-    /// Converts dimension `k` of an action from [-1, 1] to the data's units. `base`: of [`write_base`](Self::write_base), or empty.
+    /// Converts dimension `k` of an action from [-1, 1] to the data's units, without [`turns`](Self::turns). `base`: of
+    /// [`write_base`](Self::write_base), or empty.
     pub fn to_data(&self, k: usize, action: f32, base: &[f32]) -> f32 {
         if self.is_identity() {
             return action;
         }
         base.get(k).unwrap_or(&0.0) + (self.center[k] + self.half[k] * action)
+    }
+
+    /// The same with turns: what a policy's action is.
+    pub fn action_value(&self, k: usize, action: f32, base: &[f32]) -> f32 {
+        let value = self.to_data(k, action, base);
+        value + self.turns(k, value)
     }
 
     /// The length in the data's units of a length in [-1, 1] along dimension `k`.
@@ -180,7 +263,7 @@ impl ActionUnits {
     pub fn action_to_data(&self, action: &[f32], observation: &[f32]) -> Vec<f32> {
         let mut base = vec![0.0; self.relative_to.len()];
         self.write_base(observation, &mut base);
-        action.iter().enumerate().map(|(k, &a)| self.to_data(k, a, &base)).collect()
+        action.iter().enumerate().map(|(k, &a)| self.action_value(k, a, &base)).collect()
     }
 
     /// Converts actions, `[n_steps, n_act]`, of states, `[n_steps, n_obs]` (not used if all actions are absolute), from the data's units. Those of the data that the units were
@@ -196,7 +279,11 @@ impl ActionUnits {
             }
             for (k, a) in action.iter_mut().enumerate() {
                 let (center, half) = (f64::from(self.center[k]), f64::from(self.half[k]));
-                let offset = f64::from(*a) - f64::from(base[k]) - center;
+                let difference = f64::from(*a) - f64::from(base[k]);
+                let offset = match self.period(k) {
+                    Some(period) => nearest_turn(difference, period) - center,
+                    None => difference - center,
+                };
                 let size = f64::from(a.abs() + base[k].abs() + self.center[k].abs());
                 *a = match (offset / half) as f32 {
                     // A dimension that did not vary. Another value is outside.
@@ -205,6 +292,24 @@ impl ActionUnits {
                     scaled if scaled.abs() <= 1.0 + ROUNDING => scaled.clamp(-1.0, 1.0),
                     scaled => scaled,
                 };
+            }
+        }
+    }
+
+    /// The angles of the state in a few words, a line for each.
+    pub fn describe_angles(&self, names: &DimensionNames) -> Vec<String> {
+        angles::describe(&self.angles, names)
+    }
+
+    /// Subtracts from actions, `[n_steps, n_act]`, in the data's units what they are relative to. Differences of angles are the shorter way
+    /// round.
+    pub(super) fn subtract_base(&self, states: &[f32], n_obs: usize, actions: &mut [f32]) {
+        let rows = actions.chunks_exact_mut(self.relative_to.len().max(1)).zip(states.chunks_exact(n_obs));
+        for (action, state) in rows {
+            for (k, (a, from)) in action.iter_mut().zip(&self.relative_to).enumerate() {
+                let Some(from) = from else { continue };
+                let difference = f64::from(*a) - f64::from(state[*from]);
+                *a = self.period(k).map_or(difference, |period| nearest_turn(difference, period)) as f32;
             }
         }
     }
@@ -273,6 +378,13 @@ impl RelativeTo {
             }
         }
     }
+}
+
+/// An angle in (-P/2, P/2], where P is a full turn.
+fn nearest_turn(angle: f64, period: f64) -> f64 {
+    let turned = angle - period * (angle / period - 0.5).ceil();
+    // Half a turn rounded to 32 bits may be a little less than it.
+    if turned <= -0.5 * period * (1.0 - f64::from(f32::EPSILON)) { turned + period } else { turned }
 }
 
 /// The bounds of the values of one dimension.

@@ -20,6 +20,9 @@ fn foreign(what: impl Into<String>, next: impl Into<String>) -> Foreign {
 
 /// How numbers of other formats become demonstrations.
 const SAVE: &str = "save states, actions and episode_ends together with numpy.savez";
+const MCAP: &str = "its numbers are read where demonstrations are: mcnn train FILE --state TOPIC.FIELD --action TOPIC.FIELD --hz RATE; its frames \
+                    are not";
+const OLD_BAG: &str = "convert a bag with the program mcap (`mcap convert in.db3 out.mcap`), and read that";
 const VIDEO: &str = "take its frames, ffmpeg -i FILE frames/%06d.png, list them with the actions in a CSV in the same folder \
                      (frame, then a column for each action), and give the folder to `mcnn embed`";
 const UNPACK: &str = "unpack it first";
@@ -49,11 +52,10 @@ pub(super) fn file(start: &[u8], length: u64) -> Option<Foreign> {
         ("an AVI video", VIDEO)
     } else if here(0, b"GIF8") || here(0, b"\x89PNG") || here(0, b"\xff\xd8\xff") {
         ("one picture", "`mcnn embed` takes a folder of pictures with a CSV of the actions")
-    } else if here(0, b"\x89MCAP") || here(0, b"#ROSBAG") || here(0, b"SQLite format 3") {
-        (
-            "a ROS bag or another database of messages",
-            "read its topics with ROS or the Python package rosbags, and save states, actions and episode_ends with numpy.savez",
-        )
+    } else if here(0, b"\x89MCAP") {
+        ("a recording of ROS 2 (MCAP)", MCAP)
+    } else if here(0, b"#ROSBAG") || here(0, b"SQLite format 3") {
+        ("a ROS bag or another database of messages", OLD_BAG)
     } else if here(0, b"MATLAB 5.0") {
         (
             "a MATLAB file of version 5",
@@ -201,10 +203,7 @@ fn itself(path: &Path) -> Option<Foreign> {
             "read it with tensorflow_datasets, and save states, actions and episode_ends with numpy.savez",
         )
     } else if has("metadata.yaml") {
-        foreign(
-            "a ROS 2 bag",
-            "read its topics with ROS or the Python package rosbags, and save states, actions and episode_ends with numpy.savez",
-        )
+        foreign("a ROS 2 bag", if !ending(&[".mcap"]).is_empty() { MCAP } else { OLD_BAG })
     } else if let [first, rest @ ..] = &files[..] {
         let more =
             if rest.is_empty() { String::new() } else { format!(" and {} more such files", rest.len()) };
@@ -309,7 +308,8 @@ mod tests {
                 "a dataset of tensorflow_datasets, as of RLDS or Open X-Embodiment",
                 "tensorflow_datasets",
             ),
-            (&["metadata.yaml", "bag_0.mcap"], "a ROS 2 bag", "rosbags"),
+            (&["metadata.yaml", "bag_0.mcap"], "a ROS 2 bag", "--state TOPIC.FIELD"),
+            (&["metadata.yaml", "bag_0.db3"], "a ROS 2 bag", "mcap convert"),
             (&["b.npz", "a.hdf5"], "a folder with a.hdf5 and 1 more such files", "a.hdf5"),
             (&["a.png", "list.csv"], "a folder of pictures with a list", "mcnn embed"),
             (&["a.JPG"], "a folder of pictures", "CSV"),

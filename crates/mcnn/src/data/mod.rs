@@ -2,6 +2,8 @@
 
 mod action_range;
 mod action_units;
+mod angles;
+mod arrow;
 mod column;
 mod compression;
 mod cut;
@@ -17,6 +19,7 @@ mod hdf5_write;
 mod inspect;
 mod json;
 mod lerobot;
+mod mcap;
 mod minari;
 mod names;
 mod npy;
@@ -41,6 +44,7 @@ mod zarr;
 
 pub use action_range::{ActionRange, MOST_CLIPPED, Outside};
 pub use action_units::{ActionScale, ActionSettings, ActionUnits, RelativeTo, Units};
+pub use angles::{Angle, AngleChoice, AngleUnit};
 pub use demonstrations::{Demonstrations, Step};
 pub use dimension::Dimension;
 pub use frame_demonstrations::FrameDemonstrations;
@@ -51,8 +55,8 @@ pub use inspect::{AT_LIMIT, Frozen, Inspection, Lengths, Returns, inspect, inspe
 pub use names::{DimensionNames, MAX_NAME_LENGTH};
 pub use parts::Parts;
 pub use read::{
-    Format, ReadOptions, ReadResult, read, read_names, read_parts, read_simulator, read_with_notes, regular,
-    upgrade_encoding,
+    Format, ReadOptions, ReadResult, is_recording_of_topics, read, read_names, read_parts, read_simulator,
+    read_with_notes, regular, upgrade_encoding,
 };
 pub use recorded::{IDLE_TOLERANCE, Idle, Recorded, Target, read_recorded};
 pub use repeats::{EpisodeGroups, EpisodeRecord};

@@ -12,7 +12,7 @@ use super::{
     ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
-    lerobot, minari, npz, robomimic,
+    lerobot, mcap, minari, npz, robomimic,
     source::Source,
     zarr,
 };
@@ -66,11 +66,14 @@ pub enum Format {
     /// A folder of LeRobot, version 3.0: Parquet files of many episodes.
     #[serde(rename = "LeRobot v3.0")]
     LeRobotV3,
-    /// A dataset of Minari, in HDF5 or Parquet.
+    /// A dataset of Minari, in HDF5, Parquet or Arrow.
     Minari,
     /// A replay buffer in zarr, version 2 or 3, a folder or a zip: `data/KEY` and `meta/episode_ends`.
     #[serde(rename = "zarr")]
     Zarr,
+    /// A recording of ROS 2: an MCAP file, or the folder of a bag.
+    #[serde(rename = "MCAP")]
+    Mcap,
     /// robomimic's HDF5: `data/demo_K` with `obs/KEY` and `actions`.
     #[serde(rename = "robomimic HDF5")]
     Robomimic,
@@ -84,6 +87,7 @@ impl std::fmt::Display for Format {
             Self::LeRobotV2 => "LeRobot v2.1",
             Self::LeRobotV3 => "LeRobot v3.0",
             Self::Minari => "Minari",
+            Self::Mcap => "MCAP",
             Self::Zarr => "zarr",
             Self::Robomimic => "robomimic HDF5",
         })
@@ -164,6 +168,7 @@ pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source
         Format::Npz => npz::read(path, length, selection),
         Format::LeRobotV2 | Format::LeRobotV3 => lerobot::read(path, selection),
         Format::Minari => minari::read(path, selection),
+        Format::Mcap => mcap::read(path, selection),
         Format::Zarr => zarr::read(path, length, selection),
         Format::Robomimic => robomimic::read(path, length, selection),
     };
@@ -285,6 +290,11 @@ fn no_such_path(path: &Path, e: &std::io::Error) -> Error {
     }
 }
 
+/// Whether a path is a recording of topics, which become steps only by a rate ([`Selection::hz`]).
+pub fn is_recording_of_topics(path: &Path) -> bool {
+    recognize(path).is_ok_and(|(format, _)| format == Format::Mcap)
+}
+
 /// Whether a zip is a zarr store.
 fn is_zarr_zip(path: &Path) -> bool {
     let zip = File::open(path).ok().and_then(|file| ZipArchive::new(BufReader::new(file)).ok());
@@ -309,6 +319,9 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     if zarr::is_folder(path) {
         return Ok((Format::Zarr, 0));
     }
+    if mcap::is_folder(path) {
+        return Ok((Format::Mcap, 0));
+    }
     let length = regular(path)?;
     if length == 0 {
         return refuse("the file is empty").map_err(|e| e.next("fetch or write it again"));
@@ -330,6 +343,9 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     if here(0, b"PK\x03\x04") || here(0, b"PK\x05\x06") {
         return Ok((if is_zarr_zip(path) { Format::Zarr } else { Format::Npz }, length));
     }
+    if mcap::is_start(&start) {
+        return Ok((Format::Mcap, length));
+    }
     let unknown = || Foreign {
         what: "neither".into(),
         next: "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)".into(),
@@ -337,7 +353,7 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let Foreign { what: found, next } = foreign::file(&start, length).unwrap_or_else(unknown);
     refuse("not a file of demonstrations").map_err(|e| {
         e.expected(
-            "HDF5 as of D4RL or robomimic (\\x89HDF), an .npz of NumPy (PK), a zarr store, or a folder of LeRobot or Minari",
+            "HDF5 as of D4RL or robomimic (\\x89HDF), an .npz of NumPy (PK), a zarr store, an MCAP file of ROS 2, or a folder of LeRobot or Minari",
         )
             .found(found)
             .next(next)

@@ -145,22 +145,24 @@ impl EpisodeGroups {
 }
 
 /// The grid on which states are hashed.
-struct Grid {
-    dimensions: Vec<(usize, f32, f32)>, // index, mean, width of a cell
+struct Grid<'a> {
+    scale: &'a Scale,
+    dimensions: Vec<(usize, f32, f32)>, // feature, mean, width of a cell
 }
 
-impl Grid {
+impl<'a> Grid<'a> {
     /// The grid in the units of a scale; dimensions that do not vary or are ignored do not count.
-    fn new(scale: &Scale) -> Self {
+    fn new(scale: &'a Scale) -> Self {
         let varies = |&i: &usize| scale.std[i] > 0.0 && scale.std[i].is_finite();
-        let all: Vec<usize> = (0..scale.n_obs()).filter(varies).collect();
+        let all: Vec<usize> = (0..scale.n_features()).filter(varies).collect();
         let count = all.len().min(DIMENSIONS);
         let cell = CELL * count as f32;
         let chosen = (0..count).map(|k| all[k * all.len() / count]);
-        Self { dimensions: chosen.map(|i| (i, scale.mean[i], cell * scale.std[i])).collect() }
+        Self { dimensions: chosen.map(|i| (i, scale.mean[i], cell * scale.std[i])).collect(), scale }
     }
 
     fn hash(&self, state: &[f32]) -> u32 {
+        let state = self.scale.features(state);
         let cells =
             self.dimensions.iter().map(|&(i, mean, width)| ((state[i] - mean) / width).round() as i64);
         (cells.fold(0, |hash, cell| mixed(hash, cell as u64)) >> 32) as u32
@@ -254,9 +256,10 @@ impl Demonstrations {
     fn coincide(&self, k: usize, (j, offset): (usize, i64), traces: &[Vec<u32>], scale: &Scale) -> bool {
         let (mine, other) = (self.episode(k), self.episode(j));
         let is_near = |t: usize| {
-            let (a, b) = (self.state(mine.start + t), self.state(other.start + (t as i64 + offset) as usize));
+            let steps = [mine.start + t, other.start + (t as i64 + offset) as usize];
+            let [a, b] = steps.map(|step| scale.features(self.state(step)));
             let differ = |i: usize| (a[i] - b[i]).abs() > TOLERANCE * scale.std[i];
-            !(0..self.n_obs()).any(|i| scale.std[i] > 0.0 && differ(i))
+            !(0..scale.n_features()).any(|i| scale.std[i] > 0.0 && differ(i))
         };
         agree(&traces[k], &traces[j], offset, is_near)
     }
@@ -283,14 +286,14 @@ impl Demonstrations {
 /// Episodes of which only the records are known.
 pub(crate) struct KnownEpisodes<'a> {
     records: &'a [EpisodeRecord],
-    grid: Grid,
+    grid: Grid<'a>,
     places: Places,
     by_content: HashMap<u64, usize>,
 }
 
 impl<'a> KnownEpisodes<'a> {
     /// `scale`: that of the records.
-    pub fn new(records: &'a [EpisodeRecord], scale: &Scale) -> Self {
+    pub fn new(records: &'a [EpisodeRecord], scale: &'a Scale) -> Self {
         let place = |(k, record): (usize, &'a EpisodeRecord)| {
             record.samples.iter().map(move |&[step, hash]| [hash, k as u32, step])
         };
@@ -321,7 +324,7 @@ impl<'a> KnownEpisodes<'a> {
     }
 
     /// The hash of a state, as in the records.
-    pub fn hash(scale: &Scale) -> impl Fn(&[f32]) -> u32 {
+    pub fn hash(scale: &'a Scale) -> impl Fn(&[f32]) -> u32 + 'a {
         let grid = Grid::new(scale);
         move |state| grid.hash(state)
     }

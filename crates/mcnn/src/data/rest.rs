@@ -15,13 +15,10 @@ impl Demonstrations {
     /// # Panics
     /// If the widths differ.
     pub fn resting(&self, scale: &Scale) -> Vec<bool> {
-        let n_obs = self.n_obs();
-        let mut scaled = vec![0.0; self.states().len()];
-        for (to, from) in scaled.chunks_exact_mut(n_obs).zip(self.states().chunks_exact(n_obs)) {
-            scale.apply(from, to);
-        }
+        let width = scale.n_features();
+        let scaled = scale.apply_all(self.states());
         let squared = |i: usize| -> f64 {
-            let rows = scaled[i * n_obs..(i + 2) * n_obs].split_at(n_obs);
+            let rows = scaled[i * width..(i + 2) * width].split_at(width);
             rows.0.iter().zip(rows.1).map(|(a, b)| f64::from(a - b).powi(2)).sum()
         };
         let moved: Vec<Option<f64>> = (0..self.n_episodes())

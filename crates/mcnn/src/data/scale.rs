@@ -1,41 +1,49 @@
 //! Standardization of states, so that distances do not depend on the units of the dimensions.
 
-use super::Demonstrations;
+use std::borrow::Cow;
 
-/// Standardization, a mean and a standard deviation for each dimension of the state: x becomes (x - mean) / std.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+use super::{Angle, Demonstrations};
+
+/// Standardization of states. A state of `n_obs` dimensions becomes `n_features` numbers, each (x - mean) / std. A dimension is a feature
+/// of its own, unless it is an angle: then its cosine is a feature in its place, and its sine one after all dimensions. Both are divided
+/// by the same number, so that the distance of two angles depends on the difference between them alone.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
-    /// Mean over all steps: `[n_obs]`.
+    /// Mean of each feature over all steps: `[n_features]`.
     pub mean: Vec<f32>,
-    /// What each dimension is divided by, the population standard deviation over all steps plus a floor: `[n_obs]`. 0 marks a
+    /// What each feature is divided by, the population standard deviation over all steps plus a floor: `[n_features]`. 0 marks a
     /// constant dimension, which is divided by 1; infinity one that is ignored, which always becomes 0.
     pub std: Vec<f32>,
+    /// The dimensions that are angles, in ascending order.
+    pub angles: Vec<Angle>,
 }
 
-/// The floor added to standard deviations, in the data's units; a thousandth of the largest standard deviation where all are
-/// below 1. Without it, the noise of a sensor that hardly moves would be scaled up to the size of everything else. It is that of
+/// The floor added to standard deviations, in the data's units (radians of angles); a thousandth of the largest standard deviation where
+/// all are below 1. Without it, the noise of a sensor that hardly moves would be scaled up to the size of everything else. It is that of
 /// the authors' code for data in SI units.
 const FLOOR: f64 = 1e-3;
 
 impl Scale {
     /// The scale of all steps of the demonstrations; two passes, summed in 64 bits. A standard deviation has a floor added to it,
-    /// 1e-3 of the data's units, or 1e-3 of the largest one if that is smaller.
+    /// 1e-3 of the data's units, or 1e-3 of the largest one if that is smaller. That of an angle is the root of the summed variances
+    /// of cosine and sine: of small movements, their standard deviation in radians.
     ///
     /// A dimension counts as constant where its deviation is below 1e-6 of its mean's size (about eight steps of a
     /// 32-bit float there: rounding, not information, that a division would blow up to the size of everything else),
     /// or below 1e-12 (a division by less could leave the range of squared 32-bit distances).
     pub fn fit(data: &Demonstrations) -> Self {
-        let (mean, std) = moments(data);
-        let floor = floor(&std);
+        let angles = data.units().angles();
+        let (mean, std) = moments(data, angles);
+        let floor = floor(&std[..data.n_obs()]);
         let std = std.iter().map(|&std| if std == 0.0 { 0.0 } else { (std + floor) as f32 });
-        Self { std: std.collect(), mean: mean.iter().map(|&m| m as f32).collect() }
+        Self { std: std.collect(), mean: mean.iter().map(|&m| m as f32).collect(), angles: angles.to_vec() }
     }
 
     /// The dimensions that vary so little that the floor changes their scale by more than a tenth, with their standard
-    /// deviations. Often they are noise, or a few steps move them.
+    /// deviations (in radians, of angles). Often they are noise, or a few steps move them.
     pub fn near_constant(data: &Demonstrations) -> Vec<(usize, f32)> {
-        let (_, std) = moments(data);
-        near_constant(&std).into_iter().map(|i| (i, std[i] as f32)).collect()
+        let (_, std) = moments(data, data.units().angles());
+        near_constant(&std[..data.n_obs()]).into_iter().map(|i| (i, std[i] as f32)).collect()
     }
 
     /// The same scale with some dimensions ignored, both in distances and in the input of networks.
@@ -43,7 +51,13 @@ impl Scale {
     /// # Panics
     /// If there is no such dimension.
     pub fn ignoring(mut self, dimensions: &[usize]) -> Self {
-        dimensions.iter().for_each(|&i| self.std[i] = f32::INFINITY);
+        let n_obs = self.n_obs();
+        for &i in dimensions {
+            self.std[i] = f32::INFINITY;
+            if let Some(k) = self.angles.iter().position(|angle| angle.dimension == i) {
+                self.std[n_obs + k] = f32::INFINITY;
+            }
+        }
         self
     }
 
@@ -54,24 +68,55 @@ impl Scale {
 
     /// The dimensions of a state.
     pub fn n_obs(&self) -> usize {
+        self.mean.len() - self.angles.len()
+    }
+
+    /// The numbers that distances and networks see: the dimensions of a state, and one more for each angle.
+    pub fn n_features(&self) -> usize {
         self.mean.len()
     }
 
-    /// Scales one state: `out[i] = (state[i] - mean[i]) / std[i]`, all `[n_obs]`, in 32 bits.
+    /// The dimension of the state that feature `k` is computed from.
+    pub fn dimension(&self, k: usize) -> usize {
+        k.checked_sub(self.n_obs()).map_or(k, |angle| self.angles[angle].dimension)
+    }
+
+    /// The features of a state before they are standardized: `[n_features]`.
+    pub fn features<'a>(&self, state: &'a [f32]) -> Cow<'a, [f32]> {
+        features(state, &self.angles)
+    }
+
+    /// Scales one state: `out[i] = (feature[i] - mean[i]) / std[i]`, in 32 bits. `state`: `[n_obs]`; `out`: `[n_features]`.
     ///
     /// # Panics
     /// If a length differs from the scale's.
     pub fn apply(&self, state: &[f32], out: &mut [f32]) {
         let n = self.n_obs();
         assert!(
-            state.len() == n && out.len() == n,
-            "a scale of {n} dimensions, a state of {}, a buffer of {}",
+            state.len() == n && out.len() == self.n_features(),
+            "a scale of {n} dimensions and {} features, a state of {}, a buffer of {}",
+            self.n_features(),
             state.len(),
             out.len()
         );
-        for (((y, x), m), s) in out.iter_mut().zip(state).zip(&self.mean).zip(&self.std) {
-            *y = (x - m) / if *s == 0.0 { 1.0 } else { *s };
+        out[..n].copy_from_slice(state);
+        for (k, angle) in self.angles.iter().enumerate() {
+            [out[angle.dimension], out[n + k]] = angle.cos_sin(state[angle.dimension]);
         }
+        for ((y, m), s) in out.iter_mut().zip(&self.mean).zip(&self.std) {
+            *y = (*y - m) / if *s == 0.0 { 1.0 } else { *s };
+        }
+    }
+
+    /// Scales many states, `[n, n_obs]`, as [`apply`](Self::apply): `[n, n_features]`.
+    ///
+    /// # Panics
+    /// If the states have other dimensions.
+    pub fn apply_all(&self, states: &[f32]) -> Vec<f32> {
+        let mut all = vec![0.0; states.len() / self.n_obs() * self.n_features()];
+        let rows = states.chunks_exact(self.n_obs());
+        all.chunks_exact_mut(self.n_features()).zip(rows).for_each(|(to, from)| self.apply(from, to));
+        all
     }
 
     /// The dimensions that do not vary in the demonstrations, and so are centered but not scaled.
@@ -80,26 +125,48 @@ impl Scale {
     }
 }
 
-/// Mean and population standard deviation of every dimension; 0 for a deviation that is no more than rounding.
-fn moments(data: &Demonstrations) -> (Vec<f64>, Vec<f64>) {
+/// The features of a state.
+fn features<'a>(state: &'a [f32], angles: &[Angle]) -> Cow<'a, [f32]> {
+    if angles.is_empty() {
+        return Cow::Borrowed(state);
+    }
+    let mut all = state.to_vec();
+    for angle in angles {
+        let [cos, sin] = angle.cos_sin(state[angle.dimension]);
+        all[angle.dimension] = cos;
+        all.push(sin);
+    }
+    Cow::Owned(all)
+}
+
+/// Mean and population standard deviation of every feature; 0 for a deviation that is no more than rounding. Cosine and sine of an
+/// angle have the root of their summed variances.
+fn moments(data: &Demonstrations, angles: &[Angle]) -> (Vec<f64>, Vec<f64>) {
     let n = data.n_steps() as f64;
-    let rows = || data.states().chunks_exact(data.n_obs());
-    let mut mean = vec![0.0_f64; data.n_obs()];
+    let n_features = data.n_obs() + angles.len();
+    let rows = || data.states().chunks_exact(data.n_obs()).map(|state| features(state, angles));
+    let mut mean = vec![0.0_f64; n_features];
     for row in rows() {
-        for (sum, &x) in mean.iter_mut().zip(row) {
+        for (sum, &x) in mean.iter_mut().zip(row.iter()) {
             *sum += f64::from(x);
         }
     }
     mean.iter_mut().for_each(|m| *m /= n);
-    let mut squares = vec![0.0_f64; data.n_obs()];
+    let mut squares = vec![0.0_f64; n_features];
     for row in rows() {
-        for ((sum, &x), m) in squares.iter_mut().zip(row).zip(&mean) {
+        for ((sum, &x), m) in squares.iter_mut().zip(row.iter()).zip(&mean) {
             *sum += (f64::from(x) - m).powi(2);
         }
     }
-    let std = squares.iter().zip(&mean).map(|(sum, m)| {
+    for (k, angle) in angles.iter().enumerate() {
+        let both = squares[angle.dimension] + squares[data.n_obs() + k];
+        (squares[angle.dimension], squares[data.n_obs() + k]) = (both, both);
+    }
+    let is_angle = |i: usize| i >= data.n_obs() || angles.iter().any(|angle| angle.dimension == i);
+    let std = squares.iter().zip(&mean).enumerate().map(|(i, (sum, m))| {
         let std = (sum / n).sqrt();
-        if is_constant(*m, std) { 0.0 } else { std }
+        // Cosine and sine are rounded as numbers up to 1 are.
+        if is_constant(if is_angle(i) { 1.0 } else { *m }, std) { 0.0 } else { std }
     });
     let std = std.collect();
     (mean, std)

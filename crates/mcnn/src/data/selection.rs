@@ -6,7 +6,7 @@ use super::{DimensionNames, Origin};
 use crate::error::{Error, Kind, Result};
 
 /// Which arrays and which episodes of a source are read. By default the format decides which arrays are, and all episodes are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
     /// The arrays that make up the state, concatenated in this order; empty for the format's own.
     pub state: Vec<KeyRange>,
@@ -18,6 +18,12 @@ pub struct Selection {
     pub task: Option<String>,
     /// Only the episodes that this list of the file names (robomimic's `mask/NAME`).
     pub filter: Option<String>,
+    /// Steps per second that a recording of topics (MCAP) becomes.
+    pub hz: Option<f64>,
+    /// The same, of other data than those that are read: what is taken if nothing is said.
+    pub usual_hz: Option<f64>,
+    /// Where a recording of topics ends an episode: silences of more than so many seconds.
+    pub gap: Option<f64>,
 }
 
 impl Selection {
@@ -31,6 +37,7 @@ impl Selection {
         Self {
             state: keys(self.state, &other.state_keys),
             action: keys(self.action, &other.action_keys),
+            usual_hz: self.usual_hz.or(other.fps),
             ..self
         }
     }
@@ -58,6 +65,19 @@ impl Selection {
     /// # Errors
     /// A task or a filter for a format without tasks or filters.
     pub(super) fn refuse_of_others(&self, has_tasks: bool, has_filters: bool) -> Result<()> {
+        for (given, option) in [(self.hz, "--hz"), (self.gap, "--gap")] {
+            if let Some(given) = given {
+                return Err(Error::new(Kind::Settings, "the data have steps of their own, not topics")
+                    .at(format!("{option} {given}"))
+                    .expected("a recording of ROS 2 (MCAP)")
+                    .next("leave the option out"));
+            }
+        }
+        self.refuse_filters(has_tasks, has_filters)
+    }
+
+    /// The same, but the options of recordings of topics may be given.
+    pub(super) fn refuse_filters(&self, has_tasks: bool, has_filters: bool) -> Result<()> {
         for (given, has, option, what) in [
             (&self.task, has_tasks, "--task", "texts of tasks"),
             (&self.filter, has_filters, "--filter-key", "filter keys"),

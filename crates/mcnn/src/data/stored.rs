@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ActionRange, DimensionNames, FrameFile, Parts, Recording,
     column::{Column, Numbers, Ranges},
-    hdf5_write, write,
+    hdf5_write, lerobot, write,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -292,6 +292,26 @@ impl StoredEpisodes {
             ends: &self.ends(),
         };
         write::write_columns(path, columns, &DimensionNames::default(), None)
+    }
+
+    /// Writes the episodes, in the order of their numbers, as a folder of LeRobot, version 3.0.
+    ///
+    /// # Errors
+    /// Episodes of camera frames, a frame rate that is not above 0, and errors of the file system.
+    pub fn write_lerobot(&self, path: &Path, fps: f64, task: &str) -> Result<()> {
+        let ends = self.ends();
+        lerobot::write(
+            path,
+            lerobot::Written {
+                observations: self.column(0)?,
+                actions: self.column(1)?,
+                rewards: Some(self.column(2)?),
+                ends: &ends,
+                names: &DimensionNames::default(),
+                tasks: &vec![task.to_owned(); ends.len()],
+                fps,
+            },
+        )
     }
 
     /// Removes the file.

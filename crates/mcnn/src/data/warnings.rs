@@ -199,7 +199,8 @@ impl Moves {
 
 /// The standardized distance between two states.
 fn distance(data: &Demonstrations, scale: &Scale, a: usize, b: usize) -> f64 {
-    let pairs = data.state(a).iter().zip(data.state(b)).zip(&scale.std);
+    let [a, b] = [a, b].map(|i| scale.features(data.state(i)));
+    let pairs = a.iter().zip(b.iter()).zip(&scale.std);
     let squares = pairs.filter(|(_, std)| **std > 0.0).map(|((x, y), std)| f64::from((x - y) / std).powi(2));
     squares.sum::<f64>().sqrt()
 }

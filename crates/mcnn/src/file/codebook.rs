@@ -8,7 +8,7 @@ use super::{
     records,
 };
 use crate::{
-    data::{ActionUnits, DimensionNames, Origin, Scale, Step},
+    data::{ActionUnits, Angle, DimensionNames, Origin, Scale, Step},
     error::Result,
     memory::{Codebook, CodebookParts},
 };
@@ -29,6 +29,12 @@ pub(super) struct CodebookHeader {
     // Of actions that are relative to the state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     relative_to: Vec<Option<usize>>,
+    // Of states with angles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    angles: Vec<Angle>,
+    // Of actions that are relative to an angle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    turn_centers: Vec<f32>,
     #[serde(default, skip_serializing_if = "is_unknown")]
     origin: Origin,
 }
@@ -42,8 +48,8 @@ const ACTION_SCALE: [&str; 2] = ["scale.action_center", "scale.action_half_range
 
 pub(super) fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> CodebookHeader {
     let (n, parts) = (codebook.len(), codebook.parts());
-    bundle.put("scale.mean", vec![codebook.n_obs()], Array::F32(parts.scale.mean.clone()));
-    bundle.put("scale.std", vec![codebook.n_obs()], Array::F32(parts.scale.std.clone()));
+    bundle.put("scale.mean", vec![codebook.n_features()], Array::F32(parts.scale.mean.clone()));
+    bundle.put("scale.std", vec![codebook.n_features()], Array::F32(parts.scale.std.clone()));
     if !parts.units.is_identity() {
         for (name, values) in ACTION_SCALE.iter().zip(parts.units.scales()) {
             bundle.put(name, vec![codebook.n_act()], Array::F32(values.to_vec()));
@@ -69,6 +75,8 @@ pub(super) fn save_codebook(codebook: &Codebook, bundle: &mut Bundle) -> Codeboo
         state_names: parts.names.state_names.clone(),
         action_names: parts.names.action_names.clone(),
         relative_to: parts.units.relative_to().to_vec(),
+        angles: parts.units.angles().to_vec(),
+        turn_centers: parts.units.turn_centers().to_vec(),
         origin: parts.origin.clone(),
     }
 }
@@ -84,17 +92,21 @@ pub(super) fn load_codebook(header: CodebookHeader, bundle: &Bundle) -> Result<C
         state_names,
         action_names,
         relative_to,
+        angles,
+        turn_centers,
         origin,
     } = header;
     let [center, half] =
         ACTION_SCALE.map(|name| bundle.f32s(name).remove("").map_or(Vec::new(), |(_, values)| values));
     let (states, actions) = (bundle.f32("memory.states", 2)?, bundle.f32("memory.actions", 2)?);
     let widths = [states.0[1], actions.0[1]];
-    let units = ActionUnits::new(center, half, relative_to, widths).map_err(|e| e.next(DAMAGED))?;
+    let units = ActionUnits::new(center, half, relative_to, widths)
+        .and_then(|units| units.with_angles(angles.clone(), turn_centers, widths[0]))
+        .map_err(|e| e.next(DAMAGED))?;
     let (mean, std) = (bundle.f32("scale.mean", 1)?, bundle.f32("scale.std", 1)?);
     let pairs = |values: Vec<u32>| values.chunks_exact(2).map(|p| [p[0], p[1]]).collect::<Vec<_>>();
     Codebook::new(CodebookParts {
-        scale: Scale { mean: mean.1, std: std.1 },
+        scale: Scale { mean: mean.1, std: std.1, angles },
         states: states.1,
         actions: actions.1,
         future_actions: bundle

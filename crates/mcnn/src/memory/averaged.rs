@@ -26,19 +26,16 @@ impl Codebook {
     /// If the memories were learned from other data.
     pub fn with_averaged_steps(mut self, data: &Demonstrations) -> Result<Self> {
         self.check_data(data)?;
-        let (k, n_obs) = (self.parts.smooth_neighbors, self.n_obs());
+        let (k, width) = (self.parts.smooth_neighbors, self.n_features());
         if k == 1 {
             return Ok(self);
         }
-        let mut states = vec![0.0; data.states().len()];
-        for (to, from) in states.chunks_exact_mut(n_obs).zip(data.states().chunks_exact(n_obs)) {
-            self.parts.scale.apply(from, to);
-        }
-        let table = Table::from_rows(&states, n_obs);
+        let states = self.parts.scale.apply_all(data.states());
+        let table = Table::from_rows(&states, width);
         let rows = parallel_map(self.len(), |i| {
             let Some(own) = data.find(self.source(i)) else { return Vec::new() };
             let mut rows = vec![own as u32];
-            let near = nearest_rows(&table, &states[own * n_obs..][..n_obs], k);
+            let near = nearest_rows(&table, &states[own * width..][..width], k);
             rows.extend(near.into_iter().filter(|&row| row != own).take(k - 1).map(|row| row as u32));
             rows
         });

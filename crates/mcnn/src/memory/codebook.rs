@@ -15,7 +15,7 @@ use crate::{
 pub struct Codebook {
     pub(super) parts: CodebookParts,
     pub(super) table: Table,     // the standardized states in the layout of the search
-    pub(super) scaled: Vec<f32>, // [n, n_obs], the standardized states
+    pub(super) scaled: Vec<f32>, // [n, n_features], the standardized states
     pub(super) links: Vec<Vec<u32>>, // [n], graph neighbors of each memory
     pub(super) episodes: Vec<u32>, // [n], the group of the source episode of each memory
     pub(super) groups: HashMap<u32, u32>, // of source episodes that coincide with an earlier one
@@ -68,7 +68,8 @@ impl Codebook {
     /// memory that does not exist, or names do not fit the dimensions.
     pub fn new(parts: CodebookParts) -> Result<Self> {
         let n = parts.sources.len();
-        let n_obs = parts.scale.mean.len();
+        let (n_obs, width) =
+            (parts.scale.mean.len().saturating_sub(parts.scale.angles.len()), parts.scale.mean.len());
         let bad = |what: String| {
             Err(Error::new(Kind::File, what).at("codebook").next("learn the memories again (`mcnn learn`)"))
         };
@@ -76,13 +77,13 @@ impl Codebook {
             return bad("the codebook has no memories".into());
         }
         let n_act = parts.actions.len() / n;
-        if parts.scale.std.len() != n_obs
+        if parts.scale.std.len() != width
             || parts.states.len() != n * n_obs
             || n_act == 0
             || parts.actions.len() != n * n_act
         {
             return bad(format!(
-                "the lengths of the codebook's arrays disagree: {n} sources, {n_obs} means, {} standard deviations, {} state values, {} action values",
+                "the lengths of the codebook's arrays disagree: {n} sources, {width} means, {} standard deviations, {} state values, {} action values",
                 parts.scale.std.len(),
                 parts.states.len(),
                 parts.actions.len()
@@ -118,17 +119,22 @@ impl Codebook {
         {
             return bad("the units of actions do not fit the dimensions of the codebook".into());
         }
-        let mut scaled = vec![0.0; n * n_obs];
-        for (to, from) in scaled.chunks_exact_mut(n_obs).zip(parts.states.chunks_exact(n_obs)) {
-            parts.scale.apply(from, to);
+        if parts.scale.angles != parts.units.angles()
+            || parts.scale.angles.iter().any(|angle| angle.dimension >= n_obs)
+        {
+            return bad("the angles of the codebook do not fit the dimensions of its states".into());
         }
+        let scaled = parts.scale.apply_all(&parts.states);
         // Finite states can overflow when standardized; a distance to them would be NaN.
         if let Some(i) = scaled.iter().position(|v| !v.is_finite()) {
-            let (memory, dimension) = (i / n_obs, i % n_obs);
+            let (memory, feature) = (i / width, i % width);
+            let dimension = parts.scale.dimension(feature);
             return bad(format!(
                 "the codebook has a state that is not finite when standardized: memory {memory}, dimension {dimension}, {:e} at a \
                  mean of {:e} and a standard deviation of {:e}",
-                parts.states[i], parts.scale.mean[dimension], parts.scale.std[dimension]
+                parts.states[memory * n_obs + dimension],
+                parts.scale.mean[feature],
+                parts.scale.std[feature]
             ));
         }
         let mut links = vec![Vec::new(); n];
@@ -140,7 +146,7 @@ impl Codebook {
             parts.episodes.iter().filter(|e| e.group != e.number).map(|e| (e.number, e.group)).collect();
         let group = |episode: u32| groups.get(&episode).copied().unwrap_or(episode);
         let episodes = parts.sources.iter().map(|s| group(s.episode)).collect();
-        let table = Table::from_rows(&scaled, n_obs);
+        let table = Table::from_rows(&scaled, width);
         Ok(Self { table, scaled, links, episodes, groups, averaged: None, parts })
     }
 
@@ -171,7 +177,12 @@ impl Codebook {
 
     /// The dimensions of a state.
     pub fn n_obs(&self) -> usize {
-        self.parts.scale.mean.len()
+        self.parts.scale.n_obs()
+    }
+
+    /// The numbers that distances and networks see of a state: its dimensions, and one more for each angle.
+    pub fn n_features(&self) -> usize {
+        self.parts.scale.n_features()
     }
 
     /// The dimensions of an action.
@@ -184,14 +195,14 @@ impl Codebook {
         &self.parts.states[i * self.n_obs()..][..self.n_obs()]
     }
 
-    /// The standardized states, in which distances are measured: `[n, n_obs]`.
+    /// The standardized states, in which distances are measured: `[n, n_features]`.
     pub fn standardized_states(&self) -> &[f32] {
         &self.scaled
     }
 
-    /// The standardized state of a memory: `[n_obs]`.
+    /// The standardized state of a memory: `[n_features]`.
     pub fn standardized_state(&self, i: usize) -> &[f32] {
-        &self.scaled[i * self.n_obs()..][..self.n_obs()]
+        &self.scaled[i * self.n_features()..][..self.n_features()]
     }
 
     /// The action of a memory, in [-1, 1]: `[n_act]`.
@@ -240,12 +251,14 @@ impl Codebook {
         }
         if data.units() != &self.parts.units {
             let text = |units: &ActionUnits| match units.describe(&self.parts.names) {
-                lines if lines.is_empty() => "actions in [-1, 1] as they are".into(),
-                lines => lines.join("; "),
+                lines if lines.is_empty() && units.angles().is_empty() => {
+                    "actions in [-1, 1] as they are".into()
+                }
+                lines => [lines, units.describe_angles(&self.parts.names)].concat().join("; "),
             };
             return Err(Error::new(
                 Kind::Mismatch,
-                "the actions of the data and of the memories have other units",
+                "the actions of the data and of the memories have other units, or other dimensions are angles",
             )
             .expected(text(&self.parts.units))
             .found(text(data.units()))

@@ -55,6 +55,11 @@ impl Codebook {
                 hash.update(k.map_or(u64::MAX, |k| k as u64).to_le_bytes());
             }
         }
+        for angle in units.angles() {
+            hash.update((angle.dimension as u64).to_le_bytes());
+            hash.update(angle.unit.period().to_le_bytes());
+        }
+        units.turn_centers().iter().for_each(|c| hash.update(c.to_le_bytes()));
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 }
@@ -66,7 +71,7 @@ mod tests {
 
     fn parts() -> CodebookParts {
         CodebookParts {
-            scale: Scale { mean: vec![0.0, 1.0], std: vec![1.0, 2.0] },
+            scale: Scale { mean: vec![0.0, 1.0], std: vec![1.0, 2.0], angles: vec![] },
             states: vec![0.0, 1.0, 2.0, 3.0],
             actions: vec![0.1, -0.1],
             future_actions: Vec::new(),

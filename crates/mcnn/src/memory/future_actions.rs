@@ -39,17 +39,15 @@ impl Codebook {
     /// If the memories were learned from other data.
     pub fn with_future_actions(self, data: &Demonstrations, horizon: usize) -> Result<Self> {
         self.check_data(data)?;
-        let mut rows = vec![0.0; if self.parts.smooth_neighbors > 1 { data.states().len() } else { 0 }];
-        for (to, from) in rows.chunks_exact_mut(self.n_obs()).zip(data.states().chunks_exact(self.n_obs())) {
-            self.parts.scale.apply(from, to);
-        }
-        let table = Table::from_rows(&rows, self.n_obs());
+        let states = if self.parts.smooth_neighbors > 1 { data.states() } else { &[] };
+        let (rows, width) = (self.parts.scale.apply_all(states), self.n_features());
+        let table = Table::from_rows(&rows, width);
         let future_actions = parallel_map(self.len(), |i| {
             let Step { episode, step } = self.source(i);
             let row =
                 data.find(Step { episode, step }).expect("check_data: a memory is a step of these data");
             let steps = if self.parts.smooth_neighbors > 1 {
-                nearest_rows(&table, &rows[row * self.n_obs()..][..self.n_obs()], self.parts.smooth_neighbors)
+                nearest_rows(&table, &rows[row * width..][..width], self.parts.smooth_neighbors)
             } else {
                 vec![row]
             };

@@ -147,10 +147,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
             .at("--ignore-dims")
             .expected(format!("fewer than {dim} dimensions")));
     }
-    let mut rows = vec![0.0; n * dim];
-    for (to, from) in rows.chunks_exact_mut(dim).zip(data.states().chunks_exact(dim)) {
-        scale.apply(from, to);
-    }
+    let (rows, dim) = (scale.apply_all(data.states()), scale.n_features());
     let mut seen = HashSet::with_capacity(n);
     // + 0.0 turns -0 into 0: both have the same distance to every state.
     let distinct: Vec<usize> = (0..n)
@@ -253,7 +250,8 @@ fn mean_action_of_nearest(
     if k == 1 {
         return data.action(row).to_vec();
     }
-    mean_action(data, &nearest_rows(table, &rows[row * data.n_obs()..][..data.n_obs()], k))
+    let dim = rows.len() / data.n_steps();
+    mean_action(data, &nearest_rows(table, &rows[row * dim..][..dim], k))
 }
 
 /// The `k` rows nearest to a standardized state.

@@ -9,7 +9,7 @@ use crate::data::Demonstrations;
 pub struct Scaled(pub(super) Vec<f32>);
 
 impl Scaled {
-    /// The standardized values: `[n_obs]`.
+    /// The standardized values: `[n_features]`.
     pub fn values(&self) -> &[f32] {
         &self.0
     }
@@ -83,7 +83,7 @@ impl Codebook {
 
     /// A buffer for [`scale`](Self::scale).
     pub fn scaled_buffer(&self) -> Scaled {
-        Scaled(vec![0.0; self.n_obs()])
+        Scaled(vec![0.0; self.n_features()])
     }
 
     /// Standardizes a state (`[n_obs]`, in the data's units) into a buffer.
@@ -146,10 +146,7 @@ impl Codebook {
     /// The nearest memory by greedy graph search: from memory `last`, move to the nearest neighbor until none is nearer. The
     /// distance reached is the initial threshold of an exact search, which prunes everything farther.
     pub fn retrieve_by_graph(&self, state: &Scaled, last: usize) -> GraphSearch {
-        let hit = |i: usize| {
-            let row = &self.scaled[i * self.n_obs()..][..self.n_obs()];
-            nearest::Hit { index: i, d2: nearest::distance2(&state.0, row) }
-        };
+        let hit = |i: usize| nearest::Hit { index: i, d2: self.squared_distance(state, i) };
         let mut current = hit(last);
         let mut measured = 1;
         loop {
@@ -170,11 +167,21 @@ impl Codebook {
         GraphSearch { retrieval: retrieval(hit), is_exact: hit.index == current.index, measured, saved }
     }
 
+    /// The squared distance of a state to a memory, as the search computes it.
+    pub fn squared_distance(&self, state: &Scaled, memory: usize) -> f32 {
+        nearest::distance2(&state.0, self.standardized_state(memory))
+    }
+
     /// The contribution of each dimension of the state to the squared distance to a memory: `[n_obs]`; their sum is the squared
-    /// distance.
+    /// distance. That of an angle is what its cosine and sine contribute.
     pub fn contributions(&self, state: &Scaled, memory: usize) -> Vec<f32> {
-        let row = &self.scaled[memory * self.n_obs()..][..self.n_obs()];
-        state.0.iter().zip(row).map(|(s, m)| (s - m) * (s - m)).collect()
+        let row = self.standardized_state(memory);
+        let mut all: Vec<f32> = state.0.iter().zip(row).map(|(s, m)| (s - m) * (s - m)).collect();
+        let of_sines = all.split_off(self.n_obs());
+        for (sine, angle) in of_sines.into_iter().zip(&self.parts.scale.angles) {
+            all[angle.dimension] += sine;
+        }
+        all
     }
 }
 
@@ -207,7 +214,7 @@ mod tests {
     fn codebook(n: usize) -> Codebook {
         let mut rng = Seed(3).rng();
         Codebook::new(CodebookParts {
-            scale: Scale { mean: vec![1.0; OBS], std: vec![2.0; OBS] },
+            scale: Scale { mean: vec![1.0; OBS], std: vec![2.0; OBS], angles: vec![] },
             states: (0..n * OBS).map(|_| rng.below(4) as f32).collect(),
             actions: vec![0.5; n],
             future_actions: vec![],

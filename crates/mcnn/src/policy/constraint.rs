@@ -94,7 +94,7 @@ impl ActingSettings {
             return Err(Error::new(Kind::Settings, "a policy without a network needs lambda 0")
                 .found(format!("lambda {}", envelope.lambda)));
         }
-        let widths = [codebook.n_obs(), codebook.n_act()];
+        let widths = [codebook.n_features(), codebook.n_act()];
         if let Some([n_obs, n_act]) = members.iter().map(|m| m.widths()).find(|found| *found != widths) {
             return Err(Error::new(Kind::Mismatch, "the dimensions of the network and the memories differ")
                 .expected(format!("observations of {}, actions of {}", widths[0], widths[1]))

@@ -147,13 +147,16 @@ impl Policy {
         let n_act = self.codebook.n_act();
         let constrained = session.predict();
         let base = session.base.clone();
-        let in_data_units = |k: usize, action: f32| self.codebook.units().to_data(k, action, &base);
+        let units = self.codebook.units();
+        let in_data_units = |k: usize, action: f32| units.to_data(k, action, &base);
         let action_of = |session: &Session, at: &Constrained| {
             let mut action = vec![0.0; n_act];
             session.write_action(at, &mut action);
             action.iter().enumerate().map(|(k, a)| in_data_units(k, *a)).collect::<Vec<f32>>()
         };
         let action = action_of(&session, &constrained);
+        // Angles are shown on the turn of the action.
+        let turns: Vec<f32> = action.iter().enumerate().map(|(k, a)| units.turns(k, *a)).collect();
         let network_action = session.network_action.clone(); // later samples overwrite it
         let (_, runner_up) = self.codebook.retrieve_two(&session.state);
         let nearby = |r: crate::memory::Retrieval| NearbyMemory {
@@ -180,10 +183,12 @@ impl Policy {
                     let memory_action = known.then(|| memory_action[first + k]);
                     let bounds = memory_action.map(|a| constrained.region.bounds(a));
                     let free = self.acting.envelope.amplitude * session.network_action[first + k];
-                    let shown = |action: f32| in_data_units(k, action);
+                    let chunk_action = if known { action[k] } else { in_data_units(k, free) };
+                    let turns = units.turns(k, chunk_action);
+                    let shown = |action: f32| in_data_units(k, action) + turns;
                     ChunkDimension {
                         memory_action: memory_action.map(shown),
-                        action: if known { action[k] } else { shown(free) },
+                        action: chunk_action + turns,
                         low: bounds.map(|[low, _]| shown(low)),
                         high: bounds.map(|[_, high]| shown(high)),
                     }
@@ -216,16 +221,16 @@ impl Policy {
                 let std = self.is_stochastic().then(|| deviation(k));
                 let member_std = variances.get(k).map(|variance| variance.sqrt());
                 let member_std = member_std.map(|std| self.codebook.units().length_to_data(k, std));
-                let [memory_action, center, low, high] =
-                    [memory_action, center, low, high].map(|action| in_data_units(k, action));
-                let network_output = network_output.map(|output| in_data_units(k, output));
+                let shown = |action: f32| in_data_units(k, action) + turns[k];
+                let [memory_action, center, low, high] = [memory_action, center, low, high].map(shown);
+                let network_output = network_output.map(shown);
                 Dimension {
                     memory_action,
                     center,
                     network_output,
                     network_action: network_output
-                        .map(|_| in_data_units(k, self.acting.envelope.amplitude * network_action[k])),
-                    action: action[k],
+                        .map(|_| shown(self.acting.envelope.amplitude * network_action[k])),
+                    action: action[k] + turns[k],
                     std,
                     member_std,
                     low,
@@ -266,7 +271,7 @@ impl Policy {
             bucket: k,
             probability: probabilities[k],
             center: (centers[k * n_act..][..n_act].iter().enumerate())
-                .map(|(k, a)| units.to_data(k, *a, base))
+                .map(|(k, a)| units.action_value(k, *a, base))
                 .collect(),
         };
         let mut order: Vec<usize> = (0..probabilities.len()).collect();

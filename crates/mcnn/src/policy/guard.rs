@@ -93,7 +93,7 @@ impl Session<'_> {
                     false => codebook.action(memory),
                 };
                 for (k, (to, from)) in action.iter_mut().zip(of_memory).enumerate() {
-                    *to = codebook.units().to_data(k, *from, &self.base);
+                    *to = codebook.units().action_value(k, *from, &self.base);
                 }
             }
         }

@@ -128,7 +128,7 @@ impl<'a> Session<'a> {
     pub fn act(&mut self, observation: &[f32], action: &mut [f32]) -> Result<Constrained> {
         let constrained = self.act_scaled(observation, action)?;
         let units = self.policy.codebook.units();
-        action.iter_mut().enumerate().for_each(|(k, a)| *a = units.to_data(k, *a, &self.base));
+        action.iter_mut().enumerate().for_each(|(k, a)| *a = units.action_value(k, *a, &self.base));
         let calibration = self.policy.calibration.as_ref();
         if calibration.is_none() && self.guard.is_none() {
             return Ok(constrained);
@@ -171,8 +171,12 @@ impl<'a> Session<'a> {
         let Some(constrained) = self.constrained else { return Vec::new() };
         let units = self.policy.codebook.units();
         let n_act = self.policy.codebook.n_act();
+        let mut action = vec![0.0; n_act];
+        self.write_action(&constrained, &mut action);
+        // Of an angle, the bounds are on the turn of the action.
         let bounds = |(k, a): (usize, &f32)| {
-            constrained.region.bounds(*a).map(|bound| units.to_data(k, bound, &self.base))
+            let turns = units.turns(k, units.to_data(k, action[k], &self.base));
+            constrained.region.bounds(*a).map(|bound| units.to_data(k, bound, &self.base) + turns)
         };
         self.constraining_action(&constrained)[..n_act].iter().enumerate().map(bounds).collect()
     }

@@ -130,7 +130,7 @@ impl Run {
         };
         let mut learners = Vec::new();
         if lambda > 0.0 {
-            let (n_obs, n_act) = (codebook.n_obs(), codebook.n_act());
+            let (n_obs, n_act) = (codebook.n_features(), codebook.n_act());
             let centers = centers(&train, settings.backbone.buckets(), settings.seed.fork("buckets"))?;
             for member in 0..settings.members {
                 let seed = member_seed(settings.seed, member);

@@ -107,7 +107,7 @@ fn plain_scale(data: &Demonstrations) -> Scale {
         means.push(mean as f32);
         stds.push((column(k).map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt() as f32);
     }
-    Scale { mean: means, std: stds }
+    Scale { mean: means, std: stds, angles: Vec::new() }
 }
 
 pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {

@@ -93,7 +93,7 @@ impl TrainingSet {
             .collect();
         Self {
             n: samples.len(),
-            n_obs: train.n_obs(),
+            n_obs: codebook.n_features(),
             n_act: train.n_act(),
             horizons,
             states,

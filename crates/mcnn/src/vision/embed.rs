@@ -69,7 +69,8 @@ pub struct Embedded {
 
 /// The file of the finished embeddings, beside the output: a line that identifies the run, then the embeddings.
 pub fn part_of(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
+    // Without a slash at the end, which would make it a file in the folder.
+    let mut name = output.components().collect::<PathBuf>().into_os_string();
     name.push(".part");
     name.into()
 }

@@ -55,7 +55,7 @@ fn lerobot_texts() {
 #[test]
 fn minari() {
     in_limited_process("folders::minari", |attacks| {
-        ["minari", "minari_hdf5"].into_iter().for_each(|reader| damage(attacks, reader));
+        ["minari", "minari_hdf5", "minari_arrow"].into_iter().for_each(|reader| damage(attacks, reader));
     });
 }
 

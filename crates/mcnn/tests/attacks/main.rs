@@ -11,6 +11,7 @@ mod folders;
 mod limited_process;
 mod mcnn_files;
 mod readers;
+mod recordings;
 mod special;
 mod stores;
 

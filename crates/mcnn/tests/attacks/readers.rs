@@ -17,12 +17,13 @@ use mcnn::{
 
 /// Readers of datasets that are folders: the name, the zip of `tests/fixtures` with the dataset, its folder, and the file in it that
 /// the attacked one takes the place of.
-pub const IN_FOLDERS: [(&str, &str, &str, &str); 7] = [
+pub const IN_FOLDERS: [(&str, &str, &str, &str); 8] = [
     ("lerobot", "lerobot", "arm-v3.0", "data/chunk-000/file-000.parquet"),
     ("lerobot_episodes", "lerobot", "arm-v3.0", "meta/episodes/chunk-000/file-000.parquet"),
     ("lerobot_info", "lerobot", "world-v2.1", "meta/info.json"),
     ("lerobot_lines", "lerobot", "world-v2.1", "meta/episodes.jsonl"),
     ("minari", "minari", "mixed/parquet-v0", "data/0/part-0.parquet"),
+    ("minari_arrow", "minari", "mixed/arrow-v0", "data/0/part-0.arrow"),
     ("minari_hdf5", "minari", "matrix/hdf5-v0", "data/main_data.hdf5"),
     ("minari_metadata", "minari", "mixed/parquet-v0", "data/metadata.json"),
 ];
@@ -49,6 +50,11 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
     }
     match reader {
         "demonstrations" => demonstrations(path),
+        "mcap" => {
+            let keys = |key: &str| vec![key.parse().unwrap()];
+            let (state, action) = (keys("/joint_states.position"), keys("/odd.parts"));
+            of_keys(path, Selection { state, action, hz: Some(50.0), ..Selection::default() })
+        }
         "expert" => expert(&GaussianPolicy::read(path)?),
         "memories" => {
             memories(&file::read_codebook(path)?);
@@ -87,15 +93,19 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
 }
 
 fn demonstrations(path: &Path) -> Result<()> {
+    of_keys(path, Selection::default())
+}
+
+fn of_keys(path: &Path, selection: Selection) -> Result<()> {
     let simulator = read_simulator(path);
-    let parts = read_parts(path, &Selection::default());
+    let parts = read_parts(path, &selection);
     if let (Ok(_), Err(e)) = (&parts, &simulator) {
         assert!(e.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{e}");
     }
     let (_, parts) = parts?;
     parts.check().expect("the parts that were read are consistent");
-    let _ = inspect(path, &Selection::default());
-    let data = read_demonstrations(path, &ReadOptions::default())?;
+    let _ = inspect(path, &selection);
+    let data = read_demonstrations(path, &ReadOptions { selection, ..ReadOptions::default() })?;
     assert_eq!(data.states().len(), data.n_steps() * data.n_obs());
     assert!(data.states().iter().all(|v| v.is_finite()) && data.actions().iter().all(|a| a.abs() <= 1.0));
     Ok(())

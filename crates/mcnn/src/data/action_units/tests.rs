@@ -17,7 +17,7 @@ fn arm() -> (Parts, DimensionNames) {
 
 fn fit(scale: ActionScale, relative_to: RelativeTo) -> Result<ActionUnits> {
     let (parts, names) = arm();
-    ActionUnits::fit(&parts, &names, &ActionSettings { scale, relative_to })
+    ActionUnits::fit(&parts, &names, &ActionSettings { scale, relative_to, angles: Vec::new() })
 }
 
 #[test]

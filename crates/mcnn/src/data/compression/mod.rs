@@ -45,6 +45,11 @@ pub(super) fn lz4(bytes: &[u8], most: usize) -> Decoded {
     lz4_flex::block::decompress(block, length).map_err(|e| e.to_string())
 }
 
+/// A frame of LZ4.
+pub(super) fn lz4_frame(bytes: &[u8], most: usize) -> Decoded {
+    read(lz4_flex::frame::FrameDecoder::new(bytes), most)
+}
+
 fn read(decoder: impl Read, most: usize) -> Decoded {
     let mut decoded = Vec::new();
     decoder.take(most as u64 + 1).read_to_end(&mut decoded).map_err(|e| e.to_string())?;

@@ -7,6 +7,8 @@
 mod episodes;
 mod frames;
 mod info;
+mod stats;
+mod write;
 
 use std::path::Path;
 
@@ -24,6 +26,7 @@ use crate::error::{Error, Kind, Result};
 use episodes::{Episode, episodes};
 use frames::{Rows, Wanted, rows};
 use info::Info;
+pub(super) use write::{Recording as Written, write};
 
 const STATE: &str = "observation.state";
 const ENVIRONMENT: &str = "observation.environment_state";
@@ -209,7 +212,8 @@ fn select<'a>(
 
 /// The text of each episode's task; empty if there are none.
 fn tasks(selected: &[&Episode], selection: &Selection, notes: &mut Vec<String>) -> Vec<String> {
-    if selected.iter().all(|episode| episode.tasks.is_empty()) {
+    // A dataset has a task, if only one without text.
+    if selected.iter().all(|episode| episode.tasks.iter().all(String::is_empty)) {
         return Vec::new();
     }
     let several = selected.iter().filter(|episode| episode.tasks.len() > 1).count();

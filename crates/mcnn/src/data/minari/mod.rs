@@ -1,4 +1,4 @@
-//! Minari's datasets: a folder `data` with `metadata.json` and episodes, in HDF5 or Parquet.
+//! Minari's datasets: a folder `data` with `metadata.json` and episodes, in HDF5, Parquet or Arrow.
 //!
 //! Layout: Minari, `minari/dataset/_storages` and `serialization.py`. An episode has one observation more than actions; the last is
 //! not used. Observations that are a Dict or a Tuple are flattened in the order of `gymnasium.spaces.utils.flatten`: Dicts by their
@@ -22,7 +22,7 @@ use super::{
 use crate::error::{Error, Kind, Result};
 use episodes::{Episodes, Piece, joined, pieces};
 use space::{Leaf, LeafKind, Space};
-use store::Store;
+use store::{Part, Store};
 
 /// The most bytes of `metadata.json`, in which the limits of a picture's pixels are written out.
 const MAX_BYTES: u64 = 64 << 20;
@@ -166,11 +166,12 @@ fn open(path: &Path) -> Result<(Store, [Vec<Leaf>; 2], Option<u64>)> {
     };
     let store = match about.data_format.as_deref() {
         None | Some("hdf5") => Store::hdf5(&main).map_err(|e| e.within(MAIN))?,
-        Some("parquet") => Store::parquet(&folder)?,
+        Some("parquet") => Store::folders(&folder, Part::Parquet)?,
+        Some("arrow") => Store::folders(&folder, Part::Arrow)?,
         Some(other) => {
             return Err(Error::new(Kind::File, "a Minari dataset in a format that is not read")
                 .at(format!("{METADATA}, data_format"))
-                .expected("hdf5 or parquet")
+                .expected("hdf5, parquet or arrow")
                 .found(other.chars().take(20).collect::<String>())
                 .next("write it again with Minari and data_format=\"parquet\" (minari.create_dataset_from_buffers)"));
         }

@@ -1,4 +1,4 @@
-//! Where Minari keeps episodes: groups of one HDF5 file, or a folder with a Parquet file for each.
+//! Where Minari keeps episodes: groups of one HDF5 file, or a folder with a Parquet or an Arrow file for each.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,7 @@ use std::{
 use super::space::Space;
 use crate::{
     data::{
+        arrow::Arrow,
         hdf5::{Flat, floats_noting},
         number::{Beyond, beyond},
         parquet::{Budget, Column, Parquet, Values},
@@ -22,7 +23,21 @@ const MAX_DEPTH: usize = 8;
 /// The episodes of a dataset, by their numbers.
 pub(super) enum Store {
     Hdf5 { file: Box<Flat>, names: BTreeMap<u32, String>, budget: Budget },
-    Parquet { folders: BTreeMap<u32, PathBuf>, budget: Budget },
+    Folders { folders: BTreeMap<u32, PathBuf>, part: Part, budget: Budget },
+}
+
+/// The format of an episode's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Parquet,
+    Arrow,
+}
+
+impl Part {
+    fn name(self, number: u32) -> String {
+        let ending = if self == Self::Parquet { "parquet" } else { "arrow" };
+        format!("part-{number}.{ending}")
+    }
 }
 
 /// An array of an episode.
@@ -43,25 +58,25 @@ impl Store {
     }
 
     /// Opens the folder of the episodes' folders.
-    pub fn parquet(folder: &Path) -> Result<Self> {
+    pub fn folders(folder: &Path, part: Part) -> Result<Self> {
         let entries = std::fs::read_dir(folder).map_err(|e| Error::io("reading", folder, &e))?;
         let mut folders = BTreeMap::new();
         let mut length = 0_u64;
         for path in entries.flatten().map(|entry| entry.path()) {
             let number = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
             if let (Some(number), true) = (number, path.is_dir()) {
-                length += regular(&path.join(PART)).unwrap_or(0);
+                length += regular(&path.join(part.name(0))).unwrap_or(0);
                 folders.insert(number, path);
             }
         }
-        Ok(Self::Parquet { folders, budget: Budget::new(length) })
+        Ok(Self::Folders { folders, part, budget: Budget::new(length) })
     }
 
     /// The numbers of all episodes, in order.
     pub fn numbers(&self) -> Vec<u32> {
         match self {
             Self::Hdf5 { names, .. } => names.keys().copied().collect(),
-            Self::Parquet { folders, .. } => folders.keys().copied().collect(),
+            Self::Folders { folders, .. } => folders.keys().copied().collect(),
         }
     }
 
@@ -69,13 +84,13 @@ impl Store {
     pub fn name(&self, number: u32) -> String {
         match self {
             Self::Hdf5 { names, .. } => names.get(&number).cloned().unwrap_or_default(),
-            Self::Parquet { .. } => format!("{number}/{PART}"),
+            Self::Folders { part, .. } => format!("{number}/{}", part.name(0)),
         }
     }
 
     /// Whether actions and rewards have a row of padding at the end, as observations have one for the last step's result.
     pub fn is_padded(&self) -> bool {
-        matches!(self, Self::Parquet { .. })
+        matches!(self, Self::Folders { .. })
     }
 
     /// Reads arrays of an episode; `None` for one that is not there. Errors do not name the episode.
@@ -86,16 +101,19 @@ impl Store {
                 let Some(episode) = episode else { return Ok(paths.iter().map(|_| None).collect()) };
                 paths.iter().map(|path| of_group(&episode, path, budget, cell)).collect()
             }
-            Self::Parquet { folders, budget } => {
+            Self::Folders { folders, part, budget } => {
                 let Some(folder) = folders.get(&number) else {
                     return Ok(paths.iter().map(|_| None).collect());
                 };
-                if folder.join("part-1.parquet").exists() {
+                if folder.join(part.name(1)).exists() {
                     return Err(Error::new(Kind::File, "an episode in several files").next("write it in one"));
                 }
-                let path = folder.join(PART);
-                let file = Parquet::open(&path, regular(&path)?)?;
-                of_columns(&file, paths, budget, cell)
+                let path = folder.join(part.name(0));
+                let length = regular(&path)?;
+                match part {
+                    Part::Parquet => of_columns(&Parquet::open(&path, length)?, paths, budget, cell),
+                    Part::Arrow => of_arrow(&Arrow::open(&path, length, budget)?, paths, budget, cell),
+                }
             }
         }
     }
@@ -108,8 +126,6 @@ impl Store {
         Ok(Some([space(&first, "observations", 0)?, space(&first, "actions", 0)?]))
     }
 }
-
-const PART: &str = "part-0.parquet";
 
 /// Key `key` of a Tuple in HDF5.
 fn position(key: &str) -> String {
@@ -165,6 +181,18 @@ fn of_columns(
     Ok(arrays)
 }
 
+fn of_arrow(file: &Arrow, paths: &[Vec<&str>], budget: &Budget, cell: &Beyond) -> Result<Vec<Option<Array>>> {
+    let one = |path: &Vec<&str>| {
+        let Some(leaf) = file.leaves().iter().find(|leaf| leaf.path == *path) else { return Ok(None) };
+        let named = |e: Error| e.within(path.join("/"));
+        let (rows, width, values) = file.read(leaf, budget).map_err(named)?;
+        let mut array = Array { rows, width, values: Vec::new() };
+        array.extend(values, cell, &path.join("/")).map_err(named)?;
+        Ok(Some(array))
+    };
+    paths.iter().map(one).collect()
+}
+
 impl Array {
     fn empty() -> Self {
         Self { rows: 0, width: 0, values: Vec::new() }
@@ -179,11 +207,16 @@ impl Array {
                 .found(width.to_string()));
         }
         (self.width, self.rows) = (width, self.rows + column.rows);
-        match column.values {
+        self.extend(column.values, cell, name)
+    }
+
+    /// Appends values.
+    fn extend(&mut self, values: Values, cell: &Beyond, name: &str) -> Result<()> {
+        match values {
             Values::F32(values) if self.values.is_empty() => self.values = values,
             Values::F32(values) => self.values.extend(values),
             Values::F64(values) => {
-                if let Err(e) = beyond(name, &values, width) {
+                if let Err(e) = beyond(name, &values, self.width) {
                     let _ = cell.set(e);
                 }
                 self.values.extend(values.into_iter().map(|v| v as f32));

@@ -21,7 +21,7 @@ fn chosen(path: &Path, state: &[&str], action: &[&str]) -> Result<Inspection> {
 fn what_minari_wrote_is_read_as_minari_and_gymnasium_read_it() {
     let folder = unpacked("minari/datasets.zip");
     for name in ["box", "matrix", "mixed"] {
-        for of in ["hdf5", "parquet"] {
+        for of in ["hdf5", "parquet", "arrow"] {
             let path = dataset(&folder, &format!("{name}/{of}-v0"));
             let values = |key: &str| expected("minari/expected.npz", &format!("{name}-{of}/{key}"));
             let (format, found) =
@@ -67,7 +67,7 @@ fn the_folder_the_data_folder_and_the_file_are_the_same_dataset() {
 #[test]
 fn keys_of_dicts_are_chosen_by_their_names() {
     let folder = unpacked("minari/datasets.zip");
-    for of in ["hdf5", "parquet"] {
+    for of in ["hdf5", "parquet", "arrow"] {
         let path = dataset(&folder, &format!("mixed/{of}-v0"));
         let all = read_data(&path, &ReadOptions::default()).unwrap();
         let keys = [
@@ -120,8 +120,11 @@ fn what_cannot_be_learned_from_is_refused_with_the_reason() {
         |name: &str| read_parts(&dataset(&folder, name), &Selection::default()).unwrap_err().to_string();
     let error = refused("choices/parquet-v0");
     assert!(error.contains("Discrete") && error.contains("choices, not numbers"), "{error}");
-    let error = refused("arrow/arrow-v0");
-    assert!(error.contains("found: arrow") && error.contains("parquet"), "{error}");
+    let about = dataset(&folder, "matrix/arrow-v0").join("data/metadata.json");
+    let text = std::fs::read_to_string(&about).unwrap();
+    std::fs::write(&about, text.replace(r#""arrow""#, r#""csv""#)).unwrap();
+    let error = refused("matrix/arrow-v0");
+    assert!(error.contains("found: csv") && error.contains("parquet"), "{error}");
     let path = dataset(&folder, "box/parquet-v0");
     std::fs::rename(path.join("data/10"), folder.path().join("10")).unwrap();
     let notes = inspect(&path, &Selection::default()).unwrap().notes;

@@ -10,6 +10,7 @@ mod hybrid;
 mod pages;
 mod thrift;
 mod values;
+mod write;
 
 use std::{
     fs::File,
@@ -27,6 +28,7 @@ use footer::{Chunk, Footer};
 use hybrid::Levels;
 use pages::{Data, Page, Pages};
 pub(super) use values::Values;
+pub(super) use write::{Field, Kind as ColumnKind, ParquetWriter, Values as WrittenValues};
 
 fn damaged(found: &str) -> Error {
     Error::new(Kind::File, "the Parquet file cannot be read")
@@ -65,7 +67,7 @@ impl Budget {
     ///
     /// # Errors
     /// If they are not.
-    fn check(&self, bytes: u64) -> Result<()> {
+    pub fn check(&self, bytes: u64) -> Result<()> {
         if bytes > self.left.load(Ordering::Relaxed) { Err(self.spent()) } else { Ok(()) }
     }
 

@@ -20,6 +20,7 @@ impl Type {
     const FALSE: u8 = 2;
     const BYTE: u8 = 3;
     const I16: u8 = 4;
+    const I32: u8 = 5;
     const I64: u8 = 6;
     const DOUBLE: u8 = 7;
     const BINARY: u8 = 8;
@@ -180,6 +181,97 @@ impl<'a> Thrift<'a> {
             _ => Err(damaged("an unknown type in a header")),
         }
     }
+}
+
+/// A structure that is written. Fields are written in ascending order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    last: i64,
+}
+
+impl Writer {
+    fn head(&mut self, id: i64, of: u8) {
+        // Numbers of Parquet's fields differ by less than 16.
+        self.bytes.push(((id - self.last) as u8) << 4 | of);
+        self.last = id;
+    }
+
+    fn zigzag(&mut self, value: i64) {
+        put_varint(&mut self.bytes, ((value << 1) ^ (value >> 63)) as u64);
+    }
+
+    fn list_head(&mut self, id: i64, n: usize, of: u8) {
+        self.head(id, Type::LIST);
+        if n < 15 {
+            self.bytes.push((n as u8) << 4 | of);
+        } else {
+            self.bytes.push(0xf0 | of);
+            put_varint(&mut self.bytes, n as u64);
+        }
+    }
+
+    fn put_text(&mut self, text: &str) {
+        put_varint(&mut self.bytes, text.len() as u64);
+        self.bytes.extend(text.as_bytes());
+    }
+
+    /// An integer of 32 bits, or the value of an enumeration.
+    pub fn integer(&mut self, id: i64, value: i64) {
+        self.head(id, Type::I32);
+        self.zigzag(value);
+    }
+
+    /// An integer of 64 bits.
+    pub fn long(&mut self, id: i64, value: i64) {
+        self.head(id, Type::I64);
+        self.zigzag(value);
+    }
+
+    pub fn text(&mut self, id: i64, text: &str) {
+        self.head(id, Type::BINARY);
+        self.put_text(text);
+    }
+
+    pub fn integers(&mut self, id: i64, values: &[i64]) {
+        self.list_head(id, values.len(), Type::I32);
+        values.iter().for_each(|v| self.zigzag(*v));
+    }
+
+    pub fn texts(&mut self, id: i64, texts: &[&str]) {
+        self.list_head(id, texts.len(), Type::BINARY);
+        texts.iter().for_each(|text| self.put_text(text));
+    }
+
+    /// A structure in this one.
+    pub fn structure(&mut self, id: i64, fill: impl FnOnce(&mut Self)) {
+        self.head(id, Type::STRUCT);
+        let mut inner = Self::default();
+        fill(&mut inner);
+        self.bytes.extend(inner.finish());
+    }
+
+    /// A list of structures.
+    pub fn structures(&mut self, id: i64, all: impl IntoIterator<Item = Self>) {
+        let all: Vec<Self> = all.into_iter().collect();
+        self.list_head(id, all.len(), Type::STRUCT);
+        all.into_iter().for_each(|one| self.bytes.extend(one.finish()));
+    }
+
+    /// The bytes of the structure with its end.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.bytes.push(0);
+        self.bytes
+    }
+}
+
+/// Appends a number, seven bits in a byte, the lowest first.
+pub(super) fn put_varint(to: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        to.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push(value as u8);
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::{
 };
 
 use super::{
-    DimensionNames, Parts, Recording, Selection,
+    ActionSettings, ActionUnits, DimensionNames, Parts, Recording, Selection,
+    column::Column,
+    lerobot,
     several::load_all,
     write::{Columns, write_columns},
     write_hdf5,
@@ -60,6 +62,9 @@ pub enum Target {
     /// D4RL's flat HDF5.
     #[serde(rename = "D4RL HDF5")]
     D4rl,
+    /// A folder of LeRobot, version 3.0, without videos.
+    #[serde(rename = "LeRobot v3.0")]
+    LeRobot,
 }
 
 impl std::fmt::Display for Target {
@@ -67,22 +72,29 @@ impl std::fmt::Display for Target {
         f.write_str(match self {
             Self::Npz => "npz",
             Self::D4rl => "D4RL HDF5",
+            Self::LeRobot => "LeRobot v3.0",
         })
     }
 }
 
 impl Target {
-    /// The format of a file by the ending of its name.
+    /// The format of an output by its name: a name without an ending, or with a slash at its end, is that of a LeRobot folder.
     ///
     /// # Errors
     /// Another ending than `.npz`, `.hdf5` and `.h5`.
     pub fn of(path: &Path) -> Result<Self> {
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Ok(Self::LeRobot);
+        }
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("npz") => Ok(Self::Npz),
             Some("hdf5" | "h5") => Ok(Self::D4rl),
+            None if path.file_name().is_some() => Ok(Self::LeRobot),
             _ => Err(Error::new(Kind::Settings, "the name says no format that is written")
                 .at(path.display().to_string())
-                .expected("a name that ends in .npz, or in .hdf5 for D4RL's layout")),
+                .expected(
+                    "a name that ends in .npz, in .hdf5 for D4RL's layout, or in / for a folder of LeRobot",
+                )),
         }
     }
 }
@@ -140,22 +152,34 @@ impl Recorded {
         Self { parts, ..self }
     }
 
-    /// Writes everything that the format has a place for: all values and names; the encoder only in an `.npz`. Episodes are numbered
+    /// The same with actions relative to the state: each minus the state's dimension that the settings say, of which the scale does not
+    /// count. Differences of angles are the shorter way round. Returns the dimension of the state for each of the action.
+    ///
+    /// # Errors
+    /// As [`ActionUnits::fit`].
+    pub fn relative(mut self, settings: &ActionSettings) -> Result<(Self, Vec<Option<usize>>)> {
+        let units = ActionUnits::fit(&self.parts, &self.names, settings)?;
+        units.subtract_base(&self.parts.states, self.parts.n_obs, &mut self.parts.actions);
+        Ok((self, units.relative_to().to_vec()))
+    }
+
+    /// Writes everything that the format has a place for: all values and names; the encoder only in an `.npz`, texts of tasks and the frame
+    /// rate only in LeRobot's format, which needs the frame rate. Episodes are numbered
     /// from 0 when read back. In D4RL's layout all episodes end by `timeouts`. Returns what was left out, in words.
     ///
     /// # Errors
-    /// Embeddings in D4RL's layout, and errors of the file system.
+    /// Embeddings in other formats than `.npz`, LeRobot's without a frame rate, and errors of the file system.
     pub fn write(&self, path: &Path, target: Target) -> Result<Vec<String>> {
         match target {
             Target::Npz => {
-                let states = super::column::Column::floats(self.parts.n_obs, &self.parts.states);
+                let states = Column::floats(self.parts.n_obs, &self.parts.states);
                 let columns = Columns::new(states, &self.parts);
                 write_columns(path, columns, &self.names, self.encoding.as_deref())?;
             }
-            Target::D4rl if self.encoding.is_some() => {
+            Target::D4rl | Target::LeRobot if self.encoding.is_some() => {
                 return Err(Error::new(
                     Kind::Settings,
-                    "D4RL's layout has no place for the encoder of embeddings",
+                    format!("{target} has no place for the encoder of embeddings"),
                 )
                 .at(path.display().to_string())
                 .next("write an .npz"));
@@ -167,6 +191,28 @@ impl Recorded {
                     ..Recording::default()
                 };
                 write_hdf5(path, &self.parts, &recording)?;
+            }
+            Target::LeRobot => {
+                let fps = self.fps.ok_or_else(|| {
+                    Error::new(
+                        Kind::Settings,
+                        "LeRobot's format needs the frame rate, which the data do not say",
+                    )
+                    .at(path.display().to_string())
+                    .next("say it with --hz, in steps per second")
+                })?;
+                let Parts { n_obs, n_act, states, actions, rewards, ends } = &self.parts;
+                let recording = lerobot::Written {
+                    observations: Column::floats(*n_obs, states),
+                    actions: Column::floats(*n_act, actions),
+                    rewards: rewards.as_ref().map(|rewards| Column::floats(1, rewards)),
+                    ends,
+                    names: &self.names,
+                    tasks: &self.tasks,
+                    fps,
+                };
+                lerobot::write(path, recording)?;
+                return Ok(Vec::new());
             }
         }
         let mut left_out = Vec::new();

@@ -1,0 +1,62 @@
+//! Of what Minari wrote in Arrow; `minari/tests.rs` compares all values.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::data::fixtures::unpacked;
+
+fn part(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("mixed/arrow-v0/data/0/part-0.arrow")
+}
+
+fn open(bytes: &[u8]) -> Result<Arrow> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    Arrow::open(file.path(), bytes.len() as u64, &Budget::new(bytes.len() as u64))
+}
+
+#[test]
+fn columns_of_structures_and_lists_have_the_paths_and_widths_of_their_spaces() {
+    let folder = unpacked("minari/datasets.zip");
+    let bytes = std::fs::read(part(&folder)).unwrap();
+    let file = open(&bytes).unwrap();
+    let about: Vec<(String, usize, bool)> =
+        file.leaves().iter().map(|leaf| (leaf.path.join("/"), leaf.width, leaf.of.is_some())).collect();
+    for expected in [
+        ("observations/observation", 4, true),
+        ("observations/desired_goal/kettle", 2, true),
+        ("observations/pair/1", 2, true),
+        ("observations/mode", 1, true),
+        ("observations/words", 1, false),
+        ("actions", 2, true),
+        ("rewards", 1, true),
+        ("terminations", 1, true),
+    ] {
+        let expected = (expected.0.to_owned(), expected.1, expected.2);
+        assert!(about.contains(&expected), "{expected:?} in {about:?}");
+    }
+}
+
+#[test]
+fn a_cut_or_changed_file_is_refused_or_read_and_never_panics() {
+    let folder = unpacked("minari/datasets.zip");
+    let bytes = std::fs::read(part(&folder)).unwrap();
+    let read = |bytes: &[u8]| {
+        let file = open(bytes)?;
+        let budget = Budget::new(bytes.len() as u64);
+        file.leaves().iter().map(|leaf| file.read(leaf, &budget).map(drop)).collect::<Result<()>>()
+    };
+    for n in (0..bytes.len()).step_by(61) {
+        assert!(open(&bytes[..n]).is_err(), "{n}");
+    }
+    let mut changed = bytes.clone();
+    for at in 0..bytes.len() {
+        for value in [0, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(16)] {
+            changed[at] = value;
+            if at % 7 == 0 || at + 2000 > bytes.len() {
+                let _ = read(&changed);
+            }
+        }
+        changed[at] = bytes[at];
+    }
+}
