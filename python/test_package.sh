@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the wheel of the Python package, installs it into an environment of its own (.mcnn/package-venv), and runs its tests.
+# Makes the source distribution of the Python package, builds the wheel from it in a folder of its own, installs that into an
+# environment (.mcnn/package-venv), and runs the tests; then the quick start with the same wheel in every other version of Python here.
 # Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,9 +16,38 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$venv/wanted.txt"
     mv "$venv/wanted.txt" "$venv/installed"
 fi
-wheels=$(mktemp -d)
-trap 'rm -rf "$wheels"' EXIT
+made=$(mktemp -d)
+trap 'rm -rf "$made"' EXIT
+# What is compiled of other crates is shared with the checkout.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+"$venv/bin/maturin" sdist --quiet --out "$made"
+tar -xzf "$made"/*.tar.gz -C "$made"
+source=("$made"/mcnn_rs-*/)
 # The wheel has no shared libraries of the system beside libc, so the tag of this machine is enough for tests.
-"$venv/bin/maturin" build --quiet --release --locked --interpreter "$venv/bin/python" --compatibility linux --out "$wheels"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
-"$venv/bin/python" -m pytest --quiet "$@"
+(cd "${source[0]}" && "$venv/bin/maturin" build --quiet --release --locked --interpreter "$venv/bin/python" --compatibility linux --out "$made")
+wheel=("$made"/*.whl)
+size=$(wc -c <"${wheel[0]}")
+echo "test_package.sh: $(basename "${wheel[0]}"), $((size / 1000)) kB"
+[ "$size" -lt 25000000 ] || { echo "test_package.sh: the wheel has more than 25 MB" >&2; exit 1; }
+"$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "${wheel[0]}"
+"$venv/bin/python" -m pytest --quiet -rs "$@"
+
+# One wheel is for every version from 3.11 on (abi3).
+own=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+numpy=$(grep -E '^numpy==' python/requirements.txt | sed 's/ *#.*//')
+for version in 3.11 3.12 3.13 3.14; do
+    [ "$version" != "$own" ] || continue
+    other="$home/package-venv-$version"
+    for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python ''; do
+        if [ -n "$python" ] && "$python" -c '' 2>/dev/null; then break; fi
+    done
+    if [ -z "$python" ]; then
+        echo "test_package.sh: Python $version is not here: not tested"
+        continue
+    fi
+    [ -x "$other/bin/python" ] || "$python" -m venv "$other"
+    "$other/bin/pip" install --quiet --disable-pip-version-check "$numpy"
+    "$other/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "${wheel[0]}"
+    "$other/bin/python" examples/python/quickstart.py >"$made/quickstart.txt" || { echo "test_package.sh: fails in Python $version" >&2; exit 1; }
+    echo "test_package.sh: the quick start runs in Python $version"
+done

@@ -60,7 +60,15 @@ impl JsonLines {
     /// # Errors
     /// If it cannot be written.
     pub fn append(&self, line: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string(line).expect("results are plain values") + "\n";
+        self.append_text(&serde_json::to_string(line).expect("results are plain values"))
+    }
+
+    /// Appends the text of a line, without its end, and flushes it to the disk.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append_text(&self, line: &str) -> Result<()> {
+        let text = format!("{line}\n");
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_data())

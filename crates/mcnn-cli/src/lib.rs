@@ -1,4 +1,5 @@
-//! The command line of mcnn, for the binary `mcnn` and the Python package, which contains it.
+//! The command line of mcnn, for the binary `mcnn` and the Python package, which contains it. [`embedded`] has what the package calls
+//! without a command line.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // they panic where nothing can be written: see `say`
 
@@ -6,6 +7,7 @@ mod actor;
 mod args;
 mod beside;
 mod commands;
+pub mod embedded;
 mod guard;
 mod interrupt;
 mod json_lines;
@@ -72,6 +74,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Verb::Suggest(args) => commands::suggest::run(&args),
             Verb::Memory(args) => commands::memory::run(&args),
             Verb::Sweep(args) => commands::sweep::run(&args),
+            Verb::Results(args) => commands::results::run(&args),
             Verb::Table(args) => commands::table::run(&args),
             Verb::Reference => {
                 let text = reference::markdown();

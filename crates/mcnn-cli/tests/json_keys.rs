@@ -173,9 +173,11 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "demo --demonstrations 2 --steps 5 --episodes 2 -o d.html",
         "sweep plan.toml -o r.jsonl",
         "sweep failing.toml -o r.jsonl",
+        "sweep plan.toml --shard 1/2 -o half.jsonl",
+        "results merge plan.toml half.jsonl -o merged.jsonl",
         "table r.jsonl",
     ] {
-        let words = if line.starts_with("memory") { 2 } else { 1 };
+        let words = if line.starts_with("memory") || line.starts_with("results") { 2 } else { 1 };
         let verb = line.split(' ').take(words).collect::<Vec<_>>().join(" ");
         let keys = documented.keys(&verb);
         all_paths(&keys, &verb, &mut all);

@@ -235,3 +235,130 @@ fn the_example_is_a_plan() {
     // gas and all, each smoothed or not, for auto and 0; behavior cloning once. Five seeds.
     assert_eq!(planned["runs"], (2 * 2 * 2 + 1) * 5);
 }
+
+/// The files of results of the plan in some shards, and of the whole plan in `whole.jsonl`.
+fn sharded(bench: &Bench, count: usize) -> String {
+    bench.ok("sweep plan.toml -o whole.jsonl");
+    let names: Vec<String> = (1..=count).map(|i| format!("shard-{i}.jsonl")).collect();
+    for (i, name) in names.iter().enumerate() {
+        let made = bench.json(&format!("sweep plan.toml --shard {}/{count} -o {name}", i + 1));
+        assert_eq!(made["shard"], format!("{}/{count}", i + 1));
+        assert_eq!(made["completed"], made["runs"]);
+    }
+    names.join(" ")
+}
+
+#[test]
+fn merged_shards_are_the_sweep() {
+    let bench = with_plan(PLAN);
+    let names = sharded(&bench, 3);
+    let merged = bench.json(&format!("results merge plan.toml {names} -o all.jsonl"));
+    assert_eq!((merged["completed"].as_u64(), merged["repeated"].as_u64()), (Some(10), Some(0)));
+    assert_eq!(merged["missing"].as_array().unwrap().len(), 0);
+    assert_eq!(results(&bench, "all.jsonl"), results(&bench, "whole.jsonl"));
+    // A run in several files is there once, and the order of the files does not matter.
+    let again = bench.json("results merge plan.toml shard-2.jsonl whole.jsonl all.jsonl -o again.jsonl");
+    assert_eq!((again["completed"].as_u64(), again["repeated"].as_u64()), (Some(10), Some(13)));
+    let whole = bench.json("results merge plan.toml whole.jsonl -o ordered.jsonl");
+    assert_eq!(whole["completed"], 10);
+    assert_eq!(results(&bench, "again.jsonl"), results(&bench, "ordered.jsonl"));
+    let settings = |name: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(bench.path(name)).unwrap();
+        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["settings"].to_string()).collect()
+    };
+    assert_eq!(settings("again.jsonl"), settings("ordered.jsonl"), "in the order of the plan");
+    // What is missing is named, and made by a sweep that continues the merged file.
+    let said = bench.ok("results merge plan.toml shard-1.jsonl shard-3.jsonl -o part.jsonl");
+    assert!(said.contains("7 of the 10 runs") && said.contains("missing") && said.contains("seed"), "{said}");
+    assert_eq!(bench.json("sweep plan.toml -o part.jsonl")["completed"], 3);
+    assert_eq!(results(&bench, "part.jsonl"), results(&bench, "whole.jsonl"));
+}
+
+#[test]
+fn a_result_is_preferred_to_a_failure() {
+    let bench = with_plan(PLAN);
+    bench.ok("sweep plan.toml -o good.jsonl");
+    let text = std::fs::read_to_string(bench.path("good.jsonl")).unwrap();
+    std::fs::write(bench.path("bad.jsonl"), text.replace("\"error\":null", "\"error\":\"it failed\""))
+        .unwrap();
+    for files in ["good.jsonl bad.jsonl", "bad.jsonl good.jsonl"] {
+        let merged = bench.json(&format!("results merge plan.toml {files} -o all.jsonl --force"));
+        assert_eq!((merged["failed"].as_u64(), merged["repeated"].as_u64()), (Some(0), Some(10)));
+    }
+    assert_eq!(bench.json("results merge plan.toml bad.jsonl -o all.jsonl --force")["failed"], 10);
+}
+
+#[test]
+fn what_cannot_be_merged_is_refused_with_the_first_difference() {
+    let bench = with_plan(PLAN);
+    bench.ok("sweep plan.toml -o r.jsonl");
+    let good = std::fs::read_to_string(bench.path("r.jsonl")).unwrap();
+    for (from, to, expected) in [
+        ("steps = 40", "steps = 41", vec!["another plan", "r.jsonl: steps", "41", "40"]),
+        ("seed = [0, 1]", "seed = [0, 2]", vec!["another plan", "seed", "0 or 2", "1"]),
+        ("count = [30]", "count = [20, 31]", vec!["another plan", "count", "20 or 31", "30"]),
+        ("hidden = [8]", "hidden = [8, 8]", vec!["another plan", "hidden", "[8,8]", "[8]"]),
+        ("\"auto\", ", "", vec!["another plan", "lambda", "auto"]),
+    ] {
+        std::fs::write(bench.path("other.toml"), PLAN.replace(from, to)).unwrap();
+        let message = bench.refused("results merge other.toml r.jsonl -o all.jsonl");
+        for part in expected {
+            assert!(message.contains(part), "{to}: {part:?} is not in\n{message}");
+        }
+    }
+    let line = good.lines().next().unwrap();
+    let value: Value = serde_json::from_str(line).unwrap();
+    let data = value["data"].as_str().unwrap();
+    std::fs::write(bench.path("data.jsonl"), line.replace(data, &"0".repeat(64)) + "\n").unwrap();
+    let policy = value["policy"].as_str().unwrap();
+    std::fs::write(bench.path("policy.jsonl"), line.replace(policy, &"0".repeat(64)) + "\n").unwrap();
+    for (line, expected) in [
+        ("results merge plan.toml r.jsonl data.jsonl -o all.jsonl", "different data of the same name"),
+        ("results merge plan.toml r.jsonl policy.jsonl -o all.jsonl", "two results of the same run differ"),
+        ("results merge plan.toml nothing.jsonl -o all.jsonl", "nothing.jsonl"),
+        ("results merge plan.toml drive.npz -o all.jsonl", "drive.npz"),
+        ("results merge plan.toml -o all.jsonl", "<RESULTS>"),
+        ("results merge plan.toml r.jsonl -o r.jsonl", "--force"),
+        ("sweep plan.toml --shard 4/3 -o s.jsonl", "I/N with I from 1 to N"),
+        ("sweep plan.toml --shard 0/3 -o s.jsonl", "I/N with I from 1 to N"),
+        ("sweep plan.toml --shard 1 -o s.jsonl", "I/N with I from 1 to N"),
+        ("sweep plan.toml --shard 11/12 -o s.jsonl", "this shard has no run"),
+        ("sweep plan.toml --shard 1/2", "--output"),
+    ] {
+        let message = bench.refused(line);
+        assert!(message.contains(expected), "mcnn {line}: {expected:?} is not in\n{message}");
+    }
+    assert!(!bench.path("all.jsonl").exists() && !bench.path("s.jsonl").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_examples_for_clusters_make_every_run() {
+    use std::process::Command;
+    let bench = with_plan(PLAN);
+    bench.ok("sweep plan.toml -o whole.jsonl");
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cluster");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_mcnn")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let run = |command: &mut Command| {
+        let output = command.current_dir(bench.path("")).env("PATH", &path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    for i in ["1", "2"] {
+        let mut slurm = Command::new(examples.join("slurm.sh"));
+        slurm.args(["plan.toml", "slurm"]).env("SLURM_ARRAY_TASK_ID", i).env("SLURM_ARRAY_TASK_COUNT", "2");
+        run(&mut slurm);
+    }
+    bench.ok("results merge plan.toml slurm/shard-1.jsonl slurm/shard-2.jsonl -o slurm.jsonl");
+    assert_eq!(results(&bench, "slurm.jsonl"), results(&bench, "whole.jsonl"));
+
+    let job = std::fs::read_to_string(examples.join("kubernetes.yaml")).unwrap();
+    let command = job.lines().find_map(|line| line.trim().strip_prefix("- exec ")).unwrap();
+    assert!(job.contains("completions: 16 ") && command.contains("/16\""), "as many shards as completions");
+    let command = command.replace("/16\"", "/2\"");
+    for i in ["0", "1"] {
+        run(Command::new("sh").args(["-c", &command]).env("JOB_COMPLETION_INDEX", i));
+    }
+    bench.ok("results merge plan.toml shard-0.jsonl shard-1.jsonl -o job.jsonl");
+    assert_eq!(results(&bench, "job.jsonl"), results(&bench, "whole.jsonl"));
+}

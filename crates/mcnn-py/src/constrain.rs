@@ -14,8 +14,7 @@ use pyo3::prelude::*;
 use crate::{
     arrays,
     error::{argument, raise},
-    memories::PyMemories,
-    policy::PyPolicy,
+    memories::memories_of,
     session::Action,
     training::{envelope_form, lambda},
 };
@@ -32,14 +31,7 @@ pub struct Constraint {
 impl Constraint {
     #[new]
     fn new(memories: &Bound<'_, PyAny>, lam: &Bound<'_, PyAny>, form: &str) -> PyResult<Self> {
-        let (codebook, calibration) = if let Ok(policy) = memories.cast::<PyPolicy>() {
-            let policy = &policy.get().policy;
-            (Arc::new(policy.codebook().clone()), policy.calibration().cloned())
-        } else if let Ok(memories) = memories.cast::<PyMemories>() {
-            (memories.get().codebook.clone(), memories.get().calibration.clone())
-        } else {
-            return Err(argument("memories", "Memories or a Policy", memories.get_type().to_string()));
-        };
+        let (codebook, calibration) = memories_of(memories)?;
         let form = envelope_form(form)?;
         // A policy without a network stands for the distances, from which lambda follows.
         let of_memories = Envelope { lambda: 0.0, ..Envelope::default() };
@@ -107,6 +99,13 @@ impl Constraint {
             stop: false,
             member_std: None,
         })
+    }
+
+    /// How actions of the demonstrations are scaled to [-1, 1]; empty if they are used as they are.
+    #[getter]
+    fn action_units(&self) -> Vec<String> {
+        let parts = self.codebook.parts();
+        parts.units.describe(&parts.names)
     }
 
     #[getter]

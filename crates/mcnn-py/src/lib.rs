@@ -12,7 +12,9 @@ mod policy;
 mod predict;
 mod session;
 mod statistics;
+mod sweep;
 mod training;
+mod understand;
 mod views;
 mod workers;
 
@@ -32,7 +34,9 @@ mod _mcnn {
         predict::State,
         session::{Action, PySession},
         statistics::{corrected, mean_interval, paired_difference},
+        sweep::{StopFlag, SweepFile, sweep_run},
         training::Trainer,
+        understand::_suggest,
     };
 
     #[pymodule_init]

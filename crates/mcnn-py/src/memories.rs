@@ -17,6 +17,7 @@ use pyo3::{
 use crate::{
     demonstrations::PyDemonstrations,
     error::{argument, raise},
+    policy::PyPolicy,
     workers,
 };
 
@@ -99,6 +100,18 @@ pub fn _memories_from_bytes(py: Python<'_>, bytes: &[u8], distances: Distances) 
     Ok(PyMemories { codebook: Arc::new(codebook), calibration: calibration.transpose().map_err(raise)? })
 }
 
+/// The memories of an argument, with the distances of their data.
+pub fn memories_of(memories: &Bound<'_, PyAny>) -> PyResult<(Arc<Codebook>, Option<OodCalibration>)> {
+    if let Ok(policy) = memories.cast::<PyPolicy>() {
+        let policy = &policy.get().policy;
+        Ok((Arc::new(policy.codebook().clone()), policy.calibration().cloned()))
+    } else if let Ok(memories) = memories.cast::<PyMemories>() {
+        Ok((memories.get().codebook.clone(), memories.get().calibration.clone()))
+    } else {
+        Err(argument("memories", "Memories or a Policy", memories.get_type().to_string()))
+    }
+}
+
 /// The memories as arrays.
 pub fn arrays<'py>(py: Python<'py>, codebook: &Codebook) -> PyResult<Bound<'py, PyDict>> {
     let (n, n_obs, n_act) = (codebook.len(), codebook.n_obs(), codebook.n_act());
@@ -124,7 +137,7 @@ pub fn arrays<'py>(py: Python<'py>, codebook: &Codebook) -> PyResult<Bound<'py, 
 /// kcenter or all. smooth_neighbors: training steps averaged into a memory's action. ignore: dimensions of the state that distances
 /// and networks ignore. epochs: passes of gas, gas-fixed and kmeans (None: 10; gas-fixed 1). Raises `mcnn.Error` for settings out of range.
 #[pyfunction]
-#[pyo3(signature = (demos, fraction=None, *, count=None, selection="gas", smooth_neighbors=1, ignore=vec![], epochs=None, seed=0))]
+#[pyo3(signature = (demos, fraction=None, *, count=None, selection="gas", smooth_neighbors=1, ignore=None, epochs=None, seed=0))]
 #[allow(clippy::too_many_arguments)] // the arguments of a Python function
 pub fn learn(
     py: Python<'_>,
@@ -133,7 +146,7 @@ pub fn learn(
     count: Option<usize>,
     selection: &str,
     smooth_neighbors: usize,
-    ignore: Vec<usize>,
+    ignore: Option<Vec<usize>>,
     epochs: Option<usize>,
     seed: u64,
 ) -> PyResult<PyMemories> {
@@ -149,7 +162,7 @@ pub fn learn(
         selection,
         epochs: epochs.unwrap_or(if selection == SelectionMethod::GasFixed { 1 } else { 10 }),
         smooth_neighbors,
-        ignore,
+        ignore: ignore.unwrap_or_default(),
         seed: Seed(seed),
     };
     let data = &demos.data;

@@ -7,13 +7,10 @@ use std::{
 
 use mcnn::{
     act::Act as _,
-    calibration::OodQuantile,
-    certify::{Bound as TheoremBound, isolation},
     file,
     memory::Codebook,
     policy::{Combine, Guard, Policy, Response, Session},
 };
-use numpy::PyArray1;
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict},
@@ -24,9 +21,9 @@ use crate::{
     demonstrations::{PyDemonstrations, in_units_of},
     error::{argument, raise},
     memories,
-    predict::{State, predict},
+    predict::{State, distances, predict},
     session::PySession,
-    workers,
+    understand, workers,
 };
 
 /// A policy: memories, networks and the envelope. It never changes, and threads may share it. Made by `train` or `load`.
@@ -101,23 +98,7 @@ impl PyPolicy {
 
     /// The distance of an observation, [n_obs], to its nearest memory, in standardized units: a float; of [n, n_obs] an array [n].
     fn distance<'py>(&self, py: Python<'py>, obs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let n_obs = self.codebook().n_obs();
-        let rows = arrays::observations("obs", obs, n_obs)?;
-        if let Some(i) = rows.values.iter().position(|v| !v.is_finite()) {
-            return Err(argument("obs", "finite values", format!("{} in row {}", rows.values[i], i / n_obs)));
-        }
-        let distances: Vec<f32> = py.detach(|| {
-            let mut buffer = self.codebook().scaled_buffer();
-            let mut of = |row: &[f32]| {
-                self.codebook().scale(row, &mut buffer);
-                self.codebook().retrieve(&buffer).distance
-            };
-            rows.values.chunks_exact(n_obs).map(&mut of).collect()
-        });
-        match rows.is_single {
-            true => Ok(distances[0].into_pyobject(py)?.into_any()),
-            false => Ok(PyArray1::from_vec(py, distances).into_any()),
-        }
+        distances(self, py, obs)
     }
 
     /// The same policy with a guard for out-of-distribution (OOD) states: those whose distance exceeds the given quantile of the
@@ -130,19 +111,7 @@ impl PyPolicy {
         let response: Response = named.map_err(|_| {
             argument("response", "\"warn\", \"hold\", \"memory\" or \"stop\"", format!("{response:?}"))
         })?;
-        let quantile = match of {
-            "states" => OodQuantile::States(quantile),
-            "episodes" => OodQuantile::Episodes(quantile),
-            other => return Err(argument("of", "\"states\" or \"episodes\"", format!("{other:?}"))),
-        };
-        let calibration = self.policy.calibration().ok_or_else(|| {
-            argument(
-                "the policy",
-                "an OOD calibration",
-                "none: memories of a single episode, or memories were dropped",
-            )
-        })?;
-        let threshold = calibration.threshold(quantile).map_err(raise)?.distance;
+        let threshold = understand::threshold(&self.policy, quantile, of)?.distance;
         let policy = self.policy.clone();
         Ok(Self { policy, guard: Some(Guard { response, threshold }), idle: Mutex::default() })
     }
@@ -200,27 +169,38 @@ impl PyPolicy {
         horizon: u64,
         action_count: Option<u64>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let actions = action_count.unwrap_or(self.codebook().n_act() as u64);
-        let (coverage, bound) = workers::run(py, || {
-            let data = in_units_of(self.codebook(), &demos.data)?;
-            self.codebook().check_space(&data)?;
-            Ok((
-                isolation(self.codebook(), &data),
-                TheoremBound::new(self.policy.envelope(), horizon, actions)?,
-            ))
-        })?;
-        let found = PyDict::new(py);
-        found.set_item("distance", coverage.max)?;
-        found.set_item("at", (coverage.isolated.episode, coverage.isolated.step))?;
-        found.set_item("median_distance", coverage.median)?;
-        found.set_item("p95_distance", coverage.p95)?;
-        found.set_item("bound", bound.at(coverage.max))?;
-        found.set_item("vacuous", bound.is_vacuous(coverage.max))?;
-        found.set_item("region_width", bound.width(coverage.max))?;
-        found.set_item("informative_below", bound.informative_below())?;
-        found.set_item("horizon", horizon)?;
-        found.set_item("action_count", actions)?;
-        Ok(found)
+        understand::certify(py, &self.policy, demos, horizon, action_count)
+    }
+
+    /// The distance above which a state is out of distribution at a quantile of the calibration, and the guarantee that comes with it:
+    /// (distance, probability). At most this probability, a random state of a new episode (of="states"), or any of its states
+    /// (of="episodes"), is farther. Raises `mcnn.Error` for a policy without a calibration, or a quantile outside (0, 1].
+    #[pyo3(signature = (quantile=0.99, *, of="states"))]
+    fn threshold(&self, quantile: f64, of: &str) -> PyResult<(f32, f64)> {
+        let found = understand::threshold(&self.policy, quantile, of)?;
+        Ok((found.distance, found.probability))
+    }
+
+    /// The distances that tell usual states from unusual ones: a dict with episodes, the numbers of the calibration episodes, [n] int64, and
+    /// distances, for each of them the distances of its states to memories of other episodes, ascending float32. None for memories of a
+    /// single episode, and after memories were dropped.
+    #[getter]
+    fn calibration<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        understand::calibration(py, &self.policy)
+    }
+
+    /// The page of `mcnn report` about this policy and demonstrations: memories, distances and actions, step by step. A notebook shows it
+    /// inline; `save` writes it. episodes: positions of the demonstrations to show step by step (None: the first four). Raises `mcnn.Error`
+    /// for demonstrations of other dimensions.
+    #[pyo3(signature = (demos, episodes=None))]
+    fn report<'py>(
+        &self,
+        py: Python<'py>,
+        demos: &PyDemonstrations,
+        episodes: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let page = understand::report_page(py, &self.policy, demos, episodes)?;
+        py.import("mcnn._report")?.getattr("Report")?.call1((page,))
     }
 
     /// Writes a file that `load` and the program read; returns the SHA-256 of its bytes. A guard is not part of it.
@@ -242,6 +222,27 @@ impl PyPolicy {
     #[getter]
     fn memories<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         memories::arrays(py, self.codebook())
+    }
+
+    /// The memories as a pandas DataFrame, a row for each: episode, step, the state by the names of its dimensions (or state_0, ...), the
+    /// action in the data's units likewise (action_0, ...), and uses: of how many states of the demonstrations it is the nearest memory,
+    /// if demonstrations are given.
+    #[pyo3(signature = (demos=None))]
+    fn memory_frame<'py>(
+        &self,
+        py: Python<'py>,
+        demos: Option<&PyDemonstrations>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let uses = demos.map(|demos| understand::uses(py, &self.policy, demos)).transpose()?;
+        let arguments = (self.memories(py)?, self.names(), uses);
+        py.import("mcnn._report")?.call_method1("memory_frame", arguments)
+    }
+
+    /// How actions of the policy's data are scaled to [-1, 1], a line for each dimension; empty if they are used as they are.
+    #[getter]
+    fn action_units(&self) -> Vec<String> {
+        let parts = self.codebook().parts();
+        parts.units.describe(&parts.names)
     }
 
     /// Dimensions of an observation.

@@ -72,6 +72,31 @@ pub fn predict<'py>(
     Ok((actions, state))
 }
 
+/// The distances of observations to their nearest memories: a float of one, an array of several.
+pub fn distances<'py>(
+    policy: &PyPolicy,
+    py: Python<'py>,
+    obs: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let n_obs = policy.codebook().n_obs();
+    let rows = arrays::observations("obs", obs, n_obs)?;
+    if let Some(i) = rows.values.iter().position(|v| !v.is_finite()) {
+        return Err(argument("obs", "finite values", format!("{} in row {}", rows.values[i], i / n_obs)));
+    }
+    let distances: Vec<f32> = py.detach(|| {
+        let mut buffer = policy.codebook().scaled_buffer();
+        let mut of = |row: &[f32]| {
+            policy.codebook().scale(row, &mut buffer);
+            policy.codebook().retrieve(&buffer).distance
+        };
+        rows.values.chunks_exact(n_obs).map(&mut of).collect()
+    });
+    match rows.is_single {
+        true => Ok(distances[0].into_pyobject(py)?.into_any()),
+        false => Ok(PyArray1::from_vec(py, distances).into_any()),
+    }
+}
+
 /// Whether an action depends on earlier observations or on chance.
 fn has_state(policy: &PyPolicy) -> bool {
     let horizons = policy.policy.horizons();

@@ -85,6 +85,13 @@ impl PySession {
         py.detach(|| *lock(&self.session) = session);
     }
 
+    /// As `Policy.action_units`.
+    #[getter]
+    fn action_units(&self) -> Vec<String> {
+        let parts = self.policy.codebook().parts();
+        parts.units.describe(&parts.names)
+    }
+
     fn __repr__(&self) -> String {
         format!("Session of {}", self.policy.name())
     }

@@ -146,6 +146,35 @@ def test_datasets_of_minari(demos):
         mcnn.from_minari(dataset)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:minari")
+def test_datasets_of_minari_itself(demos, tmp_path, monkeypatch):
+    minari = pytest.importorskip("minari")
+    from minari.data_collector import EpisodeBuffer
+
+    spaces = pytest.importorskip("gymnasium").spaces
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    buffers = []
+    for k, (states, actions) in enumerate(episodes(6)):
+        more, n = np.concatenate([states, states[-1:]]), len(actions)
+        ends = [False] * (n - 1) + [True]
+        buffers.append(
+            EpisodeBuffer(id=k, observations=list(more), actions=list(actions), rewards=[1.0] * n, terminations=ends, truncations=[False] * n)
+        )
+    box = lambda n: spaces.Box(-10, 10, (n,), np.float64)
+    dataset = minari.create_dataset_from_buffers("point/test-v0", buffers, observation_space=box(3), action_space=box(2))
+    found = mcnn.from_minari(dataset)
+    assert found.fingerprint == demos.fingerprint and found.rewards.tolist() == [1] * 120
+
+
+def test_objects_of_other_types_are_refused(demos):
+    for make in (mcnn.from_minari, mcnn.from_lerobot):
+        for wrong in (3, None, "d.npz", demos, np.zeros((3, 2))):
+            with pytest.raises(TypeError, match="dataset"):
+                make(wrong)
+    with pytest.raises(TypeError, match="frame"):
+        mcnn.from_frame(np.zeros((3, 2)), state="x", action="y")
+
+
 class Frame(dict):
     """What pandas and polars have in common."""
 
@@ -168,9 +197,11 @@ def test_data_frames(demos):
         mcnn.from_frame(frame, **arguments, episode="run")
 
 
-def test_data_frames_of_pandas(demos):
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(demos.states, columns=["x", "y", "time"]).assign(dx=demos.actions[:, 0], dy=demos.actions[:, 1])
-    frame["episode"] = np.repeat(range(6), STEPS)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_of_other_libraries(demos, library):
+    states = dict(zip(["x", "y", "time"], demos.states.T))
+    frame = pytest.importorskip(library).DataFrame(
+        {**states, "dx": demos.actions[:, 0], "dy": demos.actions[:, 1], "episode": np.repeat(range(6), STEPS)}
+    )
     found = mcnn.from_frame(frame, state=["x", "y", "time"], action=["dx", "dy"], episode="episode")
     assert found.fingerprint == demos.fingerprint

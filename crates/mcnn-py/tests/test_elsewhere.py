@@ -1,39 +1,24 @@
 """Other libraries: wrapped policies, adapters, evaluation in Gymnasium environments."""
 
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import expert
+from conftest import episodes, expert
 
 import mcnn
 
-gymnasium = pytest.importorskip("gymnasium")
-
-
-class Point(gymnasium.Env):
-    """The point of the demonstrations. The reward is minus the distance from the origin."""
-
-    observation_space = gymnasium.spaces.Box(-10, 10, (3,))
-    action_space = gymnasium.spaces.Box(-0.5, 0.5, (2,))
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.at, self.t = self.np_random.uniform(-2, 2, 2), 0
-        return self.observe(), {}
-
-    def observe(self):
-        return np.array([*self.at, self.t / 20], np.float32)
-
-    def step(self, action):
-        assert self.action_space.contains(action)
-        self.at, self.t = self.at + action, self.t + 1
-        distance = float(np.linalg.norm(self.at))
-        return self.observe(), -distance, False, self.t == 20, {"is_success": distance < 0.3}
+pytest.importorskip("gymnasium")
+from point_env import Point
 
 
 def test_returns_are_those_of_the_environment(policy):
-    found = mcnn.evaluate(policy, Point(), episodes=8, seed=30)
+    found = mcnn.evaluate(policy, Point(), episodes=8, seed=30, actions="environment")
     env = Point()
     for i in range(8):
         obs, _ = env.reset(seed=30 + i)
@@ -56,7 +41,7 @@ def test_policies_are_compared_on_the_same_episodes(policy):
         def predict(self, obs, state=None, episode_start=None, deterministic=True):
             return np.zeros(2), state
 
-    compared = mcnn.compare({"mcnn": policy, "expert": expert, "still": Still()}, Point(), episodes=10)
+    compared = mcnn.compare({"mcnn": policy, "expert": expert, "still": Still()}, Point(), episodes=10, actions="environment")
     assert compared["expert"].mean > compared["still"].mean
     assert [(d["a"], d["b"]) for d in compared.differences] == [("mcnn", "expert"), ("mcnn", "still"), ("expert", "still")]
     last = compared.differences[-1]
@@ -72,6 +57,46 @@ def test_actions_are_clipped_into_the_action_space():
     assert found.lengths.tolist() == [20] and found.success == 0
 
 
+@pytest.mark.parametrize("scale", [None, "range"])
+def test_returns_are_those_of_the_program(tmp_path, scale):
+    """Actions of data in [-1, 1] stand for the limits of the action space; scaled actions have the environment's units."""
+    demos = mcnn.Demonstrations.from_episodes(episodes(6), action_scale=scale)
+    policy = mcnn.train(demos, steps=60, members=1, hidden=[16], progress=False)
+    assert bool(policy.action_units) == bool(policy.session().action_units) == (scale is not None)
+    policy.save(tmp_path / "p.safetensors")
+    done = subprocess.run(
+        [sys.executable, "-m", "mcnn", "eval", tmp_path / "p.safetensors", "--task", "gym:point_env:Point-v0"]
+        + ["--episodes", "4", "--seed", "30", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "MCNN_PYTHON": sys.executable, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout)["returns"]
+    if scale is None:
+        with pytest.warns(UserWarning, match="limits"):
+            found = mcnn.evaluate(policy, Point(), episodes=4, seed=30)
+        same = mcnn.evaluate(policy.session(), Point(), episodes=4, seed=30, actions="limits")
+        other = mcnn.evaluate(policy, Point(), episodes=4, seed=30, actions="environment")
+        assert not np.allclose(other.returns, expected, rtol=1e-3)
+    else:
+        found, same = (mcnn.evaluate(p, Point(), episodes=4, seed=30) for p in (policy, policy.session()))
+    np.testing.assert_allclose(found.returns, expected, rtol=1e-5)
+    np.testing.assert_allclose(same.returns, expected, rtol=1e-5)
+
+
+def test_observations_that_are_dicts_are_flattened_in_the_order_of_their_keys():
+    class Dicts(Point):
+        def observe(self):
+            return {"time": np.float32([self.t / 20]), "place": {"y": self.at[1:], "x": self.at[:1]}}
+
+    seen = []
+    mcnn.evaluate(lambda obs: seen.append(obs) or obs[:2], Dicts(), episodes=1, seed=3)
+    env = Point()
+    np.testing.assert_array_equal(seen[0], env.reset(seed=3)[0])
+
+
 def test_what_cannot_be_evaluated_is_refused():
     with pytest.raises(mcnn.Error, match="No-Such-v0"):
         mcnn.evaluate(expert, "No-Such-v0", episodes=1)
@@ -81,6 +106,12 @@ def test_what_cannot_be_evaluated_is_refused():
         mcnn.evaluate(3, Point(), episodes=1)
     with pytest.raises(mcnn.Error, match="episodes"):
         mcnn.evaluate(expert, Point(), episodes=0)
+    with pytest.raises(mcnn.Error, match="'environment'.*\n.*'raw'"):
+        mcnn.evaluate(expert, Point(), episodes=1, actions="raw")
+    unbounded = Point()
+    unbounded.action_space = type(Point.action_space)(-np.inf, np.inf, (2,))
+    with pytest.raises(mcnn.Error, match="infinite"):
+        mcnn.evaluate(expert, unbounded, episodes=1, actions="limits")
 
 
 def test_a_wrapped_policy_stays_in_the_box_and_is_the_policy_far_away(policy, demos):

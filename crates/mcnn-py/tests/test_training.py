@@ -92,6 +92,22 @@ def test_a_callback_sees_every_step_and_ends_training(demos):
         mcnn.train(demos, progress=False, callback=broken)
 
 
+def test_an_interrupted_run_is_continued_from_its_checkpoint(demos, tmp_path):
+    def interrupt(step, loss):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "p.safetensors"
+    settings = {"steps": 12, "members": 2, "hidden": [16], "progress": False}
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mcnn.train(demos, callback=interrupt, out=out, **settings)
+    assert not out.exists() and "after step 5" in caught.value.__notes__[0]
+    resumed = mcnn.train(demos, resume=f"{out}.checkpoint", **settings)
+    assert resumed.to_bytes() == mcnn.train(demos, **settings).to_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        mcnn.train(demos, callback=interrupt, **settings)
+
+
 def test_other_threads_run_during_training_and_ctrl_c_ends_it(demos):
     counted = 0
     ended = threading.Event()

@@ -5,10 +5,13 @@
 //! dimension 45 and actions of dimension 24.
 //! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet|retrieval` acts along a random walk with the default
 //! network; the times of a U-Net are those of the steps in which it predicts a chunk. `mlp*5` is an ensemble of five networks.
+//! `bench_policy file POLICY.safetensors ROWS.f32` acts once on every row, in one episode.
+//! `bench_policy read FILE` reads demonstrations.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use mcnn::{
+    act::Act as _,
     backbone::{Architecture, BackboneKind},
     data::{ActionRange, Demonstrations, Parts},
     memory::{Amount, Gas, GasSettings, LearnSettings, SelectionMethod, learn},
@@ -25,7 +28,9 @@ fn main() -> mcnn::Result<()> {
             act(number(1), number(2), number(3), number(4), architecture(&args[5]))?;
         }
         "step" => step(&args[1], number(2), number(3))?,
-        other => panic!("gas, act or step, not {other:?}"),
+        "file" => of_file(args[1].as_ref(), &args[2])?,
+        "read" => read_file(args[1].as_ref())?,
+        other => panic!("gas, act, step, file or read, not {other:?}"),
     }
     Ok(())
 }
@@ -90,9 +95,7 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
 }
 
 fn gas(path: &str, dim: usize, memories: usize) {
-    let bytes = std::fs::read(path).expect("the rows");
-    let rows: Vec<f32> =
-        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let rows = floats(path);
     let start = Instant::now();
     let mut gas = Gas::new(&rows, dim, GasSettings::fixed(memories, 1), &mut Seed(0).rng());
     gas.train(&rows, Seed(1));
@@ -105,6 +108,36 @@ fn gas(path: &str, dim: usize, memories: usize) {
     println!(
         "{{\"seconds\":{seconds},\"nodes\":{nodes},\"mean_distance\":{distance},\"most_memory\":{most}}}"
     );
+}
+
+/// Acts with a policy from a file: the mean microseconds of an action, and the sum of all actions.
+fn of_file(policy: &Path, rows: &str) -> mcnn::Result<()> {
+    let (policy, _) = mcnn::file::read_policy(policy)?;
+    let rows = floats(rows);
+    let mut session = policy.session();
+    let mut action = vec![0.0; policy.n_act()];
+    let mut check = 0.0_f64;
+    let start = Instant::now();
+    for row in rows.chunks_exact(policy.n_obs()) {
+        session.act(row, &mut action)?;
+        check += action.iter().map(|&a| f64::from(a)).sum::<f64>();
+    }
+    let us = start.elapsed().as_secs_f64() * 1e6 * policy.n_obs() as f64 / rows.len() as f64;
+    println!("{{\"us\":{us},\"check\":{check}}}");
+    Ok(())
+}
+
+fn read_file(path: &Path) -> mcnn::Result<()> {
+    let start = Instant::now();
+    let data = mcnn::data::read(path, &mcnn::data::ReadOptions::default())?;
+    println!("{{\"seconds\":{},\"steps\":{}}}", start.elapsed().as_secs_f64(), data.n_steps());
+    Ok(())
+}
+
+/// The values of a file of f32.
+fn floats(path: &str) -> Vec<f32> {
+    let bytes = std::fs::read(path).expect("the rows");
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
 /// The peak memory of this process in kilobytes; 0 if the system does not report it.

@@ -4,8 +4,8 @@ use crate::workers::with_fakes;
 use mcnn::{
     act::{Act, Acting, Decision},
     data::{
-        ActionRange, ActionScale, ActionSettings, ActionUnits, Demonstrations, DimensionNames, Parts,
-        ReadOptions, RelativeTo, Units, read, write_npz,
+        ActionRange, ActionSettings, ActionUnits, Demonstrations, DimensionNames, Parts, ReadOptions,
+        RelativeTo, Units, read, write_npz,
     },
     envelope::Envelope,
     eval::{Run as EvaluationRun, collect},

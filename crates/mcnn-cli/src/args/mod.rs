@@ -25,8 +25,8 @@ pub use learning::{ConstraintArgs, EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
 pub use report::{ExplainArgs, ReportArgs};
 pub use running::{
-    COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, ReplayArgs, Rollouts, SweepArgs,
-    TableArgs, Video,
+    COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, MergeArgs, ReplayArgs, ResultsArgs,
+    ResultsVerb, Rollouts, SweepArgs, TableArgs, Video,
 };
 pub use test::TestArgs;
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
@@ -91,6 +91,8 @@ pub enum Verb {
     Memory(MemoryArgs),
     /// Train and evaluate every combination of settings in a plan.
     Sweep(SweepArgs),
+    /// Make one file of results of several.
+    Results(ResultsArgs),
     /// Show the results of a sweep as a table or a plot.
     Table(TableArgs),
     /// Print the command reference of the documentation as Markdown.

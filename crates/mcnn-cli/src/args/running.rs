@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use mcnn::{
     expert::Noise,
     task::{TaskOptions, adroit::Rewards},
@@ -10,6 +10,7 @@ use mcnn::{
 use serde_json::Value;
 
 use super::{GuardArgs, KnobArgs, Output, TaskEncoderArgs, word};
+use crate::sweep::shard::Shard;
 
 /// A task, and the episodes to run on it.
 #[derive(Args, Debug)]
@@ -238,6 +239,10 @@ pub struct SweepArgs {
     /// Train and evaluate again the combinations that failed.
     #[arg(long, alias = "retry", help_heading = "Execution")]
     pub retry_failed: bool,
+    /// Run only the I-th of N parts of the plan, 1/N to N/N, each into a file of its own; `mcnn results merge` makes them one.
+    /// The parts need not know of each other. Requires -o.
+    #[arg(long, value_name = "I/N", requires = "path", help_heading = "Execution")]
+    pub shard: Option<Shard>,
     /// List the combinations that would be run, and run none.
     #[arg(long, help_heading = "Execution")]
     pub dry_run: bool,
@@ -253,6 +258,32 @@ pub struct SweepArgs {
         help_heading = "Output"
     )]
     pub path: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn results merge plan.toml shard-*.jsonl -o results.jsonl")]
+pub struct ResultsArgs {
+    #[command(subcommand)]
+    pub verb: ResultsVerb,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ResultsVerb {
+    /// Make one file of the results of several shards of a plan.
+    Merge(MergeArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  mcnn results merge plan.toml shard-*.jsonl -o results.jsonl")]
+pub struct MergeArgs {
+    /// Plan that the results are of. Results of other plans are refused.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// Results, from `mcnn sweep`.
+    #[arg(value_name = "RESULTS", required = true)]
+    pub results: Vec<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Args, Debug)]

@@ -14,9 +14,10 @@ pub mod inspect;
 pub mod learn;
 pub mod make;
 pub mod memory;
-mod recordings;
+pub(crate) mod recordings;
 pub mod replay;
 pub mod report;
+pub mod results;
 pub mod suggest;
 pub mod sweep;
 pub mod table;
@@ -183,7 +184,7 @@ pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> R
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(no_threads)?.install(work))
 }
 
-fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
+pub(crate) fn no_threads(error: rayon::ThreadPoolBuildError) -> Error {
     Error::new(Kind::Settings, "threads cannot be started").found(error.to_string())
 }
 

@@ -6,17 +6,14 @@ use mcnn::{
     Error, Result,
     act::Act,
     atomic::{self, Claim},
-    calibration::OodQuantile,
-    data::{Demonstrations, DimensionNames, Parts, Step},
+    data::{Demonstrations, Parts, Step},
     error::Kind,
     eval::{Collected, Run, collect},
     file,
-    memory::Codebook,
     policy::Policy,
-    train::{Lambda, TrainSettings},
     vision::EncodedPolicy,
 };
-use serde::{Deserialize as _, Serialize};
+use serde::Serialize;
 
 use super::{
     Done, claim_output,
@@ -29,12 +26,9 @@ use crate::{
     args::{Output, ReportArgs},
     plot, print,
     report::{
-        About, Page,
-        coverage::coverage,
-        html, map,
-        notes::add_notes,
-        pca::Plane,
-        steps::{self, BUDGET, Episode, Origin},
+        Page,
+        build::{self, Labels, SHOWN, Source},
+        html,
     },
     run_folder::{Logged, RunFolder},
     task_encoder, tasks,
@@ -75,9 +69,6 @@ pub struct ShownEpisode {
     pub length: usize,
 }
 
-/// Default number of episodes shown.
-const SHOWN: usize = 4;
-
 /// The figures of `--plots`.
 const PLOTS: [&str; 3] = ["codebook", "coverage", "episode"];
 
@@ -99,35 +90,16 @@ pub fn run(args: &ReportArgs) -> Result<Done> {
     let visited = args.task.as_deref().map(|task| visit(args, &policy, task, &mut notes)).transpose()?;
     let wanted = wanted(args, &data, visited.as_ref())?;
 
-    let plane = map::plane(codebook);
-    let own = codebook.check_data(&data).is_ok();
-    let episodes = show(&policy, &plane, (&data, own), visited.as_ref(), &wanted)?;
-    let mut shown: Vec<usize> = episodes.iter().flat_map(|e| &e.steps).map(|s| s.why.memory.memory).collect();
-    shown.sort_unstable();
-    shown.dedup();
-    let visits = visited.as_ref().map(|(visited, _)| uses(codebook, visited));
-    let map = map::map(codebook, &plane, &uses(codebook, &data), visits.as_deref(), &shown);
     let losses = losses(&args.policy, &policy, &mut notes);
-    add_notes(&policy, &data, &map, &episodes, &mut notes);
-
-    let mut sets = vec![("demonstrated states", codebook.distances(&data))];
-    if own {
-        let others = codebook.retrieve_leave_one_episode_out(&data);
-        let steps = (0..data.n_episodes()).flat_map(|k| data.interior(k));
-        let others = steps.filter_map(|i| Some(others[i]?.distance)).collect();
-        sets.push(("the same, to memories of other episodes", others));
-    }
-    if let Some((visited, _)) = &visited {
-        sets.push(("states visited in closed loop", codebook.distances(visited)));
-    }
-    let page = Page {
-        about: about(args, &policy, &fingerprint, names)?,
-        map,
-        coverage: coverage(sets),
-        episodes,
-        losses,
-        notes,
+    let labels = Labels {
+        file: args.policy.display().to_string(),
+        fingerprint: fingerprint.clone(),
+        data: args.data.display().to_string(),
+        names,
+        task: args.task.clone(),
     };
+    let source = Source { policy: &policy, data: &data, visited: visited.as_ref(), shown: wanted };
+    let page = build::page(&source, labels, losses, notes)?;
     let text = html(&page);
     atomic::write(&args.output.path, text.as_bytes())?;
     let plots = pictures(args, &page)?;
@@ -232,47 +204,6 @@ fn wanted(
     Ok([of_data, named.into_iter().filter(|&k| k < run).collect()])
 }
 
-/// The episodes, each within an equal share of the bytes that remain.
-fn show(
-    policy: &Policy,
-    plane: &Plane,
-    (data, own): (&Demonstrations, bool),
-    visited: Option<&(Demonstrations, Collected)>,
-    [of_data, run]: &[Vec<usize>; 2],
-) -> Result<Vec<Episode>> {
-    let mut episodes = Vec::new();
-    let (mut left, mut bytes) = (of_data.len() + run.len(), BUDGET);
-    let mut add = |mut episode: Episode, states: &Demonstrations, k: usize, origin: Origin| {
-        episode.length = states.episode(k).len();
-        let used = steps::fill(&mut episode, policy, plane, states, k, origin, bytes / left)?;
-        (left, bytes) = (left - 1, bytes.saturating_sub(used));
-        episodes.push(episode);
-        Ok(())
-    };
-    for &k in of_data {
-        add(blank(false, data.number(k)), data, k, if own { Origin::OwnData } else { Origin::OtherData })?;
-    }
-    for (&k, (states, all)) in run.iter().flat_map(|k| Some((k, visited?))) {
-        let ran = &all.episodes[k];
-        let (seed, ret, success) = (Some(ran.seed), Some(ran.ret), ran.success);
-        let origin = Origin::Run(ran.trace.as_ref().map_or(&[], |t| &t.decisions));
-        add(Episode { seed, ret, success, ..blank(true, k as u32) }, states, k, origin)?;
-    }
-    Ok(episodes)
-}
-
-fn blank(visited: bool, number: u32) -> Episode {
-    let (steps, path) = (Vec::new(), Vec::new());
-    Episode { visited, number, seed: None, ret: None, success: None, length: 0, steps, path }
-}
-
-/// For how many states each memory is retrieved.
-fn uses(codebook: &Codebook, data: &Demonstrations) -> Vec<u32> {
-    let mut uses = vec![0; codebook.len()];
-    codebook.map_states(data, |_, s| codebook.retrieve(s).memory).into_iter().for_each(|m| uses[m] += 1);
-    uses
-}
-
 fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> {
     let folder = RunFolder::beside(path);
     if folder.check_owner().is_err() {
@@ -290,34 +221,6 @@ fn losses(path: &Path, policy: &Policy, notes: &mut Vec<String>) -> Vec<Logged> 
         Some(_) => {}
     }
     losses
-}
-
-fn about(args: &ReportArgs, policy: &Policy, fingerprint: &str, names: DimensionNames) -> Result<About> {
-    let (codebook, envelope) = (policy.codebook(), policy.envelope());
-    let far = policy.calibration().map(|g| g.threshold(OodQuantile::States(0.99))).transpose()?;
-    Ok(About {
-        file: args.policy.display().to_string(),
-        fingerprint: fingerprint.into(),
-        data: args.data.display().to_string(),
-        name: policy.name(),
-        lambda: Lambda::Value(envelope.lambda),
-        half_distance: Some(envelope.half_distance()).filter(|d| d.is_finite()),
-        amplitude: envelope.amplitude,
-        memories: codebook.len(),
-        by: codebook.parts().selection.clone(),
-        n_obs: codebook.n_obs(),
-        n_act: codebook.n_act(),
-        names,
-        smooth_neighbors: codebook.parts().smooth_neighbors,
-        neighbors: policy.neighbors(),
-        steps: policy.training_record().steps,
-        objective: TrainSettings::deserialize(&policy.training_record().settings)
-            .ok()
-            .map(|settings| settings.objective()),
-        edits: policy.training_record().edits.clone(),
-        task: args.task.clone(),
-        far: far.map(|t| t.distance),
-    })
 }
 
 fn pictures(args: &ReportArgs, page: &Page) -> Result<Vec<String>> {

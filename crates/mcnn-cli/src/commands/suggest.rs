@@ -21,9 +21,16 @@ pub struct SuggestReport {
     /// The memories' file.
     pub file: String,
     pub fingerprint: String,
-    pub memories: usize,
     /// The demonstrations searched; null for visited states.
     pub data: Option<String>,
+    #[serde(flatten)]
+    pub found: Suggestions,
+}
+
+/// What to demonstrate next.
+#[derive(Serialize)]
+pub struct Suggestions {
+    pub memories: usize,
     /// Whether the memories were chosen from these demonstrations.
     pub is_training_data: bool,
     /// What is suggested: "episode" or "state".
@@ -96,25 +103,41 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
             (states, seeds)
         }
     };
-    let (scope, unit) = if args.visited || args.start_states {
-        (DemonstrationScope::State, "state")
+    let scope = if args.visited || args.start_states {
+        DemonstrationScope::State
     } else {
-        (DemonstrationScope::Episode, "episode")
+        DemonstrationScope::Episode
     };
-    let found = suggest(&book, &states, scope, args.count as usize);
     let report = SuggestReport {
         file: args.memories.display().to_string(),
         fingerprint,
-        memories: book.len(),
         data: args.data.as_ref().map(|d| d.display().to_string()),
-        is_training_data: book.check_data(&states).is_ok(),
-        unit,
-        episodes: states.n_episodes(),
-        states: states.n_steps(),
-        coverage: isolation(&book, &states),
-        suggestions: found.iter().map(|found| suggestion(found, &book, &states, &seeds)).collect(),
+        found: search(&book, &states, &seeds, scope, args.count as usize),
     };
     Ok(Done::new(&report, print::suggest(&report)))
+}
+
+/// Searches states for demonstrations to suggest. `seeds`: of the episodes, if they were visited in closed loop.
+pub fn search(
+    book: &Codebook,
+    states: &Demonstrations,
+    seeds: &[u64],
+    scope: DemonstrationScope,
+    count: usize,
+) -> Suggestions {
+    let found = suggest(book, states, scope, count);
+    Suggestions {
+        memories: book.len(),
+        is_training_data: book.check_data(states).is_ok(),
+        unit: match scope {
+            DemonstrationScope::Episode => "episode",
+            DemonstrationScope::State => "state",
+        },
+        episodes: states.n_episodes(),
+        states: states.n_steps(),
+        coverage: isolation(book, states),
+        suggestions: found.iter().map(|found| suggestion(found, book, states, seeds)).collect(),
+    }
 }
 
 /// The policy or expert that visits the states.

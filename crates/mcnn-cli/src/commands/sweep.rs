@@ -10,31 +10,22 @@ use std::{
     time::Instant,
 };
 
-use mcnn::{
-    Error, Result,
-    data::{Demonstrations, regular},
-    error::Kind,
-    task::Task,
-    vision::Encoder,
-};
+use mcnn::{Error, Result, data::regular, error::Kind};
 use serde::Serialize;
 
-use super::{
-    Done, claim,
-    recordings::{Recordings, read_to_learn},
-};
+use super::{Done, claim};
 use crate::{
-    args::{EpisodeArgs, SweepArgs},
+    args::SweepArgs,
     interrupt, print,
     progress::Progress,
     say::say,
     sweep::{
         one::{self, Shared},
         plan,
+        prepared::Prepared,
         results::{self, Line, Results},
         settings::Settings,
     },
-    task_encoder, tasks,
 };
 
 /// The results of a sweep.
@@ -42,7 +33,9 @@ use crate::{
 pub struct SweepReport {
     pub plan: String,
     pub file: String,
-    /// Runs of the plan.
+    /// The part of the plan, as I/N; null for all of it.
+    pub shard: Option<String>,
+    /// Runs of the plan, or of the shard.
     pub runs: usize,
     /// Runs that the file had before.
     pub already_done: usize,
@@ -70,10 +63,11 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     let start = Instant::now();
     let _claim = if args.dry_run { None } else { Some(claim(&args.path)?) };
     let runs = plan::read(&args.plan)?;
-    let data = data(args, &runs)?;
-    let task =
-        tasks::named(&runs[0].task, &runs[0].task_options()).map_err(|e| e.within(args.plan.display()))?;
-    let encoders = encoders(args, task.as_ref(), &runs, &data)?;
+    let runs = match args.shard {
+        Some(shard) => shard.of(runs)?,
+        None => runs,
+    };
+    let prepared = Prepared::read(&args.plan, &runs)?;
     let log = |line: &str| say(line);
     if args.path.exists() {
         regular(&args.path)?;
@@ -87,7 +81,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
         (Some(results), lines)
     };
     let existing: HashMap<(String, String), Line> = existing.into_iter().map(|l| (l.key(), l)).collect();
-    let old = |run: &Settings| existing.get(&(run.key(), data[&run.data].1.clone()));
+    let old = |run: &Settings| existing.get(&prepared.key(run));
     let repeat = |line: &Line| args.retry_failed && line.error.is_some();
     let (done, todo): (Vec<&Settings>, Vec<&Settings>) =
         runs.iter().partition(|run| old(run).is_some_and(|line| !repeat(line)));
@@ -101,6 +95,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     let mut report = SweepReport {
         plan: args.plan.display().to_string(),
         file: args.path.display().to_string(),
+        shard: args.shard.map(|shard| shard.to_string()),
         runs: runs.len(),
         already_done: done.len(),
         completed: 0,
@@ -112,8 +107,7 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
         seconds: 0.0,
     };
     if let Some(results) = &results {
-        let shared = Shared::new(task.as_ref(), interrupt::flag());
-        let (completed, failed) = run_parallel(&shared, &todo, (&data, &encoders), results, args.threads)?;
+        let (completed, failed) = run_parallel(&prepared, &todo, results, args.threads)?;
         report.completed = completed;
         report.remaining -= completed;
         report.failed.extend(failed);
@@ -124,56 +118,6 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     report.seconds = start.elapsed().as_secs_f64();
     let done = Done::new(&report, print::sweep(&report)).failed_if(!report.failed.is_empty());
     Ok(if report.interrupted { Done { exit_code: 130, ..done } } else { done })
-}
-
-type Data = HashMap<String, (Demonstrations, String)>;
-
-/// Reads every data file of the plan once. Values are the demonstrations and their fingerprint, by file.
-fn data(args: &SweepArgs, runs: &[Settings]) -> Result<Data> {
-    let mut all = Data::new();
-    for (i, run) in runs.iter().enumerate() {
-        if !all.contains_key(&run.data) {
-            let place = || format!("{}: data, {:?}", args.plan.display(), runs[i].data);
-            let (file, everything) = ([run.file(&args.plan)], EpisodeArgs::default());
-            let Recordings { data, warnings } =
-                read_to_learn(&file, &run.input(), &everything, &run.units(), None)
-                    .map_err(|e| e.within(place()))?;
-            warnings.iter().for_each(|warning| say(format!("warning: {}: {warning}", file[0].display())));
-            let print = data.fingerprint();
-            all.insert(run.data.clone(), (data, print));
-        }
-    }
-    Ok(all)
-}
-
-/// The encoder of the policies of each data file; `None` for plain states.
-type Encoders = HashMap<String, Option<Encoder>>;
-
-/// Finds the encoder of each data file, and checks that the data fit the task.
-fn encoders(args: &SweepArgs, task: &dyn Task, runs: &[Settings], data: &Data) -> Result<Encoders> {
-    let spec = task.spec();
-    let mut encoders = Encoders::new();
-    for run in runs {
-        if encoders.contains_key(&run.data) {
-            continue;
-        }
-        let data = &data[&run.data].0;
-        let place = |e: Error| e.within(format!("data, {:?}", run.data));
-        let encoder =
-            task_encoder::for_states(data.encoding(), data.n_obs(), None, spec, &run.weights(&args.plan)?)
-                .map_err(place)?;
-        let n_obs = encoder.as_ref().map_or(spec.n_obs, Encoder::width);
-        if (data.n_obs(), data.n_act()) != (n_obs, spec.n_act) {
-            let widths = |obs, act| format!("{obs}-dimensional observations, {act}-dimensional actions");
-            return Err(Error::new(Kind::Mismatch, "the demonstrations do not fit the task")
-                .at(format!("task {:?}, data {:?}", spec.name, run.data))
-                .expected(widths(n_obs, spec.n_act))
-                .found(widths(data.n_obs(), data.n_act()))
-                .next("name the task the demonstrations came from"));
-        }
-        encoders.insert(run.data.clone(), encoder);
-    }
-    Ok(encoders)
 }
 
 /// The runs in groups that may share their training, in the order of the plan.
@@ -192,9 +136,8 @@ fn groups<'a>(todo: &[&'a Settings]) -> Vec<Vec<&'a Settings>> {
 
 /// Does the runs, `threads` groups in parallel. Returns how many were completed, and those that failed.
 fn run_parallel(
-    shared: &Shared,
+    prepared: &Prepared,
     todo: &[&Settings],
-    (data, encoders): (&Data, &Encoders),
     results: &Results,
     threads: Option<usize>,
 ) -> Result<(usize, Vec<Failed>)> {
@@ -206,6 +149,7 @@ fn run_parallel(
             .expected("1 to 1024")
             .found(threads.to_string()));
     }
+    let shared = Shared::new(prepared.task(), interrupt::flag());
     let (groups, next) = (groups(todo), AtomicUsize::new(0));
     let progress = Mutex::new((0, Vec::new(), Progress::new("runs", 0, todo.len() as u64)));
     let work = || -> Result<()> {
@@ -214,8 +158,8 @@ fn run_parallel(
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut trained = None;
             for run in group {
-                let data = (&data[&run.data].0, encoders[&run.data].as_ref());
-                let Some(line) = pool.install(|| one::run(shared, data, run, &mut trained)) else {
+                let line = pool.install(|| one::run(&shared, prepared.inputs(run), run, &mut trained));
+                let Some(line) = line else {
                     return Ok(());
                 };
                 if let Err(error) = results.append(&line) {

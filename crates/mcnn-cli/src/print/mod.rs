@@ -29,7 +29,7 @@ pub use policy::{explain, train};
 pub use report::report;
 pub use results::{compare, demo, eval};
 pub use suggest::suggest;
-pub use sweep::{sweep, table};
+pub use sweep::{merge, sweep, table};
 pub use test::test;
 pub use tune::tune;
 
@@ -58,6 +58,7 @@ Evaluation
   mcnn eval policy.safetensors --task drive              closed loop (--video out.gif records a video)
   mcnn compare a.safetensors b.safetensors --task drive  policies on the same episodes
   mcnn test policy.safetensors more.hdf5                 error on recorded states, beside simple methods
+  mcnn results merge plan.toml *.jsonl -o all.jsonl      results of a sweep's shards in one file
   mcnn table results.jsonl --plot results.svg            results of a sweep, with intervals
   mcnn tune policy.safetensors --task drive -o tuned.safetensors
                                                          settings of the constraint, by episodes

@@ -5,43 +5,43 @@ use std::fmt::Write as _;
 use crate::commands::suggest::{SuggestReport, SuggestionReport};
 
 pub fn suggest(s: &SuggestReport) -> String {
-    let mut out = String::new();
+    let (found, mut out) = (&s.found, String::new());
     let states = s.data.as_deref().unwrap_or("visited states");
     line!(
         out,
         "{states}: {} states in {} episodes; {} memories of {} ({:.12})",
-        s.states,
-        s.episodes,
-        s.memories,
+        found.states,
+        found.episodes,
+        found.memories,
         s.file,
         s.fingerprint
     );
     line!(
         out,
         "  distances  median {:.4}, 95 % {:.4}, d_I {:.4}",
-        s.coverage.median,
-        s.coverage.p95,
-        s.coverage.max
+        found.coverage.median,
+        found.coverage.p95,
+        found.coverage.max
     );
-    if s.is_training_data {
+    if found.is_training_data {
         line!(
             out,
             "  (the memories were chosen from these states: a pool of other demonstrations is more informative)"
         );
     }
-    let (what, effect) = match s.unit {
+    let (what, effect) = match found.unit {
         "episode" => {
             ("Episodes to add as memories, in this order", "once all states of the episode are memories")
         }
         _ => ("States from which to start a demonstration", "over the episodes not yet suggested"),
     };
-    if s.suggestions.is_empty() {
+    if found.suggestions.is_empty() {
         line!(out, "  No suggestion: all of these states are memories.");
         return out;
     }
     line!(out, "  {what}. d_I, the largest distance, falls as shown {effect}:");
-    for (i, one) in s.suggestions.iter().enumerate() {
-        suggestion(&mut out, i + 1, one, s.unit);
+    for (i, one) in found.suggestions.iter().enumerate() {
+        suggestion(&mut out, i + 1, one, found.unit);
     }
     out
 }

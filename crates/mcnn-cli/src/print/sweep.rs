@@ -1,4 +1,4 @@
-//! `mcnn sweep` and `mcnn table` as text.
+//! `mcnn sweep`, `mcnn results` and `mcnn table` as text.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,54 @@ use mcnn::eval::stats::{Estimate, FEW_RUNS};
 
 use super::interval;
 use crate::{
-    commands::{sweep::SweepReport, table::Table},
+    commands::{results::MergeReport, sweep::SweepReport, table::Table},
     sweep::{grid::Cell, settings::Settings},
 };
 
+/// Runs that a merge names one by one, at most.
+const MAX_MISSING: usize = 20;
+
+pub fn merge(m: &MergeReport) -> String {
+    let mut out = String::new();
+    line!(
+        out,
+        "{}: {} of the {} runs of {}, from {} files ({} in several of them), {} failed",
+        m.file,
+        m.completed,
+        m.runs,
+        m.plan,
+        m.merged.len(),
+        m.repeated,
+        m.failed
+    );
+    for file in &m.merged {
+        line!(out, "  {}: {} runs", file.file, file.runs);
+    }
+    if m.missing.is_empty() {
+        return out;
+    }
+    line!(out, "missing, and made by `mcnn sweep {} -o {}`:", m.plan, m.file);
+    for run in m.missing.iter().take(MAX_MISSING) {
+        line!(out, "  {}", described(run));
+    }
+    if m.missing.len() > MAX_MISSING {
+        line!(out, "  and {} more", m.missing.len() - MAX_MISSING);
+    }
+    out
+}
+
 pub fn sweep(s: &SweepReport) -> String {
     let mut out = String::new();
+    let shard = s.shard.as_ref().map_or(String::new(), |shard| format!(", shard {shard}"));
     if s.dry_run {
-        line!(out, "{}: {} runs, {} of them already in {}; to do:", s.plan, s.runs, s.already_done, s.file);
+        line!(
+            out,
+            "{}{shard}: {} runs, {} of them already in {}; to do:",
+            s.plan,
+            s.runs,
+            s.already_done,
+            s.file
+        );
         for run in &s.planned {
             line!(out, "  {}", described(run));
         }
@@ -21,7 +61,7 @@ pub fn sweep(s: &SweepReport) -> String {
     }
     line!(
         out,
-        "{}: {} runs: {} already done, {} completed in {:.0} s, {} remaining",
+        "{}{shard}: {} runs: {} already done, {} completed in {:.0} s, {} remaining",
         s.file,
         s.runs,
         s.already_done,

@@ -2,11 +2,12 @@
 //! values are computed by the library (`Policy::explain`, `eval::collect`, retrieval) and stand as JSON in the file; its script
 //! only draws them.
 
+pub mod build;
 pub mod coverage;
 mod eigen;
 pub mod map;
-pub mod notes;
-pub mod pca;
+mod notes;
+mod pca;
 pub mod steps;
 
 use mcnn::{data::DimensionNames, train::Lambda};

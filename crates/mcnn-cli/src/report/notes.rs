@@ -61,7 +61,7 @@ pub fn add_notes(
     if shown(false) < data.n_episodes() {
         let run = counted(shown(true), "in closed loop").map_or(String::new(), |text| format!(" and {text}"));
         notes.push(format!(
-            "The page has {} of the {} demonstrations{run}; --show-episodes selects others.",
+            "The page has {} of the {} demonstrations{run}; --show-episodes (in Python, `episodes`) selects others.",
             shown(false),
             data.n_episodes()
         ));

@@ -65,9 +65,21 @@ const LONGEST_OF_VERSION_1: usize = 4 << 20;
 /// # Errors
 /// If the file cannot be read, or a line is not a result.
 pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
+    read_as(path, file, |line, _| line)
+}
+
+/// As [`read`], each line with its text. (A number that is parsed and written again may differ in its last digit.)
+///
+/// # Errors
+/// As [`read`].
+pub fn read_texts(path: &Path, file: &File) -> Result<(Vec<(Line, String)>, u64)> {
+    read_as(path, file, |line, text| (line, String::from_utf8_lossy(text).into_owned()))
+}
+
+fn read_as<T>(path: &Path, file: &File, make: impl Fn(Line, &[u8]) -> T) -> Result<(Vec<T>, u64)> {
     let mut from = BufReader::new(file);
     let mut complete = 0;
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<T> = Vec::new();
     let mut places = HashMap::new();
     let mut text = Vec::new();
     for i in 1.. {
@@ -95,12 +107,13 @@ pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
             return Err(refuse(format!("{brackets} brackets")));
         }
         let line = parse(&text).map_err(|e| refuse(e.to_string()))?;
-        match places.insert(line.key(), lines.len()) {
-            Some(place) => {
-                places.insert(line.key(), place);
-                lines[place] = line;
-            }
-            None => lines.push(line),
+        let next = lines.len();
+        let place = *places.entry(line.key()).or_insert(next);
+        let line = make(line, &text);
+        if place == next {
+            lines.push(line);
+        } else {
+            lines[place] = line;
         }
     }
     Ok((lines, complete))
@@ -141,5 +154,10 @@ impl Results {
     /// Appends a run and flushes it to the disk.
     pub fn append(&self, line: &Line) -> Result<()> {
         self.0.append(line)
+    }
+
+    /// Appends a run by the text of its line.
+    pub fn append_text(&self, line: &str) -> Result<()> {
+        self.0.append_text(line)
     }
 }

@@ -9,10 +9,12 @@ standardized states. Invalid input raises `mcnn.Error`, which is a `ValueError`.
 """
 
 from . import adapt
-from ._data import from_frame, from_minari
+from ._data import from_frame, from_lerobot, from_minari
 from ._evaluate import Comparison, Evaluation, compare, evaluate
 from ._explanation import Explanation
 from ._mcnn import Action, Demonstrations, Error, Memories, Policy, Session, State, Trainer, __version__, learn, load, read
+from ._report import Report, Suggestions, suggest
+from ._sweep import sweep
 from ._train import train
 from ._wrap import Wrapped, wrap
 
@@ -25,8 +27,10 @@ __all__ = [
     "Explanation",
     "Memories",
     "Policy",
+    "Report",
     "Session",
     "State",
+    "Suggestions",
     "Trainer",
     "Wrapped",
     "__version__",
@@ -34,10 +38,13 @@ __all__ = [
     "compare",
     "evaluate",
     "from_frame",
+    "from_lerobot",
     "from_minari",
     "learn",
     "load",
     "read",
+    "suggest",
+    "sweep",
     "train",
     "wrap",
 ]

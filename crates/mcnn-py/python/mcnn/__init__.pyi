@@ -1,5 +1,6 @@
 """Policies from demonstrations that stay near what was demonstrated: memory-consistent neural networks."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,8 +30,10 @@ __all__ = [
     "Explanation",
     "Memories",
     "Policy",
+    "Report",
     "Session",
     "State",
+    "Suggestions",
     "Trainer",
     "Wrapped",
     "__version__",
@@ -38,15 +41,25 @@ __all__ = [
     "compare",
     "evaluate",
     "from_frame",
+    "from_lerobot",
     "from_minari",
     "learn",
     "load",
     "read",
+    "suggest",
+    "sweep",
     "train",
     "wrap",
 ]
 
 class Explanation(dict[str, Any]): ...
+
+class Report:
+    def __init__(self, text: str) -> None: ...
+    html: str
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+
+class Suggestions(dict[str, Any]): ...
 
 class Evaluation:
     def __init__(
@@ -76,6 +89,8 @@ class Wrapped:
     policy: Callable[[Any], ArrayLike]
     @property
     def lam(self) -> float: ...
+    @property
+    def action_units(self) -> list[str]: ...
     def act(self, obs: ArrayLike) -> Action: ...
     def __call__(self, obs: ArrayLike) -> NDArray[np.float32]: ...
 
@@ -100,9 +115,31 @@ def wrap(
     form: str = "project",
 ) -> Wrapped: ...
 def evaluate(
-    policy: Any, env: Any, episodes: int = 100, seed: int = 1000, name: str | None = None
+    policy: Any,
+    env: Any,
+    episodes: int = 100,
+    seed: int = 1000,
+    name: str | None = None,
+    *,
+    actions: str = "auto",
 ) -> Evaluation: ...
-def compare(policies: Mapping[str, Any], env: Any, episodes: int = 100, seed: int = 1000) -> Comparison: ...
+def compare(
+    policies: Mapping[str, Any], env: Any, episodes: int = 100, seed: int = 1000, *, actions: str = "auto"
+) -> Comparison: ...
+def suggest(
+    demos: Demonstrations, memories: Memories | Policy, count: int = 5, start_states: bool = False
+) -> Suggestions: ...
+def sweep(
+    plan: str | os.PathLike[str],
+    results: str | os.PathLike[str] = "results.jsonl",
+    engine: str = "local",
+    *,
+    workers: int | None = None,
+    memory: float | None = None,
+    retries: int = 3,
+    retry_failed: bool = False,
+    progress: Callable[[int, int, str | None], Any] | None = None,
+) -> list[dict[str, Any]]: ...
 def from_minari(dataset: Any, observation: str | Sequence[str] | None = None, **options: Any) -> Demonstrations: ...
 def from_frame(
     frame: Any,
@@ -110,5 +147,11 @@ def from_frame(
     action: str | Iterable[str],
     episode: str | None = None,
     rewards: str | None = None,
+    **options: Any,
+) -> Demonstrations: ...
+def from_lerobot(
+    dataset: Any,
+    state: str | Iterable[str] = "observation.state",
+    action: str | Iterable[str] = "action",
     **options: Any,
 ) -> Demonstrations: ...

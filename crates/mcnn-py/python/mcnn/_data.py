@@ -38,6 +38,8 @@ def from_minari(dataset, observation=None, **options):
     observation: of observations that are dicts, the key or the list of keys that make up the state.
     Other arguments as those of `Demonstrations`, such as action_scale.
     """
+    if not hasattr(dataset, "iterate_episodes"):
+        raise TypeError(f"dataset must have iterate_episodes(), as a MinariDataset has, not be {type(dataset).__name__}")
     keys = [observation] if isinstance(observation, str) else observation
     episodes = []
     for episode in dataset.iterate_episodes():
@@ -71,6 +73,8 @@ def from_frame(frame, state, action, episode=None, rewards=None, **options):
     episode: the column that tells episodes apart; None if all rows are one episode. rewards: the column of rewards.
     Other arguments as those of `Demonstrations`.
     """
+    if not hasattr(frame, "columns"):
+        raise TypeError(f"frame must have columns, as a DataFrame of pandas or polars has, not be {type(frame).__name__}")
     state, action = ([columns] if isinstance(columns, str) else list(columns) for columns in (state, action))
     there = list(map(str, frame.columns))
     for column in [*state, *action, *(c for c in (episode, rewards) if c is not None)]:
@@ -92,3 +96,43 @@ def from_frame(frame, state, action, episode=None, rewards=None, **options):
     options.setdefault("names", (state, action))
     column = None if rewards is None else np.asarray(frame[rewards])
     return Demonstrations(table(state), table(action), ends, column, **options)
+
+
+def from_lerobot(dataset, state="observation.state", action="action", **options):
+    """Demonstrations from a LeRobotDataset, of the episodes that it selects. No video is decoded.
+
+    state, action: the feature or the list of features that make up the state and the action. Names of dimensions are those of the
+    dataset, rewards those of its feature next.reward, where they exist. Other arguments as those of `Demonstrations`.
+    """
+    table = getattr(dataset, "hf_dataset", None)
+    if table is None or not hasattr(dataset, "meta"):
+        raise TypeError(f"dataset must be a LeRobotDataset, not {type(dataset).__name__}")
+    features = dataset.meta.features
+    state, action = ([keys] if isinstance(keys, str) else list(keys) for keys in (state, action))
+    for key in [*state, *action]:
+        if key not in table.column_names or features.get(key, {}).get("dtype") in ("image", "video"):
+            usable = [k for k in table.column_names if features.get(k, {}).get("dtype") not in ("image", "video")]
+            raise Error(f"missing feature\n  where: {key}\n  expected: a feature of numbers\n  found: {', '.join(usable)}")
+    # The format of numpy: the dataset's own transform makes tensors, row by row.
+    columns = table.select_columns([*state, *action, "episode_index", *(["next.reward"] if "next.reward" in table.column_names else [])])
+    columns = columns.with_format("numpy")
+    n = len(columns)
+    joined = lambda keys: np.concatenate([np.asarray(columns[key][:], dtype=np.float32).reshape(n, -1) for key in keys], axis=1)
+    ids = np.asarray(columns["episode_index"][:]).reshape(n)
+    ends = [*(np.flatnonzero(ids[1:] != ids[:-1]) + 1), n]
+    rewards = np.asarray(columns["next.reward"][:]).reshape(n) if "next.reward" in columns.column_names else None
+    options.setdefault("names", (_feature_names(features, state), _feature_names(features, action)))
+    return Demonstrations(joined(state), joined(action), ends, rewards, **options)
+
+
+def _feature_names(features, keys):
+    """Names of the dimensions of features, or None where the dataset does not name each."""
+    all_names = []
+    for key in keys:
+        names = features[key].get("names")
+        if isinstance(names, dict):  # {"motors": [...]}
+            names = [name for part in names.values() for name in (part if isinstance(part, list) else [part])]
+        if not isinstance(names, list) or len(names) != int(np.prod(features[key]["shape"])):
+            return None
+        all_names += [str(name) for name in names]
+    return all_names

@@ -1,6 +1,7 @@
 """Closed-loop evaluation in Gymnasium environments, in this process."""
 
 import html
+import warnings
 
 import numpy as np
 
@@ -140,14 +141,49 @@ def _make(env):
         raise Error(f"the environment cannot be made\n  where: {env}\n  found: {error}") from None
 
 
-def evaluate(policy, env, episodes=100, seed=1000, name=None) -> Evaluation:
+_ACTIONS = ("auto", "environment", "limits")
+
+
+def _in_environment(policy, space, actions):
+    """A function from an action of the policy to one of the environment, by the rule of `evaluate`."""
+    if actions not in _ACTIONS:
+        raise Error(
+            f"an argument that cannot be used\n  where: actions\n  expected: {', '.join(map(repr, _ACTIONS))}\n  found: {actions!r}"
+        )
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    is_bounded = bool(np.isfinite(low).all() and np.isfinite(high).all())
+    stand_for_limits = actions == "limits"
+    if actions == "auto" and not getattr(policy, "action_units", ["of its own"]):
+        stand_for_limits = is_bounded
+        if is_bounded and not ((low == -1).all() and (high == 1).all()):
+            warnings.warn(
+                "the policy learned actions in [-1, 1] as they are: they stand for the limits of the environment's actions, as in "
+                'mcnn eval. If the data have the environment\'s own units, pass actions="environment".',
+                stacklevel=3,
+            )
+    if stand_for_limits and not is_bounded:
+        raise Error(f"actions cannot stand for limits that are infinite\n  where: actions\n  found: {space}")
+    # As in the program: halves first, so that limits near those of floats do not overflow.
+    middle, half = (low / 2 + high / 2, high / 2 - low / 2) if stand_for_limits else (0.0, 1.0)
+
+    def convert(action):
+        action = np.asarray(action, dtype=np.float64).reshape(space.shape)
+        return np.clip(middle + action * half, low, high).astype(space.dtype)
+
+    return convert
+
+
+def evaluate(policy, env, episodes=100, seed=1000, name=None, *, actions="auto") -> Evaluation:
     """Runs episodes of a policy in a Gymnasium environment.
 
     policy: a Policy, an object with `act(obs)` or Stable-Baselines3's `predict`, or a callable from an observation to an action.
-    env: an environment, or the id of one. Episode i is reset with seed + i. Observations are flattened to [n_obs]; actions are clipped
-    into the environment's action space and are otherwise given as the policy gives them. (In `mcnn eval`, actions of data in [-1, 1]
-    stand for the limits of that space.) A guard that stops ends the episode. Success is `is_success` or `success` of the last step's
-    info, where it exists.
+    env: an environment, or the id of one. Episode i is reset with seed + i. Observations are flattened to [n_obs], dicts in the order of
+    their sorted keys. A guard that stops ends the episode. Success is `is_success` or `success` of the last step's info, where it exists.
+
+    actions: what actions mean. "environment": they have the environment's units. "limits": -1 and 1 stand for the lower and the upper
+    limits of its action space. "auto", the rule of `mcnn eval`: "limits" for a policy of this package whose data have actions in
+    [-1, 1] that are used as they are (`action_units` is empty), with a warning where the limits are others; else "environment". Actions
+    are clipped into the action space.
     """
     if episodes < 1:
         raise Error(f"an argument that cannot be used\n  where: episodes\n  expected: 1 or more\n  found: {episodes}")
@@ -156,7 +192,7 @@ def evaluate(policy, env, episodes=100, seed=1000, name=None) -> Evaluation:
         space = made.action_space
         if not hasattr(space, "low"):
             raise Error(f"the actions of the environment are not numbers\n  expected: a Box\n  found: {space}")
-        start = _actor(policy)
+        start, convert = _actor(policy), _in_environment(policy, space, actions)
         returns, lengths, successes = [], [], []
         for i in range(episodes):
             obs, info = made.reset(seed=seed + i)
@@ -166,8 +202,7 @@ def evaluate(policy, env, episodes=100, seed=1000, name=None) -> Evaluation:
                 action = act(_flat(obs))
                 if action is None:
                     break
-                action = np.clip(np.asarray(action).reshape(space.shape), space.low, space.high).astype(space.dtype)
-                obs, reward, terminated, truncated, info = made.step(action)
+                obs, reward, terminated, truncated, info = made.step(convert(action))
                 total, length, done = total + float(reward), length + 1, terminated or truncated
             returns.append(total)
             lengths.append(length)
@@ -182,20 +217,17 @@ def evaluate(policy, env, episodes=100, seed=1000, name=None) -> Evaluation:
 
 def _flat(obs):
     if isinstance(obs, dict):
-        raise Error(
-            f"observations that are dicts\n  found: the keys {', '.join(map(str, obs))}\n"
-            "  next: wrap the environment with gymnasium.wrappers.FlattenObservation"
-        )
+        return np.concatenate([_flat(obs[key]) for key in sorted(obs)])
     return np.asarray(obs, dtype=np.float32).reshape(-1)
 
 
-def compare(policies, env, episodes=100, seed=1000) -> Comparison:
-    """Evaluates policies on the same episodes: policies is a dict from names to what `evaluate` takes."""
+def compare(policies, env, episodes=100, seed=1000, *, actions="auto") -> Comparison:
+    """Evaluates policies on the same episodes: policies is a dict from names to what `evaluate` takes. actions: as in `evaluate`."""
     if not policies:
         raise Error("there are no policies to compare\n  where: policies\n  expected: at least one")
     made, is_ours = _make(env)
     try:
-        return Comparison({name: evaluate(policy, made, episodes, seed, name) for name, policy in policies.items()})
+        return Comparison({name: evaluate(policy, made, episodes, seed, name, actions=actions) for name, policy in policies.items()})
     finally:
         if is_ours:
             made.close()

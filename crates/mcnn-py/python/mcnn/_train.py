@@ -1,9 +1,17 @@
 """Training in one call."""
 
+import os
 import sys
 import time
 
-from ._mcnn import Policy, Trainer
+from ._mcnn import Error, Policy, Trainer
+
+
+def _in_notebook():
+    """Whether Jupyter shows what is printed: then a carriage return overwrites the line, as in a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
 
 
 def train(
@@ -26,14 +34,39 @@ def train(
     backbone: mlp, diffusion, bet, unet or retrieval. members: networks of the ensemble; None for the backbone's default.
     steps: gradient steps; None for the backbone's default. lam: lambda of the memory weight exp(-lambda distance): a number of 0 or
     more, math.inf (behavior cloning), "weight:W", or "auto" (weight:0.25). validation_fraction: share of the episodes held out
-    (None: 0.1). progress: whether a line on stderr tells the progress, if it is a terminal.
+    (None: 0.1). progress: whether a line on stderr tells the progress, in terminals and notebooks.
     callback: called as callback(step, loss) after every step; training ends where it returns False. out: file to write.
     settings: those of `Trainer`, such as hidden, batch, lr, form, backbone_options, threads, resume.
 
-    Other Python threads run meanwhile, and Ctrl-C is obeyed within a gradient step. Raises `mcnn.Error` for settings out of range.
+    Other Python threads run meanwhile, and Ctrl-C is obeyed within a gradient step; where out is given, it leaves a checkpoint,
+    out.checkpoint, which resume="out.checkpoint" continues. Raises `mcnn.Error` for settings out of range.
     """
     trainer = Trainer(demos, memories, backbone, members, steps, lam, seed, validation_fraction, **settings)
-    shown = progress and sys.stderr is not None and sys.stderr.isatty()
+    try:
+        _run(trainer, progress, callback)
+    except KeyboardInterrupt as interruption:
+        if out is not None:
+            _keep(trainer, f"{os.fspath(out)}.checkpoint", interruption)
+        raise
+    policy = trainer.policy()
+    if out is not None:
+        policy.save(out)
+    return policy
+
+
+def _keep(trainer, path, interruption):
+    """Writes a checkpoint of an interrupted run, unless it has none: without a network there is nothing to continue."""
+    try:
+        trainer.save_checkpoint(path)
+    except Error as error:
+        interruption.add_note(f"no checkpoint was written: {error}")
+    else:
+        interruption.add_note(f"interrupted after step {trainer.step}; resume={path!r} continues the run")
+
+
+def _run(trainer, progress, callback):
+    """Takes all steps of a run, or those until the callback ends it."""
+    shown = progress and sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
     next_line = time.monotonic() + 0.2
     while True:
         stepped = trainer.advance(0 if callback else 50)
@@ -46,8 +79,4 @@ def train(
             print(f"\rtraining: step {step} of {trainer.steps}, loss {loss:.5f}", end="", file=sys.stderr, flush=True)
             next_line = time.monotonic() + 0.2
     if shown:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-    policy = trainer.policy()
-    if out is not None:
-        policy.save(out)
-    return policy
+        print("\r" + " " * 72 + "\r", end="", file=sys.stderr, flush=True)

@@ -17,6 +17,11 @@ class Wrapped:
         """lambda, as chosen from the data or given."""
         return self._constraint.lam
 
+    @property
+    def action_units(self) -> list[str]:
+        """How actions of the demonstrations are scaled to [-1, 1], a line for each dimension; empty if they are used as they are."""
+        return self._constraint.action_units
+
     def act(self, obs) -> Action:
         """The action for an observation, [n_obs], in the box of the nearest memory. `action` and the bounds are in the data's units."""
         return self._constraint.constrain(obs, np.asarray(self.policy(obs)).reshape(-1))
