@@ -71,6 +71,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             Verb::Explain(args) => commands::explain::run(&args),
             Verb::Report(args) => commands::report::run(&args),
             Verb::Certify(args) => commands::certify::run(&args),
+            Verb::Export(args) => commands::export::run(&args),
             Verb::Suggest(args) => commands::suggest::run(&args),
             Verb::Memory(args) => commands::memory::run(&args),
             Verb::Sweep(args) => commands::sweep::run(&args),

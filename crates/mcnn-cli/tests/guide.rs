@@ -84,6 +84,11 @@ fn explain_guard_and_correct_runs() {
 }
 
 #[test]
+fn deploy_runs() {
+    runs("docs/book/src/deploy.md");
+}
+
+#[test]
 fn images_runs() {
     runs("docs/book/src/frames.md");
 }

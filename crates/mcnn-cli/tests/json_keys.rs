@@ -161,6 +161,8 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "explain retrieval.safetensors --data drive.npz --at 0:5",
         "report p.safetensors --data drive.npz -o s.html",
         "certify p.safetensors --data drive.npz --horizon 9 --curve",
+        "export p.safetensors -o p.onnx",
+        "export unet.safetensors -o unet.onnx",
         "suggest made.npz m.safetensors",
         "tune bc.safetensors --task drive --lambda weight:0.9,weight:0.95 --budget 40 -o tuned.safetensors",
         "tune p.safetensors --lambda inf,1 --results robot.csv --budget 40",
@@ -195,7 +197,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
     let rows: Vec<&String> = rows.filter(|name| !["verb", "object"].contains(&name.as_str())).collect();
     assert_eq!(rows, verbs.into_iter().collect::<Vec<_>>(), "verbs in docs/json.md");
     // In these runs null or empty: goals and subtasks of other tasks, latencies with an encoder, guards and
-    // videos of each policy compared.
+    // videos of each policy compared, and what needs onnxruntime.
     let absent = [
         "policies.guard.",
         "policies.video.",
@@ -206,6 +208,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         ".all.",
         "improvement.",
         "planned.",
+        "export.check.",
     ];
     let missing = all.difference(&found).filter(|path| !absent.iter().any(|part| path.contains(part)));
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&String>::new(), "documented, but not there");

@@ -14,6 +14,7 @@ mod diffusion;
 mod embed;
 mod encoder;
 mod episodes;
+mod export;
 mod guard;
 mod guide;
 mod hostile;

@@ -7,6 +7,7 @@
 //! network; the times of a U-Net are those of the steps in which it predicts a chunk. `mlp*5` is an ensemble of five networks.
 //! `bench_policy file POLICY.safetensors ROWS.f32` acts once on every row, in one episode.
 //! `bench_policy read FILE` reads demonstrations.
+//! `bench_policy latency ...`, with the same arguments, has the times of all steps but the first.
 
 use std::{path::Path, time::Instant};
 
@@ -24,13 +25,14 @@ fn main() -> mcnn::Result<()> {
     let number = |k: usize| args[k].parse::<usize>().expect("a whole number");
     match args[0].as_str() {
         "gas" => gas(&args[1], number(2), number(3)),
-        "act" => {
-            act(number(1), number(2), number(3), number(4), architecture(&args[5]))?;
+        work @ ("act" | "latency") => {
+            let sizes = [number(1), number(2), number(3), number(4)];
+            act(sizes, architecture(&args[5]), work == "latency")?;
         }
         "step" => step(&args[1], number(2), number(3))?,
         "file" => of_file(args[1].as_ref(), &args[2])?,
         "read" => read_file(args[1].as_ref())?,
-        other => panic!("gas, act, step, file or read, not {other:?}"),
+        other => panic!("gas, act, latency, step, file or read, not {other:?}"),
     }
     Ok(())
 }
@@ -147,12 +149,11 @@ fn most_memory() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// The times of single actions. `all`: of every step but the first; else of those that predict.
 fn act(
-    memories: usize,
-    n_obs: usize,
-    n_act: usize,
-    steps: usize,
+    [memories, n_obs, n_act, steps]: [usize; 4],
     (backbone, members): (Architecture, usize),
+    all: bool,
 ) -> mcnn::Result<()> {
     let mut rng = Seed(3).rng();
     // As many states as memories, in episodes of 200 steps of a random walk: neighbors in time are near.
@@ -194,13 +195,20 @@ fn act(
         let state = walk(&mut rng, i);
         let start = Instant::now();
         let constrained = session.act(&state, &mut action)?;
-        if constrained.chunk_step == 0 {
-            times.push(start.elapsed().as_secs_f64() * 1e6);
+        let time = start.elapsed().as_secs_f64() * 1e6;
+        if if all { i > 0 } else { constrained.chunk_step == 0 } {
+            times.push(time);
         }
         check += action.iter().map(|&a| f64::from(a)).sum::<f64>();
     }
     times.sort_by(f64::total_cmp);
     let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize];
-    println!("{{\"p50\":{},\"p99\":{},\"check\":{check}}}", at(0.5), at(0.99));
+    println!(
+        "{{\"p50\":{},\"p99\":{},\"p999\":{},\"max\":{},\"check\":{check}}}",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    );
     Ok(())
 }

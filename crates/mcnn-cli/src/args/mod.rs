@@ -2,6 +2,7 @@
 
 mod backbone;
 mod convert;
+mod export;
 mod frames;
 mod help;
 mod input;
@@ -16,6 +17,7 @@ mod trust;
 mod tune;
 
 pub use convert::ConvertArgs;
+pub use export::{CheckArgs, ExportArgs};
 pub use frames::{EmbedArgs, EncoderArgs, FrameArgs, TaskEncoderArgs};
 pub use help::parse;
 pub use input::{EpisodeArgs, Input, InputOptions, Inputs, KeyArgs, NamesArgs, StateDimensions, UnitArgs};
@@ -85,6 +87,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Bound how far a policy can be from its expert, from its memories alone.
     Certify(CertifyArgs),
+    /// Write a policy as ONNX graphs, for other programs.
+    Export(ExportArgs),
     /// Suggest which demonstration to record next: where states are farthest from the memories.
     Suggest(SuggestArgs),
     /// List, add, drop and restore the memories of a trained policy.

@@ -10,6 +10,7 @@ pub mod embed;
 pub mod encoder;
 pub mod eval;
 pub mod explain;
+pub mod export;
 pub mod inspect;
 pub mod learn;
 pub mod make;

@@ -11,6 +11,7 @@ mod certify;
 mod convert;
 mod data;
 mod encoder;
+mod export;
 mod memory;
 mod policy;
 mod report;
@@ -24,6 +25,7 @@ pub use certify::certify;
 pub use convert::convert;
 pub use data::{collect, embed, inspect, learn, make, replay};
 pub use encoder::encoder;
+pub use export::export;
 pub use memory::{memory_edit, memory_list};
 pub use policy::{explain, train};
 pub use report::report;
@@ -69,6 +71,8 @@ Understanding
                                                          a page of memories, distances and actions
   mcnn certify policy.safetensors --data drive.npz --horizon 500
                                                          a bound from the memories alone
+Deploying
+  mcnn export policy.safetensors -o policy.onnx          the policy as an ONNX graph
 Improving
   mcnn suggest pool.npz memories.safetensors             which demonstration to record next
   mcnn memory add policy.safetensors fix.npz             add memories without training

@@ -29,7 +29,7 @@ impl Horizons {
 }
 
 /// What changes during an episode of a backbone: the window of observations, buffers, and the random number generator.
-/// After the first predictions nothing is allocated.
+/// After the first prediction nothing is allocated.
 #[derive(Debug)]
 pub struct Episode {
     observations: Vec<f32>, // [1 to window, n_obs], the newest last
@@ -68,6 +68,18 @@ impl Episode {
         backbone.predict(&self.observations, constrain, &mut self.state);
     }
 
+    /// Grows the buffers as a prediction does, and leaves nothing else of one. For a network that may predict later, where nothing
+    /// should be allocated.
+    ///
+    /// # Panics
+    /// As [`Backbone::predict`].
+    pub fn prepare(&mut self, backbone: &dyn Backbone, constrain: Constrain) {
+        let rng = self.state.rng.clone();
+        self.predict(backbone, constrain);
+        self.state.rng = rng;
+        self.state.output.clear();
+    }
+
     /// The last prediction before it is constrained: `[horizon, n_act]`, empty before the first one.
     pub fn network_output(&self) -> &[f32] {
         &self.state.output
@@ -81,6 +93,9 @@ impl Episode {
     /// Appends an observation and drops all but the last `window`.
     fn push(&mut self, observation: &[f32], window: usize) {
         let width = observation.len();
+        if self.observations.is_empty() {
+            self.observations.reserve_exact(window * width);
+        }
         if self.observations.len() == window * width {
             self.observations.copy_within(width.., 0);
             self.observations.truncate((window - 1) * width);

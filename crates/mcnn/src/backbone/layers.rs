@@ -53,6 +53,11 @@ impl Layers {
         &self.widths
     }
 
+    /// The largest of the widths.
+    pub fn widest(&self) -> usize {
+        self.widths.iter().copied().max().unwrap_or(0)
+    }
+
     /// Widths of the input and of the last output.
     pub fn ends(&self) -> [usize; 2] {
         [self.widths[0], self.widths[self.widths.len() - 1]]
@@ -97,6 +102,14 @@ impl Layers {
         Self::new(widths, layers).ok_or_else(|| {
             Error::new(Kind::File, "a network whose layers are not whole").at(format!("{prefix}0"))
         })
+    }
+}
+
+/// Empties buffers and makes room for `size` values in each, so that later predictions allocate nothing.
+pub(super) fn reserve<const N: usize>(size: usize, buffers: [&mut Vec<f32>; N]) {
+    for buffer in buffers {
+        buffer.clear();
+        buffer.reserve(size);
     }
 }
 

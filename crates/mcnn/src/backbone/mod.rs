@@ -41,7 +41,7 @@ mod workspace;
 
 pub use architecture::Architecture;
 pub use bet::{Bet, BetNet, BetSettings, BucketSelection, ResidualInit};
-pub use denoise::{NoiseSample, PredictionType};
+pub use denoise::{NoiseSample, PredictionType, sinusoids};
 pub use diffusion::{Diffusion, DiffusionNet, DiffusionSettings};
 pub use episode::{Episode, Horizons};
 pub use ibc::{EnergySampler, Ibc, IbcNet, IbcSettings};

@@ -203,7 +203,7 @@ impl ActionUnits {
     }
 
     /// A full turn of dimension `k` of the action, if it is relative to an angle.
-    fn period(&self, k: usize) -> Option<f64> {
+    pub fn period(&self, k: usize) -> Option<f64> {
         let of = self.relative_to.get(k).copied().flatten()?;
         self.angles.iter().find(|angle| angle.dimension == of).map(|angle| angle.unit.period())
     }

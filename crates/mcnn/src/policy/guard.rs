@@ -67,8 +67,15 @@ impl Act for GuardedPolicy<'_> {
 
 impl Session<'_> {
     /// The same episode with a guard from the next action on.
-    pub fn guarded(self, guard: Guard) -> Self {
-        Self { guard: Some(guard), ..self }
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.set_guard(Some(guard));
+        self
+    }
+
+    /// Sets the guard, or takes it away, from the next action on.
+    pub fn set_guard(&mut self, guard: Option<Guard>) {
+        self.guard = guard;
+        self.last_in_distribution.reserve(self.policy.codebook().n_act());
     }
 
     /// Replaces the action (in the data's units) as the guard prescribes, in a state whose nearest memory is `memory` at `distance`. Returns

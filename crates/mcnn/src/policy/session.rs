@@ -13,7 +13,7 @@ use crate::{
     seed::{Rng, Seed},
 };
 
-/// One episode of a policy, with its buffers. Nothing is allocated after the first prediction.
+/// One episode of a policy, with its buffers. Nothing is allocated after the first action, which a test counts for every backbone.
 #[derive(Debug)]
 pub struct Session<'a> {
     pub(super) policy: Version<'a>,
@@ -168,17 +168,22 @@ impl<'a> Session<'a> {
     /// The permissible region of the last action by dimension, `[n_act]` lower and upper bounds in the data's units. Empty before the
     /// first action.
     pub fn permissible_region(&self) -> Vec<[f32; 2]> {
-        let Some(constrained) = self.constrained else { return Vec::new() };
+        self.permissible_bounds().collect()
+    }
+
+    /// The same without an allocation.
+    pub fn permissible_bounds(&self) -> impl Iterator<Item = [f32; 2]> {
         let units = self.policy.codebook.units();
         let n_act = self.policy.codebook.n_act();
-        let mut action = vec![0.0; n_act];
-        self.write_action(&constrained, &mut action);
-        // Of an angle, the bounds are on the turn of the action.
-        let bounds = |(k, a): (usize, &f32)| {
-            let turns = units.turns(k, units.to_data(k, action[k], &self.base));
-            constrained.region.bounds(*a).map(|bound| units.to_data(k, bound, &self.base) + turns)
-        };
-        self.constraining_action(&constrained)[..n_act].iter().enumerate().map(bounds).collect()
+        self.constrained.into_iter().flat_map(move |constrained| {
+            let bounds = move |(k, (a, action)): (usize, (&f32, f32))| {
+                // Of an angle, the bounds are on the turn of the action.
+                let turns = units.turns(k, units.to_data(k, action, &self.base));
+                constrained.region.bounds(*a).map(|bound| units.to_data(k, bound, &self.base) + turns)
+            };
+            let memory_action = &self.constraining_action(&constrained)[..n_act];
+            memory_action.iter().zip(self.scaled_action(constrained)).enumerate().map(bounds)
+        })
     }
 
     /// The memory's action, or future action, that constrains a step of the current chunk.
@@ -192,14 +197,18 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The constrained action of a step of the current chunk, in [-1, 1].
+    fn scaled_action(&self, constrained: Constrained) -> impl Iterator<Item = f32> {
+        let (envelope, region) = (self.policy.acting.envelope, constrained.region);
+        let n_act = self.policy.codebook.n_act();
+        let network_action = &self.network_action[constrained.chunk_step * n_act..][..n_act];
+        let memory_action = self.constraining_action(&constrained);
+        network_action.iter().zip(memory_action).map(move |(s, a)| envelope.constrain(region, *a, *s))
+    }
+
     /// Writes the constrained action of a step of the current chunk.
     pub(super) fn write_action(&self, constrained: &Constrained, action: &mut [f32]) {
-        let envelope = self.policy.acting.envelope;
-        let first = constrained.chunk_step * action.len();
-        let memory_action = self.constraining_action(constrained);
-        for ((f, s), a) in action.iter_mut().zip(&self.network_action[first..]).zip(memory_action) {
-            *f = envelope.constrain(constrained.region, *a, *s);
-        }
+        action.iter_mut().zip(self.scaled_action(*constrained)).for_each(|(to, value)| *to = value);
     }
 
     /// Adds an observation (`[n_obs]`, in the data's units) to the history without acting, for observations before the first
@@ -248,9 +257,10 @@ impl<'a> Session<'a> {
             _ => None,
         };
         let acts = |k: usize| alone.is_none_or(|alone| alone == k);
+        let is_first = self.constrained.is_none();
         let n_act = codebook.n_act();
         for (k, (episode, network)) in self.members.iter_mut().zip(members).enumerate() {
-            if !acts(k) {
+            if !acts(k) && !is_first {
                 continue;
             }
             if retrieved > 0 {
@@ -271,7 +281,11 @@ impl<'a> Session<'a> {
                     })),
                 }
             }
-            episode.predict(&**network, &during_sampling);
+            if acts(k) {
+                episode.predict(&**network, &during_sampling);
+            } else {
+                episode.prepare(&**network, &during_sampling); // it may act later
+            }
         }
         if members.is_empty() {
             self.network_action.fill(0.0); // lambda is 0: the memory acts alone

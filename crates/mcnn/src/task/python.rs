@@ -48,6 +48,15 @@ pub fn interpreter_with_pusht(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     of(Use::PushT, progress)
 }
 
+/// The interpreter with onnxruntime, which runs exported policies: likewise, in a virtual environment of its own (about 80 MB from
+/// PyPI).
+///
+/// # Errors
+/// As [`interpreter`].
+pub fn interpreter_with_onnxruntime(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    of(Use::Onnx, progress)
+}
+
 /// Whether an environment of Gymnasium is one of gym-pusht.
 pub fn in_pusht(id: &str) -> bool {
     id.rsplit(':').next().is_some_and(|name| name.starts_with("gym_pusht/"))
@@ -95,6 +104,7 @@ enum Use {
     Box2d,
     PushT,
     Video,
+    Onnx,
 }
 
 impl Use {
@@ -105,6 +115,7 @@ impl Use {
             Self::Box2d => "box2d",
             Self::PushT => "pusht",
             Self::Video => "video",
+            Self::Onnx => "onnx",
         }
     }
 
@@ -114,6 +125,7 @@ impl Use {
             Self::Box2d => "the environments of Box2D",
             Self::PushT => "Push-T",
             Self::Video => "videos",
+            Self::Onnx => "graphs of ONNX",
         }
     }
 }
@@ -128,6 +140,7 @@ fn own(python: &Path, who: Use) -> Result<PathBuf> {
     let (modules, packages) = match who {
         Use::Box2d => ("gymnasium, Box2D, pygame", "'gymnasium[box2d]'"),
         Use::PushT => ("gymnasium, gym_pusht", "gym-pusht==0.1.6 'pymunk<7'"),
+        Use::Onnx => ("numpy, onnxruntime", "numpy onnxruntime"),
         _ => ("gymnasium", "'gymnasium'"),
     };
     let refused = |found: String| {
@@ -274,7 +287,7 @@ mod tests {
         );
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
             let (_, tags) = line.split_once("# ").expect(line);
-            let known = ["worker", "box2d", "pusht", "video", "package", "tests", "bench", "browser"];
+            let known = ["worker", "box2d", "pusht", "video", "onnx", "package", "tests", "bench", "browser"];
             assert!(tags.split(", ").all(|tag| known.contains(&tag)), "{line}");
         }
     }

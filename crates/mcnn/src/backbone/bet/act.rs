@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     backbone::{
+        layers::reserve,
         math::sum,
         product::{add_product, widest},
     },
@@ -80,7 +81,11 @@ impl Bet {
         let ActBuffers {
             tokens, normed, keys, values, queries, attended, hidden, scores, probabilities, ..
         } = buffers;
-        tokens.clear();
+        // For a whole window, although the first ones are shorter.
+        let whole = self.settings.window * width;
+        reserve(whole, [&mut *tokens, &mut *normed, &mut *keys, &mut *values, &mut *queries, &mut *attended]);
+        reserve(4 * whole, [&mut *hidden]);
+        reserve(self.settings.window, [&mut *scores]);
         tokens.extend_from_slice(&self.positions[..n * width]);
         add_linear(observations, &self.embed, tokens);
         for (k, block) in self.blocks.iter().enumerate() {
