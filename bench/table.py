@@ -21,7 +21,7 @@ import sys
 ROWS = os.environ.get("MCNN_BENCH_ROWS")
 TARGET = os.environ.get("CARGO_TARGET_DIR", "target")
 RECORD = pathlib.Path(__file__).parent / "record"
-PACKAGES = ["numpy", "torch", "faiss-cpu", "scikit-learn", "torchvision", "gymnasium", "mujoco", "h5py"]
+PACKAGES = ["numpy", "torch", "faiss-cpu", "scikit-learn", "torchvision", "gymnasium", "mujoco", "h5py", "pyarrow"]
 FIELDS = ["date", "commit", "mode", "script", "work", "unit", "ours", "peer", "ratio", "ratio_low", "ratio_high", "floor"]
 FIELDS += ["error", "rounds", "load", "cpu", "cores", "level", "peak", "product", "bandwidth", "versions"]
 

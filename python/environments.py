@@ -66,6 +66,16 @@ def width(space):
     raise Refusal(f"observations of the kind {space} cannot be used: a Box is needed, or a Dict of them")
 
 
+def camera(space):
+    """The key of the color frame in a Dict observation that has one beside numbers, or None."""
+    import gymnasium
+    import numpy
+
+    is_frame = lambda part: isinstance(part, gymnasium.spaces.Box) and part.dtype == numpy.uint8 and part.shape[2:] == (3,)
+    frames = [key for key, part in space.spaces.items() if is_frame(part)] if isinstance(space, gymnasium.spaces.Dict) else []
+    return frames[0] if len(frames) == 1 else None
+
+
 def flat(value):
     """The values of an observation as float64: a Dict's values in the order of their sorted keys, nested ones in
     place, arrays row by row. What is no real number (complex ones, text) raises."""
@@ -135,6 +145,7 @@ class Copy:
         self.fixtures = None  # the model's own, once `restore_state` has moved them
         self.space = env.observation_space if self.key is None else env.observation_space[self.key]
         self.bytes = isinstance(self.space, gymnasium.spaces.Box) and self.space.dtype == numpy.uint8
+        self.camera = camera(self.space)
         actions = env.action_space
         if not isinstance(actions, gymnasium.spaces.Box):
             raise Refusal(f"actions of the kind {actions} cannot be used: policies here act in a Box of real numbers")
@@ -148,20 +159,27 @@ class Copy:
     def spec(self):
         import numpy
 
+        frame = self.space.shape[:2] if self.bytes and self.space.shape[2:] == (3,) else None
+        if self.camera is not None:
+            frame = self.space[self.camera].shape[:2]
         return {
             "n_obs": width(self.space),
             "n_act": int(numpy.prod(self.shape)),
             "horizon": self.env.spec.max_episode_steps if self.env.spec else None,
             "bounds": None if self.plain else numpy.stack([self.low.ravel(), self.high.ravel()], 1).tolist(),
             "bytes": self.bytes,
-            "frame": self.space.shape[:2] if self.bytes and self.space.shape[2:] == (3,) else None,
+            "frame": frame,
         }
 
     def pick(self, observation):
-        """The values of an observation: uint8 where its space is of them, else float64."""
+        """The values of an observation: uint8 where its space is of them, else float64. The frame of a Dict comes first, then the
+        state: what else there is, in the order of the sorted keys."""
         import numpy
 
         picked = observation if self.key is None else observation[self.key]
+        if self.camera is not None:
+            state = {key: value for key, value in picked.items() if key != self.camera}
+            return numpy.concatenate([flat(picked[self.camera]), flat(state)]) if state else flat(picked[self.camera])
         if not self.bytes:
             return flat(picked)
         picked = numpy.asarray(picked)

@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(data.states().iter().all(|v| v.is_finite()));
         assert!(data.actions().iter().all(|a| a.abs() <= 1.0));
     }
-    if let Ok(mut film) = FrameFile::open(&path, None) {
+    if let Ok(mut file) = FrameFile::open(&path, None, None) {
         let mut pieces = 0;
         let _ = file.read_frames(0, &mut |_, _| {
             pieces += 1;

@@ -112,6 +112,27 @@ class Bytes(gymnasium.Env):
         return self.observe(), 1.0, False, False, {}
 
 
+class Camera(gymnasium.Env):
+    """A frame and a state: the seed in every pixel, the step and its negative."""
+
+    def __init__(self, render_mode=None):
+        frame, numbers = Box(0, 255, (2, 3, 3), numpy.uint8), lambda n: Box(-numpy.inf, numpy.inf, (n,), numpy.float32)
+        self.observation_space = gymnasium.spaces.Dict({"agent": numbers(1), "pixels": frame, "zero": numbers(2)})
+        self.action_space = Box(-1, 1, (1,))
+
+    def observe(self):
+        state = {"agent": numpy.float32([self.t]), "zero": numpy.float32([-self.t, 0.5])}
+        return {**state, "pixels": numpy.full((2, 3, 3), self.start, numpy.uint8)}
+
+    def reset(self, seed=None, options=None):
+        self.start, self.t = seed, 0
+        return self.observe(), {}
+
+    def step(self, action):
+        self.t += 1
+        return self.observe(), 1.0, False, False, {}
+
+
 class Slow(Fake):
     """Takes long to be made, from the second copy in a process on."""
 
@@ -133,4 +154,5 @@ for name, form in (("bytes", "u1"), ("no-bytes", "f4")):
 gymnasium.register(
     id="fake_environments/Fake-spaced-v0", entry_point=Fake, kwargs={"kind": "plain"}, disable_env_checker=True
 )
+gymnasium.register(id="Fake-camera-v0", entry_point=Camera, max_episode_steps=4, disable_env_checker=True)
 gymnasium.register(id="Fake-slow-v0", entry_point=Slow, kwargs={"kind": "plain"}, disable_env_checker=True)

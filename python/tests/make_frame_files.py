@@ -105,7 +105,7 @@ npz("whole.npz", frames=frames.astype(np.int64))
 broken["whole.npz"] = ["integers", "frames"]
 npz("beside.npz", frames=frames, states=np.zeros((N, 3), "f4"), depth=np.zeros(N))
 expect("beside.npz", options={"key": "frames"}, says=["not used: states, depth"])
-broken["beside.npz"] = ["several arrays of observations", "found: frames, states", "--frames-key frames", "mcnn learn"]
+broken["beside.npz"] = ["several arrays of observations", "found: frames, states", "--camera frames", "mcnn learn"]
 hdf5("beside.hdf5", frames)
 with h5py.File(folder / "beside.hdf5", "a") as f:
     f["states"] = np.zeros((N, 3), "f4")
@@ -171,7 +171,7 @@ broken["unnamed"] = ["names no pictures", "frame"]
 broken["empty"] = ["no .csv", "driving_log.csv"]
 (folder / "store").mkdir()
 (folder / "store" / ".zgroup").write_text("{}")
-broken["store"] = ["a zarr store", "episode_ends=z"]
+broken["store"] = ["not a replay buffer", "meta/episode_ends"]
 listed("commas", "png", rows=lambda lines: [line.replace(",", ";").replace(".", ",").replace(",png", ".png") for line in lines])
 expect("commas")
 to = listed("cut_list", "png")

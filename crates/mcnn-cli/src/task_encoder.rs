@@ -54,7 +54,32 @@ pub fn for_states(
         (Some(size), Some(encoding)) => (size, Encoding::parse(encoding)?),
     };
     let weights = weights(carried, &encoding, given)?;
-    Encoder::new(encoding, &weights, size).map(Some)
+    let encoder = Encoder::new(encoding, &weights, size)?;
+    if encoder.n_obs() != spec.n_obs {
+        return Err(error("a policy on other cameras or states than the task gives")
+            .expected(format!("{} values an observation: the frames of {}", encoder.n_obs(), parts(encoder.encoding())))
+            .found(format!("{} values: a frame of {} x {}{}", spec.n_obs, size[0], size[1], beside(spec, size)))
+            .next("embed recordings of the task's own observations, with --with-state if it gives a state beside the frame"));
+    }
+    Ok(Some(encoder))
+}
+
+/// The cameras and the state of an encoding.
+fn parts(encoding: &Encoding) -> String {
+    let state = match &encoding.state {
+        Some(state) => format!(" and the state {} of {} dimensions", state.keys.join(", "), state.n),
+        None => String::new(),
+    };
+    let names: Vec<&str> = encoding.cameras.iter().map(|camera| &*camera.name).collect();
+    format!("{}{state}", if names.is_empty() { "one camera".into() } else { names.join(", ") })
+}
+
+/// The state that a task gives beside its frame.
+fn beside(spec: &Spec, [height, width]: [usize; 2]) -> String {
+    match spec.n_obs.saturating_sub(height * width * 3) {
+        0 => String::new(),
+        n => format!(", and a state of {n} dimensions"),
+    }
 }
 
 fn weights(carried: Option<&Arrays>, encoding: &Encoding, given: &[Weights]) -> Result<Arrays> {

@@ -102,10 +102,7 @@ fn skipped_records_are_told_and_states_beside_frames_are_not_dropped_in_silence(
         "{said}"
     );
     let message = bench.refused(&format!("embed beside.npz {embed} -o x.npz"));
-    assert!(
-        message.contains("found: frames, states") && message.contains("--frames-key frames"),
-        "{message}"
-    );
+    assert!(message.contains("found: frames, states") && message.contains("--camera frames"), "{message}");
     let report = bench.json(&format!("embed beside.npz {embed} --frames-key frames -o frames.npz"));
     assert_eq!((&report["n_obs"], &report["source"][1]), (&512.into(), &"not used: states, depth".into()));
     // Clipped actions are counted here too.

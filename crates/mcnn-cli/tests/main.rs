@@ -6,6 +6,7 @@ mod bad_input;
 mod bet;
 mod book;
 mod browser;
+mod cameras;
 mod certify;
 mod common;
 mod convert;

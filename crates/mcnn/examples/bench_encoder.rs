@@ -14,6 +14,7 @@ fn main() -> mcnn::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("threads");
     let mut rng = Seed(0).rng();
     let data = RecordedFrames {
+        cameras: 1,
         preset: "normalized".parse()?,
         size: [side; 2],
         frames: (0..n * side * side * 3).map(|_| rng.below(256) as u8).collect(),

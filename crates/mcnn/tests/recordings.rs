@@ -242,7 +242,7 @@ fn recorded_frames_are_read_back_from_both_formats() {
     demonstrations.write_npz(&again).unwrap();
     assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
     for (path, shape) in [(&hdf5, vec![30, 72]), (&npz, vec![30, 4, 6, 3])] {
-        let mut file = FrameFile::open(path, None).unwrap();
+        let mut file = FrameFile::open(path, None, None).unwrap();
         assert_eq!(file.shape, shape);
         assert_eq!(
             (&file.labels.actions, &file.labels.ends),

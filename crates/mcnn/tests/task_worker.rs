@@ -194,6 +194,20 @@ fn bytes_arrive_as_the_numbers_they_are_and_other_numbers_in_their_place_are_ref
 }
 
 #[test]
+fn a_frame_and_a_state_arrive_as_the_frame_and_then_the_state() {
+    let Some((_folder, python)) = with_fakes() else {
+        return;
+    };
+    let task = Gym::new("fake_environments:Fake-camera-v0", &python).unwrap();
+    assert_eq!((task.spec().n_obs, task.spec().frame), (18 + 3, Some([2, 3])));
+    let mut env = task.start().unwrap();
+    let mut o = [0.0; 21];
+    env.reset(41, &mut o).unwrap();
+    env.step(&[0.0], &mut o).unwrap();
+    assert_eq!((&o[..18], &o[18..]), (&[41.0; 18][..], &[1.0, -1.0, 0.5][..]));
+}
+
+#[test]
 fn spaces_that_are_not_boxes_are_refused_by_name() {
     let Some((_folder, python)) = with_fakes() else {
         return;

@@ -57,6 +57,7 @@ fn files() -> Option<(tempfile::TempDir, Manifest)> {
 fn frames(source: &mut Source, from: usize) -> mcnn::Result<(Option<[usize; 2]>, Vec<f32>)> {
     let (mut all, mut size) = (Vec::new(), None);
     source.read_frames(from, &mut |frames| {
+        let [frames] = frames else { panic!("one camera") };
         size = Some(frames.size);
         all.extend(frames.pixels.iter().map(|v| v / frames.full * 255.0));
         Ok(true)
@@ -71,7 +72,7 @@ fn recordings_of_every_form_give_their_frames_and_what_was_done() {
         let options = SourceOptions {
             size: expected.options.get("size").map(|text| size(text).unwrap()),
             layout: expected.options.get("layout").map(|text| text.parse().unwrap()),
-            key: expected.options.get("key").cloned(),
+            cameras: expected.options.get("key").cloned().into_iter().collect(),
             ..SourceOptions::default()
         };
         let mut source =
@@ -140,6 +141,8 @@ impl Bench {
             weights: found.weights,
             preset: "raw".parse().unwrap(),
             size: None,
+            cameras: Vec::new(),
+            state: None,
         };
         Self { network, encoding, folder: tempfile::tempdir().unwrap() }
     }

@@ -24,7 +24,7 @@ const FRAME: usize = 48 * 48 * 3;
 
 fn encoding(network: Design, preset: &str) -> Encoding {
     let (weights, preset) = ("random:5".into(), preset.parse().unwrap());
-    Encoding { network, weights, preset, size: Some(SIZE) }
+    Encoding { network, weights, preset, size: Some(SIZE), cameras: Vec::new(), state: None }
 }
 
 fn conv() -> Design {
@@ -55,7 +55,7 @@ fn embedded(demonstrations: &FrameDemonstrations, encoding: &Encoding) -> Demons
     let [recording, output] = ["recording.npz", "embedded.npz"].map(|name| folder.path().join(name));
     demonstrations.write_npz(&recording).unwrap();
     let mut source = Source::open(&recording, &SourceOptions::default()).unwrap();
-    assert_eq!(source.size, Some(SIZE));
+    assert_eq!(source.sizes, [Some(SIZE)]);
     let (network, _) = load(&Weights::Random(5), Some(encoding.network), &mut |_, _| ()).unwrap();
     embed(&mut source, &network, encoding, ActionRange::Refuse, &output, &mut |_| true).unwrap().unwrap();
     read(&output, &ReadOptions::default()).unwrap()

@@ -5,13 +5,17 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::Args;
 use mcnn::vision::{self, Design, Layout, Objective, Preset, Range, SourceOptions, Weights};
 
-use super::{Output, word};
+use super::{EpisodeArgs, KeyArgs, Output, word};
+use crate::say::say;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  mcnn embed frames.hdf5 --weights imagenet -o embedded.npz")]
 pub struct EmbedArgs {
     #[command(flatten)]
     pub frames: FrameArgs,
+    /// Join the state, chosen by --state, with the embedding: the embeddings of all cameras first, then the state.
+    #[arg(long, help_heading = "Data")]
+    pub with_state: bool,
     /// Weights of the network: an encoder's file from `mcnn encoder`; a PyTorch .pth or a .safetensors; imagenet (torchvision's,
     /// downloaded once); or random:SEED (untrained).
     #[arg(long, value_name = "FILE|imagenet|random:SEED", help_heading = "Network")]
@@ -85,14 +89,21 @@ pub struct EncoderArgs {
 /// An input recording of camera frames.
 #[derive(Args, Debug)]
 pub struct FrameArgs {
-    /// Frames with actions: HDF5 as of D4RL's CARLA, .npz with the array frames, a donkeycar tub, a log of Udacity's simulator, or
-    /// a folder of images with a CSV.
+    /// Frames with actions: a LeRobot dataset, a replay buffer in zarr, HDF5 as of robomimic or D4RL's CARLA, .npz with the array
+    /// frames, a donkeycar tub, a log of Udacity's simulator, or a folder of images with a CSV.
     #[arg(value_name = "FRAMES")]
     pub data: PathBuf,
-    /// Array or dataset of the frames, in a file that has other observations beside them; those are left out [default: frames, images,
-    /// observations or states, whichever is there].
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    pub frames_key: Option<String>,
+    /// Cameras, in this order, such as observation.images.top,observation.images.wrist; the embeddings of several are joined. Of an .npz or
+    /// D4RL's HDF5, the array of the frames [default: all cameras; of one file frames, images, observations or states, whichever is
+    /// there].
+    #[arg(
+        long = "camera",
+        alias = "frames-key",
+        value_delimiter = ',',
+        value_name = "KEYS",
+        help_heading = "Data"
+    )]
+    pub cameras: Vec<String>,
     /// Height and width of frames that are stored as flat rows [default: square frames].
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size, help_heading = "Data")]
     pub frame_size: Option<Size>,
@@ -106,6 +117,10 @@ pub struct FrameArgs {
     /// and time].
     #[arg(long, alias = "actions", value_name = "COLUMNS", value_delimiter = ',', help_heading = "Data")]
     pub action_columns: Vec<String>,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    #[command(flatten)]
+    pub episodes: EpisodeArgs,
     /// Clip actions to [-1, 1] instead of refusing a file with actions outside, if they are at most 5 % of an action dimension.
     #[arg(long, help_heading = "Data")]
     pub clip_actions: bool,
@@ -134,7 +149,10 @@ impl FrameArgs {
             size: self.frame_size.map(|size| size.0),
             layout: self.layout,
             range: self.pixel_max,
-            key: self.frames_key.clone(),
+            cameras: self.cameras.clone(),
+            with_state: false,
+            selection: self.keys.selection(&self.episodes),
+            ffmpeg: Some(|| mcnn::task::python::ffmpeg(&|line| say(line))),
             actions: self.action_columns.clone(),
         }
     }

@@ -86,6 +86,7 @@ impl KeyArgs {
             episodes: episodes.episodes.clone(),
             task: episodes.task.clone(),
             filter: self.filter_key.clone(),
+            whole: episodes.whole,
             ..Selection::default()
         }
     }
@@ -101,6 +102,9 @@ pub struct EpisodeArgs {
     /// Read only the episodes of the task with this text, where the data have texts of tasks.
     #[arg(long, value_name = "TEXT")]
     pub task: Option<String>,
+    /// Of a LeRobot recording that was stopped before it was complete, read the whole episodes and leave out unfinished files.
+    #[arg(long)]
+    pub whole: bool,
 }
 
 fn episode_range(text: &str) -> Result<RangeInclusive<u32>, String> {

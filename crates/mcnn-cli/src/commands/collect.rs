@@ -149,6 +149,17 @@ pub fn open_part(output: &Output, identity: &str, spec: &Spec, episodes: usize) 
         return Err(Error::new(Kind::File, "recordings are written to files, not to pipes or devices")
             .at(output.path.display().to_string()));
     }
+    if let Some([height, width]) = spec.frame
+        && spec.n_obs != height * width * 3
+    {
+        return Err(Error::new(
+            Kind::Settings,
+            "a task with frames and a state, which recordings here do not have together",
+        )
+        .at(format!("task {}", spec.name))
+        .expected("a task whose observation is a frame or a state")
+        .next("record it with Minari or LeRobot, and embed that with `mcnn embed --with-state`"));
+    }
     let part = part_of(&output.path);
     if output.force && part.exists() {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;

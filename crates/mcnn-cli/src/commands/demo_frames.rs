@@ -80,8 +80,7 @@ fn train(args: &DemoArgs, laps: &Path, weights: &Path) -> Result<()> {
 fn embedding(laps: &Path, weights: &Weights, embedded: &Path) -> Result<Encoding> {
     let mut source = Source::open(laps, &SourceOptions::default())?;
     let (network, found) = load(weights, None, &mut |_, _| ())?;
-    let encoding =
-        Encoding { network: network.design(), weights: found.weights, preset: preset()?, size: source.size };
+    let encoding = Encoding::new(network.design(), found.weights, preset()?, &source);
     // A part left by an interrupted demo belongs to other frames.
     let part = part_of(embedded);
     if part.exists() {

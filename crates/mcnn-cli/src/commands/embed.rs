@@ -6,7 +6,7 @@ use mcnn::{
     Error, Result,
     data::{Outside, ReadOptions},
     error::Kind,
-    vision::{Encoding, Found, Preset, Source, embed, load, part_of},
+    vision::{Encoding, Found, Preset, Source, SourceOptions, embed, load, part_of},
 };
 use serde::Serialize;
 
@@ -29,6 +29,12 @@ pub struct EmbedReport {
     pub n_obs: usize,
     /// The format of the frames, as recognized.
     pub source: Vec<String>,
+    /// The cameras, in the order of their embeddings.
+    pub cameras: Vec<String>,
+    /// The keys of the states after the embeddings; empty without --with-state.
+    pub state_keys: Vec<String>,
+    /// Dimensions of those states.
+    pub n_state: usize,
     pub encoding: Encoding,
     /// The file of weights; null if they are random.
     pub weights_file: Option<String>,
@@ -59,18 +65,13 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
     threads(args.frames.threads)?;
-    let mut source = open(&args.frames)?;
+    let mut source = open(&args.frames, args.with_state)?;
     let mut download = None;
     let (network, found) = load(&args.weights, args.network, &mut |done, total| {
         download.get_or_insert_with(|| Progress::new("downloading weights", 0, total)).at(done, "bytes");
     })?;
     drop(download);
-    let encoding = Encoding {
-        network: network.design(),
-        weights: found.weights.clone(),
-        preset: preset(args, &found)?,
-        size: source.size,
-    };
+    let encoding = Encoding::new(network.design(), found.weights.clone(), preset(args, &found)?, &source);
     let flag = interrupt::flag();
     let (start, mut progress) = (Instant::now(), None);
     let range = range(args.frames.clip_actions);
@@ -97,8 +98,11 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         file: file.display().to_string(),
         frames: reached,
         episodes: source.labels.ends.len(),
-        n_obs: network.width(),
+        n_obs: encoding.width(),
         source: source.notes.clone(),
+        cameras: source.cameras.clone(),
+        state_keys: source.state_keys.clone(),
+        n_state: source.n_state(),
         encoding,
         weights_file: found.file.map(|file| file.display().to_string()),
         name_prefix: found.prefix,
@@ -116,9 +120,9 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
     Ok(Done { exit_code, ..Done::new(&report, print::embed(&report)) })
 }
 
-/// Opens a recording of frames. Says on stderr what is skipped and how many actions are clipped.
-pub fn open(args: &FrameArgs) -> Result<Source> {
-    let source = Source::open(&args.data, &args.source())?;
+/// Opens a recording of frames, perhaps with its states. Says on stderr what is skipped and how many actions are clipped.
+pub fn open(args: &FrameArgs, with_state: bool) -> Result<Source> {
+    let source = Source::open(&args.data, &SourceOptions { with_state, ..args.source() })?;
     source.warnings.iter().for_each(say);
     if args.clip_actions {
         say_clipped(&args.data, &Outside::count(&source.labels.actions, source.labels.n_act));

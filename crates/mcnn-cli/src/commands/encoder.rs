@@ -68,7 +68,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     threads(args.frames.threads)?;
     let flag = interrupt::flag();
     let is_running = || !flag.load(Ordering::Relaxed);
-    let mut source = open(&args.frames)?;
+    let mut source = open(&args.frames, false)?;
     let range = range(args.frames.clip_actions);
     let mut reading = Progress::new("reading", 0, source.n as u64);
     let frames = RecordedFrames::read(&mut source, args.preset, range, &mut |done| {

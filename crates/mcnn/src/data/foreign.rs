@@ -135,9 +135,8 @@ pub(super) fn zip(names: &[&str]) -> Option<Foreign> {
     }
 }
 
-const ZARR: &str = "for states and actions, name the store itself; for `mcnn embed`, save its frames with zarr and numpy: \
-                    numpy.savez(\"frames.npz\", frames=z[\"data/img\"][:], actions=z[\"data/action\"][:], \
-                    episode_ends=z[\"meta/episode_ends\"][:])";
+const ZARR: &str =
+    "name the store itself: mcnn train STORE for states and actions, mcnn embed STORE for frames";
 /// The error of frames in a format of which only states are read.
 pub(super) fn frames_of(format: Format) -> Error {
     Error::new(Kind::File, "a format of which no frames are read")
@@ -186,7 +185,7 @@ fn itself(path: &Path) -> Option<Foreign> {
     } else if has("meta/info.json") {
         foreign(
             "a LeRobot dataset",
-            "its states and actions are read where demonstrations are: mcnn train FOLDER, the folder with meta/info.json; its frames are not",
+            "name the folder with meta/info.json: mcnn train FOLDER for states and actions, mcnn embed FOLDER for frames",
         )
     } else if has(".zgroup") || has(".zarray") || has("zarr.json") {
         foreign("a zarr store", ZARR)
@@ -301,7 +300,7 @@ mod tests {
             (&["manifest.json", "catalog_0.catalog"][..], "a donkeycar tub", "mcnn embed"),
             (&["driving_log.csv"], "a log of Udacity's simulator", "mcnn embed"),
             (&["meta/info.json"], "a LeRobot dataset", "mcnn train FOLDER"),
-            (&[".zgroup"], "a zarr store", "episode_ends=z"),
+            (&[".zgroup"], "a zarr store", "mcnn embed STORE"),
             (&["data/main_data.hdf5"], "a Minari dataset", "mcnn train FOLDER"),
             (
                 &["features.json"],
@@ -316,7 +315,7 @@ mod tests {
             (&["a.parquet"], "a folder of Parquet files", "pandas"),
             (&["data.mdb", "lock.mdb"], "an LMDB store, perhaps of zarr", "zarr.copy_store"),
             (&["a.mp4"], "a folder of videos", "ffmpeg"),
-            (&["notes.md", "b.zarr/.zgroup"], "a folder with b.zarr: a zarr store", "episode_ends=z"),
+            (&["notes.md", "b.zarr/.zgroup"], "a folder with b.zarr: a zarr store", "mcnn train STORE"),
         ] {
             let path = tempfile::tempdir().unwrap();
             for file in files {

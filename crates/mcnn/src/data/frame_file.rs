@@ -12,27 +12,18 @@ use hdf5_reader::{Dataset, Datatype, SliceInfo, SliceInfoElem};
 use zip::ZipArchive;
 
 use super::{
-    ActionRange, Demonstrations, Parts, foreign, hdf5, npy, npz,
+    ActionRange, Demonstrations, DimensionNames, KeyRange, Parts, Rows, Selection, foreign, hdf5, npy, npz,
     number::Beyond,
-    read::{Format, is_label, recognize},
+    read::{Format, MOST_OF_A_BLOCK, is_label, read_names, recognize},
 };
 use crate::error::{Error, Kind, Result};
 
 /// Names of the array or dataset of frames, where none is given.
 const NAMES: [&str; 4] = ["frames", "images", "observations", "states"];
+/// Names of states beside frames.
+const STATES: [&str; 2] = ["states", "observations"];
 /// Approximate bytes of a piece; one row of an HDF5 file's chunks may be larger.
 const PIECE: u64 = 8 << 20;
-/// The largest piece in bytes.
-const MAX_PIECE: u64 = 512 << 20;
-
-/// Frames as stored in a file, row by row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Rows {
-    /// Unsigned bytes.
-    Bytes(Vec<u8>),
-    /// Floats; those of 64 bits were rounded to 32.
-    Floats(Vec<f32>),
-}
 
 /// A recording of frames in one file.
 pub struct FrameFile {
@@ -40,6 +31,12 @@ pub struct FrameFile {
     pub labels: Parts,
     /// The shape of the observations: the number of frames, then that of one.
     pub shape: Vec<usize>,
+    /// The array or dataset of the frames.
+    pub key: String,
+    /// The keys of the states; empty if they were not asked for.
+    pub state_keys: Vec<String>,
+    /// Names of the dimensions of states and actions, where the file has them.
+    pub names: DimensionNames,
     /// Arrays or datasets of the file that are not read.
     pub unused: Vec<String>,
     place: Place,
@@ -52,11 +49,12 @@ enum Place {
 
 impl FrameFile {
     /// Opens D4RL's flat HDF5 or an `.npz`, with `actions`, where episodes end, optionally `rewards`, and the frames: under `key`, or
-    /// as `frames`, `images`, `observations` or `states`, whichever is there.
+    /// as `frames`, `images`, `observations` or `states`, whichever is there. With `state` the states are read as well: its keys, or
+    /// else `states` or `observations`.
     ///
     /// # Errors
     /// As [`read`](super::read()), except errors of the values of frames; several of these without `key`.
-    pub fn open(path: &Path, key: Option<&str>) -> Result<Self> {
+    pub fn open(path: &Path, key: Option<&str>, state: Option<&Selection>) -> Result<Self> {
         let (format, length) = recognize(path)?;
         let named = |e: Error| e.within(path.display());
         let keys = match format {
@@ -67,21 +65,30 @@ impl FrameFile {
         let keys = keys.map_err(named)?;
         let key = match key {
             Some(key) => key,
-            None => only(&keys, if format == Format::Npz { NAMES[0] } else { NAMES[2] }).map_err(named)?,
+            None => only(&keys, if format == Format::Npz { NAMES[0] } else { NAMES[2] }, state.is_some())
+                .map_err(named)?,
         };
-        let unused = keys.iter().filter(|name| *name != key && !is_label(name)).cloned().collect();
+        let selection = beside(&keys, key, state);
         let opened = match format {
-            Format::D4rl => hdf5::frames(path, length, key).map(|(labels, frames)| {
+            Format::D4rl => hdf5::frames(path, length, key, &selection).map(|(labels, frames)| {
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
-                Self { labels, shape, unused, place: Place::Hdf5(path.to_owned(), Box::new(frames)) }
+                (labels, shape, Place::Hdf5(path.to_owned(), Box::new(frames)))
             }),
-            Format::Npz => npz::frames(path, length, key).map(|(labels, shape)| {
+            Format::Npz => npz::frames(path, length, key, &selection).map(|(labels, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
-                Self { labels, shape, unused, place: Place::Npz(path.to_owned(), key.to_owned()) }
+                (labels, shape, Place::Npz(path.to_owned(), key.to_owned()))
             }),
             _ => Err(foreign::frames_of(format)),
         };
-        opened.map_err(named)
+        let (FrameLabels { parts: labels, mut names }, shape, place) = opened.map_err(named)?;
+        if state.is_some_and(|selection| selection.state.is_empty()) {
+            names.state_names = read_names(path)?.state_names; // of the default states
+        }
+        let state_keys: Vec<String> = selection.state.iter().map(ToString::to_string).collect();
+        let is_state = |name: &String| selection.state.iter().any(|range| range.key == *name);
+        let unused =
+            keys.iter().filter(|name| *name != key && !is_label(name) && !is_state(name)).cloned().collect();
+        Ok(Self { labels, shape, key: key.to_owned(), state_keys, names, unused, place })
     }
 
     /// Reads the frames from index `from` on, in order and in pieces, until the end or until `each` returns false. `each`
@@ -102,17 +109,41 @@ impl FrameFile {
     }
 }
 
-/// The one of [`NAMES`] that a file has; `default` if it has none.
-fn only<'a>(keys: &'a [String], default: &'a str) -> Result<&'a str> {
-    let there: Vec<&str> = NAMES.into_iter().filter(|name| keys.iter().any(|key| key == name)).collect();
+/// What a file with frames says of its steps.
+pub(super) struct FrameLabels {
+    /// Actions, rewards, episode ends, and the states if they were asked for.
+    pub parts: Parts,
+    pub names: DimensionNames,
+}
+
+/// The states and actions to read beside the frames: no states unless they are asked for.
+fn beside(keys: &[String], frames: &str, state: Option<&Selection>) -> Selection {
+    let Some(selection) = state else { return Selection { no_state: true, ..Selection::default() } };
+    let mut selection = selection.clone();
+    if selection.state.is_empty() {
+        let there = |name: &&str| *name != frames && keys.iter().any(|key| key == name);
+        let name = STATES.into_iter().find(there).unwrap_or(STATES[0]);
+        selection.state = vec![KeyRange { key: name.into(), dimensions: None }];
+    }
+    selection
+}
+
+/// The one of [`NAMES`] that a file has; `default` if it has none. With states, those that are not states are looked for first.
+fn only<'a>(keys: &'a [String], default: &'a str, with_state: bool) -> Result<&'a str> {
+    let has = |name: &&str| keys.iter().any(|key| key == name);
+    if with_state && let Some(name) = NAMES[..2].iter().find(|name| has(name)) {
+        return Ok(name);
+    }
+    let there: Vec<&str> = NAMES.into_iter().filter(has).collect();
     match there[..] {
         [] => Ok(default),
         [one] => Ok(one),
         [first, ..] => Err(Error::new(Kind::Data, "several arrays of observations")
-            .expected("one, the frames: their embeddings become the states, and nothing else does")
+            .expected("one, the frames: their embeddings become the states")
             .found(there.join(", "))
             .next(format!(
-                "--frames-key {first} embeds {first} and leaves the others out; to learn from states, give the file to `mcnn learn`"
+                "--camera {first} embeds {first} and leaves the others out; --with-state of `mcnn embed` joins states with the embedding; \
+                 to learn from states alone, give the file to `mcnn learn`"
             ))),
     }
 }
@@ -123,12 +154,7 @@ fn read_hdf5(
     from: usize,
     each: &mut dyn FnMut(usize, Rows) -> Result<bool>,
 ) -> Result<()> {
-    let shape = frames.shape();
-    let (n, row) = (shape[0], shape[1..].iter().product::<u64>() * 4);
-    // Whole rows of chunks, so that each chunk is unpacked once.
-    let high = frames.chunks().map_or(1, |chunk| u64::from(chunk[0]).max(1)).min(n.max(1));
-    let high = if high.saturating_mul(row) <= MAX_PIECE { high } else { 1 };
-    let step = high * (PIECE / (high * row).max(1)).max(1);
+    let (n, step) = (frames.shape()[0], rows_together(frames));
     let mut first = from as u64;
     while first < n {
         let end = ((first / step + 1) * step).min(n);
@@ -141,7 +167,16 @@ fn read_hdf5(
     Ok(())
 }
 
-fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
+/// How many rows are read together: whole rows of chunks, so that each chunk is unpacked once.
+pub(super) fn rows_together(frames: &Dataset) -> u64 {
+    let (n, row) = (frames.shape()[0], frames.shape()[1..].iter().product::<u64>() * 4);
+    let high = frames.chunks().map_or(1, |chunk| u64::from(chunk[0]).max(1)).min(n.max(1));
+    let high = if high.saturating_mul(row) <= MOST_OF_A_BLOCK { high } else { 1 };
+    high * (PIECE / (high * row).max(1)).max(1)
+}
+
+/// Some rows of a dataset of frames.
+pub(super) fn rows_of(frames: &Dataset, rows: Range<u64>) -> Result<Rows> {
     let mut selections = vec![SliceInfoElem::Slice { start: rows.start, end: rows.end, step: 1 }];
     selections.resize(frames.ndim(), SliceInfoElem::Slice { start: 0, end: u64::MAX, step: 1 });
     let part = SliceInfo { selections };

@@ -13,6 +13,7 @@ use zip::ZipArchive;
 use super::{
     DimensionNames, KeyRange, Origin, Parts, Selection,
     foreign::{self, Foreign},
+    frame_file::FrameLabels,
     npy::{Array, damaged, other_type},
     number::Beyond,
     read::{FRAMES, are_frames, expanded, is_label, limit, upgrade_encoding},
@@ -65,7 +66,12 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
 }
 
 /// The same with the frames left in the file: their shape.
-pub(super) fn frames(path: &Path, length: u64, name: &str) -> Result<(Parts, Vec<u64>)> {
+pub(super) fn frames(
+    path: &Path,
+    length: u64,
+    name: &str,
+    selection: &Selection,
+) -> Result<(FrameLabels, Vec<u64>)> {
     let mut arrays = Arrays::open(path, length, "frames, actions and episode_ends")?;
     let head = arrays.head(name)?;
     if head.shape.len() < 2 || head.fortran {
@@ -82,10 +88,25 @@ pub(super) fn frames(path: &Path, length: u64, name: &str) -> Result<(Parts, Vec
     }
     let beyond = Beyond::new();
     let n_steps = head.shape[0] as usize;
-    let (actions_steps, n_act, actions) = arrays.need("actions")?.table(&beyond)?;
-    same_length("actions", actions_steps, n_steps)?;
-    let labels = Parts { n_obs: 1, n_act, actions, ..labels(&mut arrays, n_steps, &beyond)? };
-    beyond.into_inner().map_or(Ok((labels, head.shape)), Err)
+    let state_keys = chosen(&selection.state, &[], &arrays.names)?;
+    let action_keys = chosen(&selection.action, &["actions"], &arrays.names)?;
+    let states = arrays.tables(&state_keys, true, &beyond)?;
+    let actions = arrays.tables(&action_keys, !selection.action.is_empty(), &beyond)?;
+    for (key, joined) in [("actions", &actions), ("states", &states)] {
+        if joined.width > 0 {
+            same_length(key, joined.values.len() / joined.width, n_steps)?;
+        }
+    }
+    let parts = Parts {
+        n_obs: states.width.max(1),
+        n_act: actions.width,
+        states: states.values,
+        actions: actions.values,
+        ..labels(&mut arrays, n_steps, &beyond)?
+    };
+    let own = arrays.dimension_names()?;
+    let names = selection.names(own, states.names, actions.names);
+    beyond.into_inner().map_or(Ok((FrameLabels { parts, names }, head.shape)), Err)
 }
 
 /// The names of all arrays.

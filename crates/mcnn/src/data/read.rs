@@ -12,7 +12,7 @@ use super::{
     ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
-    lerobot, mcap, minari, npz, robomimic,
+    lerobot, mcap, memory, minari, npz, robomimic,
     source::Source,
     zarr,
 };
@@ -25,6 +25,18 @@ pub(super) const FRAMES: &str = "frames become demonstrations by `mcnn embed`";
 pub(super) fn are_frames(width: u64) -> bool {
     width >= 48 && width.is_multiple_of(3)
 }
+
+/// Whether an array of this shape, with the steps first, is color frames: three channels last or first.
+pub(super) fn are_color_frames(shape: &[u64]) -> bool {
+    match *shape {
+        [_, height, width, 3] => height.min(width) >= 4,
+        [_, 3, height, width] => height.min(width) >= 4,
+        _ => false,
+    }
+}
+
+/// The most bytes of frames that are decoded together, where they are stored in large blocks.
+pub(super) const MOST_OF_A_BLOCK: u64 = 512 << 20;
 
 /// How to read demonstrations.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -105,7 +117,7 @@ impl std::fmt::Display for Format {
 ///
 /// No array may need more memory than 32 times the size of the file plus 64 MiB, though deflate can expand a file 1,032
 /// times: recorded values are rarely compressed below a third, and constant arrays fit the 64 MiB (MCNN_EXPAND_MIB sets another
-/// number of MiB). A header that asks for more is refused before anything is allocated; in an `.npz`, a zarr
+/// number of MiB). None may need more than a third of the free memory either (MCNN_MEMORY_MIB). A header that asks for more is refused before anything is allocated; in an `.npz`, a zarr
 /// store (whose size is that of all its files) and robomimic's HDF5, all arrays together have that limit. (Decoding may need up to three copies of an array.) Names in an `.npz` are compared, never used as paths. HDF5's own structures are parsed by the
 /// crate `hdf5-reader`, which is Rust without a C library; tests damage files in many ways, but its limits are its own.
 ///
@@ -172,7 +184,13 @@ pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source
         Format::Zarr => zarr::read(path, length, selection),
         Format::Robomimic => robomimic::read(path, length, selection),
     };
-    let mut source = source.and_then(|source| source.parts.check().map(|()| source)).map_err(named)?;
+    let mut source = source.map_err(named)?;
+    if selection.no_state {
+        source.parts.n_obs = 1;
+        source.parts.states =
+            vec![0.0; source.parts.actions.len().checked_div(source.parts.n_act).unwrap_or(0)];
+    }
+    source.parts.check().map_err(named)?;
     source.keep(selection).map_err(named)?;
     source.origin.is_chosen = !(selection.state.is_empty() && selection.action.is_empty());
     source.beyond = source.beyond.map(named);
@@ -242,7 +260,7 @@ pub(super) fn limit(length: u64) -> u64 {
 /// The same for other codecs, of which some expand further than deflate.
 pub(super) fn limit_of_any_codec(length: u64) -> u64 {
     let named = std::env::var("MCNN_EXPAND_MIB").ok().and_then(|mib| mib.parse().ok());
-    allowed(length, named.unwrap_or(64))
+    allowed(length, named.unwrap_or(64)).min(memory::limit())
 }
 
 fn allowed(length: u64, mib: u64) -> u64 {
@@ -250,8 +268,8 @@ fn allowed(length: u64, mib: u64) -> u64 {
 }
 
 /// What to do about an array of more bytes than [`limit`], where the file can contain it.
-pub(super) const MORE_MEMORY: &str =
-    "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it";
+pub(super) const MORE_MEMORY: &str = "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it; \
+    MCNN_MEMORY_MIB is the most of any file (a third of the free memory), so read fewer arrays or split a larger one";
 /// The same, where it cannot.
 pub(super) const TOO_LARGE: &str =
     "it is too large for a file of this size: the file is damaged, fetch it or write it again";

@@ -24,6 +24,10 @@ pub struct Selection {
     pub usual_hz: Option<f64>,
     /// Where a recording of topics ends an episode: silences of more than so many seconds.
     pub gap: Option<f64>,
+    /// Of a recording that was stopped before it was complete, read the episodes that are whole (LeRobot).
+    pub whole: bool,
+    /// Leave the state out, where frames take its place: states are then one dimension of zeros.
+    pub no_state: bool,
 }
 
 impl Selection {

@@ -172,8 +172,11 @@ pub(super) struct Joined {
 /// Joins the wanted dimensions of tables side by side. A single whole table is not copied.
 ///
 /// # Errors
-/// Tables without dimensions, of different lengths, and dimensions that a table does not have.
+/// Tables without dimensions, of different lengths, and dimensions that a table does not have. Without tables the width is 0.
 pub(super) fn join(mut tables: Vec<Table>) -> Result<Joined> {
+    if tables.is_empty() {
+        return Ok(Joined { width: 0, values: Vec::new(), names: None });
+    }
     let rows = |table: &Table| table.values.len().checked_div(table.width).unwrap_or(0);
     let n = tables.first().map_or(0, rows);
     for table in &tables {

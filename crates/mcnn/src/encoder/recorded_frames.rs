@@ -14,13 +14,16 @@ use crate::{
     vision::{Frames, Preset, Size, Source},
 };
 
-/// Recorded frames of one size, as bytes, with the demonstrated actions.
+/// Recorded frames of one size, as bytes, with the demonstrated actions. With several cameras, the frames of a step follow one
+/// another, each with the step's action: one encoder serves all cameras.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedFrames {
     /// The preprocessing. Frames are resized already, but not normalized.
     pub preset: Preset,
     /// Height and width in pixels.
     pub size: [usize; 2],
+    /// The number of cameras.
+    pub cameras: usize,
     /// Frames: `[n, height, width, 3]`, 0 to 255.
     pub frames: Vec<u8>,
     /// Dimension of an action.
@@ -52,11 +55,12 @@ impl RecordedFrames {
         units.to_scaled(&[], 1, &mut labels.actions);
         let resize_only = Preset { normalize: false, ..preset };
         let (mut size, mut frames, mut pixels) = (None, Vec::<u8>::new(), Vec::new());
-        let (n, mut go_on) = (source.n, true);
+        let cameras = source.cameras.len();
+        let (n, mut go_on) = (source.n.saturating_mul(cameras), true);
         source.read_frames(0, &mut |found| {
-            for i in 0..found.len() {
+            for (i, found) in (0..found[0].len()).flat_map(|i| found.iter().map(move |found| (i, found))) {
                 pixels.clear();
-                let frame_size = resize_only.apply(&found, i..i + 1, &mut pixels);
+                let frame_size = resize_only.apply(found, i..i + 1, &mut pixels);
                 let first = *size.get_or_insert(frame_size);
                 if frame_size != first {
                     return Err(Error::new(Kind::Mismatch, "frames of different sizes")
@@ -73,7 +77,7 @@ impl RecordedFrames {
                 }
                 frames.extend(pixels.iter().map(|v| (v * 255.0).round() as u8));
             }
-            go_on = watch(frames.len() / pixels.len().max(1));
+            go_on = watch(frames.len() / pixels.len().max(1) / cameras);
             Ok(go_on)
         })?;
         if !go_on {
@@ -83,9 +87,11 @@ impl RecordedFrames {
         if frames.len() != n * size[0] * size[1] * 3 || frames.is_empty() {
             return Err(Error::new(Kind::Data, "the recording ended early").expected(format!("{n} frames")));
         }
-        let (n_act, actions, ends) = (labels.n_act, labels.actions, labels.ends);
+        let n_act = labels.n_act;
+        let actions = labels.actions.chunks_exact(n_act).flat_map(|row| row.repeat(cameras)).collect();
+        let ends: Vec<usize> = labels.ends.iter().map(|end| end * cameras).collect();
         let margins = vec![0; ends.len()];
-        Ok(Some(Self { preset, size, frames, n_act, actions, ends, margins }))
+        Ok(Some(Self { preset, size, cameras, frames, n_act, actions, ends, margins }))
     }
 
     /// The number of frames.
@@ -117,12 +123,12 @@ impl RecordedFrames {
         std::array::from_fn(|c| std::array::from_fn(|v| out[3 * v + c]))
     }
 
-    /// Cuts the episodes into pieces of `steps` frames, as [`Demonstrations::cut`](crate::data::Demonstrations::cut).
+    /// Cuts the episodes into pieces of `steps` steps, as [`Demonstrations::cut`](crate::data::Demonstrations::cut).
     ///
     /// # Panics
     /// If `steps` is 0.
     pub fn cut(&mut self, steps: usize) {
-        let Pieces { ends, margins, .. } = Pieces::new(&self.ends, steps);
+        let Pieces { ends, margins, .. } = Pieces::new(&self.ends, steps.saturating_mul(self.cameras));
         (self.ends, self.margins) = (ends, margins);
     }
 
@@ -134,7 +140,7 @@ impl RecordedFrames {
         }
         let longest = (0..self.ends.len()).rev().max_by_key(|&k| self.episode(k).len())?;
         let rows = self.episode(longest);
-        let steps = block_steps(rows.len())?;
+        let steps = block_steps(rows.len() / self.cameras)?;
         let frame = self.frames.len() / self.len();
         self.frames.truncate(rows.end * frame);
         self.frames.drain(..rows.start * frame);

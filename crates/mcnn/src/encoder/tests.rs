@@ -47,7 +47,16 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
 fn recorded_frames(frames: Vec<u8>, size: [usize; 2], actions: Vec<f32>, n_act: usize) -> RecordedFrames {
     let n = actions.len() / n_act;
     let preset = Preset { size: crate::vision::Size::Own, normalize: true };
-    RecordedFrames { preset, size, frames, n_act, actions, ends: vec![n / 2, n], margins: vec![0; 2] }
+    RecordedFrames {
+        preset,
+        size,
+        cameras: 1,
+        frames,
+        n_act,
+        actions,
+        ends: vec![n / 2, n],
+        margins: vec![0; 2],
+    }
 }
 
 /// A run with the frames and weights of the script's formula.
@@ -315,6 +324,7 @@ fn validation_episodes_are_those_of_policy_training() {
     let n = 23 * 23;
     let pixels = (0..n).flat_map(|i| [i as u8, (i >> 8) as u8, 0]).collect(); // a frame for each row
     let data = RecordedFrames {
+        cameras: 1,
         ends: ends.clone(),
         margins: vec![0; 23],
         ..recorded_frames(pixels, [1, 1], vec![0.0; n], 1)

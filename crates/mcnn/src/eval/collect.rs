@@ -15,7 +15,7 @@ use crate::{
 /// The steps of several episodes, concatenated as in [`Demonstrations`](crate::data::Demonstrations).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Collected {
-    /// `[n_steps, n_obs]`: the observation before each action. Empty for a task whose observations are frames.
+    /// `[n_steps, n_obs]`: the observation before each action; of a task with frames what follows the frame.
     pub states: Vec<f32>,
     /// `[n_steps, height, width, 3]`: the frames, for a task whose observations are frames ([`Spec::frame`]).
     pub frames: Vec<u8>,
@@ -177,7 +177,7 @@ impl Collected {
 /// The steps of a running episode.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Record {
-    framed: bool,        // observations are frames, stored as bytes: a quarter of the memory of f32
+    frame: usize, // values of the frame that observations begin with, stored as bytes: a quarter of the memory of f32
     in_data_units: bool, // actions are in the units of the actor's data, not in [-1, 1]
     states: Vec<f32>,
     frames: Vec<u8>,
@@ -191,7 +191,11 @@ pub(super) struct Record {
 
 impl Record {
     fn of(spec: &Spec, act: &dyn Act) -> Self {
-        Self { framed: spec.frame.is_some(), in_data_units: act.acts_in_data_units(), ..Self::default() }
+        Self {
+            frame: spec.frame.map_or(0, |[height, width]| height * width * 3),
+            in_data_units: act.acts_in_data_units(),
+            ..Self::default()
+        }
     }
 
     /// Records the simulator's state after a reset or a step.
@@ -204,10 +208,9 @@ impl Record {
 
     /// Records a step: the observation, the action and the reward.
     pub(super) fn acted(&mut self, state: &[f32], action: &[f32], acting: &dyn Acting, reward: f64) {
-        match self.framed {
-            true => self.frames.extend(state.iter().map(|&x| x as u8)),
-            false => self.states.extend_from_slice(state),
-        }
+        let (frame, state) = state.split_at(self.frame.min(state.len()));
+        self.frames.extend(frame.iter().map(|&x| x as u8));
+        self.states.extend_from_slice(state);
         self.embeddings.extend_from_slice(
             acting.embedded_observation().map_or(&[], |observation| observation.embedding),
         );

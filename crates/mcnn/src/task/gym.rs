@@ -41,7 +41,7 @@ impl Gym {
     ///
     /// A Dict observation becomes its values in the order of their sorted keys, nested ones in place. So those of
     /// Gymnasium-Robotics' Fetch tasks are `achieved_goal` (3), `desired_goal` (3), `observation` (10, or 25 where
-    /// there is an object).
+    /// there is an object). One color frame among them comes first, and the others, the state, after it ([`Spec::frame`]).
     ///
     /// # Errors
     /// If the environment cannot be made, or its spaces are not real-valued.

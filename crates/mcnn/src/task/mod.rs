@@ -107,7 +107,8 @@ pub struct Spec {
     /// The dimensions of an observation.
     pub n_obs: usize,
     /// Height and width of the observation, if it is a frame: height x width x 3 integers from 0 to 255,
-    /// row by row from the top left, red, green, blue. `None` of a task whose observation is a state.
+    /// row by row from the top left, red, green, blue. If `n_obs` is more, a state follows the frame. `None` of a task whose
+    /// observation is a state alone.
     pub frame: Option<[usize; 2]>,
     /// The dimensions of an action, each in [-1, 1].
     pub n_act: usize,

@@ -93,7 +93,7 @@ pub fn ffmpeg(progress: &dyn Fn(&str)) -> Result<PathBuf> {
                 Ok(answer) => String::from_utf8_lossy(&answer.stderr).into_owned(),
                 Err(e) => e.to_string(),
             })
-            .next("install ffmpeg (Debian, Ubuntu: apt install ffmpeg), or write a .gif")),
+            .next("install ffmpeg (Debian, Ubuntu: apt install ffmpeg); videos of episodes can be written as .gif instead")),
     }
 }
 

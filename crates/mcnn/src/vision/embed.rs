@@ -38,9 +38,68 @@ pub struct Encoding {
     /// of early versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
+    /// The cameras whose embeddings are side by side, in order; empty for one camera, whose size is `size`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cameras: Vec<EncodedCamera>,
+    /// The states that follow the embeddings, if they are joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<JoinedState>,
+}
+
+/// A camera of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncodedCamera {
+    /// Its key in the recording.
+    pub name: String,
+    /// Height and width of its frames.
+    pub size: [usize; 2],
+}
+
+/// States that are joined with embeddings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedState {
+    /// Its keys in the recording.
+    pub keys: Vec<String>,
+    /// Its dimensions.
+    pub n: usize,
 }
 
 impl Encoding {
+    /// The encoding of a recording by a network with weights of this identity.
+    pub fn new(network: Design, weights: String, preset: Preset, source: &Source) -> Self {
+        let several = source.cameras.len() > 1;
+        let camera = |(name, size): (&String, &Option<[usize; 2]>)| {
+            Some(EncodedCamera { name: name.clone(), size: (*size)? })
+        };
+        Self {
+            network,
+            weights,
+            preset,
+            size: if several { None } else { source.sizes.first().copied().flatten() },
+            cameras: match several {
+                true => source.cameras.iter().zip(&source.sizes).filter_map(camera).collect(),
+                false => Vec::new(),
+            },
+            state: (source.n_state() > 0)
+                .then(|| JoinedState { keys: source.state_keys.clone(), n: source.n_state() }),
+        }
+    }
+
+    /// The number of cameras.
+    pub fn n_cameras(&self) -> usize {
+        self.cameras.len().max(1)
+    }
+
+    /// The dimensions of the states after the embeddings; 0 without.
+    pub fn n_state(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| state.n)
+    }
+
+    /// The dimensions of an embedding of all cameras with the states.
+    pub fn width(&self) -> usize {
+        self.network.width() * self.n_cameras() + self.n_state()
+    }
+
     /// Parses the JSON of an encoding, as stored with embeddings.
     ///
     /// # Errors
@@ -93,31 +152,35 @@ pub fn embed(
     watch: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Option<Embedded>> {
     let labels = FrameFile::check_labels(&source.labels, range)?;
-    let names = DimensionNames { state_names: None, action_names: source.action_names.clone() };
-    names.validate(network.width(), labels.n_act)?;
+    let width = encoding.width();
+    let states = joined_states(source, encoding)?;
+    let names = names(source, encoding);
+    names.validate(width, labels.n_act)?;
     let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
     // Range, order and size of the frames in a file, which options can change; missing in early versions.
     let mut complete = identity.clone();
-    complete["read_as"] = if source.size.is_some() { source.notes.clone() } else { Vec::new() }.into();
-    let width = network.width();
+    complete["read_as"] = if source.sizes[0].is_some() { source.notes.clone() } else { Vec::new() }.into();
     let part = Part::open(&part_of(output), [&complete.to_string(), &identity.to_string()], width)?;
     let resumed_from = part.done;
     let current = Cell::new(resumed_from); // index of the current frame
     let mut batcher = Batcher {
         network,
         preset: encoding.preset,
-        size: None,
-        batch: Vec::new(),
-        embeddings: Vec::new(),
+        cameras: vec![Camera::default(); encoding.n_cameras()],
+        states: &states,
+        n_state: encoding.n_state(),
+        rows: Vec::new(),
         part,
     };
     let mut go_on = true;
     let outcome = source.read_frames(resumed_from, &mut |frames| {
-        let bytes = 4 * frames.size[0] * frames.size[1] * 3;
-        for first in (0..frames.len()).step_by((BATCH_BYTES / bytes).clamp(1, MAX_BATCH)) {
-            let which = first..frames.len().min(first + (BATCH_BYTES / bytes).clamp(1, MAX_BATCH));
+        let (steps, bytes) =
+            (frames[0].len(), frames.iter().map(|f| 4 * f.size[0] * f.size[1] * 3).sum::<usize>());
+        let together = (BATCH_BYTES / bytes.max(1)).clamp(1, MAX_BATCH);
+        for first in (0..steps).step_by(together) {
+            let which = first..steps.min(first + together);
             let n = which.len();
-            batcher.push(&frames, which)?;
+            batcher.push(frames, which)?;
             current.set(current.get() + n);
             if batcher.is_full() {
                 batcher.flush()?;
@@ -133,7 +196,7 @@ pub fn embed(
         if batcher.part.done == 0 {
             let _ = batcher.part.remove(); // nothing to resume; the first error is reported
         }
-        return Err(if e.kind() == Kind::Mismatch { e.at(source.name(current.get())) } else { e });
+        return Err(if e.kind() == Kind::Mismatch { e.within(source.name(current.get())) } else { e });
     }
     if !go_on {
         return Ok(None);
@@ -154,62 +217,119 @@ pub fn embed(
     Ok(Some(Embedded { resumed_from, ..still }))
 }
 
-/// The network, and the batch of frames that waits for it.
-struct Batcher<'a> {
-    network: &'a Network,
-    preset: Preset,
+/// The states that are joined with the embeddings: `[n, encoding.n_state()]`.
+///
+/// # Errors
+/// If the recording was opened without those of the encoding.
+fn joined_states(source: &Source, encoding: &Encoding) -> Result<Vec<f32>> {
+    let found = source.n_state();
+    if found != encoding.n_state() || source.cameras.len() != encoding.n_cameras() {
+        let text = |cameras, states| format!("{cameras} cameras, states of {states} dimensions");
+        return Err(Error::new(
+            Kind::Mismatch,
+            "an encoding of other cameras or states than the recording's",
+        )
+        .expected(text(encoding.n_cameras(), encoding.n_state()))
+        .found(text(source.cameras.len(), found)));
+    }
+    Ok(if found == 0 { Vec::new() } else { source.labels.states.clone() })
+}
+
+/// The names of the dimensions: those of the states after numbered ones of the embeddings, if the states have names.
+fn names(source: &Source, encoding: &Encoding) -> DimensionNames {
+    let action_names = source.names.action_names.clone();
+    let own = source.names.state_names.as_ref().filter(|names| names.len() == encoding.n_state());
+    let state_names = own.filter(|own| !own.is_empty()).map(|own| {
+        let embedding = 0..encoding.width() - encoding.n_state();
+        embedding.map(|i| format!("embedding:{i}")).chain(own.iter().cloned()).collect()
+    });
+    DimensionNames { state_names, action_names }
+}
+
+/// The frames of a camera that wait for the network.
+#[derive(Default, Clone)]
+struct Camera {
     size: Option<[usize; 2]>, // of a preprocessed frame
     batch: Vec<f32>,          // [n, height, width, 3]
     embeddings: Vec<f32>,     // [n, width]
-    part: Part,
 }
 
-impl Batcher<'_> {
-    /// Preprocesses frames and adds them to the batch.
-    fn push(&mut self, frames: &Frames, which: std::ops::Range<usize>) -> Result<()> {
-        let size = self.preset.output(frames.size);
-        if let Some(frame) = self.network.design().frame()
-            && size != frame
-        {
-            return Err(Error::new(Kind::Mismatch, "frames of another size than the encoder was trained on")
-                .expected(format!("{} x {} pixels", frame[0], frame[1]))
-                .found(format!("{} x {}", size[0], size[1]))
-                .next(format!("train one with --preset {}:{}x{}", self.preset, frame[0], frame[1])));
-        }
-        let expected = *self.size.get_or_insert(size);
-        if size != expected {
-            return Err(Error::new(Kind::Mismatch, "frames of different sizes")
-                .expected(format!("{} x {} pixels, as the frames before", expected[0], expected[1]))
-                .found(format!("{} x {}", size[0], size[1]))
-                .next(format!("--preset {}:HEIGHTxWIDTH resizes them to one size", self.preset)));
-        }
-        self.preset.apply(frames, which, &mut self.batch);
-        Ok(())
-    }
-
+impl Camera {
     /// Values of a preprocessed frame.
     fn frame_len(&self) -> usize {
         self.size.map_or(1, |[height, width]| height * width * 3)
     }
+}
 
-    fn is_full(&self) -> bool {
-        self.batch.len()
-            >= self.frame_len() * (BATCH_BYTES / 4 / self.frame_len()).clamp(MIN_BATCH, MAX_BATCH)
+/// The network, and the batch of steps that waits for it.
+struct Batcher<'a> {
+    network: &'a Network,
+    preset: Preset,
+    cameras: Vec<Camera>,
+    states: &'a [f32], // [steps, n_state]
+    n_state: usize,
+    rows: Vec<f32>, // embeddings and states: [n, width]
+    part: Part,
+}
+
+impl Batcher<'_> {
+    /// Preprocesses the frames of some steps of every camera and adds them to the batch.
+    fn push(&mut self, frames: &[Frames], which: std::ops::Range<usize>) -> Result<()> {
+        let text = |[height, width]: [usize; 2]| format!("{height} x {width}");
+        for (camera, frames) in self.cameras.iter_mut().zip(frames) {
+            let size = self.preset.output(frames.size);
+            if let Some(frame) = self.network.design().frame()
+                && size != frame
+            {
+                return Err(Error::new(
+                    Kind::Mismatch,
+                    "frames of another size than the encoder was trained on",
+                )
+                .expected(format!("{} pixels", text(frame)))
+                .found(text(size))
+                .next(format!("train one with --preset {}:{}x{}", self.preset, frame[0], frame[1])));
+            }
+            let expected = *camera.size.get_or_insert(size);
+            if size != expected {
+                return Err(Error::new(Kind::Mismatch, "frames of different sizes")
+                    .expected(format!("{} pixels, as the frames before", text(expected)))
+                    .found(text(size))
+                    .next(format!("--preset {}:HEIGHTxWIDTH resizes them to one size", self.preset)));
+            }
+            self.preset.apply(frames, which.clone(), &mut camera.batch);
+        }
+        Ok(())
     }
 
-    /// Embeds the batch and writes the embeddings.
+    fn is_full(&self) -> bool {
+        let step = self.cameras.iter().map(Camera::frame_len).sum::<usize>();
+        let waiting = self.cameras.iter().map(|camera| camera.batch.len()).sum::<usize>();
+        waiting >= step * (BATCH_BYTES / 4 / step).clamp(MIN_BATCH, MAX_BATCH)
+    }
+
+    /// Embeds the batch and writes the embeddings, with the states.
     fn flush(&mut self) -> Result<()> {
-        let Some(size) = self.size else { return Ok(()) };
         let width = self.network.width();
-        self.embeddings.resize(self.batch.len() / self.frame_len() * width, 0.0);
-        self.network.embed(&self.batch, size, &mut self.embeddings);
-        self.batch.clear();
-        if let Some(bad) = self.embeddings.iter().position(|v| !v.is_finite()) {
-            return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
-                .at(format!("frame {}", self.part.done + bad / width))
-                .next("these weights do not suit these frames: try another preset"));
+        for camera in &mut self.cameras {
+            let Some(size) = camera.size else { return Ok(()) };
+            camera.embeddings.resize(camera.batch.len() / camera.frame_len() * width, 0.0);
+            self.network.embed(&camera.batch, size, &mut camera.embeddings);
+            camera.batch.clear();
+            if let Some(bad) = camera.embeddings.iter().position(|v| !v.is_finite()) {
+                return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
+                    .at(format!("frame {}", self.part.done + bad / width))
+                    .next("these weights do not suit these frames: try another preset"));
+            }
         }
-        self.part.append(&self.embeddings, width)
+        self.rows.clear();
+        for i in 0..self.cameras[0].embeddings.len() / width {
+            for camera in &self.cameras {
+                self.rows.extend_from_slice(&camera.embeddings[i * width..][..width]);
+            }
+            let step = self.part.done + i;
+            self.rows.extend_from_slice(&self.states[step * self.n_state..(step + 1) * self.n_state]);
+        }
+        self.part.append(&self.rows, width * self.cameras.len() + self.n_state)
     }
 }
 

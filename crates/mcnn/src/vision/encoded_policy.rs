@@ -16,23 +16,26 @@ use crate::{
 /// The tensors of a network as in a file of weights: from the name to the shape and the values.
 pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// A network that embeds frames one at a time, with bit-identical results to [`embed`](super::embed()) of a recording.
+/// A network that embeds observations one at a time, with bit-identical results to [`embed`](super::embed()) of a recording. An
+/// observation is the frame of each camera, one after another, and then the state, if the encoding joins one.
 #[derive(Debug)]
 pub struct Encoder {
     network: Network,
     encoding: Encoding,
-    size: [usize; 2],
+    sizes: Vec<[usize; 2]>,
 }
 
 impl Encoder {
-    /// The encoder of an encoding, for frames of `size` (height, width) whose white is 255. `weights`: every tensor of
+    /// The encoder of an encoding, for frames of `size` (height, width) whose white is 255. Of several cameras, the encoding has the
+    /// sizes; `size` is that of the first. `weights`: every tensor of
     /// [`Encoding::network`] ([`tensors_of`](super::tensors_of) reads them).
     ///
     /// # Errors
     /// Frames of another size than were embedded, where the encoding knows that; tensors that are missing, superfluous, of
     /// another shape or not finite, and variances below zero.
     pub fn new(encoding: Encoding, weights: &Arrays, size: [usize; 2]) -> Result<Self> {
-        if let Some(recorded) = encoding.size
+        let first = encoding.cameras.first().map(|camera| camera.size).or(encoding.size);
+        if let Some(recorded) = first
             && recorded != size
         {
             let text = |[height, width]: [usize; 2]| format!("frames of {height} x {width}");
@@ -64,7 +67,11 @@ impl Encoder {
             }
             Ok(values.clone())
         })?;
-        Ok(Self { network, encoding, size })
+        let sizes = match encoding.cameras.is_empty() {
+            true => vec![size],
+            false => encoding.cameras.iter().map(|camera| camera.size).collect(),
+        };
+        Ok(Self { network, encoding, sizes })
     }
 
     /// The network, weights and preprocessing.
@@ -72,21 +79,27 @@ impl Encoder {
         &self.encoding
     }
 
-    /// The dimensions of a frame: height x width x 3.
+    /// The dimensions of an observation: height x width x 3 of each camera, and the state.
     pub fn n_obs(&self) -> usize {
-        self.size[0] * self.size[1] * 3
+        self.sizes.iter().map(|[height, width]| height * width * 3).sum::<usize>() + self.encoding.n_state()
     }
 
-    /// The dimensions of an embedding.
+    /// The dimensions of an embedding, with the state.
     pub fn width(&self) -> usize {
-        self.encoding.network.width()
+        self.encoding.width()
     }
 
     /// An embedder with its own buffers, for one thread.
     pub fn embedder(&self) -> FrameEmbedder<'_> {
+        let frame = |size: &[usize; 2]| Frames {
+            size: *size,
+            pixels: vec![0.0; size[0] * size[1] * 3],
+            full: 255.0,
+            bytes: true,
+        };
         FrameEmbedder {
             encoder: self,
-            frame: Frames { size: self.size, pixels: vec![0.0; self.n_obs()], full: 255.0, bytes: true },
+            frames: self.sizes.iter().map(frame).collect(),
             input: Vec::new(),
             embedding: vec![0.0; self.width()],
         }
@@ -98,51 +111,74 @@ impl Encoder {
 #[derive(Debug)]
 pub struct FrameEmbedder<'a> {
     encoder: &'a Encoder,
-    frame: Frames,
+    frames: Vec<Frames>,
     input: Vec<f32>,     // the preprocessed frame
     embedding: Vec<f32>, // [width]
 }
 
 impl FrameEmbedder<'_> {
-    /// Embeds a frame: `[height, width, 3]`, values from 0 to 255.
+    /// Embeds an observation: the frame of each camera, `[height, width, 3]` with values from 0 to 255, and the state.
     ///
     /// # Errors
-    /// A frame with values outside that range or of another length; an embedding that is not finite.
-    pub fn embed(&mut self, frame: &[f32]) -> Result<&[f32]> {
-        if frame.len() != self.encoder.n_obs() {
-            return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
-                .expected(format!("{} x {} x 3 values", self.frame.size[0], self.frame.size[1]))
-                .found(frame.len().to_string()));
-        }
-        if let Some(bad) = frame.iter().find(|v| !(0.0..=255.0).contains(*v)) {
+    /// A frame with values outside that range, an observation of another length or with a state that is not finite; an embedding that
+    /// is not finite.
+    pub fn embed(&mut self, observation: &[f32]) -> Result<&[f32]> {
+        self.check(observation.len())?;
+        let (frames, state) = observation.split_at(observation.len() - self.encoder.encoding.n_state());
+        if let Some(bad) = frames.iter().find(|v| !(0.0..=255.0).contains(*v)) {
             return Err(Error::new(Kind::Data, "a pixel outside its range")
                 .expected("0 to 255")
                 .found(bad.to_string()));
         }
-        self.frame.pixels.copy_from_slice(frame);
-        self.embed_frame()
+        if let Some(bad) = state.iter().find(|v| !v.is_finite()) {
+            return Err(Error::new(Kind::Data, "a state that is not finite").found(bad.to_string()));
+        }
+        let mut left = frames;
+        for frame in &mut self.frames {
+            let (own, rest) = left.split_at(frame.pixels.len());
+            frame.pixels.copy_from_slice(own);
+            left = rest;
+        }
+        let from = self.embedding.len() - state.len();
+        self.embedding[from..].copy_from_slice(state);
+        self.embed_frames()
     }
 
-    /// Embeds a frame of bytes.
+    /// Embeds frames of bytes, without a state.
     ///
     /// # Errors
     /// As [`embed`](Self::embed).
-    pub fn embed_bytes(&mut self, frame: &[u8]) -> Result<&[f32]> {
-        if frame.len() != self.encoder.n_obs() {
-            return Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
-                .expected(self.encoder.n_obs().to_string())
-                .found(frame.len().to_string()));
-        }
-        self.frame.pixels.iter_mut().zip(frame).for_each(|(to, &v)| *to = f32::from(v));
-        self.embed_frame()
+    pub fn embed_bytes(&mut self, observation: &[u8]) -> Result<&[f32]> {
+        self.check(observation.len() + self.encoder.encoding.n_state())?;
+        let pixels = self.frames.iter_mut().flat_map(|frame| &mut frame.pixels);
+        pixels.zip(observation).for_each(|(to, &v)| *to = f32::from(v));
+        self.embed_frames()
     }
 
-    fn embed_frame(&mut self) -> Result<&[f32]> {
+    fn check(&self, length: usize) -> Result<()> {
+        if length == self.encoder.n_obs() {
+            return Ok(());
+        }
+        let frames = self.encoder.sizes.iter().map(|[height, width]| format!("{height} x {width} x 3"));
+        let frames = frames.collect::<Vec<_>>().join(" + ");
+        let state = match self.encoder.encoding.n_state() {
+            0 => String::new(),
+            n => format!(" and {n} of the state"),
+        };
+        Err(Error::new(Kind::Mismatch, "a frame of another size than the encoder's")
+            .expected(format!("{frames} values{state}"))
+            .found(length.to_string()))
+    }
+
+    fn embed_frames(&mut self) -> Result<&[f32]> {
         let Encoder { network, encoding, .. } = self.encoder;
         let preset: Preset = encoding.preset;
-        self.input.clear();
-        let size = preset.apply(&self.frame, 0..1, &mut self.input);
-        network.embed_with_hook(&self.input, size, &mut self.embedding, &mut |_, _, _, _| ());
+        let n = self.embedding.len() - encoding.n_state();
+        for (frame, to) in self.frames.iter().zip(self.embedding[..n].chunks_exact_mut(network.width())) {
+            self.input.clear();
+            let size = preset.apply(frame, 0..1, &mut self.input);
+            network.embed_with_hook(&self.input, size, to, &mut |_, _, _, _| ());
+        }
         if self.embedding.iter().any(|v| !v.is_finite()) {
             return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")
                 .next("these weights do not suit these frames"));

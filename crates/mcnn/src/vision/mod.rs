@@ -16,11 +16,12 @@ mod resize;
 mod resnet;
 mod source;
 mod tensors;
+mod video;
 mod weights;
 
 pub use conv::Conv;
 pub use download::fetch;
-pub use embed::{Embedded, Encoding, embed, part_of};
+pub use embed::{Embedded, EncodedCamera, Encoding, JoinedState, embed, part_of};
 pub use encoded_policy::{Arrays, EncodedPolicy, Encoder, FrameEmbedder};
 pub(crate) use encoder::{padded, patches, transposed};
 pub use encoder_file::{EncoderInfo, Objective, Training, write_encoder};

@@ -2,7 +2,7 @@
 
 use super::{
     Attacks, in_limited_process, random_damage,
-    readers::{IN_FOLDERS, folder_of},
+    readers::{IN_FOLDERS, ffmpeg, folder_of},
 };
 
 /// Damages the file of a reader's dataset.
@@ -49,6 +49,38 @@ fn lerobot_texts() {
         ] {
             attacks.refused("lerobot_lines", lines, lines.as_bytes());
         }
+    });
+}
+
+/// MP4 files that are damaged, and lists of episodes that say where they are. Damaged frames are left to ffmpeg, a process of its own.
+#[test]
+fn videos() {
+    in_limited_process("folders::videos", |attacks| {
+        if ffmpeg().is_err() {
+            println!("SKIPPED (videos): no ffmpeg on the PATH or in MCNN_TEST_PYTHON");
+            return;
+        }
+        attacks.rounds = attacks.rounds.div_ceil(4); // ffmpeg takes a tenth of a second to start
+        ["lerobot_video", "lerobot_places"].into_iter().for_each(|reader| damage(attacks, reader));
+        let (_, zip, dataset, file) = IN_FOLDERS.iter().find(|(name, ..)| *name == "lerobot_video").unwrap();
+        let whole = folder_of(&attacks.path("hostile"), "lerobot_video", zip, dataset).join(file);
+        let whole = std::fs::read(whole).unwrap();
+        let at = |name: &[u8]| whole.windows(4).position(|four| four == name).unwrap() + 4;
+        for (name, place) in
+            [(&b"stsz"[..], 8), (b"stsd", 40), (b"stts", 4), (b"mdhd", 12), (b"moov", 0), (b"trak", 0)]
+        {
+            // A number of the box, and its size, which stands before its name.
+            for (what, from) in [("number", at(name) + place), ("size", at(name) - 8)] {
+                for number in [0, 7, 1 << 16, u32::MAX >> 1, u32::MAX] {
+                    let mut bytes = whole.clone();
+                    bytes[from..from + 4].copy_from_slice(&number.to_be_bytes());
+                    let name = String::from_utf8_lossy(name);
+                    attacks.file("lerobot_video", &format!("{what} {number} of {name}"), &bytes);
+                }
+            }
+        }
+        attacks.refused("lerobot_video", "nothing", b"");
+        attacks.refused("lerobot_video", "a playlist", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n");
     });
 }
 

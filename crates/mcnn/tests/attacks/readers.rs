@@ -1,6 +1,10 @@
 //! The readers. Every value that is read without an error is used, and must work.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 use mcnn::{
     Result,
@@ -12,15 +16,17 @@ use mcnn::{
     policy::Policy,
     seed::Seed,
     train::Run,
-    vision::{Weights, load},
+    vision::{Source, SourceOptions, Weights, load},
 };
 
 /// Readers of datasets that are folders: the name, the zip of `tests/fixtures` with the dataset, its folder, and the file in it that
 /// the attacked one takes the place of.
-pub const IN_FOLDERS: [(&str, &str, &str, &str); 8] = [
+pub const IN_FOLDERS: [(&str, &str, &str, &str); 10] = [
     ("lerobot", "lerobot", "arm-v3.0", "data/chunk-000/file-000.parquet"),
     ("lerobot_episodes", "lerobot", "arm-v3.0", "meta/episodes/chunk-000/file-000.parquet"),
     ("lerobot_info", "lerobot", "world-v2.1", "meta/info.json"),
+    ("lerobot_video", "video", "two", "videos/observation.images.top/chunk-000/file-000.mp4"),
+    ("lerobot_places", "video", "two", "meta/episodes/chunk-000/file-000.parquet"),
     ("lerobot_lines", "lerobot", "world-v2.1", "meta/episodes.jsonl"),
     ("minari", "minari", "mixed/parquet-v0", "data/0/part-0.parquet"),
     ("minari_arrow", "minari", "mixed/arrow-v0", "data/0/part-0.arrow"),
@@ -46,7 +52,7 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
     if let Some((_, zip, dataset, file)) = IN_FOLDERS.iter().find(|(name, ..)| *name == reader) {
         let folder = folder_of(path, reader, zip, dataset);
         std::fs::copy(path, folder.join(file)).unwrap();
-        return demonstrations(&folder);
+        return if *zip == "video" { cameras(&folder) } else { demonstrations(&folder) };
     }
     match reader {
         "demonstrations" => demonstrations(path),
@@ -109,6 +115,38 @@ fn of_keys(path: &Path, selection: Selection) -> Result<()> {
     assert_eq!(data.states().len(), data.n_steps() * data.n_obs());
     assert!(data.states().iter().all(|v| v.is_finite()) && data.actions().iter().all(|a| a.abs() <= 1.0));
     Ok(())
+}
+
+/// Reads all frames of a recording of cameras.
+fn cameras(folder: &Path) -> Result<()> {
+    let options = SourceOptions { with_state: true, ffmpeg: Some(ffmpeg), ..SourceOptions::default() };
+    let mut source = Source::open(folder, &options)?;
+    let mut steps = 0;
+    source.read_frames(0, &mut |frames| {
+        steps += frames[0].len();
+        let is_pixel = |v: &f32| (0.0..=255.0).contains(v);
+        assert!(frames.iter().all(|frames| frames.pixels.iter().all(is_pixel)));
+        Ok(true)
+    })?;
+    assert_eq!(steps, source.n);
+    Ok(())
+}
+
+/// The program ffmpeg: the one on the PATH, or that of imageio-ffmpeg in the Python that MCNN_TEST_PYTHON names.
+pub fn ffmpeg() -> Result<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let output = |program: &Path, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let find = || {
+        let script = "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())";
+        output(Path::new("ffmpeg"), &["-version"]).map(|_| "ffmpeg".into()).or_else(|| {
+            let python = std::env::var_os("MCNN_TEST_PYTHON")?;
+            output(Path::new(&python), &["-c", script]).map(PathBuf::from)
+        })
+    };
+    FOUND.get_or_init(find).clone().ok_or_else(|| mcnn::Error::new(mcnn::error::Kind::File, "no ffmpeg"))
 }
 
 fn encoder(path: &Path) -> Result<()> {

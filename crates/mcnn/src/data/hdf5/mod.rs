@@ -16,6 +16,7 @@ use hdf5_reader::{Dataset, Datatype, StringSize};
 
 use super::{
     DimensionNames, KeyRange, MAX_NAME_LENGTH, Origin, Parts, Selection,
+    frame_file::FrameLabels,
     number::Beyond,
     read::{FRAMES, are_frames, is_label},
     source::{Joined, Key, Source, Table, Usage, chosen, join, taken_as},
@@ -97,7 +98,12 @@ fn tables(datasets: &[Dataset], keys: &[KeyRange], beyond: &Beyond) -> Result<Jo
 }
 
 /// The same with the frames, of any rank from 2 on, left in the file.
-pub(super) fn frames(path: &Path, length: u64, key: &str) -> Result<(Parts, Dataset)> {
+pub(super) fn frames(
+    path: &Path,
+    length: u64,
+    key: &str,
+    selection: &Selection,
+) -> Result<(FrameLabels, Dataset)> {
     let file = Flat::open(path, length)?;
     let frames = match file.find_large(key)? {
         Some(frames) if frames.shape().len() > 1 => frames,
@@ -105,17 +111,33 @@ pub(super) fn frames(path: &Path, length: u64, key: &str) -> Result<(Parts, Data
     };
     let beyond = Beyond::new();
     let n_steps = frames.shape()[0];
-    let actions = file.table("actions")?;
-    if actions.shape()[0] != n_steps {
-        return Err(other_length("actions", actions.shape()[0], n_steps));
+    let there: Vec<String> = file.listing().into_iter().map(|(name, ..)| name).collect();
+    let action_keys = match selection.action.is_empty() {
+        true => vec![KeyRange { key: "actions".into(), dimensions: None }],
+        false => selection.action.clone(),
+    };
+    let open = |keys: &[KeyRange]| {
+        keys.iter().map(|key| file.named_table(&key.key)).collect::<Result<Vec<Dataset>>>()
+    };
+    let state_datasets = open(&chosen(&selection.state, &[], &there)?)?;
+    let action_datasets =
+        if selection.action.is_empty() { vec![file.table("actions")?] } else { open(&action_keys)? };
+    for table in state_datasets.iter().chain(&action_datasets) {
+        if table.shape()[0] != n_steps {
+            return Err(other_length(table.name(), table.shape()[0], n_steps));
+        }
     }
-    let labels = Parts {
-        n_obs: 1,
-        n_act: actions.shape()[1] as usize,
-        actions: floats_noting(&actions, &beyond)?,
+    let states = tables(&state_datasets, &selection.state, &beyond)?;
+    let actions = tables(&action_datasets, &action_keys, &beyond)?;
+    let parts = Parts {
+        n_obs: states.width.max(1),
+        n_act: actions.width,
+        states: states.values,
+        actions: actions.values,
         ..labels(&file, n_steps, &beyond)?
     };
-    beyond.into_inner().map_or(Ok((labels, frames)), Err)
+    let names = selection.names(names_in(&file)?, states.names, actions.names);
+    beyond.into_inner().map_or(Ok((FrameLabels { parts, names }, frames)), Err)
 }
 
 /// The names of all datasets and groups at the root.

@@ -1,7 +1,7 @@
 //! The list of episodes: `meta/episodes/*/*.parquet` in version 3, `meta/episodes.jsonl` before.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -42,7 +42,7 @@ pub(super) fn episodes(
     let mut notes = Vec::new();
     let mut found = match info.is_v3() {
         true => from_parquet(folder, info, selection, &mut notes)?,
-        false => from_lines(folder, info)?,
+        false => from_lines(folder, info, selection, &mut notes)?,
     };
     found.sort_by_key(|episode| episode.number); // files of merged datasets are in any order
     if let Some(twice) = found.windows(2).find(|pair| pair[0].number == pair[1].number) {
@@ -69,17 +69,29 @@ struct Line {
     length: u64,
 }
 
-fn from_lines(folder: &Path, info: &Info) -> Result<Vec<Episode>> {
+fn from_lines(
+    folder: &Path,
+    info: &Info,
+    selection: &Selection,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Episode>> {
     let text = json::text(&folder.join(LINES), MAX_BYTES).map_err(|e| e.within(LINES))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(i, line)| {
-            let Line { episode_index: number, tasks, length } =
-                json::parse(line).map_err(|e| e.within(format!("{LINES}, line {}", i + 1)))?;
-            let file = info.data_file(DataFile::Own { episode: number.into() })?;
-            Ok(Episode { number, tasks, length, file })
-        })
-        .collect()
+    let lines: Vec<(usize, &str)> =
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).collect();
+    let mut found = Vec::new();
+    for (k, (i, line)) in lines.iter().enumerate() {
+        let Line { episode_index: number, tasks, length } = match json::parse(line) {
+            Ok(line) => line,
+            Err(_) if selection.whole && k > 0 && k + 1 == lines.len() => {
+                notes.push(format!("{LINES}: the last line is incomplete, and is left out"));
+                break;
+            }
+            Err(e) => return Err(e.within(format!("{LINES}, line {}", i + 1))),
+        };
+        let file = info.data_file(DataFile::Own { episode: number.into() })?;
+        found.push(Episode { number, tasks, length, file });
+    }
+    Ok(found)
 }
 
 /// The files of `meta/episodes`, sorted by their paths.
@@ -137,6 +149,11 @@ fn from_parquet(
         notes.push(format!("{name} is unfinished; its episodes are not known"));
         return Ok(found);
     }
+    if selection.whole && whole > 0 {
+        found.retain(|episode| (episode.number as usize) < whole);
+        notes.push(format!("{name} is unfinished and left out; {whole} whole episodes precede it"));
+        return Ok(found);
+    }
     Err(unfinished_file(name, whole))
 }
 
@@ -148,38 +165,19 @@ pub(super) fn unfinished_file(name: &str, whole: usize) -> Error {
         .found(format!("no footer; {whole} whole episodes precede the file"))
         .next(match whole {
             0 => "record the episodes again".into(),
-            n => format!("--episodes 0-{} reads those before it", n - 1),
+            n => format!("--whole reads those before it, as --episodes 0-{} does", n - 1),
         })
 }
 
 /// The episodes of a file.
 fn rows(file: &Parquet, info: &Info, budget: &Budget) -> Result<Vec<Episode>> {
-    let leaf = |name: &str| {
-        let all = file.leaves();
-        all.iter().position(|leaf| leaf.path[0] == name).ok_or_else(|| {
-            let there: Vec<String> = all.iter().map(|leaf| leaf.path[0].clone()).collect();
-            no_such_key(name, &there)
-        })
-    };
     let names = ["episode_index", "length", "data/chunk_index", "data/file_index"];
-    let mut leaves = names.iter().map(|name| leaf(name)).collect::<Result<Vec<usize>>>()?;
-    leaves.extend(leaf("tasks"));
+    let mut leaves = names.iter().map(|name| leaf(file, name)).collect::<Result<Vec<usize>>>()?;
+    leaves.extend(leaf(file, "tasks"));
     let mut found = Vec::new();
     for group in 0..file.groups() {
         let columns = file.read(group, &leaves, budget)?;
-        let integers = |i: usize| -> Result<Vec<u64>> {
-            let column: &Column = &columns[i];
-            column.width().map_err(|e| e.within(names[i]))?;
-            let Values::Integers(values) = &column.values else {
-                return Err(Error::new(Kind::Data, "a column of another type")
-                    .at(names[i])
-                    .expected("integers"));
-            };
-            match values.iter().find(|&&v| v < 0) {
-                Some(v) => Err(Error::new(Kind::Data, "a negative number").at(names[i]).found(v.to_string())),
-                None => Ok(values.iter().map(|&v| v as u64).collect()),
-            }
-        };
+        let integers = |i: usize| counts(&columns[i], names[i]);
         let (numbers, lengths, chunks, indices) = (integers(0)?, integers(1)?, integers(2)?, integers(3)?);
         let mut tasks = columns.get(4).map(texts).unwrap_or_default().into_iter();
         for i in 0..numbers.len() {
@@ -188,6 +186,78 @@ fn rows(file: &Parquet, info: &Info, budget: &Budget) -> Result<Vec<Episode>> {
             let file = info.data_file(DataFile::Shared { chunk: chunks[i], file: indices[i] })?;
             let tasks = tasks.next().unwrap_or_default();
             found.push(Episode { number, tasks, length: lengths[i], file });
+        }
+    }
+    Ok(found)
+}
+
+/// The column of this name.
+fn leaf(file: &Parquet, name: &str) -> Result<usize> {
+    let all = file.leaves();
+    all.iter().position(|leaf| leaf.path[0] == name).ok_or_else(|| {
+        let there: Vec<String> = all.iter().map(|leaf| leaf.path[0].clone()).collect();
+        no_such_key(name, &there)
+    })
+}
+
+/// The values of a column of integers from 0 on.
+fn counts(column: &Column, name: &str) -> Result<Vec<u64>> {
+    column.width().map_err(|e| e.within(name))?;
+    let Values::Integers(values) = &column.values else {
+        return Err(Error::new(Kind::Data, "a column of another type").at(name).expected("integers"));
+    };
+    match values.iter().find(|&&v| v < 0) {
+        Some(v) => Err(Error::new(Kind::Data, "a negative number").at(name).found(v.to_string())),
+        None => Ok(values.iter().map(|&v| v as u64).collect()),
+    }
+}
+
+/// Where an episode is in a video: the file relative to the folder, and the time at which it starts there, in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct VideoPlace {
+    pub file: String,
+    pub from: f64,
+}
+
+/// Where each episode is in the videos of a camera.
+pub(super) fn video_places(folder: &Path, info: &Info, key: &str) -> Result<HashMap<u32, VideoPlace>> {
+    let names = ["chunk_index", "file_index", "from_timestamp"].map(|end| format!("videos/{key}/{end}"));
+    let files = files(folder)?;
+    let lengths = files.iter().map(|file| regular(file)).collect::<Result<Vec<u64>>>()?;
+    let budget = Budget::new(lengths.iter().sum());
+    let mut found = HashMap::new();
+    for (path, length) in files.iter().zip(lengths) {
+        let named = |e: Error| e.within(path.strip_prefix(folder).unwrap_or(path).display());
+        let file = match Parquet::open(path, length) {
+            Err(e) if parquet::is_unfinished(&e) => continue, // [`episodes`] has decided what of it
+            opened => opened.map_err(named)?,
+        };
+        let columns = std::iter::once("episode_index").chain(names.iter().map(String::as_str));
+        let leaves = columns.map(|name| leaf(&file, name)).collect::<Result<Vec<usize>>>().map_err(named)?;
+        for group in 0..file.groups() {
+            let columns = file.read(group, &leaves, &budget).map_err(named)?;
+            let numbers = counts(&columns[0], "episode_index").map_err(named)?;
+            let not_encoded = |e: Error| {
+                named(e.next("the videos were not encoded when the recording stopped: finish it with LeRobot, or record again"))
+            };
+            let chunks = counts(&columns[1], &names[0]).map_err(not_encoded)?;
+            let files = counts(&columns[2], &names[1]).map_err(not_encoded)?;
+            columns[3].width().map_err(|e| not_encoded(e.within(&names[2])))?;
+            let from: Vec<f64> = match &columns[3].values {
+                Values::F64(values) => values.clone(),
+                Values::F32(values) => values.iter().map(|&v| v.into()).collect(),
+                Values::Integers(values) => values.iter().map(|&v| v as f64).collect(),
+                Values::Texts(_) => {
+                    return Err(named(
+                        Error::new(Kind::Data, "a column of another type").at(&*names[2]).expected("floats"),
+                    ));
+                }
+            };
+            for (((number, chunk), file), from) in numbers.iter().zip(chunks).zip(files).zip(from) {
+                let Ok(number) = u32::try_from(*number) else { continue };
+                let file = info.video_file(key, DataFile::Shared { chunk, file })?;
+                found.insert(number, VideoPlace { file, from });
+            }
         }
     }
     Ok(found)

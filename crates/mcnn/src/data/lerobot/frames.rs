@@ -102,7 +102,7 @@ fn of_file(
 }
 
 /// The only column of a feature.
-fn leaf(file: &Parquet, key: &str) -> Result<usize> {
+pub(super) fn leaf(file: &Parquet, key: &str) -> Result<usize> {
     let all = file.leaves();
     let mut of_key = (0..all.len()).filter(|&i| all[i].path[0] == key);
     match (of_key.next(), of_key.next()) {
@@ -130,7 +130,7 @@ fn leaf(file: &Parquet, key: &str) -> Result<usize> {
     }
 }
 
-fn integers<'a>(column: &'a Column, key: &str) -> Result<&'a [i64]> {
+pub(super) fn integers<'a>(column: &'a Column, key: &str) -> Result<&'a [i64]> {
     column.width().map_err(|e| e.within(key))?;
     match &column.values {
         Values::Integers(values) => Ok(values),

@@ -30,6 +30,7 @@ pub(super) struct Info {
     pub total_episodes: Option<u64>,
     chunks_size: Option<u64>,
     data_path: Option<String>,
+    video_path: Option<String>,
     /// The format by the version.
     #[serde(skip)]
     pub format: Option<Format>,
@@ -43,6 +44,10 @@ pub(super) struct Feature {
     pub shape: Vec<u64>,
     #[serde(default)]
     names: Value,
+    #[serde(default)]
+    info: Value,
+    #[serde(default)]
+    video_info: Value,
 }
 
 impl Info {
@@ -113,26 +118,50 @@ impl Info {
                 "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
                 [("chunk_index", chunk), ("file_index", file)],
             ),
+            DataFile::Own { episode } => {
+                ("data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet", self.own(episode))
+            }
+        };
+        path_of(self.data_path.as_deref().unwrap_or(template), "data_path", &numbers)
+    }
+
+    /// The video of an episode or of several, relative to the folder.
+    pub fn video_file(&self, key: &str, numbers: DataFile) -> Result<String> {
+        let (template, numbers) = match numbers {
+            DataFile::Shared { chunk, file } => (
+                "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+                [("chunk_index", chunk), ("file_index", file)],
+            ),
             DataFile::Own { episode } => (
-                "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
-                [
-                    ("episode_chunk", episode / self.chunks_size.filter(|&n| n > 0).unwrap_or(1000)),
-                    ("episode_index", episode),
-                ],
+                "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+                self.own(episode),
             ),
         };
-        let template = self.data_path.as_deref().unwrap_or(template);
-        let refuse = || {
-            Error::new(Kind::Data, "a template of paths that is not understood")
-                .at(format!("{INFO}, data_path"))
-                .expected("a path inside the folder, with fields such as {file_index:03d}")
-                .found(template.chars().take(100).collect::<String>())
-        };
-        let path = fill(template, &numbers).ok_or_else(refuse)?;
-        let inside =
-            Path::new(&path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        if inside && !path.is_empty() { Ok(path) } else { Err(refuse()) }
+        let template = self.video_path.as_deref().unwrap_or(template).replace("{video_key}", key);
+        path_of(&template, "video_path", &numbers)
     }
+
+    /// The numbers of the file of an episode, before version 3.
+    fn own(&self, episode: u64) -> [(&'static str, u64); 2] {
+        let chunk = episode / self.chunks_size.filter(|&n| n > 0).unwrap_or(1000);
+        [("episode_chunk", chunk), ("episode_index", episode)]
+    }
+}
+
+/// The path that a template of `info.json` gives.
+///
+/// # Errors
+/// Templates that are not understood, and paths outside the folder.
+fn path_of(template: &str, key: &str, numbers: &[(&str, u64)]) -> Result<String> {
+    let refuse = || {
+        Error::new(Kind::Data, "a template of paths that is not understood")
+            .at(format!("{INFO}, {key}"))
+            .expected("a path inside the folder, with fields such as {file_index:03d}")
+            .found(template.chars().take(100).collect::<String>())
+    };
+    let path = fill(template, numbers).ok_or_else(refuse)?;
+    let inside = Path::new(&path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if inside && !path.is_empty() { Ok(path) } else { Err(refuse()) }
 }
 
 /// The numbers of a data file.
@@ -168,6 +197,17 @@ impl Feature {
 
     pub fn is_frames(&self) -> bool {
         matches!(&*self.dtype, "image" | "video")
+    }
+
+    pub fn is_video(&self) -> bool {
+        self.dtype == "video"
+    }
+
+    /// Whether it is frames of distances, not of colors.
+    pub fn is_depth(&self) -> bool {
+        let says =
+            |about: &Value| ["is_depth_map", "video.is_depth_map"].iter().any(|key| about[*key] == true);
+        says(&self.info) || says(&self.video_info)
     }
 
     pub fn is_number(&self) -> bool {

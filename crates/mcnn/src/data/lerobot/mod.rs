@@ -2,8 +2,9 @@
 //!
 //! Layout: LeRobot, `src/lerobot/datasets` (`utils.py`, `dataset_writer.py`, `feature_utils.py`). The state is `observation.state`
 //! with `observation.environment_state` after it, where there is one; the action is `action`. Statistics in the dataset are not
-//! used. Videos and pictures are not opened.
+//! used. Videos and pictures are opened for their frames alone ([`cameras()`]).
 
+mod cameras;
 mod episodes;
 mod frames;
 mod info;
@@ -17,12 +18,13 @@ use rayon::prelude::*;
 use super::{
     DimensionNames, Format, KeyRange, Origin, Parts, Selection,
     number::Beyond,
-    parquet::Budget,
+    parquet::{self, Budget},
     read::FRAMES,
     regular,
     source::{Joined, Key, Source, Table, Usage, chosen, join, none_selected, taken_as},
 };
 use crate::error::{Error, Kind, Result};
+pub(super) use cameras::cameras;
 use episodes::{Episode, episodes};
 use frames::{Rows, Wanted, rows};
 use info::Info;
@@ -64,7 +66,10 @@ pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
     if info.version() == "v2.0" {
         notes.push("the dataset has version v2.0 of LeRobot's format".into());
     }
-    let selected = select(&all, selection, &mut notes)?;
+    let mut selected = select(&all, selection, &mut notes)?;
+    if selection.whole {
+        keep_whole(folder, &mut selected, &mut notes)?;
+    }
     let (wanted, has_rewards) = wanted(&info, state_keys.iter().chain(&action_keys))?;
     let beyond = Beyond::new();
     let mut tables = read_files(folder, &info, &all, &selected, &wanted, &beyond)?;
@@ -144,13 +149,14 @@ fn keys(info: &Info, selection: &Selection) -> Result<(Vec<KeyRange>, Vec<KeyRan
             .found(format!("the features {}", found.join(", ").chars().take(600).collect::<String>()))
             .next(format!("name the features of the {what}: {option} KEY,KEY"))
     };
-    if selection.state.is_empty() && !has(&state[0]) {
+    if selection.state.is_empty() && !selection.no_state && !has(&state[0]) {
         return Err(missing("state", "--state", &there));
     }
     if selection.action.is_empty() && !has(&action) {
         return Err(missing("action", "--action", &there));
     }
-    Ok((chosen(&selection.state, &state, &there)?, chosen(&selection.action, &[action], &there)?))
+    let state = if selection.no_state { Vec::new() } else { chosen(&selection.state, &state, &there)? };
+    Ok((state, chosen(&selection.action, &[action], &there)?))
 }
 
 /// The features to read, each once, and whether there are rewards: they are the last.
@@ -208,6 +214,32 @@ fn select<'a>(
         return Err(Error::new(Kind::Data, "there are no episodes with frames"));
     }
     Ok(selected)
+}
+
+/// Drops the episodes whose data files are unfinished.
+fn keep_whole(folder: &Path, selected: &mut Vec<&Episode>, notes: &mut Vec<String>) -> Result<()> {
+    let mut unfinished: Vec<(String, usize)> = Vec::new();
+    let mut known = std::collections::HashMap::new();
+    for episode in selected.iter() {
+        let path = folder.join(&episode.file);
+        let is_unfinished = *known.entry(episode.file.clone()).or_insert_with(|| {
+            let opened = regular(&path).and_then(|length| parquet::Parquet::open(&path, length));
+            opened.err().is_some_and(|e| parquet::is_unfinished(&e))
+        });
+        match unfinished.last_mut() {
+            _ if !is_unfinished => {}
+            Some((file, n)) if *file == episode.file => *n += 1,
+            _ => unfinished.push((episode.file.clone(), 1)),
+        }
+    }
+    selected.retain(|episode| !known[&episode.file]);
+    notes.extend(
+        unfinished.iter().map(|(file, n)| format!("{file} is unfinished, and its {n} episodes are left out")),
+    );
+    match (selected.is_empty(), unfinished.first()) {
+        (true, Some((file, _))) => Err(episodes::unfinished_file(file, 0)),
+        _ => Ok(()),
+    }
 }
 
 /// The text of each episode's task; empty if there are none.

@@ -60,6 +60,19 @@ impl Demo {
         tables.and_then(join).map_err(|e| e.within(&self.name))
     }
 
+    /// The frames of a camera, which are read piece by piece.
+    pub fn frames(&self, key: &str) -> Result<Dataset> {
+        let found = match self.group.inside("obs")? {
+            Some(obs) => obs.find_large(key)?,
+            None => None,
+        };
+        found.ok_or_else(|| {
+            Error::new(Kind::Data, "missing key")
+                .at(format!("{}/obs/{key}", self.name))
+                .expected("the same cameras in all episodes")
+        })
+    }
+
     /// The rewards, if there are any.
     pub fn rewards(&self, steps: usize, left: &mut u64, beyond: &Beyond) -> Result<Option<Vec<f32>>> {
         let column = self.group.column("rewards", steps as u64);

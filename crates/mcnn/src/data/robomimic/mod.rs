@@ -5,6 +5,7 @@
 
 mod demo;
 mod filter;
+mod frames;
 
 use std::{collections::HashSet, path::Path};
 
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 use demo::Demo;
+pub(super) use frames::cameras;
 
 /// The state where none is asked for and all of these are there, in diffusion_policy's order.
 const STATE: [&str; 4] = ["object", "robot0_eef_pos", "robot0_eef_quat", "robot0_gripper_qpos"];
@@ -67,8 +69,9 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
         let demo = Demo::open(&data, k)?;
         let states = demo.tables(OBS, &state_keys, &mut left, &beyond)?;
         let actions = demo.tables("", &action_keys, &mut left, &beyond)?;
-        let steps = states.values.len() / states.width.max(1);
-        demo.same_length(actions.values.len() / actions.width.max(1), steps)?;
+        let act_steps = actions.values.len() / actions.width.max(1);
+        let steps = if selection.no_state { act_steps } else { states.values.len() / states.width.max(1) };
+        demo.same_length(act_steps, steps)?;
         if steps == 0 {
             continue;
         }
@@ -146,7 +149,9 @@ fn keys(listing: &[Listed], selection: &Selection) -> Result<(Vec<KeyRange>, Vec
             return Err(no_such_key(&range.key, &there).within("/data/demo_K/obs"));
         }
     }
-    if state.is_empty() && STATE.iter().all(|key| there.iter().any(|name| name == key)) {
+    if selection.no_state {
+        state.clear();
+    } else if state.is_empty() && STATE.iter().all(|key| there.iter().any(|name| name == key)) {
         state = STATE.iter().map(|key| whole(key)).collect();
     } else if state.is_empty() {
         let mut low: Vec<&str> = (listing.iter())
@@ -156,7 +161,7 @@ fn keys(listing: &[Listed], selection: &Selection) -> Result<(Vec<KeyRange>, Vec
         low.sort_unstable();
         state = low.into_iter().map(whole).collect();
     }
-    if state.is_empty() {
+    if state.is_empty() && !selection.no_state {
         return Err(Error::new(Kind::Data, "no observations but frames")
             .at("/data/demo_K/obs")
             .found(there.join(", "))

@@ -92,6 +92,13 @@ pub(super) struct ChunkKeys {
 }
 
 impl ChunkKeys {
+    /// The key of a chunk, by its coordinates.
+    pub fn key(self, at: &[u64]) -> String {
+        let at: Vec<String> = at.iter().map(u64::to_string).collect();
+        let joined = at.join(&self.separator.to_string());
+        if self.with_c { format!("c{}{joined}", self.separator) } else { joined }
+    }
+
     /// The coordinates of a key, if it is one of a chunk of `rank` dimensions.
     pub fn parse(self, key: &str, rank: usize) -> Option<Vec<u64>> {
         let key = if self.with_c { key.strip_prefix('c')?.strip_prefix(self.separator)? } else { key };

@@ -4,6 +4,7 @@
 //! episode ends, exclusive). Layout: diffusion_policy, `common/replay_buffer.py`.
 
 mod codec;
+mod frames;
 mod metadata;
 mod store;
 mod values;
@@ -13,11 +14,12 @@ use std::path::Path;
 use super::{
     KeyRange, Origin, Parts, Selection,
     number::Beyond,
-    read::limit_of_any_codec,
+    read::{are_color_frames, limit_of_any_codec},
     selection::no_such_key,
     source::{Joined, Key, Source, Table, Usage, join, taken_as},
 };
 use crate::error::{Error, Kind, Result};
+pub(super) use frames::cameras;
 use metadata::{Array, Node};
 use store::{METADATA, Store};
 pub(super) use store::{is_folder, is_zip};
@@ -35,10 +37,13 @@ const LONGEST_METADATA: u64 = 1 << 20;
 /// Reads a folder, or a zip of `length` bytes. Errors name the array; the caller adds the store.
 pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<Source> {
     selection.refuse_of_others(false, false)?;
-    let store = if path.is_dir() { Store::folder(path)? } else { Store::zip(path, length)? };
+    let store = Store::open(path, length)?;
     let mut buffer = Buffer::open(&store);
     let ends = buffer.ends()?;
-    let state_keys = buffer.chosen(&selection.state, &STATES, "state")?;
+    let state_keys = match selection.no_state {
+        true => Vec::new(),
+        false => buffer.chosen(&selection.state, &STATES, "state")?,
+    };
     let action_keys = buffer.chosen(&selection.action, &ACTIONS, "action")?;
     let reward = REWARDS.into_iter().find(|name| buffer.find(name).is_some_and(Entry::is_column));
     let beyond = Beyond::new();
@@ -122,7 +127,13 @@ impl Entry {
 
     /// Whether it is one image a step.
     fn are_frames(&self) -> bool {
-        self.shape.len() == 4 && matches!(&*self.dtype, "uint8" | "|u1")
+        self.shape.len() == 4 && matches!(&*self.dtype, "uint8" | "|u1") || self.are_color_frames()
+    }
+
+    /// Whether it is one color frame of pixels a step: bytes or floats, with three channels last or first.
+    fn are_color_frames(&self) -> bool {
+        let is_pixel = matches!(&self.array, Ok(array) if matches!((array.dtype.kind, array.dtype.size), ('u', 1) | ('f', _)));
+        is_pixel && are_color_frames(&self.shape)
     }
 
     /// Whether it is one number a step, which can be read.
@@ -246,8 +257,7 @@ impl<'a> Buffer<'a> {
 }
 
 /// What to do when frames are read as states.
-const FRAMES: &str =
-    "save the frames with actions and episode_ends by numpy.savez, and give that to `mcnn embed`";
+const FRAMES: &str = super::read::FRAMES;
 
 fn damaged(found: String) -> Error {
     Error::new(Kind::File, "the zarr store cannot be read")

@@ -42,6 +42,11 @@ enum Place {
 }
 
 impl Store {
+    /// Opens a folder, or a zip of `length` bytes.
+    pub fn open(path: &Path, length: u64) -> Result<Self> {
+        if path.is_dir() { Self::folder(path) } else { Self::zip(path, length) }
+    }
+
     /// Opens a folder.
     pub fn folder(path: &Path) -> Result<Self> {
         let mut store = Self { entries: BTreeMap::new(), zip: None, length: 0 };

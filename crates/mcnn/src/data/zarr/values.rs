@@ -115,13 +115,55 @@ impl Stored<'_> {
             if at.iter().zip(&counts).any(|(at, count)| at >= count) {
                 continue; // what is left of a longer array
             }
-            let stored = self.store.get(key, 2 * bytes as u64 + (64 << 10))?.unwrap_or_default();
-            let decoded = decode(&layout.codecs, stored, bytes).map_err(|e| damaged(e).within(key))?;
+            let decoded = self.chunk(key, bytes)?.unwrap_or_default();
             let from: Vec<usize> = at.iter().zip(&chunk).map(|(&at, chunk)| at as usize * chunk).collect();
             place(decoded.as_chunks::<N>().0, &mut values, [&shape, &chunk, &from], layout, &number);
             missing -= 1;
         }
         Ok(Values { values, missing: [missing, all] })
+    }
+}
+
+impl Stored<'_> {
+    /// The bytes of a chunk of `bytes`, decoded; `None` if it is not stored.
+    fn chunk(&self, key: &str, bytes: usize) -> Result<Option<Vec<u8>>> {
+        let Some(stored) = self.store.get(key, 2 * bytes as u64 + (64 << 10))? else { return Ok(None) };
+        decode(&self.array.layout.codecs, stored, bytes).map(Some).map_err(|e| damaged(e).within(key))
+    }
+
+    /// The rows of the chunks whose first coordinate is `first`, each value through `number`. Memory must have been checked.
+    pub fn rows<const N: usize, T: Copy>(
+        &self,
+        first: u64,
+        fill: T,
+        number: impl Fn([u8; N]) -> T,
+    ) -> Result<Vec<T>> {
+        let Array { shape, layout, .. } = self.array;
+        let chunk: Vec<usize> = layout.chunks.iter().map(|&n| n as usize).collect();
+        let mut shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+        shape[0] = chunk[0].min(shape[0].saturating_sub(first as usize * chunk[0]));
+        let counts: Vec<usize> = shape.iter().zip(&chunk).map(|(n, c)| n.div_ceil(*c)).collect();
+        let bytes = N * chunk.iter().product::<usize>();
+        let mut values = vec![fill; shape.iter().product()];
+        let number = |mut bytes: [u8; N]| {
+            if layout.big_endian {
+                bytes.reverse();
+            }
+            number(bytes)
+        };
+        let mut at = vec![0; shape.len()];
+        loop {
+            let mut coordinates: Vec<u64> = at.iter().map(|&i| i as u64).collect();
+            coordinates[0] = first;
+            let key = format!("{}/{}", self.path, layout.keys.key(&coordinates));
+            if let Some(decoded) = self.chunk(&key, bytes)? {
+                let from: Vec<usize> = at.iter().zip(&chunk).map(|(at, chunk)| at * chunk).collect();
+                place(decoded.as_chunks::<N>().0, &mut values, [&shape, &chunk, &from], layout, &number);
+            }
+            let Some(axis) = (1..at.len()).rev().find(|&k| at[k] + 1 < counts[k]) else { return Ok(values) };
+            at[axis] += 1;
+            at[axis + 1..].fill(0);
+        }
     }
 }
 

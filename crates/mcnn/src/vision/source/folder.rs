@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ReadFrames, Source, SourceOptions, csv, picture, stamp, tub, udacity};
 use crate::{
-    data::{Parts, foreign},
+    data::{Parts, Selection, foreign},
     error::{Error, Kind, Result},
     vision::frames::Frames,
 };
@@ -51,6 +51,12 @@ struct Folder {
 }
 
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
+    if options.with_state || !options.cameras.is_empty() || options.selection != Selection::default() {
+        return Err(Error::new(Kind::Settings, "a folder of pictures has no keys to choose from")
+            .at(path.display().to_string())
+            .expected("--with-state, --camera, --state, --action and --episodes with LeRobot, zarr, robomimic, or a file of frames")
+            .next("leave the options out"));
+    }
     let recorded = if path.join("manifest.json").is_file() {
         tub::read(path)?
     } else if path.join("driving_log.csv").is_file() {
@@ -85,7 +91,19 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let pictures = rows.into_iter().map(|row| row.picture).collect();
     let stamp = crate::vision::hex(&hash.finalize());
     let frames = Box::new(Folder { pictures });
-    Ok(Source { labels, action_names: None, n, size: None, notes, warnings, stamp, frames })
+    let (names, state_keys) = Default::default();
+    Ok(Source {
+        labels,
+        names,
+        n,
+        cameras: vec!["frames".into()],
+        sizes: vec![None],
+        state_keys,
+        notes,
+        warnings,
+        stamp,
+        frames,
+    })
 }
 
 /// How many pictures of a folder neither a row names nor `known`.
@@ -198,7 +216,7 @@ pub(super) fn number(text: &str, column: &str, row: usize, file: &Path) -> Resul
 }
 
 impl ReadFrames for Folder {
-    fn read_frames(&mut self, from: usize, each: &mut dyn FnMut(Frames) -> Result<bool>) -> Result<()> {
+    fn read_frames(&mut self, from: usize, each: &mut dyn FnMut(&[Frames]) -> Result<bool>) -> Result<()> {
         for paths in self.pictures[from..].chunks(TOGETHER) {
             let pictures: Vec<_> = paths.par_iter().map(|path| picture::read(path)).collect();
             // Of one size together; most often all are.
@@ -211,7 +229,7 @@ impl ReadFrames for Folder {
                     _ => {
                         let next = Frames { size, pixels: pixels.collect(), full: 255.0, bytes: true };
                         if let Some(run) = run.replace(next)
-                            && !each(run)?
+                            && !each(&[run])?
                         {
                             return Ok(());
                         }
@@ -219,7 +237,7 @@ impl ReadFrames for Folder {
                 }
             }
             if let Some(run) = run
-                && !each(run)?
+                && !each(&[run])?
             {
                 return Ok(());
             }
