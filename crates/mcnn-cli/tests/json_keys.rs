@@ -151,7 +151,7 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         "make drive --episodes 2 -o made.npz",
         "embed frames.npz --weights random:0 --network resnet18 -o e.npz",
         "encoder frames.npz --preset raw:8x8 --steps 2 --validation-fraction 0.5 -o encoder.safetensors",
-        "learn drive.npz --count 9 -o n.safetensors",
+        "learn drive.npz --count 9 --angle 0 -o n.safetensors",
         "train drive.npz m.safetensors -o r.safetensors --hidden 8 --steps 5",
         "eval p.safetensors --task drive --episodes 2 --guard warn --video v.gif --video-every 100",
         "compare p.safetensors bc.safetensors --task drive --episodes 2 --video w.gif --video-every 100",

@@ -79,7 +79,10 @@ impl Arrow {
     /// Reads a file of `length` bytes. Errors, here and below, do not name the file.
     pub fn open(path: &Path, length: u64, budget: &Budget) -> Result<Self> {
         budget.take(length)?;
-        let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, &e))?;
+        Self::parse(std::fs::read(path).map_err(|e| Error::io("reading", path, &e))?)
+    }
+
+    fn parse(bytes: Vec<u8>) -> Result<Self> {
         let end = bytes.len().checked_sub(10).filter(|_| bytes.starts_with(MAGIC) && bytes.ends_with(MAGIC));
         let end = end.ok_or_else(|| damaged("no signature at one end"))?;
         let n = u32::from_le_bytes([bytes[end], bytes[end + 1], bytes[end + 2], bytes[end + 3]]) as usize;

@@ -269,7 +269,7 @@ fn listing(topics: &BTreeMap<String, Topic>, selection: &Selection) -> Vec<Key> 
             key.name.strip_prefix(&range.key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let within = |keys: &[KeyRange]| keys.iter().find(inside).cloned();
-        let used = [within(&selection.state), within(&selection.action)].map(|key| Vec::from_iter(key));
+        let used = [within(&selection.state), within(&selection.action)].map(Vec::from_iter);
         let name = used.iter().flatten().next().map(|range| range.key.clone());
         if let Some(usage) = name.and_then(|name| taken_as(&name, &used[0], &used[1])) {
             key.used_as = usage;

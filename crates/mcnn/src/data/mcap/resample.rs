@@ -221,15 +221,15 @@ mod tests {
 
     #[test]
     fn a_gap_of_either_topic_ends_an_episode() {
-        let state = track(&[0, 10, 20, 500, 510, 520, 530, 900]);
-        let action = track(&[0, 10, 20, 30, 505, 515, 525, 535, 905]);
+        let state = track(&[0, 10, 20, 500, 510, 520, 530, 1200]);
+        let action = track(&[0, 10, 20, 30, 505, 515, 525, 535, 1205]);
         let mut notes = Vec::new();
         let (steps, ends) = at(&[(&state, false), (&action, true)], Some(0.1), &mut notes).unwrap();
         assert_eq!((steps.len(), ends), (12, vec![3, 6]));
         assert_eq!(notes.len(), 0);
         let (_, ends) = at(&[(&state, false), (&action, true)], None, &mut notes).unwrap();
         assert_eq!(ends.len(), 1);
-        assert!(notes[0].contains("silent for up to 0.5 s"), "{notes:?}");
+        assert!(notes[0].contains("silent for up to 0.7 s"), "{notes:?}");
         let apart = [(&track(&[0, 10]), false), (&track(&[20, 30]), true)];
         let error = at(&apart, None, &mut notes).unwrap_err().to_string();
         assert!(error.contains("no time in common"), "{error}");
