@@ -67,7 +67,7 @@ pub fn for_states(
 /// The cameras and the state of an encoding.
 fn parts(encoding: &Encoding) -> String {
     let state = match &encoding.state {
-        Some(state) => format!(" and the state {} of {} dimensions", state.keys.join(", "), state.n),
+        Some(state) => format!(" and a state of {} dimensions ({})", state.n, state.keys.join(", ")),
         None => String::new(),
     };
     let names: Vec<&str> = encoding.cameras.iter().map(|camera| &*camera.name).collect();

@@ -158,7 +158,7 @@ pub fn open_part(output: &Output, identity: &str, spec: &Spec, episodes: usize) 
         )
         .at(format!("task {}", spec.name))
         .expected("a task whose observation is a frame or a state")
-        .next("record it with Minari or LeRobot, and embed that with `mcnn embed --with-state`"));
+        .next("record it as a LeRobot dataset or a zarr replay buffer, and embed that with `mcnn embed --with-state`"));
     }
     let part = part_of(&output.path);
     if output.force && part.exists() {

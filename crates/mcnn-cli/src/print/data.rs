@@ -205,11 +205,12 @@ pub fn embed(e: &EmbedReport) -> String {
         if e.resumed_from > 0 { format!(", resumed from {}", e.resumed_from) } else { String::new() };
     line!(
         out,
-        "{}: {} steps of {} episodes, {}-dimensional embeddings, in {:.1} s ({:.0} frames/s){resumed}",
+        "{}: {} steps of {} episodes, {}-dimensional embeddings{}, in {:.1} s ({:.0} frames/s){resumed}",
         e.file,
         e.frames,
         e.episodes,
-        e.n_obs,
+        e.n_obs - e.n_state,
+        if e.n_state > 0 { format!(" and states of {}", e.n_state) } else { String::new() },
         e.seconds,
         e.frames_per_second
     );

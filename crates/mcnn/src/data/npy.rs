@@ -81,7 +81,10 @@ impl Array {
         let Some(count) = count.filter(|&n| n <= left) else {
             return Err(Error::new(Kind::File, "the .npz expands to more memory than it is given")
                 .expected(format!("at most {left} bytes more in a file of {length}"))
-                .found(format!("a shape {:?}", array.shape))
+                .found(match count {
+                    Some(bytes) => format!("{bytes} bytes, of the shape {:?}", array.shape),
+                    None => format!("the shape {:?}", array.shape),
+                })
                 .next(if count.is_some_and(|n| n <= expanded(length)) { MORE_MEMORY } else { TOO_LARGE }));
         };
         // One more byte, to detect excess data, and to reach the end, where the checksum is verified.

@@ -93,8 +93,8 @@ pub(super) fn frames(
     let states = arrays.tables(&state_keys, true, &beyond)?;
     let actions = arrays.tables(&action_keys, !selection.action.is_empty(), &beyond)?;
     for (key, joined) in [("actions", &actions), ("states", &states)] {
-        if joined.width > 0 {
-            same_length(key, joined.values.len() / joined.width, n_steps)?;
+        if let Some(steps) = joined.values.len().checked_div(joined.width) {
+            same_length(key, steps, n_steps)?;
         }
     }
     let parts = Parts {

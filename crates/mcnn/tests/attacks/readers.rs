@@ -9,7 +9,9 @@ use std::{
 use mcnn::{
     Result,
     act::Act,
-    data::{ReadOptions, Selection, inspect, read as read_demonstrations, read_parts, read_simulator},
+    data::{
+        ReadOptions, Selection, has_cameras, inspect, read as read_demonstrations, read_parts, read_simulator,
+    },
     expert::GaussianPolicy,
     file,
     memory::Codebook,
@@ -107,6 +109,10 @@ fn of_keys(path: &Path, selection: Selection) -> Result<()> {
     let parts = read_parts(path, &selection);
     if let (Ok(_), Err(e)) = (&parts, &simulator) {
         assert!(e.to_string().contains(path.file_name().unwrap().to_str().unwrap()), "{e}");
+    }
+    // Frames and numbers may be damaged each by themselves.
+    if parts.is_ok() && has_cameras(path) == Ok(true) {
+        let _ = cameras(path);
     }
     let (_, parts) = parts?;
     parts.check().expect("the parts that were read are consistent");

@@ -43,6 +43,28 @@ fn store(version: u64) -> Vec<(String, Vec<u8>)> {
     add("data/action", 2, 8, vec![chunk(2); 3]);
     add("meta/episode_ends", 0, 2, vec![[8_i64, 20].iter().flat_map(|v| v.to_le_bytes()).collect()]);
     files.push((if version == 2 { ".zgroup" } else { "zarr.json" }.into(), group(version)));
+    files.extend(camera(version));
+    files
+}
+
+/// The files of a camera's frames, `data/img`.
+fn camera(version: u64) -> Vec<(String, Vec<u8>)> {
+    let (shape, chunks) = ([20, 4, 4, 3], [8, 4, 4, 3]);
+    let (about, name) = if version == 2 {
+        let text = json!({ "zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": "|u1", "order": "C",
+            "fill_value": 0, "compressor": { "id": "zlib" }, "filters": null });
+        (text, ".zarray")
+    } else {
+        let text = json!({ "zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "uint8",
+            "chunk_grid": { "name": "regular", "configuration": { "chunk_shape": chunks } },
+            "chunk_key_encoding": { "name": "default" }, "fill_value": 0, "codecs": [{ "name": "bytes" }, { "name": "gzip" }] });
+        (text, "zarr.json")
+    };
+    let chunk = packed(version, &(0..8 * 48).map(|i| (i % 251) as u8).collect::<Vec<u8>>());
+    let key =
+        |i: usize| if version == 2 { format!("data/img/{i}.0.0.0") } else { format!("data/img/c/{i}/0/0/0") };
+    let mut files: Vec<(String, Vec<u8>)> = (0..3).map(|i| (key(i), chunk.clone())).collect();
+    files.push((format!("data/img/{name}"), about.to_string().into_bytes()));
     files
 }
 

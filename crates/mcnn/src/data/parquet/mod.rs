@@ -60,7 +60,10 @@ impl Budget {
     /// If fewer are left.
     pub fn take(&self, bytes: u64) -> Result<()> {
         let less = |left: u64| left.checked_sub(bytes);
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).map(drop).map_err(|_| self.spent())
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .map(drop)
+            .map_err(|left| self.spent(left, bytes))
     }
 
     /// Checks that some bytes are left, for what is dropped soon.
@@ -68,12 +71,14 @@ impl Budget {
     /// # Errors
     /// If they are not.
     pub fn check(&self, bytes: u64) -> Result<()> {
-        if bytes > self.left.load(Ordering::Relaxed) { Err(self.spent()) } else { Ok(()) }
+        let left = self.left.load(Ordering::Relaxed);
+        if bytes > left { Err(self.spent(left, bytes)) } else { Ok(()) }
     }
 
-    fn spent(&self) -> Error {
+    fn spent(&self, left: u64, bytes: u64) -> Error {
         Error::new(Kind::File, "the file expands to more memory than it is given")
             .expected(format!("at most {} bytes", self.limit))
+            .found(format!("{bytes} bytes after {}", self.limit - left.min(self.limit)))
             .next(MORE_MEMORY)
     }
 }

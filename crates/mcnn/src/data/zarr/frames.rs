@@ -66,12 +66,14 @@ pub(in crate::data) fn cameras(
             frames: CameraFrames::Rows(Box::new(Blocks::new(frames))),
         });
     }
-    let file = if path.is_dir() {
-        METADATA.iter().map(|name| path.join(name)).find(|path| path.is_file())
-    } else {
-        Some(path.into())
+    let nodes =
+        cameras.iter().map(|camera| format!("data/{}", camera.name)).chain(["meta/episode_ends".into()]);
+    let described = nodes.flat_map(|node| METADATA.map(|file| path.join(&node).join(file)));
+    let files = match path.is_dir() {
+        true => described.filter(|file| file.is_file()).collect(),
+        false => vec![path.into()],
     };
-    Ok((cameras, file.into_iter().collect()))
+    Ok((cameras, files))
 }
 
 /// An array of frames.
@@ -103,7 +105,7 @@ impl Frames {
         Err(Error::new(Kind::File, "chunks of frames that need more memory than they are given")
             .at(&*self.path)
             .expected(format!("at most {limit} bytes together, of the chunks of some steps"))
-            .found(format!("a shape {shape:?} in chunks of {:?}", layout.chunks))
+            .found(format!("{bytes} bytes, of the shape {shape:?} in chunks of {:?}", layout.chunks))
             .next(if bytes <= MOST_OF_A_BLOCK {
                 MORE_MEMORY
             } else {

@@ -42,7 +42,7 @@ impl Stored<'_> {
         Err(Error::new(Kind::File, "the zarr store expands to more memory than it is given")
             .at(self.path)
             .expected(format!("at most {left} bytes more in a store of {}", self.store.length))
-            .found(format!("a shape {shape:?} in chunks of {:?}", layout.chunks))
+            .found(format!("{bytes} bytes, of the shape {shape:?} in chunks of {:?}", layout.chunks))
             .next(if bytes <= expanded(self.store.length) { MORE_MEMORY } else { TOO_LARGE }))
     }
 

@@ -68,7 +68,7 @@ struct Reader {
 enum Kinds {
     Pixels(Box<dyn ReadRows>, Pixels),
     Pictures(Box<dyn ReadRows>, [usize; 2]),
-    Video(Video),
+    Video(Box<Video>),
 }
 
 impl Reader {
@@ -89,7 +89,9 @@ impl Reader {
                     Kinds::Pixels(rows, pixels)
                 }
             },
-            CameraFrames::Video(clips) => Kinds::Video(Video::open(clips, options.ffmpeg).map_err(named)?),
+            CameraFrames::Video(clips) => {
+                Kinds::Video(Box::new(Video::open(clips, options.ffmpeg).map_err(named)?))
+            }
         };
         Ok(Self { name, kind })
     }
