@@ -328,6 +328,10 @@ fn what_cannot_be_merged_is_refused_with_the_first_difference() {
         let message = bench.refused(line);
         assert!(message.contains(expected), "mcnn {line}: {expected:?} is not in\n{message}");
     }
+    let held = std::fs::File::open(bench.path("r.jsonl")).unwrap();
+    held.lock().unwrap();
+    let message = bench.refused("results merge plan.toml r.jsonl -o all.jsonl");
+    assert!(message.contains("a sweep is writing its results there"), "{message}");
     assert!(!bench.path("all.jsonl").exists() && !bench.path("s.jsonl").exists());
 }
 

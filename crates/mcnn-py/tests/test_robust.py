@@ -28,8 +28,10 @@ def test_random_calls_give_results_or_exceptions(policy, chunked, demos, tmp_pat
     of = lambda thing, *names: [getattr(thing, name) for name in names]
     calls = [
         mcnn.Demonstrations, mcnn.Demonstrations.from_episodes, mcnn.read, mcnn.load, mcnn.wrap, mcnn.from_frame, mcnn.from_minari,
+        mcnn.from_lerobot, mcnn.suggest, lambda *a, **k: mcnn.suggest(demos, policy, *a, **k), lambda plan, *a, **k: mcnn.sweep(plan, tmp_path / "r.jsonl", *a, **k),
         lambda *a, **k: mcnn.learn(demos, *a, **k), mcnn.learn, mcnn.evaluate, mcnn.Memories.load, demos.__getitem__,
         *of(policy, "predict", "explain", "distance", "guard", "add_memories", "drop_memories", "certify", "session"),
+        *of(policy, "report", "threshold", "memory_frame"),
         *of(chunked, "predict", "explain", "distance"), *of(guarded, "predict", "guard"), *of(session, "act", "reset"),
         *of(trainer, "advance", "policy", "validation_loss"), *of(mcnn._mcnn, "mean_interval", "paired_difference", "corrected"),
         mcnn._mcnn._policy_from_bytes, mcnn._mcnn._memories_from_bytes, mcnn.adapt.d3rlpy(policy).predict, mcnn.adapt.openpi(policy).infer,

@@ -105,7 +105,7 @@ def test_a_ray_worker_that_dies_loses_and_doubles_no_run(folder):
     import ray
     from ray.cluster_utils import Cluster
 
-    (folder / "ray.toml").write_text(PLAN.replace("= 40", "= 800"))
+    (folder / "ray.toml").write_text(PLAN.replace("= 40", "= 200"))
     program("sweep", folder / "ray.toml", "-o", folder / "expected.jsonl")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
