@@ -73,7 +73,7 @@ pub fn call(work: impl FnOnce() -> Outcome) -> McnnStatus {
     match outcome {
         Ok(()) => McnnStatus::Ok,
         Err(Failure(status, text)) => {
-            let text = text.replace('\0', " ").replace('\n', " ");
+            let text = text.replace(['\0', '\n'], " ");
             let text = CString::new(text).unwrap_or_default();
             LAST.with_borrow_mut(|last| *last = text);
             status
