@@ -3,7 +3,7 @@
 #   --quick     small tables, fewer rounds
 #   --build     also how long the program takes to compile from nothing: minutes
 #   --native    also the same code compiled for this processor alone, against the choice at run time: everything is built again
-#   NAME        only those of: recall choose policy vision encoder worker simulators start package reading scaling latency
+#   NAME        only those of: recall choose policy vision encoder worker simulators start package reading scaling latency serve
 # Needs cargo and, unless MCNN_BENCH_PYTHON names an interpreter that has the packages, python3 and a network for the first run.
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ for argument; do
     *) [ -f "bench/$argument.py" ] || { echo "no bench/$argument.py" >&2 && exit 2; } && names="$names $argument" ;;
     esac
 done
-: "${names:=recall choose policy vision encoder worker simulators start package reading scaling latency}"
+: "${names:=recall choose policy vision encoder worker simulators start package reading scaling latency serve}"
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -27,11 +27,16 @@ if [ -z "$python" ]; then
     venv=.mcnn/bench-venv
     wanted=$folder/wanted.txt
     grep -E '^[^#].*# .*\b(worker|box2d|bench)\b' python/requirements.txt | sed 's/ *#.*//' | sort -u >"$wanted"
+    # Without what it asks for: it pins an older NumPy than it works with.
+    alone=$(grep -E '^[^#].*# .*\bopenpi\b' python/requirements.txt | sed 's/ *#.*//' | sort -u)
+    echo "$alone" | sed 's/^/# /' >>"$wanted"
     # The lines it was made from lie beside it, so that a changed pin makes it anew.
     if ! cmp -s "$wanted" "$venv/wanted.txt"; then
         rm -rf "$venv"
         python3 -m venv "$venv"
         "$venv/bin/pip" install --quiet -r "$wanted"
+        # shellcheck disable=SC2086
+        "$venv/bin/pip" install --quiet --no-deps $alone
         cp "$wanted" "$venv/wanted.txt"
     fi
     python=$venv/bin/python

@@ -82,6 +82,29 @@ fn beside(spec: &Spec, [height, width]: [usize; 2]) -> String {
     }
 }
 
+/// The encoder of a policy that acts on camera frames, for frames of `size` (height, width; by default as its file says); `None` for a
+/// policy on plain states.
+///
+/// # Errors
+/// If the size is not known or another than the encoder's, or if the weights are missing or do not match the encoding.
+#[cfg(feature = "serve")]
+pub fn for_frames(policy: &Policy, size: Option<[usize; 2]>, given: &[Weights]) -> Result<Option<Encoder>> {
+    let Some(encoding) = &policy.codebook().parts().encoding else {
+        return match (size, given) {
+            (None, []) => Ok(None),
+            _ => Err(Error::new(Kind::Mismatch, "the policy does not use camera frames")
+                .next("leave --encoder and --frame-size out")),
+        };
+    };
+    let encoding = Encoding::parse(encoding)?;
+    let size = size.or(encoding.size).ok_or_else(|| {
+        Error::new(Kind::Settings, "the policy's file does not say the size of camera frames")
+            .next("give it with --frame-size HEIGHTxWIDTH")
+    })?;
+    let weights = weights(policy.encoder().map(AsRef::as_ref), &encoding, given)?;
+    Encoder::new(encoding, &weights, size).map(Some)
+}
+
 fn weights(carried: Option<&Arrays>, encoding: &Encoding, given: &[Weights]) -> Result<Arrays> {
     let mut refused = None;
     for weights in given {

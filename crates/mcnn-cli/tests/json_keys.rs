@@ -192,6 +192,12 @@ fn the_json_has_exactly_the_keys_that_are_documented() {
         };
         compare(&value, &keys, &verb, &mut found);
     }
+    #[cfg(all(unix, feature = "serve"))]
+    {
+        let keys = documented.keys("serve");
+        all_paths(&keys, "serve", &mut all);
+        compare(&crate::serve::report(&bench), &keys, "serve", &mut found);
+    }
     let verbs: BTreeSet<&str> = all.iter().map(|path| path.split('.').next().unwrap()).collect();
     let rows = documented.rows.keys().filter(|name| name.starts_with(char::is_lowercase));
     let rows: Vec<&String> = rows.filter(|name| !["verb", "object"].contains(&name.as_str())).collect();

@@ -29,6 +29,7 @@ mod recordings;
 mod report;
 mod resume;
 mod selection;
+mod serve;
 mod signals;
 mod suggest;
 mod sweep;

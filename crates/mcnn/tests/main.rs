@@ -5,6 +5,7 @@ mod action_units;
 mod angles;
 mod architecture;
 mod camera_recordings;
+mod chunk_at_once;
 mod chunk_promises;
 mod ensemble_promises;
 mod eval_coverage;

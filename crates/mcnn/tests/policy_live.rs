@@ -8,7 +8,7 @@ use mcnn::{
     data::{Scale, Step},
     envelope::{Activation, Envelope},
     memory::{Codebook, CodebookParts},
-    policy::{LivePolicy, Policy, Session},
+    policy::{Guard, LivePolicy, Policy, Response, Session},
     seed::Seed,
 };
 
@@ -124,5 +124,25 @@ fn a_shared_session_keeps_its_policy_and_acts_as_a_borrowed_one() {
     policy.session_with_seed(Seed(2)).act(&[2.6], &mut expected).unwrap();
     let mut session = Session::shared(policy, Seed(2)); // the last reference
     session.act(&[2.6], &mut found).unwrap();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_shared_session_continues_with_a_version_and_its_guard_and_refuses_another_network() {
+    let envelope = Envelope { lambda: 0.7, ..Envelope::default() };
+    let of = |action: f32, seed: u64| {
+        let network = Network::from(Mlp::random(&[1, 8, ACT], Seed(seed)));
+        Arc::new(Policy::new(book(action), envelope, network, 1).unwrap())
+    };
+    let mut session = Session::shared(of(0.5, 3), Seed(2));
+    let (mut found, mut expected) = ([0.0; ACT], [0.0; ACT]);
+    session.act(&[2.6], &mut found).unwrap();
+    let guard = Guard { response: Response::Warn, threshold: 0.1 };
+    session.continue_with(of(-0.5, 3), Some(guard)).unwrap();
+    assert!(session.act(&[2.6], &mut found).unwrap().ood);
+    of(-0.5, 3).session().act(&[2.6], &mut expected).unwrap();
+    assert_eq!(found, expected);
+    assert!(session.continue_with(of(0.5, 4), None).unwrap_err().to_string().contains("same network"));
+    assert!(session.act(&[2.6], &mut found).unwrap().ood, "the session is unchanged");
     assert_eq!(found, expected);
 }

@@ -84,7 +84,11 @@ fn an_encoder_is_bit_identical_to_embedding_the_recording() {
         let mut embedder = encoder.embedder();
         for i in (0..demonstrations.n_steps()).step_by(7) {
             let bytes = &demonstrations.frames()[i * FRAME..][..FRAME];
-            assert_eq!(embedder.embed_bytes(bytes).unwrap(), data.state(i), "{network}, {preset}, frame {i}");
+            assert_eq!(
+                embedder.embed_bytes(bytes, &[]).unwrap(),
+                data.state(i),
+                "{network}, {preset}, frame {i}"
+            );
             let values: Vec<f32> = bytes.iter().map(|&v| f32::from(v)).collect();
             assert_eq!(embedder.embed(&values).unwrap(), data.state(i));
         }
@@ -150,7 +154,7 @@ fn rollouts_on_frames_give_embeddings_and_encoder_latency_on_any_number_of_lanes
     assert_eq!(one, with(2, 2));
     let steps = *one.ends.last().unwrap();
     assert_eq!((one.states.len(), one.frames.len()), (0, steps * FRAME));
-    let first = encoder.embedder().embed_bytes(&one.frames[..FRAME]).unwrap().to_vec();
+    let first = encoder.embedder().embed_bytes(&one.frames[..FRAME], &[]).unwrap().to_vec();
     let states = one.take_policy_states();
     assert_eq!((states.len(), &states[..16]), (steps * 16, &first[..]));
 }

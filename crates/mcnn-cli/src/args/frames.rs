@@ -170,6 +170,6 @@ fn preset(text: &str) -> Result<Preset, String> {
     text.parse().map_err(|e: mcnn::Error| e.to_string())
 }
 
-fn size(text: &str) -> Result<Size, String> {
+pub(super) fn size(text: &str) -> Result<Size, String> {
     vision::size(text).map(Size).map_err(|e| e.to_string())
 }

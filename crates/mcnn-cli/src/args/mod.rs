@@ -12,6 +12,8 @@ mod learning;
 mod memory;
 mod report;
 mod running;
+#[cfg(feature = "serve")]
+mod serve;
 mod test;
 mod trust;
 mod tune;
@@ -30,6 +32,8 @@ pub use running::{
     COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, MergeArgs, ReplayArgs, ResultsArgs,
     ResultsVerb, Rollouts, SweepArgs, TableArgs, Video,
 };
+#[cfg(feature = "serve")]
+pub use serve::ServeArgs;
 pub use test::TestArgs;
 pub use trust::{CertifyArgs, GuardArgs, SuggestArgs};
 pub use tune::{CandidateArgs, TuneArgs};
@@ -93,6 +97,9 @@ pub enum Verb {
     Suggest(SuggestArgs),
     /// List, add, drop and restore the memories of a trained policy.
     Memory(MemoryArgs),
+    /// Serve a policy's actions to a robot's own program, over the network.
+    #[cfg(feature = "serve")]
+    Serve(Box<ServeArgs>),
     /// Train and evaluate every combination of settings in a plan.
     Sweep(SweepArgs),
     /// Make one file of results of several.

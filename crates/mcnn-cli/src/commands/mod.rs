@@ -19,6 +19,8 @@ pub(crate) mod recordings;
 pub mod replay;
 pub mod report;
 pub mod results;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod suggest;
 pub mod sweep;
 pub mod table;

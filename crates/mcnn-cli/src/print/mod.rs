@@ -16,6 +16,8 @@ mod memory;
 mod policy;
 mod report;
 mod results;
+#[cfg(feature = "serve")]
+mod serve;
 mod suggest;
 mod sweep;
 mod test;
@@ -30,6 +32,8 @@ pub use memory::{memory_edit, memory_list};
 pub use policy::{explain, train};
 pub use report::report;
 pub use results::{compare, demo, eval};
+#[cfg(feature = "serve")]
+pub use serve::{serve, serve_start};
 pub use suggest::suggest;
 pub use sweep::{merge, sweep, table};
 pub use test::test;
@@ -76,6 +80,8 @@ Deploying
 Improving
   mcnn suggest pool.npz memories.safetensors             which demonstration to record next
   mcnn memory add policy.safetensors fix.npz             add memories without training
+Deploying
+  mcnn serve policy.safetensors                          a policy server, for openpi and LeRobot
 
 Tasks: drive, drive-pixels (built in), door, hammer, pen, relocate, kitchen, carracing, pusht, gym:ID
 All options of a verb: mcnn VERB --help.  Results as JSON: --json.

@@ -33,6 +33,14 @@ pub struct Guard {
     pub threshold: f32,
 }
 
+impl Guard {
+    /// Whether a state at this distance to its nearest memory is OOD. A NaN distance is.
+    pub fn is_ood(&self, distance: f32) -> bool {
+        let is_near = distance <= self.threshold; // false for NaN
+        !is_near
+    }
+}
+
 /// A policy with a guard on every episode.
 #[derive(Debug, Clone, Copy)]
 pub struct GuardedPolicy<'a> {
@@ -81,29 +89,36 @@ impl Session<'_> {
     /// Replaces the action (in the data's units) as the guard prescribes, in a state whose nearest memory is `memory` at `distance`. Returns
     /// whether the state is OOD and whether the episode should stop.
     pub(super) fn apply_guard(&mut self, memory: usize, distance: f32, action: &mut [f32]) -> [bool; 2] {
-        let Some(Guard { response, threshold }) = self.guard else { return [false; 2] };
-        // A NaN distance fails this comparison, so it counts as OOD.
-        if distance <= threshold {
-            self.last_in_distribution.clear();
-            self.last_in_distribution.extend_from_slice(action);
+        let Some(guard) = self.guard else { return [false; 2] };
+        if !guard.is_ood(distance) {
+            self.note_in_distribution(action);
             return [false; 2];
         }
-        match response {
-            Response::Warn => {}
-            Response::Hold if !self.last_in_distribution.is_empty() => {
-                action.copy_from_slice(&self.last_in_distribution);
-            }
-            Response::Hold | Response::Memory | Response::Stop => {
-                let codebook = &self.policy.codebook;
-                let of_memory = match self.policy.neighbors() > 1 {
-                    true => &self.memory_action,
-                    false => codebook.action(memory),
-                };
-                for (k, (to, from)) in action.iter_mut().zip(of_memory).enumerate() {
-                    *to = codebook.units().action_value(k, *from, &self.base);
-                }
+        if guard.response != Response::Warn && !self.repeats_last(guard.response, action) {
+            let codebook = &self.policy.codebook;
+            let of_memory = match self.policy.neighbors() > 1 {
+                true => &self.memory_action,
+                false => codebook.action(memory),
+            };
+            for (k, (to, from)) in action.iter_mut().zip(of_memory).enumerate() {
+                *to = codebook.units().action_value(k, *from, &self.base);
             }
         }
-        [true, response == Response::Stop]
+        [true, guard.response == Response::Stop]
+    }
+
+    /// Notes an action in distribution, for [`Response::Hold`].
+    pub(super) fn note_in_distribution(&mut self, action: &[f32]) {
+        self.last_in_distribution.clear();
+        self.last_in_distribution.extend_from_slice(action);
+    }
+
+    /// Replaces an action in an OOD state by the last one in distribution, if the response is to hold and there was one.
+    pub(super) fn repeats_last(&self, response: Response, action: &mut [f32]) -> bool {
+        let repeats = response == Response::Hold && !self.last_in_distribution.is_empty();
+        if repeats {
+            action.copy_from_slice(&self.last_in_distribution);
+        }
+        repeats
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Policy, Session, session::Version};
+use super::{Guard, Policy, Session, session::Version};
 use crate::{
     act::{Act, Acting, Decision},
     error::{Error, Kind, Result},
@@ -35,11 +35,7 @@ impl LivePolicy {
     /// If the network or the dimensions differ, because running episodes could not continue.
     pub fn replace(&self, policy: Policy) -> Result<()> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if policy.members() != current.members() || policy.codebook().n_act() != self.dimensions[1] {
-            return Err(Error::new(Kind::Mismatch, "the new policy is not a version of the current one")
-                .expected("the same network and dimensions, with other memories")
-                .found(policy.name()));
-        }
+        current.check_version(&policy)?;
         *current = Arc::new(policy);
         Ok(())
     }
@@ -78,6 +74,33 @@ impl Acting for LiveSession<'_> {
             self.version = current;
         }
         Acting::act(&mut self.session, observation, action)
+    }
+}
+
+impl Policy {
+    /// Checks that another policy is a version of this one with other memories.
+    fn check_version(&self, other: &Policy) -> Result<()> {
+        let widths = |policy: &Policy| [policy.codebook.n_obs(), policy.codebook.n_act()];
+        if other.members == self.members && widths(other) == widths(self) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Mismatch, "the new policy is not a version of the current one")
+            .expected("the same network and dimensions, with other memories")
+            .found(other.name()))
+    }
+}
+
+impl Session<'static> {
+    /// Continues with another version of the policy, as sessions of a [`LivePolicy`] do, and with another guard or without one. The
+    /// observation history of the network stays; what is left of the current chunk is discarded.
+    ///
+    /// # Errors
+    /// If the network or the dimensions differ. The session is unchanged then.
+    pub fn continue_with(&mut self, policy: Arc<Policy>, guard: Option<Guard>) -> Result<()> {
+        self.policy.check_version(&policy)?;
+        self.replace_policy(policy);
+        self.guard = guard;
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The policy: memories, a backbone, and the envelope that combines them. A [`Policy`] is immutable; a [`Session`] is one
 //! episode of it.
 
+mod chunk;
 mod constraint;
 mod explain;
 mod guard;

@@ -1,6 +1,6 @@
 //! Acting on frames: an encoder embeds each frame, and an actor computes the action from the embedding.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, ops::Deref, time::Instant};
 
 use super::{
     embed::Encoding,
@@ -90,33 +90,43 @@ impl Encoder {
     }
 
     /// An embedder with its own buffers, for one thread.
-    pub fn embedder(&self) -> FrameEmbedder<'_> {
+    pub fn embedder(&self) -> FrameEmbedder<&Self> {
+        FrameEmbedder::new(self)
+    }
+
+    /// Height and width of the frame of each camera.
+    pub fn sizes(&self) -> &[[usize; 2]] {
+        &self.sizes
+    }
+}
+
+/// An encoder (`E`: a reference, or a shared one) with its buffers, for one thread. From the second frame on it allocates nothing,
+/// unless the preset resizes frames.
+#[derive(Debug)]
+pub struct FrameEmbedder<E> {
+    encoder: E,
+    frames: Vec<Frames>,
+    input: Vec<f32>,     // the preprocessed frame
+    embedding: Vec<f32>, // [width]
+}
+
+impl<E: Deref<Target = Encoder>> FrameEmbedder<E> {
+    /// Buffers for an encoder.
+    pub fn new(encoder: E) -> Self {
         let frame = |size: &[usize; 2]| Frames {
             size: *size,
             pixels: vec![0.0; size[0] * size[1] * 3],
             full: 255.0,
             bytes: true,
         };
-        FrameEmbedder {
-            encoder: self,
-            frames: self.sizes.iter().map(frame).collect(),
+        Self {
+            frames: encoder.sizes.iter().map(frame).collect(),
             input: Vec::new(),
-            embedding: vec![0.0; self.width()],
+            embedding: vec![0.0; encoder.width()],
+            encoder,
         }
     }
-}
 
-/// An encoder with its buffers, for one thread. From the second frame on it allocates nothing, unless the preset resizes
-/// frames.
-#[derive(Debug)]
-pub struct FrameEmbedder<'a> {
-    encoder: &'a Encoder,
-    frames: Vec<Frames>,
-    input: Vec<f32>,     // the preprocessed frame
-    embedding: Vec<f32>, // [width]
-}
-
-impl FrameEmbedder<'_> {
     /// Embeds an observation: the frame of each camera, `[height, width, 3]` with values from 0 to 255, and the state.
     ///
     /// # Errors
@@ -130,29 +140,40 @@ impl FrameEmbedder<'_> {
                 .expected("0 to 255")
                 .found(bad.to_string()));
         }
-        if let Some(bad) = state.iter().find(|v| !v.is_finite()) {
-            return Err(Error::new(Kind::Data, "a state that is not finite").found(bad.to_string()));
-        }
+        self.set_state(state)?;
         let mut left = frames;
         for frame in &mut self.frames {
             let (own, rest) = left.split_at(frame.pixels.len());
             frame.pixels.copy_from_slice(own);
             left = rest;
         }
-        let from = self.embedding.len() - state.len();
-        self.embedding[from..].copy_from_slice(state);
         self.embed_frames()
     }
 
-    /// Embeds frames of bytes, without a state.
+    /// Embeds the frame of each camera, of bytes, and the state, which is empty unless the encoding joins one.
     ///
     /// # Errors
     /// As [`embed`](Self::embed).
-    pub fn embed_bytes(&mut self, observation: &[u8]) -> Result<&[f32]> {
-        self.check(observation.len() + self.encoder.encoding.n_state())?;
+    pub fn embed_bytes(&mut self, frames: &[u8], state: &[f32]) -> Result<&[f32]> {
+        if state.len() != self.encoder.encoding.n_state() {
+            return Err(Error::new(Kind::Mismatch, "a state of another length than the encoder's")
+                .expected(self.encoder.encoding.n_state().to_string())
+                .found(state.len().to_string()));
+        }
+        self.check(frames.len() + state.len())?;
         let pixels = self.frames.iter_mut().flat_map(|frame| &mut frame.pixels);
-        pixels.zip(observation).for_each(|(to, &v)| *to = f32::from(v));
+        pixels.zip(frames).for_each(|(to, &v)| *to = f32::from(v));
+        self.set_state(state)?;
         self.embed_frames()
+    }
+
+    fn set_state(&mut self, state: &[f32]) -> Result<()> {
+        if let Some(bad) = state.iter().find(|v| !v.is_finite()) {
+            return Err(Error::new(Kind::Data, "a state that is not finite").found(bad.to_string()));
+        }
+        let from = self.embedding.len() - state.len();
+        self.embedding[from..].copy_from_slice(state);
+        Ok(())
     }
 
     fn check(&self, length: usize) -> Result<()> {
@@ -171,7 +192,7 @@ impl FrameEmbedder<'_> {
     }
 
     fn embed_frames(&mut self) -> Result<&[f32]> {
-        let Encoder { network, encoding, .. } = self.encoder;
+        let Encoder { network, encoding, .. } = &*self.encoder;
         let preset: Preset = encoding.preset;
         let n = self.embedding.len() - encoding.n_state();
         for (frame, to) in self.frames.iter().zip(self.embedding[..n].chunks_exact_mut(network.width())) {
@@ -230,7 +251,7 @@ impl<A: Act> Act for EncodedPolicy<'_, A> {
 }
 
 struct EncodedActing<'a> {
-    embedder: FrameEmbedder<'a>,
+    embedder: FrameEmbedder<&'a Encoder>,
     micros: f32, // latency of the last embedding
     inner: Box<dyn Acting + 'a>,
 }

@@ -1,0 +1,79 @@
+//! msgpack with NumPy arrays, as the package `openpi-client` encodes them: an array is a map whose keys are byte strings
+//! (`__ndarray__`, `data`, `dtype`, `shape`), a NumPy scalar one with `__npgeneric__`.
+//!
+//! Decoding copies no data: values refer to the message. It is bounded by the number of values and the depth, because a byte of a
+//! message can be a value of many bytes in memory.
+
+mod array;
+mod decode;
+mod encode;
+
+pub use array::{Array, Dtype};
+pub use decode::decode;
+pub use encode::Writer;
+
+use std::borrow::Cow;
+
+/// A decoded value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// Nothing.
+    Nil,
+    /// A truth value.
+    Bool(bool),
+    /// An integer, or a floating-point number.
+    Number(f64),
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A list.
+    List(Vec<Value<'a>>),
+    /// A map with text as keys, in the order of the message.
+    Map(Vec<(Cow<'a, str>, Value<'a>)>),
+    /// A NumPy array.
+    Array(Array<'a>),
+}
+
+impl<'a> Value<'a> {
+    /// The value at a key of a map; `a/b` also is the key `b` in the map at key `a`.
+    pub fn get(&self, key: &str) -> Option<&Value<'a>> {
+        let Value::Map(entries) = self else { return None };
+        let of = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let nested = || {
+            let mut splits = key.match_indices('/').filter(|(at, _)| *at > 0);
+            splits.find_map(|(at, _)| of(&key[..at])?.get(&key[at + 1..]))
+        };
+        of(key).or_else(nested)
+    }
+
+    /// The keys of a map, those of nested maps with `/`.
+    pub fn keys(&self) -> Vec<String> {
+        let Value::Map(entries) = self else { return Vec::new() };
+        let mut keys = Vec::new();
+        for (name, value) in entries {
+            match value {
+                Value::Map(_) => keys.extend(value.keys().iter().map(|inner| format!("{name}/{inner}"))),
+                _ => keys.push(name.to_string()),
+            }
+        }
+        keys
+    }
+
+    /// What kind of value it is, for messages.
+    pub fn describe(&self) -> String {
+        match self {
+            Value::Nil => "nothing".into(),
+            Value::Bool(_) => "a truth value".into(),
+            Value::Number(_) => "a number".into(),
+            Value::Text(_) => "text".into(),
+            Value::Bytes(_) => "bytes".into(),
+            Value::List(list) => format!("a list of {}", list.len()),
+            Value::Map(_) => "a map".into(),
+            Value::Array(array) => array.describe(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
