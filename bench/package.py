@@ -68,7 +68,7 @@ def acting(mcnn, folder):
 
     for work, ours in [("predict, one observation", single), (f"predict, {n:,} at once, each", batch)]:
         (mine, peer), (check, expected) = in_turns(ours, rust)
-        say(f"{work}, 1,000 memories x 45; the same in Rust", mine, peer, "us", None, f"{abs(check - expected):.0e}")
+        say(f"{work}, {n // 10:,} memories x 45; the same in Rust", mine, peer, "us", None, f"{abs(check - expected):.0e}")
 
 
 def reading(mcnn):
