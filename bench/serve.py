@@ -79,6 +79,30 @@ def resident(server):
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
+def measure(ours, mine, other):
+    found = {mine: [], other: []}
+    for turn in range(ROUNDS + 1):  # the first is not counted
+        for address in (mine, other) if turn % 2 else (other, mine):
+            found[address].append(load(address, REQUESTS))
+            time.sleep(0.5)
+    of = lambda address, key: [one[key] for one in found[address][1:]]
+    print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | |\n|---|---|---|---|---|")
+    for key, unit, work in (
+        ("rate", "requests/s", "policy server, 5 networks, 10,000 memories, 8 connections"),
+        ("p50", "us", "the same, median latency"),
+        ("p99", "us", "the same, 99 % latency"),
+    ):
+        note = "peer: openpi's server, a policy that returns zeros"
+        m, p, ratio = table.row(work, of(mine, key), of(other, key), unit, None, note)
+        print(f"| {work} | {table.number(m)} {unit} | {table.number(p)} {unit} | {ratio:.1f}x | {note} |", flush=True)
+    load(mine, MEMORY_REQUESTS // 10)
+    before = resident(ours)
+    load(mine, MEMORY_REQUESTS - MEMORY_REQUESTS // 10)
+    after = resident(ours)
+    table.row(f"memory of the server after {MEMORY_REQUESTS:,} requests", [after], [], "MB", None, f"{before:.1f} MB after a tenth")
+    print(f"| memory after {MEMORY_REQUESTS:,} requests | {after:.1f} MB | | | {before:.1f} MB after a tenth |")
+
+
 def main():
     table.build()
     with tempfile.TemporaryDirectory() as folder:
@@ -86,29 +110,11 @@ def main():
         subprocess.run([f"{table.TARGET}/release/examples/bench_serve", "policy", policy], check=True)
         ours, mine = start([f"{table.TARGET}/release/mcnn", "serve", policy, "--port", "0"])
         peer, other = start([sys.executable, "-c", PEER])
-        found = {mine: [], other: []}
-        for turn in range(ROUNDS + 1):  # the first is not counted
-            for address in (mine, other) if turn % 2 else (other, mine):
-                found[address].append(load(address, REQUESTS))
-                time.sleep(0.5)
-        peer.kill()
-        of = lambda address, key: [one[key] for one in found[address][1:]]
-        print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | |\n|---|---|---|---|---|")
-        for key, unit, work in (
-            ("rate", "requests/s", "policy server, 5 networks, 10,000 memories, 8 connections"),
-            ("p50", "us", "the same, median latency"),
-            ("p99", "us", "the same, 99 % latency"),
-        ):
-            note = "peer: openpi's server, a policy that returns zeros"
-            m, p, ratio = table.row(work, of(mine, key), of(other, key), unit, None, note)
-            print(f"| {work} | {table.number(m)} {unit} | {table.number(p)} {unit} | {ratio:.1f}x | {note} |", flush=True)
-        load(mine, MEMORY_REQUESTS // 10)
-        before = resident(ours)
-        load(mine, MEMORY_REQUESTS - MEMORY_REQUESTS // 10)
-        after = resident(ours)
-        table.row(f"memory of the server after {MEMORY_REQUESTS:,} requests", [after], [], "MB", None, f"{before:.1f} MB after a tenth")
-        print(f"| memory after {MEMORY_REQUESTS:,} requests | {after:.1f} MB | | | {before:.1f} MB after a tenth |")
-        ours.terminate()
+        try:
+            measure(ours, mine, other)
+        finally:
+            ours.terminate()
+            peer.kill()
 
 
 if __name__ == "__main__":
