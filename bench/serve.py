@@ -89,7 +89,7 @@ def measure(ours, mine, other):
     print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | |\n|---|---|---|---|---|")
     for key, unit, work in (
         ("rate", "requests/s", "policy server, 5 networks, 10,000 memories, 8 connections"),
-        ("p50", "us", "the same, median latency"),
+        ("p50", "us", "the same server, median latency"),
         ("p99", "us", "the same, 99 % latency"),
     ):
         note = "peer: openpi's server, a policy that returns zeros"
