@@ -142,6 +142,7 @@ fn actions_relative_to_the_state_are_given_one_at_a_time() {
     let settings = ActionSettings {
         scale: ActionScale::Range,
         relative_to: RelativeTo::Dimensions(vec![Some(0), None]),
+        angles: Vec::new(),
     };
     let mut parts = parts();
     let units = ActionUnits::fit(&parts, &DimensionNames::default(), &settings).unwrap();

@@ -1,6 +1,7 @@
 //! Requests in the forms that clients of openpi send, and wrong ones.
 
 use super::*;
+use crate::codec::{Array, Dtype};
 
 fn states() -> Inputs {
     Inputs { n_state: 3, chosen: vec![], of_data: vec![], names: vec![], cameras: vec![], image_keys: vec![] }
