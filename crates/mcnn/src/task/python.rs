@@ -287,7 +287,9 @@ mod tests {
         );
         for line in REQUIREMENTS.lines().filter(|l| !l.starts_with('#')) {
             let (_, tags) = line.split_once("# ").expect(line);
-            let known = ["worker", "box2d", "pusht", "video", "onnx", "package", "tests", "bench", "browser"];
+            let known = [
+                "worker", "box2d", "pusht", "video", "onnx", "package", "tests", "bench", "browser", "openpi",
+            ];
             assert!(tags.split(", ").all(|tag| known.contains(&tag)), "{line}");
         }
     }
