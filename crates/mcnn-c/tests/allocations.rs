@@ -9,8 +9,9 @@ use std::{
 
 use mcnn::{
     backbone::{
-        BackboneKind, Bet, BetSettings, BucketSelection, Diffusion, DiffusionSettings, KINDS, Layers, Mlp,
-        Network, RetrievalMlp, RetrievalSettings, Sampler, Unet, UnetSettings,
+        BackboneKind, BackboneSettings as _, Bet, BetSettings, BucketSelection, Diffusion, DiffusionSettings,
+        EnergySampler, IbcSettings, KINDS, Layers, Mlp, Network, RetrievalMlp, RetrievalSettings, Sampler,
+        Unet, UnetSettings,
     },
     calibration::OodCalibration,
     data::{
@@ -105,6 +106,10 @@ fn networks() -> Vec<(String, Vec<Network>)> {
         let settings = UnetSettings { sample_steps: 3, ..UnetSettings::default() };
         Unet::random(OBS, &[8, 16], ACT, settings, Seed(1)).into()
     };
+    let ibc = |sampler| -> Network {
+        let settings = IbcSettings { sampler, candidates: 32, iterations: 3, ..IbcSettings::default() };
+        settings.random(OBS, &[16, 8], ACT, &[], Seed(1))
+    };
     let case = |name: &str, networks: Vec<Network>| (name.to_owned(), networks);
     vec![
         case("none", Vec::new()),
@@ -116,6 +121,8 @@ fn networks() -> Vec<(String, Vec<Network>)> {
         case("bet", vec![bet(BucketSelection::Sample)]),
         case("bet, argmax", vec![bet(BucketSelection::Argmax)]),
         case("unet", vec![unet]),
+        case("ibc", vec![ibc(EnergySampler::Uniform)]),
+        case("ibc, langevin", vec![ibc(EnergySampler::Langevin)]),
     ]
 }
 

@@ -167,7 +167,7 @@ fn what_is_no_file_of_demonstrations_is_named_with_the_command_that_takes_it() {
     }
     // Frames have their own door, which says the same of what it does not read.
     for (name, expected) in
-        [("store.zarr", "a zarr store"), ("data.parquet", "Parquet"), ("drive.mp4", "MP4")]
+        [("store.zarr", "not a replay buffer"), ("data.parquet", "Parquet"), ("drive.mp4", "MP4")]
     {
         let message = bench.refused(&format!("embed {name} --weights random:0 -o x.npz"));
         assert!(message.contains(expected), "{name}: {message}");

@@ -32,7 +32,7 @@ pub(crate) fn metadata(hub: &Hub) -> Vec<u8> {
     }
     match hub.inputs.cameras() {
         [] => {}
-        [only] => size(&mut out.text("image_size"), only.size),
+        [only] => size(out.text("image_size"), only.size),
         several => {
             out.text("image_sizes").map(several.len());
             several.iter().for_each(|camera| {

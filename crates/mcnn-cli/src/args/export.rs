@@ -20,7 +20,7 @@ pub struct ExportArgs {
     pub policy: PathBuf,
     /// Bucket that a behavior transformer takes in the graph: argmax, the likeliest. Needed for one that samples, because a graph has no
     /// random numbers.
-    #[arg(long, value_name = "RULE", value_parser = ["argmax"], hide_possible_values = true)]
+    #[arg(long, value_name = "RULE", value_parser = ["argmax"], hide_possible_values = true, help_heading = "Network")]
     pub bucket_selection: Option<String>,
     #[command(flatten)]
     pub knobs: KnobArgs,

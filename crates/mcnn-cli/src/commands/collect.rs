@@ -254,12 +254,18 @@ pub fn remove_if_empty(stored: StoredEpisodes) {
     }
 }
 
-/// The format that is written: by the name of the output, D4RL's HDF5 for an ending that says none.
+/// The format that is written: by the name of the output, D4RL's HDF5 for an ending that says none. Without an ending it is LeRobot's only
+/// where a rate or a slash says so, because a plain name has always been an HDF5 file.
 ///
 /// # Errors
 /// LeRobot's without a frame rate.
 fn target(args: &CollectArgs) -> Result<Target> {
-    let target = Target::of(&args.output.path).unwrap_or(Target::D4rl);
+    let is_plain = args.hz.is_none() && !args.output.path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let target = match Target::of(&args.output.path) {
+        Err(_) => Target::D4rl,
+        Ok(Target::LeRobot) if is_plain => Target::D4rl,
+        Ok(target) => target,
+    };
     match (target, args.hz) {
         (Target::LeRobot, Some(hz)) if hz.is_finite() && hz > 0.0 => Ok(target),
         (Target::LeRobot, hz) => Err(Error::new(Kind::Settings, "LeRobot's format needs the frame rate")
