@@ -25,7 +25,7 @@ pub fn run(args: ServeArgs) -> Result<Done> {
     let served = load(&args, true)?;
     let encoder = served.encoder.as_deref();
     let inputs = Inputs::new(&served.policy, encoder, args.state_keys.clone(), args.image_key.clone())?;
-    print::serve_start(&served, &inputs, &limits).lines().for_each(|line| say(line));
+    print::serve_start(&served, &inputs, &limits).lines().for_each(say);
     let address = SocketAddr::new(args.host, args.port());
     if !args.host.is_loopback() {
         let key = match (&api_key, args.protocol) {
