@@ -47,7 +47,7 @@ pub struct Episode {
     pub goal_steps: usize,
     /// Whether the goal was reached after the last step.
     pub goal_at_end: bool,
-    /// The parts completed: bit k stands for part k of [`Spec::parts`].
+    /// The parts completed: bit k stands for part k of [`Spec::parts`](crate::task::Spec::parts).
     pub parts: u32,
     /// Mean memory weight over the visited states, where the actor reports it.
     pub weight: Option<f64>,
