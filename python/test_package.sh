@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the source distribution of the Python package, builds the wheel from it in a folder of its own, installs that into an
-# environment (.mcnn/package-venv), and runs the tests; then the quick start with the same wheel in every other version of Python here.
+# Makes the source distribution and the wheel of the Python package, installs the wheel into an environment of its own
+# (.mcnn/package-venv), and runs the tests; then the quick start with the same wheel in every other version of Python here.
 # Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,13 +18,14 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$wanted" ]; then
 fi
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
-# What is compiled of other crates is shared with the checkout.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
-"$venv/bin/maturin" sdist --quiet --out "$made"
+"$venv/bin/maturin" sdist --out "$made" >"$made/sdist.txt" 2>&1 || { cat "$made/sdist.txt" >&2; exit 1; }
 tar -xzf "$made"/*.tar.gz -C "$made"
 source=("$made"/mcnn_rs-*/)
-# The wheel has no shared libraries of the system beside libc, so the tag of this machine is enough for tests.
-(cd "${source[0]}" && "$venv/bin/maturin" build --quiet --release --locked --interpreter "$venv/bin/python" --compatibility linux --out "$made")
+# Whether the source distribution is whole: cargo finds every crate of the lock file and every target's source.
+(cd "${source[0]}" && cargo metadata --locked --offline --format-version 1 >/dev/null)
+# The wheel has no shared libraries of the system beside libc, so the tag of this machine is enough for tests. It is built from the
+# checkout, which shares what is compiled.
+"$venv/bin/maturin" build --quiet --release --locked --interpreter "$venv/bin/python" --compatibility linux --out "$made"
 wheel=("$made"/*.whl)
 size=$(wc -c <"${wheel[0]}")
 echo "test_package.sh: $(basename "${wheel[0]}"), $((size / 1000)) kB"
