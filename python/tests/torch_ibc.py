@@ -1,7 +1,7 @@
 """Training trajectories of implicit behavior cloning, computed by PyTorch alone.
 
 Prints the JSON kept in crates/mcnn/src/backbone/ibc/torch_ibc.json. Written from the paper (Florence et al., 2021): InfoNCE with given
-counterexamples (equation 2), without and with the gradient penalty (equation 6, the largest dimension, margin 1); and Langevin dynamics
+counterexamples, without and with the gradient penalty (the largest dimension, margin 1); and Langevin dynamics
 without noise:
     python python/tests/torch_ibc.py > crates/mcnn/src/backbone/ibc/torch_ibc.json
 """

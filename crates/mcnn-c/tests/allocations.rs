@@ -1,4 +1,4 @@
-//! From the second action on a session allocates nothing, whatever its backbone. Counted by the allocator of this program, through the functions
+//! From its second action on, a session of any backbone allocates nothing. Counted by the allocator of this program, through the functions
 //! that C calls.
 
 use std::{

@@ -11,7 +11,7 @@ use mcnn::{
     Error, Result,
     data::{Demonstrations, Step},
     error::Kind,
-    policy::Policy,
+    policy::{Policy, Session},
     seed::{Rng, Seed},
 };
 use serde_json::json;
@@ -179,9 +179,7 @@ fn act(policy: &Policy, data: &Demonstrations, denoising: Option<&Denoising>) ->
 
 /// The random numbers that a session's networks denoise from.
 fn noise_generators(seed: Seed, members: usize) -> Vec<Rng> {
-    let of_networks = seed.fork("proposals");
-    let of = |k: usize| if k == 0 { of_networks } else { of_networks.fork("member").nth(k as u64) };
-    (0..members).map(|k| of(k).rng()).collect()
+    (0..members).map(|k| Session::member_seed(seed, k).rng()).collect()
 }
 
 impl Run {

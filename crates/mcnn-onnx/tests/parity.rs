@@ -9,7 +9,7 @@ use mcnn::{
         PredictionType, RetrievalMlp, RetrievalSettings, Sampler, Unet, UnetSettings,
     },
     envelope::{Activation, Envelope, Form},
-    policy::{ActingSettings, Combine, ConstrainAt, Policy},
+    policy::{ActingSettings, Combine, ConstrainAt, Policy, Session},
     seed::Seed,
 };
 use mcnn_onnx::{Graphs, compare, export};
@@ -185,7 +185,7 @@ fn the_loop_in_python_acts_as_the_library_does() {
         let Graphs::Denoising { step, constrain, .. } = export(&policy, "").unwrap() else { panic!() };
         let data = visited(&policy).select(&[0]);
         let (horizons, mut session, mut rng) =
-            (policy.horizons(), policy.session(), Seed(0).fork("proposals").rng());
+            (policy.horizons(), policy.session(), Session::member_seed(Seed(0), 0).rng());
         let (mut noise, mut expected) = (Vec::new(), Vec::new());
         for t in 0..data.n_steps() {
             let mut action = [0.0; ACT];

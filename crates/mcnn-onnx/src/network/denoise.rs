@@ -64,7 +64,7 @@ impl Denoising {
 
     /// Whether the network draws noise: at first, and in each denoising step in their order.
     pub fn has_noise(&self) -> impl Iterator<Item = bool> {
-        // The last step draws none, whatever its level says.
+        // The last step draws none at any level.
         let steps = self.levels.iter().skip(1).rev().map(|level| level.posterior[2] > 0.0);
         std::iter::once(true).chain(steps).chain([false])
     }

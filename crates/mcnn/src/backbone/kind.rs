@@ -175,6 +175,16 @@ pub struct OptionInfo {
 }
 
 impl OptionInfo {
+    /// An option without earlier names.
+    pub const fn new(
+        name: &'static str,
+        value_name: &'static str,
+        help: &'static str,
+        default: &'static str,
+    ) -> Self {
+        Self { name, aliases: &[], value_name, help, default }
+    }
+
     /// The same option with another default: of a kind that shares it.
     pub const fn with_default(self, default: &'static str) -> Self {
         Self { default, ..self }

@@ -114,6 +114,24 @@ pub(super) fn reserve<const N: usize>(size: usize, buffers: [&mut Vec<f32>; N]) 
 }
 
 #[cfg(test)]
+impl Layers {
+    /// The output for one input, with ReLU after every layer but the last, as it is written, in 64 bits.
+    pub fn exact(&self, mut values: Vec<f64>) -> Vec<f64> {
+        for (k, (weight, bias)) in self.iter().enumerate() {
+            let sum = |to: usize| {
+                let inputs = values.iter().enumerate();
+                let products = inputs.map(|(i, v)| v * f64::from(weight[i * bias.len() + to]));
+                f64::from(bias[to]) + products.sum::<f64>()
+            };
+            let sums = (0..bias.len()).map(sum);
+            let is_last = k + 2 == self.widths.len();
+            values = sums.map(|v| if is_last { v } else { v.max(0.0) }).collect();
+        }
+        values
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -80,23 +80,28 @@ impl Session<'static> {
     pub fn shared(policy: Arc<Policy>, seed: Seed) -> Self {
         Self::of(Version::Shared(policy), seed)
     }
+
+    /// The seed of member `k` of the policy in a session of this seed. That of the first is the seed of a network alone.
+    pub fn member_seed(seed: Seed, k: usize) -> Seed {
+        match seed.fork("proposals") {
+            seed if k == 0 => seed,
+            seed => seed.fork("member").nth(k as u64),
+        }
+    }
 }
 
 impl<'a> Session<'a> {
     pub(super) fn of(policy: Version<'a>, seed: Seed) -> Self {
         let horizons = policy.horizons();
         let n_act = policy.codebook.n_act();
-        // The first member's seed is that of a network alone.
-        let of_member = |k: usize| match seed.fork("proposals") {
-            seed if k == 0 => seed,
-            seed => seed.fork("member").nth(k as u64),
-        };
         let executed = horizons.execution * n_act;
         Session {
             state: policy.codebook.scaled_buffer(),
             memory_action: vec![0.0; horizons.prediction * n_act],
             last_memory: 0,
-            members: (0..policy.members.len()).map(|k| backbone::Episode::new(of_member(k))).collect(),
+            members: (0..policy.members.len())
+                .map(|k| backbone::Episode::new(Session::member_seed(seed, k)))
+                .collect(),
             network_action: vec![0.0; executed],
             variance: if policy.acts_on_mean() { vec![0.0; executed] } else { Vec::new() },
             constrained: None,

@@ -100,15 +100,6 @@ impl BetSettings {
     };
 }
 
-const fn info(
-    name: &'static str,
-    value_name: &'static str,
-    help: &'static str,
-    default: &'static str,
-) -> OptionInfo {
-    OptionInfo { name, aliases: &[], value_name, help, default }
-}
-
 impl Describe for BetSettings {
     const NAME: &'static str = "bet";
     const TITLE: &'static str = "Behavior transformer";
@@ -116,35 +107,45 @@ impl Describe for BetSettings {
     const PAPER: &'static [(&'static str, &'static str)] = &[("residual-init", "scaled")];
     const OPTIONS: &'static [SettingOption<Self>] = &[
         SettingOption {
-            info: info("layers", "N", "Blocks of the transformer", "6"),
+            info: OptionInfo::new("layers", "N", "Blocks of the transformer", "6"),
             set: |s, text| parse(text, &mut s.layers),
         },
         SettingOption {
-            info: info("heads", "N", "Attention heads; the width is a multiple of their number", "6"),
+            info: OptionInfo::new(
+                "heads",
+                "N",
+                "Attention heads; the width is a multiple of their number",
+                "6",
+            ),
             set: |s, text| parse(text, &mut s.heads),
         },
         SettingOption {
-            info: info("width", "N", "Width of a token", "120"),
+            info: OptionInfo::new("width", "N", "Width of a token", "120"),
             set: |s, text| parse(text, &mut s.width),
         },
         SettingOption {
-            info: info("window", "N", "Observations in the window, the newest acted on", "10"),
+            info: OptionInfo::new("window", "N", "Observations in the window, the newest acted on", "10"),
             set: |s, text| parse(text, &mut s.window),
         },
         SettingOption {
-            info: info("buckets", "N", "Buckets that actions are classified into, by k-means", "64"),
+            info: OptionInfo::new(
+                "buckets",
+                "N",
+                "Buckets that actions are classified into, by k-means",
+                "64",
+            ),
             set: |s, text| parse(text, &mut s.buckets),
         },
         SettingOption {
-            info: info("dropout", "SHARE", "Dropout rate in training", "0.1"),
+            info: OptionInfo::new("dropout", "SHARE", "Dropout rate in training", "0.1"),
             set: |s, text| parse(text, &mut s.dropout),
         },
         SettingOption {
-            info: info("gamma", "GAMMA", "Gamma of the focal loss of the bucket", "2"),
+            info: OptionInfo::new("gamma", "GAMMA", "Gamma of the focal loss of the bucket", "2"),
             set: |s, text| parse(text, &mut s.gamma),
         },
         SettingOption {
-            info: info(
+            info: OptionInfo::new(
                 "offset-weight",
                 "WEIGHT",
                 "Weight of the action's squared error beside the focal loss",
@@ -155,7 +156,7 @@ impl Describe for BetSettings {
         SettingOption {
             info: OptionInfo {
                 aliases: &["pick"],
-                ..info(
+                ..OptionInfo::new(
                     "bucket-selection",
                     "RULE",
                     "How the policy selects a bucket: sample (by its probability) or argmax",
@@ -165,7 +166,7 @@ impl Describe for BetSettings {
             set: |s, text| word(text, "sample or argmax", &mut s.bucket_selection),
         },
         SettingOption {
-            info: info(
+            info: OptionInfo::new(
                 "residual-init",
                 "RULE",
                 "Random start of the layers that end the halves of a block: normal (as all others) or scaled (by one over the \

@@ -39,7 +39,7 @@ pub fn act(settings: &IbcSettings, energy: &Energy, observation: &[f32], state: 
     output.extend_from_slice(&buffers.candidates[best * energy.n_act()..][..energy.n_act()]);
 }
 
-/// Algorithm 1 of the paper, up to its last rating: candidates are drawn again by exp(-E), with noise.
+/// Derivative-free optimization, up to its last rating: candidates are drawn again by exp(-E), with noise.
 fn derivative_free(settings: &IbcSettings, energy: &Energy, buffers: &mut Buffers, rng: &mut Rng) {
     let (n_act, mut noise) = (energy.n_act(), settings.noise);
     for _ in 1..settings.iterations {

@@ -1,11 +1,11 @@
-//! Langevin dynamics on actions (section B.3): steps against the gradient of the energy, with noise.
+//! Langevin dynamics on actions, with the schedule and limits of the authors' code: steps against the gradient of the energy, with noise.
 
 use crate::seed::Rng;
 
 /// Step size at the beginning and at the end, between which it falls with the square of the rounds left.
 const STEP: [f64; 2] = [0.1, 1e-5];
 
-/// The largest change of an action's dimension in a step. The authors have a tenth of half the range, which is 1.
+/// The largest change of an action's dimension in a step. A tenth of half the range, which is 1.
 const LARGEST_CHANGE: f32 = 0.1;
 
 /// The step size of each of `iterations` rounds.

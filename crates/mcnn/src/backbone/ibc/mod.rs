@@ -1,11 +1,11 @@
-//! Implicit behavior cloning (Florence et al., 2021): a network rates actions by an energy, low for demonstrated ones, and acting
+//! Implicit behavior cloning (Florence et al., 2021, arXiv 2109.00137): a network rates actions by an energy, low for demonstrated ones, and acting
 //! looks for the action of the lowest energy. Where demonstrations do two things in one situation, it does one of them, not their
 //! mean.
 //!
 //! ```text
 //! E(x, a)    n_obs + n_act -> hidden layers, ReLU -> 1
 //! g(x)       argmin over a in [-1, 1] of E(x, a), approximately: by a sampler
-//! loss       -log of exp(-E(x, a)) / (exp(-E(x, a)) + sum over counterexamples a' of exp(-E(x, a')))    InfoNCE, equation 2
+//! loss       -log of exp(-E(x, a)) / (exp(-E(x, a)) + sum over counterexamples a' of exp(-E(x, a')))    InfoNCE
 //! ```
 //!
 //! Counterexamples and candidates are uniform, or come from Langevin dynamics ([`EnergySampler`]). The energy has no output

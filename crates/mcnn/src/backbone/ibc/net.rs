@@ -13,7 +13,7 @@ use crate::{
     seed::Seed,
 };
 
-/// The size of the gradient of the energy with respect to a dimension of the action above which it is penalized (equation 6).
+/// The size of the gradient of the energy with respect to a dimension of the action above which it is penalized.
 const MARGIN: f32 = 1.0;
 
 /// The network in training.
@@ -30,8 +30,7 @@ pub struct IbcWorkspace {
     stack: StackWorkspace,
     pub(super) negatives: Vec<f32>, // [rows, negatives, n_act]
     gradients: Vec<f32>,            // of the energies with respect to actions
-    tangents: Vec<Vec<f32>>,        // of the penalty: the input of each layer
-    grad: Vec<f32>,                 // of the penalty with respect to a layer's weights
+    tangents: Vec<Vec<f32>>,        // of the penalty: of the input of each layer
     product: Product,
 }
 
@@ -66,15 +65,21 @@ impl IbcNet {
         seed: Seed,
         workspace: &mut IbcWorkspace,
     ) {
-        let IbcWorkspace { stack, negatives, gradients, product, .. } = workspace;
-        let (mut rng, [n_obs, n_act]) = (seed.rng(), self.widths);
+        let mut rng = seed.rng();
         for step in langevin::step_sizes(self.settings.iterations) {
-            let rows = observations.chunks_exact(n_obs);
-            let rows = rows.flat_map(|x| std::iter::repeat_n(x, self.settings.negatives));
-            self.rate(parameters, rows.zip(negatives.chunks_exact(n_act)), stack);
-            self.action_gradients(parameters, stack, gradients, product);
+            self.negative_gradients(parameters, observations, workspace);
+            let IbcWorkspace { negatives, gradients, .. } = &mut *workspace;
             langevin::step(negatives, gradients, step, self.settings.noise, &mut rng);
         }
+    }
+
+    /// Computes the energies of the workspace's counterexamples, and their gradients with respect to the actions.
+    fn negative_gradients(&self, parameters: &[f32], observations: &[f32], workspace: &mut IbcWorkspace) {
+        let IbcWorkspace { stack, negatives, gradients, product, .. } = workspace;
+        let ([n_obs, n_act], each) = (self.widths, self.settings.negatives);
+        let rows = observations.chunks_exact(n_obs).flat_map(|x| std::iter::repeat_n(x, each));
+        self.rate(parameters, rows.zip(negatives.chunks_exact(n_act)), stack);
+        self.action_gradients(parameters, stack, gradients, product);
     }
 
     /// The forward pass of pairs of an observation and an action. The energies are the last of the workspace's values.
@@ -155,17 +160,22 @@ impl IbcNet {
         grad: &mut [f32],
         workspace: &mut IbcWorkspace,
     ) -> f64 {
-        let IbcWorkspace { stack, negatives, gradients, tangents, grad: of_layer, product } = workspace;
-        let ([n_obs, n_act], each) = (self.widths, self.settings.negatives);
-        let rows = batch.observations.chunks_exact(n_obs).flat_map(|x| std::iter::repeat_n(x, each));
-        self.rate(parameters, rows.zip(negatives.chunks_exact(n_act)), stack);
-        self.action_gradients(parameters, stack, gradients, product);
-        let n_layers = self.stack.n_layers();
-        tangents.resize_with(n_layers, Vec::new);
-        let v = &mut tangents[0]; // of the observation and the action, as the input of the network is
+        self.negative_gradients(parameters, batch.observations, workspace);
+        let share = 1.0 / (batch.count * self.settings.negatives) as f32;
+        let loss = self.hinge(share, workspace);
+        self.forward_tangents(parameters, workspace);
+        self.add_penalty_gradient(parameters, grad, workspace);
+        loss
+    }
+
+    /// The penalty, multiplied by `share`, of the gradients that the workspace has. Writes v, as wide as the input of the network.
+    fn hinge(&self, share: f32, workspace: &mut IbcWorkspace) -> f64 {
+        let IbcWorkspace { gradients, tangents, .. } = workspace;
+        let [n_obs, n_act] = self.widths;
+        tangents.resize_with(self.stack.n_layers(), Vec::new);
+        let v = &mut tangents[0];
         v.clear();
         v.resize(gradients.len() / n_act * (n_obs + n_act), 0.0);
-        let share = 1.0 / (batch.count * each) as f32;
         let mut loss = 0.0;
         for (gradient, v) in gradients.chunks_exact(n_act).zip(v.chunks_exact_mut(n_obs + n_act)) {
             let largest = (0..n_act)
@@ -175,30 +185,38 @@ impl IbcNet {
             loss += f64::from(share * excess * excess);
             v[n_obs + largest] = 2.0 * share * excess * gradient[largest].signum();
         }
-        for k in 0..n_layers - 1 {
-            let (done, rest) = tangents.split_at_mut(k + 1);
-            let active = &stack.values[k + 1];
-            rest[0].resize(active.len(), 0.0);
+        loss
+    }
+
+    /// Takes v forward through the units that are active, to the input of every layer.
+    fn forward_tangents(&self, parameters: &[f32], workspace: &mut IbcWorkspace) {
+        let IbcWorkspace { stack, tangents, product, .. } = workspace;
+        for k in 0..self.stack.n_layers() - 1 {
             let ([inputs, outputs], weight) = (self.stack.ends(k), &parameters[self.stack.weight(k)]);
-            let left = Matrix::new(&done[k], [done[k].len() / inputs, inputs]);
+            let (done, rest) = tangents.split_at_mut(k + 1);
+            let (left, active) = (&done[k], &stack.values[k + 1]);
+            rest[0].resize(active.len(), 0.0);
+            let left = Matrix::new(left, [left.len() / inputs, inputs]);
             product.set(left, Matrix::new(weight, [inputs, outputs]), &mut rest[0]);
             rest[0].iter_mut().zip(active).for_each(|(t, v)| *t = if *v > 0.0 { *t } else { 0.0 });
         }
+    }
+
+    /// Adds the gradient with respect to the weights: the tangent of each layer's input times the gradient of its output.
+    fn add_penalty_gradient(&self, parameters: &[f32], grad: &mut [f32], workspace: &mut IbcWorkspace) {
+        let IbcWorkspace { stack, gradients, tangents, product, .. } = workspace;
         stack.delta.clear();
-        stack.delta.resize(gradients.len() / n_act, 1.0);
-        for k in (0..n_layers).rev() {
+        stack.delta.resize(gradients.len() / self.widths[1], 1.0);
+        for k in (0..self.stack.n_layers()).rev() {
             let [inputs, outputs] = self.stack.ends(k);
             let rows = stack.delta.len() / outputs;
-            of_layer.resize(inputs * outputs, 0.0);
-            let (tangent, delta) =
-                (Matrix::new(&tangents[k], [rows, inputs]), Matrix::new(&stack.delta, [rows, outputs]));
-            product.set(tangent.transposed(), delta, of_layer);
-            grad[self.stack.weight(k)].iter_mut().zip(&*of_layer).for_each(|(sum, g)| *sum += g);
+            let tangent = Matrix::new(&tangents[k], [rows, inputs]);
+            let delta = Matrix::new(&stack.delta, [rows, outputs]);
+            product.add(tangent.transposed(), delta, &mut grad[self.stack.weight(k)]);
             if k > 0 {
                 self.stack.step_back(k, parameters, stack);
             }
         }
-        loss
     }
 }
 

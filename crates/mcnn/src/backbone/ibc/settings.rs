@@ -17,10 +17,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnergySampler {
-    /// Uniform counterexamples; derivative-free optimization when acting (appendix B.1). For few action dimensions.
+    /// Uniform counterexamples; derivative-free optimization when acting. For few action dimensions.
     #[default]
     Uniform,
-    /// Langevin dynamics in training and acting (appendix B.3). For many action dimensions.
+    /// Langevin dynamics in training and acting. For many action dimensions.
     Langevin,
 }
 
@@ -72,8 +72,8 @@ impl Default for IbcSettings {
 }
 
 impl IbcSettings {
-    /// The defaults of a sampler. Noise and the iterations of uniform sampling are the authors'; they had 256 counterexamples and
-    /// 16384 candidates, or 100 iterations of Langevin dynamics with 8 counterexamples and 512 candidates.
+    /// The defaults of a sampler. Noise and iterations of uniform sampling are the authors', who had 16384 candidates; the numbers of
+    /// counterexamples and candidates are smaller, so that training and acting take less time.
     fn of(sampler: EnergySampler) -> Self {
         match sampler {
             EnergySampler::Uniform => {
@@ -86,43 +86,52 @@ impl IbcSettings {
     }
 }
 
-const fn info(
-    name: &'static str,
-    value_name: &'static str,
-    help: &'static str,
-    default: &'static str,
-) -> OptionInfo {
-    OptionInfo { name, aliases: &[], value_name, help, default }
-}
-
 impl Describe for IbcSettings {
     const NAME: &'static str = "ibc";
     const TITLE: &'static str = "implicit BC";
     const METHODS: [&'static str; 2] = ["MCNN-IBC", "IBC"];
     const OPTIONS: &'static [SettingOption<Self>] = &[
         SettingOption {
-            info: info("energy-sampler", "HOW", "How actions are sampled: uniform, langevin", "uniform"),
+            info: OptionInfo::new(
+                "energy-sampler",
+                "HOW",
+                "How actions are sampled: uniform, langevin",
+                "uniform",
+            ),
             set: |s, text| word(text, "uniform or langevin", &mut s.sampler),
         },
         SettingOption {
-            info: info("negatives", "N", "Counterexamples of each training step; of langevin: 8", "64"),
+            info: OptionInfo::new(
+                "negatives",
+                "N",
+                "Counterexamples of each training step; of langevin: 8",
+                "64",
+            ),
             set: |s, text| parse(text, &mut s.negatives),
         },
         SettingOption {
-            info: info("candidates", "N", "Actions tried side by side when acting; of langevin: 64", "1024"),
+            info: OptionInfo::new(
+                "candidates",
+                "N",
+                "Actions tried side by side when acting; of langevin: 64",
+                "1024",
+            ),
             set: |s, text| parse(text, &mut s.candidates),
         },
         SettingOption {
-            info: info("energy-iterations", "N", "Rounds of the sampler; of langevin: 50", "3"),
+            info: OptionInfo::new("energy-iterations", "N", "Rounds of the sampler; of langevin: 50", "3"),
             set: |s, text| parse(text, &mut s.iterations),
         },
         SettingOption {
-            info: info("energy-noise", "STD", "Standard deviation of its noise; of langevin: 1", "0.33"),
+            info: OptionInfo::new(
+                "energy-noise",
+                "STD",
+                "Standard deviation of its noise; of langevin: 1",
+                "0.33",
+            ),
             set: |s, text| parse(text, &mut s.noise),
         },
     ];
-    /// The authors' counterexamples and candidates, of uniform sampling.
-    const PAPER: &'static [(&'static str, &'static str)] = &[("negatives", "256"), ("candidates", "16384")];
 
     fn resolve(&mut self, is_given: &dyn Fn(&str) -> bool) {
         let Self { negatives, candidates, iterations, noise, .. } = Self::of(self.sampler);

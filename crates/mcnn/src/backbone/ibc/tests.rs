@@ -15,17 +15,8 @@ fn network(n_obs: usize, hidden: &[usize], n_act: usize, settings: IbcSettings) 
 
 /// `E(x, a)` as it is written, in f64.
 fn energy(network: &Ibc, x: &[f32], a: &[f64]) -> f64 {
-    let mut values: Vec<f64> = x.iter().map(|v| f64::from(*v)).chain(a.iter().copied()).collect();
-    let layers: Vec<_> = network.layers().iter().collect();
-    for (k, (weight, bias)) in layers.iter().enumerate() {
-        let sum = |to: usize| {
-            let inputs = values.iter().enumerate();
-            f64::from(bias[to]) + inputs.map(|(i, v)| v * f64::from(weight[i * bias.len() + to])).sum::<f64>()
-        };
-        let sums = (0..bias.len()).map(sum);
-        values = if k + 1 < layers.len() { sums.map(|v| v.max(0.0)).collect() } else { sums.collect() };
-    }
-    values[0]
+    let input = x.iter().map(|v| f64::from(*v)).chain(a.iter().copied()).collect();
+    network.layers().exact(input)[0]
 }
 
 fn act(network: &Ibc, x: &[f32], seed: u64) -> Vec<f32> {

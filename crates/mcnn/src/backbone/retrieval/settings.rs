@@ -32,22 +32,24 @@ impl Default for RetrievalSettings {
     }
 }
 
-const fn info(name: &'static str, help: &'static str, default: &'static str) -> OptionInfo {
-    OptionInfo { name, aliases: &[], value_name: "N", help, default }
-}
-
 impl Describe for RetrievalSettings {
     const NAME: &'static str = "retrieval";
     const TITLE: &'static str = "retrieval";
     const METHODS: [&'static str; 2] = ["MCNN-Retrieval", "Retrieval"];
     const OPTIONS: &'static [SettingOption<Self>] = &[
         SettingOption {
-            info: info("retrieved", "Nearest memories whose predictions are averaged when acting", "10"),
+            info: OptionInfo::new(
+                "retrieved",
+                "N",
+                "Nearest memories whose predictions are averaged when acting",
+                "10",
+            ),
             set: |s, text| parse(text, &mut s.retrieved),
         },
         SettingOption {
-            info: info(
+            info: OptionInfo::new(
                 "pairs",
+                "N",
                 "Nearest memories of other episodes that a training step is paired with",
                 "50",
             ),

@@ -25,16 +25,7 @@ pub(super) fn prediction(network: &RetrievalMlp, x: &[f32], state: &[f32], actio
     let exact = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
     let (x, s, a) = (exact(x), exact(state), exact(action));
     let differences = x.iter().zip(&s).map(|(x, s)| x - s).collect();
-    let mut values = [x.clone(), differences, a.clone()].concat();
-    let layers: Vec<_> = network.layers().iter().collect();
-    for (k, (weight, bias)) in layers.iter().enumerate() {
-        let sum = |to: usize| {
-            let inputs = values.iter().enumerate();
-            f64::from(bias[to]) + inputs.map(|(i, v)| v * f64::from(weight[i * bias.len() + to])).sum::<f64>()
-        };
-        let sums = (0..bias.len()).map(sum);
-        values = if k + 1 < layers.len() { sums.map(|v| v.max(0.0)).collect() } else { sums.collect() };
-    }
+    let values = network.layers().exact([x.clone(), differences, a.clone()].concat());
     a.iter().zip(values).map(|(a, f)| a + f).collect()
 }
 
