@@ -11,7 +11,8 @@
 #SBATCH --requeue
 set -eu
 
+shards=16 # the end of --array, also where only some tasks are submitted again
 plan=$1 folder=$2
 mkdir -p "$folder"
-exec mcnn sweep "$plan" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT" --threads "${SLURM_CPUS_PER_TASK:-1}" \
+exec mcnn sweep "$plan" --shard "$SLURM_ARRAY_TASK_ID/$shards" --threads "${SLURM_CPUS_PER_TASK:-1}" \
     -o "$folder/shard-$SLURM_ARRAY_TASK_ID.jsonl"

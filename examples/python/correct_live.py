@@ -24,7 +24,7 @@ def person(at):
 
 
 def run(policy, start, has_person):
-    """An episode. Where the wind is about to win, the person acts. Returns the final distance, and what the person did."""
+    """An episode. Where the wind would push the point away, the person acts. Returns the final distance, and what the person did."""
     session, at, states, actions = policy.session(), np.array(start), [], []
     for _ in range(60):
         decided = session.act(at)
@@ -62,5 +62,5 @@ for start in starts:
     print(f"{len(states)} corrected steps; ends {distance:.2f} from the origin; {policy.n_memories} memories")
 
 after = [run(policy, start, has_person=False)[0] for start in starts]
-print(f"with {sum(corrections)} corrected steps as memories, and nobody there, it ends {np.mean(after):.2f} from the origin")
+print(f"with {sum(corrections)} corrected steps as memories, and no person, it ends {np.mean(after):.2f} from the origin")
 assert np.mean(after) < 0.6 < 5 < np.mean(alone)

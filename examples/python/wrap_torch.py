@@ -1,4 +1,4 @@
-"""The constraint of memories around somebody else's network: a PyTorch module, unchanged. Needs mcnn, numpy and torch.
+"""The constraint of memories around an existing network: a PyTorch module, unchanged. Needs mcnn, numpy and torch.
 
 Far from the demonstrations a network may do anything. Wrapped, its action stays near what was demonstrated in the nearest state, every
 action names the step it comes from, and a distance says how unusual the state is.

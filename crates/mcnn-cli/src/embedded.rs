@@ -19,6 +19,7 @@ use mcnn::{
     policy::Policy,
 };
 
+pub use crate::report::build::uses;
 use crate::{
     commands::{claim, no_threads, suggest::search},
     report::{
@@ -60,8 +61,6 @@ pub fn report_page(policy: &Policy, data: &Demonstrations, episodes: &[usize]) -
     let source = Source { policy, data, visited: None, shown: [shown, Vec::new()] };
     Ok(html(&build::page(&source, labels, Vec::new(), Vec::new())?))
 }
-
-pub use crate::report::build::uses;
 
 /// The demonstrations that would reduce d_I most, as JSON with the keys of `mcnn suggest`.
 ///

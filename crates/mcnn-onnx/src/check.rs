@@ -106,7 +106,7 @@ pub fn compare(policy: &Policy, graphs: &Graphs, data: &Demonstrations, python: 
             (*steps, *whole_chunks)
         }
     };
-    let of_memories = policy.codebook().len() * policy.codebook().n_obs();
+    let of_memories = policy.codebook().len() * policy.codebook().n_features();
     let batch = (DIFFERENCES / of_memories).clamp(1, 256);
     let request = json!({"arrays": shapes, "batch": batch, "steps": steps, "whole_chunks": whole_chunks});
     write("request.json", request.to_string().as_bytes())?;

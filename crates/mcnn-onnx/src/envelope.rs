@@ -5,7 +5,7 @@ use mcnn::{
     envelope::{Activation, Envelope, Form},
 };
 
-use crate::graph::{Graph, Value};
+use crate::graph::{Attribute, Graph, Value};
 
 /// The permissible region of each observation, with axes of size 1 for those of the actions.
 pub struct Region {
@@ -71,16 +71,16 @@ fn weight(graph: &mut Graph, lambda: f32, distance: &Value) -> Value {
 /// sigma(g), in [-1, 1]; 0 for NaN.
 pub fn sigma(graph: &mut Graph, name: &str, activation: Activation, g: &Value) -> Value {
     let part = |part: &str| format!("{name}.{part}");
-    let bent = match activation {
+    let activated = match activation {
         Activation::Clamp => graph.clamp(&part("clamp"), g),
         Activation::Tanh => {
-            let bent = graph.node("Tanh", &part("tanh"), &[g], &[]);
-            graph.clamp(&part("clamp"), &bent)
+            let activated = graph.node("Tanh", &part("tanh"), &[g], &[]);
+            graph.clamp(&part("clamp"), &activated)
         }
     };
     let is_nan = graph.node("IsNaN", &part("is_nan"), &[g], &[]);
     let zero = graph.scalar(&part("zero"), 0.0);
-    graph.node("Where", name, &[&is_nan, &zero, &bent], &[])
+    graph.node("Where", name, &[&is_nan, &zero, &activated], &[])
 }
 
 /// Actions in the data's units. `observation`: the newest one, `[batch, n_obs]`, in the data's units; actions that are relative to it are
@@ -100,7 +100,7 @@ pub fn to_data(graph: &mut Graph, units: &ActionUnits, action: &Value, observati
     }
     let from: Vec<i64> = relative.iter().map(|k| k.unwrap_or(0) as i64).collect();
     let from = graph.integers("units/relative_to", &from);
-    let attributes = [crate::graph::Attribute::Int("axis", 1)];
+    let attributes = [Attribute::Int("axis", 1)];
     let base = graph.node("Gather", "units/values_of_state", &[observation, &from], &attributes);
     let is_relative: Vec<f32> = relative.iter().map(|k| if k.is_some() { 1.0 } else { 0.0 }).collect();
     let is_relative = graph.constant("units/is_relative", &[is_relative.len()], &is_relative);

@@ -80,39 +80,9 @@ impl<'a> Memories<'a> {
         let squares = squares(graph, state, &states, n, n_features);
         let averaged = if policy.neighbors() > 1 { policy.neighbors() } else { 0 };
         let wanted = averaged.max(policy.retrieved());
-        let mut found = Self {
-            policy,
-            states,
-            own: None,
-            near: None,
-            memory: squares.clone(),
-            distance: squares.clone(),
-            distances: None,
-        };
-        if wanted == 0 {
-            // The first of equally near ones.
-            let nearest = [Attribute::Int("axis", 1), Attribute::Int("keepdims", 0)];
-            found.memory = graph.node("ArgMin", "memories/nearest", &[&squares], &nearest);
-            let nearest = [Attribute::Ints("axes", vec![1]), Attribute::Int("keepdims", 0)];
-            let square = graph.node("ReduceMin", "memories/nearest.square", &[&squares], &nearest);
-            found.distance = graph.node("Sqrt", "memories/distance", &[&square], &[]);
-            return found;
-        }
-        let count = graph.integers("memories/k", &[wanted as i64]);
-        let smallest = [Attribute::Int("axis", 1), Attribute::Int("largest", 0), Attribute::Int("sorted", 1)];
-        let names = ["memories/near.squares", "memories/near"];
-        let [near_squares, near] = graph.nodes("TopK", names, &[&squares, &count], &smallest);
-        let distances = graph.node("Sqrt", "memories/near.distances", &[&near_squares], &[]);
-        let axis = graph.integers("memories/near.axis", &[1]);
-        let first = |graph: &mut Graph, name: &str, of: &Value| {
-            let first = graph.slice(&format!("{name}.first"), of, 1, [0, 1]);
-            graph.node("Squeeze", name, &[&first, &axis], &[])
-        };
-        found.memory = first(graph, "memories/nearest", &near);
-        found.distance = first(graph, "memories/distance", &distances);
-        found.near = Some(near);
-        found.distances = Some(distances);
-        found
+        let found = if wanted == 0 { nearest(graph, &squares) } else { several(graph, &squares, wanted) };
+        let Found { memory, distance, near, distances } = found;
+        Self { policy, states, own: None, near, memory, distance, distances }
     }
 
     /// The action, or actions, by which the network's are constrained.
@@ -135,7 +105,7 @@ impl<'a> Memories<'a> {
         }
     }
 
-    /// The standardized states (`[batch, k, n_obs]`) and the actions (`[batch, k, n_act]`) of the memories that a
+    /// The standardized states (`[batch, k, n_features]`) and the actions (`[batch, k, n_act]`) of the memories that a
     /// retrieval-conditioned network predicts from.
     pub fn near(&mut self, graph: &mut Graph) -> [Value; 2] {
         let near = self.first_near(graph, "memories/retrieved", self.policy.retrieved());
@@ -181,6 +151,41 @@ impl<'a> Memories<'a> {
         let mean = graph.sum("memories/averaged.mean", &parts, 1, false);
         graph.clamp("memories/action", &mean)
     }
+}
+
+/// What a search finds, by columns of the squared distances.
+struct Found {
+    memory: Value,
+    distance: Value,
+    near: Option<Value>,
+    distances: Option<Value>,
+}
+
+/// The nearest memory, the first of equally near ones.
+fn nearest(graph: &mut Graph, squares: &Value) -> Found {
+    let over = [Attribute::Int("axis", 1), Attribute::Int("keepdims", 0)];
+    let memory = graph.node("ArgMin", "memories/nearest", &[squares], &over);
+    let over = [Attribute::Ints("axes", vec![1]), Attribute::Int("keepdims", 0)];
+    let square = graph.node("ReduceMin", "memories/nearest.square", &[squares], &over);
+    let distance = graph.node("Sqrt", "memories/distance", &[&square], &[]);
+    Found { memory, distance, near: None, distances: None }
+}
+
+/// The `wanted` nearest memories, the nearest first.
+fn several(graph: &mut Graph, squares: &Value, wanted: usize) -> Found {
+    let count = graph.integers("memories/k", &[wanted as i64]);
+    let smallest = [Attribute::Int("axis", 1), Attribute::Int("largest", 0), Attribute::Int("sorted", 1)];
+    let names = ["memories/near.squares", "memories/near"];
+    let [near_squares, near] = graph.nodes("TopK", names, &[squares, &count], &smallest);
+    let distances = graph.node("Sqrt", "memories/near.distances", &[&near_squares], &[]);
+    let axis = graph.integers("memories/near.axis", &[1]);
+    let first = |graph: &mut Graph, name: &str, of: &Value| {
+        let first = graph.slice(&format!("{name}.first"), of, 1, [0, 1]);
+        graph.node("Squeeze", name, &[&first, &axis], &[])
+    };
+    let memory = first(graph, "memories/nearest", &near);
+    let distance = first(graph, "memories/distance", &distances);
+    Found { memory, distance, near: Some(near), distances: Some(distances) }
 }
 
 /// The squared distances of states (`[batch, n_features]`) to all memories: `[batch, memories]`.

@@ -111,7 +111,6 @@ pub enum DataType {
     Undefined = 0,
     Float = 1,
     Int64 = 7,
-    Bool = 9,
 }
 
 /// Name and type of an input or output.

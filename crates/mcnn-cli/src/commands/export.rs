@@ -87,14 +87,19 @@ pub fn run(args: &ExportArgs) -> Result<Done> {
         None => policy,
     };
     let graphs = export(&policy, &fingerprint).map_err(|e| e.within(args.policy.display()))?;
+    let second = beside(&args.output.path, ".onnx", ".constrain.onnx");
+    let _second_claim = match &graphs {
+        Graphs::Policy(_) => None,
+        Graphs::Denoising { .. } => {
+            Some(claim_output(&Output { path: second.clone(), force: args.output.force })?)
+        }
+    };
     let check =
         args.check.data.as_deref().map(|data| checked(&policy, &graphs, data, &args.check)).transpose()?;
     let first = args.output.path.clone();
     let (graphs, denoising_steps, whole_chunks) = match &graphs {
         Graphs::Policy(model) => (vec![write(first, model)?], None, None),
         Graphs::Denoising { step, constrain, steps, whole_chunks } => {
-            let second = beside(&first, ".onnx", ".constrain.onnx");
-            let _claim = claim_output(&Output { path: second.clone(), force: args.output.force })?;
             (vec![write(first, step)?, write(second, constrain)?], Some(*steps), Some(*whole_chunks))
         }
     };

@@ -119,7 +119,8 @@ fn fill(
     let seconds = start.elapsed().as_secs_f64();
     line.validation_loss = run.validation().map(|validation| validation.loss);
     let policy = run.policy();
-    if !is_shared {
+    // Without networks there is nothing to share.
+    if !is_shared && policy.backbone().is_some() {
         *trained = Some(Trained { run, loss: line.loss, seconds });
     }
     let fingerprint = file::fingerprint(&file::policy_to_bytes(&policy));

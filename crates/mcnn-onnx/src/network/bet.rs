@@ -33,7 +33,7 @@ pub fn with_likeliest_bucket(policy: Policy) -> Result<Policy> {
         .with_training_record(policy.training_record().clone()))
 }
 
-/// g, `[batch, n_act]`, for the last of standardized states, `[batch, steps, n_obs]`.
+/// g, `[batch, n_act]`, for the last of standardized states, `[batch, steps, n_features]`.
 pub fn forward(graph: &mut Graph, scope: &str, bet: &Bet, states: &Value) -> Value {
     let arrays = bet.save_tensors();
     let layers = Layers { arrays: &arrays, scope };
@@ -52,11 +52,11 @@ pub fn forward(graph: &mut Graph, scope: &str, bet: &Bet, states: &Value) -> Val
         let normed = normalize(graph, &layers, &part("norm1"), &tokens);
         let [key, value] = ["key", "value"].map(|of| layers.linear(graph, &part(of), &normed));
         // After the last block only the newest token is needed.
-        let (asking, mask) = match is_last {
+        let (query_tokens, mask) = match is_last {
             true => (last(graph, &name(&part("newest")), &normed), None),
             false => (normed, Some(&mask)),
         };
-        let query = layers.linear(graph, &part("query"), &asking);
+        let query = layers.linear(graph, &part("query"), &query_tokens);
         let size = [settings.heads, settings.width / settings.heads];
         let attended = attend(graph, &name(&part("attention")), [&query, &key, &value], size, mask);
         if is_last {

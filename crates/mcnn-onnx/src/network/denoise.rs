@@ -74,7 +74,7 @@ impl Denoising {
 pub struct Step<'a> {
     pub policy: &'a Policy,
     pub denoising: &'a Denoising,
-    /// Standardized: `[batch, n_obs]`, or `[batch, window, n_obs]` for chunks.
+    /// Standardized: `[batch, n_features]`, or `[batch, window, n_features]` for chunks.
     pub states: Value,
     /// x_t: `[members, batch, ...]`.
     noisy: Value,

@@ -6,7 +6,7 @@ use mcnn::backbone::{Backbone as _, Diffusion};
 use super::Layers;
 use crate::graph::{Graph, Value};
 
-/// The output, `[batch, n_act]`, for noisy actions, `[batch, n_act]`, the sinusoids of the step and standardized states, `[batch, n_obs]`.
+/// The output, `[batch, n_act]`, for noisy actions, `[batch, n_act]`, the sinusoids of the step and standardized states, `[batch, n_features]`.
 pub fn forward(
     graph: &mut Graph,
     scope: &str,

@@ -47,7 +47,7 @@ pub fn computes(policy: &Policy) -> Option<Computes> {
     }
 }
 
-/// sigma(g), the mean over the members: `[batch, n_act]`. `states`: standardized, `[batch, n_obs]` or, of a window, `[batch, steps, n_obs]`.
+/// sigma(g), the mean over the members: `[batch, n_act]`. `states`: standardized, `[batch, n_features]` or, of a window, `[batch, steps, n_features]`.
 ///
 /// # Panics
 /// If the networks denoise, or are of an unknown backbone.

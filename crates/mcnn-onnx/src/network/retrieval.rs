@@ -5,7 +5,7 @@ use mcnn::backbone::{Backbone as _, RetrievalMlp};
 use super::{Layers, relu};
 use crate::graph::{Attribute, Graph, Value};
 
-/// g, `[batch, n_act]`, of standardized states, `[batch, n_obs]`, and the retrieved memories' states, `[batch, k, n_obs]`, and
+/// g, `[batch, n_act]`, of standardized states, `[batch, n_features]`, and the retrieved memories' states, `[batch, k, n_features]`, and
 /// actions, `[batch, k, n_act]`.
 pub fn forward(
     graph: &mut Graph,

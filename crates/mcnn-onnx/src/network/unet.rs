@@ -6,7 +6,7 @@ use super::Layers;
 use crate::graph::{Attribute, Graph, Value};
 
 /// The output, `[batch, horizon, n_act]`, for a noisy chunk of that shape, the sinusoids of the step and the standardized states of a
-/// window, `[batch, window, n_obs]`.
+/// window, `[batch, window, n_features]`.
 pub fn forward(
     graph: &mut Graph,
     scope: &str,

@@ -54,7 +54,7 @@ impl Layers {
     }
 
     /// The largest of the widths.
-    pub fn widest(&self) -> usize {
+    pub fn max_width(&self) -> usize {
         self.widths.iter().copied().max().unwrap_or(0)
     }
 
@@ -105,8 +105,8 @@ impl Layers {
     }
 }
 
-/// Empties buffers and makes room for `size` values in each, so that later predictions allocate nothing.
-pub(super) fn reserve<const N: usize>(size: usize, buffers: [&mut Vec<f32>; N]) {
+/// Empties buffers and reserves `size` values in each, so that later predictions allocate nothing.
+pub(super) fn clear_and_reserve<const N: usize>(size: usize, buffers: [&mut Vec<f32>; N]) {
     for buffer in buffers {
         buffer.clear();
         buffer.reserve(size);

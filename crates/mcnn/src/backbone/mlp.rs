@@ -10,7 +10,7 @@ use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Batch, Constrain, Describe, Layers, LossFn, Network,
     TrainableNet, Workspace,
     layer_stack::{HiddenActivation, LayerStack, StackWorkspace},
-    layers::reserve,
+    layers::clear_and_reserve,
     product::{add_product, add_product_of_active},
 };
 use crate::{error::Result, seed::Seed};
@@ -80,7 +80,7 @@ impl Mlp {
     fn forward(&self, observation: &[f32], buffers: &mut Buffers, output: &mut Vec<f32>) {
         let Buffers { input, active } = buffers;
         assert_eq!(observation.len(), self.widths()[0], "an observation of another width than the network");
-        reserve(self.0.widest(), [&mut *input, &mut *output]); // which take turns
+        clear_and_reserve(self.0.max_width(), [&mut *input, &mut *output]); // the layers swap them
         output.extend_from_slice(observation);
         for (k, (weight, bias)) in self.layers().enumerate() {
             std::mem::swap(input, output);

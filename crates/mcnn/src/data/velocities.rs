@@ -4,13 +4,13 @@
 
 use super::Demonstrations;
 
-/// The correlation with the change of another dimension from which a dimension is taken for its velocity.
+/// The least correlation with the change of another dimension at which a dimension counts as its velocity.
 const IS_VELOCITY: f64 = 0.95;
 
-/// The correlation with the previous action from which a velocity repeats it.
+/// The least correlation with the previous action at which a velocity counts as repeating it.
 const REPEATS: f64 = 0.85;
 
-/// The correlation of an action with the previous one from which repeating it is mostly right.
+/// The least correlation of successive actions at which repeating one is mostly right.
 const CONTINUES: f64 = 0.8;
 
 /// Steps that are looked at, evenly spread: enough for a correlation.

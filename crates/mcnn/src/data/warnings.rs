@@ -126,8 +126,8 @@ impl Demonstrations {
         let least = found.iter().map(|repeating| repeating.correlation).reduce(f64::min)?;
         let dimensions: Vec<String> = found.iter().map(|repeating| repeating.dimension.to_string()).collect();
         Some(format!(
-            "state dimension {} is a velocity that repeats the previous action (correlation {least:.2} or more): a network can learn to \
-             repeat itself, which validation loss rewards and closed loop does not; compare with --ignore-dims {}",
+            "velocities in the state repeat the previous action (dimensions {}, correlation {least:.2} or more): a network can learn to \
+             repeat its last action, which lowers the validation loss but fails in closed loop; compare with --ignore-dims {}",
             dimensions.join(", "),
             dimensions.join(",")
         ))

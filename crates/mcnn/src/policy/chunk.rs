@@ -19,7 +19,7 @@ impl Codebook {
     fn later_memory(&self, i: usize, ahead: usize) -> Option<usize> {
         let Step { episode, step } = self.source(i);
         let wanted = Step { episode, step: step + ahead as u32 };
-        // Usually memories are in the order of the steps.
+        // Memories are in the order of the steps unless they were edited.
         let sources = &self.parts().sources;
         if sources.get(i + ahead) == Some(&wanted) {
             return Some(i + ahead);
@@ -46,7 +46,10 @@ impl Session<'_> {
         let len = self.policy.chunk_len();
         assert_eq!(actions.len(), len * n_act, "the actions have another length than the policy's chunk");
         if len == 1 {
-            self.constrained = None;
+            let last_step = self.policy.horizons().execution - 1;
+            if let Some(last) = &mut self.constrained {
+                last.chunk_step = last_step; // the next action is predicted anew
+            }
             return self.act(observation, actions);
         }
         self.observe(observation)?;

@@ -99,7 +99,7 @@ impl Session<'static> {
     pub fn continue_with(&mut self, policy: Arc<Policy>, guard: Option<Guard>) -> Result<()> {
         self.policy.check_version(&policy)?;
         self.replace_policy(policy);
-        self.guard = guard;
+        self.set_guard(guard);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     seed::{Rng, Seed},
 };
 
-/// One episode of a policy, with its buffers. Nothing is allocated after the first action, which a test counts for every backbone.
+/// One episode of a policy, with its buffers. Nothing is allocated after the first action (counted for every backbone by crates/mcnn-c/tests/allocations.rs).
 #[derive(Debug)]
 pub struct Session<'a> {
     pub(super) policy: Version<'a>,

@@ -216,13 +216,13 @@ impl TrainSettings {
                 self.validation_fraction.to_string(),
             );
         }
-        let as_they_are = self.is_free() && self.amplitude == 1.0;
-        if !self.backbone.predicts_by_regression() && !as_they_are {
+        let is_unconstrained = self.is_free() && self.amplitude == 1.0;
+        if !self.backbone.predicts_by_regression() && !is_unconstrained {
             let through = serde_json::to_value(self.train_through).expect("a word");
             let found =
                 format!("--train-through {}, --amplitude {}", through.as_str().unwrap_or(""), self.amplitude);
             let expected =
-                "--train-through free and --amplitude 1, because its loss is of actions as they are";
+                "--train-through free and --amplitude 1: its loss compares demonstrated actions with counterexamples, not network outputs";
             return refuse(&format!("--backbone {}", self.backbone.name()), expected, found);
         }
         if !self.is_free() && self.form == Form::Project && self.lambda != Lambda::Value(f32::INFINITY) {

@@ -18,7 +18,7 @@ class MCNNConfig(PreTrainedConfig):
 
     state_features: the features that make up the observation, in this order.
     guard: what to do in out-of-distribution states: "warn", "hold", "memory" or "stop"; None for nothing. LeRobot has no way to end an
-    episode from a policy, so "stop" repeats the last action in distribution there.
+    episode from a policy, so "stop" acts as "memory" there.
     guard_quantile: the share in (0, 1] of calibration states that are in distribution.
     """
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     backbone::{
-        layers::reserve,
+        layers::clear_and_reserve,
         math::sum,
         product::{add_product, widest},
     },
@@ -83,9 +83,9 @@ impl Bet {
         } = buffers;
         // For a whole window, although the first ones are shorter.
         let whole = self.settings.window * width;
-        reserve(whole, [&mut *tokens, &mut *normed, &mut *keys, &mut *values, &mut *queries, &mut *attended]);
-        reserve(4 * whole, [&mut *hidden]);
-        reserve(self.settings.window, [&mut *scores]);
+        clear_and_reserve(whole, [&mut *tokens, &mut *normed, &mut *keys, &mut *values, &mut *queries, &mut *attended]);
+        clear_and_reserve(4 * whole, [&mut *hidden]);
+        clear_and_reserve(self.settings.window, [&mut *scores]);
         tokens.extend_from_slice(&self.positions[..n * width]);
         add_linear(observations, &self.embed, tokens);
         for (k, block) in self.blocks.iter().enumerate() {

@@ -17,7 +17,7 @@ pub use settings::DiffusionSettings;
 
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Layers, Level, TrainableNet,
-    denoise::sinusoids, layers::reserve, mish::mish, product::add_product,
+    denoise::sinusoids, layers::clear_and_reserve, mish::mish, product::add_product,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -139,7 +139,7 @@ impl Backbone for Diffusion {
         let Buffers { input, noisy, observation: of_observation } = workspace.buffers();
         let (first, bias) = self.body.iter().next().expect("at least one layer");
         let (actions, rest) = first.split_at(n_act * bias.len());
-        reserve(self.body.widest(), [&mut *input, &mut *output]); // which take turns
+        clear_and_reserve(self.body.max_width(), [&mut *input, &mut *output]); // the layers swap them
         // The contribution of the observation is the same in every denoising step.
         of_observation.clear();
         of_observation.resize(bias.len(), 0.0);

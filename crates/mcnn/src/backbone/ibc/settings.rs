@@ -34,7 +34,7 @@ pub struct IbcSettings {
     pub negatives: usize,
     /// Actions tried side by side when acting: 1 to 65536.
     pub candidates: usize,
-    /// Rounds of the sampler: 1 to 1000. Training by Langevin dynamics has as many.
+    /// Rounds of the sampler: 1 to 1000. Training by Langevin dynamics has as many; acting adds as many at the last step size.
     pub iterations: usize,
     /// Standard deviation of the noise, of actions in [-1, 1]: above 0. It halves from round to round of uniform sampling; of
     /// Langevin dynamics it is multiplied by the step size.

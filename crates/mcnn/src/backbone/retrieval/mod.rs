@@ -27,7 +27,7 @@ pub use settings::RetrievalSettings;
 
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Layers, Neighbors,
-    TrainableNet, layers::reserve, packed::PackedWeights, product::add_product, product::widest,
+    TrainableNet, layers::clear_and_reserve, packed::PackedWeights, product::add_product, product::widest,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -166,7 +166,7 @@ impl Backbone for RetrievalMlp {
         of_observation.clear();
         of_observation.resize(width, 0.0);
         add_product(observation, n_obs, &self.observation, of_observation);
-        reserve(k * self.layers.widest(), [&mut *input, &mut *values]); // which take turns
+        clear_and_reserve(k * self.layers.max_width(), [&mut *input, &mut *values]); // the layers swap them
         values.extend_from_slice(codes);
         add_to_rows(values, of_observation);
         let biases = self.layers.iter().skip(1).map(|(_, bias)| bias);
