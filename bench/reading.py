@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import table
+from start import ROUNDS, in_turns
 
 QUICK = "--quick" in sys.argv
 N, LENGTH = 200_000 if QUICK else 1_000_000, 200
-ROUNDS = 3 if QUICK else 5
 FOLDER = pathlib.Path(f"{table.TARGET}/bench")
 
 
@@ -49,7 +49,7 @@ def hdf5(compression):
     def write(path, states, actions, rewards):
         ends = np.arange(1, N + 1) % LENGTH == 0
         with h5py.File(path, "w") as file:
-            columns = {"observations": states, "actions": actions, "rewards": rewards, "timeouts": ends, "terminals": ~ends & ends}
+            columns = {"observations": states, "actions": actions, "rewards": rewards, "timeouts": ends, "terminals": np.zeros(N, bool)}
             for name, values in columns.items():
                 file.create_dataset(name, data=values, chunks=True, compression=compression)
 
@@ -83,7 +83,7 @@ def by_h5py(path):
     begun = time.perf_counter()
     with h5py.File(path) as file:
         found = {name: file[name][()] for name in file}
-    return time.perf_counter() - begun, found["observations"], found["actions"]
+    return time.perf_counter() - begun, (found["observations"], found["actions"])
 
 
 def by_pyarrow(path):
@@ -91,14 +91,15 @@ def by_pyarrow(path):
     columns = ["observation.state", "action", "next.reward", "frame_index", "episode_index"]
     read = pq.read_table(path / "data/chunk-000/file-000.parquet", columns=columns)
     flat = [read[name].combine_chunks().flatten().to_numpy() for name in columns[:2]]
-    others = [read[name].to_numpy() for name in columns[2:]]
-    del others
-    return time.perf_counter() - begun, *flat
+    for name in columns[2:]:
+        read[name].to_numpy()
+    return time.perf_counter() - begun, tuple(flat)
 
 
 def ours(path):
     answer = subprocess.run([f"{table.TARGET}/release/examples/bench_read", path], check=True, capture_output=True)
-    return json.loads(answer.stdout)
+    found = json.loads(answer.stdout)
+    return found["seconds"], found
 
 
 def main():
@@ -111,18 +112,13 @@ def main():
         ("LeRobot v3.0, Parquet with Snappy; pyarrow", "lerobot", lerobot, by_pyarrow),
     ):
         path = written(name, write)
-        mine, peer = [], []
-        for turn in range(ROUNDS + 1):  # the first is not counted
-            found = ours(path)
-            spent, states, actions = read(path)
-            mine.append(found["seconds"])
-            peer.append(spent)
-            sums = [np.float64(states.sum(dtype=np.float64)), actions.sum(dtype=np.float64)]
-            assert found["steps"] == N and found["episodes"] == N // LENGTH
-            assert np.allclose([found["states"], found["actions"]], sums, rtol=1e-9), (found, sums)
-        mine, peer = mine[1:], peer[1:]
+        (mine, peer), (found, (states, actions)) = in_turns(lambda: ours(path), lambda: read(path))
+        sums = [np.float64(states.sum(dtype=np.float64)), actions.sum(dtype=np.float64)]
+        assert found["steps"] == N and found["episodes"] == N // LENGTH
+        assert np.allclose([found["states"], found["actions"]], sums, rtol=1e-9), (found, sums)
         m, p, _ = table.row(f"read {N:,} x (45 + 24), {work}", mine, peer, "s", table.floor(moved=N * 69 * 4))
         print(f"| {work} | {m:.3g} s | {p:.3g} s | {m / p:.2f} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

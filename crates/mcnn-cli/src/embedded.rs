@@ -9,14 +9,8 @@ use std::{
 };
 
 use mcnn::{
-    Error, Result,
-    atomic::Claim,
-    certify::DemonstrationScope,
-    data::{Demonstrations, regular},
-    error::Kind,
-    file,
-    memory::Codebook,
-    policy::Policy,
+    Error, Result, atomic::Claim, certify::DemonstrationScope, data::Demonstrations, error::Kind, file,
+    memory::Codebook, policy::Policy,
 };
 
 pub use crate::report::build::uses;
@@ -98,9 +92,6 @@ impl SweepFile {
         let claim = claim(path)?;
         let runs = plan::read(plan)?;
         let prepared = Prepared::read(plan, &runs)?;
-        if path.exists() {
-            regular(path)?;
-        }
         let (file, lines) = Results::open(path, &|line| crate::say::say(line))?;
         let keys: Vec<_> = runs.iter().map(|run| prepared.key(run)).collect();
         let known = keys.iter().cloned().collect();

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use crate::{
     arrays,
     error::{argument, raise},
-    memories::memories_of,
+    memories::{action_units, memories_of},
     session::Action,
     training::{envelope_form, lambda},
 };
@@ -104,8 +104,7 @@ impl Constraint {
     /// How actions of the demonstrations are scaled to [-1, 1]; empty if they are used as they are.
     #[getter]
     fn action_units(&self) -> Vec<String> {
-        let parts = self.codebook.parts();
-        parts.units.describe(&parts.names)
+        action_units(&self.codebook)
     }
 
     #[getter]

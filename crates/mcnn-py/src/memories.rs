@@ -172,3 +172,9 @@ pub fn learn(
         Ok(PyMemories { codebook: Arc::new(codebook), calibration })
     })
 }
+
+/// How actions are scaled, a line for each dimension; empty if they are used as they are.
+pub fn action_units(codebook: &Codebook) -> Vec<String> {
+    let parts = codebook.parts();
+    parts.units.describe(&parts.names)
+}

@@ -241,8 +241,7 @@ impl PyPolicy {
     /// How actions of the policy's data are scaled to [-1, 1], a line for each dimension; empty if they are used as they are.
     #[getter]
     fn action_units(&self) -> Vec<String> {
-        let parts = self.codebook().parts();
-        parts.units.describe(&parts.names)
+        memories::action_units(self.codebook())
     }
 
     /// Dimensions of an observation.

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use crate::{
     arrays,
     error::{argument, raise},
+    memories::action_units,
 };
 
 /// Locks; what a panic of another thread left behind is used.
@@ -88,8 +89,7 @@ impl PySession {
     /// As `Policy.action_units`.
     #[getter]
     fn action_units(&self) -> Vec<String> {
-        let parts = self.policy.codebook().parts();
-        parts.units.describe(&parts.names)
+        action_units(self.policy.codebook())
     }
 
     fn __repr__(&self) -> String {

@@ -69,10 +69,10 @@ pub fn run(args: &SweepArgs) -> Result<Done> {
     };
     let prepared = Prepared::read(&args.plan, &runs)?;
     let log = |line: &str| say(line);
-    if args.path.exists() {
-        regular(&args.path)?;
-    }
     let (results, existing) = if args.dry_run {
+        if args.path.exists() {
+            regular(&args.path)?;
+        }
         let lines =
             File::open(&args.path).map(|file| results::read(&args.path, &file).map(|(lines, _)| lines));
         (None, lines.unwrap_or_else(|_| Ok(Vec::new()))?)

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use mcnn::{Error, Result, error::Kind};
+use mcnn::{Error, Result, data::regular, error::Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -140,8 +140,11 @@ impl Results {
     /// `tell`.
     ///
     /// # Errors
-    /// If the file cannot be opened or read, or another sweep has it open.
+    /// If the file cannot be opened or read, is no regular file, or another sweep has it open.
     pub fn open(path: &Path, tell: &dyn Fn(&str)) -> Result<(Self, Vec<Line>)> {
+        if path.exists() {
+            regular(path)?;
+        }
         let wording = Wording {
             is_locked: "another sweep is writing its results there",
             next: "wait for it, or name another file",

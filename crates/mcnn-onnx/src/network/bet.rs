@@ -16,7 +16,7 @@ const MASKED: f32 = -1e30;
 /// The same policy with behavior transformers that take the likeliest bucket; others are unchanged.
 ///
 /// # Errors
-/// None for a policy that exists.
+/// Those of [`Policy::ensemble`].
 pub fn with_likeliest_bucket(policy: Policy) -> Result<Policy> {
     let likeliest = |network: &Network| match network.downcast::<Bet>() {
         Some(bet) => {

@@ -3,6 +3,7 @@
 import json
 import os
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from itertools import islice
 
 from ._mcnn import Error, StopFlag, SweepFile, sweep_run
@@ -31,15 +32,16 @@ def sweep(plan, results="results.jsonl", engine="local", *, workers=None, memory
     settings = file.runs()
     todo = [settings[i] for i in file.todo(retry_failed)]
     total = len(todo)
-    start = _ray if engine == "ray" else _local
-    for done, line in enumerate(start(plan, todo, workers, memory, retries), start=1):
-        error = file.append(line)
-        if progress:
-            progress(done, total, error)
+    lines = _ray(plan, todo, workers, memory, retries) if engine == "ray" else _local(plan, todo, workers)
+    with closing(lines):  # also after an interruption, so that no run goes on
+        for done, line in enumerate(lines, start=1):
+            error = file.append(line)
+            if progress:
+                progress(done, total, error)
     return [json.loads(line) for line in file.lines()]
 
 
-def _local(plan, todo, workers, memory, retries):
+def _local(plan, todo, workers):
     """Lines of results of the runs, in the order in which they are complete."""
     stop = StopFlag()
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:

@@ -220,6 +220,18 @@ impl Codebook {
         self.parts.sources[i]
     }
 
+    /// The memory demonstrated `ahead` steps after memory `i`, if there is one.
+    pub(crate) fn later_memory(&self, i: usize, ahead: usize) -> Option<usize> {
+        let Step { episode, step } = self.source(i);
+        let wanted = Step { episode, step: step + ahead as u32 };
+        // Memories are in the order of the steps unless they were edited; of all steps, the next memory is the next step.
+        let sources = &self.parts.sources;
+        if sources.get(i + ahead) == Some(&wanted) {
+            return Some(i + ahead);
+        }
+        sources.iter().position(|source| *source == wanted)
+    }
+
     /// Checks that the memories were learned from these demonstrations.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Whole chunks of actions from one observation, for callers that give no observations in between.
 
 use super::{ConstrainAt, Constrained, Guard, Policy, Response, Session};
-use crate::{data::Step, error::Result, memory::Codebook};
+use crate::error::Result;
 
 impl Policy {
     /// The actions that one observation determines, for [`Session::act_chunk`]: the execution horizon, or 1 if actions are relative to the
@@ -11,20 +11,6 @@ impl Policy {
             [] => self.horizons().execution,
             _ => 1,
         }
-    }
-}
-
-impl Codebook {
-    /// The memory demonstrated `ahead` steps after memory `i`, if there is one.
-    fn later_memory(&self, i: usize, ahead: usize) -> Option<usize> {
-        let Step { episode, step } = self.source(i);
-        let wanted = Step { episode, step: step + ahead as u32 };
-        // Memories are in the order of the steps unless they were edited.
-        let sources = &self.parts().sources;
-        if sources.get(i + ahead) == Some(&wanted) {
-            return Some(i + ahead);
-        }
-        sources.iter().position(|source| *source == wanted)
     }
 }
 

@@ -6,6 +6,7 @@ mod constraint;
 mod explain;
 mod guard;
 mod live;
+mod predict;
 mod session;
 
 pub use constraint::{ActingSettings, Combine, ConstrainAt};

@@ -221,8 +221,7 @@ impl TrainSettings {
             let through = serde_json::to_value(self.train_through).expect("a word");
             let found =
                 format!("--train-through {}, --amplitude {}", through.as_str().unwrap_or(""), self.amplitude);
-            let expected =
-                "--train-through free and --amplitude 1: its loss compares demonstrated actions with counterexamples, not network outputs";
+            let expected = "--train-through free and --amplitude 1: its loss compares demonstrated actions with counterexamples, not network outputs";
             return refuse(&format!("--backbone {}", self.backbone.name()), expected, found);
         }
         if !self.is_free() && self.form == Form::Project && self.lambda != Lambda::Value(f32::INFINITY) {

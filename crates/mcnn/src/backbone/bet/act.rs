@@ -83,7 +83,10 @@ impl Bet {
         } = buffers;
         // For a whole window, although the first ones are shorter.
         let whole = self.settings.window * width;
-        clear_and_reserve(whole, [&mut *tokens, &mut *normed, &mut *keys, &mut *values, &mut *queries, &mut *attended]);
+        clear_and_reserve(
+            whole,
+            [&mut *tokens, &mut *normed, &mut *keys, &mut *values, &mut *queries, &mut *attended],
+        );
         clear_and_reserve(4 * whole, [&mut *hidden]);
         clear_and_reserve(self.settings.window, [&mut *scores]);
         tokens.extend_from_slice(&self.positions[..n * width]);
