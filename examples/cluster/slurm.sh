@@ -11,7 +11,7 @@
 #SBATCH --requeue
 set -eu
 
-shards=16 # the end of --array, also where only some tasks are submitted again
+shards=${SHARDS:-16} # the end of --array above, also where only some of its tasks are submitted again
 plan=$1 folder=$2
 mkdir -p "$folder"
 exec mcnn sweep "$plan" --shard "$SLURM_ARRAY_TASK_ID/$shards" --threads "${SLURM_CPUS_PER_TASK:-1}" \

@@ -350,7 +350,7 @@ fn the_examples_for_clusters_make_every_run() {
     };
     for i in ["1", "2"] {
         let mut slurm = Command::new(examples.join("slurm.sh"));
-        slurm.args(["plan.toml", "slurm"]).env("SLURM_ARRAY_TASK_ID", i).env("SLURM_ARRAY_TASK_COUNT", "2");
+        slurm.args(["plan.toml", "slurm"]).env("SLURM_ARRAY_TASK_ID", i).env("SHARDS", "2");
         run(&mut slurm);
     }
     bench.ok("results merge plan.toml slurm/shard-1.jsonl slurm/shard-2.jsonl -o slurm.jsonl");
