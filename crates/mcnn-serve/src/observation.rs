@@ -259,7 +259,7 @@ impl Inputs {
 
 /// Keys as text, at most 20 of them.
 fn shortened(keys: &[String]) -> String {
-    let shown: Vec<String> = keys.iter().take(20).map(|key| key.chars().take(80).collect()).collect();
+    let shown = &keys[..keys.len().min(20)];
     match keys.len() - shown.len() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

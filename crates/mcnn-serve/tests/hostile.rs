@@ -94,6 +94,21 @@ fn a_message_above_the_limit_ends_the_session_and_is_not_stored() {
 }
 
 #[test]
+fn a_long_key_around_many_values_is_refused_in_little_memory() {
+    let server = limited(|limits| limits.message_bytes = 8 << 20);
+    // {"xx..": {"k": nil, "k": nil, ..}}: with the keys joined, 200 GB.
+    let long = vec![b'x'; 7 << 20];
+    let mut attack = vec![0x81, 0xdb];
+    attack.extend((long.len() as u32).to_be_bytes());
+    attack.extend(&long);
+    attack.extend([0xde, 0x75, 0x30]);
+    attack.extend([0xa1, b'k', 0xc0].repeat(30_000));
+    let message = Client::connect(&server).refused(&attack);
+    assert!(message.contains("and 29980 more") && message.len() < 4000, "{message}");
+    assert_serves(&server);
+}
+
+#[test]
 fn clients_that_break_off_or_stall_in_a_frame_lose_their_place() {
     let server = limited(|limits| {
         (limits.connections, limits.idle) = (3, Duration::from_millis(400));

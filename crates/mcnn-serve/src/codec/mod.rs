@@ -47,17 +47,28 @@ impl<'a> Value<'a> {
         of(key).or_else(nested)
     }
 
-    /// The keys of a map, those of nested maps with `/`.
-    pub fn keys(&self) -> Vec<String> {
-        let Value::Map(entries) = self else { return Vec::new() };
-        let mut keys = Vec::new();
+    /// The values of a map and of the maps in it, with the keys that lead to them.
+    pub fn leaves(&self) -> Vec<(Vec<&str>, &Value<'a>)> {
+        let mut leaves = Vec::new();
+        self.add_leaves(&mut Vec::new(), &mut leaves);
+        leaves
+    }
+
+    fn add_leaves<'v>(&'v self, path: &mut Vec<&'v str>, leaves: &mut Vec<(Vec<&'v str>, &'v Value<'a>)>) {
+        let Value::Map(entries) = self else { return };
         for (name, value) in entries {
+            path.push(name);
             match value {
-                Value::Map(_) => keys.extend(value.keys().iter().map(|inner| format!("{name}/{inner}"))),
-                _ => keys.push(name.to_string()),
+                Value::Map(_) => value.add_leaves(path, leaves),
+                _ => leaves.push((path.clone(), value)),
             }
+            path.pop();
         }
-        keys
+    }
+
+    /// The keys of a map for messages, those of nested maps with `/`, cut as [`key_text`] does.
+    pub fn keys(&self) -> Vec<String> {
+        self.leaves().iter().map(|(path, _)| key_text(path)).collect()
     }
 
     /// What kind of value it is, for messages.
@@ -73,6 +84,12 @@ impl<'a> Value<'a> {
             Value::Array(array) => array.describe(),
         }
     }
+}
+
+/// The keys of a path, joined by `/`, for messages: the first 80 characters, because a client chooses their length.
+pub fn key_text(path: &[&str]) -> String {
+    let parts = path.iter().enumerate().map(|(k, part)| (if k == 0 { "" } else { "/" }, part));
+    parts.flat_map(|(before, part)| before.chars().chain(part.chars())).take(80).collect()
 }
 
 #[cfg(test)]

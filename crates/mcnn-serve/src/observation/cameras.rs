@@ -8,7 +8,7 @@ use mcnn::{
 };
 
 use super::{Inputs, Refused, find, wrong};
-use crate::codec::{Array, Dtype, Value};
+use crate::codec::{Array, Dtype, Value, key_text};
 
 /// Keys of the frame of an only camera, the first that is there.
 const IMAGE_KEYS: [&str; 3] = ["observation/image", "image", "observation.image"];
@@ -78,14 +78,12 @@ impl Inputs {
         if let Some((key, value)) = IMAGE_KEYS.iter().find_map(|key| Some((key, request.get(key)?))) {
             return Ok(frame(value, size).map_err(|e| e.at(*key))?);
         }
-        let keys = request.keys();
-        let mut images =
-            keys.iter().filter_map(|key| Some((key, request.get(key)?))).filter(|(_, v)| is_image(v));
+        let mut images = request.leaves().into_iter().filter(|(_, value)| is_image(value));
         match (images.next(), images.next()) {
-            (Some((key, value)), None) => Ok(frame(value, size).map_err(|e| e.at(key))?),
+            (Some((path, value)), None) => Ok(frame(value, size).map_err(|e| e.at(key_text(&path)))?),
             (Some((one, _)), Some((other, _))) => Err(Refused::Keys(
                 Error::new(Kind::Data, "several images, of which the policy observes one")
-                    .found(format!("{one}, {other}"))
+                    .found(format!("{}, {}", key_text(&one), key_text(&other)))
                     .next("name the key when the server is started: --image-key"),
             )),
             (None, _) => Err(self.no_keys(request)),
