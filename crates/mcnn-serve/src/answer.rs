@@ -6,9 +6,6 @@ use mcnn::policy::Constrained;
 
 use crate::{codec::Writer, hub::Hub, session::Reply};
 
-/// The names of a policy's own keys in a reply.
-const PROVENANCE: [&str; 5] = ["mcnn/distance", "mcnn/weight", "mcnn/source", "mcnn/memory", "mcnn/ood"];
-
 /// The first message to a client: what the policy observes and does.
 pub(crate) fn metadata(hub: &Hub) -> Vec<u8> {
     let served = hub.live.current();
@@ -23,7 +20,7 @@ pub(crate) fn metadata(hub: &Hub) -> Vec<u8> {
     out.text("policy").text(&served.policy.name());
     out.text("fingerprint").text(&served.fingerprint);
     out.text("inputs").texts(expected.iter().map(String::as_str));
-    out.text("state_dim").integer(book.n_obs() as u64);
+    out.text("state_dim").integer(hub.inputs.n_state() as u64);
     out.text("action_dim").integer(book.n_act() as u64);
     out.text("action_horizon").integer(hub.live.actions() as u64);
     out.text("observation_horizon").integer(served.policy.horizons().observation as u64);
@@ -61,13 +58,13 @@ pub(crate) fn reply(reply: &Reply, inference: Duration, before: Option<Duration>
     let optional = || optional.iter().filter_map(|(key, value)| Some((*key, (*value)?)));
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let mut out = Writer::default();
-    out.map(1 + PROVENANCE.len() + optional().count() + 4);
+    out.map(10 + optional().count());
     out.text("actions").floats(actions, &[n, *n_act]);
-    out.text(PROVENANCE[0]).floats(&vec![retrieval.distance; n], &[n]);
-    out.text(PROVENANCE[1]).floats(&vec![region.weight; n], &[n]);
-    out.text(PROVENANCE[2]).integers(&[source.episode.into(), source.step.into()].repeat(n), &[n, 2]);
-    out.text(PROVENANCE[3]).integers(&vec![retrieval.memory as i64; n], &[n]);
-    out.text(PROVENANCE[4]).truths(&vec![ood; n]);
+    out.text("mcnn/distance").floats(&vec![retrieval.distance; n], &[n]);
+    out.text("mcnn/weight").floats(&vec![region.weight; n], &[n]);
+    out.text("mcnn/source").integers(&[source.episode.into(), source.step.into()].repeat(n), &[n, 2]);
+    out.text("mcnn/memory").integers(&vec![retrieval.memory as i64; n], &[n]);
+    out.text("mcnn/ood").truths(&vec![ood; n]);
     for (key, value) in optional() {
         out.text(key).floats(&vec![value; n], &[n]);
     }

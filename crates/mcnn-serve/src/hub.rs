@@ -3,20 +3,17 @@
 use std::{
     fmt::Display,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
 use mcnn::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     seed::Seed,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::{ApiKey, Inputs, Limits, Live, Metrics, session::Session};
+use crate::{ApiKey, Inputs, Limits, Live, metrics::Metrics, session::Session};
 
 /// The shared state of the server.
 pub(crate) struct Hub {
@@ -29,7 +26,6 @@ pub(crate) struct Hub {
     pub log: Box<dyn Fn(&str) + Send + Sync>,
     pub stop: watch::Sender<bool>,
     pub places: Arc<Semaphore>, // one for each session
-    pub numbers: AtomicU64,     // of sessions
 }
 
 impl Hub {
@@ -54,9 +50,8 @@ impl Hub {
             self.metrics.refused.fetch_add(1, Relaxed);
             return None;
         };
-        self.metrics.sessions.fetch_add(1, Relaxed);
+        let number = self.metrics.sessions.fetch_add(1, Relaxed);
         self.metrics.open.fetch_add(1, Relaxed);
-        let number = self.numbers.fetch_add(1, Relaxed);
         Some(Client {
             hub: self.clone(),
             number,
@@ -107,7 +102,7 @@ impl Client {
 
     /// Says how the session ended.
     pub fn ended(&mut self, how: impl Display) {
-        self.ending = how.to_string();
+        self.ending = one_line(&how.to_string());
     }
 }
 
@@ -130,9 +125,10 @@ impl Drop for Client {
     }
 }
 
-/// An error's text on one line.
+/// An error's text on one line, for the log: at most 500 characters without control characters, since a client can choose parts of it.
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    let line = text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    line.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Runs work that takes long on a thread of its own, so that other connections go on.
@@ -142,7 +138,18 @@ fn one_line(text: &str) -> String {
 pub(crate) async fn off_the_event_loop<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| {
-        Error::new(mcnn::error::Kind::Task, "an internal error of the server").next("report it as a bug")
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::new(Kind::Task, "an internal error of the server").next("report it as a bug"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_one_and_bounded() {
+        assert_eq!(one_line("a\n  b: \x1b[2J\tc\r\n"), "a; b:  [2J c");
+        assert_eq!(one_line(&"x".repeat(9000)).len(), 500);
+    }
 }

@@ -36,11 +36,16 @@ impl ApiKey {
     /// Reads the key of a file.
     ///
     /// # Errors
-    /// If it cannot be read or used.
+    /// If it cannot be read or used, or is longer than 4096 bytes.
     pub fn read(path: &Path) -> Result<Self> {
         let mut text = String::new();
         let file = std::fs::File::open(path).map_err(|e| Error::io("reading", path, &e))?;
-        file.take(MOST_BYTES).read_to_string(&mut text).map_err(|e| Error::io("reading", path, &e))?;
+        file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|e| Error::io("reading", path, &e))?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(Error::new(Kind::Settings, "a file that is too long for a key")
+                .at(path.display().to_string())
+                .expected(format!("at most {MOST_BYTES} bytes")));
+        }
         Self::new(&text).map_err(|e| e.within(path.display()))
     }
 
@@ -65,6 +70,11 @@ mod tests {
         }
         assert!(!key.admits(None));
         assert!(!format!("{key:?}").contains("secret"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "k".repeat(4096)).unwrap();
+        assert!(ApiKey::read(file.path()).is_ok());
+        std::fs::write(&file, "k".repeat(4097)).unwrap();
+        assert!(ApiKey::read(file.path()).unwrap_err().to_string().contains("at most 4096 bytes"));
         for unusable in ["", " \n", "two words", "schlüssel"] {
             assert!(ApiKey::new(unusable).is_err(), "{unusable:?}");
         }

@@ -20,8 +20,7 @@ mod watch;
 
 pub use key::ApiKey;
 pub use live::{Live, Served};
-pub use metrics::Metrics;
-pub use observation::{Inputs, Observation, Refused};
+pub use observation::Inputs;
 pub use watch::Watched;
 
 use std::{
@@ -67,7 +66,7 @@ pub struct Limits {
     pub message_bytes: usize,
     /// How long a client may give no sign of life.
     pub idle: Duration,
-    /// Threads that compute actions.
+    /// Threads that compute actions, at least 1.
     pub threads: usize,
 }
 
@@ -117,13 +116,20 @@ pub struct Report {
 /// Serves a policy until `stop` is set.
 ///
 /// # Errors
-/// If the address cannot be listened on: another program has the port, or the machine does not have the address.
+/// If the address cannot be listened on: another program has the port, or the machine does not have the address. If there is a key, and
+/// the protocol is LeRobot's, whose client sends none.
 pub fn serve(live: Live, inputs: Inputs, settings: Settings, stop: &AtomicBool) -> Result<Report> {
     let Settings { protocol, address, limits, api_key, seed, watched, log } = settings;
+    #[cfg(feature = "lerobot")]
+    if api_key.is_some() && protocol == Protocol::Lerobot {
+        return Err(Error::new(Kind::Settings, "LeRobot's client sends no key")
+            .at("--api-key-file, MCNN_API_KEY")
+            .next("leave the key out, and listen on 127.0.0.1 behind a tunnel (ssh, WireGuard)"));
+    }
     let begun = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(EVENT_THREADS.min(limits.threads))
-        .max_blocking_threads(limits.threads)
+        .worker_threads(EVENT_THREADS.min(limits.threads).max(1))
+        .max_blocking_threads(limits.threads.max(1))
         .enable_all()
         .build()
         .map_err(|e| {
@@ -135,13 +141,12 @@ pub fn serve(live: Live, inputs: Inputs, settings: Settings, stop: &AtomicBool) 
         live,
         inputs,
         limits,
-        metrics: Metrics::default(),
+        metrics: metrics::Metrics::default(),
         api_key,
         seed,
         log,
         stop: tokio::sync::watch::channel(false).0,
         places: Arc::new(Semaphore::new(limits.connections)),
-        numbers: AtomicU64::new(0),
     });
     hub.say(&format!("listening on {}", url(protocol, address)));
     std::thread::scope(|scope| {

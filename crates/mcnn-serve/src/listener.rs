@@ -16,13 +16,13 @@ use tokio::{
 use crate::hub::Hub;
 
 /// Connections beside those of sessions: for `/healthz`, `/metrics`, and to refuse clients.
-const BESIDE: usize = 16;
+const EXTRA_CONNECTIONS: usize = 16;
 /// How long the head of a request may take, and how long a connection may be silent before it.
-const HEAD: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
+const HEADER_BYTES: usize = 16 << 10;
 /// How long sessions may take to end when the server does.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The other end of a connection. The connection's place among all is taken as long as a copy exists.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(crate) async fn listen<Serving>(
 ) where
     Serving: Future<Output = ()> + Send + 'static,
 {
-    let all = hub.limits.connections + BESIDE;
+    let all = hub.limits.connections + EXTRA_CONNECTIONS;
     let places = Arc::new(Semaphore::new(all));
     loop {
         let next = async {
@@ -60,7 +60,7 @@ pub(crate) async fn listen<Serving>(
         }
     }
     drop(listener);
-    let _ = tokio::time::timeout(FAREWELL, places.acquire_many(all as u32)).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, places.acquire_many(all as u32)).await;
 }
 
 /// Serves one connection by HTTP/1.1, up to the upgrade to a websocket.
@@ -68,8 +68,8 @@ pub(crate) async fn http(stream: TcpStream, router: Router, hub: Arc<Hub>, peer:
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     // The errors of a client are its own.

@@ -25,7 +25,7 @@ pub struct Served {
 
 impl Served {
     /// The cameras whose frames it observes; none for states alone.
-    pub fn cameras(&self) -> Vec<Camera> {
+    pub(crate) fn cameras(&self) -> Vec<Camera> {
         self.encoder.as_deref().map_or(Vec::new(), Camera::of)
     }
 }
@@ -74,33 +74,55 @@ impl Live {
     /// which they do if the networks are the same.
     ///
     /// # Errors
-    /// If the dimensions, the frames or the actions of a reply differ, because clients could not go on.
+    /// If the observations, the actions or the actions of a reply differ, because clients could not go on. The error names what does.
     pub fn replace(&self, served: Served) -> Result<bool> {
         let current = self.current();
-        let what = |served: &Served| {
-            let book = served.policy.codebook();
-            (book.n_obs(), book.n_act(), served.cameras(), self.actions <= served.policy.chunk_len())
-        };
-        if what(&served) != what(&current) {
-            let in_words = |served: &Served| {
-                let (n_obs, n_act, cameras, _) = what(served);
-                let sizes: Vec<String> = cameras
-                    .iter()
-                    .map(|Camera { size: [height, width], .. }| format!("{height} x {width}"))
-                    .collect();
-                let observed = match sizes.is_empty() {
-                    true => format!("{n_obs} observed values"),
-                    false => format!("frames of {} ({n_obs} values embedded)", sizes.join(" and ")),
-                };
-                format!("{observed}, actions of {n_act}, {} of them at once", served.policy.chunk_len())
-            };
+        let mut expected = interface(&current);
+        let mut found = interface(&served);
+        // What the policies could do is not what the server promises.
+        if served.policy.chunk_len() < self.actions {
+            expected.push(format!("{} actions at once", self.actions));
+            found.push(format!("{} at once", served.policy.chunk_len()));
+        }
+        let differences = expected.iter().zip(&found).filter(|(expected, found)| expected != found);
+        let (expected, found): (Vec<&str>, Vec<&str>) =
+            differences.map(|(expected, found)| (expected.as_str(), found.as_str())).unzip();
+        if !expected.is_empty() {
             return Err(Error::new(Kind::Mismatch, "the new policy does not fit clients of the old one")
-                .expected(in_words(&current))
-                .found(in_words(&served))
+                .expected(expected.join("; "))
+                .found(found.join("; "))
                 .next("start the server again"));
         }
         let continues = served.policy.members() == current.policy.members();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
         Ok(continues)
     }
+}
+
+/// What a client has to send and gets, one thing each, in words.
+fn interface(served: &Served) -> Vec<String> {
+    let book = served.policy.codebook();
+    let parts = book.parts();
+    let frame = |camera: &Camera| {
+        let [height, width] = camera.size;
+        format!("{} {height} x {width}", camera.name.as_deref().unwrap_or("only")).trim().to_owned()
+    };
+    let cameras = served.cameras();
+    let joined = served.encoder.as_deref().and_then(|encoder| encoder.encoding().state.clone());
+    let listed = |what: &str, list: &[String]| match list {
+        [] => format!("no {what}"),
+        list => format!("{what} {}", list.join(", ")),
+    };
+    let named = |what: &str, names: &Option<Vec<String>>| listed(what, names.as_deref().unwrap_or_default());
+    vec![
+        format!("{} observed values", book.n_obs()),
+        format!("actions of {}", book.n_act()),
+        listed("cameras", &cameras.iter().map(frame).collect::<Vec<_>>()),
+        joined.map_or("no state with the frames".into(), |state| {
+            format!("a state of {} with the frames, {}", state.n, listed("keys", &state.keys))
+        }),
+        listed("state keys", &parts.origin.state_keys),
+        named("names of the state's dimensions", &parts.names.state_names),
+        named("names of the action's dimensions", &parts.names.action_names),
+    ]
 }

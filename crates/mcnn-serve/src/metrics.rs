@@ -19,7 +19,7 @@ pub struct Metrics {
     pub sessions: AtomicU64,
     /// Sessions that are open.
     pub open: AtomicU64,
-    /// Clients refused: too many, or a wrong key.
+    /// Clients refused: too many sessions, a wrong key, a page of another site, or no websocket.
     pub refused: AtomicU64,
     /// Requests that were answered with actions.
     pub requests: AtomicU64,
@@ -58,7 +58,12 @@ impl Metrics {
             ("mcnn_ood_total", "counter", "Answers in out-of-distribution states.", &self.ood),
             ("mcnn_sessions_total", "counter", "Sessions begun.", &self.sessions),
             ("mcnn_sessions_open", "gauge", "Sessions that are open.", &self.open),
-            ("mcnn_refused_total", "counter", "Clients refused.", &self.refused),
+            (
+                "mcnn_refused_total",
+                "counter",
+                "Clients refused: too many sessions, a wrong key, a page of another site, or no websocket.",
+                &self.refused,
+            ),
             ("mcnn_policy_swaps_total", "counter", "Times the policy was replaced.", &self.swaps),
             (
                 "mcnn_policy_swap_failures_total",
@@ -73,7 +78,7 @@ impl Metrics {
         self.latencies.write(
             &mut text,
             "mcnn_latency_seconds",
-            "Time from a request's arrival to its answer, waiting for a core included.",
+            "Time from a request's arrival to its answer, waiting for a thread included.",
             &LATENCIES,
         );
         self.distances.write(

@@ -66,6 +66,19 @@ pub enum Refused {
     Value(Error),
 }
 
+impl Refused {
+    /// The error. `are_keys_told`: whether the client has been told the keys, which is done once per connection.
+    pub fn into_error(self, are_keys_told: &mut bool) -> Error {
+        match self {
+            Self::Value(error) => error,
+            Self::Keys(error) if std::mem::replace(are_keys_told, true) => {
+                Error::new(error.kind(), format!("{}, as before", error.what()))
+            }
+            Self::Keys(error) => error,
+        }
+    }
+}
+
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         Self::Value(error)
@@ -89,7 +102,7 @@ impl Inputs {
             let names =
                 cameras.iter().filter_map(|camera| camera.name.clone()).collect::<Vec<_>>().join(", ");
             return Err(Error::new(Kind::Settings, "not as many keys as cameras")
-                .at("--image-key")
+                .at("--image-keys")
                 .expected(match cameras.len() {
                     0 => "none: the policy observes no frames".into(),
                     1 => "one".into(),
@@ -150,25 +163,25 @@ impl Inputs {
     }
 
     /// The cameras whose frames are observed.
-    pub fn cameras(&self) -> &[Camera] {
+    pub(crate) fn cameras(&self) -> &[Camera] {
         &self.cameras
     }
 
-    /// Whether a state is observed, alone or after frames.
-    pub fn has_state(&self) -> bool {
-        self.n_state > 0
+    /// Dimensions of the state, alone or after frames; 0 where frames are all.
+    pub(crate) fn n_state(&self) -> usize {
+        self.n_state
     }
 
     /// Reads an observation. Keys that are not needed are ignored.
     ///
     /// # Errors
     /// If the keys are missing, or their values have another shape or type.
-    pub fn read<'a>(&self, request: &Value<'a>) -> std::result::Result<Observation<'a>, Refused> {
+    pub(crate) fn read<'a>(&self, request: &Value<'a>) -> std::result::Result<Observation<'a>, Refused> {
         if self.cameras.is_empty() {
             return self.read_state(request).map(Observation::States);
         }
         let frames = self.read_frames(request)?;
-        let state = if self.has_state() { self.read_state(request)? } else { Vec::new() };
+        let state = if self.n_state > 0 { self.read_state(request)? } else { Vec::new() };
         if state.len() == self.n_state {
             return Ok(Observation::Frames(frames, state));
         }

@@ -1,6 +1,7 @@
 //! openpi's protocol: websocket frames of msgpack, one request and one reply at a time.
 
 use std::{
+    net::{Ipv4Addr, Ipv6Addr},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -19,21 +20,20 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, get},
 };
-use mcnn::error::{Error, Result};
+use mcnn::error::Result;
 use tokio::time::timeout;
 
 use crate::{
     answer, codec,
     hub::{Client, Hub, off_the_event_loop},
     listener::Peer,
-    observation::Refused,
     session::{Reply, Session},
 };
 
 /// How long a client may take to read a reply.
-const SENDING: Duration = Duration::from_secs(30);
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a connection's buffer; larger messages are read in several pieces.
-const BUFFER: usize = 16 << 10;
+const READ_BUFFER_BYTES: usize = 16 << 10;
 
 /// The routes: `/healthz`, `/metrics`, and the websocket on every other path.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
@@ -50,12 +50,25 @@ fn is_admitted(hub: &Hub, headers: &HeaderMap) -> bool {
     hub.api_key.as_ref().is_none_or(|key| key.admits(given))
 }
 
-/// Whether a request comes from a page of another site, which a browser may let reach this machine.
+/// Whether a request comes from a page of another site, which a browser may let reach this machine. Any site can make its name lead to
+/// this machine (DNS rebinding), so the page must be of `localhost` or of an IP address.
 fn is_foreign_page(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let Some(origin) = text(header::ORIGIN) else { return false };
     let host = origin.split_once("://").map(|(_, host)| host);
-    host.is_none() || host != text(header::HOST).as_deref()
+    host.is_none_or(|host| !is_local_or_address(host)) || host != text(header::HOST).as_deref()
+}
+
+/// Whether a host, with or without a port, is `localhost` or an IP address.
+fn is_local_or_address(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok(),
+    }
 }
 
 async fn metrics(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Response {
@@ -93,27 +106,30 @@ async fn connect(
         return refused(StatusCode::UNAUTHORIZED, "the API key is missing or wrong\n");
     }
     let Some(client) = hub.begin(peer.address) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "as many sessions as the server has places for\n")
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the server has its maximum number of sessions (--max-sessions)\n",
+        )
             .into_response();
     };
     let most = hub.limits.message_bytes;
     upgrade
         .max_message_size(most)
         .max_frame_size(most)
-        .read_buffer_size(BUFFER)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .on_upgrade(move |socket| async move {
             let _peer = peer; // the connection's place is free when the session has ended
-            converse(socket, client).await;
+            run_session(socket, client).await;
         })
 }
 
 /// Speaks with a client until either side ends.
-async fn converse(mut socket: WebSocket, mut client: Client) {
+async fn run_session(mut socket: WebSocket, mut client: Client) {
     let mut stop = client.hub.stop.subscribe();
     let greeting = Message::Binary(answer::metadata(&client.hub).into());
     let how = tokio::select! {
-        how = exchange(&mut socket, &mut client, greeting) => how,
+        how = answer_requests(&mut socket, &mut client, greeting) => how,
         _ = stop.wait_for(|stop| *stop) => Ending::by(close_code::AWAY, "the server ends"),
     };
     client.ended(&how.text);
@@ -124,7 +140,7 @@ async fn converse(mut socket: WebSocket, mut client: Client) {
     }
 }
 
-/// How a conversation ended, and the code to close it with, unless the client has closed it.
+/// How a session ended, and the code to close it with, unless the client has closed it.
 struct Ending {
     code: Option<u16>,
     text: String,
@@ -140,8 +156,8 @@ impl Ending {
     }
 }
 
-async fn exchange(socket: &mut WebSocket, client: &mut Client, greeting: Message) -> Ending {
-    let mut talk = Some(Talk { session: client.session(), are_keys_told: false, before: None });
+async fn answer_requests(socket: &mut WebSocket, client: &mut Client, greeting: Message) -> Ending {
+    let mut connection = Some(Connection { session: client.session(), are_keys_told: false, before: None });
     if let Err(ending) = send(socket, greeting).await {
         return ending;
     }
@@ -151,7 +167,7 @@ async fn exchange(socket: &mut WebSocket, client: &mut Client, greeting: Message
             Err(ending) => return ending,
         };
         let begun = Instant::now();
-        let mut taken = talk.take().expect("it is put back after each request");
+        let mut taken = connection.take().expect("it is put back after each request");
         let hub = client.hub.clone();
         let worked = off_the_event_loop(move || {
             let outcome = taken.answer(&hub, &request);
@@ -180,15 +196,15 @@ async fn exchange(socket: &mut WebSocket, client: &mut Client, greeting: Message
         if let Err(ending) = send(socket, message).await {
             return ending;
         }
-        talk = Some(Talk { before: Some(begun.elapsed()), ..back });
+        connection = Some(Connection { before: Some(begun.elapsed()), ..back });
     }
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> std::result::Result<(), Ending> {
-    match timeout(SENDING, socket.send(message)).await {
+    match timeout(SEND_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Ending::gone(format!("the connection broke: {error}"))),
-        Err(_) => Err(Ending::gone(format!("the client read no reply for {} s", SENDING.as_secs()))),
+        Err(_) => Err(Ending::gone(format!("the client read no reply for {} s", SEND_TIMEOUT.as_secs()))),
     }
 }
 
@@ -239,29 +255,20 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What a conversation needs from one request to the next.
-struct Talk {
+/// What a connection needs from one request to the next.
+struct Connection {
     session: Session,
     are_keys_told: bool,
     before: Option<Duration>, // of the request before, from its arrival to its answer
 }
 
-impl Talk {
+impl Connection {
     /// Answers a request.
     fn answer(&mut self, hub: &Hub, request: &[u8]) -> Result<(Reply, Vec<u8>)> {
         let begun = Instant::now();
         let request = codec::decode(request)?;
-        let observation = match hub.inputs.read(&request) {
-            Ok(observation) => observation,
-            Err(Refused::Value(error)) => return Err(error),
-            Err(Refused::Keys(error)) if self.are_keys_told => {
-                return Err(Error::new(error.kind(), format!("{}, as before", error.what())));
-            }
-            Err(Refused::Keys(error)) => {
-                self.are_keys_told = true;
-                return Err(error);
-            }
-        };
+        let read = hub.inputs.read(&request);
+        let observation = read.map_err(|refused| refused.into_error(&mut self.are_keys_told))?;
         let reply = self.session.act(&hub.live, &observation)?;
         let bytes = answer::reply(&reply, begun.elapsed(), self.before);
         Ok((reply, bytes))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcnn::{
-    error::Result,
+    error::{Error, Kind, Result},
     policy::{self, Constrained, Policy},
     seed::Seed,
     vision::{Encoder, FrameEmbedder},
@@ -60,7 +60,7 @@ impl Session {
     /// # Panics
     /// If the observation is not of the kind and length that the policy observes.
     pub fn act(&mut self, live: &Live, observation: &Observation) -> Result<Reply> {
-        self.follow(live.current());
+        self.update_policy(live.current());
         let Self { episode, embedder, chunk, actions, served, .. } = self;
         let (n_obs, n_act) = (served.policy.codebook().n_obs(), served.policy.codebook().n_act());
         let rows = match (observation, embedder) {
@@ -88,7 +88,7 @@ impl Session {
     }
 
     /// Continues with another version of the policy, from the beginning if its networks are others.
-    fn follow(&mut self, served: Arc<Served>) {
+    fn update_policy(&mut self, served: Arc<Served>) {
         if Arc::ptr_eq(&served, &self.served) {
             return;
         }
@@ -109,7 +109,6 @@ fn start(served: &Served, seed: Seed) -> policy::Session<'static> {
 }
 
 fn check_finite(rows: &[f32], n_obs: usize) -> Result<()> {
-    use mcnn::error::{Error, Kind};
     match rows.iter().position(|v| !v.is_finite()) {
         None => Ok(()),
         Some(k) => Err(Error::new(Kind::Data, "the observation is invalid")

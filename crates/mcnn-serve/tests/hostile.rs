@@ -1,4 +1,4 @@
-//! Clients that lie, stall, break off and send garbage.
+//! Clients that state wrong lengths, stall, break off and send garbage.
 
 use std::{
     io::{Read as _, Write as _},
@@ -75,7 +75,7 @@ fn a_message_above_the_limit_ends_the_session_and_is_not_stored() {
         Ok(Message::Close(Some(frame))) => assert_eq!(u16::from(frame.code), 1009),
         other => panic!("{other:?}"),
     }
-    // A length that is a lie.
+    // A length that the message does not have.
     raw(&server).write_all(&head(u64::MAX / 4)).unwrap();
     // Many small pieces of one message.
     let mut pieces = raw(&server);

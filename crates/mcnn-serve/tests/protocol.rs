@@ -140,6 +140,13 @@ fn pages_of_other_sites_and_plain_requests_are_refused() {
     let server = Server::start(served(mlp(3), None), Options::default());
     assert_eq!(Client::with_headers(&server, &[("origin", "http://evil.example")]).err(), Some(403));
     assert_eq!(Client::with_headers(&server, &[("origin", "null")]).err(), Some(403));
+    // A name that leads to this machine (DNS rebinding).
+    let rebound = [("origin", "http://evil.example:80"), ("host", "evil.example:80")];
+    assert_eq!(Client::with_headers(&server, &rebound).err(), Some(403));
+    for host in ["localhost:9", "LOCALHOST", "192.168.1.5:80", "[::1]:80", "[::1]"] {
+        let page = format!("http://{host}");
+        assert!(Client::with_headers(&server, &[("origin", &page), ("host", host)]).is_ok(), "{host}");
+    }
     let own = format!("http://{}", server.address);
     assert!(Client::with_headers(&server, &[("origin", &own)]).is_ok());
     let (status, text) = http(&server, "/", "");
@@ -147,7 +154,7 @@ fn pages_of_other_sites_and_plain_requests_are_refused() {
 }
 
 #[test]
-fn a_server_that_ends_says_goodbye() {
+fn a_server_that_ends_closes_its_sessions() {
     let server = Server::start(served(mlp(3), None), Options::default());
     let mut client = Client::connect(&server);
     client.actions(&[0.0; OBS]);

@@ -76,7 +76,7 @@ fn sessions_keep_their_history_if_the_networks_are_the_same() {
     assert!(live.replace(served(small, None)).unwrap(), "the same networks");
     assert!(!live.replace(served(mlp(4), None)).unwrap(), "other networks");
     let chunks = mcnn_serve::Live::new(served(unet(), None), None).unwrap();
-    assert!(chunks.replace(served(mlp(3), None)).unwrap_err().to_string().contains("4 of them at once"));
+    assert!(chunks.replace(served(mlp(3), None)).unwrap_err().to_string().contains("4 actions at once"));
     let single = mcnn_serve::Live::new(served(unet(), None), Some(1)).unwrap();
     assert!(!single.replace(served(mlp(3), None)).unwrap(), "one action is what both have");
 }

@@ -2,6 +2,8 @@
 
 use mcnn::error::{Error, Kind, Result};
 
+use super::sign_extended;
+
 /// The most dimensions of an array.
 const MOST_DIMENSIONS: usize = 8;
 
@@ -50,11 +52,6 @@ impl Dtype {
         format!("{order}{}{}", char::from(self.kind), self.size)
     }
 
-    /// Bytes of a value.
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
     /// The value in `size` bytes.
     fn value(&self, bytes: &[u8]) -> f64 {
         let mut low = [0; 8]; // little-endian
@@ -62,11 +59,10 @@ impl Dtype {
             low[if self.is_big_endian { self.size - 1 - k } else { k }] = *byte;
         }
         let unsigned = u64::from_le_bytes(low);
-        let shift = 64 - 8 * self.size as u32;
         match self.kind {
             b'f' if self.size == 4 => f64::from(f32::from_bits(unsigned as u32)),
             b'f' => f64::from_bits(unsigned),
-            b'i' => ((unsigned << shift) as i64 >> shift) as f64,
+            b'i' => sign_extended(unsigned, self.size) as f64,
             b'b' => f64::from(u8::from(unsigned != 0)),
             _ => unsigned as f64,
         }
@@ -87,8 +83,13 @@ impl<'a> Array<'a> {
     /// # Errors
     /// If there are more than 8 dimensions, or the data have another length than the shape and the type say.
     pub fn new(dtype: Dtype, shape: Vec<usize>, data: &'a [u8]) -> Result<Self> {
+        if shape.len() > MOST_DIMENSIONS {
+            return Err(Error::new(Kind::Data, "an array of too many dimensions")
+                .expected(format!("at most {MOST_DIMENSIONS}"))
+                .found(shape.len().to_string()));
+        }
         let length = shape.iter().try_fold(dtype.size, |length, side| length.checked_mul(*side));
-        if shape.len() > MOST_DIMENSIONS || length != Some(data.len()) {
+        if length != Some(data.len()) {
             return Err(Error::new(Kind::Data, "an array whose data do not fit its shape")
                 .expected(format!("{} of shape {shape:?}", dtype.name()))
                 .found(format!("{} bytes", data.len())));

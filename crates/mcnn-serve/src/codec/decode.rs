@@ -5,12 +5,7 @@ use std::borrow::Cow;
 use mcnn::error::{Error, Kind, Result};
 use rmp::Marker;
 
-use super::{Array, Dtype, Value};
-
-/// The most values in a message, those inside arrays' data not counted.
-const MOST_VALUES: usize = 1 << 16;
-/// The most lists and maps inside each other.
-const MOST_DEPTH: usize = 16;
+use super::{Array, Dtype, MOST_DEPTH, MOST_VALUES, Value, sign_extended};
 
 /// Decodes a message.
 ///
@@ -44,10 +39,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn bytes(&mut self, n: usize) -> Result<&'a [u8]> {
-        let (taken, rest) =
-            self.rest.split_at_checked(n).ok_or_else(|| broken("a message that is cut off"))?;
-        self.rest = rest;
-        Ok(taken)
+        self.rest.split_off(..n).ok_or_else(|| broken("a message that is cut off"))
     }
 
     /// An unsigned number of `n` bytes, big-endian.
@@ -61,8 +53,7 @@ impl<'a> Reader<'a> {
     }
 
     fn signed(&mut self, n: usize) -> Result<Value<'a>> {
-        let shift = 64 - 8 * n as u32;
-        Ok(Value::Number(((self.unsigned(n)? << shift) as i64 >> shift) as f64))
+        Ok(Value::Number(sign_extended(self.unsigned(n)?, n) as f64))
     }
 
     fn value(&mut self, depth: usize) -> Result<Value<'a>> {
@@ -112,7 +103,7 @@ impl<'a> Reader<'a> {
         Ok(Value::Text(Cow::Borrowed(text)))
     }
 
-    // Lists and maps grow as their values are read: a length may be a lie.
+    // Lists and maps grow as their values are read: a length may be wrong.
     fn list(&mut self, length: usize, depth: usize) -> Result<Value<'a>> {
         let mut list = Vec::new();
         for _ in 0..length {

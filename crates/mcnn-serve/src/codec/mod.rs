@@ -14,6 +14,17 @@ pub use encode::Writer;
 
 use std::borrow::Cow;
 
+/// The most values in a message, those inside arrays' data not counted.
+pub const MOST_VALUES: usize = 1 << 16;
+/// The most lists and maps inside each other.
+pub const MOST_DEPTH: usize = 16;
+
+/// The signed number in the lower `n` bytes (1 to 8) of `value`.
+pub fn sign_extended(value: u64, n: usize) -> i64 {
+    let shift = 64 - 8 * n as u32;
+    (value << shift) as i64 >> shift
+}
+
 /// A decoded value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {

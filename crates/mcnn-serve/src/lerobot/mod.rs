@@ -20,12 +20,12 @@ const CALLS: u32 = 4;
 /// The most bytes of a call's headers.
 const HEADER_BYTES: u32 = 16 << 10;
 /// The least time between two pings.
-const LEAST_PING: Duration = Duration::from_millis(100);
+const MIN_PING_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a connection by HTTP/2 begins with.
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long that may take.
-const BEGINNING: Duration = Duration::from_secs(10);
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits for a connection's first bytes, so that one that says nothing or something else takes no session's place.
 async fn speaks_http2(stream: &TcpStream) -> bool {
@@ -41,7 +41,7 @@ async fn speaks_http2(stream: &TcpStream) -> bool {
             }
         }
     };
-    tokio::time::timeout(BEGINNING, begins).await.unwrap_or(false)
+    tokio::time::timeout(PREFACE_TIMEOUT, begins).await.unwrap_or(false)
 }
 
 /// Serves one connection.
@@ -58,7 +58,7 @@ pub(crate) async fn serve(stream: TcpStream, hub: Arc<Hub>, peer: Peer) {
     let conversation = Arc::new(Conversation::new(client));
     let of_calls = conversation.clone();
     let service = service_fn(move |request| service::route(of_calls.clone(), request));
-    let half_idle = (hub.limits.idle / 2).max(LEAST_PING);
+    let half_idle = (hub.limits.idle / 2).max(MIN_PING_INTERVAL);
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(CALLS)

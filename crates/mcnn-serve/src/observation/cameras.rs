@@ -84,7 +84,7 @@ impl Inputs {
             (Some((one, _)), Some((other, _))) => Err(Refused::Keys(
                 Error::new(Kind::Data, "several images, of which the policy observes one")
                     .found(format!("{}, {}", key_text(&one), key_text(&other)))
-                    .next("name the key when the server is started: --image-key"),
+                    .next("name the key when the server is started: --image-keys"),
             )),
             (None, _) => Err(self.no_keys(request)),
         }

@@ -134,7 +134,7 @@ fn frames_have_color_last_or_first_and_one_size() {
         assert!(refused(&inputs, &map(&[("image", value)])).contains("expected: uint8, 2 x 4 x 3 or"));
     }
     let several = map(&[("a", array(&[2, 4, 3], &last)), ("b", array(&[2, 4, 3], &last))]);
-    assert!(refused(&inputs, &several).contains("--image-key"));
+    assert!(refused(&inputs, &several).contains("--image-keys"));
     let named = Inputs { image_keys: vec!["b".into()], ..inputs.clone() };
     assert!(named.read(&several).is_ok());
     assert!(refused(&named, &map(&[("a", array(&[2, 4, 3], &last))])).starts_with("keys: "));

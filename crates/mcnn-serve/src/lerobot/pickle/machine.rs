@@ -3,6 +3,7 @@
 use mcnn::error::Result;
 
 use super::{Global, Id, Object, Objects, broken, numpy};
+use crate::codec::sign_extended;
 
 /// The most objects of a message.
 const MOST_OBJECTS: usize = 1 << 16;
@@ -33,10 +34,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn bytes(&mut self, n: usize) -> Result<&'a [u8]> {
-        let (taken, rest) =
-            self.rest.split_at_checked(n).ok_or_else(|| broken("a message that is cut off"))?;
-        self.rest = rest;
-        Ok(taken)
+        self.rest.split_off(..n).ok_or_else(|| broken("a message that is cut off"))
     }
 
     /// A little-endian number of `n` bytes.
@@ -49,8 +47,7 @@ impl<'a> Machine<'a> {
     }
 
     fn signed(&mut self, n: usize) -> Result<i64> {
-        let shift = 64 - 8 * n as u32;
-        Ok((self.unsigned(n)? << shift) as i64 >> shift)
+        Ok(sign_extended(self.unsigned(n)?, n))
     }
 
     fn line(&mut self) -> Result<&'a str> {
@@ -113,7 +110,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn recall(&mut self, at: usize) -> Result<()> {
+    fn get_memo(&mut self, at: usize) -> Result<()> {
         let id = self.memo.get(at).copied().flatten().ok_or_else(|| broken("a memo that is not there"))?;
         if self.stack.len() > MOST_OBJECTS {
             return Err(broken("a message of too many objects"));
@@ -187,8 +184,8 @@ impl<'a> Machine<'a> {
             0x94 => self.memoize(self.memo.len())?,
             b'q' => self.length(1).and_then(|at| self.memoize(at))?,
             b'r' => self.length(4).and_then(|at| self.memoize(at))?,
-            b'h' => self.length(1).and_then(|at| self.recall(at))?,
-            b'j' => self.length(4).and_then(|at| self.recall(at))?,
+            b'h' => self.length(1).and_then(|at| self.get_memo(at))?,
+            b'j' => self.length(4).and_then(|at| self.get_memo(at))?,
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
                 self.push(Object::Global(Global::named(module, name)?))?;

@@ -5,11 +5,7 @@ use std::borrow::Cow;
 use mcnn::error::Result;
 
 use super::{Global, Id, Object, Objects, broken, machine};
-use crate::codec::Value;
-
-/// The most values and levels of a message, each object counted wherever it is.
-const MOST_VALUES: usize = 1 << 16;
-const MOST_DEPTH: usize = 16;
+use crate::codec::{MOST_DEPTH, MOST_VALUES, Value};
 
 /// `RemotePolicyConfig`: what the client wants of the policy.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -40,12 +36,9 @@ pub struct TimedObservation<'a> {
 pub fn instructions(message: &[u8]) -> Result<Instructions> {
     let (objects, id) = machine::run(message)?;
     let fields = fields(&objects, id, Global::RemotePolicyConfig)?;
-    let names = fields.get("lerobot_features").and_then(|features| match features {
-        // The key has a dot, which is no nesting.
-        Value::Map(features) => features.iter().find(|(key, _)| key == "observation.state"),
-        _ => None,
-    });
-    let state_names = match names.and_then(|(_, feature)| feature.get("names")) {
+    let features = fields.get("lerobot_features");
+    let state = features.and_then(|features| features.get("observation.state"));
+    let state_names = match state.and_then(|feature| feature.get("names")) {
         Some(Value::List(names)) => names.iter().filter_map(text).collect(),
         _ => Vec::new(),
     };
@@ -95,7 +88,7 @@ fn fields<'a>(objects: &Objects<'a>, id: Id, class: Global) -> Result<Value<'a>>
     }
 }
 
-/// Objects as a tree of values.
+/// Objects as a tree of values. An object counts wherever it is.
 struct Tree<'o, 'a> {
     objects: &'o Objects<'a>,
     values: usize,

@@ -14,6 +14,8 @@ pub use write::actions;
 
 use mcnn::error::{Error, Kind, Result};
 
+use crate::codec::Array;
+
 /// A Python object: its place in [`Objects`].
 type Id = usize;
 
@@ -38,7 +40,7 @@ enum Object<'a> {
     /// A NumPy type, by its name and byte order.
     Dtype(&'a str, char),
     /// A NumPy array; before BUILD without contents.
-    Array(Option<numpy::Contents<'a>>),
+    Array(Option<Array<'a>>),
     /// A NumPy scalar.
     Scalar(f64),
 }

@@ -5,9 +5,6 @@ use mcnn::error::Result;
 use super::{Id, Object, Objects, broken};
 use crate::codec::{Array, Dtype};
 
-/// The contents of an array.
-pub type Contents<'a> = Array<'a>;
-
 /// `numpy.dtype(name, align, copy)`.
 pub fn dtype<'a>(objects: &Objects<'a>, arguments: &[Id]) -> Result<Object<'a>> {
     match arguments.first().map(|name| &objects.0[*name]) {
