@@ -67,8 +67,14 @@ pub struct ServeArgs {
     pub state_keys: Vec<KeyRange>,
     /// Keys of the camera frames, of a policy that acts on frames, in the order of its cameras [default: observation/image or image, else
     /// the only image; of several cameras, their keys in the data].
-    #[arg(long, value_delimiter = ',', value_name = "KEYS", help_heading = "Observations and actions")]
-    pub image_key: Vec<String>,
+    #[arg(
+        long,
+        alias = "image-key",
+        value_delimiter = ',',
+        value_name = "KEYS",
+        help_heading = "Observations and actions"
+    )]
+    pub image_keys: Vec<String>,
     /// Height and width of the camera frames, where the policy's file does not say them.
     #[arg(long, value_parser = size, value_name = "HEIGHTxWIDTH", help_heading = "Observations and actions")]
     pub frame_size: Option<Size>,
@@ -113,6 +119,9 @@ fn protocol(text: &str) -> Result<Protocol, String> {
         "openpi" => Ok(Protocol::Openpi),
         #[cfg(feature = "lerobot")]
         "lerobot" => Ok(Protocol::Lerobot),
+        #[cfg(feature = "lerobot")]
         _ => Err("expected openpi or lerobot".into()),
+        #[cfg(not(feature = "lerobot"))]
+        _ => Err("expected openpi".into()),
     }
 }

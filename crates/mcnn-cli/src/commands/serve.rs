@@ -1,10 +1,12 @@
 //! `mcnn serve`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    env::{self, VarError},
+    net::SocketAddr,
+    sync::Arc,
+};
 
-#[cfg(feature = "lerobot")]
-use mcnn::{Error, error::Kind};
-use mcnn::{Result, file, seed::Seed};
+use mcnn::{Error, Result, error::Kind, file, seed::Seed};
 use mcnn_serve::{ApiKey, Inputs, Live, Protocol, Served, Settings, Watched, serve};
 
 use super::Done;
@@ -16,15 +18,9 @@ const API_KEY: &str = "MCNN_API_KEY";
 pub fn run(args: ServeArgs) -> Result<Done> {
     let limits = args.limits()?;
     let api_key = api_key(&args)?;
-    #[cfg(feature = "lerobot")]
-    if api_key.is_some() && args.protocol == mcnn_serve::Protocol::Lerobot {
-        return Err(Error::new(Kind::Settings, "LeRobot's client sends no key")
-            .at(format!("--api-key-file, {API_KEY}"))
-            .next("leave the key out, and listen on 127.0.0.1 behind a tunnel (ssh, WireGuard)"));
-    }
     let served = load(&args, true)?;
     let encoder = served.encoder.as_deref();
-    let inputs = Inputs::new(&served.policy, encoder, args.state_keys.clone(), args.image_key.clone())?;
+    let inputs = Inputs::new(&served.policy, encoder, args.state_keys.clone(), args.image_keys.clone())?;
     print::serve_start(&served, &inputs, &limits).lines().for_each(say);
     let address = SocketAddr::new(args.host, args.port());
     if !args.host.is_loopback() {
@@ -63,9 +59,13 @@ fn load(args: &ServeArgs, is_first: bool) -> Result<Served> {
 
 /// The key of the file, or else of the environment.
 fn api_key(args: &ServeArgs) -> Result<Option<ApiKey>> {
-    match (&args.api_key_file, std::env::var(API_KEY)) {
+    match (&args.api_key_file, env::var(API_KEY)) {
         (Some(path), _) => ApiKey::read(path).map(Some),
         (None, Ok(key)) => ApiKey::new(&key).map(Some).map_err(|e| e.at(API_KEY)),
-        (None, Err(_)) => Ok(None),
+        (None, Err(VarError::NotPresent)) => Ok(None),
+        // A server without a key is not what its user asked for.
+        (None, Err(VarError::NotUnicode(_))) => {
+            Err(Error::new(Kind::Settings, "a key that is not UTF-8").at(API_KEY))
+        }
     }
 }
