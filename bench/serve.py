@@ -2,8 +2,8 @@
 
 Run by bench/run.sh. Ours serves an ensemble of 5 networks with 10,000 memories; the peer is openpi's server as it is in
 `openpi/serving/websocket_policy_server.py`, on `openpi_client.msgpack_numpy` and `websockets`, with a policy that returns zeros. The
-clients are the same for both: crates/mcnn-serve/examples/bench_serve.rs, on the same machine. Memory: of our server after the
-first tenth of 1,000,000 requests (quick: 50,000) and after all.
+clients are the same for both: crates/mcnn-serve/examples/bench_serve.rs, on the same machine. Memory: of our server, before the
+rounds, after the first tenth of 1,000,000 requests (quick: 50,000) and after all.
 """
 
 import json
@@ -74,12 +74,17 @@ def load(address, requests):
 
 
 def resident(server):
-    """MB of memory that a process holds."""
+    """MiB of memory that a process holds."""
     status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
 def measure(ours, mine, other):
+    # Of a server that has answered nothing else.
+    load(mine, MEMORY_REQUESTS // 10)
+    before = resident(ours)
+    load(mine, MEMORY_REQUESTS - MEMORY_REQUESTS // 10)
+    after = resident(ours)
     found = {mine: [], other: []}
     for turn in range(ROUNDS + 1):  # the first is not counted
         for address in (mine, other) if turn % 2 else (other, mine):
@@ -95,12 +100,8 @@ def measure(ours, mine, other):
         note = "peer: openpi's server, a policy that returns zeros"
         m, p, ratio = table.row(work, of(mine, key), of(other, key), unit, None, note)
         print(f"| {work} | {table.number(m)} {unit} | {table.number(p)} {unit} | {ratio:.1f}x | {note} |", flush=True)
-    load(mine, MEMORY_REQUESTS // 10)
-    before = resident(ours)
-    load(mine, MEMORY_REQUESTS - MEMORY_REQUESTS // 10)
-    after = resident(ours)
-    table.row(f"memory of the server after {MEMORY_REQUESTS:,} requests", [after], [], "MB", None, f"{before:.1f} MB after a tenth")
-    print(f"| memory after {MEMORY_REQUESTS:,} requests | {after:.1f} MB | | | {before:.1f} MB after a tenth |")
+    table.row(f"memory of the server after {MEMORY_REQUESTS:,} requests", [after], [], "MiB", None, f"{before:.1f} MiB after a tenth")
+    print(f"| memory after {MEMORY_REQUESTS:,} requests | {after:.1f} MiB | | | {before:.1f} MiB after a tenth |")
 
 
 def main():
