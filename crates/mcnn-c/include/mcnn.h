@@ -1,8 +1,8 @@
 // Policies of mcnn in C and C++: load, act, explain. Made by cbindgen from crates/mcnn-c; do not edit.
 //
-// Every function that can fail returns a status, 0 for success, and leaves an error text for mcnn_last_error. A policy never changes and can be
-// used by several threads at once. A session is one episode, and one thread at a time may use it. After its first action a session allocates
-// nothing and takes no lock.
+// Every function that can fail returns a status, 0 for success; any other leaves an error text for mcnn_last_error. A policy never changes and
+// can be used by several threads at once. A session is one episode, and one thread at a time may use it. After its first action a session
+// takes no lock, and allocates nothing unless a call fails.
 
 #ifndef MCNN_H
 #define MCNN_H
@@ -80,7 +80,7 @@ extern "C" {
 #endif // __cplusplus
 
 // What went wrong in the last call of this thread that failed, in one line of UTF-8; empty before the first. The text is valid until the next
-// call of this thread that fails.
+// call of this thread that fails, or until the thread ends.
 const char *mcnn_last_error(void);
 
 // The version of the library, such as "0.1.0".
@@ -151,7 +151,7 @@ enum McnnStatus mcnn_session_guard(struct McnnSession *session,
                                    float threshold);
 
 // Writes the action for an observation, both in the units of the demonstrations, and, unless it is NULL, how the action came about. If it fails,
-// neither is written and the episode goes on as if the call had not been made.
+// neither is written and, except after MCNN_STATUS_INTERNAL, the episode goes on as if the call had not been made.
 //
 // # Safety
 // `session` is NULL or a session that no other thread uses; `observation` is NULL or has `n_obs` values; `action` is NULL or has room for `n_act`;
@@ -163,8 +163,8 @@ enum McnnStatus mcnn_session_act(struct McnnSession *session,
                                  size_t n_act,
                                  struct McnnDecision *decision);
 
-// Writes the box that the last action lies in, lower and upper bound by dimension, in the units of the demonstrations. An error before the first
-// action.
+// Writes the box that the last action lies in, lower and upper bound by dimension, in the units of the demonstrations. A guard with
+// MCNN_RESPONSE_HOLD may repeat an action outside it. An error before the first action.
 //
 // # Safety
 // `session` is NULL or a session that no other thread uses; `low` and `high` are NULL or have room for `n_act` values, and do not overlap.

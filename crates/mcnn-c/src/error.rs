@@ -33,10 +33,11 @@ thread_local! {
 }
 
 /// What went wrong in the last call of this thread that failed, in one line of UTF-8; empty before the first. The text is valid until the next
-/// call of this thread that fails.
+/// call of this thread that fails, or until the thread ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn mcnn_last_error() -> *const c_char {
-    LAST.with_borrow(|last| last.as_ptr())
+    // A destructor of the thread's own may call this after LAST is gone.
+    LAST.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
 }
 
 /// Why a call fails.
@@ -75,7 +76,7 @@ pub fn call(work: impl FnOnce() -> Outcome) -> McnnStatus {
         Err(Failure(status, text)) => {
             let text = text.replace(['\0', '\n'], " ");
             let text = CString::new(text).unwrap_or_default();
-            LAST.with_borrow_mut(|last| *last = text);
+            let _ = LAST.try_with(|last| last.replace(text));
             status
         }
     }
@@ -107,29 +108,16 @@ pub unsafe fn array<'a, T>(pointer: *const T, length: usize, name: &str) -> Outc
     if pointer.is_null() {
         return Err(argument(format!("{name} is NULL")));
     }
-    check_size::<T>(length, name)?;
+    if length.checked_mul(size_of::<T>()).is_none_or(|bytes| bytes > isize::MAX as usize) {
+        return Err(argument(format!("{name} has {length} values, more than the address space")));
+    }
     // SAFETY: as this function's caller promises; null and sizes beyond those of an array are checked.
     Ok(unsafe { std::slice::from_raw_parts(pointer, length) })
 }
 
-/// An array to write.
-///
-/// # Safety
-/// The pointer is null, or points at `length` values that no one else uses meanwhile.
-pub unsafe fn array_mut<'a, T>(pointer: *mut T, length: usize, name: &str) -> Outcome<&'a mut [T]> {
-    if pointer.is_null() {
-        return Err(argument(format!("{name} is NULL")));
-    }
-    check_size::<T>(length, name)?;
-    // SAFETY: as this function's caller promises; null and sizes beyond those of an array are checked.
-    Ok(unsafe { std::slice::from_raw_parts_mut(pointer, length) })
-}
-
-fn check_size<T>(length: usize, name: &str) -> Outcome {
-    match length.checked_mul(size_of::<T>()) {
-        Some(bytes) if bytes <= isize::MAX as usize => Ok(()),
-        _ => Err(argument(format!("{name} has {length} values, more than the address space"))),
-    }
+/// Checks that there is a place to write to. It may be uninitialized, so no reference to it is made.
+pub fn check_out<T>(pointer: *mut T, name: &str) -> Outcome {
+    if pointer.is_null() { Err(argument(format!("{name} is NULL"))) } else { Ok(()) }
 }
 
 /// Checks the length of an array of the caller's.
@@ -163,6 +151,20 @@ mod tests {
         assert_eq!(call(|| panic!("{} and\n\0", 5)), McnnStatus::Internal);
         assert_eq!(last(), "an error inside mcnn: 5 and  ");
         assert_eq!(std::thread::spawn(last).join().unwrap(), "");
+        // While a thread ends, its text may be gone already.
+        struct AtEnd;
+        impl Drop for AtEnd {
+            fn drop(&mut self) {
+                assert_eq!(call(|| Err(argument("late"))), McnnStatus::Argument);
+                last();
+            }
+        }
+        thread_local!(static AT_END: AtEnd = const { AtEnd });
+        let ends = || {
+            AT_END.with(|_| ());
+            call(|| Err(argument("early")));
+        };
+        std::thread::spawn(ends).join().unwrap();
         assert_eq!(call(|| Ok(())), McnnStatus::Ok);
         assert!(last().contains("5 and"), "a success keeps the text");
     }

@@ -1,8 +1,8 @@
 //! Policies of mcnn for programs in C and C++. `include/mcnn.h` is made from these functions by cbindgen.
 //!
-//! Every function checks its pointers and lengths, catches panics and returns a [`McnnStatus`]; the text of an error is kept by thread. `unsafe` is
-//! needed where a pointer of the caller is read or written: what the caller promises is written at each function, and a null pointer is an error,
-//! not undefined.
+//! Every function that can fail checks its pointers and lengths, catches panics and returns a [`McnnStatus`]; the text of an error is kept by
+//! thread. `unsafe` is needed where a pointer of the caller is read or written: what the caller promises is written at each function, and a null
+//! pointer is an error, not undefined.
 
 mod error;
 mod policy;

@@ -8,7 +8,7 @@ use std::{
 
 use mcnn::{Error, calibration::OodQuantile, error::Kind, file, policy::Policy};
 
-use crate::error::{McnnStatus, Outcome, argument, array, call, exclusive, shared};
+use crate::error::{McnnStatus, Outcome, argument, array, call, check_out, shared};
 
 /// A policy. It never changes.
 pub struct McnnPolicy(pub(crate) Arc<Policy>);
@@ -62,9 +62,9 @@ pub unsafe extern "C" fn mcnn_policy_from_bytes(
 /// `to` is null or can be written.
 unsafe fn load(to: *mut *mut McnnPolicy, read: impl FnOnce() -> Outcome<Policy>) -> McnnStatus {
     call(|| {
-        // SAFETY: as this function's caller promises.
-        let to = unsafe { exclusive(to, "policy")? };
-        *to = std::ptr::null_mut();
+        check_out(to, "policy")?;
+        // SAFETY: as this function's caller promises; null is checked.
+        unsafe { to.write(std::ptr::null_mut()) };
         let policy = read()?;
         if policy.codebook().parts().encoding.is_some() {
             return Err(Error::new(
@@ -75,7 +75,8 @@ unsafe fn load(to: *mut *mut McnnPolicy, read: impl FnOnce() -> Outcome<Policy>)
             .next("act in Rust or Python, or by the server")
             .into());
         }
-        *to = Box::into_raw(Box::new(McnnPolicy(Arc::new(policy))));
+        // SAFETY: as before.
+        unsafe { to.write(Box::into_raw(Box::new(McnnPolicy(Arc::new(policy))))) };
         Ok(())
     })
 }
@@ -128,12 +129,15 @@ pub unsafe extern "C" fn mcnn_policy_ood_distance(
 ) -> McnnStatus {
     call(|| {
         // SAFETY: as the caller promises.
-        let (policy, distance) = unsafe { (shared(policy, "policy")?, exclusive(distance, "distance")?) };
+        let policy = unsafe { shared(policy, "policy")? };
+        check_out(distance, "distance")?;
         let calibration = policy.0.calibration().ok_or_else(|| {
             Error::new(Kind::Settings, "the policy has no OOD calibration")
                 .next("train it from two episodes or more")
         })?;
-        *distance = calibration.threshold(OodQuantile::States(quantile))?.distance;
+        let threshold = calibration.threshold(OodQuantile::States(quantile))?;
+        // SAFETY: as the caller promises; null is checked.
+        unsafe { distance.write(threshold.distance) };
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ use mcnn::{
 
 use crate::{
     error::{
-        Failure, McnnStatus, Outcome, argument, array, array_mut, call, check_length, exclusive, shared,
+        Failure, McnnStatus, Outcome, argument, array, call, check_length, check_out, exclusive, shared,
     },
     policy::McnnPolicy,
 };
@@ -18,7 +18,7 @@ use crate::{
 pub struct McnnSession {
     session: Session<'static>,
     n_obs: usize,
-    n_act: usize,
+    action: Vec<f32>, // [n_act], before it is copied to the caller, whose memory may be uninitialized
     /// Set while a call works on the session: it stays set if a panic ends the call.
     is_broken: bool,
 }
@@ -95,14 +95,16 @@ pub unsafe extern "C" fn mcnn_session_new(
     session: *mut *mut McnnSession,
 ) -> McnnStatus {
     call(|| {
-        // SAFETY: as the caller promises.
-        let to = unsafe { exclusive(session, "session")? };
-        *to = std::ptr::null_mut();
+        check_out(session, "session")?;
+        // SAFETY: as the caller promises; null is checked.
+        unsafe { session.write(std::ptr::null_mut()) };
         // SAFETY: as the caller promises.
         let McnnPolicy(policy) = unsafe { shared(policy, "policy")? };
         let [n_obs, n_act] = [policy.codebook().n_obs(), policy.codebook().n_act()];
-        let session = Session::shared(Arc::clone(policy), Seed(seed));
-        *to = Box::into_raw(Box::new(McnnSession { session, n_obs, n_act, is_broken: false }));
+        let episode = Session::shared(Arc::clone(policy), Seed(seed));
+        let started = McnnSession { session: episode, n_obs, action: vec![0.0; n_act], is_broken: false };
+        // SAFETY: as the caller promises; null is checked.
+        unsafe { session.write(Box::into_raw(Box::new(started))) };
         Ok(())
     })
 }
@@ -136,13 +138,16 @@ pub unsafe extern "C" fn mcnn_session_guard(
     call(|| {
         // SAFETY: as the caller promises.
         let session = unsafe { usable(session)? };
-        let response = match response {
-            0 => Response::Warn,
-            1 => Response::Hold,
-            2 => Response::Memory,
-            3 => Response::Stop,
-            other => return Err(argument(format!("{other} is no response of a guard: expected 0 to 3"))),
-        };
+        let responses = [
+            (McnnResponse::Warn, Response::Warn),
+            (McnnResponse::Hold, Response::Hold),
+            (McnnResponse::Memory, Response::Memory),
+            (McnnResponse::Stop, Response::Stop),
+        ];
+        let (_, response) = responses
+            .into_iter()
+            .find(|(named, _)| *named as u32 == response)
+            .ok_or_else(|| argument(format!("{response} is no response of a guard: expected 0 to 3")))?;
         if threshold.is_nan() || threshold < 0.0 {
             return Err(Failure(
                 McnnStatus::Settings,
@@ -155,7 +160,7 @@ pub unsafe extern "C" fn mcnn_session_guard(
 }
 
 /// Writes the action for an observation, both in the units of the demonstrations, and, unless it is NULL, how the action came about. If it fails,
-/// neither is written and the episode goes on as if the call had not been made.
+/// neither is written and, except after MCNN_STATUS_INTERNAL, the episode goes on as if the call had not been made.
 ///
 /// # Safety
 /// `session` is NULL or a session that no other thread uses; `observation` is NULL or has `n_obs` values; `action` is NULL or has room for `n_act`;
@@ -173,24 +178,27 @@ pub unsafe extern "C" fn mcnn_session_act(
         // SAFETY: as the caller promises.
         let session = unsafe { usable(session)? };
         check_length("observation", session.n_obs, n_obs)?;
-        check_length("action", session.n_act, n_act)?;
+        check_length("action", session.action.len(), n_act)?;
         // SAFETY: as the caller promises.
-        let (observation, action) =
-            unsafe { (array(observation, n_obs, "observation")?, array_mut(action, n_act, "action")?) };
+        let observation = unsafe { array(observation, n_obs, "observation")? };
+        check_out(action, "action")?;
         session.is_broken = true;
-        let constrained = session.session.act(observation, action);
+        let constrained = session.session.act(observation, &mut session.action);
         session.is_broken = false;
         let constrained = constrained?;
-        // SAFETY: as the caller promises.
-        if let Some(decision) = unsafe { decision.as_mut() } {
-            *decision = constrained.into();
+        // SAFETY: as the caller promises; null and the length are checked.
+        unsafe {
+            action.copy_from_nonoverlapping(session.action.as_ptr(), n_act);
+            if !decision.is_null() {
+                decision.write(constrained.into());
+            }
         }
         Ok(())
     })
 }
 
-/// Writes the box that the last action lies in, lower and upper bound by dimension, in the units of the demonstrations. An error before the first
-/// action.
+/// Writes the box that the last action lies in, lower and upper bound by dimension, in the units of the demonstrations. A guard with
+/// MCNN_RESPONSE_HOLD may repeat an action outside it. An error before the first action.
 ///
 /// # Safety
 /// `session` is NULL or a session that no other thread uses; `low` and `high` are NULL or have room for `n_act` values, and do not overlap.
@@ -205,12 +213,16 @@ pub unsafe extern "C" fn mcnn_session_box(
         // SAFETY: as the caller promises.
         let session = unsafe { shared(session, "session")? };
         check_usable(session)?;
-        check_length("low and high", session.n_act, n_act)?;
-        // SAFETY: as the caller promises.
-        let (low, high) = unsafe { (array_mut(low, n_act, "low")?, array_mut(high, n_act, "high")?) };
+        check_length("low and high", session.action.len(), n_act)?;
+        check_out(low, "low")?;
+        check_out(high, "high")?;
         let mut dimensions = 0;
-        for ((low, high), bounds) in low.iter_mut().zip(high).zip(session.session.permissible_bounds()) {
-            [*low, *high] = bounds;
+        for (k, [lower, upper]) in session.session.permissible_bounds().take(n_act).enumerate() {
+            // SAFETY: as the caller promises; null is checked, and `k` is below the length.
+            unsafe {
+                low.add(k).write(lower);
+                high.add(k).write(upper);
+            }
             dimensions += 1;
         }
         if dimensions == 0 {
