@@ -1,4 +1,5 @@
-"""Latency of single actions, as a control loop meets it: 1,000,000 consecutive actions of one session of each backbone.
+"""Latency of single actions, as a control loop meets it: 1,000,000 consecutive actions of one session each of MLPs, retrieval-conditioned
+MLPs, diffusion, behavior transformers and U-Nets.
 
 Run by bench/run.sh. `--count N` takes N actions instead, `--quick` 20,000. There is no peer: the rows are the median, two tails and the
 maximum, which the machine's other work decides as well. A U-Net predicts in one of eight steps, so its median is that of a step within a

@@ -1,6 +1,6 @@
-// Acts with a policy of mcnn at a fixed rate, and stops far from what was demonstrated.
+// Acts with a policy of mcnn at a fixed rate, and reports states far from what was demonstrated.
 //
-//   cc act.c -I crates/mcnn-c/include -L target/release -lmcnn_c -o act
+//   cc examples/c/act.c -I crates/mcnn-c/include -L target/release -lmcnn_c -o act
 //   act POLICY STEPS HZ         (HZ 0: as fast as possible)
 
 #define _POSIX_C_SOURCE 200809L
@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
     const size_t n_obs = mcnn_policy_n_obs(policy), n_act = mcnn_policy_n_act(policy);
     float threshold;
     if (mcnn_policy_ood_distance(policy, 0.99, &threshold) == MCNN_STATUS_OK)
-        mcnn_session_guard(session, MCNN_RESPONSE_WARN, threshold);
+        mcnn_session_guard(session, MCNN_RESPONSE_WARN, threshold);  // reports only; MCNN_RESPONSE_STOP also sets decision.stop
     mcnn_policy_free(policy);  // the session keeps it
 
     float *values = malloc((n_obs + 3 * n_act) * sizeof *values);
@@ -45,7 +45,7 @@ int main(int argc, char **argv) {
     struct timespec next;
     clock_gettime(CLOCK_MONOTONIC, &next);
     int status = 0;
-    for (unsigned step = 0; step < steps && !status; step++) {
+    for (unsigned step = 0; step < steps; step++) {
         McnnDecision decision;
         read_observation(observation, n_obs, step);
         if (mcnn_session_act(session, observation, n_obs, action, n_act, &decision) ||

@@ -1,6 +1,6 @@
 // Acts with a policy of mcnn that is in memory, in C++.
 //
-//   c++ act.cpp -I crates/mcnn-c/include target/release/libmcnn_c.a -lpthread -ldl -lm -o act
+//   c++ examples/c/act.cpp -I crates/mcnn-c/include target/release/libmcnn_c.a -lpthread -ldl -lm -o act
 //   act POLICY STEPS
 
 #include <cstdio>
