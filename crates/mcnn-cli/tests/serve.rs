@@ -2,8 +2,10 @@
 #![cfg(all(unix, feature = "serve"))]
 
 use std::{
+    ffi::OsStr,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    os::unix::ffi::OsStrExt as _,
     process::{Child, ChildStderr, Command, Stdio},
 };
 
@@ -140,5 +142,16 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
         }
     }
     let typed = bench.run("serve p.safetensors --protocol ros");
-    assert!(String::from_utf8_lossy(&typed.stderr).contains("expected openpi or lerobot"));
+    let expected = if cfg!(feature = "lerobot") { "expected openpi or lerobot" } else { "expected openpi" };
+    assert!(String::from_utf8_lossy(&typed.stderr).contains(expected));
+    #[cfg(feature = "lerobot")]
+    {
+        std::fs::write(bench.path("key"), "s3cret\n").unwrap();
+        let message = bench.refused("serve p.safetensors --protocol lerobot --port 0 --api-key-file key");
+        assert!(message.contains("LeRobot's client sends no key"), "{message}");
+    }
+    let mut command = bench.command("serve p.safetensors --port 0");
+    let output = command.env("MCNN_API_KEY", OsStr::from_bytes(b"s3cret\xff")).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && message.contains("a key that is not UTF-8"), "{message}");
 }

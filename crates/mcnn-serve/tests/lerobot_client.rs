@@ -1,7 +1,10 @@
 //! LeRobot's protocol by grpcio and pickle in Python, with recorded messages of LeRobot 0.4.4 and stand-ins for its classes.
 #![cfg(feature = "lerobot")]
 
-use std::process::Command;
+use std::{
+    io::{Read as _, Write as _},
+    process::Command,
+};
 
 use mcnn::seed::Seed;
 use mcnn_serve::{Limits, Protocol};
@@ -251,7 +254,6 @@ print(json.dumps(found))
 
 #[test]
 fn what_is_not_http2_takes_no_place() {
-    use std::io::{Read as _, Write as _};
     let mut few = options();
     few.limits.connections = 1;
     let server = Server::start(served(mlp(3), None), few);

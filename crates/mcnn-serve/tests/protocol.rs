@@ -154,6 +154,14 @@ fn pages_of_other_sites_and_plain_requests_are_refused() {
 }
 
 #[test]
+fn a_server_of_no_threads_has_one() {
+    let mut options = Options::default();
+    options.limits.threads = 0;
+    let server = Server::start(served(mlp(3), None), options);
+    assert_eq!(Client::connect(&server).actions(&[0.0; OBS]).len(), ACT);
+}
+
+#[test]
 fn a_server_that_ends_closes_its_sessions() {
     let server = Server::start(served(mlp(3), None), Options::default());
     let mut client = Client::connect(&server);

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use mcnn::{data::Step, file, policy::Policy};
 use mcnn_serve::{Served, Watched};
 
-use crate::common::{ACT, Client, OBS, Options, Server, mlp, mlp_of, served, unet};
+use crate::common::{ACT, Client, OBS, Options, Server, mlp, mlp_named, mlp_of, served, unet};
 
 fn load(path: &Path) -> mcnn::Result<Served> {
     let (policy, fingerprint) = file::read_policy(path)?;
@@ -79,4 +79,16 @@ fn sessions_keep_their_history_if_the_networks_are_the_same() {
     assert!(chunks.replace(served(mlp(3), None)).unwrap_err().to_string().contains("4 actions at once"));
     let single = mcnn_serve::Live::new(served(unet(), None), Some(1)).unwrap();
     assert!(!single.replace(served(mlp(3), None)).unwrap(), "one action is what both have");
+}
+
+#[test]
+fn a_policy_of_other_keys_or_names_does_not_fit_and_the_difference_is_named() {
+    let (names, others) = (["a", "b", "c", "d"], ["a", "b", "c", "e"]);
+    let of = |keys: &[&str], names| served(mlp_named(keys, names), None);
+    let live = mcnn_serve::Live::new(of(&["joints"], &names), None).unwrap();
+    assert!(live.replace(of(&["joints"], &names)).unwrap());
+    let keys = live.replace(of(&["joints", "gripper"], &names)).unwrap_err().to_string();
+    assert!(keys.contains("expected: state keys joints\n  found: state keys joints, gripper\n"), "{keys}");
+    let renamed = live.replace(of(&["joints"], &others)).unwrap_err().to_string();
+    assert!(renamed.contains("found: names of the state's dimensions a, b, c, e\n"), "{renamed}");
 }

@@ -62,10 +62,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "COUNT", help_heading = "Observations and actions")]
     pub actions_per_reply: Option<usize>,
     /// Keys of the request whose arrays make up the state, in this order, separated by commas; each may end in :FIRST-LAST for some of
-    /// its dimensions [default: observation/state or state; else the keys of the data; else the dimensions by name].
+    /// its dimensions [default: observation/state, state or observation.state; else the keys of the data; else the dimensions by name].
     #[arg(long, value_delimiter = ',', value_name = "KEYS", help_heading = "Observations and actions")]
     pub state_keys: Vec<KeyRange>,
-    /// Keys of the camera frames, of a policy that acts on frames, in the order of its cameras [default: observation/image or image, else
+    /// Keys of the camera frames, of a policy that acts on frames, in the order of its cameras [default: observation/image, image or observation.image, else
     /// the only image; of several cameras, their keys in the data].
     #[arg(
         long,

@@ -16,6 +16,7 @@ fn array<'v>(value: &'v Value<'v>) -> &'v Array<'v> {
 fn what_the_client_packs_is_read() {
     let value = decode(PACKED).unwrap();
     assert_eq!(value.keys(), ["state", "t", "n/flag", "n/i", "n/none"]);
+    assert_eq!(key_text(&["a", &"é".repeat(100), "b"]), format!("a/{}", "é".repeat(78)));
     let state = array(value.get("state").unwrap());
     assert_eq!((state.shape(), state.dtype().name().as_str()), (&[3][..], "<f4"));
     assert_eq!(state.values().collect::<Vec<_>>(), [0.0, 1.0, 2.0]);

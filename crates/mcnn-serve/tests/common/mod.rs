@@ -1,6 +1,7 @@
 //! A server in this process, and a plain websocket client.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     sync::{
         Arc, Mutex,
@@ -12,7 +13,7 @@ use std::{
 
 use mcnn::{
     backbone::{Mlp, Network, Unet, UnetSettings},
-    data::{ActionRange, Demonstrations, Parts},
+    data::{ActionRange, Demonstrations, DimensionNames, Origin, Parts},
     envelope::Envelope,
     memory::{Amount, LearnSettings, SelectionMethod, learn},
     policy::{ActingSettings, ConstrainAt, Guard, Policy},
@@ -34,12 +35,26 @@ fn data(n_obs: usize) -> Demonstrations {
 }
 
 fn policy(network: Network) -> Policy {
+    let data = data(network.widths()[0]);
+    policy_of(&data, network)
+}
+
+/// A policy of single actions that has learned from data with these state keys and names of dimensions.
+pub fn mlp_named(state_keys: &[&str], names: &[&str; OBS]) -> Policy {
+    let texts = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
+    let origin = Origin { state_keys: texts(state_keys), ..Origin::default() };
+    let names = DimensionNames { state_names: Some(texts(names)), ..DimensionNames::default() };
+    let data = data(OBS).with_origin(origin).with_names(names).unwrap();
+    policy_of(&data, Mlp::random(&[OBS, 8, ACT], Seed(3)).into())
+}
+
+fn policy_of(data: &Demonstrations, network: Network) -> Policy {
     let settings = LearnSettings {
         amount: Amount::Fraction(1.0),
         selection: SelectionMethod::All,
         ..Default::default()
     };
-    let book = learn(&data(network.widths()[0]), &settings).unwrap().codebook;
+    let book = learn(data, &settings).unwrap().codebook;
     let envelope = Envelope { lambda: 0.4, ..Envelope::default() };
     let acting = ActingSettings { envelope, constrain_at: ConstrainAt::Executed, ..Default::default() };
     Policy::ensemble(book, vec![network], acting).unwrap()
@@ -244,7 +259,6 @@ pub fn floats(reply: &[u8], key: &str) -> Vec<f32> {
 
 /// The body of an HTTP answer, and its status.
 pub fn http(server: &Server, path: &str, headers: &str) -> (u16, String) {
-    use std::io::{Read as _, Write as _};
     let mut stream = TcpStream::connect(server.address).unwrap();
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", server.address);
@@ -257,6 +271,5 @@ pub fn http(server: &Server, path: &str, headers: &str) -> (u16, String) {
 
 /// Says that a test is skipped, since the test runner captures the output of passing tests.
 pub fn skipped(test: &str, why: &str) {
-    use std::io::Write as _;
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());
 }
