@@ -86,3 +86,18 @@ async fn a_refused_step_may_be_sent_again_and_a_panic_is_counted() {
     conversation.state().newest = Some(pending(0.5, 9));
     assert!(conversation.act().await.is_ok(), "it goes on in a new session");
 }
+
+#[tokio::test]
+async fn names_of_motors_are_flat_and_as_many_as_the_state_has() {
+    let conversation = conversation();
+    let flat = Value::Map(vec![("a/b".into(), Value::Number(0.5))]);
+    let nested = Value::Map(vec![("a".into(), Value::Map(vec![("b".into(), Value::Number(0.5))]))]);
+    let read = |names: &[&str], observation| {
+        let state_names = names.iter().map(|name| name.to_string()).collect();
+        conversation.state().instructions = Arc::new(Instructions { state_names, ..Instructions::default() });
+        conversation.read_by_instructions(observation)
+    };
+    assert_eq!(read(&["a/b"], &flat), Some(Ok(Observation::States(vec![0.5]))));
+    assert_eq!(read(&["a/b"], &nested), None);
+    assert_eq!(read(&["a/b", "a/b"], &flat), None);
+}
