@@ -36,8 +36,9 @@ pub fn write_through(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
     temporary.persist()
 }
 
-/// Writes a folder, whole or not at all: `fill` is given the path of an empty temporary folder beside it, which is then renamed. A folder
-/// that is there is replaced if `may_replace` says so of it.
+/// Writes a folder: `fill` is given the path of an empty temporary folder beside it, which is then renamed. A folder that is there is
+/// replaced if `may_replace` says so of it: it is renamed first, and removed when the new one is there. If the machine fails between the
+/// two, the next call restores it. The output must be claimed ([`Claim::folder`]).
 ///
 /// # Errors
 /// Those of `fill` and of the file system; a file, or another folder, in the place. The temporary folder is removed.
@@ -48,8 +49,8 @@ pub fn write_folder(
 ) -> Result<()> {
     let io = |e: io::Error| Error::io("writing", path, &e);
     let place = resolve(path).map_err(io)?;
-    check_replaced(path, &place, may_replace)?;
     let temporary = TemporaryFolder::create(&place).map_err(io)?;
+    check_replaced(path, &place, may_replace)?;
     fill(temporary.path())?;
     check_replaced(path, &place, may_replace)?;
     temporary.rename(&place).map_err(io)
@@ -157,6 +158,15 @@ mod tests {
         assert!(error.contains("something else"), "{error}");
         fs::write(folder.path().join("file"), "x").unwrap();
         assert!(write_folder(&folder.path().join("file"), &may, fill("x")).is_err());
+        // Of a machine that failed: before the new folder had its name, and after.
+        fs::rename(&path, folder.path().join(".a.12.old")).unwrap();
+        let failed = write_folder(&path, &may, |_| Err(Error::new(Kind::Data, "no")));
+        assert!(failed.is_err() && fs::read(path.join("b/c")).unwrap() == b"two");
+        fs::create_dir_all(folder.path().join(".a.12.old/b")).unwrap();
+        fs::create_dir_all(folder.path().join(".a.mine.old")).unwrap();
+        write_folder(&path, &may, fill("four")).unwrap();
+        assert_eq!(names(folder.path()), [".a.mine.old", "a", "file"]);
+        fs::remove_dir(folder.path().join(".a.mine.old")).unwrap();
         // Of a process that was killed.
         fs::create_dir_all(folder.path().join(".a.1-2.tmp/b")).unwrap();
         write_folder(&path, &may, fill("four")).unwrap();

@@ -144,9 +144,11 @@ pub(super) struct TemporaryFolder {
 }
 
 impl TemporaryFolder {
-    /// Creates an empty folder beside `place`, which has no links in it.
+    /// Creates an empty folder beside `place`, which has no links in it. The output is claimed: no other process replaces it. If one
+    /// ended between the two names of a replaced folder, that folder is restored.
     pub fn create(place: &Path) -> io::Result<Self> {
         remove_stale(place);
+        restore(place)?;
         loop {
             let path = unused(place)?;
             let mut list = List::lock();
@@ -192,6 +194,17 @@ impl TemporaryFolder {
     }
 }
 
+/// Restores the folder at `place` that a process moved away and did not replace. If there is one at `place`, removes those that were moved.
+fn restore(place: &Path) -> io::Result<()> {
+    let moved: Vec<PathBuf> = beside(place, &|name| name.strip_suffix(".old").is_some_and(is_number));
+    match (fs::symlink_metadata(place).is_ok(), &moved[..]) {
+        (true, moved) => moved.iter().for_each(|path| remove(path)),
+        (false, [one]) => fs::rename(one, place)?,
+        (false, _) => {} // which of several is the newest is not known
+    }
+    Ok(())
+}
+
 /// Flushes all files in a folder.
 fn sync(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -233,25 +246,35 @@ fn prefix(place: &Path) -> io::Result<OsString> {
 
 /// Removes the temporary files of `place` that killed processes left.
 fn remove_stale(place: &Path) {
-    let (Ok(prefix), Some(folder)) = (prefix(place), place.parent()) else { return };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let is_temporary = |name: &OsString| {
-        let name = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
-        let Some((pid, count)) =
-            name.and_then(|name| str::from_utf8(name).ok()?.strip_suffix(".tmp")?.split_once('-'))
-        else {
+    let is_temporary = |name: &str| {
+        let Some((pid, count)) = name.strip_suffix(".tmp").and_then(|name| name.split_once('-')) else {
             return false;
         };
-        [pid, count].iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        is_number(pid) && is_number(count)
     };
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if is_temporary(&entry.file_name())
-            && let Ok(file) = File::open(entry.path())
+    for path in beside(place, &is_temporary) {
+        if let Ok(file) = File::open(&path)
             && file.try_lock().is_ok()
         {
-            remove(&entry.path());
+            remove(&path);
         }
     }
+}
+
+/// The hidden files and folders beside `place` whose endings, as of [`hidden`], are those asked for.
+fn beside(place: &Path, is_asked: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
+    let (Ok(prefix), Some(folder)) = (prefix(place), place.parent()) else { return Vec::new() };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let is_one = |name: &OsString| {
+        let ending = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+        ending.and_then(|ending| str::from_utf8(ending).ok()).is_some_and(is_asked)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path()).collect()
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Whether an open file is the one at a path: it may have been removed, or replaced by another.
