@@ -2,7 +2,7 @@
 //!
 //! Format: <https://flatbuffers.dev/internals/>.
 
-use super::damaged;
+use super::{MAX_FIELDS, damaged};
 use crate::error::Result;
 
 /// A table: its position in the bytes.
@@ -94,9 +94,12 @@ impl<'a> Table<'a> {
         Ok(Some(Vector { bytes: self.bytes, first: at + 4, len }))
     }
 
-    /// The tables of a vector.
+    /// The tables of a vector, at most [`MAX_FIELDS`].
     pub fn tables(&self, k: usize) -> Result<Vec<Self>> {
         let Some(vector) = self.vector(k, 4)? else { return Ok(Vec::new()) };
+        if vector.len > MAX_FIELDS {
+            return Err(damaged("too many tables in a list"));
+        }
         let table = |i: usize| Ok(Self { bytes: self.bytes, at: target(self.bytes, vector.first + 4 * i)? });
         (0..vector.len).map(table).collect()
     }

@@ -1,7 +1,7 @@
 //! Arrow's IPC file format, uncompressed, as Minari writes it: numbers, alone or in lists of a fixed size, in structures.
 //!
-//! Format: <https://arrow.apache.org/docs/format/Columnar.html>. Minari writes one record batch without nulls. Everything that a file
-//! says of its sizes is held against its bytes, which are read as they are: nothing expands.
+//! Format: <https://arrow.apache.org/docs/format/Columnar.html>. Minari writes one record batch without nulls. Every size that a file
+//! states is checked against its bytes, which are read as they are: nothing expands.
 
 mod flatbuffer;
 
@@ -103,14 +103,14 @@ impl Arrow {
             for i in 0..blocks.len {
                 let parts = [blocks.i64(i, 24, 0)?, i64::from(blocks.i32(i, 24, 8)?), blocks.i64(i, 24, 16)?];
                 let sizes = parts.map(|n| usize::try_from(n).ok());
-                let [Some(at), Some(about), Some(values)] = sizes else {
+                let [Some(at), Some(metadata), Some(values)] = sizes else {
                     return Err(damaged("a negative size"));
                 };
-                let end = at.checked_add(about).and_then(|n| n.checked_add(values));
+                let end = at.checked_add(metadata).and_then(|n| n.checked_add(values));
                 if end.is_none_or(|end| end > bytes.len()) {
                     return Err(damaged("a record batch beyond the end"));
                 }
-                batches.push([at, about, values]);
+                batches.push([at, metadata, values]);
             }
         }
         let mut layout = Layout::default();
@@ -132,15 +132,18 @@ impl Arrow {
         let Some(number) = leaf.of else {
             return Err(Error::new(Kind::Data, "a column that is not numbers"));
         };
+        if leaf.width == 0 {
+            return Err(Error::new(Kind::Data, "a column of lists without elements"));
+        }
         let mut rows = 0;
         let mut values = match number {
             Number::Float(2) => Values::F64(Vec::new()),
             Number::Float(_) => Values::F32(Vec::new()),
             _ => Values::Integers(Vec::new()),
         };
-        for &[at, about, length] in &self.batches {
-            let body = &self.bytes[at + about..][..length];
-            let batch = self.batch(at, about)?;
+        for &[at, metadata, length] in &self.batches {
+            let body = &self.bytes[at + metadata..][..length];
+            let batch = self.batch(at, metadata)?;
             let nodes = batch.vector(1, 16)?.filter(|nodes| nodes.len == self.nodes);
             let buffers = batch.vector(2, 16)?.filter(|buffers| buffers.len == self.buffers);
             let (Some(nodes), Some(buffers)) = (nodes, buffers) else {
@@ -160,15 +163,15 @@ impl Arrow {
             let end = start.checked_add(size).filter(|end| *end <= body.len());
             let bytes = end.map(|end| &body[start..end]).ok_or_else(|| damaged("values beyond the end"))?;
             append(&mut values, number, bytes, n, budget)?;
-            rows += here;
+            rows = here.checked_add(rows).ok_or_else(|| damaged("too many rows"))?;
         }
         Ok((rows, leaf.width, values))
     }
 
     /// The description of a record batch.
-    fn batch(&self, at: usize, about: usize) -> Result<Table<'_>> {
+    fn batch(&self, at: usize, metadata: usize) -> Result<Table<'_>> {
         // Before it are, in new files, a mark and its length.
-        let bytes = &self.bytes[at..][..about];
+        let bytes = &self.bytes[at..][..metadata];
         let skipped = if bytes.starts_with(&[0xff; 4]) { 8 } else { 4 };
         let message = Table::root(bytes.get(skipped..).unwrap_or_default())?;
         const RECORD_BATCH: u8 = 3;
@@ -187,16 +190,16 @@ fn read_field(field: &Table, depth: usize, count: &mut usize) -> Result<Field> {
     if depth > MAX_DEPTH || *count > MAX_FIELDS {
         return Err(damaged("columns that are nested too deeply, or too many"));
     }
-    let about = field.table(3)?;
-    let number = |k: usize| about.as_ref().map_or(Ok(0), |about| about.i32(k));
+    let metadata = field.table(3)?;
+    let number = |k: usize| metadata.as_ref().map_or(Ok(0), |metadata| metadata.i32(k));
     let name = field.text(0)?;
     let of = match field.u8(2)? {
         1 => Type::Null,
         2 => {
-            let is_signed = about.as_ref().map_or(Ok(0), |about| about.u8(1))? != 0;
+            let is_signed = metadata.as_ref().map_or(Ok(0), |metadata| metadata.u8(1))? != 0;
             Type::Number(Number::Integer { bits: number(0)?, is_signed })
         }
-        3 => Type::Number(Number::Float(about.as_ref().map_or(Ok(0), |about| about.i16(0))?)),
+        3 => Type::Number(Number::Float(metadata.as_ref().map_or(Ok(0), |metadata| metadata.i16(0))?)),
         4 | 5 | 19 | 20 => Type::Bytes,
         6 => Type::Number(Number::Boolean),
         7..=11 | 15 | 18 => Type::Fixed,
