@@ -28,7 +28,7 @@ pub(super) use cameras::cameras;
 use episodes::{Episode, episodes};
 use frames::{Rows, Wanted, rows};
 use info::Info;
-pub(super) use write::{Recording as Written, write};
+pub(super) use write::{Written, write};
 
 const STATE: &str = "observation.state";
 const ENVIRONMENT: &str = "observation.environment_state";

@@ -4,6 +4,7 @@
 //! Layout: LeRobot 0.4, `src/lerobot/datasets` (`lerobot_dataset.py`, `utils.py`, `compute_stats.py`).
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{BufWriter, Read as _},
     path::Path,
@@ -17,7 +18,7 @@ use crate::{
     data::{
         DimensionNames,
         column::{Column, Numbers},
-        parquet::{ColumnKind, Field, ParquetWriter, WrittenValues as Values},
+        parquet::{ColumnKind, Field, ParquetWriter, WrittenValues},
     },
     error::{Error, Kind, Result},
 };
@@ -26,13 +27,13 @@ const ACTION: &str = "action";
 /// Files of a chunk, and bytes of a data file, as LeRobot's own writer has them.
 const CHUNK_FILES: u64 = 1000;
 const FILE_BYTES: u64 = 100 << 20;
-/// Steps of a row group, at most: a page takes less than 2 GiB.
+/// Bytes of a column of a row group, at most: a page takes less than 2 GiB.
 const GROUP_BYTES: usize = 256 << 20;
 /// Episodes of a row group of the list of episodes.
 const LISTED: usize = 1000;
 
 /// What a dataset is written from.
-pub(in crate::data) struct Recording<'a> {
+pub(in crate::data) struct Written<'a> {
     pub observations: Column<'a>,
     pub actions: Column<'a>,
     pub rewards: Option<Column<'a>>,
@@ -54,7 +55,7 @@ struct Features {
 const OWN: [&str; 5] = ["timestamp", "frame_index", "episode_index", "index", "task_index"];
 
 impl Features {
-    fn new(recording: &Recording) -> Self {
+    fn new(recording: &Written) -> Self {
         let mut all = vec![(STATE, recording.observations.width), (ACTION, recording.actions.width)];
         all.extend(recording.rewards.as_ref().map(|_| (REWARD, 1)));
         all.extend(OWN.map(|name| (name, 1)));
@@ -103,7 +104,7 @@ struct Listed {
 ///
 /// # Errors
 /// A frame rate that is not above 0, frames in place of states, fewer rows than there are steps, and errors of the file system.
-pub(in crate::data) fn write(folder: &Path, recording: Recording) -> Result<()> {
+pub(in crate::data) fn write(folder: &Path, recording: Written) -> Result<()> {
     let refuse = |what: &str| Error::new(Kind::Settings, what).at(folder.display().to_string());
     if !(recording.fps.is_finite() && recording.fps > 0.0) {
         return Err(refuse("LeRobot's format needs the frame rate")
@@ -120,15 +121,15 @@ pub(in crate::data) fn write(folder: &Path, recording: Recording) -> Result<()> 
     })
 }
 
-fn fill(folder: &Path, mut recording: Recording) -> std::io::Result<()> {
+fn fill(folder: &Path, mut recording: Written) -> std::io::Result<()> {
     let features = Features::new(&recording);
-    let tasks = distinct(recording.tasks);
+    let (tasks, positions) = distinct(recording.tasks);
     let mut all: Vec<Listed> = Vec::new();
     let (mut data, mut place) = (None, [0, 0]);
     let mut start = 0;
     for (k, &end) in recording.ends.iter().enumerate() {
         let text = recording.tasks.get(k).map_or("", String::as_str);
-        let task = tasks.iter().position(|known| *known == text).unwrap_or(0);
+        let task = positions.get(text).copied().unwrap_or(0);
         let file = match &mut data {
             Some(file) => file,
             None => data.insert(create(folder, "data", place, features.fields())?),
@@ -178,24 +179,25 @@ fn fill(folder: &Path, mut recording: Recording) -> std::io::Result<()> {
     write_json(&folder.join(INFO), &info)
 }
 
-/// The distinct texts of tasks, in the order in which they occur; one without text if there are none.
-fn distinct(tasks: &[String]) -> Vec<&str> {
-    let mut all: Vec<&str> = Vec::new();
+/// The distinct texts of tasks, in the order in which they occur, and the position of each; one without text if there are none.
+fn distinct(tasks: &[String]) -> (Vec<&str>, HashMap<&str, usize>) {
+    let (mut all, mut positions) = (Vec::new(), HashMap::new());
     for task in tasks {
-        if !all.contains(&task.as_str()) {
-            all.push(task);
-        }
+        positions.entry(task.as_str()).or_insert_with(|| {
+            all.push(task.as_str());
+            all.len() - 1
+        });
     }
-    if all.is_empty() { vec![""] } else { all }
+    (if all.is_empty() { vec![""] } else { all }, positions)
 }
 
 /// The columns of some steps of episode `k`, which begins with step `start`; their values are added to the statistics.
 fn columns(
-    recording: &mut Recording,
+    recording: &mut Written,
     steps: std::ops::Range<usize>,
     (k, start, task): (usize, usize, usize),
     stats: &mut [Stats],
-) -> std::io::Result<Vec<Values>> {
+) -> std::io::Result<Vec<WrittenValues>> {
     let n = steps.len();
     let mut stats = stats.iter_mut();
     let mut add = |values: &mut dyn Iterator<Item = f64>| {
@@ -209,12 +211,12 @@ fn columns(
         let mut bytes = vec![0; n * column.row_bytes()];
         column.rows.read_exact(&mut bytes)?;
         add(&mut bytes.as_chunks().0.iter().map(|v| f64::from(f32::from_le_bytes(*v))));
-        all.push(Values::rows(bytes, n, column.width));
+        all.push(WrittenValues::rows(bytes, n, column.width));
     }
     let fps = recording.fps;
     let times: Vec<f32> = steps.clone().map(|i| ((i - start) as f64 / fps) as f32).collect();
     add(&mut times.iter().map(|t| f64::from(*t)));
-    all.push(Values::floats(times));
+    all.push(WrittenValues::floats(times));
     let whole = [
         steps.clone().map(|i| (i - start) as i64).collect::<Vec<_>>(),
         vec![k as i64; n],
@@ -223,7 +225,7 @@ fn columns(
     ];
     for values in whole {
         add(&mut values.iter().map(|v| *v as f64));
-        all.push(Values::integers(values));
+        all.push(WrittenValues::integers(values));
     }
     Ok(all)
 }
@@ -248,9 +250,9 @@ fn write_tasks(folder: &Path, tasks: &[&str]) -> std::io::Result<()> {
     let fields = vec![Field::scalar("task_index", ColumnKind::I64), Field::scalar("task", ColumnKind::Text)];
     let file = BufWriter::new(File::create(folder.join("meta/tasks.parquet"))?);
     let mut file = ParquetWriter::new(file, fields)?;
-    let mut texts = Values::default();
+    let mut texts = WrittenValues::default();
     tasks.iter().for_each(|task| texts.add_texts(&[task]));
-    file.write(tasks.len(), &[Values::integers(0..tasks.len() as i64), texts])?;
+    file.write(tasks.len(), &[WrittenValues::integers(0..tasks.len() as i64), texts])?;
     file.finish(Some(TASK_INDEX))
 }
 
@@ -271,12 +273,12 @@ fn write_episodes(folder: &Path, features: &Features, tasks: &[&str], all: &[Lis
     fields.extend(["meta/episodes/chunk_index", "meta/episodes/file_index"].map(integer));
     let mut file = create(folder, "meta/episodes", [0, 0], fields)?;
     for (i, some) in all.chunks(LISTED).enumerate() {
-        let column = |of: &dyn Fn(&Listed) -> u64| Values::integers(some.iter().map(|e| of(e) as i64));
-        let mut texts = Values::default();
+        let column = |of: &dyn Fn(&Listed) -> u64| WrittenValues::integers(some.iter().map(|e| of(e) as i64));
+        let mut texts = WrittenValues::default();
         some.iter().for_each(|episode| texts.add_texts(&[tasks[episode.task]]));
         let first = (i * LISTED) as i64;
         let mut columns = vec![
-            Values::integers(first..first + some.len() as i64),
+            WrittenValues::integers(first..first + some.len() as i64),
             texts,
             column(&|e| e.steps as u64),
             column(&|e| e.chunk),
@@ -286,7 +288,7 @@ fn write_episodes(folder: &Path, features: &Features, tasks: &[&str], all: &[Lis
         ];
         for feature in 0..features.names.len() {
             for statistic in Stats::NAMES {
-                let mut values = Values::default();
+                let mut values = WrittenValues::default();
                 for episode in some {
                     let stats = &episode.stats[feature];
                     match stats.get(statistic) {

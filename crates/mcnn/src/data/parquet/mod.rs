@@ -2,7 +2,7 @@
 //!
 //! Format: <https://parquet.apache.org/docs/file-format/>. Read are pages of both versions; without compression, with Snappy, gzip,
 //! Zstandard or LZ4; and values stored plainly, by a dictionary, by their differences or with their bytes split. Values are read as
-//! they are stored, so Arrow's own schema in the file is not needed. Everything a file claims of its sizes is held against the
+//! they are stored, so Arrow's own schema in the file is not needed. Every size that a file states is checked against the
 //! bytes that are there, or against a [`Budget`], before it is allocated.
 
 mod footer;
@@ -28,7 +28,7 @@ use footer::{Chunk, Footer};
 use hybrid::Levels;
 use pages::{Data, Page, Pages};
 pub(super) use values::Values;
-pub(super) use write::{Field, Kind as ColumnKind, ParquetWriter, Values as WrittenValues};
+pub(super) use write::{ColumnKind, Field, ParquetWriter, WrittenValues};
 
 fn damaged(found: &str) -> Error {
     Error::new(Kind::File, "the Parquet file cannot be read")

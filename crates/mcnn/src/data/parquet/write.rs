@@ -6,14 +6,14 @@ use super::thrift::Writer;
 
 /// What is written of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::data) enum Kind {
+pub(in crate::data) enum ColumnKind {
     F32,
     F64,
     I64,
     Text,
 }
 
-impl Kind {
+impl ColumnKind {
     /// As Parquet numbers its types.
     fn number(self) -> i64 {
         match self {
@@ -29,29 +29,29 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::data) struct Field {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ColumnKind,
     pub is_list: bool,
 }
 
 impl Field {
-    pub fn scalar(name: &str, kind: Kind) -> Self {
+    pub fn scalar(name: &str, kind: ColumnKind) -> Self {
         Self { name: name.into(), kind, is_list: false }
     }
 
-    pub fn list(name: &str, kind: Kind) -> Self {
+    pub fn list(name: &str, kind: ColumnKind) -> Self {
         Self { name: name.into(), kind, is_list: true }
     }
 }
 
 /// Values of a column in a row group, as Parquet stores them plainly.
 #[derive(Debug, Default)]
-pub(in crate::data) struct Values {
+pub(in crate::data) struct WrittenValues {
     bytes: Vec<u8>,
     count: usize,
     lengths: Vec<usize>, // of the rows of a column of lists
 }
 
-impl Values {
+impl WrittenValues {
     /// Rows of `width` little-endian numbers each; of a column that is no list, `width` is 1.
     pub fn rows(bytes: Vec<u8>, count: usize, width: usize) -> Self {
         Self { bytes, count: count * width, lengths: vec![width; count] }
@@ -156,7 +156,7 @@ impl<W: Write> ParquetWriter<W> {
     }
 
     /// Writes `rows` rows, the values of each column in the order of the fields. A column of a row group takes less than 2 GiB.
-    pub fn write(&mut self, rows: usize, columns: &[Values]) -> io::Result<()> {
+    pub fn write(&mut self, rows: usize, columns: &[WrittenValues]) -> io::Result<()> {
         let mut chunks = Vec::new();
         for (field, values) in self.fields.iter().zip(columns) {
             let page = values.page(field.is_list);
@@ -260,7 +260,7 @@ impl Field {
         leaf.integer(1, self.kind.number());
         leaf.integer(3, 0);
         leaf.text(4, if self.is_list { "element" } else { &self.name });
-        if self.kind == Kind::Text {
+        if self.kind == ColumnKind::Text {
             leaf.integer(6, 0); // UTF-8, for old readers
             leaf.structure(10, |of| of.structure(1, |_| ()));
         }
@@ -279,27 +279,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.parquet");
         let fields = vec![
-            Field::list("x", Kind::F32),
-            Field::scalar("i", Kind::I64),
-            Field::list("texts", Kind::Text),
-            Field::list("d", Kind::F64),
-            Field::scalar("t", Kind::F32),
+            Field::list("x", ColumnKind::F32),
+            Field::scalar("i", ColumnKind::I64),
+            Field::list("texts", ColumnKind::Text),
+            Field::list("d", ColumnKind::F64),
+            Field::scalar("t", ColumnKind::F32),
         ];
         let mut writer = ParquetWriter::new(std::fs::File::create(&path).unwrap(), fields).unwrap();
         for group in 0..2 {
             let rows = 5 + group;
             let x: Vec<u8> = (0..3 * rows).flat_map(|v| (v as f32).to_le_bytes()).collect();
-            let (mut texts, mut doubles) = (Values::default(), Values::default());
+            let (mut texts, mut doubles) = (WrittenValues::default(), WrittenValues::default());
             for i in 0..rows {
                 texts.add_texts(&["ab", "c", "é"][..1 + i % 3]);
                 doubles.add_doubles(&[i as f64, 0.5]);
             }
             let columns = [
-                Values::rows(x, rows, 3),
-                Values::integers((0..rows as i64).map(|i| i - 2)),
+                WrittenValues::rows(x, rows, 3),
+                WrittenValues::integers((0..rows as i64).map(|i| i - 2)),
                 texts,
                 doubles,
-                Values::floats((0..rows).map(|i| i as f32)),
+                WrittenValues::floats((0..rows).map(|i| i as f32)),
             ];
             writer.write(rows, &columns).unwrap();
         }

@@ -83,7 +83,7 @@ impl Video {
         self.files[0].1.size
     }
 
-    /// The codec, the rate and what is remarkable, as a short text.
+    /// The codec, the size and what is remarkable, as a short text.
     pub fn note(&self) -> String {
         let (_, mp4) = &self.files[0];
         let codec = match &*mp4.codec {

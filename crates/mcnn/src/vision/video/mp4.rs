@@ -84,20 +84,20 @@ impl Mp4 {
 
     /// Reads the contents of `moov`, of a file of `length` bytes.
     fn parse(moov: &[u8], length: u64) -> Result<Self> {
-        let movie_scale = Part::find(moov, b"mvhd").and_then(|mvhd| mvhd.scale()).unwrap_or(1);
+        let movie_scale = Mp4Box::find(moov, b"mvhd").and_then(|mvhd| mvhd.scale()).unwrap_or(1);
         let is_video = |track: &&[u8]| {
-            let media = Part::find(track, b"mdia").map(|mdia| mdia.0);
+            let media = Mp4Box::find(track, b"mdia").map(|mdia| mdia.0);
             media
-                .and_then(|media| Part::find(media, b"hdlr"))
+                .and_then(|media| Mp4Box::find(media, b"hdlr"))
                 .is_some_and(|hdlr| hdlr.0.get(8..12) == Some(b"vide"))
         };
         let tracks: Vec<&[u8]> =
-            Part::all(moov).filter(|(name, _)| name == b"trak").map(|(_, part)| part.0).collect();
+            Mp4Box::all(moov).filter(|(name, _)| name == b"trak").map(|(_, part)| part.0).collect();
         let track = tracks.into_iter().find(is_video).ok_or_else(|| damaged("no video track"))?;
         let part = |inside: &[&[u8; 4]]| {
             let missing =
                 || damaged(format!("no {} in the track", String::from_utf8_lossy(inside[inside.len() - 1])));
-            inside.iter().try_fold(Part(track), |part, name| Part::find(part.0, name)).ok_or_else(missing)
+            inside.iter().try_fold(Mp4Box(track), |part, name| Mp4Box::find(part.0, name)).ok_or_else(missing)
         };
         let scale = part(&[b"mdia", b"mdhd"])?.scale().filter(|&scale| scale > 0);
         let scale = f64::from(scale.ok_or_else(|| damaged("no time scale"))?);
@@ -156,9 +156,9 @@ fn last_eight(head: &[u8; 16]) -> [u8; 8] {
 
 /// The contents of a box.
 #[derive(Debug, Clone, Copy)]
-struct Part<'a>(&'a [u8]);
+struct Mp4Box<'a>(&'a [u8]);
 
-impl<'a> Part<'a> {
+impl<'a> Mp4Box<'a> {
     /// The boxes one after another, each with its name; ends at the first that does not fit.
     fn all(bytes: &'a [u8]) -> impl Iterator<Item = ([u8; 4], Self)> {
         let mut left = bytes;
@@ -167,7 +167,7 @@ impl<'a> Part<'a> {
             let size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
             let part = left.get(8..size).filter(|_| size >= 8)?;
             left = &left[size..];
-            Some(([head[4], head[5], head[6], head[7]], Part(part)))
+            Some(([head[4], head[5], head[6], head[7]], Mp4Box(part)))
         })
     }
 
