@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Parts;
 
 /// Joint positions of two joints and a gripper command, as an arm records them; the state is the positions.
 fn arm() -> (Parts, DimensionNames) {

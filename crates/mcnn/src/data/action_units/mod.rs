@@ -3,64 +3,13 @@
 //! Everything that learns, searches or constrains sees actions in [-1, 1]. Readers bring recorded actions there, and a policy's
 //! session brings its actions back.
 
-use super::{Angle, AngleChoice, DimensionNames, Parts, angles};
+mod fit;
+mod settings;
+
+use super::{Angle, DimensionNames, angles};
 use crate::error::{Error, Kind, Result};
+pub use settings::{ActionScale, ActionSettings, RelativeTo, Units};
 
-/// How each dimension of an action in the data's units is scaled to [-1, 1].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ActionScale {
-    /// Not at all if every action is in [-1, 1] and absolute; else by its range.
-    #[default]
-    Auto,
-    /// Not at all: actions must be in [-1, 1].
-    None,
-    /// By its smallest and largest value.
-    Range,
-    /// By its 1 % and 99 % quantiles; what is outside is clipped.
-    Quantile,
-}
-
-/// What recorded actions are relative to when a policy learns them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum RelativeTo {
-    /// Nothing: actions are learned as they are recorded.
-    #[default]
-    Absolute,
-    /// The state's dimension of the same name; an action without one stays absolute.
-    SameName,
-    /// For each dimension of the action, the dimension of the state; `None` stays absolute.
-    Dimensions(Vec<Option<usize>>),
-}
-
-/// How actions are scaled when demonstrations are read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ActionSettings {
-    /// The scale of each dimension.
-    pub scale: ActionScale,
-    /// What actions are relative to.
-    pub relative_to: RelativeTo,
-    /// The dimensions of the state that are angles. An action relative to one is a difference of angles.
-    pub angles: Vec<AngleChoice>,
-}
-
-/// The units that recorded actions are scaled by to [-1, 1].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Units {
-    /// Those that fit the data.
-    Fitted(ActionSettings),
-    /// Given ones, such as those of a policy.
-    Given(ActionUnits),
-}
-
-impl Default for Units {
-    fn default() -> Self {
-        Self::Fitted(ActionSettings::default())
-    }
-}
-
-/// The share of values below the lower and above the upper bound of [`ActionScale::Quantile`].
-const TAIL: f64 = 0.01;
 /// Scaled values up to this far beyond 1 are rounding errors.
 const ROUNDING: f32 = 1e-5;
 
@@ -126,70 +75,6 @@ impl ActionUnits {
             return error("the turns of actions do not fit the dimensions of the action");
         }
         Ok(units)
-    }
-
-    /// The units of recorded actions, by the settings. Identity if the actions are used as they are.
-    ///
-    /// # Errors
-    /// Relative actions without names that match, or to dimensions that do not exist; a scale of `None` for relative actions.
-    pub fn fit(parts: &Parts, names: &DimensionNames, settings: &ActionSettings) -> Result<Self> {
-        let angles = angles::resolve(&settings.angles, parts, names)?;
-        let relative_to = settings.relative_to.resolve(parts, names)?;
-        let is_relative = relative_to.iter().any(Option::is_some);
-        let inside = || parts.actions.iter().all(|a| a.abs() <= 1.0);
-        let scale = match settings.scale {
-            ActionScale::Auto if !is_relative && inside() => ActionScale::None,
-            ActionScale::Auto => ActionScale::Range,
-            ActionScale::None if is_relative => {
-                return Err(Error::new(Kind::Settings, "relative actions are always scaled")
-                    .at("--action-scale none")
-                    .expected("range or quantile"));
-            }
-            scale => scale,
-        };
-        if scale == ActionScale::None {
-            return Ok(Self { angles, ..Self::default() });
-        }
-        let relative_to = if is_relative { relative_to } else { Vec::new() };
-        let (center, half) = (vec![0.0; parts.n_act], vec![1.0; parts.n_act]);
-        let mut unscaled = Self { center, half, relative_to, angles, turn_centers: Vec::new() };
-        unscaled.turn_centers = unscaled.turns_of(&parts.actions);
-        let mut differences = parts.actions.clone();
-        unscaled.to_scaled(&parts.states, parts.n_obs, &mut differences);
-        let (mut center, mut half) = (Vec::new(), Vec::new());
-        for k in 0..parts.n_act {
-            let [low, high] = bounds(differences.iter().skip(k).step_by(parts.n_act).copied(), scale);
-            // In 64 bits: the largest floats would overflow.
-            let (low, high) = (f64::from(low), f64::from(high));
-            let largest =
-                parts.actions.iter().skip(k).step_by(parts.n_act).fold(0.0_f32, |m, a| m.max(a.abs()));
-            let is_constant = high - low <= 4.0 * f64::from(f32::EPSILON * largest);
-            center.push(((low + high) / 2.0) as f32);
-            half.push(if is_constant { 0.0 } else { ((high - low) / 2.0) as f32 });
-        }
-        Ok(Self { center, half, ..unscaled })
-    }
-
-    /// The middle of the turn of recorded actions (`[n_steps, n_act]`), by dimension: 0 where all are in [-P/2, P/2], P/2 where all are in
-    /// [0, P], else the middle of their range. Empty if no action is relative to an angle.
-    fn turns_of(&self, actions: &[f32]) -> Vec<f32> {
-        let n_act = self.center.len();
-        let of = |k: usize| {
-            let Some(period) = self.period(k) else { return 0.0 };
-            let values = actions.iter().skip(k).step_by(n_act).copied();
-            let [low, high] =
-                values.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| [low.min(v), high.max(v)]);
-            let within = |center: f64| {
-                let far = period / 2.0 * (1.0 + f64::from(ROUNDING));
-                f64::from(low) >= center - far && f64::from(high) <= center + far
-            };
-            let usual = [0.0, period / 2.0].into_iter().find(|center| within(*center));
-            usual.unwrap_or_else(|| f64::midpoint(f64::from(low), f64::from(high))) as f32
-        };
-        match (0..n_act).any(|k| self.period(k).is_some()) {
-            true => (0..n_act).map(of).collect(),
-            false => Vec::new(),
-        }
     }
 
     /// The dimensions of the state that are angles, in ascending order.
@@ -301,8 +186,7 @@ impl ActionUnits {
         angles::describe(&self.angles, names)
     }
 
-    /// Subtracts from actions, `[n_steps, n_act]`, in the data's units what they are relative to. Differences of angles are the shorter way
-    /// round.
+    /// Subtracts from actions, `[n_steps, n_act]`, in the data's units what they are relative to. Of angles it is the smallest difference.
     pub(super) fn subtract_base(&self, states: &[f32], n_obs: usize, actions: &mut [f32]) {
         let rows = actions.chunks_exact_mut(self.relative_to.len().max(1)).zip(states.chunks_exact(n_obs));
         for (action, state) in rows {
@@ -336,64 +220,11 @@ impl ActionUnits {
     }
 }
 
-impl RelativeTo {
-    /// The dimension of the state for each dimension of the action; empty for `Absolute`.
-    fn resolve(&self, parts: &Parts, names: &DimensionNames) -> Result<Vec<Option<usize>>> {
-        let error = |what: &str| Error::new(Kind::Settings, what).at("--actions relative");
-        match self {
-            Self::Absolute => Ok(Vec::new()),
-            Self::Dimensions(dimensions) => {
-                if dimensions.len() != parts.n_act {
-                    return Err(error("not one dimension of the state for each dimension of the action")
-                        .at("--relative-to")
-                        .expected(format!(
-                            "{} dimensions, or none where an action stays absolute",
-                            parts.n_act
-                        ))
-                        .found(format!("{} dimensions", dimensions.len())));
-                }
-                match dimensions.iter().flatten().find(|k| **k >= parts.n_obs) {
-                    Some(k) => Err(error("the state does not have this dimension")
-                        .at("--relative-to")
-                        .expected(format!("0 to {}", parts.n_obs - 1))
-                        .found(k.to_string())),
-                    None => Ok(dimensions.clone()),
-                }
-            }
-            Self::SameName => {
-                const BY_NUMBER: &str = "name the state's dimensions by number: --relative-to 0-6";
-                let (Some(states), Some(actions)) = (&names.state_names, &names.action_names) else {
-                    return Err(
-                        error("the data do not name the dimensions of states and actions").next(BY_NUMBER)
-                    );
-                };
-                let same = |action: &String| states.iter().position(|state| state == action);
-                let found: Vec<Option<usize>> = actions.iter().map(same).collect();
-                if found.iter().all(Option::is_none) {
-                    return Err(error("no dimension of the action has the name of a dimension of the state")
-                        .found(format!("actions {}; states {}", actions.join(", "), states.join(", ")))
-                        .next(BY_NUMBER));
-                }
-                Ok(found)
-            }
-        }
-    }
-}
-
 /// An angle in (-P/2, P/2], where P is a full turn.
 fn nearest_turn(angle: f64, period: f64) -> f64 {
     let turned = angle - period * (angle / period - 0.5).ceil();
     // Half a turn rounded to 32 bits may be a little less than it.
     if turned <= -0.5 * period * (1.0 - f64::from(f32::EPSILON)) { turned + period } else { turned }
-}
-
-/// The bounds of the values of one dimension.
-fn bounds(values: impl Iterator<Item = f32>, scale: ActionScale) -> [f32; 2] {
-    let mut values: Vec<f32> = values.collect();
-    values.sort_by(f32::total_cmp);
-    let last = values.len() - 1;
-    let cut = if scale == ActionScale::Quantile { (TAIL * last as f64).floor() as usize } else { 0 };
-    [values[cut], values[last - cut]]
 }
 
 #[cfg(test)]
