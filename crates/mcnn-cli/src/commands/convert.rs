@@ -2,7 +2,10 @@
 
 use mcnn::{
     Error, Result,
-    data::{ActionScale, ActionSettings, Idle, RelativeTo, Target, is_recording_of_topics, read_recorded},
+    data::{
+        ActionScale, ActionSettings, Idle, RelativeTo, Target, check_positive, is_recording_of_topics,
+        read_recorded,
+    },
     error::Kind,
 };
 use serde::Serialize;
@@ -36,14 +39,9 @@ pub struct ConvertReport {
 pub fn run(args: &ConvertArgs) -> Result<Done> {
     let target = Target::of(&args.output.path)?;
     let _claim = claim_demonstrations(&args.output, target)?;
-    let positive = |value: Option<f64>, option: &str| match value {
-        Some(value) if !(value.is_finite() && value > 0.0) => Err(Error::new(Kind::Settings, "out of range")
-            .at(option)
-            .expected("above 0")
-            .found(value.to_string())),
-        value => Ok(value),
-    };
-    let (seconds, hz) = (positive(args.drop_idle, "--drop-idle")?, positive(args.hz, "--hz")?);
+    let (seconds, hz) = (args.drop_idle, args.hz);
+    check_positive(seconds, "--drop-idle")?;
+    check_positive(hz, "--hz")?;
     let mut selection = args.keys.selection(&args.episodes);
     // Recordings of topics become steps of this rate; others have steps, of which it is said.
     selection.hz = hz.filter(|_| args.data.iter().any(|path| is_recording_of_topics(path)));

@@ -21,7 +21,7 @@ mod inspect;
 mod json;
 mod lerobot;
 mod mcap;
-mod memory;
+mod memory_limit;
 mod minari;
 mod names;
 mod npy;
@@ -64,7 +64,7 @@ pub use read::{
 pub use recorded::{IDLE_TOLERANCE, Idle, Recorded, Target, read_recorded};
 pub use repeats::{EpisodeGroups, EpisodeRecord};
 pub use scale::Scale;
-pub use selection::{KeyRange, Selection};
+pub use selection::{KeyRange, Selection, check_positive};
 pub use several::read_all;
 pub use source::{Key, Origin, Usage};
 pub use stored::{EpisodeResult, StoredEpisode, StoredEpisodes, StoredSteps};

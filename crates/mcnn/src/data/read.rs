@@ -12,7 +12,7 @@ use super::{
     ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
-    lerobot, mcap, memory, minari, npz, robomimic,
+    lerobot, mcap, memory_limit, minari, npz, robomimic,
     source::Source,
     zarr,
 };
@@ -260,7 +260,7 @@ pub(super) fn limit(length: u64) -> u64 {
 /// The same for other codecs, of which some expand further than deflate.
 pub(super) fn limit_of_any_codec(length: u64) -> u64 {
     let named = std::env::var("MCNN_EXPAND_MIB").ok().and_then(|mib| mib.parse().ok());
-    allowed(length, named.unwrap_or(64)).min(memory::limit())
+    allowed(length, named.unwrap_or(64)).min(memory_limit::limit())
 }
 
 fn allowed(length: u64, mib: u64) -> u64 {
@@ -268,8 +268,8 @@ fn allowed(length: u64, mib: u64) -> u64 {
 }
 
 /// What to do about an array of more bytes than [`limit`], where the file can contain it.
-pub(super) const MORE_MEMORY: &str = "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it; \
-    MCNN_MEMORY_MIB is the most of any file (a third of the free memory), so read fewer arrays or split a larger one";
+pub(super) const MORE_MEMORY: &str = "MCNN_EXPAND_MIB=1024 allows 1,024 MiB more than 32 times the file, if you trust it. \
+    No file may need more than a third of the free memory: MCNN_MEMORY_MIB=N makes that N MiB, or read fewer arrays, or split the file";
 /// The same, where it cannot.
 pub(super) const TOO_LARGE: &str =
     "it is too large for a file of this size: the file is damaged, fetch it or write it again";
@@ -389,6 +389,6 @@ mod tests {
         assert_eq!(limit(10 << 20), (320 + 64) << 20);
         assert_eq!(allowed(10 << 20, 1024), (320 + 1024) << 20);
         assert_eq!(allowed(10 << 20, u64::MAX), u64::MAX);
-        assert_eq!(limit(u64::MAX), memory::limit());
+        assert_eq!(limit(u64::MAX), memory_limit::limit());
     }
 }

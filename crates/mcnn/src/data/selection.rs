@@ -20,11 +20,11 @@ pub struct Selection {
     pub filter: Option<String>,
     /// Steps per second that a recording of topics (MCAP) becomes.
     pub hz: Option<f64>,
-    /// The same, of other data than those that are read: what is taken if nothing is said.
-    pub usual_hz: Option<f64>,
+    /// The rate of the data that a policy or memories were learned from, used where `hz` is not given.
+    pub default_hz: Option<f64>,
     /// Where a recording of topics ends an episode: silences of more than so many seconds.
     pub gap: Option<f64>,
-    /// Of a recording that was stopped before it was complete, read the episodes that are whole (LeRobot).
+    /// Of a recording that was stopped, read only the complete episodes (LeRobot).
     pub whole: bool,
     /// Leave the state out, where frames take its place: states are then one dimension of zeros.
     pub no_state: bool,
@@ -41,7 +41,7 @@ impl Selection {
         Self {
             state: keys(self.state, &other.state_keys),
             action: keys(self.action, &other.action_keys),
-            usual_hz: self.usual_hz.or(other.fps),
+            default_hz: self.default_hz.or(other.fps),
             ..self
         }
     }
@@ -93,6 +93,20 @@ impl Selection {
             }
         }
         Ok(())
+    }
+}
+
+/// Checks that the value of an option, if it is given, is finite and above 0.
+///
+/// # Errors
+/// If it is not.
+pub fn check_positive(value: Option<f64>, option: &str) -> Result<()> {
+    match value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+        None => Ok(()),
+        Some(value) => Err(Error::new(Kind::Settings, "out of range")
+            .at(option)
+            .expected("above 0")
+            .found(value.to_string())),
     }
 }
 

@@ -3,13 +3,17 @@
 //! Format: OMG, DDS-XTypes 1.3, 7.4.
 
 use super::schema::{MAX_DEPTH, Number, Type};
-use crate::error::{Error, Kind, Result};
+use crate::{
+    data::parquet::Budget,
+    error::{Error, Kind, Result},
+};
 
 /// What is taken of a message.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Taken {
     pub numbers: Vec<f64>,
     pub texts: Vec<String>,
+    count: usize, // of numbers
 }
 
 fn damaged(found: &str) -> Error {
@@ -20,8 +24,25 @@ fn damaged(found: &str) -> Error {
 /// taken, in order, but those of headers, times and durations only if the path leads into them.
 ///
 /// # Errors
-/// Another encoding; bytes that do not fit the type; a position that a list does not have.
-pub(super) fn take(of: &Type, path: &[String], data: &[u8]) -> Result<Taken> {
+/// Another encoding; bytes that do not fit the type; a position that a list does not have; more memory than is left of the budget, from
+/// which nothing is taken.
+pub(super) fn take(of: &Type, path: &[String], data: &[u8], budget: &Budget) -> Result<Taken> {
+    let mut taken = Taken::default();
+    walk(of, path, data, Some(budget), &mut taken)?;
+    Ok(taken)
+}
+
+/// The number of numbers that [`take`] takes.
+///
+/// # Errors
+/// As [`take`], but of memory.
+pub(super) fn count(of: &Type, path: &[String], data: &[u8]) -> Result<usize> {
+    let mut taken = Taken::default();
+    walk(of, path, data, None, &mut taken)?;
+    Ok(taken.count)
+}
+
+fn walk(of: &Type, path: &[String], data: &[u8], budget: Option<&Budget>, to: &mut Taken) -> Result<()> {
     let Some((head, bytes)) = data.split_first_chunk::<4>() else {
         return Err(damaged("fewer than 4 bytes"));
     };
@@ -33,10 +54,7 @@ pub(super) fn take(of: &Type, path: &[String], data: &[u8]) -> Result<Taken> {
                 .found(format!("the first bytes {:02x} {:02x}", head[0], head[1])));
         }
     };
-    let mut cursor = Cursor { bytes, at: 0, is_little };
-    let mut taken = Taken::default();
-    cursor.walk(of, Some(path), &mut taken, 0)?;
-    Ok(taken)
+    Cursor { bytes, at: 0, is_little, budget }.walk(of, Some(path), to, 0)
 }
 
 /// Whether a type's numbers are no measurements: they are not taken with others.
@@ -48,6 +66,7 @@ struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     is_little: bool,
+    budget: Option<&'a Budget>, // none if values are counted only
 }
 
 impl Cursor<'_> {
@@ -98,13 +117,17 @@ impl Cursor<'_> {
             Type::Number(number) => {
                 let value = self.number(*number)?;
                 if wanted.is_some() {
-                    to.numbers.push(value);
+                    to.count += 1;
+                    if self.budget.is_some() {
+                        to.numbers.push(value);
+                    }
                 }
             }
             Type::Text => {
                 let n = self.count()?;
+                let is_kept = wanted.is_some() && self.budget.is_some();
                 let text = self.skip(n)?;
-                if wanted.is_some() {
+                if is_kept {
                     let text = text.strip_suffix(&[0]).unwrap_or(text);
                     to.texts.push(String::from_utf8_lossy(text).into_owned());
                 }
@@ -151,6 +174,11 @@ impl Cursor<'_> {
             }
             return Ok(());
         }
+        if let (Some(budget), Some([])) = (self.budget, wanted) {
+            // Numbers become 64 bits; other elements have at most a number for each byte.
+            let left = self.bytes.len() - self.at.min(self.bytes.len());
+            budget.check(8 * if matches!(of, Type::Number(_)) { n } else { left } as u64)?;
+        }
         let place = match wanted {
             Some([first, ..]) => {
                 Some(first.parse::<usize>().ok().filter(|place| *place < n).ok_or_else(|| {
@@ -169,5 +197,21 @@ impl Cursor<'_> {
             self.walk(of, inner, to, depth + 1)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_counted_and_takes_eight_times_its_bytes_from_the_budget() {
+        let of = Type::List(Box::new(Type::Number(Number::U8)), None);
+        let n = 9 << 20;
+        let data = [&[0, 1, 0, 0][..], &u32::to_le_bytes(n), &vec![7; n as usize]].concat();
+        assert_eq!(count(&of, &[], &data).unwrap(), n as usize);
+        let error = take(&of, &[], &data, &Budget::new(0)).unwrap_err().to_string();
+        assert!(error.contains("more memory"), "{error}");
+        assert_eq!(take(&of, &[], &data, &Budget::new(u64::from(n))).unwrap().numbers.len(), n as usize);
     }
 }

@@ -26,7 +26,7 @@ const FOOTER: u8 = 2;
 pub(super) fn damaged(found: impl Into<String>) -> Error {
     Error::new(Kind::File, "the MCAP file cannot be read")
         .found(found)
-        .next("it may be damaged: record or fetch it again, or mend it with `mcap recover`")
+        .next("it may be damaged: record or fetch it again, or repair it with `mcap recover`")
 }
 
 /// The description of a type of messages.
@@ -37,12 +37,26 @@ pub(super) struct Schema {
     pub text: Vec<u8>,
 }
 
+impl Schema {
+    /// Bytes of its texts.
+    fn size(&self) -> u64 {
+        (self.name.len() + self.encoding.len() + self.text.len()) as u64
+    }
+}
+
 /// A topic.
 #[derive(Debug, Clone)]
 pub(super) struct Channel {
     pub schema: u16,
     pub topic: String,
     pub encoding: String,
+}
+
+impl Channel {
+    /// Bytes of its texts.
+    fn size(&self) -> u64 {
+        (self.topic.len() + self.encoding.len()) as u64
+    }
 }
 
 /// Schemas and channels by their numbers.
@@ -104,10 +118,10 @@ pub(super) fn read(
                     let of = rest.take(1)?[0];
                     let size = rest.u64()?;
                     let record = rest.take(usize::try_from(size).unwrap_or(usize::MAX))?;
-                    one(of, record, &mut known, each)?;
+                    one(of, record, &mut known, budget, each)?;
                 }
             }
-            of => one(of, &content, &mut known, each)?,
+            of => one(of, &content, &mut known, budget, each)?,
         }
     }
 }
@@ -117,6 +131,7 @@ fn one(
     of: u8,
     content: &[u8],
     known: &mut Known,
+    budget: &Budget,
     each: &mut dyn FnMut(&Known, &Message) -> Result<()>,
 ) -> Result<()> {
     let mut bytes = Bytes(content);
@@ -125,11 +140,16 @@ fn one(
             let id = bytes.u16()?;
             let (name, encoding) = (bytes.text()?, bytes.text()?);
             let n = bytes.u32()? as usize;
-            known.schemas.insert(id, Schema { name, encoding, text: bytes.take(n)?.to_vec() });
+            let text = bytes.take(n)?;
+            let before = known.schemas.get(&id).map_or(0, Schema::size);
+            budget.take(((name.len() + encoding.len() + n) as u64).saturating_sub(before))?;
+            known.schemas.insert(id, Schema { name, encoding, text: text.to_vec() });
         }
         CHANNEL => {
             let (id, schema) = (bytes.u16()?, bytes.u16()?);
             let (topic, encoding) = (bytes.text()?, bytes.text()?);
+            let before = known.channels.get(&id).map_or(0, Channel::size);
+            budget.take(((topic.len() + encoding.len()) as u64).saturating_sub(before))?;
             known.channels.insert(id, Channel { schema, topic, encoding });
         }
         MESSAGE => {

@@ -1,7 +1,7 @@
 //! Topics of different rates as steps of one.
 
 use crate::{
-    data::parquet::Budget,
+    data::{check_positive, parquet::Budget},
     error::{Error, Kind, Result},
 };
 
@@ -73,11 +73,14 @@ impl Track {
         &self.values[self.rows[i] * self.width..][..self.width]
     }
 
-    /// Messages per second, by the median of the times between them.
+    /// Messages per second, by the median of the times between them; 0 if that is 0.
     pub fn rate(&self) -> f64 {
         let mut between: Vec<u64> = self.times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         between.sort_unstable();
-        between.get(between.len() / 2).map_or(0.0, |median| 1e9 / *median as f64)
+        between
+            .get(between.len() / 2)
+            .filter(|median| **median > 0)
+            .map_or(0.0, |median| 1e9 / *median as f64)
     }
 
     /// The times from which to which messages follow each other without a silence longer than `gap` seconds.
@@ -111,18 +114,14 @@ pub(super) fn episodes(
     budget: &Budget,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<usize>, Vec<usize>)> {
-    for (option, value) in [("--hz", Some(hz)), ("--gap", gap)] {
-        if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
-            return Err(Error::new(Kind::Settings, "out of range")
-                .at(option)
-                .expected("above 0")
-                .found(value.to_string()));
-        }
-    }
+    check_positive(Some(hz), "--hz")?;
+    check_positive(gap, "--gap")?;
     let together = tracks.iter().map(|(track, _)| track.runs(gap)).reduce(|a, b| intersect(&a, &b));
     let together = together.unwrap_or_default();
     let (mut steps, mut ends) = (Vec::new(), Vec::new());
     let mut left_out = 0;
+    // A thousandth of a step: a tick that is a message's own time is not missed by rounding.
+    let slack = (1e6 / hz) as u64;
     let width: usize = tracks.iter().map(|(track, _)| track.width).sum();
     let most = MOST_STEPS * tracks.iter().map(|(track, _)| track.len() as f64).sum::<f64>();
     for [start, end] in together {
@@ -135,13 +134,14 @@ pub(super) fn episodes(
         }
         budget.take((n as u64 + 1) * (8 * tracks.len() + 16 * width) as u64)?;
         let before = steps.len();
-        // A thousandth of a step: a tick that is a message's own time is not missed by rounding.
         for i in 0..=(n + 1e-3) as usize {
             let tick = start.saturating_add((i as f64 / hz * 1e9).round() as u64);
             let of = |(track, is_action): &(&Track, bool)| match is_action {
-                true => Some(track.times.partition_point(|time| *time < tick))
+                true => Some(track.times.partition_point(|time| time.saturating_add(slack) < tick))
                     .filter(|at| *at < track.times.len()),
-                false => track.times.partition_point(|time| *time <= tick).checked_sub(1),
+                false => {
+                    track.times.partition_point(|time| *time <= tick.saturating_add(slack)).checked_sub(1)
+                }
             };
             if let Some(step) = tracks.iter().map(of).collect::<Option<Vec<usize>>>() {
                 steps.extend(step);
@@ -166,7 +166,7 @@ pub(super) fn episodes(
         let longest = tracks.iter().filter_map(|(track, _)| track.silence());
         if let Some((seconds, _)) = longest.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(s, _)| *s > SILENCE) {
             notes.push(format!(
-                "a topic is silent for up to {seconds:.1} s, in which its last message is held: --gap SECONDS cuts episodes there"
+                "a topic is silent for up to {seconds:.1} s, during which its last message is repeated; --gap SECONDS ends episodes there"
             ));
         }
     }
@@ -217,6 +217,19 @@ mod tests {
         // Ticks at 4, 14, 24 and 34 ms.
         assert_eq!(steps, [0, 0, 1, 1, 2, 1, 3, 2]);
         assert_eq!(ends, [4]);
+    }
+
+    #[test]
+    fn a_tick_at_a_messages_own_time_has_that_message_though_times_are_cut() {
+        let mut track = Track::default();
+        for i in 0..100 {
+            track.add(1_000_000_000 * i / 30, &[], vec![i as f64]).unwrap();
+        }
+        track.sort(false);
+        let both = [(&track, false), (&track, true)];
+        let (steps, _) = episodes(&both, 30.0, None, &Budget::new(0), &mut vec![]).unwrap();
+        assert!(steps.chunks(2).enumerate().all(|(i, step)| step == [i, i]), "{steps:?}");
+        assert_eq!(super::tests::track(&[5, 5, 5]).rate(), 0.0);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, Kind, Result};
+use crate::{
+    data::parquet::Budget,
+    error::{Error, Kind, Result},
+};
 
 /// The deepest nesting of types: no message of ROS comes near.
 pub(super) const MAX_DEPTH: usize = 32;
@@ -90,8 +93,9 @@ pub(super) enum Type {
 /// The type of the messages of a schema.
 ///
 /// # Errors
-/// Types that are not defined, nested too deeply, or lines that are not understood.
-pub(super) fn parse(name: &str, text: &str) -> Result<Type> {
+/// Types that are not defined, nested too deeply, or lines that are not understood; more memory than the budget.
+pub(super) fn parse(name: &str, text: &str, budget: &Budget) -> Result<Type> {
+    budget.check((size_of::<&str>() * text.lines().count()) as u64)?;
     let mut sections: HashMap<String, Vec<&str>> = HashMap::new();
     let mut current = short(name);
     for line in text.lines() {
@@ -105,7 +109,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Type> {
         }
         sections.entry(current.clone()).or_default().push(line);
     }
-    let mut parser = Parser { sections, fields: 0 };
+    let mut parser = Parser { sections, fields: 0, budget };
     parser.message(&short(name), 0).map_err(|e| e.within(name))
 }
 
@@ -120,6 +124,7 @@ fn short(name: &str) -> String {
 struct Parser<'a> {
     sections: HashMap<String, Vec<&'a str>>,
     fields: usize,
+    budget: &'a Budget,
 }
 
 fn refuse(what: &str, line: &str) -> Error {
@@ -132,16 +137,12 @@ impl Parser<'_> {
             return Err(refuse("types of messages that are nested too deeply", name));
         }
         let Some(lines) = self.sections.get(name).cloned() else {
-            let number = |number| (String::new(), Type::Number(number));
             // Two types that some recordings leave out.
-            let parts = match name {
-                "builtin_interfaces/Time" => [("sec", number(Number::I32)), ("nanosec", number(Number::U32))],
-                "builtin_interfaces/Duration" => {
-                    [("sec", number(Number::I32)), ("nanosec", number(Number::U32))]
-                }
-                _ => return Err(refuse("a type of messages that the recording does not define", name)),
-            };
-            let fields = parts.map(|(name, (_, of))| (name.to_owned(), of));
+            if !["builtin_interfaces/Time", "builtin_interfaces/Duration"].contains(&name) {
+                return Err(refuse("a type of messages that the recording does not define", name));
+            }
+            let fields = [("sec", Number::I32), ("nanosec", Number::U32)];
+            let fields = fields.map(|(name, number)| (name.to_owned(), Type::Number(number)));
             return Ok(Type::Message(name.into(), fields.to_vec()));
         };
         let mut fields = Vec::new();
@@ -162,6 +163,7 @@ impl Parser<'_> {
             if self.fields > MAX_FIELDS {
                 return Err(refuse("a type of messages with too many fields", name));
             }
+            self.budget.take((size_of::<(String, Type)>() + field.len() + of.len()) as u64)?;
             fields.push((field.to_owned(), self.field(of, name, depth)?));
         }
         Ok(Type::Message(name.into(), fields))
@@ -175,6 +177,9 @@ impl Parser<'_> {
                 None if size.is_empty() => None,
                 None => Some(size.parse().map_err(|_| refuse("a list of a size that is no number", text))?),
             };
+            if of.ends_with(']') {
+                return Err(refuse("a list of lists, which ROS does not have", text));
+            }
             return Ok(Type::List(Box::new(self.field(of, inside, depth)?), size));
         }
         let of = text.split("<=").next().unwrap_or(text);
@@ -206,7 +211,9 @@ mod tests {
                     string<=10 name \"x\" # text\nbuiltin_interfaces/Time stamp\n\
                     ================================================================================\n\
                     MSG: pkg/Other\nint16 a 5\nwstring w\nbool[] flags\n";
-        let Type::Message(name, fields) = parse("pkg/msg/Thing", text).unwrap() else { panic!() };
+        let Type::Message(name, fields) = parse("pkg/msg/Thing", text, &Budget::new(0)).unwrap() else {
+            panic!()
+        };
         let names: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
         assert_eq!((&*name, &names[..]), ("pkg/Thing", &["others", "pair", "name", "stamp"][..]));
         let Type::List(other, None) = &fields[0].1 else { panic!() };
@@ -219,8 +226,9 @@ mod tests {
             ("float64", "without a name"),
             ("Thing again", "too deeply"),
             ("float64[x] y", "no number"),
+            (&format!("float64{} y", "[]".repeat(1_000_000)), "a list of lists"),
         ] {
-            let error = parse("pkg/msg/Thing", wrong).unwrap_err().to_string();
+            let error = parse("pkg/msg/Thing", wrong, &Budget::new(0)).unwrap_err().to_string();
             assert!(error.contains(says), "{wrong}: {error}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::data::{
-    Format, ReadOptions,
+    CameraRecording, Format, ReadOptions, Usage,
     fixtures::{expected, unpacked},
     inspect, read as read_data, read_parts,
 };
@@ -59,7 +59,7 @@ fn episodes_end_at_gaps_and_names_are_those_of_joints() {
     };
     assert_eq!(read_data(&path, &one).unwrap().states(), &data.states()[data.ends()[0] * 3..]);
     // The rate of other data is taken where none is said.
-    let usual = Selection { hz: None, usual_hz: Some(30.0), ..arm() };
+    let usual = Selection { hz: None, default_hz: Some(30.0), ..arm() };
     assert_eq!(read_parts(&path, &usual).unwrap().1.n_steps(), with(None).n_steps());
     let part = selection(&["/joint_states.position:1-2", "/base/cmd.vel.linear.x"], &["/cmd.data.1"], 30.0);
     let (_, found) = read_parts(&path, &part).unwrap();
@@ -105,6 +105,14 @@ fn topics_are_listed_and_what_is_not_there_is_refused_with_what_is() {
         let error = refused(&selection);
         assert!(error.contains(part), "{part}: {error}");
     }
+}
+
+#[test]
+fn frames_are_refused_before_a_rate_is_asked_for() {
+    let folder = unpacked("mcap/recordings.zip");
+    let opened = CameraRecording::open(&folder.path().join("zstd.mcap"), &[], &Selection::default());
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("no frames are read") && error.contains("frames of LeRobot"), "{error}");
 }
 
 #[test]
