@@ -1,18 +1,15 @@
 //! Embedding a recording of frames, piece by piece. Finished embeddings are kept in a file beside the output, so that an
 //! interrupted run can be resumed.
 
-use std::{
-    cell::Cell,
-    fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
-};
+use std::{cell::Cell, io::BufReader, path::Path};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
+    encoding::Encoding,
     frames::{Frames, Preset},
-    network::{Design, Network},
+    network::Network,
+    partial_output::{PartialOutput, part_of},
     source::Source,
 };
 use crate::{
@@ -25,94 +22,6 @@ const MAX_BATCH: usize = 256;
 const MIN_BATCH: usize = 32;
 const BATCH_BYTES: usize = 64 << 20;
 
-/// What defines the space of embeddings: embeddings can be compared only if these are equal. Stored with them, as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Encoding {
-    /// The network.
-    pub network: Design,
-    /// The SHA-256 of the file of weights, or `random:SEED`.
-    pub weights: String,
-    /// The preprocessing of frames.
-    pub preset: Preset,
-    /// Height and width of the recorded frames, if all have one size that is known before they are read. Missing in embeddings
-    /// of early versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<[usize; 2]>,
-    /// The cameras whose embeddings are side by side, in order; empty for one camera, whose size is `size`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cameras: Vec<EncodedCamera>,
-    /// The states that follow the embeddings, if they are joined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<JoinedState>,
-}
-
-/// A camera of several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EncodedCamera {
-    /// Its key in the recording.
-    pub name: String,
-    /// Height and width of its frames.
-    pub size: [usize; 2],
-}
-
-/// States that are joined with embeddings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JoinedState {
-    /// Its keys in the recording.
-    pub keys: Vec<String>,
-    /// Its dimensions.
-    pub n: usize,
-}
-
-impl Encoding {
-    /// The encoding of a recording by a network with weights of this identity.
-    pub fn new(network: Design, weights: String, preset: Preset, source: &Source) -> Self {
-        let several = source.cameras.len() > 1;
-        let camera = |(name, size): (&String, &Option<[usize; 2]>)| {
-            Some(EncodedCamera { name: name.clone(), size: (*size)? })
-        };
-        Self {
-            network,
-            weights,
-            preset,
-            size: if several { None } else { source.sizes.first().copied().flatten() },
-            cameras: match several {
-                true => source.cameras.iter().zip(&source.sizes).filter_map(camera).collect(),
-                false => Vec::new(),
-            },
-            state: (source.n_state() > 0)
-                .then(|| JoinedState { keys: source.state_keys.clone(), n: source.n_state() }),
-        }
-    }
-
-    /// The number of cameras.
-    pub fn n_cameras(&self) -> usize {
-        self.cameras.len().max(1)
-    }
-
-    /// The dimensions of the states after the embeddings; 0 without.
-    pub fn n_state(&self) -> usize {
-        self.state.as_ref().map_or(0, |state| state.n)
-    }
-
-    /// The dimensions of an embedding of all cameras with the states.
-    pub fn width(&self) -> usize {
-        self.network.width() * self.n_cameras() + self.n_state()
-    }
-
-    /// Parses the JSON of an encoding, as stored with embeddings.
-    ///
-    /// # Errors
-    /// If the text is no encoding, or of a network that is not known here.
-    pub fn parse(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|e| {
-            Error::new(Kind::File, "an encoding that cannot be read")
-                .expected("JSON with network, weights and preset, as `mcnn embed` writes it")
-                .found(format!("{} ({e})", text.chars().take(200).collect::<String>()))
-        })
-    }
-}
-
 /// The result of embedding a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Embedded {
@@ -124,14 +33,6 @@ pub struct Embedded {
     pub longest_still: usize,
     /// The number of that run's first frame.
     pub still_at: usize,
-}
-
-/// The file of the finished embeddings, beside the output: a line that identifies the run, then the embeddings.
-pub fn part_of(output: &Path) -> PathBuf {
-    // Without a slash at the end, which would make it a file in the folder.
-    let mut name = output.components().collect::<PathBuf>().into_os_string();
-    name.push(".part");
-    name.into()
 }
 
 /// Embeds a recording into an `.npz` of demonstrations ([`read`](crate::data::read()) reads it). `watch` is
@@ -160,7 +61,7 @@ pub fn embed(
     // Range, order and size of the frames in a file, which options can change; missing in early versions.
     let mut complete = identity.clone();
     complete["read_as"] = if source.sizes[0].is_some() { source.notes.clone() } else { Vec::new() }.into();
-    let part = Part::open(&part_of(output), [&complete.to_string(), &identity.to_string()], width)?;
+    let part = PartialOutput::open(&part_of(output), [&complete.to_string(), &identity.to_string()], width)?;
     let resumed_from = part.done;
     let current = Cell::new(resumed_from); // index of the current frame
     let mut batcher = Batcher {
@@ -209,7 +110,7 @@ pub fn embed(
             .found(batcher.part.done.to_string()));
     }
     let mut part = batcher.part;
-    let still = part.still(&labels.ends, width)?;
+    let still = part.still(&labels.ends, width, encoding.n_state())?;
     part.rewind()?;
     let about = serde_json::to_string(encoding).expect("plain values");
     write_npz_from(output, &labels, width, &mut BufReader::new(&part.file), &names, &about)?;
@@ -269,7 +170,7 @@ struct Batcher<'a> {
     states: &'a [f32], // [steps, n_state]
     n_state: usize,
     rows: Vec<f32>, // embeddings and states: [n, width]
-    part: Part,
+    part: PartialOutput,
 }
 
 impl Batcher<'_> {
@@ -330,94 +231,5 @@ impl Batcher<'_> {
             self.rows.extend_from_slice(&self.states[step * self.n_state..(step + 1) * self.n_state]);
         }
         self.part.append(&self.rows, width * self.cameras.len() + self.n_state)
-    }
-}
-
-/// The file of the finished embeddings of an interrupted run.
-struct Part {
-    path: PathBuf,
-    file: File,
-    head: u64,   // bytes before the embeddings
-    done: usize, // finished embeddings
-}
-
-impl Part {
-    /// Opens the file of an interrupted run, or creates it. `early`: the identity that early versions wrote.
-    fn open(path: &Path, [identity, early]: [&str; 2], width: usize) -> Result<Self> {
-        let io = |e| Error::io("writing", path, &e);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        file.try_lock().map_err(|e| {
-            Error::new(Kind::File, "another process embeds into this output")
-                .at(path.display().to_string())
-                .found(e.to_string())
-                .next("wait for it, or choose another output")
-        })?;
-        let length = file.metadata().map_err(io)?.len();
-        let mut found = Vec::new();
-        let mut start = BufReader::new(&file);
-        std::io::Read::take(&mut start, 1 << 16).read_until(b'\n', &mut found).map_err(io)?;
-        let lines = [identity, early].map(|identity| format!("{identity}\n"));
-        if length > 0 && lines.iter().all(|line| found != line.as_bytes()) {
-            return Err(Error::new(Kind::Mismatch, "an interrupted run embedded something else")
-                .at(path.display().to_string())
-                .expected(identity)
-                .found(String::from_utf8_lossy(&found).trim_end().chars().take(400).collect::<String>())
-                .next("--force starts a new run; or give the options of the interrupted run"));
-        }
-        if length == 0 {
-            file.write_all(lines[0].as_bytes()).map_err(io)?;
-        }
-        let head = if length == 0 { lines[0].len() } else { found.len() } as u64;
-        // An interruption can leave an incomplete row.
-        let row = 4 * width as u64;
-        let done = length.saturating_sub(head) / row;
-        file.set_len(head + done * row).map_err(io)?;
-        file.seek(SeekFrom::End(0)).map_err(io)?;
-        Ok(Self { path: path.to_owned(), file, head, done: done as usize })
-    }
-
-    fn append(&mut self, rows: &[f32], width: usize) -> Result<()> {
-        let bytes: Vec<u8> = rows.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.file.write_all(&bytes).map_err(|e| Error::io("writing", &self.path, &e))?;
-        self.done += rows.len() / width;
-        Ok(())
-    }
-
-    /// Seeks to the first embedding.
-    fn rewind(&mut self) -> Result<()> {
-        self.file.seek(SeekFrom::Start(self.head)).map_err(|e| Error::io("reading", &self.path, &e))?;
-        Ok(())
-    }
-
-    /// Counts repeated embeddings.
-    fn still(&mut self, ends: &[usize], width: usize) -> Result<Embedded> {
-        self.rewind()?;
-        let mut rows = BufReader::new(&self.file);
-        let (mut last, mut row) = (vec![0; 4 * width], vec![0; 4 * width]);
-        let mut found = Embedded { resumed_from: 0, still: 0, longest_still: 1, still_at: 0 };
-        let (mut first, mut episode) = (0, 0);
-        for i in 0..self.done {
-            std::io::Read::read_exact(&mut rows, &mut row)
-                .map_err(|e| Error::io("reading", &self.path, &e))?;
-            let begins = i == 0 || ends[episode] == i;
-            if i > 0 && begins {
-                episode += 1;
-            }
-            if begins || row != last {
-                first = i;
-            } else {
-                found.still += 1;
-                if i + 1 - first > found.longest_still {
-                    (found.longest_still, found.still_at) = (i + 1 - first, first);
-                }
-            }
-            std::mem::swap(&mut last, &mut row);
-        }
-        Ok(found)
-    }
-
-    fn remove(self) -> Result<()> {
-        std::fs::remove_file(&self.path).map_err(|e| Error::io("removing", &self.path, &e))
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Deref, time::Instant};
 
 use super::{
-    embed::Encoding,
+    encoding::Encoding,
     frames::{Frames, Preset},
     network::Network,
 };

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::{
     download,
-    embed::Encoding,
     encoded_policy::Arrays,
     encoder_file::EncoderInfo,
+    encoding::Encoding,
     network::{Design, Network},
     resnet::ResNet,
     tensors::Tensors,
