@@ -16,7 +16,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(data.states().iter().all(|v| v.is_finite()));
         assert!(data.actions().iter().all(|a| a.abs() <= 1.0));
     }
-    if let Ok(mut file) = FrameFile::open(&path, None, None) {
+    let no_state = Selection { no_state: true, ..Selection::default() };
+    if let Ok(mut file) = FrameFile::open(&path, None, &no_state) {
         let mut pieces = 0;
         let _ = file.read_frames(0, &mut |_, _| {
             pieces += 1;

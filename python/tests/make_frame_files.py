@@ -114,6 +114,10 @@ expect("beside.hdf5", wide, options={"key": "images"}, says=["not used: observat
 broken["beside.hdf5"] = ["several arrays of observations", "found: images, observations, states"]
 outside = actions.copy()
 outside[4, 1] = 1.5
+with h5py.File(folder / "large_chunks.hdf5", "w") as f:
+    f.create_dataset("observations", (N, 100, 100, 3), "u1", maxshape=(None, 100, 100, 3), chunks=(20_000, 100, 100, 3))
+    f["actions"], f["timeouts"] = actions, timeouts
+broken["large_chunks.hdf5"] = ["observations", "chunks of frames that need more memory", "600000000 bytes", "chunks of fewer steps"]
 npz("outside_actions.npz", frames=frames, actions=outside)
 npz("states.npz", states=np.zeros((N, 10), "f4"))
 broken["states.npz"] = ["not color frames", "mcnn learn"]

@@ -74,6 +74,8 @@ fn what_cannot_be_embedded_is_refused() {
         ("embed frames.npz --weights random:0 --preset raw:0x3 -o x.npz", "HEIGHTxWIDTH"),
         ("embed frames.npz --weights random:0 --frame-size 4x4 -o x.npz", "48 values per frame"),
         ("embed frames.npz --weights random:0 --threads 0 -o x.npz", "1 to 1024"),
+        ("embed frames.npz --weights random:0 --state speed -o x.npz", "give --with-state to `mcnn embed`"),
+        ("encoder frames.npz --state speed -o x.npz", "leave --state out"),
         ("embed nowhere --weights random:0 -o x.npz", "nowhere"),
         ("embed frames.npz --weights random:0 -o frames.npz", "--force"),
     ] {

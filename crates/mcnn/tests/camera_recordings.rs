@@ -260,6 +260,11 @@ np.savez(sys.argv[1], frames=np.arange(n * 48, dtype="u1").reshape(n, 4, 4, 3), 
         (&[2.0, 3.0][..], "x y".into())
     );
     assert_eq!(open(true, &["states:1"]).unwrap().labels.states[..3], [1.0, 3.0, 5.0]);
+    let action = Selection { action: vec!["states:1".parse().unwrap()], ..Selection::default() };
+    let options =
+        SourceOptions { cameras: vec!["frames".into()], selection: action, ..SourceOptions::default() };
+    let source = Source::open(&path, &options).unwrap();
+    assert_eq!((source.n_state(), &source.labels.actions[..3]), (0, &[1.0, 3.0, 5.0][..]));
     let error = open(false, &[]).err().unwrap().to_string();
     assert!(error.contains("several arrays of observations") && error.contains("--with-state"), "{error}");
     let error = open(true, &["speed"]).err().unwrap().to_string();

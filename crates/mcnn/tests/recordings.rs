@@ -11,7 +11,7 @@ use mcnn::{
     act::Act as _,
     data::{
         ActionRange, Demonstrations, DimensionNames, FrameDemonstrations, FrameFile, Parts, ReadOptions,
-        Recording, Rows, Simulator, read, read_simulator, write_hdf5, write_npz,
+        Recording, Rows, Selection, Simulator, read, read_simulator, write_hdf5, write_npz,
     },
     expert::GaussianPolicy,
     seed::Seed,
@@ -241,8 +241,9 @@ fn recorded_frames_are_read_back_from_both_formats() {
     demonstrations.write_npz(&npz).unwrap();
     demonstrations.write_npz(&again).unwrap();
     assert_eq!(std::fs::read(&npz).unwrap(), std::fs::read(&again).unwrap());
+    let no_state = Selection { no_state: true, ..Selection::default() };
     for (path, shape) in [(&hdf5, vec![30, 72]), (&npz, vec![30, 4, 6, 3])] {
-        let mut file = FrameFile::open(path, None, None).unwrap();
+        let mut file = FrameFile::open(path, None, &no_state).unwrap();
         assert_eq!(file.shape, shape);
         assert_eq!(
             (&file.labels.actions, &file.labels.ends),

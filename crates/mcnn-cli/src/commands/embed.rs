@@ -122,6 +122,11 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
 
 /// Opens a recording of frames, perhaps with its states. Says on stderr what is skipped and how many actions are clipped.
 pub fn open(args: &FrameArgs, with_state: bool) -> Result<Source> {
+    if let Some(key) = args.keys.state_keys.first().filter(|_| !with_state) {
+        return Err(Error::new(Kind::Settings, "states are read only where they are joined with embeddings")
+            .at(format!("--state {key}"))
+            .next("give --with-state to `mcnn embed`, or leave --state out"));
+    }
     let source = Source::open(&args.data, &SourceOptions { with_state, ..args.source() })?;
     source.warnings.iter().for_each(say);
     if args.clip_actions {

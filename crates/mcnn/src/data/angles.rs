@@ -47,7 +47,7 @@ pub struct Angle {
 
 impl Angle {
     /// Cosine and sine of a value of the dimension. Computed in 64 bits of the part of the turn in [0, 1), so that a value and the
-    /// same value some turns on differ by no more than their own rounding.
+    /// same value plus whole turns differ by no more than their own rounding.
     pub fn cos_sin(&self, value: f32) -> [f32; 2] {
         let turns = f64::from(value) / self.unit.period();
         let (sin, cos) = (std::f64::consts::TAU * (turns - turns.floor())).sin_cos();
@@ -55,7 +55,7 @@ impl Angle {
     }
 }
 
-/// Angles as text, such as `3 degrees, 4 degrees`.
+/// A line for each angle, such as `state 3 yaw: an angle in degrees`.
 pub(super) fn describe(angles: &[Angle], names: &DimensionNames) -> Vec<String> {
     let line = |angle: &Angle| {
         let name = names.state_names.as_ref().and_then(|names| names.get(angle.dimension));

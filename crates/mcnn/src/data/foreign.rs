@@ -20,7 +20,7 @@ fn foreign(what: impl Into<String>, next: impl Into<String>) -> Foreign {
 
 /// How numbers of other formats become demonstrations.
 const SAVE: &str = "save states, actions and episode_ends together with numpy.savez";
-const MCAP: &str = "its numbers are read where demonstrations are: mcnn train FILE --state TOPIC.FIELD --action TOPIC.FIELD --hz RATE; its frames \
+const MCAP: &str = "its numbers are read where demonstrations are: `mcnn train FILE --state TOPIC.FIELD --action TOPIC.FIELD --hz RATE`; its frames \
                     are not";
 const OLD_BAG: &str = "convert a bag with the program mcap (`mcap convert in.db3 out.mcap`), and read that";
 const VIDEO: &str = "take its frames, ffmpeg -i FILE frames/%06d.png, list them with the actions in a CSV in the same folder \
@@ -140,7 +140,7 @@ const ZARR: &str =
 /// The error of frames in a format of which only states are read.
 pub(super) fn frames_of(format: Format) -> Error {
     Error::new(Kind::File, "a format of which no frames are read")
-        .expected("frames in HDF5 as of D4RL, an .npz or a folder")
+        .expected("frames of LeRobot, zarr, robomimic or D4RL, an .npz or a folder of pictures")
         .found(format.to_string())
         .next("save them with numpy.savez: frames, actions and episode_ends")
 }

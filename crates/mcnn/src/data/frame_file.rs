@@ -12,9 +12,11 @@ use hdf5_reader::{Dataset, Datatype, SliceInfo, SliceInfoElem};
 use zip::ZipArchive;
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, KeyRange, Parts, Rows, Selection, foreign, hdf5, npy, npz,
+    ActionRange, Demonstrations, DimensionNames, KeyRange, Parts, Rows, Selection,
+    cameras::check_chunks,
+    foreign, hdf5, npy, npz,
     number::Beyond,
-    read::{Format, MOST_OF_A_BLOCK, is_label, read_names, recognize},
+    read::{Format, is_label, read_names, recognize},
 };
 use crate::error::{Error, Kind, Result};
 
@@ -49,12 +51,12 @@ enum Place {
 
 impl FrameFile {
     /// Opens D4RL's flat HDF5 or an `.npz`, with `actions`, where episodes end, optionally `rewards`, and the frames: under `key`, or
-    /// as `frames`, `images`, `observations` or `states`, whichever is there. With `state` the states are read as well: its keys, or
-    /// else `states` or `observations`.
+    /// as `frames`, `images`, `observations` or `states`, whichever is there. Unless `selection.no_state` says to leave them out, the
+    /// states are read as well: those selected, or else `states` or `observations`.
     ///
     /// # Errors
     /// As [`read`](super::read()), except errors of the values of frames; several of these without `key`.
-    pub fn open(path: &Path, key: Option<&str>, state: Option<&Selection>) -> Result<Self> {
+    pub fn open(path: &Path, key: Option<&str>, selection: &Selection) -> Result<Self> {
         let (format, length) = recognize(path)?;
         let named = |e: Error| e.within(path.display());
         let keys = match format {
@@ -65,14 +67,16 @@ impl FrameFile {
         let keys = keys.map_err(named)?;
         let key = match key {
             Some(key) => key,
-            None => only(&keys, if format == Format::Npz { NAMES[0] } else { NAMES[2] }, state.is_some())
+            None => only(&keys, if format == Format::Npz { NAMES[0] } else { NAMES[2] }, !selection.no_state)
                 .map_err(named)?,
         };
-        let selection = beside(&keys, key, state);
+        let default_state = !selection.no_state && selection.state.is_empty();
+        let selection = beside(&keys, key, selection);
         let opened = match format {
-            Format::D4rl => hdf5::frames(path, length, key, &selection).map(|(labels, frames)| {
+            Format::D4rl => hdf5::frames(path, length, key, &selection).and_then(|(labels, frames)| {
+                check_memory(&frames, length)?;
                 let shape = frames.shape().iter().map(|&n| n as usize).collect();
-                (labels, shape, Place::Hdf5(path.to_owned(), Box::new(frames)))
+                Ok((labels, shape, Place::Hdf5(path.to_owned(), Box::new(frames))))
             }),
             Format::Npz => npz::frames(path, length, key, &selection).map(|(labels, shape)| {
                 let shape = shape.iter().map(|&n| n as usize).collect();
@@ -81,8 +85,8 @@ impl FrameFile {
             _ => Err(foreign::frames_of(format)),
         };
         let (FrameLabels { parts: labels, mut names }, shape, place) = opened.map_err(named)?;
-        if state.is_some_and(|selection| selection.state.is_empty()) {
-            names.state_names = read_names(path)?.state_names; // of the default states
+        if default_state {
+            names.state_names = read_names(path)?.state_names;
         }
         let state_keys: Vec<String> = selection.state.iter().map(ToString::to_string).collect();
         let is_state = |name: &String| selection.state.iter().any(|range| range.key == *name);
@@ -116,11 +120,12 @@ pub(super) struct FrameLabels {
     pub names: DimensionNames,
 }
 
-/// The states and actions to read beside the frames: no states unless they are asked for.
-fn beside(keys: &[String], frames: &str, state: Option<&Selection>) -> Selection {
-    let Some(selection) = state else { return Selection { no_state: true, ..Selection::default() } };
+/// The states and actions to read beside the frames.
+fn beside(keys: &[String], frames: &str, selection: &Selection) -> Selection {
     let mut selection = selection.clone();
-    if selection.state.is_empty() {
+    if selection.no_state {
+        selection.state.clear();
+    } else if selection.state.is_empty() {
         let there = |name: &&str| *name != frames && keys.iter().any(|key| key == name);
         let name = STATES.into_iter().find(there).unwrap_or(STATES[0]);
         selection.state = vec![KeyRange { key: name.into(), dimensions: None }];
@@ -167,11 +172,27 @@ fn read_hdf5(
     Ok(())
 }
 
+/// Checks that a row of chunks fits into memory.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn check_memory(frames: &Dataset, length: u64) -> Result<()> {
+    let size = match frames.dtype() {
+        Datatype::FixedPoint { size, .. } | Datatype::FloatingPoint { size, .. } => u64::from(*size),
+        _ => 8,
+    };
+    let shape = frames.shape();
+    let chunk = match frames.chunks() {
+        Some(chunk) if chunk.len() == shape.len() => chunk.iter().map(|&n| n.into()).collect(),
+        _ => std::iter::once(1).chain(shape[1..].iter().copied()).collect::<Vec<u64>>(),
+    };
+    check_chunks(shape, &chunk, size, length).map_err(|e| e.within(frames.name()))
+}
+
 /// How many rows are read together: whole rows of chunks, so that each chunk is unpacked once.
 pub(super) fn rows_together(frames: &Dataset) -> u64 {
     let (n, row) = (frames.shape()[0], frames.shape()[1..].iter().product::<u64>() * 4);
     let high = frames.chunks().map_or(1, |chunk| u64::from(chunk[0]).max(1)).min(n.max(1));
-    let high = if high.saturating_mul(row) <= MOST_OF_A_BLOCK { high } else { 1 };
     high * (PIECE / (high * row).max(1)).max(1)
 }
 

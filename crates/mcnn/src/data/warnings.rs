@@ -170,7 +170,7 @@ pub(super) fn of_lengths(lengths: &[usize]) -> Vec<String> {
     }
     vec![format!(
         "{short} of {n} episodes have fewer than a tenth of the median's steps ({} to {}, median {}): recordings that were stopped at once, \
-         or ends that are marked too early; take them out or mend the marks",
+         or ends that are marked too early; take them out or repair the marks",
         sorted[0],
         sorted[short - 1],
         sorted[n / 2]

@@ -3,10 +3,35 @@
 use std::ops::Range;
 
 use super::{ReadRows, Rows};
-use crate::error::Result;
+use crate::{
+    data::read::{MORE_MEMORY, MOST_OF_A_BLOCK, limit_of_any_codec},
+    error::{Error, Kind, Result},
+};
 
 /// The number of a block: the file or episode, and the block in it.
 pub(in crate::data) type Block = [usize; 2];
+
+/// Checks that a row of chunks fits into memory: of frames of this shape in chunks, with `size` bytes a value, in a file of `length` bytes.
+///
+/// # Errors
+/// If it does not.
+pub(in crate::data) fn check_chunks(shape: &[u64], chunk: &[u64], size: u64, length: u64) -> Result<()> {
+    let limit = MOST_OF_A_BLOCK.min(limit_of_any_codec(length));
+    let along = |(&n, &chunk): (&u64, &u64)| n.div_ceil(chunk.max(1)).max(1).saturating_mul(chunk);
+    let row = shape[1..].iter().zip(&chunk[1..]).map(along).fold(size, u64::saturating_mul);
+    let bytes = row.saturating_mul(chunk[0]);
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::new(Kind::File, "chunks of frames that need more memory than they are given")
+        .expected(format!("at most {limit} bytes together, of the chunks of some steps"))
+        .found(format!("{bytes} bytes, of the shape {shape:?} in chunks of {chunk:?}"))
+        .next(if bytes <= MOST_OF_A_BLOCK {
+            MORE_MEMORY
+        } else {
+            "write the array again in chunks of fewer steps"
+        }))
+}
 
 /// A store of frames in blocks.
 pub(in crate::data) trait ReadBlocks: Send {

@@ -13,12 +13,13 @@ use std::{
 };
 
 use super::{
-    DimensionNames, Format, Origin, Parts, Selection, lerobot, minari,
+    DimensionNames, Format, Origin, Parts, Selection, foreign, lerobot, minari,
     read::{load, recognize},
     robomimic, zarr,
 };
-use crate::error::{Error, Kind, Result};
-pub(super) use blocks::{Block, Blocks, ReadBlocks};
+use crate::error::{Error, Result};
+use blocks::Blocks;
+pub(super) use blocks::{Block, ReadBlocks, check_chunks};
 pub(super) use select::select;
 
 /// Frames as they are stored, one after another.
@@ -72,6 +73,26 @@ pub struct Camera {
     pub frames: CameraFrames,
 }
 
+impl Camera {
+    /// A camera whose frames are stored in blocks.
+    pub(super) fn of_blocks(name: String, shape: Vec<usize>, store: impl ReadBlocks + 'static) -> Self {
+        Self { name, shape, frames: CameraFrames::Rows(Box::new(Blocks::new(store))) }
+    }
+}
+
+/// What is asked of a reader of cameras.
+pub(super) struct Request<'a> {
+    pub path: &'a Path,
+    /// The bytes of the file; 0 of a folder.
+    pub length: u64,
+    /// The keys of the cameras; empty for all.
+    pub asked: &'a [String],
+    pub episodes: &'a Episodes,
+}
+
+/// The cameras of a recording, and the files that they are in.
+pub(super) type Found = (Vec<Camera>, Vec<PathBuf>);
+
 /// A recording of the frames of one camera or several, opened.
 pub struct CameraRecording {
     /// Actions, rewards and episode ends; states, if they were asked for (else a dimension of zeros).
@@ -86,7 +107,9 @@ pub struct CameraRecording {
     pub format: Format,
     /// What a user should know of how the source was read.
     pub notes: Vec<String>,
-    /// The files that the frames are in: of each, its size and the time of its last change.
+    /// The numbers of the episodes in the source, in order.
+    pub episodes: Vec<u32>,
+    /// Files whose size or time of change tells that the recording changed.
     pub files: Vec<PathBuf>,
 }
 
@@ -110,24 +133,24 @@ impl CameraRecording {
     /// # Errors
     /// As [`read`](super::read()), of everything but the frames; a key that is no camera; a source without cameras.
     pub fn open(path: &Path, cameras: &[String], selection: &Selection) -> Result<Self> {
-        let (format, source) = load(path, selection)?;
+        let named = |e: Error| e.within(path.display());
+        // Before the file is read, which may be large.
+        let (format, length) = recognize(path)?;
+        let reader = match format {
+            Format::Zarr => zarr::cameras,
+            Format::Robomimic => robomimic::cameras,
+            Format::LeRobotV2 | Format::LeRobotV3 => lerobot::cameras,
+            _ => return Err(named(foreign::frames_of(format))),
+        };
+        let (_, source) = load(path, selection)?;
         if let Some(e) = source.beyond {
             return Err(e);
         }
-        let (_, length) = recognize(path)?;
         let episodes = Episodes::new(source.episode_numbers, &source.parts.ends);
-        let found = match format {
-            Format::Zarr => zarr::cameras(path, length, cameras, &episodes),
-            Format::Robomimic => robomimic::cameras(path, length, cameras, &episodes),
-            Format::LeRobotV2 | Format::LeRobotV3 => lerobot::cameras(path, cameras, &episodes),
-            _ => Err(Error::new(Kind::File, "a format of which no frames are read")
-                .expected("frames of LeRobot, zarr, robomimic or D4RL, an .npz or a folder of pictures")
-                .found(format.to_string())
-                .next("save them with numpy.savez: frames, actions and episode_ends")),
-        };
-        let (cameras, files) = found.map_err(|e| e.within(path.display()))?;
+        let request = Request { path, length, asked: cameras, episodes: &episodes };
+        let (cameras, files) = reader(&request).map_err(named)?;
         let (labels, names, origin, notes) = (source.parts, source.names, source.origin, source.notes);
-        Ok(Self { labels, names, origin, cameras, format, notes, files })
+        Ok(Self { labels, names, origin, cameras, format, notes, episodes: episodes.numbers, files })
     }
 }
 

@@ -112,16 +112,14 @@ pub(super) fn frames(
     let beyond = Beyond::new();
     let n_steps = frames.shape()[0];
     let there: Vec<String> = file.listing().into_iter().map(|(name, ..)| name).collect();
-    let action_keys = match selection.action.is_empty() {
-        true => vec![KeyRange { key: "actions".into(), dimensions: None }],
-        false => selection.action.clone(),
-    };
     let open = |keys: &[KeyRange]| {
         keys.iter().map(|key| file.named_table(&key.key)).collect::<Result<Vec<Dataset>>>()
     };
     let state_datasets = open(&chosen(&selection.state, &[], &there)?)?;
-    let action_datasets =
-        if selection.action.is_empty() { vec![file.table("actions")?] } else { open(&action_keys)? };
+    let (action_keys, action_datasets) = match &selection.action[..] {
+        [] => (vec![KeyRange { key: "actions".into(), dimensions: None }], vec![file.table("actions")?]),
+        keys => (keys.to_vec(), open(keys)?),
+    };
     for table in state_datasets.iter().chain(&action_datasets) {
         if table.shape()[0] != n_steps {
             return Err(other_length(table.name(), table.shape()[0], n_steps));

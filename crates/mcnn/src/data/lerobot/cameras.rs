@@ -1,7 +1,7 @@
 //! The cameras of a dataset: columns of pictures in the data files, and videos.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     data::{
         Selection,
-        cameras::{Block, Blocks, Camera, CameraFrames, Clip, Episodes, ReadBlocks, Rows, select},
+        cameras::{Block, Camera, CameraFrames, Clip, Episodes, Found, ReadBlocks, Request, Rows, select},
         number::Beyond,
         parquet::{Budget, Parquet, Values},
         regular,
@@ -26,11 +26,8 @@ use crate::{
 const TIMESTAMP: &str = "timestamp";
 
 /// The cameras of a dataset, and the files that they are in.
-pub(in crate::data) fn cameras(
-    folder: &Path,
-    asked: &[String],
-    chosen: &Episodes,
-) -> Result<(Vec<Camera>, Vec<PathBuf>)> {
+pub(in crate::data) fn cameras(request: &Request) -> Result<Found> {
+    let &Request { path: folder, asked, episodes: chosen, .. } = request;
     let info = Info::read(folder)?;
     let is_camera = |key: &String| info.feature(key).is_some_and(|f| f.is_frames() && !f.is_depth());
     let (there, others): (Vec<String>, Vec<String>) = info.features().keys().cloned().partition(is_camera);
@@ -44,23 +41,25 @@ pub(in crate::data) fn cameras(
         .map(|&number| by_number.get(&number).copied().ok_or_else(|| missing(number)))
         .collect::<Result<_>>()?;
     let mut times = None; // of all steps, read for the first video
-    let (mut cameras, mut files) = (Vec::new(), Vec::new());
+    let mut cameras = Vec::new();
+    // They have the times of steps, and where the videos of episodes begin.
+    let mut files = episodes::lists(folder, &info)?;
+    files.extend(taken.iter().map(|episode| folder.join(&episode.file)));
     for key in selected.into_iter().map(|at| &there[at]) {
         let Some(feature) = info.feature(key) else { continue };
         let shape = feature.shape.iter().map(|&n| n as usize).collect();
-        let frames = if feature.is_video() {
+        cameras.push(if feature.is_video() {
             if times.is_none() {
                 times = Some(timestamps(folder, &info, &all, &taken)?);
             }
             let clips = clips(folder, &info, key, chosen, times.as_deref().unwrap_or_default())?;
             files.extend(clips.iter().map(|clip| clip.file.clone()));
-            CameraFrames::Video(clips)
+            Camera { name: key.clone(), shape, frames: CameraFrames::Video(clips) }
         } else {
             let pictures = Pictures::open(folder, key, &taken, chosen)?;
             files.extend(pictures.files.iter().cloned());
-            CameraFrames::Rows(Box::new(Blocks::new(pictures)))
-        };
-        cameras.push(Camera { name: key.clone(), shape, frames });
+            Camera::of_blocks(key.clone(), shape, pictures)
+        });
     }
     files.sort();
     files.dedup();
@@ -143,8 +142,9 @@ impl Pictures {
             .enumerate()
             .map(|(k, episode)| (episode.number.into(), chosen.steps(k).start))
             .collect();
+        let mut seen = HashSet::new();
         for name in taken.iter().map(|episode| &episode.file) {
-            if pictures.names.contains(name) {
+            if !seen.insert(name) {
                 continue;
             }
             let path = folder.join(name);

@@ -94,6 +94,11 @@ fn from_lines(
     Ok(found)
 }
 
+/// The files that list the episodes.
+pub(super) fn lists(folder: &Path, info: &Info) -> Result<Vec<PathBuf>> {
+    if info.is_v3() { files(folder) } else { Ok(vec![folder.join(LINES)]) }
+}
+
 /// The files of `meta/episodes`, sorted by their paths.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let inside = |path: &Path| -> Result<Vec<PathBuf>> {

@@ -153,7 +153,7 @@ impl Recorded {
     }
 
     /// The same with actions relative to the state: each minus the state's dimension that the settings say, of which the scale does not
-    /// count. Differences of angles are the shorter way round. Returns the dimension of the state for each of the action.
+    /// count. Of angles it is the smallest difference. Returns the dimension of the state for each of the action.
     ///
     /// # Errors
     /// As [`ActionUnits::fit`].

@@ -1,14 +1,12 @@
 //! The frames of an HDF5 file of robomimic: `data/demo_K/obs/KEY`, read by rows of chunks.
 
-use std::path::{Path, PathBuf};
-
 use hdf5_reader::Dataset;
 
 use super::{OBS, demo::Demo};
 use crate::{
     data::{
-        cameras::{Block, Blocks, Camera, CameraFrames, Episodes, ReadBlocks, Rows, select},
-        frame_file::{rows_of, rows_together},
+        cameras::{Block, Camera, Episodes, Found, ReadBlocks, Request, Rows, select},
+        frame_file::{check_memory, rows_of, rows_together},
         hdf5::Flat,
         read::are_color_frames,
     },
@@ -16,12 +14,8 @@ use crate::{
 };
 
 /// The cameras of a file, and the file.
-pub(in crate::data) fn cameras(
-    path: &Path,
-    length: u64,
-    asked: &[String],
-    episodes: &Episodes,
-) -> Result<(Vec<Camera>, Vec<PathBuf>)> {
+pub(in crate::data) fn cameras(request: &Request) -> Result<Found> {
+    let &Request { path, length, asked, episodes } = request;
     let file = Flat::open(path, length)?;
     let Some(data) = file.inside("data")? else {
         return Err(Error::new(Kind::Data, "missing key").at("/data"));
@@ -56,15 +50,12 @@ pub(in crate::data) fn cameras(
                 .expected(format!("{:?}", expected.collect::<Vec<usize>>()))
                 .found(format!("{:?}", dataset.shape())));
             }
+            check_memory(&dataset, length)?;
             datasets.push(dataset);
         }
         let episodes = episodes.clone();
         let frames = Frames { datasets, episodes, width: shapes[at].iter().product() };
-        cameras.push(Camera {
-            name: there[at].clone(),
-            shape: shapes[at].clone(),
-            frames: CameraFrames::Rows(Box::new(Blocks::new(frames))),
-        });
+        cameras.push(Camera::of_blocks(there[at].clone(), shapes[at].clone(), frames));
     }
     Ok((cameras, vec![path.into()]))
 }

@@ -1,24 +1,17 @@
 //! The frames of a replay buffer: arrays of color frames, read by rows of chunks.
 
-use std::path::{Path, PathBuf};
-
-use super::{Buffer, Entry, METADATA, damaged, metadata::Array, store::Store, values::Stored};
+use super::{Buffer, ENDS, Entry, damaged, metadata::Array, store::Store, values::Stored};
 use crate::{
     data::{
-        cameras::{Block, Blocks, Camera, CameraFrames, Episodes, ReadBlocks, Rows, select},
+        cameras::{Block, Camera, Episodes, Found, ReadBlocks, Request, Rows, check_chunks, select},
         number::half,
-        read::{MORE_MEMORY, MOST_OF_A_BLOCK, limit_of_any_codec},
     },
     error::{Error, Kind, Result},
 };
 
 /// The cameras of a replay buffer, and the files that they are in.
-pub(in crate::data) fn cameras(
-    path: &Path,
-    length: u64,
-    asked: &[String],
-    episodes: &Episodes,
-) -> Result<(Vec<Camera>, Vec<PathBuf>)> {
+pub(in crate::data) fn cameras(request: &Request) -> Result<Found> {
+    let &Request { path, length, asked, episodes } = request;
     let store = Store::open(path, length)?;
     let mut buffer = Buffer::open(&store);
     let ends = buffer.ends()?;
@@ -60,17 +53,11 @@ pub(in crate::data) fn cameras(
             store: Store::open(path, length)?,
         };
         frames.check()?;
-        cameras.push(Camera {
-            name: entry.key.clone(),
-            shape,
-            frames: CameraFrames::Rows(Box::new(Blocks::new(frames))),
-        });
+        cameras.push(Camera::of_blocks(entry.key.clone(), shape, frames));
     }
-    let nodes =
-        cameras.iter().map(|camera| format!("data/{}", camera.name)).chain(["meta/episode_ends".into()]);
-    let described = nodes.flat_map(|node| METADATA.map(|file| path.join(&node).join(file)));
+    let nodes = cameras.iter().map(|camera| format!("data/{}/", camera.name)).chain([format!("{ENDS}/")]);
     let files = match path.is_dir() {
-        true => described.filter(|file| file.is_file()).collect(),
+        true => nodes.flat_map(|node| store.files(&node)).collect(),
         false => vec![path.into()],
     };
     Ok((cameras, files))
@@ -90,27 +77,14 @@ impl Frames {
     /// Checks that a row of chunks fits into memory.
     fn check(&self) -> Result<()> {
         let Array { shape, layout, dtype } = &self.array;
-        let limit = MOST_OF_A_BLOCK.min(limit_of_any_codec(self.store.length));
-        let along = |(&n, &chunk): (&u64, &u64)| n.div_ceil(chunk).max(1).saturating_mul(chunk);
-        let row = shape[1..]
-            .iter()
-            .zip(&layout.chunks[1..])
-            .map(along)
-            .fold(dtype.size as u64, u64::saturating_mul);
-        let bytes = row.saturating_mul(layout.chunks[0]);
-        let steps = shape[0] >= 1 << 40 || shape[1..].iter().any(|&side| side > 1 << 16);
-        if bytes <= limit && !steps {
-            return Ok(());
+        if shape[0] >= 1 << 40 || shape[1..].iter().any(|&side| side > 1 << 16) {
+            return Err(Error::new(Kind::File, "an array of frames that is too large")
+                .at(&*self.path)
+                .expected("fewer than 2^40 frames, sides of at most 65,536 pixels")
+                .found(format!("the shape {shape:?}")));
         }
-        Err(Error::new(Kind::File, "chunks of frames that need more memory than they are given")
-            .at(&*self.path)
-            .expected(format!("at most {limit} bytes together, of the chunks of some steps"))
-            .found(format!("{bytes} bytes, of the shape {shape:?} in chunks of {:?}", layout.chunks))
-            .next(if bytes <= MOST_OF_A_BLOCK {
-                MORE_MEMORY
-            } else {
-                "write the array again in chunks of fewer steps"
-            }))
+        check_chunks(shape, &layout.chunks, dtype.size as u64, self.store.length)
+            .map_err(|e| e.within(&*self.path))
     }
 }
 

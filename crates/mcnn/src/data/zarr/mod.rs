@@ -14,7 +14,7 @@ use std::path::Path;
 use super::{
     KeyRange, Origin, Parts, Selection,
     number::Beyond,
-    read::{are_color_frames, limit_of_any_codec},
+    read::{FRAMES, are_color_frames, limit_of_any_codec},
     selection::no_such_key,
     source::{Joined, Key, Source, Table, Usage, join, taken_as},
 };
@@ -255,9 +255,6 @@ impl<'a> Buffer<'a> {
         Ok(Table { key: key.clone(), width, values, names: None })
     }
 }
-
-/// What to do when frames are read as states.
-const FRAMES: &str = super::read::FRAMES;
 
 fn damaged(found: String) -> Error {
     Error::new(Kind::File, "the zarr store cannot be read")

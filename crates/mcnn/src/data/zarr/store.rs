@@ -106,6 +106,15 @@ impl Store {
         from.map_while(move |(key, _)| Some((key.as_str(), key.strip_prefix(prefix)?)))
     }
 
+    /// The files of the keys that start with `prefix`, in a folder.
+    pub fn files(&self, prefix: &str) -> Vec<PathBuf> {
+        let file = |(key, _)| match self.entries.get(key).map(|entry| &entry.place) {
+            Some(Place::File(path)) => Some(path.clone()),
+            _ => None,
+        };
+        self.under(prefix).filter_map(file).collect()
+    }
+
     /// The bytes of a key, if the store has it.
     ///
     /// # Errors

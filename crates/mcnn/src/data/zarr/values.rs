@@ -95,40 +95,20 @@ impl Stored<'_> {
     /// All values, each through `number`. Memory must have been checked ([`Self::check`]).
     fn read<const N: usize, T: Copy>(&self, fill: T, number: impl Fn([u8; N]) -> T) -> Result<Values<T>> {
         let Array { shape, layout, .. } = self.array;
-        let sizes = |sizes: &[u64]| sizes.iter().map(|&n| n as usize).collect::<Vec<usize>>();
-        let (shape, chunk) = (sizes(shape), sizes(&layout.chunks));
-        let mut values = vec![fill; shape.iter().product()];
-        let bytes = N * chunk.iter().product::<usize>();
-        let counts: Vec<u64> =
-            self.array.shape.iter().zip(&layout.chunks).map(|(n, c)| n.div_ceil(*c)).collect();
+        let counts: Vec<u64> = shape.iter().zip(&layout.chunks).map(|(n, c)| n.div_ceil(*c)).collect();
         let mut missing = counts.iter().fold(1, |all: u64, n| all.saturating_mul(*n));
         let all = missing;
-        let big = layout.big_endian;
-        let number = |mut bytes: [u8; N]| {
-            if big {
-                bytes.reverse();
-            }
-            number(bytes)
-        };
+        let shape = sizes(shape);
+        let mut values = vec![fill; shape.iter().product()];
         for (key, rest) in self.store.under(&format!("{}/", self.path)) {
             let Some(at) = layout.keys.parse(rest, shape.len()) else { continue };
             if at.iter().zip(&counts).any(|(at, count)| at >= count) {
                 continue; // what is left of a longer array
             }
-            let decoded = self.chunk(key, bytes)?.unwrap_or_default();
-            let from: Vec<usize> = at.iter().zip(&chunk).map(|(&at, chunk)| at as usize * chunk).collect();
-            place(decoded.as_chunks::<N>().0, &mut values, [&shape, &chunk, &from], layout, &number);
+            self.chunk(key, &sizes(&at), &shape, &mut values, &number)?;
             missing -= 1;
         }
         Ok(Values { values, missing: [missing, all] })
-    }
-}
-
-impl Stored<'_> {
-    /// The bytes of a chunk of `bytes`, decoded; `None` if it is not stored.
-    fn chunk(&self, key: &str, bytes: usize) -> Result<Option<Vec<u8>>> {
-        let Some(stored) = self.store.get(key, 2 * bytes as u64 + (64 << 10))? else { return Ok(None) };
-        decode(&self.array.layout.codecs, stored, bytes).map(Some).map_err(|e| damaged(e).within(key))
     }
 
     /// The rows of the chunks whose first coordinate is `first`, each value through `number`. Memory must have been checked.
@@ -138,33 +118,52 @@ impl Stored<'_> {
         fill: T,
         number: impl Fn([u8; N]) -> T,
     ) -> Result<Vec<T>> {
-        let Array { shape, layout, .. } = self.array;
-        let chunk: Vec<usize> = layout.chunks.iter().map(|&n| n as usize).collect();
-        let mut shape: Vec<usize> = shape.iter().map(|&n| n as usize).collect();
+        let layout = &self.array.layout;
+        let (mut shape, chunk) = (sizes(&self.array.shape), sizes(&layout.chunks));
         shape[0] = chunk[0].min(shape[0].saturating_sub(first as usize * chunk[0]));
-        let counts: Vec<usize> = shape.iter().zip(&chunk).map(|(n, c)| n.div_ceil(*c)).collect();
-        let bytes = N * chunk.iter().product::<usize>();
         let mut values = vec![fill; shape.iter().product()];
+        let mut at = vec![0; shape.len()];
+        loop {
+            let mut coordinates: Vec<u64> = at.iter().map(|&i| i as u64).collect();
+            coordinates[0] = first;
+            let key = format!("{}/{}", self.path, layout.keys.key(&coordinates));
+            self.chunk(&key, &at, &shape, &mut values, &number)?;
+            let next = |k: &usize| at[*k] + 1 < shape[*k].div_ceil(chunk[*k]);
+            let Some(axis) = (1..at.len()).rev().find(next) else { return Ok(values) };
+            at[axis] += 1;
+            at[axis + 1..].fill(0);
+        }
+    }
+
+    /// Decodes the chunk of a key and puts it into an array of this shape, in which `at` are its coordinates. Does nothing if it is not
+    /// stored.
+    fn chunk<const N: usize, T>(
+        &self,
+        key: &str,
+        at: &[usize],
+        shape: &[usize],
+        values: &mut [T],
+        number: &impl Fn([u8; N]) -> T,
+    ) -> Result<()> {
+        let layout = &self.array.layout;
+        let chunk = sizes(&layout.chunks);
+        let bytes = N * chunk.iter().product::<usize>();
+        let Some(stored) = self.store.get(key, 2 * bytes as u64 + (64 << 10))? else { return Ok(()) };
+        let decoded = decode(&layout.codecs, stored, bytes).map_err(|e| damaged(e).within(key))?;
+        let from: Vec<usize> = at.iter().zip(&chunk).map(|(at, chunk)| at * chunk).collect();
         let number = |mut bytes: [u8; N]| {
             if layout.big_endian {
                 bytes.reverse();
             }
             number(bytes)
         };
-        let mut at = vec![0; shape.len()];
-        loop {
-            let mut coordinates: Vec<u64> = at.iter().map(|&i| i as u64).collect();
-            coordinates[0] = first;
-            let key = format!("{}/{}", self.path, layout.keys.key(&coordinates));
-            if let Some(decoded) = self.chunk(&key, bytes)? {
-                let from: Vec<usize> = at.iter().zip(&chunk).map(|(at, chunk)| at * chunk).collect();
-                place(decoded.as_chunks::<N>().0, &mut values, [&shape, &chunk, &from], layout, &number);
-            }
-            let Some(axis) = (1..at.len()).rev().find(|&k| at[k] + 1 < counts[k]) else { return Ok(values) };
-            at[axis] += 1;
-            at[axis + 1..].fill(0);
-        }
+        place(decoded.as_chunks::<N>().0, values, [shape, &chunk, &from], layout, &number);
+        Ok(())
     }
+}
+
+fn sizes(of: &[u64]) -> Vec<usize> {
+    of.iter().map(|&n| n as usize).collect()
 }
 
 /// Puts the elements of a chunk that starts at `from` into an array. Both have as many dimensions as `layout.axes`. What is beyond

@@ -20,7 +20,7 @@ const TOGETHER: usize = 64;
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let mut selection = options.selection.clone();
     selection.no_state = !options.with_state;
-    let CameraRecording { labels, names, origin, cameras, format, notes: warnings, files } =
+    let CameraRecording { labels, names, origin, cameras, format, notes: warnings, episodes, files } =
         CameraRecording::open(path, &options.cameras, &selection)?;
     let named = |e: Error| e.within(path.display());
     let n = labels.n_steps();
@@ -39,10 +39,11 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         hash.update(format!("{} {}\n", file.display(), stamp(file)?));
     }
     let stamp = format!(
-        "{} {:?} {:?} {:?}",
+        "{} {:?} {:?} {:?} {:?}",
         hex(&hash.finalize()),
         readers.iter().map(|reader| &reader.name).collect::<Vec<_>>(),
         labels.ends,
+        episodes,
         origin.state_keys
     );
     Ok(Source {
@@ -184,5 +185,61 @@ impl ReadFrames for Cameras {
 
     fn name(&self, frame: usize) -> String {
         format!("{}: step {frame}", self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A replay buffer of two episodes of two steps, each frame in a chunk of its own.
+    fn replay_buffer(path: &Path) {
+        let array = |name: &str, shape: &[usize], chunk: &[usize], dtype: &str| {
+            let folder = path.join(name);
+            fs::create_dir_all(&folder).unwrap();
+            let about = format!(
+                r#"{{"zarr_format": 2, "shape": {shape:?}, "chunks": {chunk:?}, "dtype": "{dtype}", "order": "C",
+                     "fill_value": 0, "compressor": null, "filters": null}}"#
+            );
+            fs::write(folder.join(".zarray"), about).unwrap();
+        };
+        array("data/img", &[4, 4, 4, 3], &[1, 4, 4, 3], "|u1");
+        array("data/action", &[4, 1], &[4, 1], "<f4");
+        array("meta/episode_ends", &[2], &[2], "<i8");
+        fs::write(path.join(".zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+        for i in 0..4 {
+            fs::write(path.join(format!("data/img/{i}.0.0.0")), [i as u8; 48]).unwrap();
+        }
+        fs::write(path.join("data/action/0.0"), [0; 16]).unwrap();
+        fs::write(path.join("meta/episode_ends/0"), [2_i64, 4].map(i64::to_le_bytes).concat()).unwrap();
+    }
+
+    #[test]
+    fn the_stamp_tells_other_episodes_and_other_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        replay_buffer(folder.path());
+        let stamp = |episode: u32| {
+            let mut options = SourceOptions::default();
+            options.selection.episodes = vec![episode..=episode];
+            open(folder.path(), &options).unwrap().stamp
+        };
+        let first = stamp(0);
+        assert_eq!(first, stamp(0));
+        assert_ne!(first, stamp(1));
+        fs::write(folder.path().join("data/img/3.0.0.0"), [9; 49]).unwrap();
+        assert_ne!(first, stamp(0));
+    }
+
+    #[test]
+    fn frames_of_too_large_sides_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        replay_buffer(folder.path());
+        let array = folder.path().join("data/img/.zarray");
+        let about = fs::read_to_string(&array).unwrap();
+        fs::write(&array, about.replace("[4, 4, 4, 3]", "[4, 70000, 4, 3]")).unwrap();
+        let error = open(folder.path(), &SourceOptions::default()).err().unwrap().to_string();
+        assert!(error.contains("data/img") && error.contains("at most 65,536 pixels"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ReadFrames, Source, SourceOptions, pixels::Pixels, stamp};
 use crate::{
-    data::{FrameFile, Rows},
+    data::{FrameFile, Rows, Selection},
     error::{Error, Kind, Result},
     vision::frames::Frames,
 };
@@ -31,8 +31,8 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
                 .next("leave the option out; in zarr, robomimic and LeRobot episodes can be selected"),
         ));
     }
-    let state = options.with_state.then_some(&options.selection);
-    let mut file = FrameFile::open(path, options.cameras.first().map(String::as_str), state)?;
+    let selection = Selection { no_state: !options.with_state, ..options.selection.clone() };
+    let mut file = FrameFile::open(path, options.cameras.first().map(String::as_str), &selection)?;
     let mut first = Rows::Bytes(Vec::new());
     file.read_frames(0, &mut |_, rows| {
         first = rows;
