@@ -42,7 +42,7 @@ pub struct ConvertArgs {
     /// Make actions relative to these state dimensions, one for each action dimension, such as 0-6 or 0-5,none.
     #[arg(long, value_parser = clap::value_parser!(StateDimensions), value_name = "DIMENSIONS", help_heading = "Actions")]
     pub relative_to: Option<StateDimensions>,
-    /// State dimensions that are angles, as of `mcnn learn`: actions relative to them are the shorter way round.
+    /// State dimensions that are angles, as of `mcnn learn`: actions relative to them are the smallest difference of angles.
     #[arg(long = "angle", value_delimiter = ',', value_name = "DIMENSIONS", help_heading = "Actions")]
     pub angles: Vec<AngleChoice>,
     #[command(flatten)]

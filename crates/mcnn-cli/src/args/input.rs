@@ -132,7 +132,7 @@ pub struct UnitArgs {
     #[arg(long, value_parser = clap::value_parser!(StateDimensions), value_name = "DIMENSIONS")]
     pub relative_to: Option<StateDimensions>,
     /// State dimensions that are angles, counted from 0 or by name, such as 3-5 or 3-5:deg,yaw:rad. They wrap: -179 and 179 degrees
-    /// are near, and actions relative to them are the shorter way round. Without a unit they are in degrees if a value of any is
+    /// are near, and actions relative to them are the smallest difference of angles. Without a unit they are in degrees if a value of any is
     /// beyond 2 pi, else in radians.
     #[arg(long = "angle", value_delimiter = ',', value_name = "DIMENSIONS", help_heading = "Data")]
     pub angles: Vec<AngleChoice>,
