@@ -57,3 +57,13 @@ fn a_cut_or_changed_file_is_refused_or_read_and_never_panics() {
         changed[at] = bytes[at];
     }
 }
+
+#[test]
+fn lists_without_elements_are_refused() {
+    let folder = unpacked("minari/datasets.zip");
+    let file = open(&std::fs::read(part(&folder)).unwrap()).unwrap();
+    let leaf =
+        Leaf { path: Vec::new(), width: 0, of: Some(Number::Float(1)), parents: Vec::new(), buffer: 0 };
+    let error = file.read(&leaf, &Budget::new(0)).unwrap_err().to_string();
+    assert!(error.contains("without elements"), "{error}");
+}
