@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, ops::Range, path::Path};
 
+use rayon::prelude::*;
+
 use super::{
     episodes::{Episode, unfinished_file},
     info::Info,
@@ -70,35 +72,77 @@ fn of_file(
         episodes.iter().enumerate().map(|(i, episode)| (episode.number.into(), i)).collect();
     let labels = [leaf(file, "episode_index")?, leaf(file, "frame_index")?];
     let leaves = wanted.iter().map(|feature| leaf(file, &feature.key)).collect::<Result<Vec<usize>>>()?;
-    let mut tables = vec![Vec::new(); wanted.len()];
-    let mut found: Vec<(usize, i64)> = Vec::new(); // of each row kept: the episode's place, and the frame
-    for group in 0..file.groups() {
-        let columns = file.read(group, &labels, budget)?;
-        let (episode, frame) =
-            (integers(&columns[0], "episode_index")?, integers(&columns[1], "frame_index")?);
-        if episode.len() != frame.len() {
-            return Err(Error::new(Kind::File, "columns with different numbers of rows")
-                .at("episode_index and frame_index"));
-        }
-        let kept: Vec<Option<usize>> = episode.iter().map(|number| places.get(number).copied()).collect();
-        if kept.iter().all(Option::is_none) {
-            continue;
-        }
-        budget.take(16 * episode.len() as u64)?;
-        found.extend(kept.iter().zip(frame).filter_map(|(place, frame)| Some(((*place)?, *frame))));
-        let columns = file.read(group, &leaves, budget)?;
-        for ((column, feature), table) in columns.into_iter().zip(wanted).zip(&mut tables) {
-            if column.rows != kept.len() {
-                return Err(
-                    Error::new(Kind::File, "columns with different numbers of rows").at(&*feature.key)
-                );
+    let steps: u64 = episodes.iter().map(|episode| episode.length).fold(0, u64::saturating_add);
+    let mut tables: Vec<Vec<f32>> = wanted
+        .iter()
+        .map(|feature| {
+            // The lengths are those of the list of episodes, which may be wrong.
+            let values = steps.saturating_mul(feature.width as u64);
+            let fits = budget.check(values.saturating_mul(4)).is_ok();
+            Vec::with_capacity(if fits { values as usize } else { 0 })
+        })
+        .collect();
+    let mut found = Vec::new();
+    let groups: Vec<usize> = (0..file.groups()).collect();
+    // A few groups at a time: what they need beside the tables is limited.
+    for batch in groups.chunks(rayon::current_num_threads().max(1)) {
+        let read = |&group| of_group(file, group, [&labels, &leaves], &places, wanted, budget, cell);
+        let read: Vec<Result<GroupRows>> = batch.par_iter().map(read).collect();
+        for group in read {
+            let group = group?;
+            for ((values, feature), table) in group.tables.into_iter().zip(wanted).zip(&mut tables) {
+                keep(&values, feature.width, &group.kept, table);
             }
-            let values = floats(column, feature, cell)?;
-            keep(values, feature.width, &kept, table);
+            found.extend(group.found);
         }
     }
     let episodes = runs(info, episodes, &found)?;
     Ok(Rows { tables, episodes })
+}
+
+/// The rows of a row group.
+#[derive(Default)]
+struct GroupRows {
+    /// The values of each feature wanted; none if no row is kept.
+    tables: Vec<Vec<f32>>,
+    /// Whether each row is kept.
+    kept: Vec<bool>,
+    /// Of each row kept: the episode's place, and the frame.
+    found: Vec<(usize, i64)>,
+}
+
+/// Reads a row group. `leaves` are the columns of episode and frame, and those wanted.
+fn of_group(
+    file: &Parquet,
+    group: usize,
+    [labels, leaves]: [&[usize]; 2],
+    places: &HashMap<i64, usize>,
+    wanted: &[Wanted],
+    budget: &Budget,
+    cell: &Beyond,
+) -> Result<GroupRows> {
+    let columns = file.read(group, labels, budget)?;
+    let (episode, frame) = (integers(&columns[0], "episode_index")?, integers(&columns[1], "frame_index")?);
+    if episode.len() != frame.len() {
+        return Err(Error::new(Kind::File, "columns with different numbers of rows")
+            .at("episode_index and frame_index"));
+    }
+    budget.take(16 * episode.len() as u64)?;
+    let place = |(number, frame): (&i64, &i64)| Some((*places.get(number)?, *frame));
+    let found: Vec<(usize, i64)> = episode.iter().zip(frame).filter_map(place).collect();
+    if found.is_empty() {
+        return Ok(GroupRows::default());
+    }
+    let kept: Vec<bool> = episode.iter().map(|number| places.contains_key(number)).collect();
+    let of_feature = |(column, feature): (Column, &Wanted)| {
+        if column.rows != kept.len() {
+            return Err(Error::new(Kind::File, "columns with different numbers of rows").at(&*feature.key));
+        }
+        floats(column, feature, cell)
+    };
+    let columns = file.read(group, leaves, budget)?;
+    let tables = columns.into_iter().zip(wanted).map(of_feature).collect::<Result<_>>()?;
+    Ok(GroupRows { tables, kept, found })
 }
 
 /// The only column of a feature.
@@ -168,15 +212,12 @@ fn floats(column: Column, feature: &Wanted, cell: &Beyond) -> Result<Vec<f32>> {
 }
 
 /// Appends the rows that are kept.
-fn keep(values: Vec<f32>, width: usize, kept: &[Option<usize>], to: &mut Vec<f32>) {
-    if kept.iter().all(Option::is_some) {
-        match to.is_empty() {
-            true => *to = values,
-            false => to.extend_from_slice(&values),
-        }
+fn keep(values: &[f32], width: usize, kept: &[bool], to: &mut Vec<f32>) {
+    if kept.iter().all(|kept| *kept) {
+        to.extend_from_slice(values);
         return;
     }
-    let rows = values.chunks_exact(width.max(1)).zip(kept).filter(|(_, place)| place.is_some());
+    let rows = values.chunks_exact(width.max(1)).zip(kept).filter(|(_, kept)| **kept);
     rows.for_each(|(row, _)| to.extend_from_slice(row));
 }
 

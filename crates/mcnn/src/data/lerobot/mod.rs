@@ -289,11 +289,13 @@ fn read_files(
     let mut order: Vec<(u32, usize)> = Vec::new(); // the episodes as they are in the tables, with their lengths
     // A few files at a time: what they need beside the tables is limited.
     for batch in files.chunks(rayon::current_num_threads().max(1)) {
-        let read: Vec<Rows> = batch
+        // The error is that of the first file, whichever was read first.
+        let read: Vec<Result<Rows>> = batch
             .par_iter()
             .map(|file| rows(folder, info, file, &|| before(file), wanted, &budget, beyond))
-            .collect::<Result<_>>()?;
+            .collect();
         for (found, file) in read.into_iter().zip(batch) {
+            let found = found?;
             order.extend(file.iter().map(|episode| (episode.number, episode.length as usize)));
             append(found, wanted, &mut tables);
         }

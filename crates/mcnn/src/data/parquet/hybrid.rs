@@ -138,6 +138,17 @@ impl Levels {
         }
     }
 
+    /// The first level after `i` that starts a row, of `n` repetition levels, or `n`.
+    pub fn next_row(&self, i: usize, n: usize) -> usize {
+        match self {
+            Self::Same(0) => i + 1,
+            Self::Same(_) => n,
+            Self::Each(levels) => {
+                levels[i + 1..].iter().position(|&level| level == 0).map_or(n, |k| i + 1 + k)
+            }
+        }
+    }
+
     pub fn at(&self, i: usize) -> u32 {
         match self {
             Self::Same(same) => u32::from(*same),

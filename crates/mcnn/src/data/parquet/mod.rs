@@ -124,7 +124,10 @@ impl Parquet {
     /// Damaged pages, types and encodings that are not read, columns of different numbers of rows, and more memory than the
     /// budget.
     pub fn read(&self, group: usize, leaves: &[usize], budget: &Budget) -> Result<Vec<Column>> {
-        leaves.par_iter().map(|&leaf| self.column(group, leaf, budget)).collect()
+        // The error is that of the first column, whichever was read first.
+        let read: Vec<Result<Column>> =
+            leaves.par_iter().map(|&leaf| self.column(group, leaf, budget)).collect();
+        read.into_iter().collect()
     }
 
     fn column(&self, group: usize, leaf: usize, budget: &Budget) -> Result<Column> {
@@ -202,15 +205,20 @@ impl Column {
         if self.rows == 0 && page.n > 0 && page.repetition.at(0) != 0 {
             return Err(damaged("a column that starts within a row"));
         }
-        for i in 0..page.n {
-            if page.repetition.at(i) == 0 {
+        let mut start = 0;
+        while start < page.n {
+            if page.repetition.at(start) == 0 {
                 self.lengths.push(0);
             }
-            if !all_there && is_null(i) {
+            let end = page.repetition.next_row(start, page.n);
+            let present = if all_there { end - start } else { (start..end).filter(|&i| !is_null(i)).count() };
+            if present < end - start {
                 self.first_null.get_or_insert(self.lengths.len() - 1);
-            } else if let Some(last) = self.lengths.last_mut() {
-                *last += 1;
             }
+            if let Some(last) = self.lengths.last_mut() {
+                *last = last.saturating_add(u32::try_from(present).unwrap_or(u32::MAX));
+            }
+            start = end;
         }
         self.rows = self.lengths.len();
         Ok(())
