@@ -223,11 +223,10 @@ impl Methods {
 
     /// Every state of the data in its order. Each episode is acted along from its start: the observations are the recorded ones.
     fn rows(&self, data: &Demonstrations, leave_out: bool) -> Result<Vec<Row>> {
-        let episodes: Vec<Vec<Row>> = (0..data.n_episodes())
-            .into_par_iter()
-            .map(|k| self.episode(data, k, leave_out))
-            .collect::<Result<_>>()?;
-        Ok(episodes.into_iter().flatten().collect())
+        let episodes: Vec<Result<Vec<Row>>> =
+            (0..data.n_episodes()).into_par_iter().map(|k| self.episode(data, k, leave_out)).collect();
+        // The error is that of the first episode, whichever was read first.
+        Ok(episodes.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     fn episode(&self, data: &Demonstrations, k: usize, leave_out: bool) -> Result<Vec<Row>> {

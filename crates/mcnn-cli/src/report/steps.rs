@@ -147,7 +147,7 @@ pub fn fill(
     };
     // In groups, because explaining steps that do not fit would be slow where actions are sampled.
     for some in steps.chunks(32) {
-        let moments: Vec<Moment> = some
+        let moments: Vec<Result<Moment>> = some
             .par_iter()
             .map(|&i| {
                 let why = policy.explain(&data.states()[range.start * n_obs..(i + 1) * n_obs])?.into();
@@ -168,8 +168,9 @@ pub fn fill(
                     errors: errors.get(i - range.start).copied(),
                 })
             })
-            .collect::<Result<_>>()?;
+            .collect();
         for (moment, &i) in moments.into_iter().zip(some) {
+            let moment = moment?;
             used += serde_json::to_vec(&moment).expect("a step is plain values").len() + 24; // with its coordinates
             if used > bytes && !episode.steps.is_empty() {
                 return Ok(used);

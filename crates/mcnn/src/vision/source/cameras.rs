@@ -146,7 +146,8 @@ fn decoded(pictures: &[Vec<u8>], first: usize, size: Option<[usize; 2]>) -> Resu
                 .next("leave its episode out (--episodes), or record it again")
         })
     };
-    pictures.par_iter().enumerate().map(one).collect()
+    // The error is that of the first picture, whichever was decoded first.
+    pictures.par_iter().enumerate().map(one).collect::<Vec<_>>().into_iter().collect()
 }
 
 /// All cameras.
