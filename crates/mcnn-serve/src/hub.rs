@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     net::SocketAddr,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -138,9 +139,20 @@ fn one_line(text: &str) -> String {
 pub(crate) async fn off_the_event_loop<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::new(Kind::Task, "an internal error of the server").next("report it as a bug"))
+    tokio::task::spawn_blocking(work).await.map_err(|_| panicked())
+}
+
+/// Runs work that is short here.
+///
+/// # Errors
+/// If the work panicked.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
+    // What the work had is dropped with it, so that nobody sees it half changed.
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| panicked())
+}
+
+fn panicked() -> Error {
+    Error::new(Kind::Task, "an internal error of the server").next("report it as a bug")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A server of policies: observations in, actions out, over the network.
 //!
 //! [`serve`] speaks openpi's websocket protocol or, with the feature `lerobot`, LeRobot's asynchronous inference over gRPC. Each
-//! connection is an episode of its own. Actions are computed on threads beside the event loop. The policy can be replaced by an
+//! connection is an episode of its own. Actions that take long are computed on threads beside the event loop. The policy can be replaced by an
 //! edited version of itself between two actions ([`Watched`]).
 
 mod answer;

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use crate::{
     answer, codec,
-    hub::{Client, Hub, off_the_event_loop},
+    hub::{Client, Hub, caught, off_the_event_loop},
     listener::Peer,
     session::{Reply, Session},
 };
@@ -157,7 +157,9 @@ impl Ending {
 }
 
 async fn answer_requests(socket: &mut WebSocket, client: &mut Client, greeting: Message) -> Ending {
-    let mut connection = Some(Connection { session: client.session(), are_keys_told: false, before: None });
+    let session = client.session();
+    let mut connection =
+        Some(Connection { session, are_keys_told: false, before: None, pace: Pace::default() });
     if let Err(ending) = send(socket, greeting).await {
         return ending;
     }
@@ -169,11 +171,13 @@ async fn answer_requests(socket: &mut WebSocket, client: &mut Client, greeting: 
         let begun = Instant::now();
         let mut taken = connection.take().expect("it is put back after each request");
         let hub = client.hub.clone();
-        let worked = off_the_event_loop(move || {
+        let is_short = taken.pace.is_short(request.len());
+        let work = move || {
             let outcome = taken.answer(&hub, &request);
             (taken, outcome)
-        });
-        let (back, outcome) = match worked.await {
+        };
+        let worked = if is_short { caught(work) } else { off_the_event_loop(work).await };
+        let (back, outcome) = match worked {
             Ok(worked) => worked,
             Err(error) => {
                 client.count(begun.elapsed(), Err(error.what()));
@@ -260,6 +264,29 @@ struct Connection {
     session: Session,
     are_keys_told: bool,
     before: Option<Duration>, // of the request before, from its arrival to its answer
+    pace: Pace,
+}
+
+/// Whether requests are answered on the event loop. Handing a request to another thread and waiting for it takes some 50 us, which is
+/// longer than most policies act.
+#[derive(Default)]
+struct Pace {
+    quick: u32, // answers in a row that took less than QUICK
+}
+
+impl Pace {
+    /// Other connections wait for an answer on the event loop.
+    const QUICK: Duration = Duration::from_micros(100);
+    /// Answers in a row that must have been quick: more than the steps from one prediction of a chunk to the next.
+    const ENOUGH: u32 = 64;
+
+    fn is_short(&self, request_bytes: usize) -> bool {
+        self.quick >= Self::ENOUGH && request_bytes <= READ_BUFFER_BYTES
+    }
+
+    fn count(&mut self, took: Duration) {
+        self.quick = if took < Self::QUICK { self.quick.saturating_add(1) } else { 0 };
+    }
 }
 
 impl Connection {
@@ -270,7 +297,25 @@ impl Connection {
         let read = hub.inputs.read(&request);
         let observation = read.map_err(|refused| refused.into_error(&mut self.are_keys_told))?;
         let reply = self.session.act(&hub.live, &observation)?;
-        let bytes = answer::reply(&reply, begun.elapsed(), self.before);
+        let took = begun.elapsed();
+        self.pace.count(took);
+        let bytes = answer::reply(&reply, took, self.before);
         Ok((reply, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_small_requests_of_policies_that_stay_quick_are_answered_on_the_event_loop() {
+        let mut pace = Pace::default();
+        (1..Pace::ENOUGH).for_each(|_| pace.count(Duration::from_micros(20)));
+        assert!(!pace.is_short(100));
+        pace.count(Duration::from_micros(20));
+        assert!(pace.is_short(100) && !pace.is_short(READ_BUFFER_BYTES + 1));
+        pace.count(Pace::QUICK);
+        assert!(!pace.is_short(100));
     }
 }

@@ -25,7 +25,8 @@ fn each_connection_is_an_episode_with_the_policys_own_actions() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let mut session = policy.session();
-    for state in states(20) {
+    // So many that the last are answered on the event loop.
+    for state in states(100) {
         let mut expected = [0.0; ACT];
         let constrained = session.act(&state, &mut expected).unwrap();
         for client in &mut clients {
@@ -35,10 +36,12 @@ fn each_connection_is_an_episode_with_the_policys_own_actions() {
             assert_eq!(floats(&reply, "mcnn/weight"), [constrained.region.weight]);
         }
     }
+    let nan = clients[0].refused(&request(&[0.1, f32::NAN, 0.3, 0.4]));
+    assert!(nan.contains("dimension 1"), "{nan}");
     drop(clients);
     server.wait_for("session 2 ");
     let report = server.end();
-    assert_eq!((report.sessions, report.requests, report.errors), (3, 60, 0));
+    assert_eq!((report.sessions, report.requests, report.errors), (3, 300, 1));
 }
 
 #[test]
