@@ -24,9 +24,10 @@ impl BoundingBoxes {
         for (b, block) in columns.chunks_exact(dim).enumerate().take(rows.div_ceil(LANES)) {
             boxes.reset(b);
             for (j, column) in block.iter().enumerate() {
-                for &x in &column.0[..LANES.min(rows - b * LANES)] {
-                    boxes.extend(b, j, x);
-                }
+                // Of NaN alone: from minus to plus infinity, which prunes nothing.
+                let rows = &column.0[..LANES.min(rows - b * LANES)];
+                boxes.extend(b, j, rows.iter().fold(f32::INFINITY, |low, x| low.min(*x)));
+                boxes.extend(b, j, rows.iter().fold(f32::NEG_INFINITY, |high, x| high.max(*x)));
             }
         }
         boxes

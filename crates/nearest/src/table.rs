@@ -56,12 +56,27 @@ impl Table {
     /// # Panics
     /// If `dim` is 0, or the length of `rows` is not a multiple of it.
     pub fn from_rows(rows: &[f32], dim: usize) -> Table {
-        let mut table = Table::new(dim);
+        assert!(dim > 0, "a table needs rows of at least one number, got dim 0");
         assert!(rows.len().is_multiple_of(dim), "{} values are not rows of dimension {dim}", rows.len());
-        table.columns.reserve_exact((rows.len() / dim).div_ceil(LANES) * dim);
-        for row in rows.chunks_exact(dim) {
-            table.append(row);
+        Table::from_fn(rows.len() / dim, dim, |i, row| row.copy_from_slice(&rows[i * dim..][..dim]))
+    }
+
+    /// A table of `n` rows, of which `fill` writes row `i`, `[dim]`; rows come in order. For rows that are computed, of which there is
+    /// then no second copy. O(n dim).
+    ///
+    /// # Panics
+    /// If `dim` is 0.
+    pub fn from_fn(n: usize, dim: usize, mut fill: impl FnMut(usize, &mut [f32])) -> Table {
+        let mut table = Table::new(dim);
+        let mut columns = vec![Column([0.0; LANES]); n.div_ceil(LANES) * dim];
+        let mut row = vec![0.0; dim];
+        for i in 0..n {
+            fill(i, &mut row);
+            let block = &mut columns[i / LANES * dim..][..dim];
+            block.iter_mut().zip(&row).for_each(|(column, &x)| column.0[i % LANES] = x);
         }
+        (table.len, table.columns) = (n, columns);
+        table.boxes = None; // made of all rows at once
         table.rebuild();
         table
     }

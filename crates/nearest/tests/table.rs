@@ -91,6 +91,24 @@ fn a_changed_row_is_found_where_it_is() {
 }
 
 #[test]
+fn a_table_of_computed_rows_is_that_of_the_rows() {
+    let mut rng = Rng(15);
+    for (n, dim) in [(0, 3), (1, 1), (33, 5), (700, 9)] {
+        let mut rows = rng.tied(n * dim);
+        // A column of NaN alone.
+        rows.iter_mut().step_by(dim).skip(32).take(32).for_each(|x| *x = f32::NAN);
+        let table = Table::from_fn(n, dim, |i, row| row.copy_from_slice(&rows[i * dim..][..dim]));
+        let mut pushed = Table::new(dim);
+        rows.chunks(dim).for_each(|row| pushed.push(row));
+        assert_eq!(table.len(), n);
+        for q in rng.uniform(20 * dim).chunks(dim).chain(rows.chunks(dim)) {
+            assert_same(table.nearest(q).as_slice(), oracle::nearest(&rows, q).as_slice(), "computed");
+            assert_same(pushed.nearest(q).as_slice(), oracle::nearest(&rows, q).as_slice(), "pushed");
+        }
+    }
+}
+
+#[test]
 fn a_removed_row_is_never_found_again() {
     let mut table = Table::from_rows(&[5.0, 0.0, 9.0], 1);
     table.swap_remove(1);
