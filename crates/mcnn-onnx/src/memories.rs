@@ -76,7 +76,7 @@ impl<'a> Memories<'a> {
     pub fn search(graph: &mut Graph, policy: &'a Policy, state: &Value) -> Self {
         let codebook = policy.codebook();
         let (n, n_features) = (codebook.len(), codebook.n_features());
-        let states = graph.constant("memories/states", &[n, n_features], codebook.standardized_states());
+        let states = graph.constant("memories/states", &[n, n_features], &codebook.standardized_states());
         let squares = squares(graph, state, &states, n, n_features);
         let averaged = if policy.neighbors() > 1 { policy.neighbors() } else { 0 };
         let wanted = averaged.max(policy.retrieved());

@@ -65,6 +65,25 @@ fn plain_distance(data: &Demonstrations, a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
+fn the_coverage_of_all_states_is_that_of_a_search_for_each() {
+    let data = random_walks(5, 80, 9);
+    let all = settings(SelectionMethod::All, 1);
+    let fraction = |by| LearnSettings { amount: Amount::Fraction(1.0), ..settings(by, 1) };
+    let learned = learn(&data, &all).unwrap();
+    assert!(learned.repeated > 10);
+    assert_eq!(learned.coverage, learned.codebook.coverage(&data));
+    assert_eq!((learned.coverage.max, learned.coverage.isolated), (0.0, data.step(0)));
+    let distinct = random_walks_in(9, 5, 80, 9);
+    for by in [SelectionMethod::Random, SelectionMethod::Kcenter] {
+        let learned = learn(&distinct, &fraction(by)).unwrap();
+        assert_eq!(learned.coverage, learned.codebook.coverage(&distinct));
+    }
+    let fewer = learn(&data, &settings(SelectionMethod::Random, 50)).unwrap();
+    assert!(fewer.coverage.max > 0.0);
+    assert_eq!(fewer.coverage, fewer.codebook.coverage(&data));
+}
+
+#[test]
 fn every_method_selects_the_requested_number_of_distinct_states() {
     let data = random_walks(6, 100, 1);
     for by in ALL {

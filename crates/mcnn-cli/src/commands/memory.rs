@@ -1,6 +1,6 @@
 //! `mcnn memory`: lists, adds, drops and restores the memories of a trained policy.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use mcnn::{
     Error, Result,
@@ -154,10 +154,14 @@ fn drop(args: &DropArgs) -> Result<Done> {
             .at(format!("--memories {m}"))
             .expected(format!("0 to {}", book.len() - 1)));
     }
-    if let Some(k) = args.episodes.iter().find(|&&k| (0..book.len()).all(|m| book.source(m).episode != k)) {
+    let episodes: HashSet<u32> = (0..book.len()).map(|m| book.source(m).episode).collect();
+    if let Some(k) = args.episodes.iter().find(|k| !episodes.contains(k)) {
         return Err(Error::new(Kind::Settings, "no memory is of this episode").at(format!("--episodes {k}")));
     }
-    let is_dropped = |m: usize| args.memories.contains(&m) || args.episodes.contains(&book.source(m).episode);
+    // Sets, because both the memories and those to drop may be many.
+    let of_number: HashSet<usize> = args.memories.iter().copied().collect();
+    let of_episode: HashSet<u32> = args.episodes.iter().copied().collect();
+    let is_dropped = |m: usize| of_number.contains(&m) || of_episode.contains(&book.source(m).episode);
     let dropped = (0..book.len()).filter(|&m| is_dropped(m)).count();
     let codebook = book.without_memories(is_dropped)?;
     // Removed memories increase distances, so the old calibration is not valid.

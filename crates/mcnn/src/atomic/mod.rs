@@ -23,7 +23,15 @@ use crate::error::{Error, Kind, Result};
 /// # Errors
 /// Of the file system (no such folder, permissions, no space). The temporary file is removed.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_with(path, |file| file.write_all(bytes)).map_err(|e| Error::io("writing", path, &e))
+    write_by(path, |file| file.write_all(bytes))
+}
+
+/// As [`write`], of what `fill` writes to the file.
+///
+/// # Errors
+/// Those of `fill` and of the file system. The temporary file is removed.
+pub fn write_by(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    write_with(path, fill).map_err(|e| Error::io("writing", path, &e))
 }
 
 /// Writes a file atomically with a function that writes to a path: `fill` is given the path of an empty temporary file.

@@ -58,7 +58,7 @@ pub trait Backbone: Any + fmt::Debug + Send + Sync {
 
     /// The part of a prediction that depends on a memory alone, computed once for each memory: `[n, code width]`, from states
     /// (`[n, n_obs]`, standardized) and actions (`[n, n_act]`). The code of a memory has the same bits whichever memories are
-    /// encoded with it. Empty for a backbone that does not see memories.
+    /// encoded with it. Asked only of a backbone that sees memories ([`BackboneSettings::retrieval`]).
     ///
     /// # Panics
     /// If the arrays do not fit the network.

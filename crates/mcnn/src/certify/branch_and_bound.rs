@@ -56,8 +56,7 @@ pub fn bound_isolation(
     effort: SearchBudget,
 ) -> IsolationBounds {
     let coordinates = Coordinates { scale: &codebook.parts().scale };
-    let memories: Vec<Vec<f32>> =
-        (0..codebook.len()).map(|i| codebook.standardized_state(i).to_vec()).collect();
+    let memories: Vec<Vec<f32>> = (0..codebook.len()).map(|i| codebook.standardized_state(i)).collect();
     let all: Rc<[u32]> = (0..memories.len() as u32).collect();
     let mut search = Search { coordinates, memories, lower: 0.0, boxes: 0, measured: 0 };
     let [low, high] = [low, high].map(|state| search.coordinates.of_state(state));

@@ -2,11 +2,11 @@
 //! file with a damaged network or an unknown backbone can still be read.
 
 use serde::Deserialize;
-use std::path::Path;
+use std::{io::Read, path::Path};
 
 use super::{
-    CodebookHeader, broken, bundle::Bundle, fingerprint, load_codebook, networks::load_calibration, parse,
-    read,
+    CodebookHeader, broken, bundle::Bundle, load_codebook, networks::load_calibration, parse,
+    read_with_fingerprint,
 };
 use crate::{
     calibration::OodCalibration,
@@ -44,13 +44,17 @@ enum Header {
 /// # Errors
 /// If the bytes are neither, or the memories or the envelope are invalid.
 pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
+    load(&mut &*bytes, bytes.len() as u64)
+}
+
+fn load(input: &mut dyn Read, length: u64) -> Result<ConstraintSet> {
     let of_memories = |name: &str| {
         ["scale.", "memory.", "records.", "calibration."].iter().any(|prefix| name.starts_with(prefix))
     };
-    let (bundle, header) = Bundle::some_from_bytes(bytes, of_memories)?;
+    let (mut bundle, header) = Bundle::read_some(input, length, of_memories)?;
     match parse(header)? {
         Header::Memories { codebook } => Ok(ConstraintSet {
-            codebook: load_codebook(codebook, &bundle)?,
+            codebook: load_codebook(codebook, &mut bundle)?,
             envelope: None,
             neighbors: 1,
             training: TrainingRecord::default(),
@@ -60,8 +64,8 @@ pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
             if let Err(fault) = envelope.validate() {
                 return Err(broken(fault).at("envelope"));
             }
-            let codebook = load_codebook(codebook, &bundle)?;
-            let calibration = load_calibration(&bundle)?;
+            let codebook = load_codebook(codebook, &mut bundle)?;
+            let calibration = load_calibration(&mut bundle)?;
             Ok(ConstraintSet { codebook, envelope: Some(envelope), neighbors, training, calibration })
         }
         Header::Checkpoint {} => Err(Error::new(Kind::File, "the file is of another kind")
@@ -76,7 +80,5 @@ pub fn constraint_set_from_bytes(bytes: &[u8]) -> Result<ConstraintSet> {
 /// # Errors
 /// If the file cannot be read, or those of [`constraint_set_from_bytes`].
 pub fn read_constraint_set(path: &Path) -> Result<(ConstraintSet, String)> {
-    let bytes = read(path)?;
-    let set = constraint_set_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
-    Ok((set, fingerprint(&bytes)))
+    read_with_fingerprint(path, load)
 }

@@ -1,8 +1,10 @@
 //! Files of mcnn: codebooks, policies and checkpoints, as safetensors. Everything that is not an array is in one JSON text in
 //! the metadata, the header, so that equal contents give equal bytes. Reading executes no code and validates everything.
 //!
-//! Only regular files are read. The header has at most 4 MiB, and parsing it takes at most about 1 GiB; the arrays take a few
-//! times the size of the file. The optimizer state of a checkpoint is compared with its network when a run is resumed
+//! Only regular files are read, once and from beginning to end, each array straight into its place: reading takes the memory of the
+//! arrays, and saving none but a piece. Files are not mapped: whatever reads them checks all values and hashes all bytes, and a
+//! mapped file that another process truncates ends the process instead of being an error. The header has at most 4 MiB, and parsing
+//! it takes at most about 1 GiB. The optimizer state of a checkpoint is compared with its network when a run is resumed
 //! ([`crate::train::Run::resume`]).
 
 mod bundle;
@@ -17,7 +19,12 @@ pub use version::upgrade_names;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use crate::{
     atomic,
@@ -30,7 +37,7 @@ use crate::{
     policy::{ActingSettings, Combine, ConstrainAt, Policy, TrainingRecord},
     train::{Checkpoint, Keep, LearnerState, Lowest, TrainSettings},
 };
-use bundle::{Array, Bundle};
+use bundle::{Array, Bundle, hexadecimal};
 use codebook::{CodebookHeader, load_codebook, save_codebook};
 use networks::{load_calibration, load_members, load_network, of_member, save_calibration, save_network};
 use version::VERSION;
@@ -93,14 +100,20 @@ struct LowestHeader {
 
 /// The fingerprint of a file: the SHA-256 of its bytes, in hexadecimal.
 pub fn fingerprint(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hexadecimal(Sha256::new_with_prefix(bytes))
 }
 
 /// Serializes a codebook.
 pub fn codebook_to_bytes(codebook: &Codebook) -> Vec<u8> {
+    let (bundle, header) = save_memories(codebook);
+    bundle.to_bytes(&header)
+}
+
+/// The arrays of a file of memories, and its header.
+fn save_memories(codebook: &Codebook) -> (Bundle<'_>, String) {
     let mut bundle = Bundle::default();
     let header = Header::Memories { version: VERSION, codebook: save_codebook(codebook, &mut bundle) };
-    bundle.to_bytes(&to_json(&header))
+    (bundle, to_json(&header))
 }
 
 /// Deserializes a codebook.
@@ -108,15 +121,25 @@ pub fn codebook_to_bytes(codebook: &Codebook) -> Vec<u8> {
 /// # Errors
 /// If the bytes are not a valid codebook of mcnn.
 pub fn codebook_from_bytes(bytes: &[u8]) -> Result<Codebook> {
-    let (bundle, header) = open(bytes)?;
+    load_memories(&mut &*bytes, bytes.len() as u64)
+}
+
+fn load_memories(input: &mut dyn Read, length: u64) -> Result<Codebook> {
+    let (mut bundle, header) = open(input, length)?;
     match header {
-        Header::Memories { codebook, .. } => load_codebook(codebook, &bundle),
+        Header::Memories { codebook, .. } => load_codebook(codebook, &mut bundle),
         other => Err(wrong_kind("memories", &other)),
     }
 }
 
 /// Serializes a policy.
 pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
+    let (bundle, header) = save_policy(policy);
+    bundle.to_bytes(&header)
+}
+
+/// The arrays of a policy's file, and its header.
+fn save_policy(policy: &Policy) -> (Bundle<'_>, String) {
     let mut bundle = Bundle::default();
     let codebook = save_codebook(policy.codebook(), &mut bundle);
     for (member, network) in policy.members().iter().enumerate() {
@@ -126,7 +149,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         save_calibration(calibration, &mut bundle);
     }
     for (name, (shape, numbers)) in policy.encoder().into_iter().flat_map(|arrays| arrays.iter()) {
-        bundle.put(&format!("encoder.{name}"), shape.clone(), Array::F32(numbers.clone()));
+        bundle.put(&format!("encoder.{name}"), shape.clone(), Array::F32(numbers.into()));
     }
     let acting = policy.acting_settings();
     let header = Header::Policy {
@@ -141,7 +164,7 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
         backbone: policy.backbone().map_or_else(Architecture::default, Network::architecture),
         training: policy.training_record().clone(),
     };
-    bundle.to_bytes(&to_json(&header))
+    (bundle, to_json(&header))
 }
 
 /// Deserializes a policy.
@@ -149,7 +172,11 @@ pub fn policy_to_bytes(policy: &Policy) -> Vec<u8> {
 /// # Errors
 /// If the bytes are not a valid policy of mcnn.
 pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
-    let (bundle, header) = open(bytes)?;
+    load_policy(&mut &*bytes, bytes.len() as u64)
+}
+
+fn load_policy(input: &mut dyn Read, length: u64) -> Result<Policy> {
+    let (mut bundle, header) = open(input, length)?;
     match header {
         Header::Policy {
             codebook,
@@ -162,11 +189,11 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
             training,
             ..
         } => {
-            let codebook = load_codebook(codebook, &bundle)?;
+            let codebook = load_codebook(codebook, &mut bundle)?;
             let MembersHeader { count, combine } =
                 members.unwrap_or(MembersHeader { count: 1, combine: Combine::default() });
             let networks = load_members("network", count, &backbone, &bundle)?;
-            let calibration = load_calibration(&bundle)?;
+            let calibration = load_calibration(&mut bundle)?;
             let encoder = bundle.f32s("encoder.");
             if !encoder.is_empty() && codebook.parts().encoding.is_none() {
                 return Err(
@@ -184,6 +211,12 @@ pub fn policy_from_bytes(bytes: &[u8]) -> Result<Policy> {
 
 /// Serializes a checkpoint.
 pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
+    let (bundle, header) = save_checkpoint(checkpoint);
+    bundle.to_bytes(&header)
+}
+
+/// The arrays of a checkpoint's file, and its header.
+fn save_checkpoint(checkpoint: &Checkpoint) -> (Bundle<'_>, String) {
     let mut bundle = Bundle::default();
     for (member, LearnerState { network, ema, moments }) in checkpoint.members.iter().enumerate() {
         save_network(&of_member("network", member), network, &mut bundle);
@@ -192,7 +225,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         }
         for (name, values) in [("mean", &moments.mean), ("square", &moments.square)] {
             let name = format!("{}.{name}", of_member("moments", member));
-            bundle.put(&name, vec![values.len()], Array::F32(values.clone()));
+            bundle.put(&name, vec![values.len()], Array::F32(values.into()));
         }
     }
     let lowest = checkpoint.lowest.as_ref().map(|Lowest { step, loss, networks }| {
@@ -210,7 +243,7 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
         checksum: bundle.checksum(),
         lowest,
     };
-    bundle.to_bytes(&to_json(&header))
+    (bundle, to_json(&header))
 }
 
 /// Deserializes a checkpoint.
@@ -218,7 +251,11 @@ pub fn checkpoint_to_bytes(checkpoint: &Checkpoint) -> Vec<u8> {
 /// # Errors
 /// If the bytes are not a valid checkpoint of mcnn.
 pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
-    let (bundle, header) = open(bytes)?;
+    load_checkpoint(&mut &*bytes, bytes.len() as u64)
+}
+
+fn load_checkpoint(input: &mut dyn Read, length: u64) -> Result<Checkpoint> {
+    let (mut bundle, header) = open(input, length)?;
     match header {
         Header::Checkpoint { step, settings, data, codebook, checksum, lowest, .. } => {
             // Without a checksum a damaged weight could not be detected: it would be a valid number.
@@ -233,7 +270,8 @@ pub fn checkpoint_from_bytes(bytes: &[u8]) -> Result<Checkpoint> {
             let load = |(member, network)| -> Result<LearnerState> {
                 let ema = load_network(&of_member("ema", member), backbone, &bundle)?;
                 let name = of_member("moments", member);
-                let [mean, square] = ["mean", "square"].map(|part| bundle.f32(&format!("{name}.{part}"), 1));
+                let [mean, square] =
+                    ["mean", "square"].map(|part| bundle.take_f32(&format!("{name}.{part}"), 1));
                 let moments = Moments { mean: mean?.1, square: square?.1 };
                 moments.validate(moments.mean.len(), step).map_err(|fault| broken(fault).at(name))?;
                 Ok(LearnerState { network, ema, moments })
@@ -269,7 +307,7 @@ fn load_lowest(header: LowestHeader, settings: &TrainSettings, step: u64, bundle
 /// # Errors
 /// If the file cannot be read or is not a valid codebook of mcnn.
 pub fn read_codebook(path: &Path) -> Result<Codebook> {
-    codebook_from_bytes(&read(path)?).map_err(|e| e.within(path.display()))
+    read(path, load_memories)
 }
 
 /// Reads a policy. Returns it with the fingerprint of the file.
@@ -277,9 +315,7 @@ pub fn read_codebook(path: &Path) -> Result<Codebook> {
 /// # Errors
 /// If the file cannot be read or is not a valid policy of mcnn.
 pub fn read_policy(path: &Path) -> Result<(Policy, String)> {
-    let bytes = read(path)?;
-    let policy = policy_from_bytes(&bytes).map_err(|e| e.within(path.display()))?;
-    Ok((policy, fingerprint(&bytes)))
+    read_with_fingerprint(path, load_policy)
 }
 
 /// Reads a checkpoint.
@@ -287,7 +323,7 @@ pub fn read_policy(path: &Path) -> Result<(Policy, String)> {
 /// # Errors
 /// If the file cannot be read or is not a valid checkpoint of mcnn.
 pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
-    checkpoint_from_bytes(&read(path)?).map_err(|e| e.within(path.display()))
+    read(path, load_checkpoint)
 }
 
 /// Writes a codebook atomically. Returns the fingerprint of the file.
@@ -295,9 +331,7 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_codebook(path: &Path, codebook: &Codebook) -> Result<String> {
-    let bytes = codebook_to_bytes(codebook);
-    atomic::write(path, &bytes)?;
-    Ok(fingerprint(&bytes))
+    write(path, save_memories(codebook))
 }
 
 /// Writes a policy atomically. Returns the fingerprint of the file.
@@ -305,9 +339,7 @@ pub fn write_codebook(path: &Path, codebook: &Codebook) -> Result<String> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_policy(path: &Path, policy: &Policy) -> Result<String> {
-    let bytes = policy_to_bytes(policy);
-    atomic::write(path, &bytes)?;
-    Ok(fingerprint(&bytes))
+    write(path, save_policy(policy))
 }
 
 /// Writes a checkpoint atomically.
@@ -315,20 +347,74 @@ pub fn write_policy(path: &Path, policy: &Policy) -> Result<String> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_checkpoint(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    atomic::write(path, &checkpoint_to_bytes(checkpoint))
+    write(path, save_checkpoint(checkpoint)).map(drop)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// What `load` makes of a file, given its length.
+fn read<T>(path: &Path, load: impl FnOnce(&mut dyn Read, u64) -> Result<T>) -> Result<T> {
     regular(path)?;
-    std::fs::read(path).map_err(|e| Error::io("reading", path, &e))
+    let io = |e: &io::Error| Error::io("reading", path, e);
+    let mut file = File::open(path).map_err(|e| io(&e))?;
+    let length = file.metadata().map_err(|e| io(&e))?.len();
+    load(&mut file, length).map_err(|e| e.within(path.display()))
+}
+
+/// The same, with the fingerprint of the file.
+fn read_with_fingerprint<T>(
+    path: &Path,
+    load: impl FnOnce(&mut dyn Read, u64) -> Result<T>,
+) -> Result<(T, String)> {
+    read(path, |file, length| {
+        let mut hashed = Hashed { inner: file, hash: Sha256::new() };
+        let loaded = load(&mut hashed, length)?;
+        Ok((loaded, hexadecimal(hashed.hash)))
+    })
+}
+
+/// Writes arrays and header atomically. Returns the fingerprint of the file.
+fn write(path: &Path, (bundle, header): (Bundle, String)) -> Result<String> {
+    let mut hash = Sha256::new();
+    atomic::write_by(path, |file| {
+        let mut hashed = Hashed { inner: file, hash: Sha256::new() };
+        bundle.write_to(&header, &mut hashed)?;
+        hash = hashed.hash;
+        Ok(())
+    })?;
+    Ok(hexadecimal(hash))
+}
+
+/// Hashes what is read from a file, or written to it.
+struct Hashed<F> {
+    inner: F,
+    hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(into)?;
+        self.hash.update(&into[..n]);
+        Ok(n)
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 fn to_json(header: &Header) -> String {
     serde_json::to_string(header).expect("headers are plain values")
 }
 
-fn open(bytes: &[u8]) -> Result<(Bundle, Header)> {
-    let (bundle, header) = Bundle::from_bytes(bytes)?;
+fn open(input: &mut dyn Read, length: u64) -> Result<(Bundle<'static>, Header)> {
+    let (bundle, header) = Bundle::read(input, length)?;
     check_backbone(&header)?;
     Ok((bundle, parse(header)?))
 }

@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) fn save_network(name: &str, network: &Network, bundle: &mut Bundle) {
     for (part, (shape, values)) in network.save_tensors() {
-        bundle.put(&format!("{name}.{part}"), shape, Array::F32(values));
+        bundle.put(&format!("{name}.{part}"), shape, Array::F32(values.into()));
     }
 }
 
@@ -63,20 +63,20 @@ pub(super) fn save_calibration(calibration: &OodCalibration, bundle: &mut Bundle
     let distances: Vec<f32> = calibration.episodes().iter().flat_map(|e| &e.distances).copied().collect();
     let episodes: Vec<u32> =
         calibration.episodes().iter().flat_map(|e| [e.number, e.distances.len() as u32]).collect();
-    bundle.put("calibration.distances", vec![distances.len()], Array::F32(distances));
-    bundle.put("calibration.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes)); // [n, (number, steps)]
+    bundle.put("calibration.distances", vec![distances.len()], Array::F32(distances.into()));
+    bundle.put("calibration.episodes", vec![episodes.len() / 2, 2], Array::U32(episodes.into())); // [n, (number, steps)]
     if let Some(typical) = calibration.stored_typical_distance() {
-        bundle.put("calibration.typical", vec![1], Array::F32(vec![typical]));
+        bundle.put("calibration.typical", vec![1], Array::F32(vec![typical].into()));
     }
 }
 
 /// The OOD calibration; `None` if the file has none, as the first files of version 1 and policies on one episode.
-pub(super) fn load_calibration(bundle: &Bundle) -> Result<Option<OodCalibration>> {
+pub(super) fn load_calibration(bundle: &mut Bundle) -> Result<Option<OodCalibration>> {
     let Some((_, mut rest)) = bundle.f32s("calibration.distances").remove("") else {
         return Ok(None);
     };
     let mut episodes = Vec::new();
-    for pair in bundle.u32("calibration.episodes", 2)?.chunks_exact(2) {
+    for pair in bundle.take_u32("calibration.episodes", 2)?.chunks_exact(2) {
         let (number, steps) = (pair[0], pair[1] as usize);
         if steps > rest.len() {
             return Err(broken("the lengths of the calibration's arrays disagree").at("calibration.episodes"));

@@ -22,12 +22,12 @@ pub(super) fn save(records: &[EpisodeRecord], bundle: &mut Bundle) {
     };
     let samples: Vec<[u32; 3]> = records.iter().enumerate().flat_map(of_samples).collect();
     let episodes: Vec<u32> = records.iter().flat_map(episode).collect();
-    bundle.put("records.episodes", vec![records.len(), 5], Array::U32(episodes));
-    bundle.put("records.samples", vec![samples.len(), 3], Array::U32(samples.concat()));
+    bundle.put("records.episodes", vec![records.len(), 5], Array::U32(episodes.into()));
+    bundle.put("records.samples", vec![samples.len(), 3], Array::U32(samples.concat().into()));
 }
 
 /// The records; none if the file has none.
-pub(super) fn load(bundle: &Bundle) -> Result<Vec<EpisodeRecord>> {
+pub(super) fn load(bundle: &mut Bundle) -> Result<Vec<EpisodeRecord>> {
     if !bundle.has("records.episodes") {
         return Ok(Vec::new());
     }
@@ -39,8 +39,8 @@ pub(super) fn load(bundle: &Bundle) -> Result<Vec<EpisodeRecord>> {
         samples: Vec::new(),
     };
     let mut records: Vec<EpisodeRecord> =
-        bundle.u32("records.episodes", 5)?.chunks_exact(5).map(record).collect();
-    for sample in bundle.u32("records.samples", 3)?.chunks_exact(3) {
+        bundle.take_u32("records.episodes", 5)?.chunks_exact(5).map(record).collect();
+    for sample in bundle.take_u32("records.samples", 3)?.chunks_exact(3) {
         let Some(record) = records.get_mut(sample[0] as usize) else {
             return Err(broken("a sample is of an episode without a record").at("records.samples"));
         };

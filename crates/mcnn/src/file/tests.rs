@@ -269,3 +269,72 @@ fn names_of_dimensions_are_kept_and_names_that_do_not_fit_are_refused() {
     let error = codebook_from_bytes(&damaged).unwrap_err().to_string();
     assert!(error.contains("action_names") && error.contains("occurs twice"), "{error}");
 }
+
+/// Memories of so many values that arrays are written and read in several pieces, the last one shorter.
+fn many_memories() -> Codebook {
+    let n = 30_000;
+    let mut rng = Seed(5).rng();
+    let parts = codebook().parts().clone();
+    Codebook::new(crate::memory::CodebookParts {
+        states: (0..n * 3).map(|_| rng.normal() as f32).collect(),
+        actions: (0..n * 2).map(|_| rng.between(-1.0, 1.0) as f32).collect(),
+        sources: (0..n as u32).map(|i| crate::data::Step { episode: i / 50, step: i % 50 }).collect(),
+        edges: (1..n as u32).map(|i| [i - 1, i]).collect(),
+        n_states: n,
+        episodes: Vec::new(),
+        ..parts
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_file_has_the_bytes_that_the_crate_safetensors_writes() {
+    for bytes in [codebook_to_bytes(&many_memories()), policy_to_bytes(&run(Lambda::Auto).policy())] {
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let found = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        assert!(found.len() > 5);
+        let written = safetensors::serialize(found.tensors(), metadata.metadata().clone()).unwrap();
+        assert!(written == bytes);
+    }
+}
+
+#[test]
+fn what_is_written_piece_by_piece_is_read_as_equal_and_has_its_fingerprint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (book, path) = (many_memories(), folder.path().join("memories"));
+    let hash = write_codebook(&path, &book).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes == codebook_to_bytes(&book));
+    assert_eq!(hash, fingerprint(&bytes));
+    assert!(read_codebook(&path).unwrap().parts() == book.parts());
+    let (set, of_set) = read_constraint_set(&path).unwrap();
+    assert!(set.codebook.parts() == book.parts() && of_set == hash);
+    let policy = run(Lambda::Auto).policy();
+    let hash = write_policy(&path, &policy).unwrap();
+    let (loaded, of_policy) = read_policy(&path).unwrap();
+    assert!(of_policy == hash && policy_to_bytes(&loaded) == policy_to_bytes(&policy));
+    // The network is passed over, and still hashed.
+    assert_eq!(read_constraint_set(&path).unwrap().1, hash);
+}
+
+#[test]
+fn a_file_of_another_length_than_its_arrays_is_refused() {
+    let bytes = codebook_to_bytes(&many_memories());
+    let message = |bytes: &[u8], length: usize| {
+        load_memories(&mut &*bytes, length as u64).err().expect("refused").to_string()
+    };
+    // Truncated by another process while it is read: an error, at whatever place.
+    for length in (0..bytes.len()).step_by(bytes.len() / 40) {
+        let refused = message(&bytes[..length], bytes.len());
+        assert!(
+            refused.contains("damaged") && refused.contains("truncated") || refused.contains("to its end"),
+            "{refused}"
+        );
+        assert!(message(&bytes[..length], length).contains("truncated"));
+    }
+    let longer = [&bytes[..], &[0; 4]].concat();
+    assert!(message(&longer, longer.len()).contains("arrays that end at byte"));
+    // Metadata that would be longer than the file is refused before memory is taken for it.
+    let huge = [&u64::MAX.to_le_bytes()[..], &bytes[8..]].concat();
+    assert!(message(&huge, huge.len()).contains("would be metadata"));
+}

@@ -14,12 +14,43 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Codebook {
     pub(super) parts: CodebookParts,
-    pub(super) table: Table,     // the standardized states in the layout of the search
-    pub(super) scaled: Vec<f32>, // [n, n_features], the standardized states
-    pub(super) links: Vec<Vec<u32>>, // [n], graph neighbors of each memory
-    pub(super) episodes: Vec<u32>, // [n], the group of the source episode of each memory
-    pub(super) groups: HashMap<u32, u32>, // of source episodes that coincide with an earlier one
+    pub(super) table: Table, // the standardized states, in the layout of the search alone
+    pub(super) links: Links,
+    pub(super) in_order: bool,                       // whether the sources ascend
+    pub(super) episodes: Vec<u32>,                   // [n], the group of the source episode of each memory
+    pub(super) groups: HashMap<u32, u32>,            // of source episodes that coincide with an earlier one
     pub(super) averaged: Option<Arc<AveragedSteps>>, // the steps of smoothed actions, if they are known
+}
+
+/// The graph neighbors of each memory, in the order of the edges.
+#[derive(Debug, Clone)]
+pub(super) struct Links {
+    starts: Vec<usize>, // [n + 1], of each memory's part of `neighbors`; empty without edges
+    neighbors: Vec<u32>,
+}
+
+impl Links {
+    fn new(n: usize, edges: &[[u32; 2]]) -> Self {
+        if edges.is_empty() {
+            return Self { starts: Vec::new(), neighbors: Vec::new() };
+        }
+        let mut starts = vec![0; n + 1];
+        edges.as_flattened().iter().for_each(|&i| starts[i as usize + 1] += 1);
+        (0..n).for_each(|i| starts[i + 1] += starts[i]);
+        let (mut next, mut neighbors) = (starts.clone(), vec![0; 2 * edges.len()]);
+        for [a, b] in edges {
+            for (from, to) in [(a, b), (b, a)] {
+                let place = &mut next[*from as usize];
+                neighbors[*place] = *to;
+                *place += 1;
+            }
+        }
+        Self { starts, neighbors }
+    }
+
+    pub fn of(&self, i: usize) -> &[u32] {
+        if self.starts.is_empty() { &[] } else { &self.neighbors[self.starts[i]..self.starts[i + 1]] }
+    }
 }
 
 /// The contents of a codebook, as stored in a file. n: the number of memories.
@@ -124,10 +155,15 @@ impl Codebook {
         {
             return bad("the angles of the codebook do not fit the dimensions of its states".into());
         }
-        let scaled = parts.scale.apply_all(&parts.states);
         // Finite states can overflow when standardized; a distance to them would be NaN.
-        if let Some(i) = scaled.iter().position(|v| !v.is_finite()) {
-            let (memory, feature) = (i / width, i % width);
+        let mut overflow = None;
+        let table = Table::from_fn(n, width, |i, row| {
+            parts.scale.apply(&parts.states[i * n_obs..][..n_obs], row);
+            if overflow.is_none() {
+                overflow = row.iter().position(|v| !v.is_finite()).map(|feature| (i, feature));
+            }
+        });
+        if let Some((memory, feature)) = overflow {
             let dimension = parts.scale.dimension(feature);
             return bad(format!(
                 "the codebook has a state that is not finite when standardized: memory {memory}, dimension {dimension}, {:e} at a \
@@ -137,17 +173,13 @@ impl Codebook {
                 parts.scale.std[feature]
             ));
         }
-        let mut links = vec![Vec::new(); n];
-        for &[a, b] in &parts.edges {
-            links[a as usize].push(b);
-            links[b as usize].push(a);
-        }
+        let links = Links::new(n, &parts.edges);
+        let in_order = parts.sources.is_sorted_by_key(|source| (source.episode, source.step));
         let groups: HashMap<u32, u32> =
             parts.episodes.iter().filter(|e| e.group != e.number).map(|e| (e.number, e.group)).collect();
         let group = |episode: u32| groups.get(&episode).copied().unwrap_or(episode);
         let episodes = parts.sources.iter().map(|s| group(s.episode)).collect();
-        let table = Table::from_rows(&scaled, width);
-        Ok(Self { table, scaled, links, episodes, groups, averaged: None, parts })
+        Ok(Self { table, links, in_order, episodes, groups, averaged: None, parts })
     }
 
     /// The same memories with these names of dimensions, in place of those they had.
@@ -195,14 +227,24 @@ impl Codebook {
         &self.parts.states[i * self.n_obs()..][..self.n_obs()]
     }
 
-    /// The standardized states, in which distances are measured: `[n, n_features]`.
-    pub fn standardized_states(&self) -> &[f32] {
-        &self.scaled
+    /// The standardized states, in which distances are measured: `[n, n_features]`. Computed by each call, because the search has them in
+    /// another layout.
+    pub fn standardized_states(&self) -> Vec<f32> {
+        self.parts.scale.apply_all(&self.parts.states)
     }
 
-    /// The standardized state of a memory: `[n_features]`.
-    pub fn standardized_state(&self, i: usize) -> &[f32] {
-        &self.scaled[i * self.n_features()..][..self.n_features()]
+    /// The standardized state of a memory: `[n_features]`. Computed by each call.
+    pub fn standardized_state(&self, i: usize) -> Vec<f32> {
+        let mut state = Vec::with_capacity(self.n_features());
+        self.append_standardized_state(i, &mut state);
+        state
+    }
+
+    /// Appends the standardized state of a memory, `[n_features]`, to a list.
+    pub(crate) fn append_standardized_state(&self, i: usize, list: &mut Vec<f32>) {
+        let start = list.len();
+        list.resize(start + self.n_features(), 0.0);
+        self.parts.scale.apply(self.state(i), &mut list[start..]);
     }
 
     /// The action of a memory, in [-1, 1]: `[n_act]`.
@@ -224,10 +266,15 @@ impl Codebook {
     pub(crate) fn later_memory(&self, i: usize, ahead: usize) -> Option<usize> {
         let Step { episode, step } = self.source(i);
         let wanted = Step { episode, step: step + ahead as u32 };
-        // Memories are in the order of the steps unless they were edited; of all steps, the next memory is the next step.
+        // If every step is a memory, the next memory is the next step.
         let sources = &self.parts.sources;
         if sources.get(i + ahead) == Some(&wanted) {
             return Some(i + ahead);
+        }
+        // Memories are in the order of the steps, unless others made the file.
+        if self.in_order {
+            let key = |source: &Step| (source.episode, source.step);
+            return sources.binary_search_by_key(&key(&wanted), key).ok();
         }
         sources.iter().position(|source| *source == wanted)
     }
@@ -285,5 +332,81 @@ impl Codebook {
             .expected(text(expected))
             .found(text(found))
             .next("embed both with the same weights and preset (`mcnn embed`)"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    /// Memories of one dimension, with these sources.
+    fn codebook(sources: Vec<Step>, edges: Vec<[u32; 2]>) -> Codebook {
+        let n = sources.len();
+        Codebook::new(CodebookParts {
+            scale: Scale { mean: vec![1.0], std: vec![2.0], angles: vec![] },
+            states: (0..n).map(|i| i as f32).collect(),
+            actions: vec![0.5; n],
+            future_actions: vec![],
+            sources,
+            edges,
+            smooth_neighbors: 1,
+            selection: "hand".into(),
+            seed: 0,
+            data: String::new(),
+            n_states: n,
+            episodes: Vec::new(),
+            encoding: None,
+            names: Default::default(),
+            units: Default::default(),
+            origin: Default::default(),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_later_memory_is_found_in_any_order_of_the_memories() {
+        let mut rng = Seed(3).rng();
+        let all = (0..300).map(|i| Step { episode: i / 30, step: i % 30 });
+        let mut sources: Vec<Step> = all.filter(|_| rng.uniform() < 0.6).collect();
+        for in_order in [true, false] {
+            let book = codebook(sources.clone(), Vec::new());
+            assert_eq!(book.in_order, in_order);
+            let mut found = 0;
+            for (i, of) in sources.iter().enumerate() {
+                for ahead in 0..5 {
+                    let wanted = Step { episode: of.episode, step: of.step + ahead };
+                    let expected = sources.iter().position(|source| *source == wanted);
+                    assert_eq!(book.later_memory(i, ahead as usize), expected, "{of:?} and {ahead}");
+                    found += usize::from(expected.is_some());
+                }
+            }
+            assert!(found > 400);
+            sources.reverse();
+        }
+    }
+
+    #[test]
+    fn every_memory_has_its_neighbors_in_the_order_of_the_edges() {
+        let mut rng = Seed(4).rng();
+        let n = 50;
+        let mut edges = Vec::new();
+        for a in 0..n - 1 {
+            for b in a + 1..n {
+                if rng.uniform() < 0.05 {
+                    edges.push([a as u32, b as u32]);
+                }
+            }
+        }
+        let sources: Vec<Step> = (0..n as u32).map(|step| Step { episode: 0, step }).collect();
+        let book = codebook(sources.clone(), edges.clone());
+        let other = |i: u32, [a, b]: [u32; 2]| [(a == i).then_some(b), (b == i).then_some(a)];
+        for i in 0..n {
+            let expected: Vec<u32> = edges.iter().flat_map(|edge| other(i as u32, *edge)).flatten().collect();
+            assert_eq!(book.links.of(i), expected);
+            assert_eq!(book.standardized_state(i), [(i as f32 - 1.0) / 2.0]);
+        }
+        assert_eq!(book.standardized_states().len(), n);
+        assert!((0..n).all(|i| codebook(sources.clone(), Vec::new()).links.of(i).is_empty()));
     }
 }

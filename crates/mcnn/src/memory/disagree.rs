@@ -30,7 +30,7 @@ impl Codebook {
     /// All averages are medians, so that a few wrong memories do not affect them.
     pub fn disagreements(&self) -> Vec<Disagreement> {
         let near: Vec<Vec<usize>> = parallel_map(self.len(), |i| {
-            let state = Scaled(self.standardized_state(i).to_vec());
+            let state = Scaled(self.standardized_state(i));
             let near = self.retrieve_many(&state, NEIGHBORS + 1);
             near.into_iter().map(|r| r.memory).filter(|&m| m != i).take(NEIGHBORS).collect()
         });

@@ -185,7 +185,12 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         units: data.units().clone(),
         origin: data.origin().clone(),
     })?;
-    let coverage = codebook.coverage(data);
+    let coverage = if codebook.len() == distinct.len() {
+        // Every state is a memory or equals one, at distance 0: of many memories, a search for each would take hours.
+        Coverage::from_distances(vec![0.0; n], data)
+    } else {
+        codebook.coverage(data)
+    };
     Ok(Learned {
         codebook,
         coverage,

@@ -146,12 +146,12 @@ impl Codebook {
     /// The nearest memory by greedy graph search: from memory `last`, move to the nearest neighbor until none is nearer. The
     /// distance reached is the initial threshold of an exact search, which prunes everything farther.
     pub fn retrieve_by_graph(&self, state: &Scaled, last: usize) -> GraphSearch {
-        let hit = |i: usize| nearest::Hit { index: i, d2: self.squared_distance(state, i) };
+        let hit = |i: usize| self.table.hit(&state.0, i);
         let mut current = hit(last);
         let mut measured = 1;
         loop {
             let before = current;
-            for &j in &self.links[before.index] {
+            for &j in self.links.of(before.index) {
                 let neighbor = hit(j as usize);
                 measured += 1;
                 if neighbor.d2 < current.d2 || (neighbor.d2 == current.d2 && neighbor.index < current.index) {
@@ -169,7 +169,7 @@ impl Codebook {
 
     /// The squared distance of a state to a memory, as the search computes it.
     pub fn squared_distance(&self, state: &Scaled, memory: usize) -> f32 {
-        nearest::distance2(&state.0, self.standardized_state(memory))
+        self.table.hit(&state.0, memory).d2
     }
 
     /// The contribution of each dimension of the state to the squared distance to a memory: `[n_obs]`; their sum is the squared

@@ -33,8 +33,8 @@ use session::Version;
 /// A policy: everything needed to act and to explain actions.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    codebook: Codebook,
-    members: Vec<Network>,  // of one architecture; empty for a policy without a network
+    codebook: Arc<Codebook>, // shared by the versions of a policy and by a training run
+    members: Vec<Network>,   // of one architecture; empty for a policy without a network
     codes: Vec<Arc<[f32]>>, // [members], the memories as the members encode them; empty arrays if they do not see memories
     acting: ActingSettings,
     calibration: Option<OodCalibration>,
@@ -63,7 +63,7 @@ impl Policy {
     /// # Errors
     /// As [`ensemble`](Self::ensemble).
     pub fn new(
-        codebook: Codebook,
+        codebook: impl Into<Arc<Codebook>>,
         envelope: Envelope,
         backbone: impl Into<Option<Network>>,
         neighbors: usize,
@@ -79,11 +79,19 @@ impl Policy {
     /// If a setting is out of range, the members are not of one architecture, their dimensions and those of the codebook
     /// differ, whole chunks are constrained and the memories have fewer future actions than the members predict, or there
     /// is no member although lambda is not 0.
-    pub fn ensemble(codebook: Codebook, members: Vec<Network>, acting: ActingSettings) -> Result<Self> {
+    pub fn ensemble(
+        codebook: impl Into<Arc<Codebook>>,
+        members: Vec<Network>,
+        acting: ActingSettings,
+    ) -> Result<Self> {
+        let codebook = codebook.into();
         acting.validate(&codebook, &members)?;
-        let actions = &codebook.parts().actions;
-        let code =
-            |network: &Network| network.encode_memories(codebook.standardized_states(), actions).into();
+        let code = |network: &Network| match network.settings().retrieval() {
+            Some(_) => {
+                network.encode_memories(&codebook.standardized_states(), &codebook.parts().actions).into()
+            }
+            None => [].into(),
+        };
         let codes = members.iter().map(code).collect();
         Ok(Self {
             codebook,

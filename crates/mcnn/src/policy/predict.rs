@@ -39,8 +39,9 @@ impl Session<'_> {
                     Some(left_out) => {
                         let near: Vec<usize> = near.collect();
                         let actions = codebook.actions_without(&near, left_out);
-                        let states = near.iter().flat_map(|&m| codebook.standardized_state(m));
-                        let codes = network.encode_memories(&states.copied().collect::<Vec<_>>(), &actions);
+                        let states: Vec<f32> =
+                            near.iter().flat_map(|&m| codebook.standardized_state(m)).collect();
+                        let codes = network.encode_memories(&states, &actions);
                         episode.set_neighbors(codes.chunks_exact(width).zip(actions.chunks_exact(n_act)));
                     }
                     None => episode.set_neighbors(near.map(|m| {
