@@ -8,11 +8,9 @@ def scattered(rng, n, m, dim):
     return rng.standard_normal((n, dim), dtype=np.float32), rng.standard_normal((m, dim), dtype=np.float32)
 
 
-def paths(rng, n, m, dim, steps=200, inner=10):
-    """Episodes of a smooth motion of 10 inner dimensions seen through `dim` sensors with 2 % noise, standardized.
-
-    The queries are further episodes of the same motion, step after step.
-    """
+def motion(rng, dim, steps=200, inner=10):
+    """Draws a smooth motion of 10 inner dimensions seen through `dim` sensors with 2 % noise, and answers with the function that
+    makes `count` steps of further episodes of it, not standardized."""
     mix = rng.standard_normal((inner, dim))
     t = np.linspace(0.0, 1.0, steps)[:, None, None]
     k = np.arange(1, 4)[None, :, None]
@@ -24,6 +22,15 @@ def paths(rng, n, m, dim, steps=200, inner=10):
         seen = np.tanh(np.einsum("tw,ewi->eti", wave, own) @ mix / np.sqrt(inner)).reshape(-1, dim)[:count]
         return seen + 0.02 * rng.standard_normal(seen.shape)
 
+    return episodes
+
+
+def paths(rng, n, m, dim, steps=200, inner=10):
+    """Episodes of a motion, standardized.
+
+    The queries are further episodes of the same motion, step after step.
+    """
+    episodes = motion(rng, dim, steps, inner)
     rows, queries = episodes(n), episodes(m)
     mean, std = rows.mean(0), rows.std(0)
     return ((rows - mean) / std).astype(np.float32), ((queries - mean) / std).astype(np.float32)

@@ -3,7 +3,7 @@
 #   --quick     small tables, fewer rounds
 #   --build     also how long the program takes to compile from nothing: minutes
 #   --native    also the same code compiled for this processor alone, against the choice at run time: everything is built again
-#   NAME        only those of: recall choose policy vision encoder worker simulators start package reading scaling latency serve
+#   NAME        only those of: recall choose policy vision encoder worker simulators start package reading scaling memories latency serve
 # Needs cargo and, unless MCNN_BENCH_PYTHON names an interpreter that has the packages, python3 and a network for the first run.
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ for argument; do
     *) [ -f "bench/$argument.py" ] || { echo "no bench/$argument.py" >&2 && exit 2; } && names="$names $argument" ;;
     esac
 done
-: "${names:=recall choose policy vision encoder worker simulators start package reading scaling latency serve}"
+: "${names:=recall choose policy vision encoder worker simulators start package reading scaling memories latency serve}"
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -82,7 +82,7 @@ impl Trainer {
         if threads.is_some_and(|n| !(1..=1024).contains(&n)) {
             return Err(argument("threads", "1 to 1024", format!("{}", threads.unwrap_or(0))));
         }
-        let threads = threads.unwrap_or((backbone.micro_batches() * members).clamp(1, cores()));
+        let threads = threads.unwrap_or((backbone.micro_batches(batch) * members).clamp(1, cores()));
         let settings = TrainSettings {
             hidden: hidden.unwrap_or_else(|| backbone.default_hidden()),
             lambda,

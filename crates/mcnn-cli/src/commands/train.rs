@@ -213,7 +213,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     warnings.extend(run.warnings());
     say_warnings(&warnings);
     let flag = interrupt::flag();
-    let parallel = backbone.micro_batches() * members;
+    let parallel = backbone.micro_batches(batch) * members;
     let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
     let report = on_threads(threads, || train(args, run, (warnings, baselines), encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };

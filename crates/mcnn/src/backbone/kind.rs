@@ -30,6 +30,18 @@ pub static KINDS: &[BackboneKind] = &[
     BackboneKind::of::<super::linear_tests::LinearSettings>(),
 ];
 
+/// The most micro-batches of a batch.
+const MOST_MICRO_BATCHES: usize = 16;
+
+/// The number of micro-batches of a batch: each has `rows` rows or more, unless that makes fewer than `least`.
+///
+/// Every micro-batch has a gradient of its own, which is written once and read once in a step: 8 bytes a parameter. A row costs three
+/// multiply-adds a parameter, times the positions at which a parameter is used (of a chunk, a window or counterexamples). So the rows
+/// from which a gradient costs a few percent of the arithmetic depend on the positions and not on the width of the network.
+pub(super) fn micro_batches_of(batch: usize, least: usize, rows: usize) -> usize {
+    (batch / rows).clamp(least, MOST_MICRO_BATCHES)
+}
+
 /// What follows from the settings of a backbone, before there is a network.
 pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
     /// Widths of the hidden layers if none are given. Empty for a backbone whose settings decide them.
@@ -51,10 +63,11 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Micro-batches that a batch is cut into in training, one per thread if there are as many threads. Their gradients are
-    /// added up in one order, so that the result does not depend on the threads.
-    fn micro_batches(&self) -> usize {
-        2
+    /// Micro-batches that a batch of `batch` rows is cut into in training, one per thread if there are as many threads: 1 to 16.
+    /// Their gradients are added up in one order, so that the result does not depend on the threads. The bytes of a trained network
+    /// depend on this number, so it follows from the settings alone ([`micro_batches_of`]).
+    fn micro_batches(&self, batch: usize) -> usize {
+        micro_batches_of(batch, 2, 128)
     }
 
     /// Observation, prediction and execution horizon.

@@ -104,6 +104,40 @@ fn an_ensemble_resumes_to_the_same_networks_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_large_batch_has_up_to_sixteen_micro_batches_and_threads_change_no_byte() {
+    let counts = |name: &str| {
+        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+        [1, 64, 256, 512, 2048, 1 << 20].map(|batch| kind.default_settings().micro_batches(batch))
+    };
+    assert_eq!(counts("mlp"), [2, 2, 2, 4, 16, 16]);
+    assert_eq!(counts("bet"), [4, 8, 16, 16, 16, 16]);
+    assert_eq!(counts("unet"), [4, 4, 16, 16, 16, 16]);
+    let data = some_data();
+    let settings = TrainSettings { batch: 2050, steps: 3, ..small(Lambda::Value(f32::INFINITY)) };
+    let trained = |threads: usize, members: usize| {
+        let settings = TrainSettings { members, ..settings.clone() };
+        let mut run = Run::new(&data, some_codebook(&data), settings).unwrap();
+        assert_eq!(run.learners[0].micro_batches.len(), 16);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| while run.step().is_some() {});
+        crate::file::policy_to_bytes(&run.policy())
+    };
+    for members in [1, 3] {
+        let one = trained(1, members);
+        assert!([2, 5, 16].into_iter().all(|threads| trained(threads, members) == one));
+    }
+    // The gradient is that of the batch, in whatever number of pieces.
+    let mut run = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    let which: Vec<usize> = (0..2050).map(|k| k % data.n_steps()).map(|k| k % run.training_set.n).collect();
+    let (loss, grad) = run.loss_and_gradient(&which);
+    run.learners[0].micro_batches.truncate(1);
+    let (whole_loss, whole) = run.loss_and_gradient(&which);
+    assert!((loss - whole_loss).abs() < 1e-5 * whole_loss);
+    let largest = whole.iter().fold(0.0_f32, |most, g| most.max(g.abs()));
+    assert!(grad.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-4 * largest) && largest > 0.0);
+}
+
+#[test]
 fn folds_leave_every_episode_out_of_one_member_and_validate_on_it() {
     let data = some_data();
     let settings = TrainSettings {

@@ -76,7 +76,7 @@ impl Learner {
         let moments = Moments::zeros(net.parameters().len());
         let adam = Adam::new(&[net.parameters().len()], &net.decaying(), moments);
         let micro_batch = |_| MicroBatch { grad: vec![0.0; net.parameters().len()], ..MicroBatch::default() };
-        let micro_batches = (0..settings.backbone.micro_batches()).map(micro_batch).collect();
+        let micro_batches = (0..settings.backbone.micro_batches(settings.batch)).map(micro_batch).collect();
         let sampler = BatchSampler::new(samples, seed.fork("order"));
         Self { micro_batches, adam, net, ema, sampler, seed: seed.fork("proposals") }
     }

@@ -20,6 +20,8 @@ pub use learner::LearnerState;
 pub use settings::{Bagging, Distances, TrainSettings, TrainThrough};
 pub use validation::{Bin, Validation};
 
+use std::sync::Arc;
+
 use crate::{
     backbone::Network,
     calibration::OodCalibration,
@@ -37,8 +39,8 @@ use training_set::TrainingSet;
 pub struct Run {
     settings: TrainSettings,
     envelope: Envelope,
-    codebook: Codebook,
-    data: String, // content hash
+    codebook: Arc<Codebook>, // shared with every policy made of it
+    data: String,            // content hash
     training_set: TrainingSet,
     validation_set: Option<Demonstrations>,
     calibration: Option<OodCalibration>, // of all episodes: distances do not depend on the network
@@ -149,7 +151,7 @@ impl Run {
         let run = Self {
             settings,
             envelope,
-            codebook,
+            codebook: codebook.into(),
             data,
             training_set,
             validation_set,

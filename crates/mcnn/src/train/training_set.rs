@@ -180,7 +180,7 @@ impl TrainingSet {
             if let Some(pairs) = self.pairs.get(step) {
                 let memory = pairs[rng.below(pairs.len())] as usize;
                 codebook.action_without(memory, 0, self.numbers[episode], &mut memory_action);
-                batch.neighbors.extend_from_slice(codebook.standardized_state(memory));
+                codebook.append_standardized_state(memory, &mut batch.neighbors);
                 batch.neighbors.extend_from_slice(&memory_action);
             }
             for k in 0..self.horizons.target_steps() {

@@ -6,7 +6,7 @@ use super::Bet;
 use crate::{
     backbone::{
         Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Network, OptionInfo, SettingOption,
-        kind::{parse, word},
+        kind::{micro_batches_of, parse, word},
     },
     error::Result,
     optimizer::{OptimizerDefaults, OptimizerSettings},
@@ -204,8 +204,8 @@ impl BackboneSettings for BetSettings {
         }
     }
 
-    fn micro_batches(&self) -> usize {
-        4
+    fn micro_batches(&self, batch: usize) -> usize {
+        micro_batches_of(batch, 4, 8)
     }
 
     /// A window of observations; training predicts for every one of them.

@@ -6,7 +6,7 @@ use super::Ibc;
 use crate::{
     backbone::{
         Arrays, BackboneSettings, Describe, InvalidSetting, Layers, Network, OptionInfo, SettingOption,
-        kind::{parse, word},
+        kind::{micro_batches_of, parse, word},
     },
     error::Result,
     optimizer::{OptimizerDefaults, OptimizerSettings},
@@ -190,6 +190,11 @@ impl BackboneSettings for IbcSettings {
 
     fn optimizer_defaults(&self) -> OptimizerDefaults {
         OptimizerDefaults { lr: 1e-3, batch: 256, optimizer: OptimizerSettings::ADAM }
+    }
+
+    /// A row is as many passes as there are counterexamples.
+    fn micro_batches(&self, batch: usize) -> usize {
+        micro_batches_of(batch, 2, 16)
     }
 
     fn epochs(&self) -> Option<u64> {

@@ -8,7 +8,7 @@ use crate::{
         Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Level, Network, OptionInfo,
         PredictionType, Sampler, Schedule, SettingOption,
         denoise::*,
-        kind::{parse, word},
+        kind::{micro_batches_of, parse, word},
     },
     error::Result,
     optimizer::{OptimizerDefaults, OptimizerSettings},
@@ -206,8 +206,8 @@ impl BackboneSettings for UnetSettings {
         (self.ema > 0.0).then(|| self.ema.min(1.0 - ((step.max(2) - 1) as f64).powf(-0.75)))
     }
 
-    fn micro_batches(&self) -> usize {
-        4
+    fn micro_batches(&self, batch: usize) -> usize {
+        micro_batches_of(batch, 4, 16)
     }
 
     fn horizons(&self) -> Horizons {
