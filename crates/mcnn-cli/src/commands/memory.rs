@@ -155,7 +155,7 @@ fn drop(args: &DropArgs) -> Result<Done> {
             .expected(format!("0 to {}", book.len() - 1)));
     }
     let episodes: HashSet<u32> = (0..book.len()).map(|m| book.source(m).episode).collect();
-    if let Some(k) = args.episodes.iter().find(|k| !episodes.contains(k)) {
+    if let Some(k) = args.episodes.iter().find(|&k| !episodes.contains(k)) {
         return Err(Error::new(Kind::Settings, "no memory is of this episode").at(format!("--episodes {k}")));
     }
     // Sets, because both the memories and those to drop may be many.

@@ -110,8 +110,9 @@ fn a_large_batch_has_up_to_sixteen_micro_batches_and_threads_change_no_byte() {
         [1, 64, 256, 512, 2048, 1 << 20].map(|batch| kind.default_settings().micro_batches(batch))
     };
     assert_eq!(counts("mlp"), [2, 2, 2, 4, 16, 16]);
-    assert_eq!(counts("bet"), [4, 8, 16, 16, 16, 16]);
-    assert_eq!(counts("unet"), [4, 4, 16, 16, 16, 16]);
+    assert_eq!(counts("bet"), [4, 4, 16, 16, 16, 16]);
+    assert_eq!(counts("unet"), [4, 4, 8, 16, 16, 16]);
+    assert_eq!(counts("ibc"), [2, 4, 16, 16, 16, 16]);
     let data = some_data();
     let settings = TrainSettings { batch: 2050, steps: 3, ..small(Lambda::Value(f32::INFINITY)) };
     let trained = |threads: usize, members: usize| {

@@ -205,7 +205,7 @@ impl BackboneSettings for BetSettings {
     }
 
     fn micro_batches(&self, batch: usize) -> usize {
-        micro_batches_of(batch, 4, 8)
+        micro_batches_of(batch, 4, 16)
     }
 
     /// A window of observations; training predicts for every one of them.

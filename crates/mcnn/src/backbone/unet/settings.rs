@@ -207,7 +207,7 @@ impl BackboneSettings for UnetSettings {
     }
 
     fn micro_batches(&self, batch: usize) -> usize {
-        micro_batches_of(batch, 4, 16)
+        micro_batches_of(batch, 4, 32)
     }
 
     fn horizons(&self) -> Horizons {
