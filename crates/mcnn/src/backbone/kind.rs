@@ -65,7 +65,7 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
 
     /// Micro-batches that a batch of `batch` rows is cut into in training, one per thread if there are as many threads: 1 to 16.
     /// Their gradients are added up in one order, so that the result does not depend on the threads. The bytes of a trained network
-    /// depend on this number, so it follows from the settings alone ([`micro_batches_of`]).
+    /// depend on this number, so it follows from the settings alone.
     fn micro_batches(&self, batch: usize) -> usize {
         micro_batches_of(batch, 2, 128)
     }

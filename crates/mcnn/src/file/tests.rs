@@ -321,7 +321,7 @@ fn what_is_written_piece_by_piece_is_read_as_equal_and_has_its_fingerprint() {
 fn a_file_of_another_length_than_its_arrays_is_refused() {
     let bytes = codebook_to_bytes(&many_memories());
     let message = |bytes: &[u8], length: usize| {
-        load_memories(&mut &*bytes, length as u64).err().expect("refused").to_string()
+        load_memories(&mut &*bytes, length as u64).expect_err("refused").to_string()
     };
     // Truncated by another process while it is read: an error, at whatever place.
     for length in (0..bytes.len()).step_by(bytes.len() / 40) {

@@ -16,9 +16,9 @@ pub struct Codebook {
     pub(super) parts: CodebookParts,
     pub(super) table: Table, // the standardized states, in the layout of the search alone
     pub(super) links: Links,
-    pub(super) in_order: bool,                       // whether the sources ascend
-    pub(super) episodes: Vec<u32>,                   // [n], the group of the source episode of each memory
-    pub(super) groups: HashMap<u32, u32>,            // of source episodes that coincide with an earlier one
+    pub(super) in_order: bool,            // whether the sources ascend, each once
+    pub(super) episodes: Vec<u32>,        // [n], the group of the source episode of each memory
+    pub(super) groups: HashMap<u32, u32>, // of source episodes that coincide with an earlier one
     pub(super) averaged: Option<Arc<AveragedSteps>>, // the steps of smoothed actions, if they are known
 }
 
@@ -174,7 +174,7 @@ impl Codebook {
             ));
         }
         let links = Links::new(n, &parts.edges);
-        let in_order = parts.sources.is_sorted_by_key(|source| (source.episode, source.step));
+        let in_order = parts.sources.is_sorted_by(|a, b| (a.episode, a.step) < (b.episode, b.step));
         let groups: HashMap<u32, u32> =
             parts.episodes.iter().filter(|e| e.group != e.number).map(|e| (e.number, e.group)).collect();
         let group = |episode: u32| groups.get(&episode).copied().unwrap_or(episode);
