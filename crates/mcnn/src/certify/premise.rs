@@ -28,14 +28,14 @@ const ROUNDING: f32 = 1e-6;
 /// If the widths of the data are not the codebook's.
 pub fn premise(codebook: &Codebook, envelope: Envelope, data: &Demonstrations) -> Premise {
     assert_eq!(data.n_act(), codebook.n_act(), "actions of another width than the memories'");
-    let excess = codebook.map_states(data, |i, state| {
-        let retrieval = codebook.retrieve(state);
+    let excess = codebook.retrieve_each(data).into_iter().enumerate().map(|(i, retrieval)| {
         let region = envelope.region(retrieval.distance);
         let dimensions = codebook.action(retrieval.memory).iter().zip(data.action(i));
         dimensions
             .map(|(&memory_action, a)| (a - region.center(memory_action)).abs() - region.radius)
             .fold(0.0, f32::max)
     });
+    let excess: Vec<f32> = excess.collect();
     let (worst, farthest) =
         excess.iter().enumerate().fold((0, 0.0), |best, (i, &x)| if x > best.1 { (i, x) } else { best });
     Premise {

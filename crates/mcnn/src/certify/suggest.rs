@@ -48,10 +48,10 @@ pub fn suggest(
     count: usize,
 ) -> Vec<Suggestion> {
     let width = codebook.n_features();
-    let retrievals = codebook.map_states(states, |_, state| {
-        let nearest = codebook.retrieve(state);
-        let d2 = codebook.squared_distance(state, nearest.memory);
-        (nearest, d2, state.values().to_vec())
+    let retrieved = codebook.retrieve_each(states);
+    let retrievals = codebook.map_states(states, |i, state| {
+        let d2 = codebook.squared_distance(state, retrieved[i].memory);
+        (retrieved[i], d2, state.values().to_vec())
     });
     let rows: Vec<f32> = retrievals.iter().flat_map(|(_, _, row)| row).copied().collect();
     let row = |i: usize| &rows[i * width..][..width];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nearest::Table;
 
-use super::{Codebook, choose::parallel_map, learn::nearest_rows};
+use super::{Codebook, learn::nearest_rows_of_each};
 use crate::{data::Demonstrations, error::Result};
 
 /// The averaged steps of every memory, and the actions of all steps.
@@ -32,13 +32,16 @@ impl Codebook {
         }
         let states = self.parts.scale.apply_all(data.states());
         let table = Table::from_rows(&states, width);
-        let rows = parallel_map(self.len(), |i| {
-            let Some(own) = data.find(self.source(i)) else { return Vec::new() };
-            let mut rows = vec![own as u32];
-            let near = nearest_rows(&table, &states[own * width..][..width], k);
-            rows.extend(near.into_iter().filter(|&row| row != own).take(k - 1).map(|row| row as u32));
-            rows
-        });
+        let own: Vec<Option<usize>> = (0..self.len()).map(|i| data.find(self.source(i))).collect();
+        let known: Vec<usize> = own.iter().flatten().copied().collect();
+        let mut near = nearest_rows_of_each(&table, &states, &known, k).into_iter();
+        let averaged = |own: usize, near: Vec<usize>| {
+            let others = near.into_iter().filter(|&row| row != own).take(k - 1);
+            std::iter::once(own).chain(others).map(|row| row as u32).collect()
+        };
+        // A list for every step that was found, in their order.
+        let rows = own.iter().map(|own| own.zip(own.and_then(|_| near.next())));
+        let rows = rows.map(|found| found.map_or_else(Vec::new, |(own, near)| averaged(own, near))).collect();
         let of_episodes = |value: &dyn Fn(usize) -> u32| -> Vec<u32> {
             let episodes = 0..data.n_episodes();
             episodes.flat_map(|k| std::iter::repeat_n(value(k), data.episode(k).len())).collect()

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use nearest::Table;
 
 use super::{
+    batch::{BatchQuery, has_device, nearest_on_device, search_on_device},
     farthest_points::FarthestPoints,
     gas::{Gas, GasSettings},
     kmeans::lloyd,
@@ -82,6 +83,12 @@ impl Candidates<'_> {
     }
 }
 
+/// The row of a table nearest to each query, on the device or by [`Table::nearest_many`]. `rows`: those of the table.
+pub(super) fn nearest_of_each(table: &Table, rows: &[f32], queries: &[f32]) -> Vec<nearest::Hit> {
+    let query = BatchQuery { rows, queries, dim: table.dim(), k: 1, groups: None };
+    nearest_on_device(table, &query).unwrap_or_else(|| table.nearest_many(queries, threads()))
+}
+
 /// The number of threads of a search. Results do not depend on it.
 pub(super) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
@@ -136,14 +143,27 @@ pub(super) fn select(
 /// A selection with a graph by competitive Hebbian learning (Martinetz and Schulten, 1994): an edge between the two memories
 /// nearest to each training state.
 fn with_hebbian_edges(candidates: &Candidates, rows: Vec<usize>) -> Selection {
-    let table = Table::from_rows(&gather(candidates, &rows), candidates.dim);
-    let pairs = parallel_map(candidates.distinct.len(), |i| {
-        match table.two_nearest(candidates.row(candidates.distinct[i])) {
-            (Some(a), Some(b)) => Some([a.index as u32, b.index as u32]),
-            _ => None,
-        }
-    });
-    Selection { edges: normalize_edges(pairs.into_iter().flatten().collect()), rows, merged: 0, refilled: 0 }
+    let memories = gather(candidates, &rows);
+    let table = Table::from_rows(&memories, candidates.dim);
+    let on_device = || {
+        let (dim, queries) = (candidates.dim, gather(candidates, candidates.distinct));
+        let query = BatchQuery { rows: &memories, queries: &queries, dim, k: 2, groups: None };
+        search_on_device(&table, &query)
+    };
+    let edges = match has_device().then(on_device).flatten() {
+        Some(pairs) => pairs
+            .iter()
+            .filter_map(|pair| Some([pair.first()?.index as u32, pair.get(1)?.index as u32]))
+            .collect(),
+        None => parallel_map(candidates.distinct.len(), |i| {
+            let (first, second) = table.two_nearest(candidates.row(candidates.distinct[i]));
+            Some([first?.index as u32, second?.index as u32])
+        })
+        .into_iter()
+        .flatten()
+        .collect(),
+    };
+    Selection { edges: normalize_edges(edges), rows, merged: 0, refilled: 0 }
 }
 
 /// Adds an edge from every row at position `first` or later to its nearest other row.
@@ -183,7 +203,7 @@ pub(super) fn gather(candidates: &Candidates, rows: &[usize]) -> Vec<f32> {
 /// nodes and, for each node, the position of its row. The rows are distinct states, because the search returns the first of
 /// several equal rows.
 fn snap_to_rows(candidates: &Candidates, nodes: &[f32]) -> (Vec<usize>, usize, Vec<u32>) {
-    let hits = candidates.table.nearest_many(nodes, threads());
+    let hits = nearest_of_each(candidates.table, candidates.rows, nodes);
     let mut position_of = std::collections::HashMap::new();
     let mut rows = Vec::new();
     let positions = hits
@@ -213,8 +233,8 @@ fn extend_by_farthest_points(candidates: &Candidates, mut rows: Vec<usize>, coun
     if rows.len() >= count {
         return rows;
     }
-    let hits =
-        Table::from_rows(&gather(candidates, &rows), candidates.dim).nearest_many(candidates.rows, threads());
+    let centers = gather(candidates, &rows);
+    let hits = nearest_of_each(&Table::from_rows(&centers, candidates.dim), &centers, candidates.rows);
     let mut sampling = FarthestPoints::new(candidates.table, hits.iter().map(|h| h.d2).collect());
     while rows.len() < count {
         let Some((next, _)) = sampling.farthest() else { break };

@@ -5,12 +5,9 @@ use nearest::Table;
 use super::{
     Codebook, CodebookParts,
     choose::parallel_map,
-    learn::{mean_action, nearest_rows},
+    learn::{mean_action, nearest_rows_of_each},
 };
-use crate::{
-    data::{Demonstrations, Step},
-    error::Result,
-};
+use crate::{data::Demonstrations, error::Result};
 
 impl Codebook {
     /// Actions of each memory: its own and the future ones.
@@ -42,15 +39,14 @@ impl Codebook {
         let states = if self.parts.smooth_neighbors > 1 { data.states() } else { &[] };
         let (rows, width) = (self.parts.scale.apply_all(states), self.n_features());
         let table = Table::from_rows(&rows, width);
+        let row = |i: usize| data.find(self.source(i)).expect("check_data: a memory is a step of these data");
+        let own: Vec<usize> = (0..self.len()).map(row).collect();
+        let averaged: Vec<Vec<usize>> = match self.parts.smooth_neighbors {
+            1 => own.into_iter().map(|row| vec![row]).collect(),
+            k => nearest_rows_of_each(&table, &rows, &own, k),
+        };
         let future_actions = parallel_map(self.len(), |i| {
-            let Step { episode, step } = self.source(i);
-            let row =
-                data.find(Step { episode, step }).expect("check_data: a memory is a step of these data");
-            let steps = if self.parts.smooth_neighbors > 1 {
-                nearest_rows(&table, &rows[row * width..][..width], self.parts.smooth_neighbors)
-            } else {
-                vec![row]
-            };
+            let steps = &averaged[i];
             let ends: Vec<usize> = steps.iter().map(|&j| data.ends()[data.episode_of(j)]).collect();
             let mut actions = self.action(i).to_vec();
             for ahead in 1..horizon {

@@ -2,7 +2,7 @@
 
 use nearest::Table;
 
-use super::choose::threads;
+use super::choose::nearest_of_each;
 use crate::seed::Seed;
 
 /// The most passes of [`kmeans`] over the rows; it usually converges after fewer.
@@ -55,7 +55,7 @@ fn initialize(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
 /// row is assigned does not move.
 pub fn lloyd(rows: &[f32], dim: usize, mut centers: Vec<f32>, passes: usize) -> Vec<f32> {
     for _ in 0..passes {
-        let hits = Table::from_rows(&centers, dim).nearest_many(rows, threads());
+        let hits = nearest_of_each(&Table::from_rows(&centers, dim), &centers, rows);
         let mut sums = vec![0.0_f64; centers.len()];
         let mut counts = vec![0_u32; centers.len() / dim];
         for (hit, row) in hits.iter().zip(rows.chunks_exact(dim)) {

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use nearest::Table;
 
 use super::{
-    Codebook, CodebookParts, SelectionMethod,
-    choose::{Candidates, parallel_map, select},
+    Codebook, CodebookParts, Retrieval, SelectionMethod,
+    batch::{BatchQuery, has_device, search_batch, search_on_device},
+    choose::{Candidates, select},
+    retrieve::retrieval,
 };
 use crate::{
     data::{Demonstrations, Scale, Step},
@@ -163,9 +165,13 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         select(&candidates, settings.selection, count, settings.epochs, settings.seed.fork("memories"))
             .sorted_by_row();
 
-    let actions = parallel_map(selected.rows.len(), |k| {
-        mean_action_of_nearest(data, &table, &rows, selected.rows[k], settings.smooth_neighbors)
-    });
+    let actions: Vec<Vec<f32>> = match settings.smooth_neighbors {
+        1 => selected.rows.iter().map(|&row| data.action(row).to_vec()).collect(),
+        k => nearest_rows_of_each(&table, &rows, &selected.rows, k)
+            .iter()
+            .map(|steps| mean_action(data, steps))
+            .collect(),
+    };
     let episodes = data.records(&scale);
     let codebook = Codebook::new(CodebookParts {
         scale,
@@ -244,26 +250,19 @@ fn number_of_memories(settings: &LearnSettings, n: usize, distinct: usize) -> Re
     Ok(count)
 }
 
-/// The mean action over the `k` training steps nearest to a row, the row itself included.
-fn mean_action_of_nearest(
-    data: &Demonstrations,
-    table: &Table,
-    rows: &[f32],
-    row: usize,
-    k: usize,
-) -> Vec<f32> {
-    if k == 1 {
-        return data.action(row).to_vec();
-    }
-    let dim = rows.len() / data.n_steps();
-    mean_action(data, &nearest_rows(table, &rows[row * dim..][..dim], k))
+/// The `k` rows nearest to each of some rows of a table, nearest first, the row itself included. `rows`: those of the table.
+pub(super) fn nearest_rows_of_each(table: &Table, rows: &[f32], of: &[usize], k: usize) -> Vec<Vec<usize>> {
+    let dim = table.dim();
+    let row = |i: usize| &rows[i * dim..][..dim];
+    let queries: Vec<f32> = of.iter().flat_map(|&i| row(i)).copied().collect();
+    let found = search_batch(table, &BatchQuery { rows, queries: &queries, dim, k, groups: None });
+    found.into_iter().map(|hits| hits.into_iter().map(|hit| hit.index).collect()).collect()
 }
 
-/// The `k` rows nearest to a standardized state.
-pub(super) fn nearest_rows(table: &Table, state: &[f32], k: usize) -> Vec<usize> {
-    let mut hits = Vec::new();
-    table.k_nearest(state, k, &mut hits);
-    hits.into_iter().map(|hit| hit.index).collect()
+/// The episode of every step, by its number: `[n_steps]`.
+fn episode_numbers(data: &Demonstrations) -> Vec<u32> {
+    let numbers = |k: usize| std::iter::repeat_n(data.number(k), data.episode(k).len());
+    (0..data.n_episodes()).flat_map(numbers).collect()
 }
 
 /// The mean action over one or more steps.
@@ -290,7 +289,74 @@ impl Codebook {
     /// # Panics
     /// If the widths differ.
     pub fn distances(&self, data: &Demonstrations) -> Vec<f32> {
-        self.map_states(data, |_, state| self.retrieve(state).distance)
+        self.retrieve_each(data).into_iter().map(|retrieval| retrieval.distance).collect()
+    }
+
+    /// The nearest memory of every state: `[n_steps]`.
+    ///
+    /// # Panics
+    /// If the widths differ.
+    pub fn retrieve_each(&self, data: &Demonstrations) -> Vec<Retrieval> {
+        match self.retrieve_on_device(data, 1, false) {
+            Some(found) => found.into_iter().flatten().collect(),
+            None => self.map_states(data, |_, state| self.retrieve(state)),
+        }
+    }
+
+    /// The two nearest memories of every state, as far as there are so many: `[n_steps]`.
+    ///
+    /// # Panics
+    /// If the widths differ.
+    pub(crate) fn retrieve_two_of_each(&self, data: &Demonstrations) -> Vec<(Retrieval, Option<Retrieval>)> {
+        match self.retrieve_on_device(data, 2, false) {
+            Some(found) => found.into_iter().map(|two| (two[0], two.get(1).copied())).collect(),
+            None => self.map_states(data, |_, state| self.retrieve_two(state)),
+        }
+    }
+
+    /// The `k` nearest memories of other episodes for every state, or as many as there are, nearest first: `[n_steps]`. See
+    /// [`retrieve_leave_one_episode_out`](Self::retrieve_leave_one_episode_out).
+    ///
+    /// # Panics
+    /// If the widths differ.
+    pub(crate) fn retrieve_many_leave_one_episode_out(
+        &self,
+        data: &Demonstrations,
+        k: usize,
+    ) -> Vec<Vec<Retrieval>> {
+        self.retrieve_on_device(data, k, true).unwrap_or_else(|| {
+            let episodes = episode_numbers(data);
+            self.map_states(data, |i, state| {
+                let mut found = Vec::new();
+                self.retrieve_many_from_other_episodes(state, episodes[i], k, &mut found);
+                found
+            })
+        })
+    }
+
+    /// The `k` nearest memories of every state on the device, if there is one for so many; memories of other episodes alone, with
+    /// `leave_out`.
+    fn retrieve_on_device(
+        &self,
+        data: &Demonstrations,
+        k: usize,
+        leave_out: bool,
+    ) -> Option<Vec<Vec<Retrieval>>> {
+        assert_eq!(data.n_obs(), self.n_obs(), "the states and the memories have different dimensions");
+        if !has_device() {
+            return None;
+        }
+        let queries = self.parts.scale.apply_all(data.states());
+        let groups: Vec<u32> = episode_numbers(data).into_iter().map(|episode| self.group(episode)).collect();
+        let query = BatchQuery {
+            rows: &self.scaled,
+            queries: &queries,
+            dim: self.n_features(),
+            k,
+            groups: leave_out.then_some([&self.episodes, &groups]),
+        };
+        let found = search_on_device(&self.table, &query)?;
+        Some(found.into_iter().map(|hits| hits.into_iter().map(retrieval).collect()).collect())
     }
 
     /// The nearest memory of another episode for every state, if there is one: `[n_steps]` (leave-one-episode-out). It
@@ -298,10 +364,11 @@ impl Codebook {
     ///
     /// # Panics
     /// If the widths differ.
-    pub fn retrieve_leave_one_episode_out(&self, data: &Demonstrations) -> Vec<Option<super::Retrieval>> {
-        let episodes: Vec<u32> = (0..data.n_episodes())
-            .flat_map(|k| std::iter::repeat_n(data.number(k), data.episode(k).len()))
-            .collect();
+    pub fn retrieve_leave_one_episode_out(&self, data: &Demonstrations) -> Vec<Option<Retrieval>> {
+        if let Some(found) = self.retrieve_on_device(data, 1, true) {
+            return found.into_iter().map(|hits| hits.first().copied()).collect();
+        }
+        let episodes = episode_numbers(data);
         self.map_states(data, |i, state| self.retrieve_from_other_episode(state, episodes[i]))
     }
 

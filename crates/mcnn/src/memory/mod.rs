@@ -3,6 +3,7 @@
 
 mod averaged;
 mod baselines;
+mod batch;
 mod choose;
 mod codebook;
 mod disagree;
@@ -17,6 +18,9 @@ mod origin;
 mod retrieve;
 
 pub use baselines::BaselineErrors;
+pub use batch::{
+    BatchQuery, BatchSearch, BatchSearchStats, Shortlist, batch_search_stats, search_batch, set_batch_search,
+};
 pub use choose::SelectionMethod;
 pub use codebook::{Codebook, CodebookParts};
 pub use disagree::Disagreement;

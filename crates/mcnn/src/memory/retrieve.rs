@@ -185,7 +185,7 @@ impl Codebook {
     }
 }
 
-fn retrieval(hit: nearest::Hit) -> Retrieval {
+pub(super) fn retrieval(hit: nearest::Hit) -> Retrieval {
     Retrieval { memory: hit.index, distance: hit.d2.sqrt() }
 }
 

@@ -112,9 +112,8 @@ pub(super) fn lambda_of(lambda: Lambda, codebook: &Codebook, train: &Demonstrati
     if let Some(others) = OodCalibration::leave_one_episode_out(codebook, train) {
         return lambda.value(others.typical_distance(), true);
     }
-    let second = codebook.map_states(train, |_, s| codebook.retrieve_two(s).1);
-    let mut distances: Vec<f32> =
-        second.into_iter().flatten().map(|r| r.distance).filter(|&d| d > 0.0).collect();
+    let second = codebook.retrieve_two_of_each(train).into_iter().filter_map(|(_, second)| second);
+    let mut distances: Vec<f32> = second.map(|r| r.distance).filter(|&d| d > 0.0).collect();
     distances.sort_unstable_by(f32::total_cmp);
     lambda.value(distances.get(distances.len() / 2).copied(), false)
 }

@@ -113,14 +113,9 @@ impl TrainingSet {
     /// # Errors
     /// If all memories are of one episode.
     pub fn with_pairs(self, train: &Demonstrations, codebook: &Codebook, count: usize) -> Result<Self> {
-        let episodes: Vec<u32> = (0..train.n_episodes())
-            .flat_map(|k| std::iter::repeat_n(train.number(k), train.episode(k).len()))
-            .collect();
-        let pairs: Vec<Vec<u32>> = codebook.map_states(train, |i, state| {
-            let mut found = Vec::new();
-            codebook.retrieve_many_from_other_episodes(state, episodes[i], count, &mut found);
-            found.into_iter().map(|r| r.memory as u32).collect()
-        });
+        let pairs = codebook.retrieve_many_leave_one_episode_out(train, count).into_iter();
+        let pairs: Vec<Vec<u32>> =
+            pairs.map(|found| found.into_iter().map(|r| r.memory as u32).collect()).collect();
         if pairs.iter().any(Vec::is_empty) {
             return Err(Error::new(Kind::Data, "all memories are of one episode")
                 .expected("memories of two episodes or more: a network that sees memories is trained with those of others")
@@ -214,15 +209,15 @@ fn constraints(
     envelope: Envelope,
     distances: Distances,
 ) -> (Vec<usize>, Vec<Region>) {
-    let retrievals = match distances {
-        Distances::Paper => Vec::new(),
-        Distances::Loo => codebook.retrieve_leave_one_episode_out(train),
+    let retrieved = match distances {
+        Distances::Paper => codebook.retrieve_each(train),
+        Distances::Loo => {
+            let others = codebook.retrieve_leave_one_episode_out(train);
+            let fallback = if others.contains(&None) { codebook.retrieve_each(train) } else { Vec::new() };
+            others.into_iter().enumerate().map(|(i, other)| other.unwrap_or_else(|| fallback[i])).collect()
+        }
     };
-    let rows = codebook.map_states(train, |i, state| {
-        let retrieval = retrievals.get(i).copied().flatten().unwrap_or_else(|| codebook.retrieve(state));
-        (retrieval.memory, envelope.region(retrieval.distance))
-    });
-    rows.into_iter().unzip()
+    retrieved.iter().map(|r| (r.memory, envelope.region(r.distance))).unzip()
 }
 
 /// Samples batches: every epoch is a new permutation, and batches continue from one epoch into the next. A batch is a function
