@@ -33,11 +33,19 @@ python/get_mdbook.sh || [ $? = 3 ]
 # The program is checked in its default form and with the Adroit tasks built in. Both take the dependencies with the same
 # features, those of the Python package (mcnn-py) included, so that nothing but the program is compiled twice.
 cargo fmt --all --check
-cargo clippy --locked --release --workspace --all-targets -- -D warnings
-cargo clippy --locked --release -p mcnn-cli -p mcnn-py --features mcnn-cli/adroit --all-targets -- -D warnings
-RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps --quiet
-cargo test --locked --release --workspace "$@"
+# wgpu takes minutes to compile: searches on a GPU are checked with the second, and tested only where there is a Vulkan driver.
+cargo clippy --locked --release --workspace --exclude mcnn-gpu --all-targets -- -D warnings
+cargo clippy --locked --release -p mcnn-cli -p mcnn-py -p mcnn-gpu --features mcnn-cli/adroit,mcnn-cli/gpu --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --exclude mcnn-gpu --no-deps --quiet
+cargo test --locked --release --workspace --exclude mcnn-gpu "$@"
 if [ $# -eq 0 ]; then
+    if [ -n "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}" ] || ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then
+        RUSTDOCFLAGS="-D warnings" cargo doc --locked --release -p mcnn-gpu --no-deps --quiet
+        cargo test --locked --release -p mcnn-gpu
+        cargo test --locked --release -p mcnn-cli --features gpu --test suite device::
+    else
+        echo "test.sh: SKIPPED the tests of crates/mcnn-gpu: no Vulkan driver (Debian: mesa-vulkan-drivers, libvulkan1)"
+    fi
     cargo test --locked --release -p mcnn-cli -p mcnn-py --features mcnn-cli/adroit --test adroit
     python/test_package.sh
 fi

@@ -7,6 +7,7 @@ mod actor;
 mod args;
 mod beside;
 mod commands;
+mod device;
 pub mod embedded;
 mod guard;
 mod interrupt;

@@ -11,6 +11,7 @@ mod certify;
 mod common;
 mod convert;
 mod datasets;
+mod device;
 mod diffusion;
 mod embed;
 mod encoder;

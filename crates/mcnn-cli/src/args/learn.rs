@@ -3,7 +3,7 @@
 use clap::Args;
 use mcnn::memory::{Amount, SelectionMethod};
 
-use super::{EpisodeArgs, Inputs, NamesArgs, Output, UnitArgs, word};
+use super::{DeviceArgs, EpisodeArgs, Inputs, NamesArgs, Output, UnitArgs, word};
 
 #[derive(Args, Debug)]
 #[command(
@@ -43,6 +43,8 @@ pub struct LearnArgs {
     /// Seed of the random choices.
     #[arg(long, default_value_t = 0, value_name = "SEED", help_heading = "Memories")]
     pub seed: u64,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     #[command(flatten)]
     pub output: Output,
 }

@@ -16,7 +16,7 @@ use mcnn::{
 };
 
 use super::{
-    EpisodeArgs, InputOptions, NamesArgs, Output, UnitArgs,
+    DeviceArgs, EpisodeArgs, InputOptions, NamesArgs, Output, UnitArgs,
     backbone::{BackboneArgs, defaults_of, hidden_help, layered, refuse_others},
     knobs::{combine, constrain_at, form},
     word,
@@ -54,6 +54,8 @@ pub struct TrainArgs {
     /// the WEIGHTS that were given to `mcnn embed`.
     #[arg(long, value_name = "FILE|imagenet|random:SEED", help_heading = "Data")]
     pub encoder: Option<Weights>,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     #[command(flatten, next_help_heading = "Constraint")]
     pub constraint: ConstraintArgs,
     /// Network architecture.

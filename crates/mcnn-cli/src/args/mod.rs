@@ -2,6 +2,7 @@
 
 mod backbone;
 mod convert;
+mod device;
 mod export;
 mod frames;
 mod help;
@@ -19,6 +20,7 @@ mod trust;
 mod tune;
 
 pub use convert::ConvertArgs;
+pub use device::{Device, DeviceArgs};
 pub use export::{CheckArgs, ExportArgs};
 pub use frames::{EmbedArgs, EncoderArgs, FrameArgs, TaskEncoderArgs};
 pub use help::parse;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mcnn::{policy::Response, train::Lambda};
 
-use super::{InputOptions, Rollouts, TaskEncoderArgs, word};
+use super::{DeviceArgs, InputOptions, Rollouts, TaskEncoderArgs, word};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -48,6 +48,8 @@ pub struct CertifyArgs {
     pub rollouts: Rollouts,
     #[command(flatten)]
     pub encoder: TaskEncoderArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Show the bound for growing numbers of memories, chosen from the policy's data by gas, random and kcenter.
     #[arg(long, help_heading = "Output")]
     pub curve: bool,
@@ -95,6 +97,8 @@ pub struct SuggestArgs {
     pub rollouts: Rollouts,
     #[command(flatten)]
     pub encoder: TaskEncoderArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// A guard against out-of-distribution (OOD) states.

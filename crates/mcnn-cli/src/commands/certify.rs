@@ -10,7 +10,7 @@ use mcnn::{
     envelope::Envelope,
     error::Kind,
     file::{self, ConstraintSet},
-    memory::{Amount, Codebook, Coverage, LearnSettings, SelectionMethod, learn},
+    memory::{Amount, BatchSearchStats, Codebook, Coverage, LearnSettings, SelectionMethod, learn},
     train::Lambda,
 };
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::{
     actor::Actor,
     args::{CertifyArgs, KnobArgs},
     beside::stem,
-    plot, print,
+    device, plot, print,
 };
 
 /// The certificate of a policy or of memories.
@@ -58,6 +58,8 @@ pub struct CertifyReport {
     pub exceeded: Option<bool>,
     /// The plot written.
     pub plot: Option<String>,
+    /// What was searched on a GPU; null without one.
+    pub gpu: Option<BatchSearchStats>,
 }
 
 /// The largest distance to a memory, and the bound that follows.
@@ -138,6 +140,7 @@ pub struct CurvePoint {
 }
 
 pub fn run(args: &CertifyArgs) -> Result<Done> {
+    device::choose(args.device.device)?;
     let _claim = args.plot.as_deref().map(|path| claim_plot(path, args.force)).transpose()?;
     let (constraint, fingerprint) = file::read_constraint_set(&args.policy)?;
     let envelope = envelope(args, &constraint)?;
@@ -201,9 +204,10 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         max_bound: args.max_bound,
         exceeded,
         plot: args.plot.as_ref().map(|p| p.display().to_string()),
+        gpu: device::stats(),
     };
     let exit_code = u8::from(exceeded == Some(true));
-    Ok(Done { exit_code, ..Done::new(&report, print::certify(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::certify(&report) + &print::gpu(report.gpu.as_ref())) })
 }
 
 /// The policy's envelope; for a codebook, the envelope of the options.

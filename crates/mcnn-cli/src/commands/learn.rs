@@ -6,7 +6,9 @@ use mcnn::{
     Result,
     data::{Angle, Scale},
     file,
-    memory::{BaselineErrors, Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn},
+    memory::{
+        BaselineErrors, BatchSearchStats, Coverage, GraphSearchStats, LearnSettings, SelectionMethod, learn,
+    },
     seed::Seed,
 };
 use serde::Serialize;
@@ -15,7 +17,7 @@ use super::{
     Done, claim_output, names,
     recordings::{Recordings, read_to_learn, say_warnings, staying_is_better},
 };
-use crate::{args::LearnArgs, print};
+use crate::{args::LearnArgs, device, print};
 
 /// The results of choosing memories.
 #[derive(Serialize)]
@@ -52,9 +54,12 @@ pub struct LearnReport {
     pub fingerprint: String,
     /// What looks unintended in the data, as sentences.
     pub warnings: Vec<String>,
+    /// What was searched on a GPU; null without one.
+    pub gpu: Option<BatchSearchStats>,
 }
 
 pub fn run(args: &LearnArgs) -> Result<Done> {
+    device::choose(args.device.device)?;
     let _claim = claim_output(&args.output)?;
     let Recordings { data, mut warnings } =
         read_to_learn(&args.input.data, &args.input.options, &args.episodes, &args.units, None)?;
@@ -105,6 +110,7 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         file: args.output.path.display().to_string(),
         fingerprint: file::write_codebook(&args.output.path, codebook)?,
         warnings,
+        gpu: device::stats(),
     };
-    Ok(Done::new(&report, print::learn(&report)))
+    Ok(Done::new(&report, print::learn(&report) + &print::gpu(report.gpu.as_ref())))
 }

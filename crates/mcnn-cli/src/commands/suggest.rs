@@ -8,12 +8,12 @@ use mcnn::{
     data::Demonstrations,
     error::Kind,
     file,
-    memory::{Codebook, Coverage},
+    memory::{BatchSearchStats, Codebook, Coverage},
 };
 use serde::Serialize;
 
 use super::{Done, read_for, visited::visited};
-use crate::{actor::Actor, args::SuggestArgs, print};
+use crate::{actor::Actor, args::SuggestArgs, device, print};
 
 /// The suggestions.
 #[derive(Serialize)]
@@ -25,6 +25,8 @@ pub struct SuggestReport {
     pub data: Option<String>,
     #[serde(flatten)]
     pub found: Suggestions,
+    /// What was searched on a GPU; null without one.
+    pub gpu: Option<BatchSearchStats>,
 }
 
 /// What to demonstrate next.
@@ -80,6 +82,7 @@ pub struct Difference {
 }
 
 pub fn run(args: &SuggestArgs) -> Result<Done> {
+    device::choose(args.device.device)?;
     let (constraint, fingerprint) = file::read_constraint_set(&args.memories)?;
     let book = constraint.codebook;
     let (states, seeds) = match &args.data {
@@ -113,8 +116,9 @@ pub fn run(args: &SuggestArgs) -> Result<Done> {
         fingerprint,
         data: args.data.as_ref().map(|d| d.display().to_string()),
         found: search(&book, &states, &seeds, scope, args.count as usize),
+        gpu: device::stats(),
     };
-    Ok(Done::new(&report, print::suggest(&report)))
+    Ok(Done::new(&report, print::suggest(&report) + &print::gpu(report.gpu.as_ref())))
 }
 
 /// Searches states for demonstrations to suggest. `seeds`: of the episodes, if they were visited in closed loop.

@@ -15,7 +15,7 @@ use mcnn::{
     envelope::Form,
     error::Kind,
     file,
-    memory::{BaselineErrors, LearnSettings, learn},
+    memory::{BaselineErrors, BatchSearchStats, LearnSettings, learn},
     optimizer::OptimizerDefaults,
     policy::ConstrainAt,
     seed::Seed,
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     args::{ConstraintArgs, EnsembleArgs, TrainArgs},
-    interrupt, print,
+    device, interrupt, print,
     progress::Progress,
     run_folder::RunFolder,
     smoothed_loss::SmoothedLoss,
@@ -87,6 +87,8 @@ pub struct TrainReport {
     pub fingerprint: Option<String>,
     /// What looks unintended in the data or is unusual about the run, as sentences.
     pub warnings: Vec<String>,
+    /// What was searched on a GPU; null without one.
+    pub gpu: Option<BatchSearchStats>,
 }
 
 /// The lowest validation loss of a run.
@@ -113,6 +115,7 @@ impl Calibration {
 }
 
 pub fn run(args: &TrainArgs) -> Result<Done> {
+    device::choose(args.device.device)?;
     // During the run, the claim to its folder keeps others away. The policy's file is claimed again when it is written: until then,
     // its memories may be edited.
     drop(if args.resume { claim(&args.output.path)? } else { claim_output(&args.output)? });
@@ -217,7 +220,7 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
     let threads = args.threads.map_or(parallel.clamp(1, cores()), usize::from);
     let report = on_threads(threads, || train(args, run, (warnings, baselines), encoder, folder, flag))??;
     let exit_code = if report.interrupted { 130 } else { 0 };
-    Ok(Done { exit_code, ..Done::new(&report, print::train(&report)) })
+    Ok(Done { exit_code, ..Done::new(&report, print::train(&report) + &print::gpu(report.gpu.as_ref())) })
 }
 
 /// Checks that the folder has no earlier run, which a new one would overwrite.
@@ -346,5 +349,6 @@ fn train(
         run_folder: folder.path().display().to_string(),
         fingerprint,
         warnings,
+        gpu: device::stats(),
     })
 }

@@ -41,6 +41,18 @@ pub use tune::tune;
 
 use mcnn::{eval::stats::Rough, train::Lambda};
 
+/// A line on what was searched on a GPU; nothing without one.
+pub fn gpu(stats: Option<&mcnn::memory::BatchSearchStats>) -> String {
+    let line = |s: &mcnn::memory::BatchSearchStats| {
+        let (queries, repeated) = (s.queries, s.repeated_on_cpu);
+        format!(
+            "searched on {}: {queries} states, {repeated} of them again on the processor, for distances that are equal within rounding\n",
+            s.device
+        )
+    };
+    stats.map(line).unwrap_or_default()
+}
+
 /// What `mcnn` prints without a verb.
 pub fn tour() -> String {
     "mcnn: imitation learning with Memory-Consistent Neural Networks. Policies stay near the demonstrations.
