@@ -16,7 +16,7 @@ pub enum AdapterKind {
     Software,
 }
 
-/// What there is, best first: a line for each adapter, such as `NVIDIA H200 (Vulkan, discrete GPU)`.
+/// What there is, best first: a line for each adapter, such as `NVIDIA H200 (vulkan, discrete GPU)`.
 pub fn adapters() -> Vec<(String, AdapterKind)> {
     found().iter().map(|adapter| (describe(&adapter.get_info()), kind(&adapter.get_info()))).collect()
 }
