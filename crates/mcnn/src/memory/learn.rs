@@ -348,8 +348,13 @@ impl Codebook {
         }
         let queries = self.parts.scale.apply_all(data.states());
         let groups: Vec<u32> = episode_numbers(data).into_iter().map(|episode| self.group(episode)).collect();
+        // The search's own layout is not that of a device.
+        let mut rows = vec![0.0; self.len() * self.n_features()];
+        for (i, row) in rows.chunks_exact_mut(self.n_features()).enumerate() {
+            self.table.row_into(i, row);
+        }
         let query = BatchQuery {
-            rows: &self.scaled,
+            rows: &rows,
             queries: &queries,
             dim: self.n_features(),
             k,
