@@ -298,9 +298,30 @@ pub struct TableArgs {
     /// Draw the table as a plot, .svg or .png.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub plot: Option<PathBuf>,
+    /// What the plot shows: means and intervals (table), score by demonstrations, score by seconds, or performance profiles.
+    #[arg(long, value_enum, default_value_t, requires = "plot", value_name = "WHAT", help_heading = "Output")]
+    pub figure: Figure,
+    /// Episodes of data whose results do not say it (those of version 0.1.0), separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "DATA=N", value_parser = data_size, help_heading = "Output")]
+    pub demonstrations: Vec<(String, usize)>,
     /// Overwrite the plot if it exists.
     #[arg(long, help_heading = "Output")]
     pub force: bool,
+}
+
+/// What `table --plot` draws.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Figure {
+    #[default]
+    Table,
+    Demonstrations,
+    Seconds,
+    Profile,
+}
+
+fn data_size(text: &str) -> Result<(String, usize), String> {
+    let parsed = text.rsplit_once('=').and_then(|(data, n)| Some((data.to_owned(), n.parse().ok()?)));
+    parsed.filter(|(data, n)| !data.is_empty() && *n > 0).ok_or_else(|| "expected DATA=N, such as pen-expert5=5".into())
 }
 
 /// The number of worker threads: that of the option, by default that of the cores.

@@ -19,8 +19,11 @@ macro_rules! put {
     }};
 }
 
+mod axes;
 pub mod curve;
+pub mod figures;
 pub mod font;
+mod marks;
 mod png;
 pub mod report;
 pub mod table;

@@ -2,64 +2,26 @@
 
 use std::fmt::Write as _;
 
-use super::{COLORS, TOP, begin, escaped, text, ticks};
+use super::{
+    COLORS, TOP,
+    axes::{Area, Axes, Axis},
+    begin, escaped,
+};
 use crate::report::{coverage::Coverage, map::Map, steps::Episode};
 
 const WIDTH: f64 = 560.0; // of a panel
 const LEFT: f64 = 64.0;
 
-/// The axes of a panel: ranges of values and the area on the page.
-struct Axes {
-    x: [f64; 2],
-    y: [f64; 2],
+/// Draws the axes of a panel over two ranges.
+fn draw_axes<'a>(
+    out: &mut String,
     top: f64,
     height: f64,
-}
-
-impl Axes {
-    /// Draws the axes of two ranges, which are extended to round numbers.
-    fn new(
-        out: &mut String,
-        top: f64,
-        height: f64,
-        [x, y]: [[f64; 2]; 2],
-        [below, above]: [&str; 2],
-    ) -> Self {
-        let (across, up) = (ticks(x), ticks(y));
-        let ends = |t: &[f64]| [t[0], t[t.len() - 1]];
-        let axes = Self { x: ends(&across), y: ends(&up), top, height };
-        for &v in &across {
-            let (x, bottom) = (axes.across(v), top + height);
-            put!(out, r##"<line x1="{x:.1}" x2="{x:.1}" y1="{top:.1}" y2="{bottom:.1}" stroke="#e4e4e4"/>"##);
-            let (y, v) = (bottom + 16.0, text(v));
-            put!(out, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle" font-size="11">{v}</text>"#);
-        }
-        for &v in &up {
-            let (y, right) = (axes.up(v), LEFT + WIDTH);
-            put!(out, r##"<line x1="{LEFT}" x2="{right}" y1="{y:.1}" y2="{y:.1}" stroke="#e4e4e4"/>"##);
-            let (x, y, v) = (LEFT - 7.0, y + 4.0, text(v));
-            put!(out, r#"<text x="{x}" y="{y:.1}" text-anchor="end" font-size="11">{v}</text>"#);
-        }
-        let (right, under, over) = (LEFT + WIDTH, top + height + 34.0, top - 10.0);
-        put!(out, r#"<text x="{right}" y="{under:.1}" text-anchor="end">{}</text>"#, escaped(below));
-        put!(out, r#"<text x="{LEFT}" y="{over:.1}">{}</text>"#, escaped(above));
-        axes
-    }
-
-    fn across(&self, v: f64) -> f64 {
-        LEFT + (v - self.x[0]) / (self.x[1] - self.x[0]) * WIDTH
-    }
-
-    fn up(&self, v: f64) -> f64 {
-        self.top + (1.0 - (v - self.y[0]) / (self.y[1] - self.y[0])) * self.height
-    }
-
-    fn line(&self, out: &mut String, points: impl Iterator<Item = [f64; 2]>, color: &str, more: &str) {
-        let points: Vec<String> =
-            points.map(|[x, y]| format!("{:.1},{:.1}", self.across(x), self.up(y))).collect();
-        let points = points.join(" ");
-        put!(out, r#"<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6" {more}/>"#);
-    }
+    [x, y]: [[f64; 2]; 2],
+    [below, above]: [&'a str; 2],
+) -> Axes<'a> {
+    let area = Area { left: LEFT, top, width: WIDTH, height };
+    Axes::draw(out, area, [Axis::linear(below, x), Axis::linear(above, y)])
 }
 
 fn range(values: impl Iterator<Item = f32>) -> [f64; 2] {
@@ -76,7 +38,7 @@ pub fn codebook(map: &Map, episode: Option<&Episode>) -> String {
     let (x, y) = (range(both().map(|p| p[0])), range(both().map(|p| p[1])));
     let below = format!("principal component 1 ({a:.0} % of the variance)");
     let above = format!("principal component 2 ({b:.0} % of the variance)");
-    let axes = Axes::new(&mut out, TOP, 400.0, [x, y], [&below, &above]);
+    let axes = draw_axes(&mut out, TOP, 400.0, [x, y], [&below, &above]);
     let place = |p: [f32; 2]| (axes.across(p[0].into()), axes.up(p[1].into()));
     for &[a, b] in &map.edges {
         let ((x1, y1), (x2, y2)) = (place(map.at[a]), place(map.at[b]));
@@ -100,7 +62,7 @@ pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
     let most = shares().fold(0.0, f64::max);
     let right = coverage.bounds.last().map_or(1.0, |&b| f64::from(b));
     let above = "share of the states in a bin, %";
-    let axes = Axes::new(
+    let axes = draw_axes(
         &mut out,
         TOP,
         220.0,
@@ -130,10 +92,10 @@ pub fn coverage(coverage: &Coverage, far: Option<f32>) -> String {
             set.max
         );
     }
-    if let Some(far) = far.map(f64::from).filter(|&far| far <= axes.x[1]) {
+    if let Some(far) = far.map(f64::from).filter(|&far| far <= axes.right()) {
         axes.line(
             &mut out,
-            [[far, axes.y[0]], [far, axes.y[1]]].into_iter(),
+            axes.vertical_range().map(|y| [far, y]).into_iter(),
             "#222",
             r#"stroke-dasharray="2 4""#,
         );
@@ -159,13 +121,13 @@ pub fn episode(episode: Option<&Episode>, far: Option<f32>) -> String {
     let distances = || steps.iter().map(|s| s.why.memory.distance);
     let y = [0.0, range(distances().chain(far))[1]];
     let axes =
-        Axes::new(&mut out, TOP, 180.0, [[0.0, last], y], ["step", "distance, in standard deviations"]);
+        draw_axes(&mut out, TOP, 180.0, [[0.0, last], y], ["step", "distance, in standard deviations"]);
     let timed = |(t, v): (usize, f32)| [t as f64, f64::from(v)];
     axes.line(&mut out, distances().enumerate().map(timed), COLORS[0], "");
     if let Some(far) = far.map(f64::from) {
         axes.line(&mut out, [[0.0, far], [last, far]].into_iter(), "#222", r#"stroke-dasharray="2 4""#);
     }
-    let axes = Axes::new(&mut out, TOP + 250.0, 130.0, [[0.0, last], [0.0, 1.0]], ["step", "memory weight"]);
+    let axes = draw_axes(&mut out, TOP + 250.0, 130.0, [[0.0, last], [0.0, 1.0]], ["step", "memory weight"]);
     axes.line(&mut out, steps.iter().map(|s| s.why.weight).enumerate().map(timed), COLORS[1], "");
     out + "</svg>\n"
 }

@@ -30,7 +30,7 @@ pub fn svg(grid: &Grid) -> String {
         let found: Vec<Option<Estimate>> =
             grid.methods.iter().map(|m| m.cells[k].as_ref().map(|c| c.found.mean)).collect();
         let x = left + k as f64 * (PANEL + GAP);
-        bars(&mut out, x, rows, &format!("{} / {}", column.task, column.data), &found);
+        bars(&mut out, x, rows, &column.title(), &found);
     }
     if profiles {
         let found: Vec<Option<Estimate>> =

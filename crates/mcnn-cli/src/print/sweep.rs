@@ -116,9 +116,9 @@ pub fn table(t: &Table) -> String {
     );
     let mut head: Vec<String> = vec![String::new()];
     head.extend(g.columns.iter().map(|c| {
-        let alike = g.columns.iter().filter(|o| (&o.task, &o.data) == (&c.task, &c.data)).count();
+        let alike = g.columns.iter().filter(|o| o.title() == c.title()).count();
         let print = if alike > 1 { format!(" {:.8}", c.fingerprint) } else { String::new() };
-        format!("{} / {}{print}", c.task, c.data)
+        format!("{}{print}", c.title())
     }));
     let several = g.methods.iter().any(|m| m.all.is_some());
     if several {
@@ -153,15 +153,14 @@ pub fn table(t: &Table) -> String {
     }
     for (k, column) in g.columns.iter().enumerate() {
         let cells: Vec<&Cell> = g.methods.iter().filter_map(|m| m.cells[k].as_ref()).collect();
-        line!(out, "  {} / {}: {}", column.task, column.data, halve(&cells));
+        line!(out, "  {}: {}", column.title(), halve(&cells));
     }
     for f in &g.failed {
         line!(
             out,
-            "  FAILED   {}, {} / {}, seed {}: {}",
+            "  FAILED   {}, {}, seed {}: {}",
             f.label,
-            f.column.task,
-            f.column.data,
+            f.column.title(),
             f.seed,
             indented(&f.error)
         );

@@ -11,7 +11,10 @@ use mcnn::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::results::Line;
+use super::{
+    names,
+    record::{Column, Evaluation, Record},
+};
 
 /// The results by method and column.
 #[derive(Serialize)]
@@ -23,20 +26,13 @@ pub struct Grid {
     pub failed: Vec<Failed>,
 }
 
-/// A task and the demonstrations learned from.
-#[derive(Serialize, Clone, PartialEq)]
-pub struct Column {
-    pub task: String,
-    pub data: String,
-    /// Content hash of the demonstrations.
-    pub fingerprint: String,
-}
-
 /// A method: its settings and results.
 #[derive(Serialize)]
 pub struct Method {
     /// The settings in which it differs from other rows.
     pub label: String,
+    /// The same in a few words, for figures.
+    pub name: String,
     pub settings: Map<String, Value>,
     /// One per column; null where no run of the method is complete.
     pub cells: Vec<Option<Cell>>,
@@ -52,6 +48,10 @@ pub struct Method {
 pub struct Cell {
     #[serde(flatten)]
     pub found: Crossed,
+    /// Mean seconds of a run's training; null where the results do not say it.
+    pub training_seconds: Option<f64>,
+    /// Mean seconds of a run, training and episodes.
+    pub seconds: f64,
     /// Mean memory weight over the visited states.
     pub weight: Option<f64>,
     pub seeds: Vec<u64>,
@@ -81,41 +81,31 @@ pub struct Failed {
     pub error: String,
 }
 
-/// Settings that do not belong to a method.
-const NOT_OF_METHOD: [&str; 4] = ["seed", "task", "task_options", "data"];
-
 /// Arranges results as a table. `rows` names the settings that distinguish rows, in the order in which labels have them; if it is
 /// empty, all settings that vary.
 ///
 /// # Errors
-/// If there are no results, `rows` names an unknown setting, or a row would mix several methods.
-pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
+/// If there are no results, `rows` names an unknown setting, a row would mix several methods, or the runs of a column were evaluated
+/// in different ways.
+pub fn arrange(records: &[Record], rows: &[String]) -> Result<Grid> {
     // Runs finish in any order; sorted, the table does not depend on it.
-    let mut lines: Vec<&Line> = lines.iter().collect();
-    lines.sort_by_cached_key(|l| l.key());
-    let Some(example) = lines.first() else {
+    let mut records: Vec<&Record> = records.iter().collect();
+    records.sort_by(|a, b| a.key.cmp(&b.key));
+    if records.is_empty() {
         return Err(
             Error::new(Kind::File, "there are no results").next("mcnn sweep PLAN -o RESULTS makes them")
         );
-    };
-    let known: Vec<String> =
-        settings(example).keys().filter(|key| !NOT_OF_METHOD.contains(&key.as_str())).cloned().collect();
+    }
+    let known: BTreeSet<&String> = records.iter().flat_map(|r| r.settings.keys()).collect();
     if let Some(unknown) = rows.iter().find(|row| !known.contains(row)) {
+        let known: Vec<&str> = known.iter().map(|key| key.as_str()).collect();
         return Err(Error::new(Kind::Settings, "there is no such setting")
             .at("--rows")
             .expected(known.join(", "))
             .found(unknown));
     }
-    let of: Vec<Map<String, Value>> = lines.iter().map(|l| method_settings(l)).collect();
-    let varying: Vec<String> = known
-        .iter()
-        .filter(|key| {
-            of.iter()
-                .filter_map(|s| s.get(*key))
-                .any(|value| Some(value) != of.iter().find_map(|s| s.get(*key)))
-        })
-        .cloned()
-        .collect();
+    let of: Vec<Map<String, Value>> = records.iter().map(|r| r.method()).collect();
+    let varying = names::varying(&of);
     let shown = if rows.is_empty() { varying.clone() } else { rows.to_vec() };
     let mut methods: Vec<Map<String, Value>> = Vec::new();
     for one in &of {
@@ -129,28 +119,24 @@ pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
             .at(format!("--rows, the row {twice:?}"))
             .expected(format!("enough of the settings that vary: {}", varying.join(", "))));
     }
-    let mut columns: Vec<Column> = Vec::new();
-    for line in &lines {
-        let column = column(line);
-        if !columns.contains(&column) {
-            columns.push(column);
-        }
-    }
-    let good = || lines.iter().filter(|l| l.error.is_none());
-    let scored = good().all(|l| l.reference.is_some());
+    let columns = columns(&records)?;
+    let names = names::distinct(&methods, |method| {
+        of.iter().position(|m| m == method).map_or("", |i| records[i].name.as_str())
+    });
+    let scored = records.iter().filter(|r| r.error.is_none()).all(|r| r.reference.is_some());
     let unit = if scored { "score" } else { "return" };
     let mut all: Vec<Method> = Vec::new();
-    for (method, label) in methods.iter().zip(&labels) {
+    for ((method, label), name) in methods.iter().zip(&labels).zip(names) {
         let cells: Vec<Option<Cell>> = columns
             .iter()
             .map(|c| {
-                let here: Vec<&Line> = lines
+                let here: Vec<&Record> = records
                     .iter()
                     .zip(&of)
-                    .filter(|(l, s)| *s == method && column(l) == *c)
-                    .map(|(l, _)| *l)
+                    .filter(|(r, s)| *s == method && r.column == *c)
+                    .map(|(r, _)| *r)
                     .collect();
-                let seeds = lines.iter().filter(|l| column(l) == *c).map(|l| l.settings.seed).collect();
+                let seeds = records.iter().filter(|r| r.column == *c).map(|r| r.seed).collect();
                 cell(&here, &seeds, scored)
             })
             .collect();
@@ -158,42 +144,49 @@ pub fn arrange(lines: &[Line], rows: &[String]) -> Result<Grid> {
         let overall = (columns.len() > 1 && (scored || one_task)).then(|| overall(&cells, scored)).flatten();
         let improvement = all.first().and_then(|first| improvement(&cells, &first.cells));
         let settings = shown.iter().filter_map(|k| Some((k.clone(), method.get(k)?.clone()))).collect();
-        all.push(Method { label: label.clone(), settings, cells, all: overall, improvement });
+        all.push(Method { label: label.clone(), name, settings, cells, all: overall, improvement });
     }
-    let failed = lines
+    let failed = records
         .iter()
         .zip(&of)
-        .filter_map(|(l, s)| {
-            let (column, seed) = (column(l), l.settings.seed);
-            Some(Failed { label: label(s, &shown), column, seed, error: l.error.clone()? })
+        .filter_map(|(r, s)| {
+            let (column, seed) = (r.column.clone(), r.seed);
+            Some(Failed { label: label(s, &shown), column, seed, error: r.error.clone()? })
         })
         .collect();
     Ok(Grid { unit, columns, methods: all, failed })
 }
 
-fn column(line: &Line) -> Column {
-    Column {
-        task: line.settings.task_name(),
-        data: crate::beside::stem(std::path::Path::new(&line.settings.data)),
-        fingerprint: line.data.clone(),
+/// The columns, and whether the runs of each can be compared.
+fn columns(records: &[&Record]) -> Result<Vec<Column>> {
+    let mut columns: Vec<(Column, &Record)> = Vec::new();
+    for record in records {
+        match columns.iter_mut().find(|(column, _)| *column == record.column) {
+            None => columns.push((record.column.clone(), record)),
+            Some((column, first)) => {
+                column.demonstrations = column.demonstrations.or(record.column.demonstrations);
+                check_comparable(first, record)?;
+            }
+        }
     }
+    Ok(columns.into_iter().map(|(column, _)| column).collect())
 }
 
-fn settings(line: &Line) -> Map<String, Value> {
-    match serde_json::to_value(&line.settings) {
-        Ok(Value::Object(map)) => map,
-        _ => unreachable!("settings are plain values"),
-    }
+/// Checks that two runs of a column were evaluated on the same episodes by the same rewards.
+fn check_comparable(a: &Record, b: &Record) -> Result<()> {
+    let (x, y) = (&a.evaluation, &b.evaluation);
+    let of = |e: &Evaluation| [("episodes", format!("{}", e.episodes)), ("first_seed", format!("{}", e.first_seed)), ("reward", format!("{:?}", e.reward).to_lowercase())];
+    let Some(((key, first), (_, second))) = of(x).into_iter().zip(of(y)).find(|(a, b)| a != b) else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Mismatch, "results of one column were evaluated in different ways")
+        .at(format!("{}: {key}, seeds {} and {}", a.column.title(), a.seed, b.seed))
+        .expected("the same episodes and rewards in every run of a task and its data")
+        .found(format!("{first} and {second}"))
+        .next("keep the results of each evaluation in a file of their own"))
 }
 
-/// The settings of a run's method: without those that have no effect in it, and those that are null.
-fn method_settings(line: &Line) -> Map<String, Value> {
-    let without_effect = line.settings.without_effect();
-    let counts = |key: &str| !NOT_OF_METHOD.contains(&key) && !without_effect.contains(&key);
-    settings(line).into_iter().filter(|(key, value)| counts(key) && !value.is_null()).collect()
-}
-
-fn label(settings: &Map<String, Value>, shown: &[String]) -> String {
+pub(super) fn label(settings: &Map<String, Value>, shown: &[String]) -> String {
     let text = |value: &Value| match value {
         Value::String(word) => word.clone(),
         Value::Number(n) => n.as_f64().map_or_else(String::new, |n| n.to_string()), // 10, not 10.0
@@ -205,9 +198,9 @@ fn label(settings: &Map<String, Value>, shown: &[String]) -> String {
 }
 
 /// The runs of one method in one column; none where no run is complete.
-fn cell(here: &[&Line], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
-    let mut good: Vec<&&Line> = here.iter().filter(|l| l.error.is_none()).collect();
-    good.sort_by_key(|l| l.settings.seed);
+fn cell(here: &[&Record], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
+    let mut good: Vec<&&Record> = here.iter().filter(|r| r.error.is_none()).collect();
+    good.sort_by_key(|r| r.seed);
     let returns: Vec<Vec<f64>> = good
         .iter()
         .map(|l| {
@@ -221,18 +214,22 @@ fn cell(here: &[&Line], seeds: &BTreeSet<u64>, scored: bool) -> Option<Cell> {
     if returns.is_empty() || returns[0].is_empty() || returns.iter().any(|r| r.len() != returns[0].len()) {
         return None;
     }
-    let made: Vec<u64> = good.iter().map(|l| l.settings.seed).collect();
+    let made: Vec<u64> = good.iter().map(|r| r.seed).collect();
     let mut found = stats::crossed(&returns);
     let mut missing: Vec<u64> = seeds.iter().filter(|s| !made.contains(s)).copied().collect();
     if let [only] = good.as_slice()
-        && only.settings.is_deterministic()
+        && only.is_deterministic
     {
         // The run is the same for all seeds, so only the episodes are random.
         (found.mean, missing) = (stats::interval(&returns[0]), Vec::new());
     }
-    let weights: Vec<f64> = good.iter().filter_map(|l| l.eval.as_ref()?["weight"].as_f64()).collect();
+    let weights: Vec<f64> = good.iter().filter_map(|r| r.weight).collect();
+    let training: Option<Vec<f64>> = good.iter().map(|r| r.training_seconds).collect();
+    let seconds: Vec<f64> = good.iter().map(|r| r.seconds).collect();
     Some(Cell {
         found,
+        training_seconds: training.map(|seconds| stats::mean(&seconds)),
+        seconds: stats::mean(&seconds),
         weight: (!weights.is_empty()).then(|| stats::mean(&weights)),
         missing,
         seeds: made,
@@ -248,7 +245,12 @@ fn overall(cells: &[Option<Cell>], scored: bool) -> Option<All> {
     } else {
         (runs().fold(f64::MAX, f64::min), runs().fold(f64::MIN, f64::max))
     };
-    let taus: Vec<f64> = (0..=20).map(|i| low + (high - low) * f64::from(i) / 20.0).collect();
+    // Scores above 100 and below 0 too: twentieths as far as there are runs.
+    let step = ((high - low) / 20.0).max(f64::MIN_POSITIVE);
+    let (least, most) = (runs().fold(low, f64::min), runs().fold(high, f64::max));
+    let below = ((low - least) / step).ceil().min(20.0) as i32;
+    let above = ((most - low) / step).ceil().clamp(20.0, 60.0) as i32;
+    let taus: Vec<f64> = (-below..=above).map(|i| low + (high - low) * f64::from(i) / 20.0).collect();
     Some(All {
         iqm: stats::iqm_of(&tasks, RESAMPLES, Seed(0)),
         median: stats::median_of(&tasks, RESAMPLES, Seed(0)),

@@ -1,12 +1,14 @@
 //! Sweeps: a plan of many runs (`plan`) or a part of it (`shard`), what they need (`prepared`), one run (`one`), the file of results
-//! (`results`), several files as one (`merge`), and the results as a table of methods by tasks (`grid`).
+//! (`results`, read as `record` for the table), several files as one (`merge`), and the results as a table of methods by tasks (`grid`).
 
 pub mod backbones;
 pub mod grid;
 pub mod merge;
+pub mod names;
 pub mod one;
 pub mod plan;
 pub mod prepared;
+pub mod record;
 pub mod results;
 pub mod settings;
 pub mod shard;

@@ -85,6 +85,8 @@ pub fn run(
         returns: Vec::new(),
         reference: shared.task.spec().reference,
         eval: None,
+        demonstrations: Some(data.n_episodes()),
+        training_seconds: None,
         seconds: 0.0,
         version: env!("CARGO_PKG_VERSION").into(),
         error: None,
@@ -103,6 +105,7 @@ fn fill(
     trained: &mut Option<Trained>,
     line: &mut Line,
 ) -> Result<()> {
+    let began = Instant::now();
     let codebook = shared.memories(data, settings)?;
     line.memories = Some(file::fingerprint(&file::codebook_to_bytes(&codebook)));
     let mut run = Run::new(data, codebook, settings.train(data.n_steps()))?;
@@ -117,6 +120,7 @@ fn fill(
         None => (train(&mut run, shared)?, 0.0),
     };
     let seconds = start.elapsed().as_secs_f64();
+    line.training_seconds = Some(line.seconds + began.elapsed().as_secs_f64());
     line.validation_loss = run.validation().map(|validation| validation.loss);
     let policy = run.policy();
     // Without networks there is nothing to share.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs::File,
+    hash::Hash,
     io::{BufRead as _, BufReader, Read as _},
     path::Path,
 };
@@ -11,7 +12,10 @@ use mcnn::{Error, Result, data::regular, error::Kind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::settings::Settings;
+use super::{
+    record::{PeerLine, Record},
+    settings::Settings,
+};
 use crate::json_lines::{JsonLines, Wording};
 
 /// One run and its results. A failed run has the results from before the failure.
@@ -39,6 +43,13 @@ pub struct Line {
     pub reference: Option<[f64; 2]>,
     /// The summary of the episodes, with the keys of `mcnn eval`.
     pub eval: Option<Value>,
+    /// Episodes of the demonstrations. Missing in results of earlier versions, as the next key.
+    #[serde(default)]
+    pub demonstrations: Option<usize>,
+    /// Of selecting the memories and training, whether the run did it or shares another one's.
+    #[serde(default)]
+    pub training_seconds: Option<f64>,
+    /// Of the whole run: the training and the episodes.
     pub seconds: f64,
     pub version: String,
     /// The complete error message of a failed run.
@@ -65,7 +76,7 @@ const LONGEST_OF_VERSION_1: usize = 4 << 20;
 /// # Errors
 /// If the file cannot be read, or a line is not a result.
 pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
-    read_as(path, file, |line, _| line)
+    read_as(path, file, parse, Line::key, |line, _| line)
 }
 
 /// As [`read`], each line with its text. (A number that is parsed and written again may differ in its last digit.)
@@ -73,10 +84,28 @@ pub fn read(path: &Path, file: &File) -> Result<(Vec<Line>, u64)> {
 /// # Errors
 /// As [`read`].
 pub fn read_texts(path: &Path, file: &File) -> Result<(Vec<(Line, String)>, u64)> {
-    read_as(path, file, |line, text| (line, String::from_utf8_lossy(text).into_owned()))
+    read_as(path, file, parse, Line::key, |line, text| (line, String::from_utf8_lossy(text).into_owned()))
 }
 
-fn read_as<T>(path: &Path, file: &File, make: impl Fn(Line, &[u8]) -> T) -> Result<(Vec<T>, u64)> {
+/// As [`read`], of a file that may also have results of peers (`bench/peers`), as records for the table.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_records(path: &Path, file: &File) -> Result<Vec<Record>> {
+    let parse_record = |text: &[u8]| match PeerLine::is_in(text) {
+        true => serde_json::from_slice::<PeerLine>(text).map(Record::from),
+        false => parse(text).map(Record::from),
+    };
+    Ok(read_as(path, file, parse_record, |record| record.key.clone(), |record, _| record)?.0)
+}
+
+fn read_as<L, K: Eq + Hash, T>(
+    path: &Path,
+    file: &File,
+    parse: impl Fn(&[u8]) -> serde_json::Result<L>,
+    key: impl Fn(&L) -> K,
+    make: impl Fn(L, &[u8]) -> T,
+) -> Result<(Vec<T>, u64)> {
     let mut from = BufReader::new(file);
     let mut complete = 0;
     let mut lines: Vec<T> = Vec::new();
@@ -108,7 +137,7 @@ fn read_as<T>(path: &Path, file: &File, make: impl Fn(Line, &[u8]) -> T) -> Resu
         }
         let line = parse(&text).map_err(|e| refuse(e.to_string()))?;
         let next = lines.len();
-        let place = *places.entry(line.key()).or_insert(next);
+        let place = *places.entry(key(&line)).or_insert(next);
         let line = make(line, &text);
         if place == next {
             lines.push(line);

@@ -1,0 +1,87 @@
+"""What all adapters share. An adapter is a program that trains one peer's policy on demonstrations and then acts for run.py. It
+imports the peer in its `train`, so that the file can be read without it.
+
+Lines of JSON. In: the job, then {"reset": true} or {"obs": [...]}. Out: {"trained": ...} after the training, then
+{"action": [...], "us": microseconds} for each observation.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+
+
+@dataclass
+class Demonstrations:
+    """Episodes one after another: states [n, n_obs], actions [n, n_act] in [-1, 1], rewards [n], ends [episodes], exclusive."""
+
+    states: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def read(cls, path):
+        with np.load(path) as file:
+            return cls(file["states"], file["actions"], file["rewards"], file["episode_ends"])
+
+    def episodes(self):
+        """The slice of each episode."""
+        return [slice(a, b) for a, b in zip([0, *self.ends[:-1]], self.ends)]
+
+    def last_steps(self):
+        """[n], 1 at the last step of each episode."""
+        last = np.zeros(len(self.states), np.float32)
+        last[self.ends - 1] = 1
+        return last
+
+
+class Clock:
+    """The time a job may train. `is_over()` is false for ever where the peer's own number of steps decides."""
+
+    def __init__(self, seconds):
+        self.seconds, self.begun = seconds, time.monotonic()
+
+    def elapsed(self):
+        return time.monotonic() - self.begun
+
+    def is_over(self):
+        return self.seconds is not None and self.elapsed() >= self.seconds
+
+
+def own_pipes():
+    """Reserves stdin and stdout; what the peer prints goes to stderr."""
+    lines_in, lines_out = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return lines_in, lines_out
+
+
+def serve(train, packages, modules):
+    """Runs an adapter. train(demonstrations, job, clock) gives (act, reset, settings): a function from an observation [n_obs] to an
+    action [n_act], one that starts an episode, and what the peer trained with. `packages`: those whose versions are in the result.
+    `modules`: what is imported before the clock of the training starts."""
+    lines_in, lines_out = own_pipes()
+    job = json.loads(lines_in.readline())
+    demonstrations = Demonstrations.read(job["data"])
+    versions = {name: version(name) for name in packages}
+    for module in modules:
+        importlib.import_module(module)
+    clock = Clock(job["seconds"])
+    act, reset, settings = train(demonstrations, job, clock)
+    print(json.dumps({"trained": clock.elapsed(), "settings": settings, "versions": versions}), file=lines_out)
+    for line in lines_in:
+        message = json.loads(line)
+        if "reset" in message:
+            reset()
+            continue
+        observation = np.array(message["obs"], np.float32)
+        began = time.perf_counter()
+        action = act(observation)
+        us = 1e6 * (time.perf_counter() - began)
+        print(json.dumps({"action": np.asarray(action, float).ravel().tolist(), "us": us}), file=lines_out)
