@@ -1,7 +1,7 @@
 """What all adapters share. An adapter is a program that trains one peer's policy on demonstrations and then acts for run.py. It
 imports the peer in its `train`, so that the file can be read without it.
 
-Lines of JSON. In: the job, then {"reset": true} or {"obs": [...]}. Out: {"trained": ...} after the training, then
+Lines of JSON. In: the job, then {"reset": true} or {"obs": [...]}. Out: {"cpu": seconds, "wall": seconds, ...} after the training, then
 {"action": [...], "us": microseconds} for each observation.
 """
 
@@ -42,16 +42,18 @@ class Demonstrations:
 
 
 class Clock:
-    """The time a job may train. `is_over()` is false for ever where the peer's own number of steps decides."""
+    """The time a job may train: seconds of the processor, which are wall-clock time where one thread has a core for itself, and do
+    not depend on other work of the machine. `is_over()` is false for ever where the peer's own number of steps decides."""
 
     def __init__(self, seconds):
-        self.seconds, self.begun = seconds, time.monotonic()
+        self.seconds, self.begun, self.wall = seconds, time.process_time(), time.monotonic()
 
     def elapsed(self):
-        return time.monotonic() - self.begun
+        """Seconds of the processor, and of the wall clock."""
+        return time.process_time() - self.begun, time.monotonic() - self.wall
 
     def is_over(self):
-        return self.seconds is not None and self.elapsed() >= self.seconds
+        return self.seconds is not None and self.elapsed()[0] >= self.seconds
 
 
 def own_pipes():
@@ -74,7 +76,8 @@ def serve(train, packages, modules):
         importlib.import_module(module)
     clock = Clock(job["seconds"])
     act, reset, settings = train(demonstrations, job, clock)
-    print(json.dumps({"trained": clock.elapsed(), "settings": settings, "versions": versions}), file=lines_out)
+    cpu, wall = clock.elapsed()
+    print(json.dumps({"cpu": cpu, "wall": wall, "settings": settings, "versions": versions}), file=lines_out)
     for line in lines_in:
         message = json.loads(line)
         if "reset" in message:

@@ -3,7 +3,7 @@
     python bench/peers/run.py PEER TASK DEMOS [--seconds S] [--seed N] [--episodes N] [--first-seed N]
 
 PEER: a file of bench/peers/adapters. DEMOS: anything that `mcnn convert` reads. Without --seconds the peer trains for as long as its
-documentation recommends, with it for S seconds. The Python that runs this file needs the task's simulator (the lines tagged
+documentation recommends, with it for S seconds of the processor (with one thread, what it takes on an idle machine). The Python that runs this file needs the task's simulator (the lines tagged
 `worker` and `pusht` of python/requirements.txt); a peer has an environment of its own, which install.sh makes: `d3rlpy_bc` and
 `d3rlpy_cql` have ENVIRONMENTS/d3rlpy.
 A peer that is not installed, crashes or takes too long is a line with its reason.
@@ -54,8 +54,9 @@ class Peer:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for line in self.process.stdout:
-            self.lines.put(line)
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.put(line)
         self.lines.put(None)
 
     def tell(self, message):
@@ -89,6 +90,11 @@ class Peer:
         except ProcessLookupError:
             pass
         self.process.wait()
+        for stream in (self.process.stdin, self.errors):
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass  # what was not sent
 
 
 def lines_of_code(script):
@@ -164,6 +170,7 @@ def run(options, task, npz, shown):
         "trained_with": None,
         "versions": None,
         "training_seconds": None,
+        "training_wall_seconds": None,
         "seconds": 0.0,
         "user_lines": lines_of_code(script),
         "error": None,
@@ -174,7 +181,7 @@ def run(options, task, npz, shown):
         peer = Peer(options.python or str(environment / "bin" / "python"), script, options.threads)
         peer.tell({"data": str(npz), "task": task.name, "seed": options.seed, "seconds": options.seconds})
         trained = peer.answer(options.limit, "training")
-        line["training_seconds"] = trained["trained"]
+        line["training_seconds"], line["training_wall_seconds"] = trained["cpu"], trained["wall"]
         line["trained_with"], line["versions"] = trained["settings"], trained["versions"]
         judged(peer, task, range(options.first_seed, options.first_seed + options.episodes), line)
     except (PeerFailed, ValueError, KeyError) as error:

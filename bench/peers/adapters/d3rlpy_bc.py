@@ -36,4 +36,4 @@ def train(demonstrations, job, clock):
 
 
 if __name__ == "__main__":
-    adapter.serve(train, ["d3rlpy", "torch"], ["d3rlpy"])
+    adapter.serve(train, ["d3rlpy", "torch"], ["torch._dynamo", "d3rlpy"])

@@ -43,4 +43,4 @@ def train(demonstrations, job, clock):
 
 
 if __name__ == "__main__":
-    adapter.serve(train, ["imitation", "stable-baselines3", "torch"], ["imitation.algorithms.bc", "imitation.policies.base"])
+    adapter.serve(train, ["imitation", "stable-baselines3", "torch"], ["torch._dynamo", "imitation.algorithms.bc", "imitation.policies.base"])

@@ -125,7 +125,13 @@ fn a_png_is_what_a_browser_draws_of_the_svg() {
     bench.ok("report p.safetensors --in drive.npz -o r.html --plots pictures");
     bench.ok("certify p.safetensors --states drive.npz --horizon 9 --curve --plot pictures/curve.svg");
     bench.ok("certify p.safetensors --states drive.npz --horizon 9 --curve --plot pictures/curve.png");
-    for name in ["codebook", "coverage", "episode", "curve"] {
+    std::fs::write(bench.path("results.jsonl"), include_str!("table.jsonl")).unwrap();
+    for figure in ["table", "seconds", "profile"] {
+        for ending in ["svg", "png"] {
+            bench.ok(&format!("table results.jsonl --plot pictures/{figure}.{ending} --figure {figure}"));
+        }
+    }
+    for name in ["codebook", "coverage", "episode", "curve", "table", "seconds", "profile"] {
         let file = |ending: &str| bench.path(&format!("pictures/{name}.{ending}"));
         let ours = lodepng::decode24_file(file("png")).unwrap();
         let mut page = Page::open(&chromium, bench.folder.path(), &file("svg"));

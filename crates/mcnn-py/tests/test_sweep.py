@@ -29,7 +29,7 @@ def program(*arguments):
 def results(lines):
     """Without what time decides."""
     for line in lines:
-        line["seconds"] = line["eval"]["latency_us"] = line["eval"]["queued_latency_us"] = None
+        line["seconds"] = line["training_seconds"] = line["eval"]["latency_us"] = line["eval"]["queued_latency_us"] = None
     return sorted(lines, key=lambda line: json.dumps(line["settings"]))
 
 

@@ -39,7 +39,11 @@ impl<'a> Axis<'a> {
     pub fn log(label: &'a str, [low, high]: [f64; 2]) -> Self {
         let power = |k: i32| 10.0_f64.powi(k);
         let decades = low.log10().floor() as i32..=high.log10().ceil() as i32;
-        let factors: &[f64] = if high / low > 1000.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let factors: &[f64] = match high / low {
+            ratio if ratio > 1000.0 => &[1.0],
+            ratio if ratio > 8.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+        };
         let all = decades.flat_map(|k| factors.iter().map(move |f| f * power(k)));
         let ticks = all.filter(|t| (low / 1.2..=high * 1.2).contains(t)).collect();
         let mut axis = Self::log_at(label, ticks, [low, high]);

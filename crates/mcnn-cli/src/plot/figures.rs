@@ -56,7 +56,12 @@ impl Page {
     /// Draws the title of a panel.
     fn head(&mut self, area: Area, title: &str) {
         let (x, y) = (area.left, area.top - 28.0);
-        put!(self.out, r#"<text x="{x:.1}" y="{y:.1}" font-weight="bold">{}</text>"#, escaped(title));
+        let fits = ((area.width + GAP) / (LETTER + 0.5)) as usize;
+        let title = match title.chars().count() > fits {
+            true => title.chars().take(fits - 3).collect::<String>() + "...",
+            false => title.to_owned(),
+        };
+        put!(self.out, r#"<text x="{x:.1}" y="{y:.1}" font-weight="bold">{}</text>"#, escaped(&title));
     }
 
     fn end(mut self, methods: &[(usize, &str)]) -> String {
@@ -172,7 +177,12 @@ pub fn seconds(grid: &Grid) -> Result<String> {
         let ends = [places().fold(f64::MAX, f64::min), places().fold(f64::MIN, f64::max)];
         let ends = if ends[0] <= ends[1] { ends } else { [1.0, 10.0] };
         let axes = [Axis::log(label, ends), Axis::linear(grid.unit, vertical(&series))];
-        draw(&mut page, Page::area(k, size), &column.title(), axes, &series);
+        let title = match column.demonstrations {
+            Some(1) => format!("{}, 1 demonstration", column.task_title()),
+            Some(n) => format!("{}, {n} demonstrations", column.task_title()),
+            None => column.title(),
+        };
+        draw(&mut page, Page::area(k, size), &title, axes, &series);
     }
     Ok(page.end(&methods))
 }
@@ -195,7 +205,7 @@ pub fn profiles(grid: &Grid) -> Result<String> {
             .next("take out the columns that the methods do not share"));
     }
     let size = [560.0, 320.0];
-    let title = format!("Runs above a {} over {} columns, 95 % band", grid.unit, grid.columns.len());
+    let title = format!("Share of runs above each {}, over {} tasks and data sets; 95 % band", grid.unit, grid.columns.len());
     let mut page = Page::new(&title, 1, size, &methods);
     let profile = |i: usize| grid.methods[i].all.iter().flat_map(|all| &all.profile);
     let taus = || methods.iter().flat_map(|(i, _)| profile(*i).map(|p| p.tau));
@@ -238,14 +248,15 @@ fn draw(page: &mut Page, area: Area, title: &str, axes: [Axis; 2], series: &Seri
         marks::band(out, i, &axes.points(around));
         axes.line(out, points.iter().map(|p| [p.x, p.mean().mean]), marks::color(i), r#"class="means""#);
     }
-    let shown: Vec<usize> = (0..series.len()).filter(|i| !series[*i].is_empty()).collect();
+    // Points of several methods at one place go side by side, unless lines lead to them.
+    let has_lines = series.iter().any(|points| points.len() > 1);
+    let shown: Vec<usize> = (0..series.len()).filter(|i| !series[*i].is_empty() && !has_lines).collect();
     for (i, points) in series.iter().enumerate() {
         for point in points {
-            // Points of several methods at one place go side by side.
             let same = |j: &&usize| series[**j].iter().any(|p| p.x == point.x);
             let side: Vec<usize> = shown.iter().filter(same).copied().collect();
             let place = side.iter().position(|j| *j == i).unwrap_or(0) as f64;
-            let x = axes.across(point.x) + DODGE * (place - (side.len() as f64 - 1.0) / 2.0);
+            let x = axes.across(point.x) + DODGE * (place - (side.len().max(1) as f64 - 1.0) / 2.0);
             let m = point.mean();
             if has_interval(&point) {
                 marks::whisker(out, i, x, [m.low, m.high].map(|v| axes.up(v)), m.rough.is_some());

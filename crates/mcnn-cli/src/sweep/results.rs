@@ -46,7 +46,7 @@ pub struct Line {
     /// Episodes of the demonstrations. Missing in results of earlier versions, as the next key.
     #[serde(default)]
     pub demonstrations: Option<usize>,
-    /// Of selecting the memories and training, whether the run did it or shares another one's.
+    /// Of training the networks, also where another run did it, and of selecting the memories if this run did it.
     #[serde(default)]
     pub training_seconds: Option<f64>,
     /// Of the whole run: the training and the episodes.
