@@ -86,7 +86,8 @@ fn panels(svg: &str) -> Vec<Panel> {
             (Some("mark"), _) => {
                 let all = points(tag);
                 let middle = |k: usize| {
-                    let ends = all.iter().map(|p| p[k]).fold([f64::MAX, f64::MIN], |[a, b], v| [a.min(v), b.max(v)]);
+                    let ends =
+                        all.iter().map(|p| p[k]).fold([f64::MAX, f64::MIN], |[a, b], v| [a.min(v), b.max(v)]);
                     (ends[0] + ends[1]) / 2.0
                 };
                 panel.marks.push((fill(), [middle(0), middle(1)]));
@@ -117,7 +118,8 @@ fn estimate(cell: &Value) -> [f64; 3] {
 /// Checks the points of a panel, those of each method in the order of `cells`: the column and the place on the horizontal axis.
 fn check_points(panel: &Panel, table: &Value, cells: &[(usize, Box<dyn Fn(&Value) -> f64>)]) {
     for (method, color) in COLORS.iter().enumerate() {
-        let marks: Vec<[f64; 2]> = panel.marks.iter().filter(|(c, _)| c == color).map(|(_, at)| *at).collect();
+        let marks: Vec<[f64; 2]> =
+            panel.marks.iter().filter(|(c, _)| c == color).map(|(_, at)| *at).collect();
         let intervals: Vec<[f64; 3]> =
             panel.intervals.iter().filter(|(c, _)| c == color).map(|(_, at)| *at).collect();
         for (i, (column, place)) in cells.iter().enumerate() {
@@ -229,7 +231,8 @@ fn results_without_seeds_or_with_mixed_settings_are_refused() {
         let message = bench.refused("table r.jsonl");
         assert!(message.contains("line 4") && message.contains(key), "{message}");
     }
-    for (key, value) in [("first_seed", json!(7000)), ("episodes", json!(3)), ("reward", json!("gymnasium"))] {
+    for (key, value) in [("first_seed", json!(7000)), ("episodes", json!(3)), ("reward", json!("gymnasium"))]
+    {
         let mut lines = lines(false);
         lines[3]["settings"][key] = value.clone();
         write(&bench, &lines);

@@ -7,11 +7,15 @@ use crate::common::{Bench, skipped};
 #[test]
 fn the_driver_judges_a_peer_and_notes_why_one_fails() {
     let Some(python) = std::env::var_os("MCNN_TEST_PYTHON") else {
-        return skipped("the_driver_judges_a_peer_and_notes_why_one_fails", "MCNN_TEST_PYTHON names no Python");
+        return skipped(
+            "the_driver_judges_a_peer_and_notes_why_one_fails",
+            "MCNN_TEST_PYTHON names no Python",
+        );
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/peers/test_run.py");
     let program = env!("CARGO_BIN_EXE_mcnn");
-    let output = std::process::Command::new(python).args([script, "-v"]).env("MCNN", program).output().unwrap();
+    let output =
+        std::process::Command::new(python).args([script, "-v"]).env("MCNN", program).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     for line in said.lines().filter(|line| line.contains("skipped")) {
         eprintln!("{line}");

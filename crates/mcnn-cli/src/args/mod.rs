@@ -30,9 +30,9 @@ pub use learn::{Dimensions, LearnArgs, epochs};
 pub use learning::{ConstraintArgs, EnsembleArgs, TrainArgs};
 pub use memory::{AddArgs, DropArgs, ListArgs, MemoryArgs, MemoryVerb, RestoreArgs};
 pub use report::{ExplainArgs, ReportArgs};
-pub use running::{ Figure,
-    COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, MergeArgs, ReplayArgs, ResultsArgs,
-    ResultsVerb, Rollouts, SweepArgs, TableArgs, Video,
+pub use running::{
+    COLLECTION_SEED, CollectArgs, CompareArgs, Episodes, EvalArgs, Figure, MergeArgs, ReplayArgs,
+    ResultsArgs, ResultsVerb, Rollouts, SweepArgs, TableArgs, Video,
 };
 #[cfg(feature = "serve")]
 pub use serve::ServeArgs;

@@ -298,8 +298,16 @@ pub struct TableArgs {
     /// Draw the table as a plot, .svg or .png.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub plot: Option<PathBuf>,
-    /// What the plot shows: means and intervals (table), score by demonstrations, score by seconds, or performance profiles.
-    #[arg(long, value_enum, default_value_t, requires = "plot", value_name = "WHAT", help_heading = "Output")]
+    /// What the plot shows: table (means and intervals), demonstrations (score by their number), seconds (score by training), or
+    /// profile (performance profiles).
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        requires = "plot",
+        value_name = "WHAT",
+        help_heading = "Output"
+    )]
     pub figure: Figure,
     /// Episodes of data whose results do not say it (those of version 0.1.0), separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "DATA=N", value_parser = data_size, help_heading = "Output")]
@@ -321,7 +329,9 @@ pub enum Figure {
 
 fn data_size(text: &str) -> Result<(String, usize), String> {
     let parsed = text.rsplit_once('=').and_then(|(data, n)| Some((data.to_owned(), n.parse().ok()?)));
-    parsed.filter(|(data, n)| !data.is_empty() && *n > 0).ok_or_else(|| "expected DATA=N, such as pen-expert5=5".into())
+    parsed
+        .filter(|(data, n)| !data.is_empty() && *n > 0)
+        .ok_or_else(|| "expected DATA=N, such as pen-expert5=5".into())
 }
 
 /// The number of worker threads: that of the option, by default that of the cores.

@@ -87,7 +87,11 @@ impl<'a> Axes<'a> {
             put!(out, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="end" font-size="11">{v}</text>"#);
         }
         let (under, over) = (bottom + 34.0, top - 10.0);
-        put!(out, r#"<text x="{right:.1}" y="{under:.1}" text-anchor="end">{}</text>"#, escaped(axes.x.label));
+        put!(
+            out,
+            r#"<text x="{right:.1}" y="{under:.1}" text-anchor="end">{}</text>"#,
+            escaped(axes.x.label)
+        );
         put!(out, r#"<text x="{left:.1}" y="{over:.1}">{}</text>"#, escaped(axes.y.label));
         axes
     }

@@ -104,7 +104,10 @@ pub fn demonstrations(grid: &Grid) -> Result<String> {
     let tasks = tasks(grid)?;
     let methods = drawn(grid, |cells| cells.iter().any(Option::is_some));
     let size = [WIDTH, HEIGHT];
-    let title = format!("{} by the number of demonstrations: mean, 95 % interval (dashed: approximate)", scores(grid));
+    let title = format!(
+        "{} by the number of demonstrations: mean, 95 % interval (dashed: approximate)",
+        scores(grid)
+    );
     let mut page = Page::new(&title, tasks.len(), size, &methods);
     for (panel, (task, columns)) in tasks.iter().enumerate() {
         let series: Series = grid
@@ -118,7 +121,13 @@ pub fn demonstrations(grid: &Grid) -> Result<String> {
         let sizes: Vec<f64> = columns.iter().map(|(x, _)| *x as f64).collect();
         let ends = [sizes[0], sizes[sizes.len() - 1]];
         let x = Axis::log_at("demonstrations (episodes)", sizes, ends);
-        draw(&mut page, Page::area(panel, size), task, [x, Axis::linear(grid.unit, vertical(&series))], &series);
+        draw(
+            &mut page,
+            Page::area(panel, size),
+            task,
+            [x, Axis::linear(grid.unit, vertical(&series))],
+            &series,
+        );
     }
     Ok(page.end(&methods))
 }
@@ -134,10 +143,13 @@ fn tasks(grid: &Grid) -> Result<Vec<(String, Vec<(usize, usize)>)>> {
             tasks.len() - 1
         });
         if let Some((_, other)) = tasks[at].1.iter().find(|(m, _)| *m == n) {
-            return Err(Error::new(Kind::Mismatch, "two data sets of one task have the same number of demonstrations")
-                .at(format!("{}: {} and {}", column.task, grid.columns[*other].data, column.data))
-                .found(format!("{n} each"))
-                .next("draw the results of each kind of data from a file of their own"));
+            return Err(Error::new(
+                Kind::Mismatch,
+                "two data sets of one task have the same number of demonstrations",
+            )
+            .at(format!("{}: {} and {}", column.task, grid.columns[*other].data, column.data))
+            .found(format!("{n} each"))
+            .next("draw the results of each kind of data from a file of their own"));
         }
         tasks[at].1.push((n, k));
     }
@@ -171,8 +183,7 @@ pub fn seconds(grid: &Grid) -> Result<String> {
     let mut page = Page::new(&title, grid.columns.len(), size, &methods);
     for (k, column) in grid.columns.iter().enumerate() {
         let point = |cell| Point { x: of(cell), cell };
-        let series: Series =
-            grid.methods.iter().map(|m| m.cells[k].iter().map(point).collect()).collect();
+        let series: Series = grid.methods.iter().map(|m| m.cells[k].iter().map(point).collect()).collect();
         let places = || series.iter().flatten().map(|p| p.x);
         let ends = [places().fold(f64::MAX, f64::min), places().fold(f64::MIN, f64::max)];
         let ends = if ends[0] <= ends[1] { ends } else { [1.0, 10.0] };
@@ -205,7 +216,11 @@ pub fn profiles(grid: &Grid) -> Result<String> {
             .next("take out the columns that the methods do not share"));
     }
     let size = [560.0, 320.0];
-    let title = format!("Share of runs above each {}, over {} tasks and data sets; 95 % band", grid.unit, grid.columns.len());
+    let title = format!(
+        "Share of runs above each {}, over {} tasks and data sets; 95 % band",
+        grid.unit,
+        grid.columns.len()
+    );
     let mut page = Page::new(&title, 1, size, &methods);
     let profile = |i: usize| grid.methods[i].all.iter().flat_map(|all| &all.profile);
     let taus = || methods.iter().flat_map(|(i, _)| profile(*i).map(|p| p.tau));
@@ -261,7 +276,8 @@ fn draw(page: &mut Page, area: Area, title: &str, axes: [Axis; 2], series: &Seri
             if has_interval(&point) {
                 marks::whisker(out, i, x, [m.low, m.high].map(|v| axes.up(v)), m.rough.is_some());
             }
-            let note = format!("{:.1} ({:.1} to {:.1}), {} seeds", m.mean, m.low, m.high, point.cell.seeds.len());
+            let note =
+                format!("{:.1} ({:.1} to {:.1}), {} seeds", m.mean, m.low, m.high, point.cell.seeds.len());
             marks::marker(out, i, [x, axes.up(m.mean)], &note);
         }
     }

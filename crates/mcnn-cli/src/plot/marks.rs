@@ -16,7 +16,10 @@ pub fn marker(out: &mut String, method: usize, [x, y]: [f64; 2], note: &str) {
         let points: Vec<String> =
             corners.iter().map(|[dx, dy]| format!("{:.1},{:.1}", x + dx, y + dy)).collect();
         let points = points.join(" ");
-        put!(out, r#"<polygon class="mark" points="{points}" fill="{color}"><title>{note}</title></polygon>"#);
+        put!(
+            out,
+            r#"<polygon class="mark" points="{points}" fill="{color}"><title>{note}</title></polygon>"#
+        );
     };
     match method % 5 {
         0 => put!(

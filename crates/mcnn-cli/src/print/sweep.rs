@@ -156,14 +156,7 @@ pub fn table(t: &Table) -> String {
         line!(out, "  {}: {}", column.title(), halve(&cells));
     }
     for f in &g.failed {
-        line!(
-            out,
-            "  FAILED   {}, {}, seed {}: {}",
-            f.label,
-            f.column.title(),
-            f.seed,
-            indented(&f.error)
-        );
+        line!(out, "  FAILED   {}, {}, seed {}: {}", f.label, f.column.title(), f.seed, indented(&f.error));
     }
     if let Some(plot) = &t.plot {
         line!(out, "plot: {plot}");

@@ -175,7 +175,13 @@ fn columns(records: &[&Record]) -> Result<Vec<Column>> {
 /// Checks that two runs of a column were evaluated on the same episodes by the same rewards.
 fn check_comparable(a: &Record, b: &Record) -> Result<()> {
     let (x, y) = (&a.evaluation, &b.evaluation);
-    let of = |e: &Evaluation| [("episodes", format!("{}", e.episodes)), ("first_seed", format!("{}", e.first_seed)), ("reward", format!("{:?}", e.reward).to_lowercase())];
+    let of = |e: &Evaluation| {
+        [
+            ("episodes", format!("{}", e.episodes)),
+            ("first_seed", format!("{}", e.first_seed)),
+            ("reward", format!("{:?}", e.reward).to_lowercase()),
+        ]
+    };
     let Some(((key, first), (_, second))) = of(x).into_iter().zip(of(y)).find(|(a, b)| a != b) else {
         return Ok(());
     };

@@ -21,7 +21,10 @@ pub fn varying(methods: &[Map<String, Value>]) -> Vec<String> {
 }
 
 /// A name for each method: its own, and in brackets, where several have the same, what distinguishes them.
-pub fn distinct<'a>(methods: &'a [Map<String, Value>], name: impl Fn(&Map<String, Value>) -> &'a str) -> Vec<String> {
+pub fn distinct<'a>(
+    methods: &'a [Map<String, Value>],
+    name: impl Fn(&Map<String, Value>) -> &'a str,
+) -> Vec<String> {
     let of_same_name = |own: &str| -> Vec<Map<String, Value>> {
         methods.iter().filter(|m| name(m) == own).cloned().collect()
     };
