@@ -112,10 +112,9 @@ class Rules(unittest.TestCase):
     """The rules of the tasks, against the program's."""
 
     def setUp(self):
-        experts = HERE.parents[3] / "shared/data/experts"
-        experts = Path(os.environ.get("MCNN_TEST_EXPERTS", experts))
+        experts = Path(os.environ.get("MCNN_SHARED", HERE.parents[2] / "shared")) / "data/experts"
         if not experts.is_dir() or "MCNN" not in os.environ:
-            self.skipTest("needs MCNN, the program, and MCNN_TEST_EXPERTS, the folder of the experts' networks")
+            self.skipTest(f"needs MCNN, the program, and the experts' networks in {experts}")
         try:
             import gymnasium_robotics  # noqa: F401
         except ImportError:

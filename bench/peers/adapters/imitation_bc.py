@@ -9,7 +9,7 @@ def train(demonstrations, job, clock):
     import numpy as np
     import torch
     from imitation.algorithms import bc
-    from imitation.data.types import TransitionsMinimal
+    from imitation.data.types import Transitions
     from imitation.policies.base import FeedForward32Policy, NormalizeFeaturesExtractor
 
     torch.manual_seed(job["seed"])
@@ -19,14 +19,20 @@ def train(demonstrations, job, clock):
     policy = FeedForward32Policy(
         observation_space, action_space, lr_schedule=lambda _: 1.0, features_extractor_class=NormalizeFeaturesExtractor
     )
+    states = demonstrations.states
+    transitions = Transitions(
+        obs=states,
+        acts=demonstrations.actions,
+        infos=np.array([{}] * len(states)),
+        next_obs=np.append(states[1:], states[-1:], axis=0),  # which cloning does not look at
+        dones=demonstrations.last_steps().astype(bool),
+    )
     trainer = bc.BC(
         observation_space=observation_space,
         action_space=action_space,
         rng=np.random.default_rng(job["seed"]),
         policy=policy,
-        demonstrations=TransitionsMinimal(
-            obs=demonstrations.states, acts=demonstrations.actions, infos=np.array([{}] * len(demonstrations.states))
-        ),
+        demonstrations=transitions,
         batch_size=64,
         l2_weight=1.3610189916104634e-6,
         optimizer_kwargs={"lr": 0.0007172435323620212},

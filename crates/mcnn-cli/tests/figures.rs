@@ -115,8 +115,11 @@ fn estimate(cell: &Value) -> [f64; 3] {
     ["mean", "low", "high"].map(|key| cell["mean"][key].as_f64().unwrap())
 }
 
+/// Where a cell is on the horizontal axis.
+type Place = Box<dyn Fn(&Value) -> f64>;
+
 /// Checks the points of a panel, those of each method in the order of `cells`: the column and the place on the horizontal axis.
-fn check_points(panel: &Panel, table: &Value, cells: &[(usize, Box<dyn Fn(&Value) -> f64>)]) {
+fn check_points(panel: &Panel, table: &Value, cells: &[(usize, Place)]) {
     for (method, color) in COLORS.iter().enumerate() {
         let marks: Vec<[f64; 2]> =
             panel.marks.iter().filter(|(c, _)| c == color).map(|(_, at)| *at).collect();

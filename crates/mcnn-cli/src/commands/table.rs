@@ -41,7 +41,7 @@ pub fn run(args: &TableArgs) -> Result<Done> {
         let drawn = match args.figure {
             Figure::Table => Ok(plot::table::svg(&grid)),
             Figure::Demonstrations => figures::demonstrations(&grid),
-            Figure::Seconds => figures::seconds(&grid),
+            Figure::Seconds => Ok(figures::seconds(&grid)),
             Figure::Profile => figures::profiles(&grid),
         };
         plot::write(path, &drawn.map_err(|e| e.within(args.results.display()))?)?;

@@ -10,7 +10,7 @@ use super::{
     begin, escaped, marks,
 };
 use crate::sweep::{
-    grid::{Cell, Grid},
+    grid::{Cell, Grid, Method},
     record::Column,
 };
 
@@ -102,7 +102,7 @@ type Series<'a> = Vec<Vec<Point<'a>>>;
 /// If the number of demonstrations of some data is not known, or a task has two data sets of one size.
 pub fn demonstrations(grid: &Grid) -> Result<String> {
     let tasks = tasks(grid)?;
-    let methods = drawn(grid, |cells| cells.iter().any(Option::is_some));
+    let methods = drawn(grid, |m| m.cells.iter().any(Option::is_some));
     let size = [WIDTH, HEIGHT];
     let title = format!(
         "{} by the number of demonstrations: mean, 95 % interval (dashed: approximate)",
@@ -132,9 +132,12 @@ pub fn demonstrations(grid: &Grid) -> Result<String> {
     Ok(page.end(&methods))
 }
 
-/// The tasks, each with its columns by the number of demonstrations.
-fn tasks(grid: &Grid) -> Result<Vec<(String, Vec<(usize, usize)>)>> {
-    let mut tasks: Vec<(String, Vec<(usize, usize)>)> = Vec::new();
+/// Numbers of demonstrations, increasing, each with its column.
+type Sizes = Vec<(usize, usize)>;
+
+/// The tasks, each with its sizes of data.
+fn tasks(grid: &Grid) -> Result<Vec<(String, Sizes)>> {
+    let mut tasks: Vec<(String, Sizes)> = Vec::new();
     for (k, column) in grid.columns.iter().enumerate() {
         let n = column.demonstrations.filter(|n| *n > 0).ok_or_else(|| unknown(column))?;
         let name = column.task_title();
@@ -164,11 +167,8 @@ fn unknown(column: &Column) -> Error {
 }
 
 /// Score by seconds: a panel for each column, with a point for each method.
-///
-/// # Errors
-/// None today; the caller treats all figures alike.
-pub fn seconds(grid: &Grid) -> Result<String> {
-    let methods = drawn(grid, |cells| cells.iter().any(Option::is_some));
+pub fn seconds(grid: &Grid) -> String {
+    let methods = drawn(grid, |m| m.cells.iter().any(Option::is_some));
     let all = || grid.methods.iter().flat_map(|m| m.cells.iter().flatten());
     // Of training where all results say it, so that no axis has seconds of two kinds.
     let is_training = all().all(|cell| cell.training_seconds.is_some());
@@ -195,7 +195,7 @@ pub fn seconds(grid: &Grid) -> Result<String> {
         };
         draw(&mut page, Page::area(k, size), &title, axes, &series);
     }
-    Ok(page.end(&methods))
+    page.end(&methods)
 }
 
 /// Performance profiles (Agarwal et al., 2021): the share of the runs over all columns above each score, with pointwise bands.
@@ -203,13 +203,7 @@ pub fn seconds(grid: &Grid) -> Result<String> {
 /// # Errors
 /// If no method has runs in every column, or there is only one.
 pub fn profiles(grid: &Grid) -> Result<String> {
-    let methods: Vec<(usize, &str)> = grid
-        .methods
-        .iter()
-        .enumerate()
-        .filter(|(_, m)| m.all.is_some())
-        .map(|(i, m)| (i, m.name.as_str()))
-        .collect();
+    let methods = drawn(grid, |m| m.all.is_some());
     if methods.is_empty() {
         return Err(Error::new(Kind::Settings, "no method has results in every column of at least two")
             .at("--figure profile")
@@ -283,9 +277,9 @@ fn draw(page: &mut Page, area: Area, title: &str, axes: [Axis; 2], series: &Seri
     }
 }
 
-/// The methods that are drawn.
-fn drawn<'a>(grid: &'a Grid, is_drawn: impl Fn(&[Option<Cell>]) -> bool) -> Vec<(usize, &'a str)> {
-    let methods = grid.methods.iter().enumerate().filter(|(_, m)| is_drawn(&m.cells));
+/// The methods that are drawn, by their numbers and names.
+fn drawn(grid: &Grid, is_drawn: impl Fn(&Method) -> bool) -> Vec<(usize, &str)> {
+    let methods = grid.methods.iter().enumerate().filter(|(_, m)| is_drawn(m));
     methods.map(|(i, m)| (i, m.name.as_str())).collect()
 }
 
