@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -64,10 +65,23 @@ def own_pipes():
     return lines_in, lines_out
 
 
+def end_with_parent():
+    """Ends this process when the driver has ended, also in the middle of a training."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def serve(train, packages, modules):
     """Runs an adapter. train(demonstrations, job, clock) gives (act, reset, settings): a function from an observation [n_obs] to an
     action [n_act], one that starts an episode, and what the peer trained with. `packages`: those whose versions are in the result.
     `modules`: what is imported before the clock of the training starts."""
+    end_with_parent()
     lines_in, lines_out = own_pipes()
     job = json.loads(lines_in.readline())
     demonstrations = Demonstrations.read(job["data"])

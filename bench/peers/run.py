@@ -3,9 +3,9 @@
     python bench/peers/run.py PEER TASK DEMOS [--seconds S] [--seed N] [--episodes N] [--first-seed N]
 
 PEER: a file of bench/peers/adapters. DEMOS: anything that `mcnn convert` reads. Without --seconds the peer trains for as long as its
-documentation recommends, with it for S seconds of the processor (with one thread, what it takes on an idle machine). The Python that runs this file needs the task's simulator (the lines tagged
-`worker` and `pusht` of python/requirements.txt); a peer has an environment of its own, which install.sh makes: `d3rlpy_bc` and
-`d3rlpy_cql` have ENVIRONMENTS/d3rlpy.
+documentation recommends, with it for S seconds of the processor (with one thread, what it takes on an idle machine). The Python
+that runs this file needs the task's simulator (the lines tagged `worker` and `pusht` of python/requirements.txt); a peer has an
+environment of its own, which install.sh makes: `d3rlpy_bc` and `d3rlpy_cql` have ENVIRONMENTS/d3rlpy.
 A peer that is not installed, crashes or takes too long is a line with its reason.
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ACT_SECONDS = 60.0  # for one action
+END_SECONDS = 60.0  # for the end of a process that has closed its output
 ERROR_LETTERS = 2000
 
 
@@ -79,7 +80,10 @@ class Peer:
 
     def _why(self):
         """The status and the end of what the process wrote to stderr."""
-        status = self.process.wait(10)
+        try:
+            status = self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            status = "none (it closed its output)"
         self.errors.seek(0)
         said = self.errors.read().strip()
         return f"ended with status {status}: {said[-ERROR_LETTERS:]}"

@@ -16,8 +16,7 @@ pub struct Column {
     pub data: String,
     /// Content hash of the demonstrations.
     pub fingerprint: String,
-    /// Dimensions of the state that were ignored.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// Dimensions of the state that were ignored, as in a plan.
     pub ignore: String,
     /// Episodes of the demonstrations, where the results say it.
     pub demonstrations: Option<usize>,
