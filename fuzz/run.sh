@@ -10,12 +10,17 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 targets=("$@")
-[ $# -gt 0 ] || targets=(demonstrations datasets expert weights ours checkpoint plan results)
+[ $# -gt 0 ] || targets=(demonstrations datasets minari recordings expert weights ours checkpoint plan results)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 RUSTC_WRAPPER=$PWD/rustc.sh cargo build --release --locked
 found=$CARGO_TARGET_DIR/found
 mkdir -p "$found"
 failed=()
+# The folder with what a zip of the tests' fixtures has.
+unpacked() {
+    python3 -m zipfile -e "../crates/mcnn/tests/fixtures/$1.zip" "$CARGO_TARGET_DIR/fixtures/$1"
+    echo "$CARGO_TARGET_DIR/fixtures/$1"
+}
 for target in "${targets[@]}"; do
     new=$CARGO_TARGET_DIR/corpus/$target
     mkdir -p "$new"
@@ -24,6 +29,8 @@ for target in "${targets[@]}"; do
     case $target in
     weights) corpora+=(../crates/mcnn/tests/vision/weights) ;;
     plan) corpora+=(../docs/plans) ;;
+    minari) corpora+=("$(unpacked minari/datasets)/box/arrow-v0/data") ;;
+    recordings) corpora+=("$(unpacked mcap/recordings)") ;;
     esac
     echo "$target, $seconds s"
     "$CARGO_TARGET_DIR/release/$target" "${corpora[@]}" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 \

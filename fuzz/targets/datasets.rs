@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use mcnn::data::{Selection, inspect, read_parts};
 
@@ -11,21 +11,11 @@ const INFO: &str = r#"{"codebase_version": "v2.1", "fps": 30, "data_path": "{epi
     "observation.state": {"dtype": "float32", "shape": [3]}, "action": {"dtype": "float32", "shape": [2]},
     "next.reward": {"dtype": "float32", "shape": [1]}}}"#;
 
-/// The folder with everything but the file.
-fn folder(of: &Path) -> std::path::PathBuf {
-    let folder = of.with_extension("folder");
-    if !folder.exists() {
-        fs::create_dir_all(folder.join("meta")).expect("a folder");
-        fs::write(folder.join("meta/info.json"), INFO).expect("a file");
-        let episode = r#"{"episode_index": 0, "tasks": ["lift"], "length": 4}"#;
-        fs::write(folder.join("meta/episodes.jsonl"), episode).expect("a file");
-    }
-    folder
-}
+const EPISODE: &str = r#"{"episode_index": 0, "tasks": ["lift"], "length": 4}"#;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let file = common::file(bytes);
-    let folder = folder(&file);
+    let folder = common::folder(&file, &[("meta/info.json", INFO), ("meta/episodes.jsonl", EPISODE)]);
     fs::copy(&file, folder.join("0.parquet")).expect("a copy");
     if let Ok((_, parts)) = read_parts(&folder, &Selection::default()) {
         parts.check().expect("what is read belongs together");
