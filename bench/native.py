@@ -62,7 +62,7 @@ def bench_act(backbone, steps):
 
 def main():
     table.build()
-    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--examples", "--target-dir", TARGETS[1]]
+    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--exclude", "mcnn-gpu", "--examples", "--target-dir", TARGETS[1]]
     subprocess.run(command, check=True, env=os.environ | {"RUSTFLAGS": "-C target-cpu=native"})
     print(f"\n| work ({ROUNDS} alternating rounds, medians) | chosen at run time | for this processor | ratio |\n|---|---|---|---|")
     for make in (scattered, paths):

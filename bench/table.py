@@ -27,7 +27,7 @@ FIELDS += ["error", "rounds", "load", "cpu", "cores", "level", "peak", "product"
 
 
 def build():
-    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--bins", "--examples"]
+    command = ["cargo", "build", "--locked", "--release", "--quiet", "--workspace", "--exclude", "mcnn-gpu", "--bins", "--examples"]
     subprocess.run(command, check=True)
 
 

@@ -63,7 +63,7 @@ fn the_command_reference_is_what_the_program_prints() {
 }
 
 /// Long options of other programs that the pages name.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 14] = [
     "--release",
     "--locked",
     "--features",
@@ -74,6 +74,8 @@ const FOREIGN: [&str; 12] = [
     "--build",
     "--native",
     "--rliable",
+    "--hnsw-seconds",
+    "--most",
     "--repo-type",
     "--local-dir",
 ];
