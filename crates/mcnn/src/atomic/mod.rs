@@ -26,7 +26,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_by(path, |file| file.write_all(bytes))
 }
 
-/// As [`write`], of what `fill` writes to the file.
+/// As [`write()`], of what `fill` writes to the file.
 ///
 /// # Errors
 /// Those of `fill` and of the file system. The temporary file is removed.
