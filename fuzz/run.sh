@@ -12,7 +12,6 @@ seconds=${1:-60}
 targets=("$@")
 [ $# -gt 0 ] || targets=(demonstrations datasets minari recordings expert weights ours checkpoint plan results)
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-RUSTC_WRAPPER=$PWD/rustc.sh cargo build --release --locked
 found=$CARGO_TARGET_DIR/found
 mkdir -p "$found"
 failed=()
@@ -22,6 +21,10 @@ unpacked() {
     echo "$CARGO_TARGET_DIR/fixtures/$1"
 }
 for target in "${targets[@]}"; do
+    RUSTC_WRAPPER=$PWD/rustc.sh cargo build --release --locked --bin "$target" || {
+        failed+=("$target (it does not compile)")
+        continue
+    }
     new=$CARGO_TARGET_DIR/corpus/$target
     mkdir -p "$new"
     corpora=("$new")

@@ -11,7 +11,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut action = vec![0.0; policy.codebook().n_act()];
     let state = vec![1.0; policy.codebook().n_obs()];
     if policy.session().act(&state, &mut action).is_ok() {
-        let most = policy.envelope().l.max(1.0);
+        let most = policy.envelope().amplitude.max(1.0);
         assert!(action.iter().all(|a| a.abs() <= most), "the action {action:?} beyond {most}");
     }
     let again = file::policy_to_bytes(&policy);
