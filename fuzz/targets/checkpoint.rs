@@ -1,4 +1,4 @@
-//! Adam's state in a checkpoint: the bytes are its values, one half means and one half squares; the rest is valid.
+//! Adam's state of the first network in a checkpoint: the bytes are its values, one half means and one half squares; the rest is valid.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ static WHOLE: LazyLock<(Demonstrations, Codebook, TrainSettings, Checkpoint)> = 
     run.step();
     let checkpoint = run.checkpoint().unwrap();
     if let Some(path) = std::env::var_os("MCNN_FUZZ_SEED") {
-        let Moments { mean, square } = &checkpoint.moments;
+        let Moments { mean, square } = &checkpoint.members[0].moments;
         let bytes: Vec<u8> = mean.iter().chain(square).flat_map(|m| m.to_le_bytes()).collect();
         std::fs::write(path, bytes).unwrap();
     }
@@ -35,7 +35,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let numbers: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let (mean, square) = numbers.split_at(numbers.len() / 2);
     let moments = Moments { mean: mean.to_vec(), square: square.to_vec() };
-    let checkpoint = Checkpoint { moments, ..good.clone() };
+    let mut checkpoint = good.clone();
+    checkpoint.members[0].moments = moments;
     let read = file::checkpoint_from_bytes(&file::checkpoint_to_bytes(&checkpoint)).unwrap();
     if let Ok(mut run) = Run::resume(data, book.clone(), settings.clone(), read) {
         run.step().expect("a run that goes on takes a step");

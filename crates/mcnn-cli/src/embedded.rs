@@ -144,11 +144,25 @@ impl SweepFile {
     /// # Errors
     /// If the file cannot be read.
     pub fn lines(&self) -> Result<Vec<String>> {
-        let file = File::open(&self.path).map_err(|e| Error::io("reading", &self.path, &e))?;
-        let (lines, _) = results::read_texts(&self.path, &file)?;
+        let lines = texts(&self.path)?;
         let mut texts: HashMap<_, _> = lines.into_iter().map(|(line, text)| (line.key(), text)).collect();
         Ok(self.keys.iter().filter_map(|key| texts.remove(key)).collect())
     }
+}
+
+/// The complete lines of a file of results, and their text.
+fn texts(path: &Path) -> Result<Vec<(Line, String)>> {
+    let file = File::open(path).map_err(|e| Error::io("reading", path, &e))?;
+    Ok(results::read_texts(path, &file)?.0)
+}
+
+/// The results in a file, as JSON; the last one of a run with several.
+///
+/// # Errors
+/// If the file cannot be read, or a line is not a result.
+pub fn results(path: &Path) -> Result<Vec<String>> {
+    let json = |(line, _)| serde_json::to_string(&line).expect("results are plain values");
+    Ok(texts(path)?.into_iter().map(json).collect())
 }
 
 /// Makes one run of a plan on one thread. `settings`: the run, as [`SweepFile::runs`] gives it. Returns its line of results, or none if

@@ -39,22 +39,13 @@ fn make(rows: &str, dim: usize, output: &str) -> Result<(), Box<dyn Error>> {
     let actions = (0..n * ACTIONS).map(|k| (k * 7919 % 2001) as f32 / 1000.0 - 1.0).collect();
     let step = |i: usize| Step { episode: (i / STEPS) as u32, step: (i % STEPS) as u32 };
     let parts = CodebookParts {
-        scale: Scale { mean: vec![0.0; dim], std: vec![1.0; dim], angles: Vec::new() },
-        states,
-        actions,
-        future_actions: Vec::new(),
-        sources: (0..n).map(step).collect(),
-        edges: Vec::new(),
-        smooth_neighbors: 1,
         selection: "all".into(),
-        seed: 0,
-        data: String::new(),
-        n_states: n,
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
+        ..CodebookParts::new(
+            Scale { mean: vec![0.0; dim], std: vec![1.0; dim], angles: Vec::new() },
+            states,
+            actions,
+            (0..n).map(step).collect(),
+        )
     };
     let start = Instant::now();
     let codebook = Codebook::new(parts)?;

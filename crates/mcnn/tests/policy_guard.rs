@@ -15,24 +15,12 @@ use mcnn::{
 
 /// Memories at 0, 10 and 20 on a line, in a scale that changes nothing.
 fn policy() -> Policy {
-    let book = Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.0], std: vec![1.0], angles: vec![] },
-        states: vec![0.0, 10.0, 20.0],
-        actions: vec![-0.5, 0.25, 0.75],
-        future_actions: vec![],
-        sources: (0..3).map(|i| Step { episode: i, step: 0 }).collect(),
-        edges: vec![],
-        smooth_neighbors: 1,
-        selection: "hand".into(),
-        seed: 0,
-        data: String::new(),
-        n_states: 3,
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
-    })
+    let book = Codebook::new(CodebookParts::new(
+        Scale { mean: vec![0.0], std: vec![1.0], angles: vec![] },
+        vec![0.0, 10.0, 20.0],
+        vec![-0.5, 0.25, 0.75],
+        (0..3).map(|i| Step { episode: i, step: 0 }).collect(),
+    ))
     .unwrap();
     let envelope =
         Envelope { lambda: 1.0, amplitude: 1.0, activation: Activation::Tanh, ..Envelope::default() };

@@ -17,24 +17,12 @@ const N: u32 = 200;
 
 /// Memories at 0, 1, 2 and so on, all with one action.
 fn book(action: f32) -> Codebook {
-    Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.0], std: vec![1.0], angles: vec![] },
-        states: (0..N).map(|i| i as f32).collect(),
-        actions: vec![action; N as usize * ACT],
-        future_actions: vec![],
-        sources: (0..N).map(|i| Step { episode: i, step: 0 }).collect(),
-        edges: vec![],
-        smooth_neighbors: 1,
-        selection: "hand".into(),
-        seed: 0,
-        data: String::new(),
-        n_states: N as usize,
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
-    })
+    Codebook::new(CodebookParts::new(
+        Scale { mean: vec![0.0], std: vec![1.0], angles: vec![] },
+        (0..N).map(|i| i as f32).collect(),
+        vec![action; N as usize * ACT],
+        (0..N).map(|i| Step { episode: i, step: 0 }).collect(),
+    ))
     .unwrap()
 }
 

@@ -19,24 +19,12 @@ const ACT: usize = 3;
 
 fn codebook(rng: &mut Rng) -> Codebook {
     let mut draw = |n: usize, scale: f64| (0..n).map(|_| (scale * rng.normal()) as f32).collect::<Vec<_>>();
-    Codebook::new(CodebookParts {
-        scale: Scale { mean: draw(OBS, 3.0), std: vec![0.01, 1.0, 50.0, 0.0, 2.0], angles: vec![] },
-        states: draw(N * OBS, 3.0),
-        actions: draw(N * ACT, 1.0).into_iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
-        future_actions: vec![],
-        sources: (0..N as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
-        edges: vec![],
-        smooth_neighbors: 1,
-        selection: "hand".into(),
-        seed: 0,
-        data: String::new(),
-        n_states: N,
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
-    })
+    Codebook::new(CodebookParts::new(
+        Scale { mean: draw(OBS, 3.0), std: vec![0.01, 1.0, 50.0, 0.0, 2.0], angles: vec![] },
+        draw(N * OBS, 3.0),
+        draw(N * ACT, 1.0).into_iter().map(|a| a.clamp(-1.0, 1.0)).collect(),
+        (0..N as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
+    ))
     .unwrap()
 }
 

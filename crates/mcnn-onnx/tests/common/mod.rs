@@ -126,22 +126,13 @@ pub fn large_policy(n: usize) -> Policy {
     let mut rng = Seed(7).rng();
     let mut draw = |n: usize| (0..n).map(|_| rng.between(-1.0, 1.0) as f32).collect::<Vec<_>>();
     let codebook = Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.1; OBS], std: vec![0.5; OBS], angles: Vec::new() },
-        states: draw(n * OBS),
-        actions: draw(n * ACT),
-        future_actions: vec![],
-        sources: (0..n as u32).map(|step| Step { episode: 0, step }).collect(),
-        edges: vec![],
-        smooth_neighbors: 1,
         selection: "random".into(),
-        seed: 0,
-        data: String::new(),
-        n_states: n,
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
+        ..CodebookParts::new(
+            Scale { mean: vec![0.1; OBS], std: vec![0.5; OBS], angles: Vec::new() },
+            draw(n * OBS),
+            draw(n * ACT),
+            (0..n as u32).map(|step| Step { episode: 0, step }).collect(),
+        )
     });
     let envelope = Envelope { lambda: 0.0, ..Envelope::default() };
     Policy::new(codebook.unwrap(), envelope, None, 1).unwrap()

@@ -12,7 +12,7 @@ pub type Constrain<'a> = &'a dyn Fn(usize, f32) -> f32;
 /// What a backbone changes when it predicts. Its buffers grow once.
 #[derive(Debug)]
 pub struct ActingState {
-    /// For whatever is random.
+    /// Decides everything random.
     pub rng: Rng,
     /// The backbone's own buffers.
     pub workspace: Workspace,
@@ -23,7 +23,7 @@ pub struct ActingState {
 }
 
 impl ActingState {
-    /// Before the first prediction. `seed` decides whatever is random.
+    /// Before the first prediction. `seed` decides everything random.
     pub fn new(seed: Seed) -> Self {
         Self {
             rng: seed.rng(),

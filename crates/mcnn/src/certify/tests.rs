@@ -14,24 +14,12 @@ fn envelope(lambda: f32, amplitude: f32) -> Envelope {
 /// Memories at given points, standardized with mean 0.25 and standard deviation `std`.
 fn memories(points: &[f32], n_obs: usize, std: f32) -> Codebook {
     let n = points.len() / n_obs;
-    Codebook::new(CodebookParts {
-        scale: Scale { mean: vec![0.25; n_obs], std: vec![std; n_obs], angles: vec![] },
-        states: points.to_vec(),
-        actions: vec![0.5; n],
-        future_actions: Vec::new(),
-        sources: (0..n as u32).map(|i| Step { episode: i, step: 0 }).collect(),
-        edges: Vec::new(),
-        smooth_neighbors: 1,
-        selection: "hand".into(),
-        seed: 0,
-        data: String::new(),
-        n_states: n,
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
-    })
+    Codebook::new(CodebookParts::new(
+        Scale { mean: vec![0.25; n_obs], std: vec![std; n_obs], angles: vec![] },
+        points.to_vec(),
+        vec![0.5; n],
+        (0..n as u32).map(|i| Step { episode: i, step: 0 }).collect(),
+    ))
     .unwrap()
 }
 

@@ -313,7 +313,7 @@ fn what_is_written_piece_by_piece_is_read_as_equal_and_has_its_fingerprint() {
     let hash = write_policy(&path, &policy).unwrap();
     let (loaded, of_policy) = read_policy(&path).unwrap();
     assert!(of_policy == hash && policy_to_bytes(&loaded) == policy_to_bytes(&policy));
-    // The network is passed over, and still hashed.
+    // The network is not read, and still hashed.
     assert_eq!(read_constraint_set(&path).unwrap().1, hash);
 }
 
@@ -323,7 +323,7 @@ fn a_file_of_another_length_than_its_arrays_is_refused() {
     let message = |bytes: &[u8], length: usize| {
         load_memories(&mut &*bytes, length as u64).expect_err("refused").to_string()
     };
-    // Truncated by another process while it is read: an error, at whatever place.
+    // Truncated by another process while it is read: an error, wherever it was cut.
     for length in (0..bytes.len()).step_by(bytes.len() / 40) {
         let refused = message(&bytes[..length], bytes.len());
         assert!(

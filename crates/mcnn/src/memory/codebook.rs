@@ -91,6 +91,30 @@ pub struct CodebookParts {
     pub origin: Origin,
 }
 
+impl CodebookParts {
+    /// Memories with their own actions and nothing more: without edges, of unknown data, selected by `hand`.
+    pub fn new(scale: Scale, states: Vec<f32>, actions: Vec<f32>, sources: Vec<Step>) -> Self {
+        Self {
+            scale,
+            states,
+            actions,
+            future_actions: Vec::new(),
+            n_states: sources.len(),
+            sources,
+            edges: Vec::new(),
+            smooth_neighbors: 1,
+            selection: "hand".into(),
+            seed: 0,
+            data: String::new(),
+            episodes: Vec::new(),
+            encoding: None,
+            names: DimensionNames::default(),
+            units: ActionUnits::default(),
+            origin: Origin::default(),
+        }
+    }
+}
+
 impl Codebook {
     /// Checks the parts and prepares the search.
     ///
@@ -344,22 +368,13 @@ mod tests {
     fn codebook(sources: Vec<Step>, edges: Vec<[u32; 2]>) -> Codebook {
         let n = sources.len();
         Codebook::new(CodebookParts {
-            scale: Scale { mean: vec![1.0], std: vec![2.0], angles: vec![] },
-            states: (0..n).map(|i| i as f32).collect(),
-            actions: vec![0.5; n],
-            future_actions: vec![],
-            sources,
             edges,
-            smooth_neighbors: 1,
-            selection: "hand".into(),
-            seed: 0,
-            data: String::new(),
-            n_states: n,
-            episodes: Vec::new(),
-            encoding: None,
-            names: Default::default(),
-            units: Default::default(),
-            origin: Default::default(),
+            ..CodebookParts::new(
+                Scale { mean: vec![1.0], std: vec![2.0], angles: vec![] },
+                (0..n).map(|i| i as f32).collect(),
+                vec![0.5; n],
+                sources,
+            )
         })
         .unwrap()
     }

@@ -213,24 +213,12 @@ mod tests {
     /// Memories of episodes of ten steps, many of them at equal distances.
     fn codebook(n: usize) -> Codebook {
         let mut rng = Seed(3).rng();
-        Codebook::new(CodebookParts {
-            scale: Scale { mean: vec![1.0; OBS], std: vec![2.0; OBS], angles: vec![] },
-            states: (0..n * OBS).map(|_| rng.below(4) as f32).collect(),
-            actions: vec![0.5; n],
-            future_actions: vec![],
-            sources: (0..n as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
-            edges: vec![],
-            smooth_neighbors: 1,
-            selection: "hand".into(),
-            seed: 0,
-            data: String::new(),
-            n_states: n,
-            episodes: Vec::new(),
-            encoding: None,
-            names: Default::default(),
-            units: Default::default(),
-            origin: Default::default(),
-        })
+        Codebook::new(CodebookParts::new(
+            Scale { mean: vec![1.0; OBS], std: vec![2.0; OBS], angles: vec![] },
+            (0..n * OBS).map(|_| rng.below(4) as f32).collect(),
+            vec![0.5; n],
+            (0..n as u32).map(|i| Step { episode: i / 10, step: i % 10 }).collect(),
+        ))
         .unwrap()
     }
 

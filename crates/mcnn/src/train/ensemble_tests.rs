@@ -127,7 +127,7 @@ fn a_large_batch_has_up_to_sixteen_micro_batches_and_threads_change_no_byte() {
         let one = trained(1, members);
         assert!([2, 5, 16].into_iter().all(|threads| trained(threads, members) == one));
     }
-    // The gradient is that of the batch, in whatever number of pieces.
+    // The gradient is that of the batch, for any number of micro-batches.
     let mut run = Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
     let which: Vec<usize> = (0..2050).map(|k| k % data.n_steps()).map(|k| k % run.training_set.n).collect();
     let (loss, grad) = run.loss_and_gradient(&which);

@@ -95,7 +95,7 @@ pub struct TrainSettings {
     /// Which networks the policy has. Missing in older files: the last ones.
     #[serde(default)]
     pub keep: Keep,
-    /// Decides whatever is random.
+    /// Decides everything random.
     pub seed: Seed,
 }
 

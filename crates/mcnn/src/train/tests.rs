@@ -112,22 +112,14 @@ fn plain_scale(data: &Demonstrations) -> Scale {
 
 pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
     Codebook::new(CodebookParts {
-        scale: plain_scale(data),
-        states: rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
-        actions: rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
-        future_actions: vec![],
-        sources: rows.iter().map(|&i| data.step(i)).collect(),
-        edges: vec![],
-        smooth_neighbors: 1,
-        selection: "hand".into(),
-        seed: 0,
         data: data.fingerprint(),
         n_states: data.n_steps(),
-        episodes: Vec::new(),
-        encoding: None,
-        names: Default::default(),
-        units: Default::default(),
-        origin: Default::default(),
+        ..CodebookParts::new(
+            plain_scale(data),
+            rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
+            rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
+            rows.iter().map(|&i| data.step(i)).collect(),
+        )
     })
     .unwrap()
 }
