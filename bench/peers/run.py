@@ -188,7 +188,7 @@ def run(options, task, npz, shown):
         line["training_seconds"], line["training_wall_seconds"] = trained["cpu"], trained["wall"]
         line["trained_with"], line["versions"] = trained["settings"], trained["versions"]
         judged(peer, task, range(options.first_seed, options.first_seed + options.episodes), line)
-    except (PeerFailed, ValueError, KeyError) as error:
+    except (PeerFailed, OSError, ValueError, KeyError, TypeError) as error:
         line["error"] = str(error) or repr(error)
     finally:
         if peer is not None:
@@ -223,6 +223,9 @@ def main():
     options = arguments()
     if options.task not in TASKS:
         sys.exit(f"run.py: no such task: {options.task}; expected: {', '.join(TASKS)}")
+    script = Path(options.script) if options.script else HERE / "adapters" / f"{options.peer}.py"
+    if not script.is_file():
+        sys.exit(f"run.py: no such adapter: {script}")
     with tempfile.TemporaryDirectory() as folder:
         try:
             npz, shown = converted(options.demos, options.keep, folder, options.mcnn)

@@ -1,6 +1,6 @@
 //! Exact batched nearest-neighbor search on a GPU, by [`wgpu`]: Vulkan, Metal or DirectX 12. Drivers are loaded at run time.
 //!
-//! [`Gpu`] proposes a few rows for each query ([`mcnn::memory::BatchSearch`]); the library computes their distances again and proves
+//! [`Gpu`] returns a few candidate rows for each query ([`mcnn::memory::BatchSearch`]); the library computes their distances again and proves
 //! the result, so that it equals the processor's to the bit.
 //!
 //! ```no_run

@@ -15,7 +15,7 @@ use crate::{adapter, device::Device};
 
 /// The largest k that is searched on a GPU.
 pub const K_MOST: usize = 16;
-/// Rows proposed beside the k wanted: the k-th is then proven nearest unless it is within rounding of the last.
+/// Candidates beyond the k wanted: the k-th is then proven nearest unless it is within rounding of the last.
 const MORE: usize = 3;
 /// Queries and rows of a workgroup's tile, as in the shader.
 const TILE: usize = 64;
@@ -108,7 +108,8 @@ impl Gpu {
     /// Searches one piece for all queries, and adds what it finds to their lists.
     fn search_piece(&self, query: &BatchQuery, piece: &Piece, lists: &mut Lists) -> Result<()> {
         let dim = query.dim;
-        let batch = (WORK / (piece.len * dim)).clamp(TILE, MOST_QUERIES) / TILE * TILE;
+        let fit = (self.piece_bytes / (dim * size_of::<f32>()) as u64) as usize;
+        let batch = (WORK / (piece.len * dim)).min(fit).clamp(TILE, MOST_QUERIES) / TILE * TILE;
         for (i, queries) in query.queries.chunks(batch * dim).enumerate() {
             let first = i * batch;
             let groups = query.groups.map(|[_, groups]| &groups[first..first + queries.len() / dim]);

@@ -45,7 +45,7 @@ impl Hub {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
-    /// Begins a session for a client; `None` if there are as many as may be.
+    /// Begins a session for a client; `None` if the maximum number of sessions is open.
     pub fn begin(self: &Arc<Self>, client: SocketAddr) -> Option<Client> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             self.metrics.refused.fetch_add(1, Relaxed);
@@ -147,7 +147,7 @@ pub(crate) async fn off_the_event_loop<T: Send + 'static>(
 /// # Errors
 /// If the work panicked.
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
-    // What the work had is dropped with it, so that nobody sees it half changed.
+    // The closure owns its state, which is dropped when it panics: no partly changed state is seen later.
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| panicked())
 }
 

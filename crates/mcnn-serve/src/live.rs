@@ -74,7 +74,8 @@ impl Live {
     /// which they do if the networks are the same.
     ///
     /// # Errors
-    /// If the observations, the actions or the actions of a reply differ, because clients could not go on. The error names what does.
+    /// If the observations or the actions differ, or the policy predicts fewer actions than a reply has, because clients could not go on. The
+    /// error names what differs.
     pub fn replace(&self, served: Served) -> Result<bool> {
         let current = self.current();
         let mut expected = interface(&current);
@@ -105,7 +106,7 @@ fn interface(served: &Served) -> Vec<String> {
     let parts = book.parts();
     let frame = |camera: &Camera| {
         let [height, width] = camera.size;
-        format!("{} {height} x {width}", camera.name.as_deref().unwrap_or("only")).trim().to_owned()
+        format!("{} {height} x {width}", camera.name.as_deref().unwrap_or_default()).trim().to_owned()
     };
     let cameras = served.cameras();
     let joined = served.encoder.as_deref().and_then(|encoder| encoder.encoding().state.clone());

@@ -277,8 +277,9 @@ struct Pace {
 impl Pace {
     /// Other connections wait for an answer on the event loop.
     const QUICK: Duration = Duration::from_micros(100);
-    /// Answers in a row that must have been quick: more than the steps from one prediction of a chunk to the next.
-    const ENOUGH: u32 = 64;
+    /// Quick answers in a row before requests are answered on the event loop: at least the largest execution horizon, so that a
+    /// prediction of a chunk falls among them.
+    const ENOUGH: u32 = 256;
 
     fn is_short(&self, request_bytes: usize) -> bool {
         self.quick >= Self::ENOUGH && request_bytes <= READ_BUFFER_BYTES

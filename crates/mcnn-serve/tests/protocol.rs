@@ -26,7 +26,7 @@ fn each_connection_is_an_episode_with_the_policys_own_actions() {
     }
     let mut session = policy.session();
     // So many that the last are answered on the event loop.
-    for state in states(100) {
+    for state in states(300) {
         let mut expected = [0.0; ACT];
         let constrained = session.act(&state, &mut expected).unwrap();
         for client in &mut clients {
@@ -41,7 +41,7 @@ fn each_connection_is_an_episode_with_the_policys_own_actions() {
     drop(clients);
     server.wait_for("session 2 ");
     let report = server.end();
-    assert_eq!((report.sessions, report.requests, report.errors), (3, 300, 1));
+    assert_eq!((report.sessions, report.requests, report.errors), (3, 900, 1));
 }
 
 #[test]

@@ -298,8 +298,8 @@ pub struct TableArgs {
     /// Draw the table as a plot, .svg or .png.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub plot: Option<PathBuf>,
-    /// What the plot shows: table (means and intervals), demonstrations (score by their number), seconds (score by training), or
-    /// profile (performance profiles).
+    /// What the plot shows: table (means and intervals), demonstrations (score by the number of demonstrations), seconds (score by
+    /// the seconds of training), or profile (performance profiles).
     #[arg(
         long,
         value_enum,

@@ -7,7 +7,7 @@ use mcnn::{Error, Result, error::Kind, eval::stats::Estimate};
 use super::{
     GAP, LETTER, TOP,
     axes::{Area, Axes, Axis},
-    begin, escaped, marks,
+    begin, escaped, marks, text,
 };
 use crate::sweep::{
     grid::{Cell, Grid, Method},
@@ -205,9 +205,12 @@ pub fn seconds(grid: &Grid) -> String {
 pub fn profiles(grid: &Grid) -> Result<String> {
     let methods = drawn(grid, |m| m.all.is_some());
     if methods.is_empty() {
-        return Err(Error::new(Kind::Settings, "no method has results in every column of at least two")
-            .at("--figure profile")
-            .next("take out the columns that the methods do not share"));
+        return Err(Error::new(
+            Kind::Settings,
+            "no method has results in all columns, or there is only one column",
+        )
+        .at("--figure profile")
+        .next("take out the columns that the methods do not share"));
     }
     let size = [560.0, 320.0];
     let title = format!(
@@ -238,7 +241,7 @@ pub fn profiles(grid: &Grid) -> Result<String> {
         axes.line(&mut page.out, profile(*i).map(|p| [p.tau, p.share.mean]), color, r#"class="profile""#);
         // A marker now and then, so that lines are told apart without colors.
         for p in profile(*i).skip(*i % 4).step_by(4) {
-            let note = format!("{name}: {:.0} % of runs above {}", 100.0 * p.share.mean, p.tau);
+            let note = format!("{name}: {:.0} % of runs above {}", 100.0 * p.share.mean, text(p.tau));
             marks::marker(&mut page.out, *i, [axes.across(p.tau), axes.up(p.share.mean)], &note);
         }
     }
@@ -270,8 +273,12 @@ fn draw(page: &mut Page, area: Area, title: &str, axes: [Axis; 2], series: &Seri
             if has_interval(&point) {
                 marks::whisker(out, i, x, [m.low, m.high].map(|v| axes.up(v)), m.rough.is_some());
             }
-            let note =
-                format!("{:.1} ({:.1} to {:.1}), {} seeds", m.mean, m.low, m.high, point.cell.seeds.len());
+            let interval = match has_interval(&point) {
+                true => format!(" ({:.1} to {:.1})", m.low, m.high),
+                false => String::new(),
+            };
+            let n = point.cell.seeds.len();
+            let note = format!("{:.1}{interval}, {n} {}", m.mean, if n == 1 { "seed" } else { "seeds" });
             marks::marker(out, i, [x, axes.up(m.mean)], &note);
         }
     }

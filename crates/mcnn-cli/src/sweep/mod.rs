@@ -1,5 +1,6 @@
 //! Sweeps: a plan of many runs (`plan`) or a part of it (`shard`), what they need (`prepared`), one run (`one`), the file of results
-//! (`results`, read as `record` for the table), several files as one (`merge`), and the results as a table of methods by tasks (`grid`).
+//! (`results`, read as `record` for the table), several files as one (`merge`), and the results as a table of methods by tasks (`grid`, with
+//! short names of the methods from `names`).
 
 pub mod backbones;
 pub mod grid;

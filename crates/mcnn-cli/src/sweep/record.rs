@@ -25,8 +25,8 @@ pub struct Column {
 impl PartialEq for Column {
     /// Results of earlier versions do not say the number of demonstrations.
     fn eq(&self, other: &Self) -> bool {
-        let key = |c: &Self| (c.task.clone(), c.data.clone(), c.fingerprint.clone(), c.ignore.clone());
-        key(self) == key(other)
+        (&self.task, &self.data, &self.fingerprint, &self.ignore)
+            == (&other.task, &other.data, &other.fingerprint, &other.ignore)
     }
 }
 
@@ -152,7 +152,7 @@ fn name(s: &Settings) -> String {
 /// A result of a peer, as `bench/peers/run.py` writes it.
 #[derive(Debug, Deserialize)]
 pub struct PeerLine {
-    /// The peer and its method, such as "imitation BC".
+    /// The peer and its method, such as "imitation_bc".
     peer: String,
     settings: PeerSettings,
     data: String,

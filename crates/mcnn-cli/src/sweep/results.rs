@@ -116,7 +116,7 @@ fn read_as<L, K: Eq + Hash, T>(
         let taken = from.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut text);
         let length = taken.map_err(|e| Error::io("reading", path, &e))? as u64;
         let refuse = |found: String| {
-            Error::new(Kind::File, "this is not a result of mcnn sweep")
+            Error::new(Kind::File, "this is not a result of mcnn sweep or of bench/peers")
                 .at(format!("{}: line {i}", path.display()))
                 .found(found)
                 .next("take the line out, or name another file")

@@ -63,7 +63,8 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Micro-batches that a batch of `batch` rows is cut into in training, one per thread if there are as many threads: 1 to 16.
+    /// Micro-batches that a batch of `batch` rows is cut into in training, one per thread if there are as many threads: at
+    /// most 16, of which some are empty if the batch has fewer rows.
     /// Their gradients are added up in one order, so that the result does not depend on the threads. The bytes of a trained network
     /// depend on this number, so it follows from the settings alone.
     fn micro_batches(&self, batch: usize) -> usize {

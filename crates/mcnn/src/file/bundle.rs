@@ -199,14 +199,14 @@ fn read_metadata(input: &mut dyn Read, length: u64) -> Result<Metadata> {
     Ok(metadata)
 }
 
-fn changed(e: &io::Error) -> crate::Error {
+fn truncated(e: &io::Error) -> crate::Error {
     broken("the file could not be read to its end").found(e.to_string())
 }
 
-/// Passes over bytes that are not wanted.
+/// Skips bytes.
 fn skip(input: &mut dyn Read, bytes: u64) -> Result<()> {
-    let passed = io::copy(&mut input.take(bytes), &mut io::sink()).map_err(|e| changed(&e))?;
-    if passed < bytes { Err(changed(&io::ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
+    let skipped = io::copy(&mut input.take(bytes), &mut io::sink()).map_err(|e| truncated(&e))?;
+    if skipped < bytes { Err(truncated(&io::ErrorKind::UnexpectedEof.into())) } else { Ok(()) }
 }
 
 /// Reads `count` values of four bytes each.
@@ -215,7 +215,7 @@ fn read_words<T>(input: &mut dyn Read, count: usize, convert: impl Fn([u8; 4]) -
     let mut piece = vec![0; 4 * PIECE.min(count)];
     while values.len() < count {
         let piece = &mut piece[..4 * PIECE.min(count - values.len())];
-        input.read_exact(piece).map_err(|e| changed(&e))?;
+        input.read_exact(piece).map_err(|e| truncated(&e))?;
         values.extend(piece.as_chunks().0.iter().map(|word| convert(*word)));
     }
     Ok(values)

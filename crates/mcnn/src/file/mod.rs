@@ -2,7 +2,7 @@
 //! the metadata, the header, so that equal contents give equal bytes. Reading executes no code and validates everything.
 //!
 //! Only regular files are read, once and from beginning to end, each array straight into its place: reading takes the memory of the
-//! arrays, and saving none but a piece. Files are not mapped: a reader checks all values and hashes all bytes, and a
+//! arrays, and saving a copy of the networks and of small arrays, but none of the memories' states and actions. Files are not mapped: a reader checks all values and hashes all bytes, and a
 //! mapped file that another process truncates ends the process instead of being an error. The header has at most 4 MiB, and parsing
 //! it takes at most about 1 GiB. The optimizer state of a checkpoint is compared with its network when a run is resumed
 //! ([`crate::train::Run::resume`]).
@@ -350,7 +350,7 @@ pub fn write_checkpoint(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     write(path, save_checkpoint(checkpoint)).map(drop)
 }
 
-/// What `load` makes of a file, given its length.
+/// Reads a file with `load`, which is given the file and its length.
 fn read<T>(path: &Path, load: impl FnOnce(&mut dyn Read, u64) -> Result<T>) -> Result<T> {
     regular(path)?;
     let io = |e: &io::Error| Error::io("reading", path, e);

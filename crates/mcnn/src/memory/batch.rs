@@ -1,5 +1,5 @@
 //! Searches of many queries at once on a device that the program adds, such as a GPU. The results are those of the processor to the
-//! bit: a device proposes a few rows for each query, and this module computes their distances again as the processor does, proves by
+//! bit: a device returns a few candidate rows for each query, and this module computes their distances again as the processor does, proves by
 //! a bound on rounding that no other row is nearer, and searches the table where it cannot.
 //!
 //! With unit roundoff u, a sum of `dim` squares of differences in f32 has a relative error of at most g(dim + 4), g(n) = n u / (1 -
@@ -8,7 +8,7 @@
 //! subnormal numbers to 0, which changes the sum by at most `dim` 2^-122 where no value is above [`LARGEST`].
 
 use std::sync::{
-    Arc, RwLock,
+    Arc, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -55,10 +55,10 @@ impl BatchQuery<'_> {
     }
 }
 
-/// The rows that a device proposes for each of m queries.
+/// The candidate rows that a device returns for each of m queries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shortlist {
-    /// Rows proposed for each query, more than the k wanted.
+    /// Candidates of each query, more than the k wanted.
     pub width: usize,
     /// The nearest rows of each query by the device's distances, nearest first, `[m, width]`; [`Shortlist::NONE`] after the last where
     /// the query may find fewer.
@@ -110,14 +110,14 @@ struct Device {
 static DEVICE: RwLock<Option<Arc<Device>>> = RwLock::new(None);
 
 fn device() -> Option<Arc<Device>> {
-    DEVICE.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    DEVICE.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Sets the device that searches of many queries use in this process, or none. Like the number of threads, it changes no result, so it
 /// belongs to the process. If it fails, the processor searches in its place ([`batch_search_stats`]).
 pub fn set_batch_search(search: Option<Arc<dyn BatchSearch>>) {
     let device = search.map(|search| Arc::new(Device::new(search)));
-    *DEVICE.write().unwrap_or_else(std::sync::PoisonError::into_inner) = device;
+    *DEVICE.write().unwrap_or_else(PoisonError::into_inner) = device;
 }
 
 /// What the device has searched since it was set; `None` without a device.
@@ -125,9 +125,9 @@ pub fn batch_search_stats() -> Option<BatchSearchStats> {
     device().map(|device| device.stats())
 }
 
-/// Whether there is a device: otherwise queries need not be gathered for it.
+/// Whether there is a device that has not failed: otherwise queries need not be gathered for it.
 pub(super) fn has_device() -> bool {
-    device().is_some()
+    device().is_some_and(|device| device.failure().is_none())
 }
 
 /// The `k` nearest rows of each query, nearest first, as [`Table::k_nearest_where`] finds them; fewer where there are fewer. `table` has
@@ -165,7 +165,7 @@ impl Device {
     }
 
     fn failure(&self) -> Option<String> {
-        self.failure.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.failure.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn stats(&self) -> BatchSearchStats {
@@ -188,8 +188,7 @@ impl Device {
             None => Ok(None),
         });
         found.unwrap_or_else(|error| {
-            *self.failure.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                Some(error.to_string());
+            *self.failure.write().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
             None
         })
     }
@@ -213,10 +212,10 @@ impl Device {
         let results: Vec<Result<(Vec<Hit>, bool)>> = (0..m)
             .into_par_iter()
             .map(|i| {
-                let proposed = found.rows[i * found.width..][..found.width].iter().copied();
-                let proposed = proposed.zip(found.d2[i * found.width..][..found.width].iter().copied());
+                let rows = found.rows[i * found.width..][..found.width].iter().copied();
+                let candidates = rows.zip(found.d2[i * found.width..][..found.width].iter().copied());
                 let proven = match is_usual(query.query(i)) {
-                    true => rounding.prove(table, query, i, proposed).map_err(wrong)?,
+                    true => rounding.prove(table, query, i, candidates).map_err(wrong)?,
                     false => None,
                 };
                 Ok(match proven {
@@ -260,16 +259,16 @@ impl Rounding {
         (f64::from(d2) + self.absolute) / (1.0 - self.device) * (1.0 + self.cpu) + self.absolute
     }
 
-    /// The result of query `i`, if the rows proposed prove it. As an error, what is wrong with them.
+    /// The result of query `i`, if the candidates prove it. As an error, what is wrong with them.
     fn prove(
         &self,
         table: &Table,
         query: &BatchQuery,
         i: usize,
-        proposed: impl Iterator<Item = (u32, f32)>,
+        candidates: impl Iterator<Item = (u32, f32)>,
     ) -> std::result::Result<Option<Vec<Hit>>, String> {
         let (mut hits, mut last, mut is_full) = (Vec::new(), 0.0, true);
-        for (row, d2) in proposed {
+        for (row, d2) in candidates {
             let row = row as usize;
             if row == Shortlist::NONE as usize {
                 is_full = false;
@@ -294,7 +293,7 @@ impl Rounding {
         }
         hits.sort_unstable_by(|a, b| a.d2.total_cmp(&b.d2).then(a.index.cmp(&b.index)));
         hits.truncate(query.k);
-        // Rows that were not proposed are at `last` or farther by the device's distances. If the list is not full there are none.
+        // Rows that were not candidates are at `last` or farther by the device's distances. If the list is not full there are none.
         let is_proven = !is_full || hits.last().is_some_and(|hit| f64::from(hit.d2) < self.least(last));
         Ok(is_proven.then_some(hits))
     }

@@ -289,7 +289,7 @@ impl Codebook {
     /// The memory demonstrated `ahead` steps after memory `i`, if there is one.
     pub(crate) fn later_memory(&self, i: usize, ahead: usize) -> Option<usize> {
         let Step { episode, step } = self.source(i);
-        let wanted = Step { episode, step: step + ahead as u32 };
+        let wanted = Step { episode, step: step.checked_add(u32::try_from(ahead).ok()?)? };
         // If every step is a memory, the next memory is the next step.
         let sources = &self.parts.sources;
         if sources.get(i + ahead) == Some(&wanted) {

@@ -192,7 +192,7 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
         origin: data.origin().clone(),
     })?;
     let coverage = if codebook.len() == distinct.len() {
-        // Every state is a memory or equals one, at distance 0: of many memories, a search for each would take hours.
+        // Every state is a memory or equals one, at distance 0. With many memories, searching for each state would take hours.
         Coverage::from_distances(vec![0.0; n], data)
     } else {
         codebook.coverage(data)
@@ -348,11 +348,7 @@ impl Codebook {
         }
         let queries = self.parts.scale.apply_all(data.states());
         let groups: Vec<u32> = episode_numbers(data).into_iter().map(|episode| self.group(episode)).collect();
-        // The search's own layout is not that of a device.
-        let mut rows = vec![0.0; self.len() * self.n_features()];
-        for (i, row) in rows.chunks_exact_mut(self.n_features()).enumerate() {
-            self.table.row_into(i, row);
-        }
+        let rows = self.standardized_states();
         let query = BatchQuery {
             rows: &rows,
             queries: &queries,

@@ -76,20 +76,26 @@ fn of_file(
     let mut tables: Vec<Vec<f32>> = wanted
         .iter()
         .map(|feature| {
-            // The lengths are those of the list of episodes, which may be wrong.
+            // Only a hint: the lengths are those of the list of episodes, which may be wrong.
+            let mut table = Vec::new();
             let values = steps.saturating_mul(feature.width as u64);
-            let fits = budget.check(values.saturating_mul(4)).is_ok();
-            Vec::with_capacity(if fits { values as usize } else { 0 })
+            if budget.check(values.saturating_mul(4 * wanted.len() as u64)).is_ok() {
+                let _ = table.try_reserve_exact(values as usize);
+            }
+            table
         })
         .collect();
     let mut found = Vec::new();
     let groups: Vec<usize> = (0..file.groups()).collect();
-    // A few groups at a time: what they need beside the tables is limited.
+    // One group for each thread at a time, which limits the memory beside the tables.
     for batch in groups.chunks(rayon::current_num_threads().max(1)) {
-        let read = |&group| of_group(file, group, [&labels, &leaves], &places, wanted, budget, cell);
+        let read = |&group| of_group(file, group, [&labels, &leaves], &places, wanted, budget);
         let read: Vec<Result<GroupRows>> = batch.par_iter().map(read).collect();
         for group in read {
             let group = group?;
+            if let Some(e) = group.beyond {
+                let _ = cell.set(e);
+            }
             for ((values, feature), table) in group.tables.into_iter().zip(wanted).zip(&mut tables) {
                 keep(&values, feature.width, &group.kept, table);
             }
@@ -109,6 +115,8 @@ struct GroupRows {
     kept: Vec<bool>,
     /// Of each row kept: the episode's place, and the frame.
     found: Vec<(usize, i64)>,
+    /// The error of the first value that 32 bits do not hold.
+    beyond: Option<Error>,
 }
 
 /// Reads a row group. `leaves` are the columns of episode and frame, and those wanted.
@@ -119,7 +127,6 @@ fn of_group(
     places: &HashMap<i64, usize>,
     wanted: &[Wanted],
     budget: &Budget,
-    cell: &Beyond,
 ) -> Result<GroupRows> {
     let columns = file.read(group, labels, budget)?;
     let (episode, frame) = (integers(&columns[0], "episode_index")?, integers(&columns[1], "frame_index")?);
@@ -133,16 +140,17 @@ fn of_group(
     if found.is_empty() {
         return Ok(GroupRows::default());
     }
+    let beyond = Beyond::new();
     let kept: Vec<bool> = episode.iter().map(|number| places.contains_key(number)).collect();
     let of_feature = |(column, feature): (Column, &Wanted)| {
         if column.rows != kept.len() {
             return Err(Error::new(Kind::File, "columns with different numbers of rows").at(&*feature.key));
         }
-        floats(column, feature, cell)
+        floats(column, feature, &beyond)
     };
     let columns = file.read(group, leaves, budget)?;
     let tables = columns.into_iter().zip(wanted).map(of_feature).collect::<Result<_>>()?;
-    Ok(GroupRows { tables, kept, found })
+    Ok(GroupRows { tables, kept, found, beyond: beyond.into_inner() })
 }
 
 /// The only column of a feature.
