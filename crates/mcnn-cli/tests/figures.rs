@@ -221,7 +221,7 @@ fn results_that_cannot_be_drawn_are_refused() {
     assert!(message.contains("human25") && message.contains("same number"), "{message}");
     write(&bench, &lines(true).into_iter().filter(|l| l["demonstrations"] == 5).collect::<Vec<_>>());
     let message = bench.refused("table r.jsonl --plot y.svg --figure profile");
-    assert!(message.contains("every column"), "{message}");
+    assert!(message.contains("all columns"), "{message}");
 }
 
 #[test]
