@@ -43,7 +43,7 @@ fn hidden(bench: &Bench) -> Vec<String> {
 fn every_signal_saves_a_training_run() {
     let bench = Bench::with_policy();
     for signal in SIGNALS {
-        let line = "train drive.npz m.safetensors --hidden 8 --batch 16 --steps 100000000 --json";
+        let line = "train drive.npz m.safetensors --hidden 8 --batch 16 --steps 10000000 --json";
         let running = start(&bench, &format!("{line} -o q{signal}"));
         let log = bench.path(&format!("q{signal}.run/log.jsonl"));
         wait_until(|| log.exists());
