@@ -4,11 +4,12 @@ use rayon::prelude::*;
 
 use super::{
     Stepped, TrainSettings,
+    buffers::StepBuffers,
     loss::ConstrainedLoss,
-    training_set::{BatchSampler, MiniBatch, TrainingSet},
+    training_set::{BatchSampler, TrainingSet},
 };
 use crate::{
-    backbone::{Net, Network, Workspace},
+    backbone::{Net, Network},
     memory::Codebook,
     optimizer::{Adam, Moments, StepArrays},
     seed::Seed,
@@ -19,17 +20,9 @@ pub struct Learner {
     pub(super) net: Net,
     pub(super) adam: Adam,
     pub(super) ema: Option<Vec<f32>>, // of the parameters, if one is taken: it acts
-    pub(super) micro_batches: Vec<MicroBatch>,
+    pub(super) micro_batches: usize,  // at most so many of a batch
     pub(super) sampler: BatchSampler,
     pub(super) seed: Seed, // of the random choices in its steps
-}
-
-/// Buffers of a micro-batch.
-#[derive(Default)]
-pub(super) struct MicroBatch {
-    rows: MiniBatch,
-    workspace: Workspace,
-    pub(super) grad: Vec<f32>,
 }
 
 /// The state of a learner, from which it can continue.
@@ -48,6 +41,7 @@ pub struct Shared<'a> {
     pub training_set: &'a TrainingSet,
     pub codebook: &'a Codebook,
     pub settings: &'a TrainSettings,
+    pub buffers: &'a StepBuffers,
     pub step: u64, // steps taken
 }
 
@@ -75,8 +69,7 @@ impl Learner {
         let ema = settings.backbone.ema_decay(1).map(|_| net.parameters().to_vec());
         let moments = Moments::zeros(net.parameters().len());
         let adam = Adam::new(&[net.parameters().len()], &net.decaying(), moments);
-        let micro_batch = |_| MicroBatch { grad: vec![0.0; net.parameters().len()], ..MicroBatch::default() };
-        let micro_batches = (0..settings.backbone.micro_batches(settings.batch)).map(micro_batch).collect();
+        let micro_batches = settings.backbone.micro_batches(settings.batch);
         let sampler = BatchSampler::new(samples, seed.fork("order"));
         Self { micro_batches, adam, net, ema, sampler, seed: seed.fork("proposals") }
     }
@@ -119,37 +112,33 @@ impl Learner {
 
     /// Takes a gradient step. Returns the loss before it.
     pub fn step(&mut self, shared: &Shared) -> f64 {
-        let settings = shared.settings;
-        let which = self.sampler.batch(shared.step, settings.batch);
-        let loss = self.gradients(shared, &which);
-        let decay = settings.backbone.ema_decay(shared.step + 1);
-        let used = which.len().div_ceil(which.len().div_ceil(self.micro_batches.len()));
-        let arrays = StepArrays {
-            parameters: vec![self.net.parameters_mut()],
-            gradients: self.micro_batches[..used].iter_mut().map(|micro| vec![&mut micro.grad[..]]).collect(),
-            ema: self.ema.as_deref_mut().map(|ema| vec![ema]).zip(decay),
-        };
-        let rate = settings.optimizer.learning_rate(settings.lr, settings.steps, shared.step);
-        self.adam.step(&settings.optimizer, rate, shared.step, arrays);
-        loss
+        shared.buffers.gradients.with(|gradients| {
+            let which = self.sampler.batch(shared.step, shared.settings.batch);
+            let loss = self.gradients(shared, &which, gradients);
+            self.update(shared, gradients);
+            loss
+        })
     }
 
-    /// The loss on some samples. Leaves its gradient with the micro-batches.
-    pub(super) fn gradients(&mut self, shared: &Shared, which: &[usize]) -> f64 {
-        let Shared { training_set, codebook, step, .. } = *shared;
+    /// The loss on some samples, and its gradient: the sum of those of the micro-batches, `[micro-batches][parameters]`.
+    pub(super) fn gradients(&self, shared: &Shared, which: &[usize], gradients: &mut Vec<Vec<f32>>) -> f64 {
+        let Shared { training_set, codebook, buffers, step, .. } = *shared;
         let (net, count) = (&self.net, training_set.count(which));
         let seed = self.seed.nth(step);
         let loss = shared.loss(count);
-        let chunks = which.chunks(which.len().div_ceil(self.micro_batches.len()));
-        let micro_batches = self.micro_batches.iter_mut().zip(chunks).enumerate();
-        let train = |(k, (micro, which)): (usize, (&mut MicroBatch, &[usize]))| {
-            let MicroBatch { rows, workspace, grad } = micro;
-            let seed = seed.nth(k as u64);
-            training_set.gather(codebook, which, seed.fork("pairs"), rows);
-            let mut loss_fn = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
-                loss.loss_and_grad(rows, outputs, weights, output_grad)
-            };
-            net.loss_and_grad(&rows.batch(count), seed, &mut loss_fn, grad, workspace)
+        let chunks = which.chunks(which.len().div_ceil(self.micro_batches));
+        gradients.resize_with(chunks.len(), Vec::new);
+        let micro_batches = gradients.iter_mut().zip(chunks).enumerate();
+        let train = |(k, (grad, which)): (usize, (&mut Vec<f32>, &[usize]))| {
+            buffers.micro_batches.with(|(rows, workspace)| {
+                let seed = seed.nth(k as u64);
+                training_set.gather(codebook, which, seed.fork("pairs"), rows);
+                let mut loss_fn = |outputs: &[f32], weights: Option<&[f32]>, output_grad: &mut [f32]| {
+                    loss.loss_and_grad(rows, outputs, weights, output_grad)
+                };
+                grad.resize(net.parameters().len(), 0.0);
+                net.loss_and_grad(&rows.batch(count), seed, &mut loss_fn, grad, workspace)
+            })
         };
         let losses: Vec<f64> = if rayon::current_num_threads() > 1 {
             micro_batches.collect::<Vec<_>>().into_par_iter().map(train).collect()
@@ -157,6 +146,18 @@ impl Learner {
             micro_batches.map(train).collect()
         };
         losses.into_iter().sum()
+    }
+
+    /// Updates the parameters by the gradients of the micro-batches.
+    fn update(&mut self, Shared { settings, step, .. }: &Shared, gradients: &mut [Vec<f32>]) {
+        let decay = settings.backbone.ema_decay(step + 1);
+        let arrays = StepArrays {
+            parameters: vec![self.net.parameters_mut()],
+            gradients: gradients.iter_mut().map(|gradient| vec![&mut gradient[..]]).collect(),
+            ema: self.ema.as_deref_mut().map(|ema| vec![ema]).zip(decay),
+        };
+        let rate = settings.optimizer.learning_rate(settings.lr, settings.steps, *step);
+        self.adam.step(&settings.optimizer, rate, *step, arrays);
     }
 
     /// The network that acts: with the EMA of the weights, if one is taken.

@@ -5,6 +5,7 @@
 //! [`Run::step`].
 
 mod adopt;
+mod buffers;
 mod keep;
 mod lambda;
 mod learner;
@@ -32,6 +33,7 @@ use crate::{
     policy::{ActingSettings, ConstrainAt, Policy, TrainingRecord},
     seed::Seed,
 };
+use buffers::StepBuffers;
 use learner::{Learner, Shared, member_seed, step_all};
 use training_set::TrainingSet;
 
@@ -46,6 +48,7 @@ pub struct Run {
     calibration: Option<OodCalibration>, // of all episodes: distances do not depend on the network
     folds: Vec<Demonstrations>, // [members], the training episodes that each leaves out; empty without folds
     learners: Vec<Learner>,     // [members]; none if lambda is 0: then there is nothing to train
+    buffers: StepBuffers,
     step: u64,
     lowest: Option<Lowest>,
 }
@@ -158,6 +161,7 @@ impl Run {
             calibration,
             folds,
             learners,
+            buffers: StepBuffers::default(),
             step: 0,
             lowest: None,
         };
@@ -230,8 +234,8 @@ impl Run {
         if self.done() {
             return None;
         }
-        let Self { training_set, codebook, settings, step, learners, .. } = self;
-        let stepped = step_all(learners, &Shared { training_set, codebook, settings, step: *step });
+        let Self { training_set, codebook, settings, buffers, step, learners, .. } = self;
+        let stepped = step_all(learners, &Shared { training_set, codebook, settings, buffers, step: *step });
         self.step = stepped.step;
         Some(stepped)
     }

@@ -76,8 +76,8 @@ impl Run {
 
     /// What the learners have in common in the next step.
     pub(super) fn shared(&self) -> Shared<'_> {
-        let Self { training_set, codebook, settings, step, .. } = self;
-        Shared { training_set, codebook, settings, step: *step }
+        let Self { training_set, codebook, settings, buffers, step, .. } = self;
+        Shared { training_set, codebook, settings, buffers, step: *step }
     }
 
     /// The loss of the next step.
@@ -86,14 +86,11 @@ impl Run {
     }
 
     /// The loss on some samples and its gradient, with what is random in the step to come.
-    pub(super) fn loss_and_gradient(&mut self, which: &[usize]) -> (f64, Vec<f32>) {
-        let mut learner = self.learners.pop().unwrap();
-        learner.micro_batches.iter_mut().for_each(|micro| micro.grad.fill(0.0));
-        let loss = learner.gradients(&self.shared(), which);
-        let of = |k: usize| learner.micro_batches.iter().map(|micro| micro.grad[k]).sum();
-        let gradient = (0..learner.net.parameters().len()).map(of).collect();
-        self.learners = vec![learner];
-        (loss, gradient)
+    pub(super) fn loss_and_gradient(&self, which: &[usize]) -> (f64, Vec<f32>) {
+        let (learner, mut gradients) = (&self.learners[0], Vec::new());
+        let loss = learner.gradients(&self.shared(), which, &mut gradients);
+        let of = |k: usize| gradients.iter().map(|gradient| gradient[k]).sum();
+        (loss, (0..learner.net.parameters().len()).map(of).collect())
     }
 }
 
