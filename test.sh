@@ -36,6 +36,8 @@ cargo fmt --all --check
 # wgpu takes minutes to compile: searches on a GPU are checked with the second, and tested only where there is a Vulkan driver.
 cargo clippy --locked --release --workspace --exclude mcnn-gpu --all-targets -- -D warnings
 cargo clippy --locked --release -p mcnn-cli -p mcnn-py -p mcnn-gpu --features mcnn-cli/adroit,mcnn-cli/gpu --all-targets -- -D warnings
+# The fuzz targets are only checked here (fuzz/run.sh runs them), so that they keep up with what they fuzz.
+cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --exclude mcnn-gpu --no-deps --quiet
 cargo test --locked --release --workspace --exclude mcnn-gpu "$@"
 if [ $# -eq 0 ]; then
