@@ -115,6 +115,20 @@ def lines_of_code(script):
     return len(code)
 
 
+def user_lines(script):
+    """Lines of code of an adapter and of the adapters beside it that it imports."""
+    files, found = [Path(script)], []
+    while files:
+        found.append(files.pop())
+        nodes = list(ast.walk(ast.parse(found[-1].read_text())))
+        modules = [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+        modules += [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
+        for file in [found[-1].with_name(f"{module}.py") for module in modules]:
+            if file.is_file() and file not in found + files:
+                files.append(file)
+    return sum(map(lines_of_code, found))
+
+
 def converted(data, episodes, folder, mcnn):
     """The demonstrations as .npz, and what `mcnn inspect` says of them."""
     npz = Path(folder) / "demonstrations.npz"
@@ -176,7 +190,7 @@ def run(options, task, npz, shown):
         "training_seconds": None,
         "training_wall_seconds": None,
         "seconds": 0.0,
-        "user_lines": lines_of_code(script),
+        "user_lines": user_lines(script),
         "error": None,
     }
     environment = Path(options.environments) / options.peer.split("_")[0]

@@ -73,6 +73,10 @@ class Driver(unittest.TestCase):
         self.assertEqual(line["versions"], {"numpy": np.__version__})
         self.assertEqual((line["settings"]["budget"], line["settings"]["seed"], line["demonstrations"]), ("0 s", 3, 2))
         self.assertEqual(line["user_lines"], 6)
+        beside = Path(self.folder.name) / "other_peer.py"
+        beside.write_text('"""Part of it."""\n\nFACTOR = 2  # of the observation\n')
+        imports = self.line(GOOD.replace("import adapter", "import adapter\nfrom other_peer import FACTOR"))
+        self.assertEqual((imports["user_lines"], imports["error"]), (8, None))
         self.assertEqual(self.line(GOOD)["settings"]["budget"], "recommended")
         self.assertFalse(self.line(GOOD)["trained_with"]["is_over"])
 
