@@ -112,6 +112,25 @@ time.sleep(600)
             time.sleep(0.05)
 
 
+class Rows(unittest.TestCase):
+    def test_a_run_that_the_file_has_is_not_done_again(self):
+        import rows
+
+        wanted = list(rows.runs())
+        self.assertEqual(len(wanted), len(set(map(rows.identity, wanted))))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "r.jsonl"
+            self.assertEqual(rows.done(path), set())
+            lines = []
+            # Those of run.py itself, so that its arguments and its lines are held together.
+            for one, error in [(wanted[0], None), (wanted[20], None), (wanted[1], "crashed")]:
+                options = run.arguments(rows.command(one, Path("data"))[2:] + ["--python", "/nowhere/python"])
+                task = SimpleNamespace(name=options.task, reference=(0.0, 1.0))
+                lines.append(run.run(options, task, "d.npz", {"fingerprint": "ab", "episodes": 5}) | {"error": error})
+            path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            self.assertEqual(rows.done(path), {rows.identity(wanted[0]), rows.identity(wanted[20])})
+
+
 class Rules(unittest.TestCase):
     """The rules of the tasks, against the program's."""
 
