@@ -37,14 +37,14 @@ def runs():
                         "data": name,
                         "keep": None if demonstrations == 25 else "0-4",
                         "seconds": SECONDS[column] if equal else None,
+                        "budget": "equal seconds" if equal else "recommended",
                         "seed": seed,
                         "episodes": episodes,
                     }
 
 
 def identity(run):
-    budget = "recommended" if run["seconds"] is None else f"{run['seconds']:g} s"
-    return run["peer"], run["task"], run["data"], budget, run["seed"], run["episodes"]
+    return tuple(run[key] for key in ("peer", "task", "data", "budget", "seed", "episodes"))
 
 
 def done(path):
@@ -58,7 +58,7 @@ def done(path):
 
 def command(run, folder):
     arguments = [run["peer"], run["task"], str(folder / f"{run['task']}-expert25-v1.hdf5"), "--name", run["data"]]
-    for key in ("keep", "seconds", "seed", "episodes"):
+    for key in ("keep", "seconds", "budget", "seed", "episodes"):
         if run[key] is not None:
             arguments += [f"--{key}", str(run[key])]
     return [sys.executable, str(HERE / "run.py"), *arguments]

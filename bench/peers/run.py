@@ -175,7 +175,7 @@ def run(options, task, npz, shown):
         "settings": {
             "task": task.name,
             "data": options.name or Path(options.demos).name,
-            "budget": "recommended" if options.seconds is None else f"{options.seconds:g} s",
+            "budget": options.budget or ("recommended" if options.seconds is None else f"{options.seconds:g} s"),
             "seed": options.seed,
             "episodes": options.episodes,
             "first_seed": options.first_seed,
@@ -217,6 +217,7 @@ def arguments(argv=None):
     parser.add_argument("task")
     parser.add_argument("demos")
     parser.add_argument("--seconds", type=float, help="train for so long, in place of the recommended steps")
+    parser.add_argument("--budget", help="name of the seconds in the result, the same for several tasks [default: their number]")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=1000, help="of the first episode")
