@@ -12,8 +12,8 @@ use mcnn::{
 use serde::Serialize;
 
 use crate::{
-    args::{GuardArgs, InputOptions},
-    commands::read_for,
+    args::{EpisodeArgs, GuardArgs, InputOptions},
+    commands::{Keep, read_episodes_for},
     say::say,
 };
 
@@ -69,7 +69,9 @@ pub fn calibrated(args: &GuardArgs, policy: Option<&Policy>) -> Result<Option<Ca
     let mut left_out = LeftOut::default();
     let calibration = match &args.calibration_data {
         Some(path) => {
-            let data = read_for(path, &InputOptions::default(), policy.codebook())?;
+            let (options, episodes) = (InputOptions::default(), EpisodeArgs::default());
+            let paths = std::slice::from_ref(path);
+            let data = read_episodes_for(paths, &options, &episodes, policy.codebook(), Keep::InFile)?;
             let found = OodCalibration::from_new_episodes(policy.codebook(), &data)
                 .map_err(|e| e.within(format!("--calibration-data {}", path.display())))?;
             (own, left_out) = found;

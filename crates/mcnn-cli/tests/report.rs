@@ -59,7 +59,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
     for (k, t) in [(0, 0), (0, 7), (2, 31), (3, 100)] {
         let start = data.episode(k).start;
         let i = start + t;
-        let x = policy.explain(&data.states()[start * data.n_obs()..(i + 1) * data.n_obs()]).unwrap();
+        let x = policy.explain(&data.states_of(start..i + 1)).unwrap();
         let step = &page["episodes"][k]["steps"][t];
         assert_eq!(page["episodes"][k]["number"], k);
         assert_eq!(step["memory"], written(&x.memory));
@@ -74,7 +74,7 @@ fn every_step_on_the_page_is_as_the_policy_explains_it() {
             assert_eq!((&row[4], n(&row[5]), n(&row[6])), (&Value::Null, d.low, d.high));
         }
         let taken: Vec<f32> = list(&step["taken"]).iter().map(n).collect();
-        assert_eq!(taken, data.action(i));
+        assert_eq!(taken, &data.action(i)[..]);
         assert_eq!(step["acted"], Value::Null);
         assert_eq!(Some(n(&step["elsewhere"])), elsewhere[i].map(|r| r.distance));
         // The errors without the episode's own memories: of the mixture with the nearest other memory's action, and of that.

@@ -29,7 +29,7 @@ fn states_are_made_of_the_named_keys_and_their_dimensions() {
         };
         let data = read(&bench.path(file), &ReadOptions { selection, ..ReadOptions::default() }).unwrap();
         assert_eq!((data.n_obs(), data.n_act(), data.n_steps()), (4, 1, 3));
-        assert_eq!(data.state(0), [10.0, 11.0, 103.0, 207.0]);
+        assert_eq!(data.state(0)[..], [10.0, 11.0, 103.0, 207.0]);
         assert!((data.action(2)[0] - 1.0).abs() < 1e-6);
         assert_eq!(data.number(0), 1);
         let names = data.names().state_names.as_ref().unwrap();

@@ -119,7 +119,7 @@ fn episodes_are_collected_into_any_format_with_the_same_numbers() {
     bench.ok(&format!("{line} -o a.npz"));
     bench.ok(&format!("{line} -o a.hdf5"));
     assert!(bench.refused(&format!("{line} -o folder/")).contains("--hz"));
-    assert!(bench.refused(&format!("{line} --hz 20 -o b.npz")).contains("only LeRobot"));
+    assert!(bench.refused(&format!("{line} --hz 20 -o b.npz")).contains("no place for a frame rate"));
     bench.ok(&format!("{line} --hz 20 -o folder/"));
     assert!(!bench.path("folder.part").exists());
     let all = ["a.npz", "a.hdf5", "folder"].map(|name| bench.json(&format!("inspect {name}")));

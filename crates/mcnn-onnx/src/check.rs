@@ -142,7 +142,7 @@ fn act(policy: &Policy, data: &Demonstrations, denoising: Option<&Denoising>) ->
             if run.rows.len() == MOST_STEPS {
                 return Ok(run);
             }
-            let state = data.state(i);
+            let state = &data.state(i)[..];
             seen.extend_from_slice(state);
             let length = (t + 1).min(window);
             let recent = &seen[seen.len() - length * n_obs..];

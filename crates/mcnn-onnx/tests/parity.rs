@@ -189,7 +189,7 @@ fn the_loop_in_python_acts_as_the_library_does() {
         let (mut noise, mut expected) = (Vec::new(), Vec::new());
         for t in 0..data.n_steps() {
             let mut action = [0.0; ACT];
-            let constrained = session.act(data.state(t), &mut action).unwrap();
+            let constrained = session.act(&data.state(t), &mut action).unwrap();
             expected.extend(action);
             expected.extend([constrained.retrieval.distance, constrained.region.weight]);
             expected.push(constrained.retrieval.memory as f32);
@@ -204,7 +204,7 @@ fn the_loop_in_python_acts_as_the_library_does() {
         write("step.onnx", &step.bytes);
         write("constrain.onnx", &constrain.bytes);
         write("diffusion.py", include_bytes!("../../../examples/onnx/diffusion.py"));
-        write("observations", &raw(data.states()));
+        write("observations", &raw(&data.states()));
         write("noise", &raw(&noise));
         common::run(&python, include_str!("run_loop.py"), folder.path());
         let found = std::fs::read(folder.path().join("found")).unwrap();

@@ -35,9 +35,11 @@ impl Column {
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let data = &self.data;
+        // Views share memory, so there are none of steps that stay in their file. Python has no such.
+        let [states, actions] = data.in_memory().unwrap_or_default();
         let (values, width) = match self.view {
-            View::States => (data.states(), Some(data.n_obs())),
-            View::Actions => (data.actions(), Some(data.n_act())),
+            View::States => (states, Some(data.n_obs())),
+            View::Actions => (actions, Some(data.n_act())),
             View::Rewards => (data.rewards().unwrap_or_default(), None),
         };
         let is_read_only = true;

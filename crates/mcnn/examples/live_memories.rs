@@ -143,7 +143,7 @@ type Fault = fn(&Demonstrations, &mut [f32], &mut Rng);
 const FAULTS: [(&str, Fault); 3] = [
     ("random action", |_, action, rng| action.iter_mut().for_each(|a| *a = rng.between(-1.0, 1.0) as f32)),
     ("action of another step", |data, action, rng| {
-        action.copy_from_slice(data.action(rng.below(data.n_steps())));
+        action.copy_from_slice(&data.action(rng.below(data.n_steps())));
     }),
     ("first dimension negated", |_, action, _| action[0] = -action[0]),
 ];

@@ -120,6 +120,12 @@ impl OodCalibration {
     /// # Errors
     /// If the data are in another space than the memories ([`Codebook::check_space`]), or no episode is left.
     pub fn from_new_episodes(codebook: &Codebook, data: &Demonstrations) -> Result<(Self, LeftOut)> {
+        let found = Self::of_new_episodes(codebook, data);
+        // What follows from steps that could not be read is wrong, an error included.
+        data.check_readable().and(found)
+    }
+
+    fn of_new_episodes(codebook: &Codebook, data: &Demonstrations) -> Result<(Self, LeftOut)> {
         let known = codebook.known_episodes(data)?;
         let groups = data.groups();
         let which = |wanted: &dyn Fn(usize) -> bool| (0..data.n_episodes()).filter(|&k| wanted(k)).collect();

@@ -213,7 +213,7 @@ fn files_keep_angles_and_are_what_they_were_without_them() {
     assert_eq!(back.codebook().parts(), policy.codebook().parts());
     assert_eq!(back.codebook().units().angles().len(), 2);
     for i in (0..data.n_steps()).step_by(17) {
-        assert_eq!(acts(&back, data.state(i)), acts(&policy, data.state(i)));
+        assert_eq!(acts(&back, &data.state(i)), acts(&policy, &data.state(i)));
     }
     // Data of other angles are of another space.
     let error = back.codebook().check_space(&read(arm(), &["1:deg"])).unwrap_err().to_string();
@@ -234,7 +234,7 @@ fn calibration_and_validation_use_the_distance_of_the_circle() {
     let loo = book.retrieve_leave_one_episode_out(&data);
     for (i, retrieval) in loo.iter().enumerate() {
         let others = (0..book.len()).filter(|&m| book.source(m).episode != data.step(i).episode);
-        let naive = others.map(|m| naive_distance(&book, data.state(i), book.state(m)));
+        let naive = others.map(|m| naive_distance(&book, &data.state(i), book.state(m)));
         let least = naive.fold(f64::INFINITY, f64::min);
         assert!((f64::from(retrieval.unwrap().distance) - least).abs() < 1e-4, "{i}");
     }

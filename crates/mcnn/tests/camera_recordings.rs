@@ -206,7 +206,7 @@ fn embeddings_of_several_cameras_are_joined_with_the_state_and_acting_does_the_s
                     .concat();
             let mut observation: Vec<f32> = frames.into_iter().map(f32::from).collect();
             observation.extend(&states[3 * step..][..3]);
-            assert_eq!(embedder.embed(&observation).unwrap(), data.state(step), "{name}, step {step}");
+            assert_eq!(embedder.embed(&observation).unwrap(), &data.state(step)[..], "{name}, step {step}");
             assert_eq!(&data.state(step)[10..], &states[3 * step..][..3]);
         }
         let error = embedder.embed(&vec![0.0; top]).unwrap_err().to_string();

@@ -112,9 +112,9 @@ fn every_executed_action_is_constrained_by_the_demonstrated_action_as_many_steps
                 let row = data.find(book.source(memory)).unwrap();
                 let end = ENDS.into_iter().find(|&end| row < end).unwrap();
                 let memory_action = data.action((row + ahead).min(end - 1));
-                assert_eq!(memory_action, book.action_after(memory, ahead));
+                assert_eq!(memory_action[..], *book.action_after(memory, ahead));
                 let weight = (-f64::from(lambda) * distance).exp();
-                for (f, a) in action.iter().zip(memory_action) {
+                for (f, a) in action.iter().zip(memory_action.iter()) {
                     let (center, radius) = (weight * f64::from(*a), f64::from(amplitude) * (1.0 - weight));
                     assert!((f64::from(*f) - center).abs() <= radius + 1e-5, "{f}: {center} {radius}");
                     let [low, high] = decision.region.bounds(*a);
@@ -144,7 +144,7 @@ fn in_a_memorys_state_the_chunk_is_the_demonstrated_one() {
             let mut action = [9.0; ACT];
             let state = if ahead == 0 { policy.codebook().state(m) } else { &[1e6; OBS] };
             session.act(state, &mut action).unwrap();
-            assert_eq!(action, data.action((row + ahead).min(end - 1)));
+            assert_eq!(action, &data.action((row + ahead).min(end - 1))[..]);
         }
     }
 }

@@ -59,7 +59,7 @@ fn an_encoding_of_version_1_has_the_present_spelling_of_its_preset() {
 fn policies_of_version_1_act_as_version_1_did_to_the_bit() {
     let data = demonstrations();
     let row = data.find(Step { episode: 2, step: 9 }).unwrap();
-    let observations = &data.states()[(row - 9) * data.n_obs()..(row + 1) * data.n_obs()];
+    let observations = &data.states_of(row - 9..row + 1)[..];
     for name in POLICIES {
         let printed = std::fs::read_to_string(fixture(&format!("explain-{name}.json"))).unwrap();
         let printed: Value = serde_json::from_str(&printed).unwrap();

@@ -219,6 +219,6 @@ fn smoothed_memories_do_not_contain_the_actions_that_are_validated() {
         book.clone(),
         TrainSettings { lambda: Lambda::Value(0.0), ..TrainSettings::default() },
     );
-    policy.unwrap().policy().session().act(data.state(0), &mut action).unwrap();
+    policy.unwrap().policy().session().act(&data.state(0), &mut action).unwrap();
     assert_eq!(action, *book.action(0));
 }

@@ -96,7 +96,7 @@ fn every_method_selects_the_requested_number_of_distinct_states() {
             let mut states: Vec<Vec<u32>> = Vec::new();
             for m in 0..book.len() {
                 let i = data.find(book.source(m)).expect("a memory's source is a step of the data");
-                assert_eq!((book.state(m), book.action(m)), (data.state(i), data.action(i)));
+                assert_eq!((book.state(m), book.action(m)), (&data.state(i)[..], &data.action(i)[..]));
                 states.push(book.state(m).iter().map(|v| v.to_bits()).collect());
             }
             states.sort();
@@ -119,7 +119,7 @@ fn coverage_is_the_distribution_of_distances() {
     let book = &learned.codebook;
     let nearest = |i: usize| {
         (0..book.len())
-            .map(|m| plain_distance(&data, data.state(i), book.state(m)))
+            .map(|m| plain_distance(&data, &data.state(i), book.state(m)))
             .fold(f64::INFINITY, f64::min)
     };
     let mut expected: Vec<f64> = (0..data.n_steps()).map(nearest).collect();
@@ -167,7 +167,7 @@ fn graph_search_gives_the_exact_result_and_reports_what_it_pruned() {
         let mut state = book.scaled_buffer();
         let (mut last, mut saved, mut found) = (0, 0.0, 0);
         for i in 0..data.n_steps() {
-            book.scale(data.state(i), &mut state);
+            book.scale(&data.state(i), &mut state);
             let search = book.retrieve_by_graph(&state, last);
             assert_eq!(search.retrieval, book.retrieve(&state), "{by}, step {i}");
             assert!((0.0..=1.0).contains(&search.saved) && search.measured >= 1);
@@ -188,7 +188,7 @@ fn leave_one_episode_out_retrieval_ignores_memories_of_the_states_episode() {
         assert_ne!(book.source(retrieval.memory).episode, own);
         let expected = (0..book.len())
             .filter(|&m| book.source(m).episode != own)
-            .map(|m| plain_distance(&data, data.state(i), book.state(m)))
+            .map(|m| plain_distance(&data, &data.state(i), book.state(m)))
             .fold(f64::INFINITY, f64::min);
         assert!((f64::from(retrieval.distance) - expected).abs() < 1e-5);
     }
@@ -210,7 +210,7 @@ fn ignored_dimensions_do_not_affect_distances() {
     for i in 0..data.n_steps() {
         let mut other = data.state(i).to_vec();
         other[1] = -1e30;
-        book.scale(data.state(i), &mut a);
+        book.scale(&data.state(i), &mut a);
         book.scale(&other, &mut b);
         assert!(a == b && a.values()[1] == 0.0);
         assert_eq!(book.retrieve(&a), book.retrieve(&b));
@@ -241,11 +241,11 @@ fn smooth_neighbors_averages_the_actions_of_the_nearest_steps() {
         assert_eq!(sharp.source(m), smooth.source(m));
         let mut order: Vec<usize> = (0..data.n_steps()).collect();
         order.sort_by(|&a, &b| {
-            let d = |i: usize| plain_distance(&data, data.state(i), sharp.state(m));
+            let d = |i: usize| plain_distance(&data, &data.state(i), sharp.state(m));
             d(a).total_cmp(&d(b)).then(a.cmp(&b))
         });
         // If the fifth and the sixth are equally near, rounding decides between them: such memories are not compared.
-        let d = |i: usize| plain_distance(&data, data.state(i), sharp.state(m));
+        let d = |i: usize| plain_distance(&data, &data.state(i), sharp.state(m));
         if d(order[5]) - d(order[4]) < 1e-5 {
             continue;
         }

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The rewards, parts and observations that plain Gymnasium gives, the reset's first.
-fn plain_kitchen(python: &Path, seed: u64, actions: &[&[f32]]) -> Vec<(f64, u32, Vec<f32>)> {
+fn plain_kitchen(python: &Path, seed: u64, actions: &[Vec<f32>]) -> Vec<(f64, u32, Vec<f32>)> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/tests/kitchen_values.py");
     let mut child = Command::new(python)
         .arg(script)
@@ -32,8 +32,8 @@ fn plain_kitchen(python: &Path, seed: u64, actions: &[&[f32]]) -> Vec<(f64, u32,
     serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
 }
 
-fn actions(data: &Demonstrations, episode: usize) -> Vec<&[f32]> {
-    data.episode(episode).map(|i| data.action(i)).collect()
+fn actions(data: &Demonstrations, episode: usize) -> Vec<Vec<f32>> {
+    data.episode(episode).map(|i| data.action(i).into_owned()).collect()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn kitchen_steps_as_plain_gymnasium_does_and_repeats_what_people_did() {
         assert_eq!(expected.next().unwrap().2, o);
         let (mut ret, mut last) = (0.0, None);
         for (action, (reward, bits, observation)) in actions(&data, episode).into_iter().zip(expected) {
-            let outcome = env.step(action, &mut o).unwrap();
+            let outcome = env.step(&action, &mut o).unwrap();
             assert_eq!((outcome.reward, outcome.parts, &o[..]), (reward, bits, &observation[..]));
             ret += outcome.reward;
             assert_eq!(f64::from(outcome.parts.count_ones()), ret);
@@ -71,9 +71,9 @@ fn kitchen_steps_as_plain_gymnasium_does_and_repeats_what_people_did() {
 }
 
 /// Plays back one demonstration, independently of the observations.
-struct Replay<'a>(Vec<&'a [f32]>);
+struct Replay(Vec<Vec<f32>>);
 
-impl Act for Replay<'_> {
+impl Act for Replay {
     fn n_obs(&self) -> usize {
         59
     }
@@ -85,11 +85,11 @@ impl Act for Replay<'_> {
     }
 }
 
-struct Replaying<'a>(std::slice::Iter<'a, &'a [f32]>);
+struct Replaying<'a>(std::slice::Iter<'a, Vec<f32>>);
 
 impl Acting for Replaying<'_> {
     fn act(&mut self, _: &[f32], action: &mut [f32]) -> Result<Decision> {
-        action.copy_from_slice(self.0.next().unwrap_or(&&[0.0; 9][..]));
+        action.copy_from_slice(self.0.next().map_or(&[0.0; 9][..], |action| action));
         Ok(Decision::default())
     }
 }
@@ -202,20 +202,20 @@ fn adroit_scenes_are_put_where_recordings_had_them_and_a_reset_leaves_no_trace()
         let starts = (0..data.n_episodes()).map(|k| data.episode(k).start);
         for i in starts.chain((0..data.n_steps()).step_by(61)) {
             let recorded = Recorded {
-                observation: data.state(i),
+                observation: &data.state(i),
                 qpos: Some(&qpos[i * nq..][..nq]),
                 qvel: Some(&qvel[i * nv..][..nv]),
             };
             env.restore_state(&recorded, &mut o).unwrap();
             // The last value of the hammer's observation, the force on the nail, depends on the past of the simulation.
-            let gap = largest_gap(&o[..o.len().min(45)], data.state(i));
+            let gap = largest_gap(&o[..o.len().min(45)], &data.state(i));
             assert!(gap < 1e-5, "{file}, step {}: {gap}", data.step(i));
         }
         // What is put can act, and the next episode is as if nothing had been.
-        assert_eq!(env.step(data.action(0), &mut o).unwrap().success, Some(false));
+        assert_eq!(env.step(&data.action(0), &mut o).unwrap().success, Some(false));
         env.reset(3, &mut o).unwrap();
         assert_eq!(o, first, "{file}");
-        let bare = Recorded { observation: data.state(0), qpos: None, qvel: None };
+        let bare = Recorded { observation: &data.state(0), qpos: None, qvel: None };
         let text = env.restore_state(&bare, &mut o).unwrap_err().to_string();
         assert!(text.contains("infos/qpos") && text.contains("has 0 and 0"), "{text}");
     }
@@ -232,7 +232,7 @@ fn kitchen_is_put_where_its_observation_says_up_to_its_noise() {
     let mut o = [0.0; 59];
     for i in (0..data.n_steps()).step_by(101) {
         let state = data.state(i);
-        env.restore_state(&Recorded { observation: state, qpos: None, qvel: None }, &mut o).unwrap();
+        env.restore_state(&Recorded { observation: &state, qpos: None, qvel: None }, &mut o).unwrap();
         let gaps = [largest_gap(&o[..18], &state[..18]), largest_gap(&o[18..], &state[18..])];
         assert!(gaps[0] < 1.01e-3 && gaps[1] < 5.1e-5, "step {i}: robot {}, objects {}", gaps[0], gaps[1]);
     }

@@ -57,8 +57,8 @@ fn error(policy: &Policy, data: &Demonstrations, act: impl Fn(u32, &[f64]) -> Ve
     let (mut sum, mut count) = (0.0, 0);
     for e in (0..data.n_episodes()).filter(|e| validation.contains(&(*e as u32))) {
         for i in data.episode(e) {
-            let action = act(e as u32, &standardized(policy.codebook(), data.state(i)));
-            for (a, b) in action.iter().zip(data.action(i)) {
+            let action = act(e as u32, &standardized(policy.codebook(), &data.state(i)));
+            for (a, b) in action.iter().zip(data.action(i).iter()) {
                 sum += (a - f64::from(*b)).powi(2);
                 count += 1;
             }

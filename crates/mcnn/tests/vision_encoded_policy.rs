@@ -86,11 +86,11 @@ fn an_encoder_is_bit_identical_to_embedding_the_recording() {
             let bytes = &demonstrations.frames()[i * FRAME..][..FRAME];
             assert_eq!(
                 embedder.embed_bytes(bytes, &[]).unwrap(),
-                data.state(i),
+                &data.state(i)[..],
                 "{network}, {preset}, frame {i}"
             );
             let values: Vec<f32> = bytes.iter().map(|&v| f32::from(v)).collect();
-            assert_eq!(embedder.embed(&values).unwrap(), data.state(i));
+            assert_eq!(embedder.embed(&values).unwrap(), &data.state(i)[..]);
         }
     }
 }
@@ -117,9 +117,9 @@ fn policies_act_on_frames_as_on_embeddings_within_the_boxes() {
                 demonstrations.frames()[i * FRAME..][..FRAME].iter().map(|&v| f32::from(v)).collect();
             let (mut ours, mut theirs) = ([0.0; 2], [0.0; 2]);
             let decision = encoded_session.act(&frame, &mut ours).unwrap();
-            assert_eq!(decision, embedding_session.act(data.state(i), &mut theirs).unwrap());
+            assert_eq!(decision, embedding_session.act(&data.state(i), &mut theirs).unwrap());
             assert_eq!(ours, theirs);
-            assert_eq!(encoded_session.embedded_observation().unwrap().embedding, data.state(i));
+            assert_eq!(encoded_session.embedded_observation().unwrap().embedding, &data.state(i)[..]);
             n_ood += usize::from(decision.ood);
             if k != 1 {
                 let region = policy.envelope().region(decision.distance.unwrap());

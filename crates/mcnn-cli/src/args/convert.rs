@@ -11,6 +11,7 @@ use super::{EpisodeArgs, KeyArgs, Output, StateDimensions};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   mcnn convert drive.npz -o drive.hdf5
+  mcnn convert drive.npz -o drive.mcnn   (columns, which learn and train read piece by piece)
   mcnn convert pusht.zarr --state keypoint,state:0-1 -o pusht.npz
   mcnn convert lift.hdf5 --episodes 0-99 --drop-idle 0.5 --hz 20 --downsample 2 -o lift.npz
   mcnn convert lift.hdf5 --hz 20 -o lift/")]

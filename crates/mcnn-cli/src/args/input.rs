@@ -10,8 +10,8 @@ use super::{Dimensions, word};
 /// An input of demonstrations.
 #[derive(Args, Debug)]
 pub struct Input {
-    /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz with the arrays states, actions and
-    /// episode_ends, an MCAP recording of ROS 2, or a LeRobot or Minari dataset.
+    /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz or columns (.mcnn) with the arrays states,
+    /// actions and episode_ends, an MCAP recording of ROS 2, or a LeRobot or Minari dataset.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     #[command(flatten)]
@@ -21,8 +21,8 @@ pub struct Input {
 /// One input of demonstrations or several.
 #[derive(Args, Debug)]
 pub struct Inputs {
-    /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz with the arrays states, actions and
-    /// episode_ends, an MCAP recording of ROS 2, or a LeRobot or Minari dataset. Several are joined.
+    /// Demonstrations: HDF5 as of D4RL or robomimic, a replay buffer in zarr, .npz or columns (.mcnn) with the arrays states,
+    /// actions and episode_ends, an MCAP recording of ROS 2, or a LeRobot or Minari dataset. Several are joined.
     #[arg(value_name = "DATA", required = true)]
     pub data: Vec<PathBuf>,
     #[command(flatten)]

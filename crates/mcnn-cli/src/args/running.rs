@@ -163,7 +163,8 @@ pub struct CollectArgs {
     pub episodes: Episodes,
     #[command(flatten)]
     pub encoder: TaskEncoderArgs,
-    /// Steps per second, which a folder of LeRobot says: an output with a slash at its end, or without an ending and with this option.
+    /// Steps per second, for columns (.mcnn) and a folder of LeRobot: an output with a slash at its end, or without an ending and
+    /// with this option.
     #[arg(long, value_name = "RATE", help_heading = "Output")]
     pub hz: Option<f64>,
     #[command(flatten)]

@@ -163,7 +163,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
             let name = format!("{}, validation episodes", stem(path));
             sets.push(state_set(&name, codebook, envelope, &bound, &data.select(&validation), true));
         }
-        all_states.extend_from_slice(data.states());
+        all_states.extend_from_slice(&data.states());
         if is_own {
             own = Some(data);
         }
@@ -175,7 +175,7 @@ pub fn run(args: &CertifyArgs) -> Result<Done> {
         let coverage = isolation(&codebook, &visited);
         let seed = seeds.get(coverage.isolated.episode as usize).copied();
         sets.push(StateSet { seed, ..bare_set("visited", &bound, &coverage, visited.n_steps()) });
-        all_states.extend_from_slice(visited.states());
+        all_states.extend_from_slice(&visited.states());
     }
     let bounding_box = bounding_box(&codebook, &bound, &all_states);
     let ignore = codebook.parts().scale.ignored();

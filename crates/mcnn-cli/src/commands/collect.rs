@@ -70,8 +70,8 @@ pub fn run(args: &CollectArgs) -> Result<Done> {
     let _claim = claim_demonstrations(&args.output, target)?;
     let actor = args.actor.as_deref().map(Actor::read).transpose()?;
     let task = tasks::named(&args.episodes.task, &args.episodes.rollouts.settings.options())?;
-    if target == Target::LeRobot && task.spec().frame.is_some() {
-        return Err(Error::new(Kind::Settings, "camera frames are not written in LeRobot's format")
+    if matches!(target, Target::LeRobot | Target::Columns) && task.spec().frame.is_some() {
+        return Err(Error::new(Kind::Settings, format!("camera frames are not written as {target}"))
             .at(args.output.path.display().to_string())
             .next("give a name that ends in .hdf5 or .npz"));
     }
@@ -267,15 +267,15 @@ fn target(args: &CollectArgs) -> Result<Target> {
         Ok(target) => target,
     };
     match (target, args.hz) {
-        (Target::LeRobot, Some(hz)) if hz.is_finite() && hz > 0.0 => Ok(target),
+        (Target::LeRobot | Target::Columns, Some(hz)) if hz.is_finite() && hz > 0.0 => Ok(target),
         (Target::LeRobot, hz) => Err(Error::new(Kind::Settings, "LeRobot's format needs the frame rate")
             .at(args.output.path.display().to_string())
             .expected("--hz RATE, above 0, in steps per second")
             .found(hz.map_or("none".into(), |hz| hz.to_string()))
             .next("give --hz, or a name that ends in .hdf5 or .npz")),
-        (_, Some(_)) => Err(Error::new(Kind::Settings, "only LeRobot's format has a frame rate")
+        (_, Some(_)) => Err(Error::new(Kind::Settings, "the output has no place for a frame rate")
             .at("--hz")
-            .next("leave the option out, or give an output without an ending")),
+            .next("leave the option out (it is to be above 0), or give an output without an ending, or one that ends in .mcnn")),
         _ => Ok(target),
     }
 }
@@ -293,6 +293,7 @@ fn write(
         Target::Npz => stored.write_npz(path),
         Target::D4rl => stored.write_hdf5(path, notes),
         Target::LeRobot => stored.write_lerobot(path, hz.unwrap_or_default(), &task),
+        Target::Columns => stored.write_columns(path, hz, &task),
     }
 }
 

@@ -54,9 +54,7 @@ pub fn run(args: &ExplainArgs) -> Result<Done> {
             .at(format!("--at {}", args.at))
             .expected(expected));
     };
-    let explanation = policy.explain(
-        &data.states()[data.episode(data.episode_of(i)).start * data.n_obs()..(i + 1) * data.n_obs()],
-    )?;
+    let explanation = policy.explain(&data.states_of(data.episode(data.episode_of(i)).start..i + 1))?;
     let report = ExplainReport {
         at: args.at,
         name: policy.name(),

@@ -14,7 +14,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, claim_output, names,
+    Done, Keep, claim_output, names,
     recordings::{Recordings, read_to_learn, say_warnings, staying_is_better},
 };
 use crate::{args::LearnArgs, device, print};
@@ -61,8 +61,14 @@ pub struct LearnReport {
 pub fn run(args: &LearnArgs) -> Result<Done> {
     device::choose(args.device.device)?;
     let _claim = claim_output(&args.output)?;
-    let Recordings { data, mut warnings } =
-        read_to_learn(&args.input.data, &args.input.options, &args.episodes, &args.units, None)?;
+    let Recordings { data, mut warnings } = read_to_learn(
+        &args.input.data,
+        &args.input.options,
+        &args.episodes,
+        &args.units,
+        None,
+        Keep::InFile,
+    )?;
     say_warnings(&warnings);
     let names = names(&args.names, [data.n_obs(), data.n_act()], &[data.names()])?;
     let data = data.with_names(names)?;
@@ -88,6 +94,9 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
     );
     say_warnings(staying.as_slice());
     warnings.extend(staying);
+    let near_constant = Scale::near_constant(&data).into_iter().map(|(i, _)| i).collect();
+    let graph_search = codebook.graph_searches(&data);
+    data.check_readable()?;
     let report = LearnReport {
         memories: codebook.len(),
         states: data.n_steps(),
@@ -101,9 +110,9 @@ pub fn run(args: &LearnArgs) -> Result<Done> {
         constant_dimensions: codebook.parts().scale.constant(),
         ignored_dimensions: codebook.parts().scale.ignored(),
         angles: codebook.units().angles().to_vec(),
-        near_constant_dimensions: Scale::near_constant(&data).into_iter().map(|(i, _)| i).collect(),
+        near_constant_dimensions: near_constant,
         graph_edges: codebook.parts().edges.len(),
-        graph_search: codebook.graph_searches(&data),
+        graph_search,
         smooth_neighbors: args.smooth_neighbors,
         baselines,
         seed: args.seed,

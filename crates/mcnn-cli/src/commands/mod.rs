@@ -74,14 +74,26 @@ impl Done {
 /// The most lines on the units of actions.
 const MAX_LINES: usize = 8;
 
+/// Where the steps of demonstrations are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// In memory.
+    InMemory,
+    /// In their file, if it is one of columns ([`mcnn::data::stream`]); else in memory. Who uses the results asks
+    /// [`Demonstrations::check_readable`] first.
+    InFile,
+}
+
 /// Reads the demonstrations to learn from, of one source or several. Says on stderr how actions are scaled.
 pub fn read(
     paths: &[PathBuf],
     options: &InputOptions,
     episodes: &EpisodeArgs,
     units: &UnitArgs,
+    keep: Keep,
 ) -> Result<Demonstrations> {
-    let data = read_selected(paths, options, options.selection(episodes), Units::Fitted(units.settings()))?;
+    let units = Units::Fitted(units.settings());
+    let data = read_selected(paths, options, options.selection(episodes), units, keep)?;
     data.units()
         .describe_angles(data.names())
         .iter()
@@ -103,7 +115,7 @@ pub fn read(
 /// Reads other demonstrations for given memories: with the keys that the memories' data were read with, unless options name
 /// others, and with actions in the memories' units.
 pub fn read_for(path: &Path, options: &InputOptions, codebook: &Codebook) -> Result<Demonstrations> {
-    read_episodes_for(&[path.to_owned()], options, &EpisodeArgs::default(), codebook)
+    read_episodes_for(&[path.to_owned()], options, &EpisodeArgs::default(), codebook, Keep::InMemory)
 }
 
 /// The same of some episodes, of one source or several.
@@ -112,9 +124,10 @@ pub fn read_episodes_for(
     options: &InputOptions,
     episodes: &EpisodeArgs,
     codebook: &Codebook,
+    keep: Keep,
 ) -> Result<Demonstrations> {
     let selection = options.selection(episodes).or(&codebook.parts().origin);
-    read_selected(paths, options, selection, Units::Given(codebook.units().clone()))
+    read_selected(paths, options, selection, Units::Given(codebook.units().clone()), keep)
 }
 
 /// Reads demonstrations. Says on stderr how many actions are clipped, and what else a user should know.
@@ -123,10 +136,16 @@ fn read_selected(
     options: &InputOptions,
     selection: Selection,
     units: Units,
+    keep: Keep,
 ) -> Result<Demonstrations> {
     let (range, cut) = (range(options.clip_actions), options.episode_steps);
     let options = ReadOptions { selection, units, range, drop_last: options.d4rl_drop_last };
-    let ReadResult { data, outside, notes } = mcnn::data::read_all(paths, &options)?;
+    let streamed = match (keep, paths) {
+        (Keep::InFile, [path]) => mcnn::data::stream(path, &options)?,
+        _ => None,
+    };
+    let found = streamed.map_or_else(|| mcnn::data::read_all(paths, &options), Ok)?;
+    let ReadResult { data, outside, notes } = found;
     let place = listed(paths);
     for note in notes {
         // Those of several sources name theirs.

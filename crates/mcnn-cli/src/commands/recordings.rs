@@ -8,7 +8,7 @@ use mcnn::{
     memory::{BaselineErrors, Codebook},
 };
 
-use super::{read, read_episodes_for, read_for};
+use super::{Keep, read, read_episodes_for, read_for};
 use crate::{
     args::{EpisodeArgs, InputOptions, UnitArgs},
     say::say,
@@ -31,12 +31,14 @@ pub fn read_to_learn(
     episodes: &EpisodeArgs,
     units: &UnitArgs,
     memories: Option<&Codebook>,
+    keep: Keep,
 ) -> Result<Recordings> {
     let data = match memories {
-        Some(memories) => read_episodes_for(paths, options, episodes, memories)?,
-        None => read(paths, options, episodes, units)?,
+        Some(memories) => read_episodes_for(paths, options, episodes, memories, keep)?,
+        None => read(paths, options, episodes, units, keep)?,
     };
     let mut warnings = data.warnings();
+    data.check_readable()?;
     if options.episode_steps.is_some() || memories.is_some_and(|memories| memories.check_data(&data).is_ok())
     {
         return Ok(Recordings { data, warnings });

@@ -164,7 +164,7 @@ fn suggestion(
 ) -> SuggestionReport {
     let nearest = suggestion.nearest.memory;
     let mut scaled = book.scaled_buffer();
-    book.scale(states.state(suggestion.row), &mut scaled);
+    book.scale(&states.state(suggestion.row), &mut scaled);
     let parts = book.contributions(&scaled, nearest);
     let total: f32 = parts.iter().sum(); // the squared distance
     let mut order: Vec<usize> = (0..parts.len()).filter(|&k| parts[k] > 0.0).collect();

@@ -242,7 +242,7 @@ impl Methods {
         let mut action = vec![0.0; data.n_act()];
         let mut rows = Vec::new();
         for i in data.episode(k) {
-            let (state, wanted) = (data.state(i), data.action(i));
+            let (state, wanted) = (&data.state(i)[..], &data.action(i)[..]);
             let squares_of = |action: &[f32]| -> Vec<f32> {
                 action.iter().zip(wanted).map(|(a, b)| (a - b).powi(2)).collect()
             };

@@ -25,7 +25,7 @@ use mcnn::{
 use serde::Serialize;
 
 use super::{
-    Done, claim, claim_in_turn, claim_output, cores, names, on_threads,
+    Done, Keep as KeepSteps, claim, claim_in_turn, claim_output, cores, names, on_threads,
     recordings::{Recordings, read_to_learn, say_warnings, staying_is_better},
 };
 use crate::{
@@ -131,8 +131,14 @@ pub fn run(args: &TrainArgs) -> Result<Done> {
             .at("--action-scale, --actions, --relative-to, --angle")
             .next("leave the options out, or choose the memories again with them (`mcnn learn`)"));
     }
-    let Recordings { data, mut warnings } =
-        read_to_learn(&input, &args.options, &args.episodes, &args.units, memories.as_ref())?;
+    let Recordings { data, mut warnings } = read_to_learn(
+        &input,
+        &args.options,
+        &args.episodes,
+        &args.units,
+        memories.as_ref(),
+        KeepSteps::InFile,
+    )?;
     let seed = Seed(args.optimizer.seed);
     let codebook = match memories {
         Some(memories) => memories,
@@ -290,7 +296,9 @@ fn train(
         }
         if stepped.step.is_multiple_of(validation_steps) && !run.done() {
             // The checkpoint has the lowest loss, this one included.
-            if let Some(validation) = run.validate() {
+            let validation = run.validate();
+            run.check_readable()?;
+            if let Some(validation) = validation {
                 folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(validation.loss))?;
             }
             folder.save(&run)?;
@@ -300,11 +308,13 @@ fn train(
     progress.finish();
     // An interrupted run goes on as if it had not been: what is measured now has no part in it.
     let last = if run.done() { run.validate() } else { None };
+    run.check_readable()?;
     folder.save(&run)?;
     if let Some(last) = &last {
         folder.log(run.steps_taken(), f64::NAN, seconds, Some(last.loss))?;
     }
     let validation = run.validation();
+    run.check_readable()?;
     let (policy, interrupted) =
         (run.policy().with_encoder(encoder), interrupted.load(Ordering::Relaxed) && !run.done());
     let (saved, fingerprint) = if interrupted {

@@ -134,7 +134,7 @@ pub fn fill(
     origin: Origin,
     bytes: usize,
 ) -> Result<usize> {
-    let (range, n_obs) = (data.episode(k), data.n_obs());
+    let range = data.episode(k);
     let steps: Vec<usize> = range.clone().take(MAX_STEPS).collect();
     let codebook = policy.codebook();
     let mut scaled = codebook.scaled_buffer();
@@ -150,14 +150,14 @@ pub fn fill(
         let moments: Vec<Result<Moment>> = some
             .par_iter()
             .map(|&i| {
-                let why = policy.explain(&data.states()[range.start * n_obs..(i + 1) * n_obs])?.into();
+                let why = policy.explain(&data.states_of(range.start..i + 1))?.into();
                 let acted = match origin {
                     Origin::Run(decisions) => decisions.get(i - range.start).map(Acted::from),
                     _ => None,
                 };
                 let elsewhere = matches!(origin, Origin::OwnData).then(|| {
                     let mut scaled = codebook.scaled_buffer();
-                    codebook.scale(data.state(i), &mut scaled);
+                    codebook.scale(&data.state(i), &mut scaled);
                     codebook.retrieve_from_other_episode(&scaled, data.number(k)).map(|r| r.distance)
                 });
                 Ok(Moment {
@@ -175,7 +175,7 @@ pub fn fill(
             if used > bytes && !episode.steps.is_empty() {
                 return Ok(used);
             }
-            codebook.scale(data.state(i), &mut scaled);
+            codebook.scale(&data.state(i), &mut scaled);
             episode.path.push(plane.project(scaled.values()).map(short));
             episode.steps.push(moment);
         }
@@ -201,8 +201,9 @@ fn errors(
     for &i in steps {
         let mut both = [0.0; 2];
         for (session, error) in sessions.iter_mut().zip(&mut both) {
-            session.act_scaled(data.state(i), &mut action)?;
-            let squares = action.iter().zip(data.action(i)).map(|(f, a)| (f - a).powi(2));
+            session.act_scaled(&data.state(i), &mut action)?;
+            let wanted = data.action(i);
+            let squares = action.iter().zip(wanted.iter()).map(|(f, a)| (f - a).powi(2));
             *error = short((squares.sum::<f32>() / data.n_act() as f32).sqrt());
         }
         all.push(both);

@@ -7,7 +7,10 @@ use mcnn::{Error, Result, data::Demonstrations, error::Kind, task::Task, vision:
 use super::settings::Settings;
 use crate::{
     args::EpisodeArgs,
-    commands::recordings::{Recordings, read_to_learn},
+    commands::{
+        Keep,
+        recordings::{Recordings, read_to_learn},
+    },
     say::say,
     task_encoder, tasks,
 };
@@ -57,7 +60,7 @@ fn data(plan: &Path, runs: &[Settings]) -> Result<Data> {
             let place = || format!("{}: data, {:?}", plan.display(), runs[i].data);
             let (file, everything) = ([run.file(plan)], EpisodeArgs::default());
             let Recordings { data, warnings } =
-                read_to_learn(&file, &run.input(), &everything, &run.units(), None)
+                read_to_learn(&file, &run.input(), &everything, &run.units(), None, Keep::InMemory)
                     .map_err(|e| e.within(place()))?;
             warnings.iter().for_each(|warning| say(format!("warning: {}: {warning}", file[0].display())));
             let print = data.fingerprint();

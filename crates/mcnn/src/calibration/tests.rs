@@ -177,7 +177,7 @@ fn an_episode_is_calibrated_against_the_memories_of_other_episodes() {
         let mut naive: Vec<f32> = data
             .episode(k)
             .map(|i| {
-                book.scale(data.state(i), &mut buffer);
+                book.scale(&data.state(i), &mut buffer);
                 let near = book.retrieve_many(&buffer, book.len());
                 near.into_iter().find(|r| book.source(r.memory).episode != e.number).unwrap().distance
             })

@@ -30,7 +30,8 @@ pub fn premise(codebook: &Codebook, envelope: Envelope, data: &Demonstrations) -
     assert_eq!(data.n_act(), codebook.n_act(), "actions of another width than the memories'");
     let excess = codebook.retrieve_each(data).into_iter().enumerate().map(|(i, retrieval)| {
         let region = envelope.region(retrieval.distance);
-        let dimensions = codebook.action(retrieval.memory).iter().zip(data.action(i));
+        let action = data.action(i);
+        let dimensions = codebook.action(retrieval.memory).iter().zip(action.iter());
         dimensions
             .map(|(&memory_action, a)| (a - region.center(memory_action)).abs() - region.radius)
             .fold(0.0, f32::max)

@@ -91,7 +91,7 @@ fn nested_codebooks_have_decreasing_bounds_and_the_distances_of_a_naive_search()
             assert_eq!(scale.n_obs(), 3);
             let naive: Vec<f32> = (0..data.n_steps())
                 .map(|i| {
-                    let s = row(data.state(i));
+                    let s = row(&data.state(i));
                     (0..book.len())
                         .map(|m| nearest::distance2(&s, &row(book.state(m))))
                         .fold(f32::INFINITY, f32::min)
@@ -126,7 +126,7 @@ fn leave_one_episode_out_isolation_is_that_of_a_naive_search() {
     let naive = |i: usize| {
         (0..book.len())
             .filter(|&m| book.source(m).episode != data.step(i).episode)
-            .map(|m| nearest::distance2(&scaled(data.state(i)), &scaled(book.state(m))).sqrt())
+            .map(|m| nearest::distance2(&scaled(&data.state(i)), &scaled(book.state(m))).sqrt())
             .fold(f32::INFINITY, f32::min)
     };
     assert_eq!(found.max, (0..80).map(naive).fold(0.0, f32::max));
@@ -209,7 +209,7 @@ fn the_premise_counts_the_actions_that_no_constrained_policy_takes() {
     let (mut outside, mut farthest) = (0, (0.0_f64, 0));
     for i in 0..data.n_steps() {
         let mut buffer = book.scaled_buffer();
-        book.scale(data.state(i), &mut buffer);
+        book.scale(&data.state(i), &mut buffer);
         let near = book.retrieve(&buffer);
         let w = (-0.4 * f64::from(near.distance)).exp();
         let excess = (0..2)
@@ -251,7 +251,7 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
         let mut states: Vec<[f32; 3]> = (0..book.len()).map(|m| scaled(book.state(m))).collect();
         let mut excluded = Vec::new();
         let far = |states: &[[f32; 3]], i: usize| {
-            let row = scaled(pool.state(i));
+            let row = scaled(&pool.state(i));
             states.iter().map(|s| nearest::distance2(&row, s)).fold(f32::INFINITY, f32::min).sqrt()
         };
         let first: Vec<f32> = (0..pool.n_steps()).map(|i| far(&states, i)).collect();
@@ -274,8 +274,8 @@ fn suggestions_are_those_of_a_naive_greedy_search() {
             assert!(first[from] <= median || from == episode.start);
             assert!((from + 1..=row).all(|j| first[j] > median));
             match scope {
-                DemonstrationScope::Episode => states.extend(episode.map(|i| scaled(pool.state(i)))),
-                DemonstrationScope::State => states.push(scaled(pool.state(row))),
+                DemonstrationScope::Episode => states.extend(episode.map(|i| scaled(&pool.state(i)))),
+                DemonstrationScope::State => states.push(scaled(&pool.state(row))),
             }
             excluded.push(pool.episode_of(row));
             assert_eq!(s.remaining, d_i(&states, &excluded).0);

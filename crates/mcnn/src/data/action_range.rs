@@ -1,6 +1,6 @@
 //! Actions outside [-1, 1]: refused, or clipped where clipping changes little.
 
-use super::dimension::{Dimension, dimensions};
+use super::raw::Each;
 use crate::error::{Error, Kind, Result};
 
 /// What to do with actions outside [-1, 1].
@@ -32,7 +32,13 @@ pub struct Outside {
 impl Outside {
     /// Counts the values outside in a table of actions, `[n_steps, n_act]`.
     pub fn count(actions: &[f32], n_act: usize) -> Self {
-        Self { by_dimension: beyond(actions, n_act, 1.0), of: actions.len() }
+        Self::of_each(&|f| f(actions), n_act)
+    }
+
+    /// The same of a table in pieces of whole steps.
+    pub(super) fn of_each(each: &Each, n_act: usize) -> Self {
+        let (by_dimension, of) = beyond(each, n_act, 1.0);
+        Self { by_dimension, of }
     }
 
     /// Those of all dimensions together.
@@ -62,28 +68,38 @@ impl std::fmt::Display for Outside {
     }
 }
 
-fn beyond(actions: &[f32], n_act: usize, limit: f32) -> Vec<usize> {
-    let mut counts = vec![0; n_act];
-    for row in actions.chunks_exact(n_act) {
-        counts.iter_mut().zip(row).for_each(|(count, a)| *count += usize::from(a.abs() > limit));
-    }
-    counts
+/// How many values of each dimension are beyond a limit, and the number of all values.
+fn beyond(each: &Each, n_act: usize, limit: f32) -> (Vec<usize>, usize) {
+    let (mut counts, mut of) = (vec![0; n_act], 0);
+    each(&mut |actions| {
+        of += actions.len();
+        for row in actions.chunks_exact(n_act) {
+            counts.iter_mut().zip(row).for_each(|(count, a)| *count += usize::from(a.abs() > limit));
+        }
+    });
+    (counts, of)
 }
 
 /// Why clipping would destroy what was demonstrated, by dimension; empty where it would not.
-fn destroyed(actions: &[f32], n_act: usize) -> Vec<String> {
-    let n_steps = actions.len() / n_act;
+fn destroyed(each: &Each, n_act: usize) -> Vec<String> {
+    let mut limits = vec![[f32::INFINITY, f32::NEG_INFINITY]; n_act];
+    each(&mut |actions| {
+        for row in actions.chunks_exact(n_act) {
+            for ([low, high], &a) in limits.iter_mut().zip(row) {
+                *low = if a < *low { a } else { *low };
+                *high = if a > *high { a } else { *high };
+            }
+        }
+    });
+    let (counts, of) = beyond(each, n_act, 1.0 + ROUNDING);
     let mut why = Vec::new();
-    let about: Vec<Dimension> = dimensions(actions, n_act);
-    for (dimension, (count, d)) in beyond(actions, n_act, 1.0 + ROUNDING).into_iter().zip(about).enumerate() {
-        let share = count as f64 / n_steps as f64;
-        let constant = d.min < d.max && d.min.clamp(-1.0, 1.0) == d.max.clamp(-1.0, 1.0);
+    for (dimension, (count, [min, max])) in counts.into_iter().zip(limits).enumerate() {
+        let share = count as f64 / (of / n_act) as f64;
+        let constant = min < max && min.clamp(-1.0, 1.0) == max.clamp(-1.0, 1.0);
         if (share > MOST_CLIPPED && count > 1) || constant {
             let becomes = if constant { ", and would become constant" } else { "" };
             why.push(format!(
-                "dimension {dimension}: from {} to {}, {:.1} % outside{becomes}",
-                d.min,
-                d.max,
+                "dimension {dimension}: from {min} to {max}, {:.1} % outside{becomes}",
                 100.0 * share
             ));
         }
@@ -94,20 +110,31 @@ fn destroyed(actions: &[f32], n_act: usize) -> Vec<String> {
 /// Applies the rule to finite actions, `[n_steps, n_act]`.
 ///
 /// # Errors
-/// Actions outside [-1, 1] that are not to be clipped, or too many of them.
+/// As [`check`].
 pub(super) fn apply(actions: &mut [f32], n_act: usize, range: ActionRange) -> Result<()> {
-    let outside = Outside::count(actions, n_act);
-    if outside.all() == 0 {
-        return Ok(());
-    }
-    let destroyed = destroyed(actions, n_act);
-    if range == ActionRange::Clip && destroyed.is_empty() {
+    if check(&|f| f(actions), n_act, range)? {
         actions.iter_mut().for_each(|a| *a = a.clamp(-1.0, 1.0));
-        return Ok(());
+    }
+    Ok(())
+}
+
+/// Whether finite actions are to be clipped.
+///
+/// # Errors
+/// Actions outside [-1, 1] that are not to be clipped, or too many of them.
+pub(super) fn check(each: &Each, n_act: usize, range: ActionRange) -> Result<bool> {
+    let outside = Outside::of_each(each, n_act);
+    if outside.all() == 0 {
+        return Ok(false);
+    }
+    let destroyed = destroyed(each, n_act);
+    if range == ActionRange::Clip && destroyed.is_empty() {
+        return Ok(true);
     }
     let error = |what: &str| Error::new(Kind::Data, what).at("actions");
     if destroyed.is_empty() {
-        let largest = actions.iter().fold(0.0_f32, |m, a| m.max(a.abs()));
+        let mut largest = 0.0_f32;
+        each(&mut |actions| largest = actions.iter().fold(largest, |m, a| m.max(a.abs())));
         return Err(error("actions outside [-1, 1]")
             .expected("every action in [-1, 1]")
             .found(format!("{outside}, up to {largest} in size"))

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use super::{DimensionNames, Parts};
+use super::{DimensionNames, raw::RawSteps};
 use crate::error::{Error, Kind, Result};
 
 /// The unit of an angle.
@@ -147,10 +147,15 @@ impl TryFrom<String> for AngleChoice {
 ///
 /// # Errors
 /// Dimensions and names that do not exist, and dimensions that are named twice with different units.
-pub(super) fn resolve(choices: &[AngleChoice], parts: &Parts, names: &DimensionNames) -> Result<Vec<Angle>> {
+pub(super) fn resolve(
+    choices: &[AngleChoice],
+    steps: &dyn RawSteps,
+    names: &DimensionNames,
+) -> Result<Vec<Angle>> {
+    let [n_obs, _] = steps.widths();
     let mut chosen: Vec<(usize, Option<AngleUnit>)> = Vec::new();
     for choice in choices {
-        let range = choice.range(parts.n_obs, names)?;
+        let range = choice.range(n_obs, names)?;
         chosen.extend(range.map(|dimension| (dimension, choice.unit)));
     }
     chosen.sort_by_key(|(dimension, _)| *dimension);
@@ -165,9 +170,15 @@ pub(super) fn resolve(choices: &[AngleChoice], parts: &Parts, names: &DimensionN
         .next("name it once"));
     }
     let open: Vec<usize> = chosen.iter().filter(|(_, unit)| unit.is_none()).map(|(k, _)| *k).collect();
-    let size = parts.states.chunks_exact(parts.n_obs).flat_map(|state| open.iter().map(|&k| state[k].abs()));
+    let mut largest = 0.0_f32;
+    if !open.is_empty() {
+        steps.each_states(&mut |states| {
+            let size = states.chunks_exact(n_obs).flat_map(|state| open.iter().map(|&k| state[k].abs()));
+            largest = size.fold(largest, f32::max);
+        });
+    }
     // A value of exactly a turn, rounded to 32 bits, is still one in radians.
-    let is_degrees = size.fold(0.0, f32::max) > std::f32::consts::TAU;
+    let is_degrees = largest > std::f32::consts::TAU;
     let default = if is_degrees { AngleUnit::Degrees } else { AngleUnit::Radians };
     Ok(chosen
         .into_iter()
@@ -203,6 +214,7 @@ impl AngleChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Parts;
 
     fn parts(states: Vec<f32>) -> Parts {
         let n = states.len() / 2;

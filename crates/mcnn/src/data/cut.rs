@@ -126,7 +126,7 @@ mod tests {
         let cut = whole.cut(40);
         // 100: two pieces and half a one; 30 stays; 170: the last 10 steps belong to the piece before.
         assert_eq!(cut.ends(), [40, 80, 100, 130, 170, 210, 250, 300]);
-        assert_eq!((cut.states(), cut.rewards()), (whole.states(), whole.rewards()));
+        assert_eq!((&cut.states(), cut.rewards()), (&whole.states(), whole.rewards()));
         assert_eq!(cut.step(85), Step { episode: 2, step: 5 });
         assert_eq!((cut.interior(0), cut.interior(2), cut.interior(3)), (4..36, 84..96, 100..130));
         assert_eq!(cut.select(&[7]).interior(0), 4..46, "a selection keeps the margins");

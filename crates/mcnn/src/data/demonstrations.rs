@@ -5,8 +5,9 @@ use std::{borrow::Cow, ops::Range};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ActionRange, ActionScale, ActionSettings, ActionUnits, DimensionNames, Origin, Outside, Parts, Pieces,
-    RelativeTo, Units, action_range,
+    ActionRange, ActionUnits, DimensionNames, Origin, Outside, Parts, Pieces, Units, action_range,
+    columns::FileSteps,
+    steps::{MemorySteps, Steps},
 };
 use crate::{error::Result, seed::Seed};
 
@@ -36,13 +37,13 @@ impl std::fmt::Display for Step {
 
 /// Episodes of states and actions, all finite, at least one step in every episode. Actions are in [-1, 1]; the units
 /// ([`ActionUnits`]) say what they are in the data's.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// They are in memory, or in a file of columns that is read where steps are asked for ([`stream`](super::stream)).
+#[derive(Debug, Clone)]
 pub struct Demonstrations {
     n_obs: usize,
     n_act: usize,
-    states: Vec<f32>,          // [n_steps, n_obs]
-    actions: Vec<f32>,         // [n_steps, n_act]
-    rewards: Option<Vec<f32>>, // [n_steps]
+    steps: Steps,
     ends: Vec<usize>,          // [n_episodes], exclusive, increasing, the last is n_steps
     episode_numbers: Vec<u32>, // [n_episodes], the number of the episode in its source
     margins: Vec<usize>,       // [n_episodes], see `interior`; 0 unless the episode is a piece of a recording
@@ -53,18 +54,33 @@ pub struct Demonstrations {
     units: ActionUnits,        // of the actions
 }
 
+impl PartialEq for Demonstrations {
+    fn eq(&self, other: &Self) -> bool {
+        let about = |data: &Self| (data.n_obs, data.n_act, data.n_steps());
+        let episodes = |data: &Self| {
+            (data.ends.clone(), data.episode_numbers.clone(), data.margins.clone(), data.tasks.clone())
+        };
+        let source = |data: &Self| {
+            (data.encoding.clone(), data.names.clone(), data.origin.clone(), data.units.clone())
+        };
+        about(self) == about(other)
+            && episodes(self) == episodes(other)
+            && source(self) == source(other)
+            && self.rewards() == other.rewards()
+            && self.pieces().all(|steps| {
+                self.states_of(steps.clone()) == other.states_of(steps.clone())
+                    && self.actions_of(steps.clone()) == other.actions_of(steps)
+            })
+    }
+}
+
 impl From<Demonstrations> for Parts {
     /// The parts of the demonstrations with actions in the data's units, without episode numbers, the encoding and the names of
     /// dimensions.
     fn from(data: Demonstrations) -> Self {
-        Self {
-            n_obs: data.n_obs,
-            n_act: data.n_act,
-            actions: data.actions_in_data_units().into_owned(),
-            states: data.states,
-            rewards: data.rewards,
-            ends: data.ends,
-        }
+        let actions = data.actions_in_data_units().into_owned();
+        let MemorySteps { states, rewards, .. } = data.steps.into_memory();
+        Self { n_obs: data.n_obs, n_act: data.n_act, actions, states, rewards, ends: data.ends }
     }
 }
 
@@ -78,23 +94,34 @@ impl Demonstrations {
         parts.check_values()?;
         let Parts { n_obs, n_act, states, mut actions, rewards, ends } = parts;
         action_range::apply(&mut actions, n_act, range)?;
-        let episode_numbers = (0..ends.len() as u32).collect();
-        let margins = vec![0; ends.len()];
-        Ok(Self {
-            margins,
+        Ok(Self::of_steps([n_obs, n_act], Steps::Memory(MemorySteps { states, actions, rewards }), ends))
+    }
+
+    /// Demonstrations whose steps are read from a file, which has checked them.
+    pub(super) fn in_file(
+        widths: [usize; 2],
+        steps: FileSteps,
+        ends: Vec<usize>,
+        units: ActionUnits,
+    ) -> Self {
+        Self { units, ..Self::of_steps(widths, Steps::File(steps), ends) }
+    }
+
+    /// Demonstrations of valid steps, with actions as they are.
+    fn of_steps([n_obs, n_act]: [usize; 2], steps: Steps, ends: Vec<usize>) -> Self {
+        Self {
             n_obs,
             n_act,
-            states,
-            actions,
-            rewards,
+            steps,
+            episode_numbers: (0..ends.len() as u32).collect(),
+            margins: vec![0; ends.len()],
             ends,
-            episode_numbers,
             encoding: None,
             names: DimensionNames::default(),
             origin: Origin::default(),
             tasks: Vec::new(),
             units: ActionUnits::default(),
-        })
+        }
     }
 
     /// Validates parts with actions in the data's units, and scales the actions to [-1, 1] ([`ActionScale::Auto`] does not where
@@ -110,22 +137,7 @@ impl Demonstrations {
         range: ActionRange,
     ) -> Result<(Self, Outside)> {
         parts.check_values()?;
-        let (units, range) = match units {
-            Units::Given(units) => (units.clone(), range),
-            Units::Fitted(settings) => {
-                let is_relative = settings.relative_to != RelativeTo::Absolute;
-                let settings = match (settings.scale, range) {
-                    // Who clips outliers wants the rest as it is.
-                    (ActionScale::Auto, ActionRange::Clip) if !is_relative => {
-                        &ActionSettings { scale: ActionScale::None, ..settings.clone() }
-                    }
-                    _ => settings,
-                };
-                let clips = settings.scale == ActionScale::Quantile;
-                let range = if clips { ActionRange::Clip } else { range };
-                (ActionUnits::fit(&parts, names, settings)?, range)
-            }
-        };
+        let (units, range) = units.of(&parts, names, range)?;
         units.to_scaled(&parts.states, parts.n_obs, &mut parts.actions);
         let outside = Outside::count(&parts.actions, parts.n_act);
         Ok((Self { units, ..Self::new(parts, range)? }, outside))
@@ -148,13 +160,13 @@ impl Demonstrations {
 
     /// The action of a step in the data's units: `[n_act]`.
     pub fn action_in_data_units(&self, i: usize) -> Vec<f32> {
-        self.units.action_to_data(self.action(i), self.state(i))
+        self.units.action_to_data(&self.action(i), &self.state(i))
     }
 
     /// All actions in the data's units: `[n_steps, n_act]`.
     pub fn actions_in_data_units(&self) -> Cow<'_, [f32]> {
         match self.units.is_identity() {
-            true => Cow::Borrowed(&self.actions),
+            true => self.actions(),
             false => (0..self.n_steps()).flat_map(|i| self.action_in_data_units(i)).collect(),
         }
     }
@@ -221,7 +233,7 @@ impl Demonstrations {
 
     /// The number of steps of all episodes.
     pub fn n_steps(&self) -> usize {
-        self.states.len() / self.n_obs
+        self.ends.last().copied().unwrap_or(0)
     }
 
     /// The number of episodes.
@@ -229,19 +241,99 @@ impl Demonstrations {
         self.ends.len()
     }
 
-    /// All states: `[n_steps, n_obs]`.
-    pub fn states(&self) -> &[f32] {
-        &self.states
+    /// All states: `[n_steps, n_obs]`. Those of a file are read.
+    pub fn states(&self) -> Cow<'_, [f32]> {
+        self.states_of(0..self.n_steps())
     }
 
-    /// All actions: `[n_steps, n_act]`, each in [-1, 1].
-    pub fn actions(&self) -> &[f32] {
-        &self.actions
+    /// All actions: `[n_steps, n_act]`, each in [-1, 1]. Those of a file are read.
+    pub fn actions(&self) -> Cow<'_, [f32]> {
+        self.actions_of(0..self.n_steps())
     }
 
-    /// All rewards, where the source had them: `[n_steps]`.
+    /// The states of some steps, counted over all episodes: `[steps, n_obs]`.
+    pub fn states_of(&self, steps: Range<usize>) -> Cow<'_, [f32]> {
+        self.steps.states(steps, self.n_obs)
+    }
+
+    /// The actions of some steps, counted over all episodes: `[steps, n_act]`, each in [-1, 1].
+    pub fn actions_of(&self, steps: Range<usize>) -> Cow<'_, [f32]> {
+        self.steps.actions(steps, self.n_act)
+    }
+
+    /// All rewards, where the source had them and the steps are in memory: `[n_steps]`.
     pub fn rewards(&self) -> Option<&[f32]> {
-        self.rewards.as_deref()
+        self.steps.rewards()
+    }
+
+    /// All states and all actions, if they are in memory.
+    pub fn in_memory(&self) -> Option<[&[f32]; 2]> {
+        match &self.steps {
+            Steps::Memory(memory) => Some([&memory.states, &memory.actions]),
+            Steps::File(_) => None,
+        }
+    }
+
+    /// Whether the steps are read from a file when they are asked for.
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.steps, Steps::File(_))
+    }
+
+    /// The error of the first step that could not be read from the file, or of a file that was changed since it was opened. Until this
+    /// is `Ok`, nothing that was computed from the steps may be used: a step that cannot be read is zeros. Steps in memory have no
+    /// errors.
+    ///
+    /// # Errors
+    /// A file that was cut short or changed, and errors of the file system.
+    pub fn check_readable(&self) -> Result<()> {
+        match &self.steps {
+            Steps::Memory(_) => Ok(()),
+            Steps::File(file) => file.check_readable(),
+        }
+    }
+
+    /// Whether a step could not be read: what is computed from now on will not be used.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(&self.steps, Steps::File(file) if file.has_failed())
+    }
+
+    /// Consecutive ranges of steps, of the size that is best read together: all steps, if they are in memory.
+    pub fn pieces(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        self.pieces_of(0..self.n_steps())
+    }
+
+    /// The same of a range of steps.
+    pub(crate) fn pieces_of(&self, steps: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (end, most) = (steps.end, self.piece_steps(1));
+        steps.step_by(most).map(move |start| start..end.min(start + most))
+    }
+
+    /// Calls a function with each of a range of steps, in order, and its state.
+    pub(super) fn each_state(&self, steps: Range<usize>, mut f: impl FnMut(usize, &[f32])) {
+        for piece in self.pieces_of(steps) {
+            let states = self.states_of(piece.clone());
+            states.chunks_exact(self.n_obs).zip(piece).for_each(|(state, i)| f(i, state));
+        }
+    }
+
+    /// Calls a function with the states of each of a range of steps and its next one in the range, in order.
+    pub(super) fn each_pair(&self, steps: Range<usize>, mut f: impl FnMut(&[f32], &[f32])) {
+        let mut before: Vec<f32> = Vec::with_capacity(self.n_obs);
+        self.each_state(steps, |_, state| {
+            if !before.is_empty() {
+                f(&before, state);
+            }
+            before.clear();
+            before.extend_from_slice(state);
+        });
+    }
+
+    /// The steps of a piece, or of one `smaller` times as small; all of them, if they are in memory.
+    pub(crate) fn piece_steps(&self, smaller: usize) -> usize {
+        match &self.steps {
+            Steps::Memory(_) => self.n_steps().max(1),
+            Steps::File(file) => (file.piece_steps() / smaller).max(1),
+        }
     }
 
     /// Where each episode ends, exclusive.
@@ -250,13 +342,13 @@ impl Demonstrations {
     }
 
     /// The state of a step, counted over all episodes.
-    pub fn state(&self, i: usize) -> &[f32] {
-        &self.states[i * self.n_obs..][..self.n_obs]
+    pub fn state(&self, i: usize) -> Cow<'_, [f32]> {
+        self.states_of(i..i + 1)
     }
 
     /// The action of a step, counted over all episodes.
-    pub fn action(&self, i: usize) -> &[f32] {
-        &self.actions[i * self.n_act..][..self.n_act]
+    pub fn action(&self, i: usize) -> Cow<'_, [f32]> {
+        self.actions_of(i..i + 1)
     }
 
     /// The steps of episode `k` (its number in the source may differ, see [`number`](Self::number)).
@@ -320,9 +412,7 @@ impl Demonstrations {
         Self {
             n_obs: self.n_obs,
             n_act: self.n_act,
-            states: Vec::new(),
-            actions: Vec::new(),
-            rewards: self.rewards.as_ref().map(|_| Vec::new()),
+            steps: self.steps.empty(),
             ends: Vec::new(),
             episode_numbers: Vec::new(),
             margins: Vec::new(),
@@ -336,13 +426,8 @@ impl Demonstrations {
 
     /// Appends steps of episode `k` of `from` as one episode.
     fn push(&mut self, from: &Self, steps: Range<usize>, k: usize) {
-        let Range { start, end } = steps;
-        self.states.extend_from_slice(&from.states[start * self.n_obs..end * self.n_obs]);
-        self.actions.extend_from_slice(&from.actions[start * self.n_act..end * self.n_act]);
-        if let (Some(to), Some(from)) = (&mut self.rewards, &from.rewards) {
-            to.extend_from_slice(&from[start..end]);
-        }
-        self.ends.push(self.states.len() / self.n_obs);
+        self.ends.push(self.n_steps() + steps.len());
+        self.steps.push(&from.steps, steps, [self.n_obs, self.n_act]);
         self.episode_numbers.push(from.episode_numbers[k]);
         self.margins.push(from.margins[k]);
         self.tasks.extend(from.tasks.get(k).cloned());
@@ -362,8 +447,8 @@ impl Demonstrations {
 
     /// Appends the episodes of other data of the same dimensions, without their tasks. Rewards are dropped if either has none.
     pub(super) fn extend(&mut self, other: &Self) {
-        if self.rewards.is_some() != other.rewards.is_some() {
-            self.rewards = None;
+        if self.rewards().is_some() != other.rewards().is_some() {
+            self.steps.drop_rewards();
         }
         for k in 0..other.n_episodes() {
             self.push(other, other.episode(k), k);
@@ -388,25 +473,47 @@ impl Demonstrations {
     /// SHA-256 over widths, episode ends, states and scaled actions, as hexadecimal: a content hash that does not depend on
     /// the file's format. Rewards and names are not included, because training does not use them.
     pub fn fingerprint(&self) -> String {
-        fingerprint([self.n_obs, self.n_act], &self.ends, [&self.states, &self.actions])
+        let hash = || {
+            let mut hash = ContentHash::new(&[self.n_obs, self.n_act], &self.ends);
+            self.pieces().for_each(|steps| hash.add(&self.states_of(steps)));
+            self.pieces().for_each(|steps| hash.add(&self.actions_of(steps)));
+            hash.finish()
+        };
+        match &self.steps {
+            Steps::Memory(_) => hash(),
+            Steps::File(file) => file.fingerprint(&self.ends, hash),
+        }
     }
 }
 
-/// The fingerprint of widths, episode ends, states and actions.
-pub(super) fn fingerprint(widths: [usize; 2], ends: &[usize], values: [&[f32]; 2]) -> String {
-    let mut hash = Sha256::new();
-    for n in widths.into_iter().chain([ends.len()]).chain(ends.iter().copied()) {
-        hash.update((n as u64).to_le_bytes());
+/// The content hash of widths, episode ends, states and actions.
+pub(super) struct ContentHash(Sha256);
+
+impl ContentHash {
+    /// `widths`: those of an observation and of an action.
+    pub fn new(widths: &[usize], ends: &[usize]) -> Self {
+        let mut hash = Sha256::new();
+        for n in widths.iter().chain([&ends.len()]).chain(ends) {
+            hash.update((*n as u64).to_le_bytes());
+        }
+        Self(hash)
     }
-    const PIECE: usize = 4096;
-    // In pieces: a buffer of bytes as large as the data would double its memory.
-    let mut bytes = [0; 4 * PIECE];
-    for piece in values.into_iter().flat_map(|values| values.chunks(PIECE)) {
-        let to = bytes.as_chunks_mut::<4>().0;
-        to.iter_mut().zip(piece).for_each(|(to, v)| *to = v.to_le_bytes());
-        hash.update(&bytes[..4 * piece.len()]);
+
+    /// Adds values. In pieces: a buffer of bytes as large as the data would double their memory.
+    pub fn add(&mut self, values: &[f32]) {
+        const PIECE: usize = 4096;
+        let mut bytes = [0; 4 * PIECE];
+        for piece in values.chunks(PIECE) {
+            let to = bytes.as_chunks_mut::<4>().0;
+            to.iter_mut().zip(piece).for_each(|(to, v)| *to = v.to_le_bytes());
+            self.0.update(&bytes[..4 * piece.len()]);
+        }
     }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+
+    /// The hash as hexadecimal.
+    pub fn finish(self) -> String {
+        self.0.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 #[cfg(test)]

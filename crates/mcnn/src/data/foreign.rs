@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use super::Format;
+use super::{Format, columns};
 use crate::error::{Error, Kind};
 
 /// What something is, and what to do with it.
@@ -95,12 +95,13 @@ pub(super) fn file(start: &[u8], length: u64) -> Option<Foreign> {
     Some(foreign(what, next))
 }
 
-/// Whether a file is in the format safetensors, by its first bytes: the length of the header, and the header.
+/// Whether a file is in the format safetensors, by its first bytes: the length of the header, and the header. Demonstrations in columns
+/// do not count.
 pub fn is_safetensors(path: &Path) -> bool {
     let mut start = [0; 10];
     let opened = std::fs::metadata(path).is_ok_and(|about| about.is_file()).then(|| File::open(path));
     let read = opened.and_then(|file| file.ok()?.read_exact(&mut start).ok());
-    read.is_some() && start[8..] == *b"{\""
+    read.is_some() && start[8..] == *b"{\"" && !columns::is_file(path)
 }
 
 /// A record begins with its length, a checksum, and a message of protocol buffers whose first field is a message.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     ActionRange, Demonstrations, Dimension, DimensionNames, Format, Key, Parts, Selection, Step, Units,
-    demonstrations::fingerprint,
+    demonstrations::ContentHash,
     dimension::dimensions,
     scale::{is_constant, near_constant},
     several::load_all,
@@ -167,7 +167,11 @@ impl Inspection {
             || {
                 rayon::join(
                     || dimensions(&parts.states, n_obs),
-                    || fingerprint([n_obs, n_act], &parts.ends, [&parts.states, &parts.actions]),
+                    || {
+                        let mut hash = ContentHash::new(&[n_obs, n_act], &parts.ends);
+                        [&parts.states, &parts.actions].into_iter().for_each(|values| hash.add(values));
+                        hash.finish()
+                    },
                 )
             },
             || (dimensions(&parts.actions, n_act), duplicates(&parts), frozen(&parts)),

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::Step;
+use super::{Step, raw::Each};
 use crate::error::{Error, Kind, Result};
 
 /// The first error of finite 64-bit floats that became infinite as 32-bit ones, if there is any: such a file can be inspected, but
@@ -45,24 +45,32 @@ pub(super) fn beyond(name: &str, values: &[f64], width: usize) -> Result<()> {
 /// million of them of 32.
 const LARGEST: f32 = 1e30;
 
-/// Checks that the values of a table are measurements; `width` of them are a step, and `ends` says where each episode ends.
+/// Checks that the values of a table are measurements; `width` of them are a step, and `ends` says where each episode ends. `each` calls
+/// a function with the table, in pieces of whole steps.
 ///
 /// # Errors
 /// NaN and infinite values, and those beyond 1e30: where the first is, what it is, and in which dimensions there are others.
-pub(super) fn check(name: &str, values: &[f32], width: usize, ends: &[usize]) -> Result<()> {
+pub(super) fn check(name: &str, each: &Each, width: usize, ends: &[usize]) -> Result<()> {
     // Nearly all tables are: a loop without branches.
-    if values.iter().fold(true, |all, v| all & (v.abs() <= LARGEST)) {
+    let mut all = true;
+    each(&mut |values| all &= values.iter().fold(true, |all, v| all & (v.abs() <= LARGEST)));
+    if all {
         return Ok(());
     }
     let is_bad = |v: &f32| !v.is_finite();
     let is_large = |v: &f32| v.abs() > LARGEST;
     let of = |bad: &dyn Fn(&f32) -> bool| {
-        let first = values.iter().position(bad)?;
-        let mut which: Vec<usize> =
-            (0..values.len()).filter(|&i| bad(&values[i])).map(|i| i % width).collect();
-        let count = which.len();
-        which.sort_unstable();
-        which.dedup();
+        let (mut first, mut which, mut count, mut n) = (None, vec![false; width], 0, 0);
+        each(&mut |values| {
+            for (i, v) in values.iter().enumerate().filter(|(_, v)| bad(v)) {
+                first = first.or(Some((n + i, *v)));
+                which[i % width] = true;
+                count += 1;
+            }
+            n += values.len();
+        });
+        let (first, value) = first?;
+        let which: Vec<usize> = (0..width).filter(|&k| which[k]).collect();
         let (one, mut listed) =
             (which.len() == 1, which.iter().take(10).map(usize::to_string).collect::<Vec<_>>());
         if which.len() > listed.len() {
@@ -76,9 +84,8 @@ pub(super) fn check(name: &str, values: &[f32], width: usize, ends: &[usize]) ->
                 Step::within(ends, first / width)
             ),
             format!(
-                "{}; {count} such of {} values, in dimension{} {}",
-                shown(values[first]),
-                values.len(),
+                "{}; {count} such of {n} values, in dimension{} {}",
+                shown(value),
                 if one { "" } else { "s" },
                 listed.join(", ")
             ),
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_no_measurement_is_named_with_its_dimensions() {
-        assert_eq!(check("states", &[1.0, -1e30, 0.0], 3, &[1]), Ok(()));
+        assert_eq!(check("states", &|f| f(&[1.0, -1e30, 0.0]), 3, &[1]), Ok(()));
         for (values, parts) in [
             (
                 [0.0, 1.0, 2.0, f32::MAX],
@@ -153,7 +160,8 @@ mod tests {
             ),
             ([f32::NEG_INFINITY, 0.0, 0.0, 0.0], ["states, step 0, dimension 0", "found: -inf; 1 such"]),
         ] {
-            let error = check("states", &values, 2, &[1, 2]).unwrap_err().to_string();
+            let error =
+                check("states", &|f| values.chunks(2).for_each(&mut *f), 2, &[1, 2]).unwrap_err().to_string();
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         }
     }

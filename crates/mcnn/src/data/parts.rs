@@ -53,19 +53,7 @@ impl Parts {
                     .found(format!("{found} values")));
             }
         }
-        if self.ends.last() != Some(&n_steps)
-            || self.ends.windows(2).any(|w| w[0] >= w[1])
-            || self.ends[0] == 0
-        {
-            return Err(error("episode ends must increase and close at the last step")
-                .at("episode ends")
-                .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
-                .found(match self.ends.last() {
-                    Some(last) => format!("{} ends, the last {last}", self.ends.len()),
-                    None => "no ends".into(),
-                }));
-        }
-        Ok(())
+        check_ends(&self.ends, n_steps)
     }
 
     /// Checks shapes and values: all finite and of a size that can be measured. Actions may have any units.
@@ -74,12 +62,29 @@ impl Parts {
     /// As [`check`](Self::check), and values that are NaN, infinite or above 1e30 in size.
     pub fn check_values(&self) -> Result<()> {
         self.check()?;
-        number::check("states", &self.states, self.n_obs, &self.ends)?;
-        number::check("actions", &self.actions, self.n_act, &self.ends)
+        number::check("states", &|f| f(&self.states), self.n_obs, &self.ends)?;
+        number::check("actions", &|f| f(&self.actions), self.n_act, &self.ends)
     }
 
     /// The number of steps of all episodes; 0 if `n_obs` is 0.
     pub fn n_steps(&self) -> usize {
         self.states.len().checked_div(self.n_obs).unwrap_or(0)
     }
+}
+
+/// Checks that episode ends increase and close at the last step.
+///
+/// # Errors
+/// If they do not.
+pub(super) fn check_ends(ends: &[usize], n_steps: usize) -> Result<()> {
+    if ends.last() == Some(&n_steps) && ends.is_sorted_by(|a, b| a < b) && ends[0] > 0 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Data, "episode ends must increase and close at the last step")
+        .at("episode ends")
+        .expected(format!("increasing numbers from 1 on, the last {n_steps}"))
+        .found(match ends.last() {
+            Some(last) => format!("{} ends, the last {last}", ends.len()),
+            None => "no ends".into(),
+        }))
 }

@@ -9,7 +9,7 @@ use std::{
 use zip::ZipArchive;
 
 use super::{
-    ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units,
+    ActionRange, Demonstrations, DimensionNames, Outside, Parts, Selection, Units, columns,
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
     lerobot, mcap, memory_limit, minari, npz, robomimic,
@@ -86,6 +86,9 @@ pub enum Format {
     /// A recording of ROS 2: an MCAP file, or the folder of a bag.
     #[serde(rename = "MCAP")]
     Mcap,
+    /// Columns that are read by ranges, as safetensors: `states`, `actions`, `episode_ends` (`mcnn convert DATA -o FILE.mcnn`).
+    #[serde(rename = "columns")]
+    Columns,
     /// robomimic's HDF5: `data/demo_K` with `obs/KEY` and `actions`.
     #[serde(rename = "robomimic HDF5")]
     Robomimic,
@@ -102,6 +105,7 @@ impl std::fmt::Display for Format {
             Self::Mcap => "MCAP",
             Self::Zarr => "zarr",
             Self::Robomimic => "robomimic HDF5",
+            Self::Columns => "columns",
         })
     }
 }
@@ -143,21 +147,30 @@ pub(super) fn finish(source: Source, place: &str, options: &ReadOptions) -> Resu
         return Err(e);
     }
     let named = |e: Error| e.within(place);
+    let mut source = source;
+    let parts = std::mem::take(&mut source.parts);
     let (data, outside) =
-        Demonstrations::scaled(source.parts, &source.names, &options.units, options.range).map_err(named)?;
-    let data = data.with_encoding(source.encoding).with_origin(source.origin);
-    let data = data.with_names(source.names).map_err(named)?;
+        Demonstrations::scaled(parts, &source.names, &options.units, options.range).map_err(named)?;
+    described(data, outside, source, options).map_err(named)
+}
+
+/// The demonstrations with everything else that a source says of them, and without the last steps of episodes if so asked.
+pub(super) fn described(
+    data: Demonstrations,
+    outside: Outside,
+    source: Source,
+    options: &ReadOptions,
+) -> Result<ReadResult> {
+    let data = data.with_encoding(source.encoding).with_origin(source.origin).with_names(source.names)?;
     let data = data.with_episodes(source.episode_numbers, source.tasks);
     let notes = source.notes;
     if !options.drop_last {
         return Ok(ReadResult { data, outside, notes });
     }
     let dropped = data.drop_last().ok_or_else(|| {
-        named(
-            Error::new(Kind::Data, "no steps are left without the last of every episode")
-                .expected("an episode of two steps or more")
-                .found(format!("{} episodes of one step", data.n_episodes())),
-        )
+        Error::new(Kind::Data, "no steps are left without the last of every episode")
+            .expected("an episode of two steps or more")
+            .found(format!("{} episodes of one step", data.n_episodes()))
     })?;
     Ok(ReadResult { data: dropped, outside, notes })
 }
@@ -183,6 +196,7 @@ pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source
         Format::Mcap => mcap::read(path, selection),
         Format::Zarr => zarr::read(path, length, selection),
         Format::Robomimic => robomimic::read(path, length, selection),
+        Format::Columns => columns::read(path, selection),
     };
     let mut source = source.map_err(named)?;
     if selection.no_state {
@@ -208,6 +222,7 @@ pub fn read_names(path: &Path) -> Result<DimensionNames> {
         (Format::Npz, length) => npz::names(path, length),
         (Format::D4rl, length) => hdf5::names(path, length),
         (Format::LeRobotV2 | Format::LeRobotV3, _) => lerobot::names(path),
+        (Format::Columns, _) => columns::names(path),
         _ => Ok(DimensionNames::default()),
     };
     names.map_err(|e| e.within(path.display()))
@@ -364,6 +379,9 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     if mcap::is_start(&start) {
         return Ok((Format::Mcap, length));
     }
+    if here(8, b"{\"") && columns::is_file(path) {
+        return Ok((Format::Columns, length));
+    }
     let unknown = || Foreign {
         what: "neither".into(),
         next: "write an .npz with numpy.savez(path, states=..., actions=..., episode_ends=...)".into(),
@@ -371,7 +389,8 @@ pub(super) fn recognize(path: &Path) -> Result<(Format, u64)> {
     let Foreign { what: found, next } = foreign::file(&start, length).unwrap_or_else(unknown);
     refuse("not a file of demonstrations").map_err(|e| {
         e.expected(
-            "HDF5 as of D4RL or robomimic (\\x89HDF), an .npz of NumPy (PK), a zarr store, an MCAP file of ROS 2, or a folder of LeRobot or Minari",
+            "HDF5 as of D4RL or robomimic (\\x89HDF), an .npz of NumPy (PK), a zarr store, columns as safetensors, an MCAP file of ROS 2, \
+             or a folder of LeRobot or Minari",
         )
             .found(found)
             .next(next)

@@ -170,7 +170,9 @@ impl<'a> Grid<'a> {
 
     /// The hashes of consecutive states.
     fn trace(&self, data: &Demonstrations, steps: Range<usize>) -> Vec<u32> {
-        steps.map(|i| self.hash(data.state(i))).collect()
+        let mut trace = Vec::with_capacity(steps.len());
+        data.each_state(steps, |_, state| trace.push(self.hash(state)));
+        trace
     }
 }
 
@@ -190,10 +192,14 @@ fn moving(trace: &[u32]) -> impl Iterator<Item = usize> + '_ {
 /// The hash of an episode's states and actions, to the bit.
 fn content(data: &Demonstrations, k: usize) -> u64 {
     let steps = data.episode(k);
-    let values = |all: &'_ [f32], width: usize| all[steps.start * width..steps.end * width].to_vec();
-    let all = [values(data.states(), data.n_obs()), values(data.actions(), data.n_act())];
+    let mut hash = steps.len() as u64;
     // + 0.0 turns -0 into 0.
-    all.iter().flatten().fold(steps.len() as u64, |hash, v| mixed(hash, u64::from((v + 0.0).to_bits())))
+    let mut add = |values: &[f32]| {
+        hash = values.iter().fold(hash, |hash, v| mixed(hash, u64::from((v + 0.0).to_bits())));
+    };
+    data.pieces_of(steps.clone()).for_each(|piece| add(&data.states_of(piece)));
+    data.pieces_of(steps).for_each(|piece| add(&data.actions_of(piece)));
+    hash
 }
 
 /// Where hashes of known episodes are.
@@ -257,7 +263,8 @@ impl Demonstrations {
         let (mine, other) = (self.episode(k), self.episode(j));
         let is_near = |t: usize| {
             let steps = [mine.start + t, other.start + (t as i64 + offset) as usize];
-            let [a, b] = steps.map(|step| scale.features(self.state(step)));
+            let states = steps.map(|step| self.state(step));
+            let [a, b] = states.each_ref().map(|state| scale.features(state));
             let differ = |i: usize| (a[i] - b[i]).abs() > TOLERANCE * scale.std[i];
             !(0..scale.n_features()).any(|i| scale.std[i] > 0.0 && differ(i))
         };

@@ -16,18 +16,17 @@ impl Demonstrations {
     /// If the widths differ.
     pub fn resting(&self, scale: &Scale) -> Vec<bool> {
         let width = scale.n_features();
-        let scaled = scale.apply_all(self.states());
-        let squared = |i: usize| -> f64 {
-            let rows = scaled[i * width..(i + 2) * width].split_at(width);
-            rows.0.iter().zip(rows.1).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+        let mut buffers = [vec![0.0; width], vec![0.0; width]];
+        let mut squared = |a: &[f32], b: &[f32]| -> f64 {
+            buffers.iter_mut().zip([a, b]).for_each(|(to, state)| scale.apply(state, to));
+            buffers[0].iter().zip(&buffers[1]).map(|(a, b)| f64::from(a - b).powi(2)).sum()
         };
-        let moved: Vec<Option<f64>> = (0..self.n_episodes())
-            .flat_map(|k| {
-                let steps = self.episode(k);
-                let (start, last) = (steps.start, steps.end - 1);
-                steps.map(move |i| (last > start).then(|| squared(i.min(last - 1)))).collect::<Vec<_>>()
-            })
-            .collect();
+        let mut moved: Vec<Option<f64>> = Vec::with_capacity(self.n_steps());
+        for k in 0..self.n_episodes() {
+            self.each_pair(self.episode(k), |a, b| moved.push(Some(squared(a, b))));
+            // The last step as the one before.
+            moved.push(moved.last().copied().flatten().filter(|_| self.episode(k).len() > 1));
+        }
         let (sum, n) = moved.iter().flatten().fold((0.0, 0.0), |(sum, n), d| (sum + d, n + 1.0));
         let threshold = RESTING.powi(2) * sum / n;
         moved.into_iter().map(|d| d.is_some_and(|d| d <= threshold)).collect()

@@ -144,20 +144,18 @@ fn features<'a>(state: &'a [f32], angles: &[Angle]) -> Cow<'a, [f32]> {
 fn moments(data: &Demonstrations, angles: &[Angle]) -> (Vec<f64>, Vec<f64>) {
     let n = data.n_steps() as f64;
     let n_features = data.n_obs() + angles.len();
-    let rows = || data.states().chunks_exact(data.n_obs()).map(|state| features(state, angles));
+    let each = |f: &mut dyn FnMut(&[f32])| {
+        data.each_state(0..data.n_steps(), |_, state| f(&features(state, angles)));
+    };
     let mut mean = vec![0.0_f64; n_features];
-    for row in rows() {
-        for (sum, &x) in mean.iter_mut().zip(row.iter()) {
-            *sum += f64::from(x);
-        }
-    }
+    each(&mut |row| mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x)));
     mean.iter_mut().for_each(|m| *m /= n);
     let mut squares = vec![0.0_f64; n_features];
-    for row in rows() {
-        for ((sum, &x), m) in squares.iter_mut().zip(row.iter()).zip(&mean) {
+    each(&mut |row| {
+        for ((sum, &x), m) in squares.iter_mut().zip(row).zip(&mean) {
             *sum += (f64::from(x) - m).powi(2);
         }
-    }
+    });
     for (k, angle) in angles.iter().enumerate() {
         let both = squares[angle.dimension] + squares[data.n_obs() + k];
         (squares[angle.dimension], squares[data.n_obs() + k]) = (both, both);

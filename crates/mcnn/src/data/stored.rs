@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     ActionRange, DimensionNames, FrameFile, Parts, Recording,
     column::{Column, Numbers, Ranges},
-    hdf5_write, lerobot, write,
+    columns, hdf5_write, lerobot, write,
 };
 use crate::error::{Error, Kind, Result};
 
@@ -292,6 +292,31 @@ impl StoredEpisodes {
             ends: &self.ends(),
         };
         write::write_columns(path, columns, &DimensionNames::default(), None)
+    }
+
+    /// Writes the episodes, in the order of their numbers, as columns that are read piece by piece ([`stream`](super::stream)).
+    ///
+    /// # Errors
+    /// Errors of the file system.
+    ///
+    /// # Panics
+    /// If the observations are camera frames.
+    pub fn write_columns(&self, path: &Path, fps: Option<f64>, task: &str) -> Result<()> {
+        assert!(self.frame.is_none(), "columns have no frames");
+        let ends = self.ends();
+        columns::write(
+            path,
+            columns::Written {
+                states: self.column(0)?,
+                actions: self.column(1)?,
+                rewards: Some(self.column(2)?),
+                ends: &ends,
+                names: &DimensionNames::default(),
+                encoding: None,
+                tasks: &vec![task.to_owned(); ends.len()],
+                fps,
+            },
+        )
     }
 
     /// Writes the episodes, in the order of their numbers, as a folder of LeRobot, version 3.0.

@@ -32,17 +32,21 @@ impl Demonstrations {
         let steps: Vec<usize> = (0..self.n_episodes()).flat_map(|k| self.episode(k).skip(1)).collect();
         let stride = steps.len().div_ceil(MOST_STEPS).max(1);
         let steps: Vec<usize> = steps.into_iter().step_by(stride).collect();
-        let column = |value: &dyn Fn(usize) -> f32| centered(steps.iter().map(|&i| value(i)));
-        let before: Vec<Vec<f64>> = (0..self.n_act()).map(|a| column(&|i| self.action(i - 1)[a])).collect();
-        let continues: Vec<bool> = (0..self.n_act())
-            .map(|a| correlation(&before[a], &column(&|i| self.action(i)[a])) >= CONTINUES)
+        // Of each step: the states and actions of the one before and its own.
+        let states: Vec<_> = steps.iter().map(|&i| self.states_of(i - 1..i + 1)).collect();
+        let actions: Vec<_> = steps.iter().map(|&i| self.actions_of(i - 1..i + 1)).collect();
+        let (n_obs, n_act) = (self.n_obs(), self.n_act());
+        let column = |value: &dyn Fn(usize) -> f32| centered((0..steps.len()).map(value));
+        let before: Vec<Vec<f64>> = (0..n_act).map(|a| column(&|i| actions[i][a])).collect();
+        let continues: Vec<bool> = (0..n_act)
+            .map(|a| correlation(&before[a], &column(&|i| actions[i][n_act + a])) >= CONTINUES)
             .collect();
         let mut found = Vec::new();
         for dimension in 0..self.n_obs() {
-            let values = column(&|i| self.state(i)[dimension]);
+            let values = column(&|i| states[i][n_obs + dimension]);
             let repeated = before.iter().zip(&continues).filter(|(_, continues)| **continues);
             let closest = repeated.map(|(action, _)| correlation(&values, action).abs()).fold(0.0, f64::max);
-            let changes = |of: usize| column(&|i| self.state(i)[of] - self.state(i - 1)[of]);
+            let changes = |of: usize| column(&|i| states[i][n_obs + of] - states[i][of]);
             let is_velocity = || {
                 let mut others = (0..self.n_obs()).filter(|&of| of != dimension);
                 others.any(|of| correlation(&values, &changes(of)) >= IS_VELOCITY)

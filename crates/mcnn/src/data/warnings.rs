@@ -135,13 +135,16 @@ impl Demonstrations {
 
     /// Actions that are all the same, or all near 0.
     fn small_actions(&self) -> Option<String> {
-        let rows = self.actions().chunks_exact(self.n_act());
-        if self.n_steps() > 1 && rows.clone().all(|row| row == self.action(0)) {
+        let first = self.action(0);
+        let is_first = |row: &[f32]| row == &first[..];
+        let are_equal = |actions: &[f32]| actions.chunks_exact(self.n_act()).all(is_first);
+        if self.n_steps() > 1 && self.pieces().all(|steps| are_equal(&self.actions_of(steps))) {
             return Some(
                 "all actions are equal: there is nothing to learn; check which array has the actions".into(),
             );
         }
-        let largest = self.actions().iter().fold(0.0_f32, |largest, a| largest.max(a.abs()));
+        let size = |largest: f32, steps| self.actions_of(steps).iter().fold(largest, |m, a| m.max(a.abs()));
+        let largest = self.pieces().fold(0.0_f32, size);
         (largest < SMALL_ACTION).then(|| {
             format!(
                 "no action is larger than {largest:.1e} in size, where -1 to 1 is the range: the box and the loss are made for that range; \
@@ -185,12 +188,11 @@ struct Moves {
 
 impl Moves {
     fn of(data: &Demonstrations, scale: &Scale) -> Self {
-        let steps = (0..data.n_episodes()).flat_map(|k| {
-            let steps = data.episode(k);
-            steps.clone().map(move |i| (i, i + 1 < steps.end))
-        });
-        let to_next: Vec<Option<f64>> =
-            steps.map(|(i, has_next)| has_next.then(|| distance(data, scale, i, i + 1))).collect();
+        let mut to_next: Vec<Option<f64>> = Vec::with_capacity(data.n_steps());
+        for k in 0..data.n_episodes() {
+            data.each_pair(data.episode(k), |a, b| to_next.push(Some(between(scale, a, b))));
+            to_next.push(None);
+        }
         let mut moved: Vec<f64> = to_next.iter().flatten().copied().filter(|&d| d > 0.0).collect();
         moved.sort_unstable_by(f64::total_cmp);
         Self { median: moved.get(moved.len() / 2).copied(), to_next }
@@ -199,7 +201,11 @@ impl Moves {
 
 /// The standardized distance between two states.
 fn distance(data: &Demonstrations, scale: &Scale, a: usize, b: usize) -> f64 {
-    let [a, b] = [a, b].map(|i| scale.features(data.state(i)));
+    between(scale, &data.state(a), &data.state(b))
+}
+
+fn between(scale: &Scale, a: &[f32], b: &[f32]) -> f64 {
+    let [a, b] = [a, b].map(|state| scale.features(state));
     let pairs = a.iter().zip(b.iter()).zip(&scale.std);
     let squares = pairs.filter(|(_, std)| **std > 0.0).map(|((x, y), std)| f64::from((x - y) / std).powi(2));
     squares.sum::<f64>().sqrt()

@@ -34,7 +34,8 @@ pub fn write_npz(path: &Path, data: &Demonstrations) -> Result<()> {
         ..Parts::default()
     };
     let mut bytes = Cursor::new(Vec::new());
-    let states = Column::floats(data.n_obs(), data.states());
+    let states = data.states();
+    let states = Column::floats(data.n_obs(), &states);
     fill(&mut bytes, Columns::new(states, &labels), data.names(), None)
         .map_err(|e| Error::io("writing", path, &e))?;
     atomic::write(path, bytes.get_ref())

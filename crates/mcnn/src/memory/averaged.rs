@@ -4,18 +4,52 @@
 
 use std::sync::Arc;
 
-use nearest::Table;
-
-use super::{Codebook, learn::nearest_rows_of_each};
+use super::{Codebook, rows::Rows};
 use crate::{data::Demonstrations, error::Result};
 
-/// The averaged steps of every memory, and the actions of all steps.
+/// The averaged steps of every memory, and the steps.
 #[derive(Debug)]
 pub(super) struct AveragedSteps {
     rows: Vec<Vec<u32>>, // [memories], each first the memory's own step
     groups: Vec<u32>,    // [steps], the group of the step's episode
     ends: Vec<u32>,      // [steps], the end of the step's episode
-    actions: Vec<f32>,   // [steps, n_act]
+    actions: Actions,
+}
+
+/// The actions of all steps.
+#[derive(Debug)]
+enum Actions {
+    Memory { values: Vec<f32>, width: usize },
+    File(Box<Demonstrations>),
+}
+
+impl Actions {
+    fn of(data: &Demonstrations) -> Self {
+        match data.is_streamed() {
+            true => Self::File(Box::new(data.clone())),
+            false => Self::Memory { values: data.actions().into_owned(), width: data.n_act() },
+        }
+    }
+
+    /// Writes the mean action over some steps, at least one.
+    fn mean(&self, steps: impl Iterator<Item = usize> + Clone, to: &mut [f32]) {
+        let count = steps.clone().count() as f64;
+        // The mean of numbers in [-1, 1] can exceed 1 by rounding.
+        let mean = |sum: f64| ((sum / count) as f32).clamp(-1.0, 1.0);
+        match self {
+            Self::Memory { values, width } => {
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = mean(steps.clone().map(|step| f64::from(values[step * width + i])).sum());
+                }
+            }
+            Self::File(data) => {
+                let actions: Vec<_> = steps.map(|step| data.action(step)).collect();
+                for (i, to) in to.iter_mut().enumerate() {
+                    *to = mean(actions.iter().map(|action| f64::from(action[i])).sum());
+                }
+            }
+        }
+    }
 }
 
 impl Codebook {
@@ -26,15 +60,15 @@ impl Codebook {
     /// If the memories were learned from other data.
     pub fn with_averaged_steps(mut self, data: &Demonstrations) -> Result<Self> {
         self.check_data(data)?;
-        let (k, width) = (self.parts.smooth_neighbors, self.n_features());
+        let k = self.parts.smooth_neighbors;
         if k == 1 {
             return Ok(self);
         }
-        let states = self.parts.scale.apply_all(data.states());
-        let table = Table::from_rows(&states, width);
         let own: Vec<Option<usize>> = (0..self.len()).map(|i| data.find(self.source(i))).collect();
         let known: Vec<usize> = own.iter().flatten().copied().collect();
-        let mut near = nearest_rows_of_each(&table, &states, &known, k).into_iter();
+        let states = Rows::of_states(data, &self.parts.scale);
+        let mut near = states.k_nearest_to(&states.gather(&known), k).into_iter();
+        drop(states);
         let averaged = |own: usize, near: Vec<usize>| {
             let others = near.into_iter().filter(|&row| row != own).take(k - 1);
             std::iter::once(own).chain(others).map(|row| row as u32).collect()
@@ -50,7 +84,7 @@ impl Codebook {
             rows,
             groups: of_episodes(&|k| self.group(data.number(k))),
             ends: of_episodes(&|k| data.ends()[k] as u32),
-            actions: data.actions().to_vec(),
+            actions: Actions::of(data),
         }));
         Ok(self)
     }
@@ -78,7 +112,7 @@ impl Codebook {
     pub fn action_without(&self, memory: usize, ahead: usize, episode: u32, action: &mut [f32]) {
         action.copy_from_slice(self.action_after(memory, ahead));
         let Some(averaged) = &self.averaged else { return };
-        let (n_act, group) = (self.n_act(), self.group(episode));
+        let group = self.group(episode);
         let others = || {
             averaged.rows[memory].iter().map(|&row| row as usize).filter(|&row| averaged.groups[row] != group)
         };
@@ -86,14 +120,10 @@ impl Codebook {
         for ahead in (0..=ahead).rev() {
             let later =
                 || others().map(|row| row + ahead).filter(|&row| row < averaged.ends[row - ahead] as usize);
-            let count = later().count();
-            if count == 0 {
+            if later().next().is_none() {
                 continue;
             }
-            for (i, to) in action.iter_mut().enumerate() {
-                let sum: f64 = later().map(|row| f64::from(averaged.actions[row * n_act + i])).sum();
-                *to = ((sum / count as f64) as f32).clamp(-1.0, 1.0);
-            }
+            averaged.actions.mean(later(), action);
             return;
         }
     }
@@ -147,7 +177,8 @@ mod tests {
             // The 8 nearest steps by definition, the first of equal ones first.
             let d2 = |i: usize| {
                 let scale = &book.parts().scale;
-                let pairs = data.state(own).iter().zip(data.state(i)).zip(&scale.std);
+                let (a, b) = (data.state(own), data.state(i));
+                let pairs = a.iter().zip(b.iter()).zip(&scale.std);
                 pairs.map(|((a, b), s)| f64::from((a - b) / s).powi(2)).sum::<f64>()
             };
             let mut near: Vec<usize> = (0..data.n_steps()).collect();

@@ -35,22 +35,29 @@ impl Codebook {
     pub fn baseline_errors(&self, data: &Demonstrations) -> BaselineErrors {
         let (n, n_act) = (data.n_steps(), self.n_act());
         let mean = self.mean_action();
-        let error = |action: &[f32], i: usize| -> f64 {
-            action.iter().zip(data.action(i)).map(|(f, a)| f64::from(f - a).powi(2)).sum()
-        };
         let average = |sum: f64| sum / (n * n_act) as f64;
         let retrieved = self.retrieve_leave_one_episode_out(data);
-        let copying: Option<f64> =
-            (retrieved.iter().enumerate()).map(|(i, r)| Some(error(self.action((*r)?.memory), i))).sum();
-        let staying = self.action_dimensions_in_state(data.names());
-        let staying = staying.map(|dimensions| {
-            (0..n).map(|i| error(&self.staying_action(&dimensions, &mean, data.state(i)), i)).sum()
-        });
+        let dimensions = self.action_dimensions_in_state(data.names());
+        let (mut copying, mut of_mean, mut staying) = (Some(0.0), 0.0, 0.0);
+        for steps in data.pieces() {
+            let (states, actions) = (data.states_of(steps.clone()), data.actions_of(steps.clone()));
+            let rows = states.chunks_exact(data.n_obs()).zip(actions.chunks_exact(n_act));
+            for ((state, wanted), retrieved) in rows.zip(&retrieved[steps]) {
+                let error = |action: &[f32]| -> f64 {
+                    action.iter().zip(wanted).map(|(f, a)| f64::from(f - a).powi(2)).sum()
+                };
+                copying = copying.zip(*retrieved).map(|(sum, r)| sum + error(self.action(r.memory)));
+                of_mean += error(&mean);
+                if let Some(dimensions) = &dimensions {
+                    staying += error(&self.staying_action(dimensions, &mean, state));
+                }
+            }
+        }
         BaselineErrors {
             states: n,
             copying: copying.map(average),
-            mean_action: average((0..n).map(|i| error(&mean, i)).sum()),
-            state_as_action: staying.map(average),
+            mean_action: average(of_mean),
+            state_as_action: dimensions.map(|_| average(staying)),
         }
     }
 
@@ -130,7 +137,7 @@ mod tests {
         let scale = crate::data::Scale::fit(&data);
         let scaled = |i: usize| {
             let mut out = vec![0.0; 3];
-            scale.apply(data.state(i), &mut out);
+            scale.apply(&data.state(i), &mut out);
             out
         };
         let squares =
@@ -143,8 +150,8 @@ mod tests {
             let others = (0..40).filter(|j| (j < &20) != (i < 20));
             let near = others
                 .min_by(|&a, &b| squares(&scaled(a), &scaled(i)).total_cmp(&squares(&scaled(b), &scaled(i))));
-            copying += squares(data.action(near.unwrap()), data.action(i));
-            mean += squares(&average, data.action(i));
+            copying += squares(&data.action(near.unwrap()), &data.action(i));
+            mean += squares(&average, &data.action(i));
             let raw = data.action_in_data_units(i);
             for (k, from) in [1, 0].into_iter().enumerate() {
                 staying += f64::from((raw[k] - data.state(i)[from]) / half[k]).powi(2);

@@ -6,9 +6,10 @@ use nearest::Table;
 
 use super::{
     batch::{BatchQuery, has_device, nearest_on_device, search_on_device},
-    farthest_points::FarthestPoints,
+    farthest_points::{FarthestInBlocks, FarthestPoints},
     gas::{Gas, GasSettings},
-    kmeans::lloyd,
+    kmeans::lloyd_of,
+    rows::Rows,
 };
 use crate::seed::Seed;
 
@@ -69,18 +70,9 @@ impl Selection {
 
 /// Standardized training states to select from.
 pub(super) struct Candidates<'a> {
-    pub rows: &'a [f32], // [n, dim]
-    pub dim: usize,
+    pub rows: &'a Rows<'a>,
     /// The first row of each distinct state: a repeated state can be a memory only once.
     pub distinct: &'a [usize],
-    /// All rows, in the layout of the search.
-    pub table: &'a Table,
-}
-
-impl Candidates<'_> {
-    fn row(&self, i: usize) -> &[f32] {
-        &self.rows[i * self.dim..][..self.dim]
-    }
 }
 
 /// The row of a table nearest to each query, on the device or by [`Table::nearest_many`]. `rows`: those of the table.
@@ -102,7 +94,7 @@ pub(super) fn select(
     epochs: usize,
     seed: Seed,
 ) -> Selection {
-    let n = candidates.rows.len() / candidates.dim;
+    let n = candidates.rows.len();
     match method {
         SelectionMethod::All => with_hebbian_edges(candidates, candidates.distinct.to_vec()),
         SelectionMethod::Random => {
@@ -118,7 +110,7 @@ pub(super) fn select(
             let mut order = seed.rng().permutation(candidates.distinct.len());
             order.truncate(count);
             let start = order.into_iter().map(|i| candidates.distinct[i]).collect::<Vec<_>>();
-            let centers = lloyd(candidates.rows, candidates.dim, gather(candidates, &start), epochs);
+            let centers = lloyd_of(candidates.rows, candidates.rows.gather(&start), epochs);
             let (rows, merged, _) = snap_to_rows(candidates, &centers);
             let (rows, refilled) = refill(candidates, rows, count);
             Selection { merged, refilled, ..with_hebbian_edges(candidates, rows) }
@@ -128,8 +120,8 @@ pub(super) fn select(
                 SelectionMethod::Gas => GasSettings::growing(count, epochs, n),
                 _ => GasSettings::fixed(count, epochs),
             };
-            let mut gas = Gas::new(candidates.rows, candidates.dim, settings, &mut seed.fork("start").rng());
-            gas.train(candidates.rows, seed.fork("order"));
+            let mut gas = Gas::of(candidates.rows, settings, &mut seed.fork("start").rng());
+            gas.train_on(candidates.rows, seed.fork("order"));
             let (rows, merged, position) = snap_to_rows(candidates, gas.nodes());
             let edges = gas.edges().into_iter().map(|(e, _)| e.map(|node| position[node as usize])).collect();
             let before = rows.len();
@@ -143,27 +135,35 @@ pub(super) fn select(
 /// A selection with a graph by competitive Hebbian learning (Martinetz and Schulten, 1994): an edge between the two memories
 /// nearest to each training state.
 fn with_hebbian_edges(candidates: &Candidates, rows: Vec<usize>) -> Selection {
-    let memories = gather(candidates, &rows);
-    let table = Table::from_rows(&memories, candidates.dim);
-    let on_device = || {
-        let (dim, queries) = (candidates.dim, gather(candidates, candidates.distinct));
-        let query = BatchQuery { rows: &memories, queries: &queries, dim, k: 2, groups: None };
-        search_on_device(&table, &query)
-    };
-    let edges = match has_device().then(on_device).flatten() {
-        Some(pairs) => pairs
-            .iter()
-            .filter_map(|pair| Some([pair.first()?.index as u32, pair.get(1)?.index as u32]))
-            .collect(),
-        None => parallel_map(candidates.distinct.len(), |i| {
-            let (first, second) = table.two_nearest(candidates.row(candidates.distinct[i]));
-            Some([first?.index as u32, second?.index as u32])
-        })
-        .into_iter()
-        .flatten()
-        .collect(),
-    };
-    Selection { edges: normalize_edges(edges), rows, merged: 0, refilled: 0 }
+    let (dim, memories) = (candidates.rows.dim(), candidates.rows.gather(&rows));
+    let table = Table::from_rows(&memories, dim);
+    let mut edges = Vec::new();
+    for block in candidates.rows.blocks(1) {
+        let all = candidates.rows.range(block.clone());
+        let [from, to] =
+            [block.start, block.end].map(|end| candidates.distinct.partition_point(|&row| row < end));
+        let state = |i: usize| &all[(candidates.distinct[i] - block.start) * dim..][..dim];
+        let on_device = || {
+            let queries: Vec<f32> = (from..to).flat_map(state).copied().collect();
+            let query = BatchQuery { rows: &memories, queries: &queries, dim, k: 2, groups: None };
+            search_on_device(&table, &query)
+        };
+        match has_device().then(on_device).flatten() {
+            Some(pairs) => edges.extend(
+                pairs.iter().filter_map(|pair| Some([pair.first()?.index as u32, pair.get(1)?.index as u32])),
+            ),
+            None => edges.extend(
+                parallel_map(to - from, |i| {
+                    let (first, second) = table.two_nearest(state(from + i));
+                    Some([first?.index as u32, second?.index as u32])
+                })
+                .into_iter()
+                .flatten(),
+            ),
+        }
+        edges = normalize_edges(edges);
+    }
+    Selection { edges, rows, merged: 0, refilled: 0 }
 }
 
 /// Adds an edge from every row at position `first` or later to its nearest other row.
@@ -173,9 +173,9 @@ fn connect_added_rows(
     first: usize,
     mut edges: Vec<[u32; 2]>,
 ) -> Vec<[u32; 2]> {
-    let table = Table::from_rows(&gather(candidates, rows), candidates.dim);
+    let table = table_of(candidates, rows);
     edges.extend(
-        parallel_map(rows.len() - first, |i| table.two_nearest(candidates.row(rows[first + i])))
+        parallel_map(rows.len() - first, |i| table.two_nearest(&candidates.rows.row(rows[first + i])))
             .into_iter()
             .zip(first..)
             .filter_map(|((nearest, second), row)| {
@@ -195,15 +195,16 @@ fn normalize_edges(mut edges: Vec<[u32; 2]>) -> Vec<[u32; 2]> {
     edges
 }
 
-pub(super) fn gather(candidates: &Candidates, rows: &[usize]) -> Vec<f32> {
-    rows.iter().flat_map(|&i| candidates.row(i)).copied().collect()
+/// A table of some rows.
+fn table_of(candidates: &Candidates, rows: &[usize]) -> Table {
+    Table::from_rows(&candidates.rows.gather(rows), candidates.rows.dim())
 }
 
 /// Replaces each node by its nearest training row and merges nodes with the same row. Returns the rows, the number of merged
 /// nodes and, for each node, the position of its row. The rows are distinct states, because the search returns the first of
 /// several equal rows.
 fn snap_to_rows(candidates: &Candidates, nodes: &[f32]) -> (Vec<usize>, usize, Vec<u32>) {
-    let hits = nearest_of_each(candidates.table, candidates.rows, nodes);
+    let hits = candidates.rows.nearest_to(nodes);
     let mut position_of = std::collections::HashMap::new();
     let mut rows = Vec::new();
     let positions = hits
@@ -233,13 +234,28 @@ fn extend_by_farthest_points(candidates: &Candidates, mut rows: Vec<usize>, coun
     if rows.len() >= count {
         return rows;
     }
-    let centers = gather(candidates, &rows);
-    let hits = nearest_of_each(&Table::from_rows(&centers, candidates.dim), &centers, candidates.rows);
-    let mut sampling = FarthestPoints::new(candidates.table, hits.iter().map(|h| h.d2).collect());
-    while rows.len() < count {
-        let Some((next, _)) = sampling.farthest() else { break };
-        rows.push(next);
-        sampling.add_center(candidates.row(next));
+    let all = candidates.rows;
+    let mut d2 = Vec::with_capacity(all.len());
+    all.each_nearest_in(&all.gather(&rows), |_, hits| d2.extend(hits.iter().map(|hit| hit.d2)));
+    let mut blocks = all.blocks(1);
+    match (blocks.next(), blocks.next()) {
+        (Some(whole), None) => {
+            let table = all.table(whole);
+            let mut sampling = FarthestPoints::new(&table, d2);
+            while rows.len() < count {
+                let Some((next, _)) = sampling.farthest() else { break };
+                rows.push(next);
+                sampling.add_center(&all.row(next));
+            }
+        }
+        _ => {
+            let mut sampling = FarthestInBlocks::new(all, d2);
+            while rows.len() < count && !all.is_unreadable() {
+                let Some((next, _)) = sampling.farthest() else { break };
+                rows.push(next);
+                sampling.add_center(&all.row(next));
+            }
+        }
     }
     rows
 }

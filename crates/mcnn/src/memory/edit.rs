@@ -46,7 +46,7 @@ impl Codebook {
             self.scale(state, &mut buffer);
             key(&buffer)
         };
-        let newest: HashMap<_, _> = steps.iter().map(|&i| (of(data.state(i)), i)).collect();
+        let newest: HashMap<_, _> = steps.iter().map(|&i| (of(&data.state(i)), i)).collect();
         let mut rows: Vec<usize> = newest.values().copied().collect();
         rows.sort_unstable();
         let kept: Vec<usize> =
@@ -60,15 +60,16 @@ impl Codebook {
             let Step { episode: _, step } = data.step(row);
             let k = data.episode_of(row);
             let last = data.ends()[k] - 1;
-            parts.states.extend_from_slice(data.state(row));
-            parts.actions.extend_from_slice(data.action(row));
-            (1..ahead).for_each(|a| parts.future_actions.extend_from_slice(data.action((row + a).min(last))));
+            parts.states.extend_from_slice(&data.state(row));
+            parts.actions.extend_from_slice(&data.action(row));
+            (1..ahead)
+                .for_each(|a| parts.future_actions.extend_from_slice(&data.action((row + a).min(last))));
             parts.sources.push(Step { episode: first_episode + k as u32, step });
             let memory = (before + place) as u32;
             if place > 0 && rows[place - 1] + 1 == row && step > 0 {
                 parts.edges.push([memory - 1, memory]);
             }
-            self.scale(data.state(row), &mut buffer);
+            self.scale(&data.state(row), &mut buffer);
             let near = self.retrieve(&buffer).memory;
             if let Ok(old) = kept.binary_search(&near) {
                 parts.edges.push([old as u32, memory]);

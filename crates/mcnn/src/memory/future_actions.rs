@@ -1,12 +1,6 @@
 //! The demonstrated actions after a memory's own, which constrain a policy that predicts a chunk of actions.
 
-use nearest::Table;
-
-use super::{
-    Codebook, CodebookParts,
-    choose::parallel_map,
-    learn::{mean_action, nearest_rows_of_each},
-};
+use super::{Codebook, CodebookParts, choose::parallel_map, learn::mean_action, rows::Rows};
 use crate::{data::Demonstrations, error::Result};
 
 impl Codebook {
@@ -36,14 +30,14 @@ impl Codebook {
     /// If the memories were learned from other data.
     pub fn with_future_actions(self, data: &Demonstrations, horizon: usize) -> Result<Self> {
         self.check_data(data)?;
-        let states = if self.parts.smooth_neighbors > 1 { data.states() } else { &[] };
-        let (rows, width) = (self.parts.scale.apply_all(states), self.n_features());
-        let table = Table::from_rows(&rows, width);
         let row = |i: usize| data.find(self.source(i)).expect("check_data: a memory is a step of these data");
         let own: Vec<usize> = (0..self.len()).map(row).collect();
         let averaged: Vec<Vec<usize>> = match self.parts.smooth_neighbors {
             1 => own.into_iter().map(|row| vec![row]).collect(),
-            k => nearest_rows_of_each(&table, &rows, &own, k),
+            k => {
+                let rows = Rows::of_states(data, &self.parts.scale);
+                rows.k_nearest_to(&rows.gather(&own), k)
+            }
         };
         let future_actions = parallel_map(self.len(), |i| {
             let steps = &averaged[i];

@@ -9,6 +9,7 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 
 use nearest::Table;
 
+use super::rows::Rows;
 use crate::seed::{Rng, Seed};
 
 /// The parameters of the gas, in Fritzke's notation.
@@ -107,7 +108,12 @@ impl Gas {
     /// # Panics
     /// If there are fewer rows than initial nodes.
     pub fn new(rows: &[f32], dim: usize, settings: GasSettings, rng: &mut Rng) -> Self {
-        let n = rows.len() / dim;
+        Self::of(&Rows::new(rows, dim), settings, rng)
+    }
+
+    /// The same of rows that may be in a file.
+    pub(super) fn of(rows: &Rows, settings: GasSettings, rng: &mut Rng) -> Self {
+        let (n, dim) = (rows.len(), rows.dim());
         assert!(settings.start <= n, "{} initial nodes, {n} rows", settings.start);
         let mut gas = Self {
             dim,
@@ -123,22 +129,28 @@ impl Gas {
         let mut order = rng.permutation(n);
         order.truncate(gas.settings.start);
         for i in order {
-            gas.push(&rows[i * dim..][..dim], 0.0);
+            gas.push(&rows.row(i), 0.0);
         }
         gas
     }
 
     /// Trains on every row once per epoch, in a random order of its own for each epoch.
     pub fn train(&mut self, rows: &[f32], seed: Seed) {
+        self.train_on(&Rows::new(rows, self.dim), seed);
+    }
+
+    /// The same of rows that may be in a file.
+    pub(super) fn train_on(&mut self, rows: &Rows, seed: Seed) {
         for epoch in 0..self.settings.epochs {
-            let order = seed.nth(epoch as u64).rng().permutation(rows.len() / self.dim);
-            let dim = self.dim;
-            let row = |i: usize| &rows[i * dim..][..dim];
+            let order = seed.nth(epoch as u64).rng().permutation(rows.len());
             for (k, &i) in order.iter().enumerate() {
                 if let Some(&next) = order.get(k + 1) {
-                    nearest::prefetch(row(next));
+                    rows.prefetch(next);
                 }
-                self.sample(row(i));
+                if rows.is_unreadable() {
+                    return;
+                }
+                self.sample(&rows.row(i));
             }
         }
     }

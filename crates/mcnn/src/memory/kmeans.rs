@@ -1,9 +1,7 @@
 //! k-means clustering.
 
-use nearest::Table;
-
-use super::choose::nearest_of_each;
-use crate::seed::Seed;
+use super::rows::Rows;
+use crate::{data::Demonstrations, seed::Seed};
 
 /// The most passes of [`kmeans`] over the rows; it usually converges after fewer.
 const PASSES: usize = 100;
@@ -18,28 +16,38 @@ const PASSES: usize = 100;
 /// If `dim` or `count` is 0 or does not divide the rows.
 pub fn kmeans(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Result<Vec<f32>, usize> {
     assert!(dim > 0 && count > 0 && rows.len().is_multiple_of(dim), "{} values, {count} x {dim}", rows.len());
-    let start = initialize(rows, dim, count, seed);
-    if start.len() < count * dim {
-        return Err(start.len() / dim);
+    kmeans_of(&Rows::new(rows, dim), count, seed)
+}
+
+/// The same of the actions of demonstrations.
+pub(crate) fn kmeans_of_actions(data: &Demonstrations, count: usize, seed: Seed) -> Result<Vec<f32>, usize> {
+    kmeans_of(&Rows::of_actions(data), count, seed)
+}
+
+fn kmeans_of(rows: &Rows, count: usize, seed: Seed) -> Result<Vec<f32>, usize> {
+    let start = initialize(rows, count, seed);
+    if start.len() < count * rows.dim() {
+        return Err(start.len() / rows.dim());
     }
-    Ok(lloyd(rows, dim, start, PASSES))
+    Ok(lloyd_of(rows, start, PASSES))
 }
 
 /// k-means++: a random row, then rows sampled with a probability proportional to the squared distance to the nearest center
 /// so far. Fewer than `count` centers only if every row is at distance 0 from one.
-fn initialize(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
-    let (table, mut rng) = (Table::from_rows(rows, dim), seed.rng());
-    let n = rows.len() / dim;
+fn initialize(rows: &Rows, count: usize, seed: Seed) -> Vec<f32> {
+    let (n, dim, mut rng) = (rows.len(), rows.dim(), seed.rng());
     let mut near = vec![f32::INFINITY; n]; // squared distances to the nearest center
     let mut centers = Vec::with_capacity(count * dim);
     let mut next = Some(rng.below(n.max(1))).filter(|_| n > 0);
     while let Some(row) = next {
-        let row = &rows[row * dim..][..dim];
-        centers.extend_from_slice(row);
-        if centers.len() == count * dim {
+        let row = rows.row(row);
+        centers.extend_from_slice(&row);
+        if centers.len() == count * dim || rows.is_unreadable() {
             break;
         }
-        table.relax_distances(row, &mut near);
+        for block in rows.blocks(1) {
+            rows.table(block.clone()).relax_distances(&row, &mut near[block]);
+        }
         let mut left = rng.uniform() * near.iter().map(|&d2| f64::from(d2)).sum::<f64>();
         let drawn = near.iter().position(|&d2| {
             left -= f64::from(d2);
@@ -53,24 +61,31 @@ fn initialize(rows: &[f32], dim: usize, count: usize, seed: Seed) -> Vec<f32> {
 
 /// Lloyd's algorithm from given centers (`[count, dim]`), until no center moves, at most `passes` passes. A center to which no
 /// row is assigned does not move.
-pub fn lloyd(rows: &[f32], dim: usize, mut centers: Vec<f32>, passes: usize) -> Vec<f32> {
+pub fn lloyd(rows: &[f32], dim: usize, centers: Vec<f32>, passes: usize) -> Vec<f32> {
+    lloyd_of(&Rows::new(rows, dim), centers, passes)
+}
+
+/// The same of rows that may be in a file: a pass reads them once, in order.
+pub(super) fn lloyd_of(rows: &Rows, mut centers: Vec<f32>, passes: usize) -> Vec<f32> {
+    let dim = rows.dim();
     for _ in 0..passes {
-        let hits = nearest_of_each(&Table::from_rows(&centers, dim), &centers, rows);
         let mut sums = vec![0.0_f64; centers.len()];
         let mut counts = vec![0_u32; centers.len() / dim];
-        for (hit, row) in hits.iter().zip(rows.chunks_exact(dim)) {
-            counts[hit.index] += 1;
-            for (s, &x) in sums[hit.index * dim..][..dim].iter_mut().zip(row) {
-                *s += f64::from(x);
+        rows.each_nearest_in(&centers, |rows, hits| {
+            for (hit, row) in hits.iter().zip(rows.chunks_exact(dim)) {
+                counts[hit.index] += 1;
+                for (s, &x) in sums[hit.index * dim..][..dim].iter_mut().zip(row) {
+                    *s += f64::from(x);
+                }
             }
-        }
+        });
         let before = centers.clone();
         for ((center, sum), &m) in centers.chunks_exact_mut(dim).zip(sums.chunks_exact(dim)).zip(&counts) {
             if m > 0 {
                 center.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / f64::from(m)) as f32);
             }
         }
-        if centers == before {
+        if centers == before || rows.is_unreadable() {
             break;
         }
     }
@@ -136,7 +151,7 @@ mod tests {
         let rows = [0.0, 1.0, 3.0, 7.0];
         let mut counts = [[0.0_f64; 4]; 4];
         for seed in 0..20_000 {
-            let start = initialize(&rows, 1, 2, Seed(seed));
+            let start = initialize(&Rows::new(&rows, 1), 2, Seed(seed));
             let [a, b] = [start[0], start[1]].map(|x| rows.iter().position(|r| *r == x).unwrap());
             counts[a][b] += 1.0;
         }

@@ -1,14 +1,11 @@
 //! Learning a codebook from demonstrations, and measuring its coverage.
 
-use std::collections::HashSet;
-
-use nearest::Table;
-
 use super::{
     Codebook, CodebookParts, Retrieval, SelectionMethod,
     batch::{BatchQuery, has_device, search_batch, search_on_device},
     choose::{Candidates, select},
     retrieve::retrieval,
+    rows::Rows,
 };
 use crate::{
     data::{Demonstrations, Scale, Step},
@@ -133,9 +130,15 @@ impl Coverage {
 /// Selects memories from demonstrations.
 ///
 /// # Errors
-/// If the amount is out of range or exceeds the number of distinct states, if `epochs` or `smooth_neighbors` is out of range, or
+/// If steps cannot be read from their file, if the amount is out of range or exceeds the number of distinct states, if `epochs` or `smooth_neighbors` is out of range, or
 /// if an ignored dimension does not exist or all dimensions are ignored.
 pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned> {
+    let learned = learn_from(data, settings);
+    // What follows from steps that could not be read is wrong, an error included.
+    data.check_readable().and(learned)
+}
+
+fn learn_from(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned> {
     let (n, dim) = (data.n_steps(), data.n_obs());
     if let Some(i) = settings.ignore.iter().find(|&&i| i >= dim) {
         return Err(Error::new(Kind::Settings, "a dimension to ignore does not exist")
@@ -149,33 +152,28 @@ pub fn learn(data: &Demonstrations, settings: &LearnSettings) -> Result<Learned>
             .at("--ignore-dims")
             .expected(format!("fewer than {dim} dimensions")));
     }
-    let (rows, dim) = (scale.apply_all(data.states()), scale.n_features());
-    let mut seen = HashSet::with_capacity(n);
-    // + 0.0 turns -0 into 0: both have the same distance to every state.
-    let distinct: Vec<usize> = (0..n)
-        .filter(|&i| {
-            seen.insert(rows[i * dim..][..dim].iter().map(|v| (v + 0.0).to_bits()).collect::<Vec<_>>())
-        })
-        .collect();
-    drop(seen);
+    let rows = Rows::of_states(data, &scale);
+    let distinct = rows.distinct();
+    data.check_readable()?;
     let count = number_of_memories(settings, n, distinct.len())?;
-    let table = Table::from_rows(&rows, dim);
-    let candidates = Candidates { rows: &rows, dim, distinct: &distinct, table: &table };
+    let candidates = Candidates { rows: &rows, distinct: &distinct };
     let selected =
         select(&candidates, settings.selection, count, settings.epochs, settings.seed.fork("memories"))
             .sorted_by_row();
 
     let actions: Vec<Vec<f32>> = match settings.smooth_neighbors {
-        1 => selected.rows.iter().map(|&row| data.action(row).to_vec()).collect(),
-        k => nearest_rows_of_each(&table, &rows, &selected.rows, k)
-            .iter()
-            .map(|steps| mean_action(data, steps))
-            .collect(),
+        1 => selected.rows.iter().map(|&row| data.action(row).into_owned()).collect(),
+        k => {
+            let near = rows.k_nearest_to(&rows.gather(&selected.rows), k);
+            near.iter().map(|steps| mean_action(data, steps)).collect()
+        }
     };
+    let states = selected.rows.iter().flat_map(|&i| data.state(i).into_owned()).collect();
+    drop(rows);
     let episodes = data.records(&scale);
     let codebook = Codebook::new(CodebookParts {
         scale,
-        states: selected.rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
+        states,
         actions: actions.concat(),
         future_actions: Vec::new(),
         sources: selected.rows.iter().map(|&i| data.step(i)).collect(),
@@ -250,15 +248,6 @@ fn number_of_memories(settings: &LearnSettings, n: usize, distinct: usize) -> Re
     Ok(count)
 }
 
-/// The `k` rows nearest to each of some rows of a table, nearest first, the row itself included. `rows`: those of the table.
-pub(super) fn nearest_rows_of_each(table: &Table, rows: &[f32], of: &[usize], k: usize) -> Vec<Vec<usize>> {
-    let dim = table.dim();
-    let row = |i: usize| &rows[i * dim..][..dim];
-    let queries: Vec<f32> = of.iter().flat_map(|&i| row(i)).copied().collect();
-    let found = search_batch(table, &BatchQuery { rows, queries: &queries, dim, k, groups: None });
-    found.into_iter().map(|hits| hits.into_iter().map(|hit| hit.index).collect()).collect()
-}
-
 /// The episode of every step, by its number: `[n_steps]`.
 fn episode_numbers(data: &Demonstrations) -> Vec<u32> {
     let numbers = |k: usize| std::iter::repeat_n(data.number(k), data.episode(k).len());
@@ -269,7 +258,7 @@ fn episode_numbers(data: &Demonstrations) -> Vec<u32> {
 pub(super) fn mean_action(data: &Demonstrations, steps: &[usize]) -> Vec<f32> {
     let mut mean = vec![0.0_f64; data.n_act()];
     for &i in steps {
-        mean.iter_mut().zip(data.action(i)).for_each(|(m, &a)| *m += f64::from(a));
+        mean.iter_mut().zip(data.action(i).iter()).for_each(|(m, &a)| *m += f64::from(a));
     }
     // The mean of numbers in [-1, 1] can exceed 1 by rounding.
     mean.into_iter().map(|m| ((m / steps.len() as f64) as f32).clamp(-1.0, 1.0)).collect()
@@ -297,10 +286,8 @@ impl Codebook {
     /// # Panics
     /// If the widths differ.
     pub fn retrieve_each(&self, data: &Demonstrations) -> Vec<Retrieval> {
-        match self.retrieve_on_device(data, 1, false) {
-            Some(found) => found.into_iter().flatten().collect(),
-            None => self.map_states(data, |_, state| self.retrieve(state)),
-        }
+        self.retrieve_on_device(data, 1, false, |found| found[0])
+            .unwrap_or_else(|| self.map_states(data, |_, state| self.retrieve(state)))
     }
 
     /// The two nearest memories of every state, as far as there are so many: `[n_steps]`.
@@ -308,10 +295,8 @@ impl Codebook {
     /// # Panics
     /// If the widths differ.
     pub(crate) fn retrieve_two_of_each(&self, data: &Demonstrations) -> Vec<(Retrieval, Option<Retrieval>)> {
-        match self.retrieve_on_device(data, 2, false) {
-            Some(found) => found.into_iter().map(|two| (two[0], two.get(1).copied())).collect(),
-            None => self.map_states(data, |_, state| self.retrieve_two(state)),
-        }
+        self.retrieve_on_device(data, 2, false, |two| (two[0], two.get(1).copied()))
+            .unwrap_or_else(|| self.map_states(data, |_, state| self.retrieve_two(state)))
     }
 
     /// The `k` nearest memories of other episodes for every state, or as many as there are, nearest first: `[n_steps]`. See
@@ -324,7 +309,7 @@ impl Codebook {
         data: &Demonstrations,
         k: usize,
     ) -> Vec<Vec<Retrieval>> {
-        self.retrieve_on_device(data, k, true).unwrap_or_else(|| {
+        self.retrieve_on_device(data, k, true, <[Retrieval]>::to_vec).unwrap_or_else(|| {
             let episodes = episode_numbers(data);
             self.map_states(data, |i, state| {
                 let mut found = Vec::new();
@@ -334,30 +319,40 @@ impl Codebook {
         })
     }
 
-    /// The `k` nearest memories of every state on the device, if there is one for so many; memories of other episodes alone, with
-    /// `leave_out`.
-    fn retrieve_on_device(
+    /// `f` of the `k` nearest memories of every state, found on the device, if there is one for so many; memories of other episodes
+    /// alone, with `leave_out`.
+    fn retrieve_on_device<T>(
         &self,
         data: &Demonstrations,
         k: usize,
         leave_out: bool,
-    ) -> Option<Vec<Vec<Retrieval>>> {
+        f: impl Fn(&[Retrieval]) -> T,
+    ) -> Option<Vec<T>> {
         assert_eq!(data.n_obs(), self.n_obs(), "the states and the memories have different dimensions");
         if !has_device() {
             return None;
         }
-        let queries = self.parts.scale.apply_all(data.states());
         let groups: Vec<u32> = episode_numbers(data).into_iter().map(|episode| self.group(episode)).collect();
         let rows = self.standardized_states();
-        let query = BatchQuery {
-            rows: &rows,
-            queries: &queries,
-            dim: self.n_features(),
-            k,
-            groups: leave_out.then_some([&self.episodes, &groups]),
-        };
-        let found = search_on_device(&self.table, &query)?;
-        Some(found.into_iter().map(|hits| hits.into_iter().map(retrieval).collect()).collect())
+        let mut all = Vec::with_capacity(data.n_steps());
+        for steps in data.pieces() {
+            let queries = self.parts.scale.apply_all(&data.states_of(steps.clone()));
+            let query = BatchQuery {
+                rows: &rows,
+                queries: &queries,
+                dim: self.n_features(),
+                k,
+                groups: leave_out.then_some([&self.episodes, &groups[steps]]),
+            };
+            // The last piece may be too small for the device, or it may fail.
+            let found = match all.is_empty() {
+                true => search_on_device(&self.table, &query)?,
+                false => search_batch(&self.table, &query),
+            };
+            let found = found.into_iter().map(|hits| hits.into_iter().map(retrieval).collect::<Vec<_>>());
+            all.extend(found.map(|found| f(&found)));
+        }
+        Some(all)
     }
 
     /// The nearest memory of another episode for every state, if there is one: `[n_steps]` (leave-one-episode-out). It
@@ -366,11 +361,10 @@ impl Codebook {
     /// # Panics
     /// If the widths differ.
     pub fn retrieve_leave_one_episode_out(&self, data: &Demonstrations) -> Vec<Option<Retrieval>> {
-        if let Some(found) = self.retrieve_on_device(data, 1, true) {
-            return found.into_iter().map(|hits| hits.first().copied()).collect();
-        }
-        let episodes = episode_numbers(data);
-        self.map_states(data, |i, state| self.retrieve_from_other_episode(state, episodes[i]))
+        self.retrieve_on_device(data, 1, true, |found| found.first().copied()).unwrap_or_else(|| {
+            let episodes = episode_numbers(data);
+            self.map_states(data, |i, state| self.retrieve_from_other_episode(state, episodes[i]))
+        })
     }
 
     /// `f` of every step, given its row and its standardized state, computed in parallel: `[n_steps]`.
@@ -381,15 +375,18 @@ impl Codebook {
     ) -> Vec<T> {
         assert_eq!(data.n_obs(), self.n_obs(), "the states and the memories have different dimensions");
         use rayon::prelude::*;
-        (0..data.n_steps())
-            .into_par_iter()
-            .map_init(
+        let mut all = Vec::with_capacity(data.n_steps());
+        for steps in data.pieces() {
+            let (first, states) = (steps.start, data.states_of(steps));
+            let found = states.par_chunks_exact(self.n_obs()).enumerate().map_init(
                 || self.scaled_buffer(),
-                |buffer, i| {
-                    self.scale(data.state(i), buffer);
-                    f(i, buffer)
+                |buffer, (i, state)| {
+                    self.scale(state, buffer);
+                    f(first + i, buffer)
                 },
-            )
-            .collect()
+            );
+            all.par_extend(found);
+        }
+        all
     }
 }

@@ -16,6 +16,7 @@ mod kmeans;
 mod learn;
 mod origin;
 mod retrieve;
+mod rows;
 
 pub use baselines::BaselineErrors;
 pub use batch::{
@@ -27,6 +28,7 @@ pub use disagree::Disagreement;
 pub use edit::Added;
 pub use farthest_points::FarthestPoints;
 pub use gas::{Gas, GasSettings};
+pub(crate) use kmeans::kmeans_of_actions;
 pub use kmeans::{kmeans, lloyd};
 pub use learn::{Amount, Coverage, LearnSettings, Learned, learn};
 pub use retrieve::{GraphSearch, GraphSearchStats, Retrieval, Scaled};

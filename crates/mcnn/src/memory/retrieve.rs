@@ -65,7 +65,7 @@ impl Codebook {
         let mut state = self.scaled_buffer();
         let (mut last, mut exact, mut measured, mut saved) = (0, 0, 0, 0.0);
         for i in 0..searches {
-            self.scale(data.state(i), &mut state);
+            self.scale(&data.state(i), &mut state);
             let search = self.retrieve_by_graph(&state, last);
             last = search.retrieval.memory;
             exact += usize::from(search.is_exact);

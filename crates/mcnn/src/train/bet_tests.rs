@@ -145,7 +145,7 @@ fn training_overfits_a_few_transitions() {
             let mut session = policy.session();
             for i in data.episode(episode) {
                 let mut action = [0.0; 2];
-                let held = session.act(data.state(i), &mut action).unwrap();
+                let held = session.act(&data.state(i), &mut action).unwrap();
                 let memory_action = policy.codebook().action(held.retrieval.memory);
                 for k in 0..2 {
                     // The nearest that the box allows.
@@ -202,7 +202,7 @@ fn what_came_before_tells_states_apart_that_look_alike() {
             let mut session = policy.session();
             for i in data.episode(episode) {
                 let mut action = [0.0];
-                session.act(data.state(i), &mut action).unwrap();
+                session.act(&data.state(i), &mut action).unwrap();
                 worst = worst.max((action[0] - data.action(i)[0]).abs());
             }
         }
@@ -229,7 +229,7 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
         let (mut session, steps) = (policy.session(), data.episode(episode));
         for i in steps.clone() {
             let mut action = [0.0; 2];
-            session.act(data.state(i), &mut action).unwrap();
+            session.act(&data.state(i), &mut action).unwrap();
             let shown = policy.explain(&data.states()[steps.start * 3..(i + 1) * 3]).unwrap();
             assert_eq!(shown.dimensions.iter().map(|d| d.action).collect::<Vec<_>>(), action);
             // By the network alone, shown the window and nothing else.
@@ -237,7 +237,7 @@ fn a_session_acts_on_the_last_observations_of_its_own_episode() {
             expected = crate::backbone::Episode::new(Seed(0));
             for j in first..=i {
                 let mut scaled = policy.codebook().scaled_buffer();
-                policy.codebook().scale(data.state(j), &mut scaled);
+                policy.codebook().scale(&data.state(j), &mut scaled);
                 expected.observe(&**policy.backbone().unwrap(), scaled.values());
             }
             expected.predict(&**policy.backbone().unwrap(), &|_, g| g);

@@ -152,7 +152,7 @@ fn training_overfits_a_few_transitions() {
         let mut square = 0.0;
         for i in 0..64 {
             let mut action = [0.0; 2];
-            let held = session.act(data.state(i), &mut action).unwrap();
+            let held = session.act(&data.state(i), &mut action).unwrap();
             let memory_action = policy.codebook().action(held.retrieval.memory);
             for k in 0..2 {
                 // The nearest that the box allows.

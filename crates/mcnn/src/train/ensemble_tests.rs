@@ -157,8 +157,9 @@ fn folds_leave_every_episode_out_of_one_member_and_validate_on_it() {
         let alone = Policy::new(policy.codebook().clone(), policy.envelope(), member, 1).unwrap();
         for i in data.episode(k) {
             let mut action = [0.0; 2];
-            alone.session().act(data.state(i), &mut action).unwrap();
-            let squares = action.iter().zip(data.action(i)).map(|(f, a)| f64::from(f - a).powi(2));
+            alone.session().act(&data.state(i), &mut action).unwrap();
+            let wanted = data.action(i);
+            let squares = action.iter().zip(wanted.iter()).map(|(f, a)| f64::from(f - a).powi(2));
             errors += squares.sum::<f64>() / 2.0;
         }
     }

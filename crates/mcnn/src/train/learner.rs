@@ -6,7 +6,7 @@ use super::{
     Stepped, TrainSettings,
     buffers::StepBuffers,
     loss::ConstrainedLoss,
-    training_set::{BatchSampler, TrainingSet},
+    training_set::{BatchSampler, Samples, TrainingSet},
 };
 use crate::{
     backbone::{Net, Network},
@@ -64,7 +64,7 @@ pub fn member_seed(seed: Seed, member: usize) -> Seed {
 
 impl Learner {
     /// Starts with a random network. `seed`: the member's.
-    pub fn new(start: &Network, settings: &TrainSettings, samples: Vec<usize>, seed: Seed) -> Self {
+    pub fn new(start: &Network, settings: &TrainSettings, samples: Samples, seed: Seed) -> Self {
         let net = Net::new(&**start);
         let ema = settings.backbone.ema_decay(1).map(|_| net.parameters().to_vec());
         let moments = Moments::zeros(net.parameters().len());

@@ -33,7 +33,7 @@ fn a_new_backbone_trains_goes_through_files_and_acts_in_its_box() {
     assert_eq!(policy.backbone(), trained.backbone());
     let (mut session, mut action) = (policy.session(), [0.0; 2]);
     for i in 0..data.n_steps() {
-        let constrained = session.act(data.state(i), &mut action).unwrap();
+        let constrained = session.act(&data.state(i), &mut action).unwrap();
         let memory_action = policy.codebook().action(constrained.retrieval.memory);
         for (action, memory_action) in action.iter().zip(memory_action) {
             let [low, high] = constrained.region.bounds(*memory_action);

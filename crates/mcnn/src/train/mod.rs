@@ -29,13 +29,13 @@ use crate::{
     data::Demonstrations,
     envelope::Envelope,
     error::{Error, Kind, Result},
-    memory::{Codebook, kmeans},
+    memory::{Codebook, kmeans_of_actions},
     policy::{ActingSettings, ConstrainAt, Policy, TrainingRecord},
     seed::Seed,
 };
 use buffers::StepBuffers;
 use learner::{Learner, Shared, member_seed, step_all};
-use training_set::TrainingSet;
+use training_set::{Samples, TrainingSet};
 
 /// A training run.
 pub struct Run {
@@ -85,9 +85,15 @@ impl Run {
     /// Prepares a run.
     ///
     /// # Errors
-    /// If the memories were learned on other data, a setting is out of range, every episode is shorter than the observation or the
+    /// If steps cannot be read from their file, the memories were learned on other data, a setting is out of range, every episode is shorter than the observation or the
     /// prediction horizon, or there are more buckets than distinct actions.
     pub fn new(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
+        let run = Self::prepare(data, codebook, settings);
+        // What follows from steps that could not be read is wrong, an error included.
+        data.check_readable().and(run)
+    }
+
+    fn prepare(data: &Demonstrations, codebook: Codebook, settings: TrainSettings) -> Result<Self> {
         settings.validate()?;
         let codebook = codebook.with_records_of(data)?;
         let horizons = settings.backbone.horizons();
@@ -142,9 +148,9 @@ impl Run {
                 let network = seed.fork("network");
                 let start = settings.backbone.random(n_obs, &settings.hidden, n_act, &centers, network);
                 let samples = if fold_of.is_empty() {
-                    (0..training_set.n).collect()
+                    Samples::All(training_set.n)
                 } else {
-                    training_set.samples_without_fold(member, &fold_of)
+                    Samples::Some(training_set.samples_without_fold(member, &fold_of))
                 };
                 learners.push(Learner::new(&start, &settings, samples, seed));
             }
@@ -226,18 +232,28 @@ impl Run {
         Ok(run)
     }
 
-    /// Takes one gradient step of every member. Returns `None` once the run is [`done`](Self::done).
+    /// The error of the first step that could not be read, where demonstrations stay in their file, or of a file that was changed. While
+    /// it is not `Ok`, no network, loss or checkpoint of this run may be used.
+    ///
+    /// # Errors
+    /// As [`Demonstrations::check_readable`].
+    pub fn check_readable(&self) -> Result<()> {
+        self.training_set.check_readable()
+    }
+
+    /// Takes one gradient step of every member. Returns `None` once the run is [`done`](Self::done), and if demonstrations could not be
+    /// read ([`check_readable`](Self::check_readable)).
     ///
     /// Members and micro-batches run on rayon's pool of the calling thread, best called from within that pool. The result does
     /// not depend on the number of threads.
     pub fn step(&mut self) -> Option<Stepped> {
-        if self.done() {
+        if self.done() || self.training_set.is_unreadable() {
             return None;
         }
         let Self { training_set, codebook, settings, buffers, step, learners, .. } = self;
         let stepped = step_all(learners, &Shared { training_set, codebook, settings, buffers, step: *step });
         self.step = stepped.step;
-        Some(stepped)
+        (!self.training_set.is_unreadable()).then_some(stepped)
     }
 
     /// Whether all steps have been taken. True from the start if lambda is 0, because there is nothing to train.
@@ -358,7 +374,7 @@ fn centers(train: &Demonstrations, buckets: usize, seed: Seed) -> Result<Vec<f32
     if buckets == 0 {
         return Ok(Vec::new());
     }
-    kmeans(train.actions(), train.n_act(), buckets, seed).map_err(|distinct| {
+    kmeans_of_actions(train, buckets, seed).map_err(|distinct| {
         Error::new(Kind::Settings, "fewer distinct actions than buckets")
             .at("--buckets")
             .expected(format!("at most {distinct}, the number of distinct actions trained on"))
@@ -375,6 +391,8 @@ mod diffusion_tests;
 mod ensemble_tests;
 #[cfg(test)]
 mod linear_tests;
+#[cfg(test)]
+mod streaming_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

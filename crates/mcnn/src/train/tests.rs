@@ -57,7 +57,7 @@ struct TorchRun {
 impl Run {
     /// Starts again from a given network, without the state of the optimizer and without an EMA.
     pub(super) fn start_from(&mut self, backbone: &Network) {
-        let samples = (0..self.training_set.n).collect();
+        let samples = Samples::All(self.training_set.n);
         let learner = Learner::new(backbone, &self.settings, samples, self.settings.seed);
         self.learners = vec![Learner { ema: None, ..learner }];
     }
@@ -97,7 +97,8 @@ impl Run {
 /// Standardization without a floor, as the references in PyTorch have it.
 fn plain_scale(data: &Demonstrations) -> Scale {
     let n = data.n_steps() as f64;
-    let column = |k: usize| data.states().iter().skip(k).step_by(data.n_obs()).map(|x| f64::from(*x));
+    let all = data.states();
+    let column = |k: usize| all.iter().skip(k).step_by(data.n_obs()).map(|x| f64::from(*x));
     let (mut means, mut stds) = (Vec::new(), Vec::new());
     for k in 0..data.n_obs() {
         let mean = column(k).sum::<f64>() / n;
@@ -113,8 +114,8 @@ pub(super) fn codebook_of(data: &Demonstrations, rows: &[usize]) -> Codebook {
         n_states: data.n_steps(),
         ..CodebookParts::new(
             plain_scale(data),
-            rows.iter().flat_map(|&i| data.state(i)).copied().collect(),
-            rows.iter().flat_map(|&i| data.action(i)).copied().collect(),
+            rows.iter().flat_map(|&i| data.state(i).to_vec()).collect(),
+            rows.iter().flat_map(|&i| data.action(i).to_vec()).collect(),
             rows.iter().map(|&i| data.step(i)).collect(),
         )
     })
@@ -340,7 +341,7 @@ fn paper_and_leave_one_out_distances_differ_and_the_paper_has_idle_rows() {
 
 #[test]
 fn every_epoch_sees_every_row_once_and_batches_run_on() {
-    let mut sampler = BatchSampler::new((0..10).collect(), Seed(3));
+    let mut sampler = BatchSampler::new(Samples::All(10), Seed(3));
     let stream: Vec<usize> = (0..5).flat_map(|step| sampler.batch(step, 4)).collect();
     for epoch in stream.chunks(10) {
         let mut rows = epoch.to_vec();
@@ -349,7 +350,7 @@ fn every_epoch_sees_every_row_once_and_batches_run_on() {
     }
     assert_ne!(stream[..10], stream[10..]);
     assert_eq!(
-        BatchSampler::new((0..10).collect(), Seed(3)).batch(3, 4),
+        BatchSampler::new(Samples::All(10), Seed(3)).batch(3, 4),
         stream[12..16],
         "a position needs no history"
     );

@@ -22,10 +22,9 @@ pub struct TrainingSet {
     n_obs: usize,
     n_act: usize,
     horizons: Horizons,
-    states: Vec<f32>,     // [steps, n_obs], standardized
-    targets: Vec<f32>,    // [steps, n_act]
-    memories: Vec<usize>, // [steps], the retrieved memory of each; empty in free training
-    regions: Vec<Region>, // [steps]
+    steps: Steps,
+    memories: Vec<u32>,   // [steps], the retrieved memory of each; empty in free training
+    regions: Vec<Region>, // [steps]; the one of all steps in free training
     pairs: Vec<Vec<u32>>, // [steps], the memories that a step is paired with; empty for a backbone that does not see memories
     ends: Vec<usize>,     // [episodes], exclusive
     numbers: Vec<u32>,    // [episodes], in the source
@@ -33,10 +32,29 @@ pub struct TrainingSet {
     samples: Vec<Sample>,
 }
 
+/// The states and actions of the steps.
+enum Steps {
+    Memory {
+        states: Vec<f32>,  // [steps, n_obs], standardized
+        targets: Vec<f32>, // [steps, n_act]
+    },
+    File(Box<Demonstrations>), // read and standardized when a batch needs them
+}
+
 /// A window of steps.
 struct Sample {
-    step: usize, // the first of the window if every one is predicted, else the last
-    episode: usize,
+    step: u32, // the first of the window if every one is predicted, else the last
+    episode: u32,
+}
+
+impl Sample {
+    fn step(&self) -> usize {
+        self.step as usize
+    }
+
+    fn episode(&self) -> usize {
+        self.episode as usize
+    }
 }
 
 /// A mini-batch or a micro-batch.
@@ -75,11 +93,17 @@ impl TrainingSet {
         let (memories, regions) = match through {
             None => {
                 let alone = Envelope { lambda: f32::INFINITY, ..envelope };
-                (Vec::new(), vec![alone.region(0.0); train.n_steps()])
+                (Vec::new(), vec![alone.region(0.0)])
             }
             Some(distances) => constraints(train, codebook, envelope, distances),
         };
-        let states = codebook.map_states(train, |_, state| state.values().to_vec()).concat();
+        let steps = match train.is_streamed() {
+            true => Steps::File(Box::new(train.clone())),
+            false => Steps::Memory {
+                states: codebook.parts().scale.apply_all(&train.states()),
+                targets: train.actions().into_owned(),
+            },
+        };
         let samples: Vec<Sample> = (0..train.n_episodes())
             .flat_map(|episode| {
                 let steps = train.episode(episode);
@@ -88,7 +112,7 @@ impl TrainingSet {
                 } else {
                     steps.end - 1
                 };
-                (steps.start..=last).map(move |step| Sample { step, episode })
+                (steps.start..=last).map(move |step| Sample { step: step as u32, episode: episode as u32 })
             })
             .collect();
         Self {
@@ -96,8 +120,7 @@ impl TrainingSet {
             n_obs: codebook.n_features(),
             n_act: train.n_act(),
             horizons,
-            states,
-            targets: train.actions().to_vec(),
+            steps,
             memories,
             regions,
             pairs: Vec::new(),
@@ -125,8 +148,48 @@ impl TrainingSet {
     }
 
     /// The samples of all episodes but those of a fold. `folds`: the fold of every episode.
-    pub fn samples_without_fold(&self, fold: usize, folds: &[usize]) -> Vec<usize> {
-        (0..self.n).filter(|&i| folds[self.samples[i].episode] != fold).collect()
+    pub fn samples_without_fold(&self, fold: usize, folds: &[usize]) -> Vec<u32> {
+        (0..self.n).filter(|&i| folds[self.samples[i].episode()] != fold).map(|i| i as u32).collect()
+    }
+
+    /// Whether a step could not be read from its file.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(&self.steps, Steps::File(data) if data.is_unreadable())
+    }
+
+    /// The error of the first step that could not be read from its file, or of a file that was changed.
+    pub fn check_readable(&self) -> Result<()> {
+        match &self.steps {
+            Steps::Memory { .. } => Ok(()),
+            Steps::File(data) => data.check_readable(),
+        }
+    }
+
+    /// Appends the standardized state of a step.
+    fn append_state(&self, codebook: &Codebook, step: usize, to: &mut Vec<f32>) {
+        match &self.steps {
+            Steps::Memory { states, .. } => to.extend_from_slice(&states[step * self.n_obs..][..self.n_obs]),
+            Steps::File(data) => {
+                let start = to.len();
+                to.resize(start + self.n_obs, 0.0);
+                codebook.parts().scale.apply(&data.state(step), &mut to[start..]);
+            }
+        }
+    }
+
+    /// Appends the action of a step.
+    fn append_target(&self, step: usize, to: &mut Vec<f32>) {
+        match &self.steps {
+            Steps::Memory { targets, .. } => {
+                to.extend_from_slice(&targets[step * self.n_act..][..self.n_act])
+            }
+            Steps::File(data) => to.extend_from_slice(&data.action(step)),
+        }
+    }
+
+    /// The region of a step.
+    fn region(&self, step: usize) -> Region {
+        self.regions[if self.memories.is_empty() { 0 } else { step }]
     }
 
     /// The share of steps with zero gradient: those with radius 0.
@@ -144,7 +207,8 @@ impl TrainingSet {
     /// Demonstrated target steps of some samples.
     pub fn count(&self, which: &[usize]) -> usize {
         let steps = self.horizons.target_steps();
-        let demonstrated = |&i: &usize| steps.min(self.ends[self.samples[i].episode] - self.samples[i].step);
+        let demonstrated =
+            |&i: &usize| steps.min(self.ends[self.samples[i].episode()] - self.samples[i].step());
         which.iter().map(demonstrated).sum()
     }
 
@@ -161,7 +225,7 @@ impl TrainingSet {
         }
         batch.mask.clear();
         for &i in which {
-            let Sample { step, episode } = self.samples[i];
+            let (step, episode) = (self.samples[i].step(), self.samples[i].episode());
             let start = if episode == 0 { 0 } else { self.ends[episode - 1] };
             let last = self.ends[episode] - 1;
             for k in 0..window {
@@ -170,7 +234,7 @@ impl TrainingSet {
                 } else {
                     (step + k + 1).saturating_sub(window).max(start)
                 };
-                batch.observations.extend_from_slice(&self.states[at * self.n_obs..][..self.n_obs]);
+                self.append_state(codebook, at, &mut batch.observations);
             }
             if let Some(pairs) = self.pairs.get(step) {
                 let memory = pairs[rng.below(pairs.len())] as usize;
@@ -181,10 +245,11 @@ impl TrainingSet {
             for k in 0..self.horizons.target_steps() {
                 let at = (step + k).min(last);
                 let (retrieved_at, chunk_step) = if predict_all_steps { (at, 0) } else { (step, k) };
-                let region = self.regions[retrieved_at];
-                batch.targets.extend_from_slice(&self.targets[at * self.n_act..][..self.n_act]);
+                let region = self.region(retrieved_at);
+                self.append_target(at, &mut batch.targets);
                 match self.memories.get(retrieved_at) {
                     Some(&memory) => {
+                        let memory = memory as usize;
                         if self.leaves_out {
                             let number = self.numbers[episode];
                             codebook.action_without(memory, chunk_step, number, &mut memory_action);
@@ -208,7 +273,7 @@ fn constraints(
     codebook: &Codebook,
     envelope: Envelope,
     distances: Distances,
-) -> (Vec<usize>, Vec<Region>) {
+) -> (Vec<u32>, Vec<Region>) {
     let retrieved = match distances {
         Distances::Paper => codebook.retrieve_each(train),
         Distances::Loo => {
@@ -217,22 +282,51 @@ fn constraints(
             others.into_iter().enumerate().map(|(i, other)| other.unwrap_or_else(|| fallback[i])).collect()
         }
     };
-    retrieved.iter().map(|r| (r.memory, envelope.region(r.distance))).unzip()
+    retrieved.iter().map(|r| (r.memory as u32, envelope.region(r.distance))).unzip()
 }
 
 /// Samples batches: every epoch is a new permutation, and batches continue from one epoch into the next. A batch is a function
 /// of the seed and the step, so a resumed run needs no state of the sampler.
 pub struct BatchSampler {
-    samples: Vec<usize>,
+    samples: Samples,
     seed: Seed,
     epoch: u64,
-    permutation: Vec<usize>,
+    permutation: Vec<u32>,
+}
+
+/// The samples to draw from, at least one.
+pub enum Samples {
+    /// So many, from the first on.
+    All(usize),
+    /// Those of these numbers.
+    Some(Vec<u32>),
+}
+
+impl Samples {
+    fn len(&self) -> usize {
+        match self {
+            Self::All(n) => *n,
+            Self::Some(which) => which.len(),
+        }
+    }
+
+    fn get(&self, k: u32) -> usize {
+        match self {
+            Self::All(_) => k as usize,
+            Self::Some(which) => which[k as usize] as usize,
+        }
+    }
+}
+
+/// The order of an epoch.
+fn permutation(n: usize, seed: Seed, epoch: u64) -> Vec<u32> {
+    seed.nth(epoch).rng().permutation(n).into_iter().map(|k| k as u32).collect()
 }
 
 impl BatchSampler {
-    /// `samples`: the numbers of the samples to draw from, at least one.
-    pub fn new(samples: Vec<usize>, seed: Seed) -> Self {
-        Self { seed, epoch: 0, permutation: seed.nth(0).rng().permutation(samples.len()), samples }
+    /// Draws in an order that the seed says.
+    pub fn new(samples: Samples, seed: Seed) -> Self {
+        Self { seed, epoch: 0, permutation: permutation(samples.len(), seed, 0), samples }
     }
 
     pub fn batch(&mut self, step: u64, batch: usize) -> Vec<usize> {
@@ -243,9 +337,9 @@ impl BatchSampler {
                 let epoch = position / n as u64;
                 if epoch != self.epoch {
                     self.epoch = epoch;
-                    self.permutation = self.seed.nth(epoch).rng().permutation(n);
+                    self.permutation = permutation(n, self.seed, epoch);
                 }
-                self.samples[self.permutation[(position % n as u64) as usize]]
+                self.samples.get(self.permutation[(position % n as u64) as usize])
             })
             .collect()
     }

@@ -180,12 +180,12 @@ fn training_overfits_a_few_transitions() {
             let (start, end) = if i < 32 { (0, 32) } else { (32, 64) };
             let mut session = policy.session();
             if i > start {
-                session.observe(data.state(i - 1)).unwrap();
+                session.observe(&data.state(i - 1)).unwrap();
             }
             // All of what is executed, as far as the episode goes; the observations between count nothing.
             for ahead in 0..4.min(end - i) {
                 let mut action = [0.0; 2];
-                let held = session.act(data.state(i), &mut action).unwrap();
+                let held = session.act(&data.state(i), &mut action).unwrap();
                 let memory_action = policy.codebook().action_after(held.retrieval.memory, ahead);
                 for k in 0..2 {
                     // The nearest that the box allows.

@@ -92,13 +92,14 @@ fn measure(policy: &Policy, data: &Demonstrations, acts_alone: bool, seed: Seed)
         let error = |policy: &Policy| {
             let mut session = policy.session_with_seed(seed.nth(i as u64)).leaving_out(number);
             for j in start.max((i + 1).saturating_sub(horizons.observation))..i {
-                session.observe(data.state(j)).expect("demonstrated states are finite");
+                session.observe(&data.state(j)).expect("demonstrated states are finite");
             }
             let mut action = vec![0.0; data.n_act()];
             let mut act = |j: usize| {
                 let constrained =
-                    session.act_scaled(data.state(j), &mut action).expect("demonstrated states are finite");
-                let squares = action.iter().zip(data.action(j)).map(|(f, a)| f64::from(f - a).powi(2));
+                    session.act_scaled(&data.state(j), &mut action).expect("demonstrated states are finite");
+                let wanted = data.action(j);
+                let squares = action.iter().zip(wanted.iter()).map(|(f, a)| f64::from(f - a).powi(2));
                 (constrained, squares.sum::<f64>())
             };
             let (first, error) = act(i);

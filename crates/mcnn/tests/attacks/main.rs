@@ -6,6 +6,7 @@
 //! the rounds of random damage per file (default: 100).
 
 mod arrays;
+mod columns;
 mod demonstrations;
 mod folders;
 mod limited_process;

@@ -10,7 +10,8 @@ use mcnn::{
     Result,
     act::Act,
     data::{
-        ReadOptions, Selection, has_cameras, inspect, read as read_demonstrations, read_parts, read_simulator,
+        ReadOptions, Selection, has_cameras, inspect, read as read_demonstrations, read_parts,
+        read_simulator, stream,
     },
     expert::GaussianPolicy,
     file,
@@ -58,6 +59,7 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
     }
     match reader {
         "demonstrations" => demonstrations(path),
+        "columns" => columns(path),
         "mcap" => {
             let keys = |key: &str| vec![key.parse().unwrap()];
             let (state, action) = (keys("/joint_states.position"), keys("/odd.parts"));
@@ -102,6 +104,22 @@ pub fn read(reader: &str, path: &Path) -> Result<()> {
 
 fn demonstrations(path: &Path) -> Result<()> {
     of_keys(path, Selection::default())
+}
+
+/// Reads demonstrations whole and piece by piece, which is to be the same.
+fn columns(path: &Path) -> Result<()> {
+    let options = ReadOptions::default();
+    let streamed = stream(path, &options);
+    let whole = demonstrations(path).and_then(|()| read_demonstrations(path, &options));
+    match (&streamed, &whole) {
+        (Ok(Some(found)), Ok(whole)) => {
+            assert_eq!((found.data.states(), found.data.actions()), (whole.states(), whole.actions()));
+            found.data.check_readable()?;
+        }
+        (Err(e), Err(other)) => assert_eq!(e.to_string(), other.to_string()),
+        _ => assert!(whole.is_err(), "one is read, and one is not"),
+    }
+    whole.map(|_| ())
 }
 
 fn of_keys(path: &Path, selection: Selection) -> Result<()> {

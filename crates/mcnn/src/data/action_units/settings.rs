@@ -2,7 +2,7 @@
 
 use super::ActionUnits;
 use crate::{
-    data::{AngleChoice, DimensionNames, Parts},
+    data::{ActionRange, AngleChoice, DimensionNames, raw::RawSteps},
     error::{Error, Kind, Result},
 };
 
@@ -59,26 +59,56 @@ impl Default for Units {
     }
 }
 
+impl Units {
+    /// The units of recorded steps, and what to do with scaled actions outside [-1, 1].
+    ///
+    /// # Errors
+    /// As [`ActionUnits::fit`].
+    pub(in crate::data) fn of(
+        &self,
+        steps: &dyn RawSteps,
+        names: &DimensionNames,
+        range: ActionRange,
+    ) -> Result<(ActionUnits, ActionRange)> {
+        let settings = match self {
+            Self::Given(units) => return Ok((units.clone(), range)),
+            Self::Fitted(settings) => settings,
+        };
+        let is_relative = settings.relative_to != RelativeTo::Absolute;
+        let settings = match (settings.scale, range) {
+            // Who clips outliers wants the rest as it is.
+            (ActionScale::Auto, ActionRange::Clip) if !is_relative => {
+                &ActionSettings { scale: ActionScale::None, ..settings.clone() }
+            }
+            _ => settings,
+        };
+        let clips = settings.scale == ActionScale::Quantile;
+        let range = if clips { ActionRange::Clip } else { range };
+        Ok((ActionUnits::fit_steps(steps, names, settings)?, range))
+    }
+}
+
 impl RelativeTo {
     /// The dimension of the state for each dimension of the action; empty for `Absolute`.
-    pub(super) fn resolve(&self, parts: &Parts, names: &DimensionNames) -> Result<Vec<Option<usize>>> {
+    pub(super) fn resolve(
+        &self,
+        [n_obs, n_act]: [usize; 2],
+        names: &DimensionNames,
+    ) -> Result<Vec<Option<usize>>> {
         let error = |what: &str| Error::new(Kind::Settings, what).at("--actions relative");
         match self {
             Self::Absolute => Ok(Vec::new()),
             Self::Dimensions(dimensions) => {
-                if dimensions.len() != parts.n_act {
+                if dimensions.len() != n_act {
                     return Err(error("not one dimension of the state for each dimension of the action")
                         .at("--relative-to")
-                        .expected(format!(
-                            "{} dimensions, or none where an action stays absolute",
-                            parts.n_act
-                        ))
+                        .expected(format!("{n_act} dimensions, or none where an action stays absolute"))
                         .found(format!("{} dimensions", dimensions.len())));
                 }
-                match dimensions.iter().flatten().find(|k| **k >= parts.n_obs) {
+                match dimensions.iter().flatten().find(|k| **k >= n_obs) {
                     Some(k) => Err(error("the state does not have this dimension")
                         .at("--relative-to")
-                        .expected(format!("0 to {}", parts.n_obs - 1))
+                        .expected(format!("0 to {}", n_obs - 1))
                         .found(k.to_string())),
                     None => Ok(dimensions.clone()),
                 }

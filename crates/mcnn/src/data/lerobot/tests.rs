@@ -138,10 +138,10 @@ fn keys_episodes_and_tasks_are_chosen() {
         let found = with(&arm, some).unwrap();
         assert_eq!((found.number(0), found.number(1), found.ends()), (3, 4, &[3, 5][..]));
         for i in 0..5 {
-            let (state, action) = (all.state(7 + i), all.action(7 + i));
+            let (state, action) = (&all.state(7 + i), &all.action(7 + i));
             let time = [0.0, 1.0, 2.0, 0.0, 1.0][i] / 30.0_f32;
-            assert_eq!(found.state(i), [time, state[1], state[2], state[0]]);
-            assert_eq!(found.action(i), [action[1]]);
+            assert_eq!(found.state(i)[..], [time, state[1], state[2], state[0]]);
+            assert_eq!(found.action(i)[..], [action[1]]);
         }
         let push = Selection { task: Some("push it".into()), ..Selection::default() };
         let found = with(&arm, push).unwrap();

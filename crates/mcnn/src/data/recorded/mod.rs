@@ -11,7 +11,7 @@ use std::{
 use super::{
     ActionSettings, ActionUnits, DimensionNames, Parts, Recording, Selection,
     column::Column,
-    lerobot,
+    columns, lerobot,
     several::load_all,
     write::{Columns, write_columns},
     write_hdf5,
@@ -62,6 +62,9 @@ pub enum Target {
     /// D4RL's flat HDF5.
     #[serde(rename = "D4RL HDF5")]
     D4rl,
+    /// Columns that `mcnn learn` and `mcnn train` read piece by piece, as safetensors.
+    #[serde(rename = "columns")]
+    Columns,
     /// A folder of LeRobot, version 3.0, without videos.
     #[serde(rename = "LeRobot v3.0")]
     LeRobot,
@@ -72,6 +75,7 @@ impl std::fmt::Display for Target {
         f.write_str(match self {
             Self::Npz => "npz",
             Self::D4rl => "D4RL HDF5",
+            Self::Columns => "columns",
             Self::LeRobot => "LeRobot v3.0",
         })
     }
@@ -81,19 +85,20 @@ impl Target {
     /// The format of an output by its name: a name without an ending, or with a slash at its end, is that of a LeRobot folder.
     ///
     /// # Errors
-    /// Another ending than `.npz`, `.hdf5` and `.h5`.
+    /// Another ending than `.npz`, `.mcnn`, `.hdf5` and `.h5`.
     pub fn of(path: &Path) -> Result<Self> {
         if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
             return Ok(Self::LeRobot);
         }
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("npz") => Ok(Self::Npz),
+            Some("mcnn") => Ok(Self::Columns),
             Some("hdf5" | "h5") => Ok(Self::D4rl),
             None if path.file_name().is_some() => Ok(Self::LeRobot),
             _ => Err(Error::new(Kind::Settings, "the name says no format that is written")
                 .at(path.display().to_string())
                 .expected(
-                    "a name that ends in .npz, in .hdf5 for D4RL's layout, or in / for a folder of LeRobot",
+                    "a name that ends in .npz, in .mcnn for columns, in .hdf5 for D4RL's layout, or in / for a folder of LeRobot",
                 )),
         }
     }
@@ -163,12 +168,12 @@ impl Recorded {
         Ok((self, units.relative_to().to_vec()))
     }
 
-    /// Writes everything that the format has a place for: all values and names; the encoder only in an `.npz`, texts of tasks and the frame
-    /// rate only in LeRobot's format, which needs the frame rate. Episodes are numbered
+    /// Writes everything that the format has a place for: all values and names; the encoder only in an `.npz` and in columns, texts of tasks
+    /// and the frame rate only in columns and in LeRobot's format, which needs the frame rate. Episodes are numbered
     /// from 0 when read back. In D4RL's layout all episodes end by `timeouts`. Returns what was left out, in words.
     ///
     /// # Errors
-    /// Embeddings in other formats than `.npz`, LeRobot's without a frame rate, and errors of the file system.
+    /// Embeddings in D4RL's and LeRobot's formats, LeRobot's without a frame rate, and errors of the file system.
     pub fn write(&self, path: &Path, target: Target) -> Result<Vec<String>> {
         match target {
             Target::Npz => {
@@ -182,7 +187,22 @@ impl Recorded {
                     format!("{target} has no place for the encoder of embeddings"),
                 )
                 .at(path.display().to_string())
-                .next("write an .npz"));
+                .next("write an .npz or columns (.mcnn)"));
+            }
+            Target::Columns => {
+                let Parts { n_obs, n_act, states, actions, rewards, ends } = &self.parts;
+                let written = columns::Written {
+                    states: Column::floats(*n_obs, states),
+                    actions: Column::floats(*n_act, actions),
+                    rewards: rewards.as_ref().map(|rewards| Column::floats(1, rewards)),
+                    ends,
+                    names: &self.names,
+                    encoding: self.encoding.as_deref(),
+                    tasks: &self.tasks,
+                    fps: self.fps,
+                };
+                columns::write(path, written)?;
+                return Ok(Vec::new());
             }
             Target::D4rl => {
                 let recording = Recording {

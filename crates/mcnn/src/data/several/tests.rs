@@ -38,7 +38,7 @@ fn sources_of_several_formats_are_read_as_one() {
     let paths = two(folder.path(), &parts(100.0));
     let ReadResult { data: all, notes, .. } = read_all(&paths, &ReadOptions::default()).unwrap();
     let expected: Vec<f32> = (0..10).chain(100..110).map(|v| v as f32).collect();
-    assert_eq!((all.states(), all.ends()), (&expected[..], &[2, 5, 7, 10][..]));
+    assert_eq!((&all.states()[..], all.ends()), (&expected[..], &[2, 5, 7, 10][..]));
     assert_eq!(all.rewards(), Some(&[1.0; 10][..]));
     assert_eq!((0..4).map(|k| all.number(k)).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert!(notes.is_empty(), "{notes:?}");

@@ -27,16 +27,16 @@ fn added_memories_are_retrieved_and_the_others_stay() {
     assert_eq!((after.len(), &after.parts().scale), (34, &before.parts().scale));
     let mut state = after.scaled_buffer();
     for (place, &i) in steps.iter().enumerate() {
-        after.scale(new.state(i), &mut state);
+        after.scale(&new.state(i), &mut state);
         let found = after.retrieve(&state);
         assert_eq!((found.memory, found.distance), (20 + place, 0.0));
-        assert_eq!(after.action(found.memory), new.action(i));
+        assert_eq!(after.action(found.memory), &new.action(i)[..]);
         let Step { episode, step } = new.step(i);
         assert_eq!(after.source(found.memory), Step { episode: 2 + episode, step });
     }
     // For every other state the nearer one is retrieved, the previous memory or an added one.
     for i in 0..old.n_steps() {
-        after.scale(old.state(i), &mut state);
+        after.scale(&old.state(i), &mut state);
         let (was, is) = (before.retrieve(&state), after.retrieve(&state));
         assert!(is == was || (is.memory >= 20 && is.distance < was.distance));
     }
@@ -75,7 +75,7 @@ fn a_correction_in_the_state_of_a_memory_replaces_it() {
     assert_eq!(after.len(), 30);
     let mut state = after.scaled_buffer();
     for (i, expected) in [(2, [-old.action(2)[0], -old.action(2)[1]]), (4, [0.5, 0.25])] {
-        after.scale(old.state(i), &mut state);
+        after.scale(&old.state(i), &mut state);
         assert_eq!(after.action(after.retrieve(&state).memory), expected);
     }
 }
@@ -87,7 +87,7 @@ fn memories_with_future_actions_are_added_with_theirs() {
     let (after, _) = before.with_steps(&new, &[1, 3, 8]).unwrap();
     for (place, rows) in [[1, 2, 3], [3, 3, 3], [8, 8, 8]].into_iter().enumerate() {
         for (ahead, row) in rows.into_iter().enumerate() {
-            assert_eq!(after.action_after(8 + place, ahead), new.action(row), "{place} {ahead}");
+            assert_eq!(after.action_after(8 + place, ahead), &new.action(row)[..], "{place} {ahead}");
         }
     }
     assert_eq!(after.without_memories(|m| m >= 8).unwrap().parts(), before.parts());
