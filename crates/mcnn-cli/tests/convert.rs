@@ -103,3 +103,45 @@ fn several_files_are_learned_and_trained_as_one_and_memories_are_told_by_their_c
         }
     }
 }
+
+#[test]
+fn columns_are_learned_and_trained_piece_by_piece_into_the_files_of_an_npz() {
+    let bench = Bench::new();
+    bench.ok("make drive --episodes 4 --noise 0.1 -o drive.npz");
+    assert_eq!(bench.json("convert drive.npz -o drive.mcnn")["format"], "columns");
+    bench.ok("convert drive.mcnn -o back.npz");
+    let bytes = |name: &str| std::fs::read(bench.path(name)).unwrap();
+    assert_eq!(bytes("back.npz"), bytes("drive.npz"));
+    let [mut npz, columns] = ["npz", "mcnn"].map(|form| bench.json(&format!("inspect drive.{form}")));
+    assert_eq!((&npz["format"], &columns["format"]), (&"npz".into(), &"columns".into()));
+    for key in ["format", "keys"] {
+        npz[key] = columns[key].clone();
+    }
+    assert_eq!(columns, npz);
+    for (line, file) in [
+        ("learn drive.FORM --count 40 --smooth-neighbors 3 -o m-FORM.safetensors", "m-FORM.safetensors"),
+        ("learn drive.FORM --count 30 --selection kcenter -o k-FORM.safetensors", "k-FORM.safetensors"),
+        (
+            "train drive.FORM m-FORM.safetensors --hidden 16 --steps 60 --batch 32 --members 2 -o p-FORM.safetensors",
+            "p-FORM.safetensors",
+        ),
+        ("train drive.FORM --hidden 16 --steps 20 -o all-FORM.safetensors", "all-FORM.safetensors"),
+    ] {
+        let [npz, columns] = ["npz", "mcnn"].map(|form| {
+            let report = bench.json(&line.replace("FORM", form));
+            let of = |key: &str| report[key].clone();
+            (
+                ["fingerprint", "baselines", "validation", "coverage"].map(of),
+                bytes(&file.replace("FORM", form)),
+            )
+        });
+        assert_eq!(columns.0, npz.0, "{line}");
+        assert!(columns.1 == npz.1, "mcnn {line}: the files differ");
+    }
+    let whole = bytes("drive.mcnn");
+    std::fs::write(bench.path("cut.mcnn"), &whole[..whole.len() / 2]).unwrap();
+    for line in ["learn cut.mcnn -o x.safetensors", "train cut.mcnn -o x.safetensors", "inspect cut.mcnn"] {
+        let message = bench.refused(line);
+        assert!(message.contains("cut.mcnn") && message.contains("cut short"), "mcnn {line}: {message}");
+    }
+}

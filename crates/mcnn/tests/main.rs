@@ -7,6 +7,7 @@ mod architecture;
 mod camera_recordings;
 mod chunk_at_once;
 mod chunk_promises;
+mod data_past_memory;
 mod ensemble_promises;
 mod eval_coverage;
 mod eval_rollout;

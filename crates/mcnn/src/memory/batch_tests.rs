@@ -5,7 +5,11 @@ use std::sync::Arc;
 use nearest::{Hit, Table, oracle};
 
 use super::*;
-use crate::seed::Seed;
+use crate::{
+    data::{Demonstrations, Parts, ReadOptions, Recorded, Target, read, stream},
+    memory::{Amount, LearnSettings, SelectionMethod, learn},
+    seed::Seed,
+};
 
 /// Computes each distance in f64, then changes it by a relative error of `error` in turns.
 struct Simulated {
@@ -146,4 +150,63 @@ fn unusual_queries_are_searched_on_the_processor_and_unusual_tables_not_on_the_d
     large[7] = 1e20;
     assert_eq!(device.search(&Table::from_rows(&large, 2), &BatchQuery { rows: &large, ..query }), None);
     assert_eq!(device.stats().failure, None);
+}
+
+/// A device for small queries alone: other tests of this process have it while this one runs.
+struct Small;
+
+impl BatchSearch for Small {
+    fn name(&self) -> String {
+        "small".into()
+    }
+
+    fn shortlist(&self, query: &BatchQuery) -> Result<Option<Shortlist>> {
+        let is_small = query.k <= 8 && query.rows.len() * query.queries.len() <= 1 << 20;
+        let device = Simulated { width: 12, error: 0.0, fault: |_| () };
+        if is_small { device.shortlist(query) } else { Ok(None) }
+    }
+}
+
+#[test]
+fn a_device_finds_in_pieces_of_a_file_what_the_processor_finds_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mcnn");
+    let recorded = Recorded {
+        parts: Parts {
+            n_obs: 3,
+            n_act: 2,
+            states: rows(300, 3, false, 5),
+            actions: rows(300, 2, false, 6),
+            rewards: None,
+            ends: vec![70, 150, 151, 300],
+        },
+        ..Recorded::default()
+    };
+    recorded.write(&path, Target::Columns).unwrap();
+    let options = ReadOptions::default();
+    let all = |data: &Demonstrations| {
+        use SelectionMethod::*;
+        [Gas, Random, Kmeans, Kcenter].map(|selection| {
+            let amount = Amount::Count(40);
+            let settings =
+                LearnSettings { amount, selection, smooth_neighbors: 3, seed: Seed(1), ..Default::default() };
+            let learned = learn(data, &settings).unwrap();
+            let book = learned.codebook.with_future_actions(data, 2).unwrap();
+            (
+                learned.coverage,
+                book.retrieve_each(data),
+                book.retrieve_two_of_each(data),
+                book.retrieve_many_leave_one_episode_out(data, 4),
+                book.retrieve_leave_one_episode_out(data),
+                crate::file::codebook_to_bytes(&book),
+            )
+        })
+    };
+    let expected = all(&read(&path, &options).unwrap());
+    set_batch_search(Some(Arc::new(Small)));
+    let found = all(&stream(&path, &options).unwrap().unwrap().data);
+    let stats = batch_search_stats().unwrap();
+    set_batch_search(None);
+    assert_eq!(found, expected);
+    assert!(stats.queries > 4 * 5 * 300 && stats.failure.is_none(), "{stats:?}");
 }
