@@ -124,9 +124,10 @@ impl Demonstrations {
         }
     }
 
-    /// Validates parts with actions in the data's units, and scales the actions to [-1, 1] ([`ActionScale::Auto`] does not where
-    /// `range` says to clip). Returns the number of scaled actions that
-    /// were outside and are clipped: with [`ActionRange::Clip`], or beyond the quantiles of [`ActionScale::Quantile`].
+    /// Validates parts with actions in the data's units, and scales the actions to [-1, 1]
+    /// ([`ActionScale::Auto`](super::ActionScale::Auto) does not where `range` says to clip). Returns the number of scaled actions
+    /// that were outside and are clipped: with [`ActionRange::Clip`], or beyond the quantiles of
+    /// [`ActionScale::Quantile`](super::ActionScale::Quantile).
     ///
     /// # Errors
     /// As [`new`](Self::new), of the scaled actions, and as [`ActionUnits::fit`].
