@@ -24,9 +24,9 @@ def statistics(values):
     return {"mean": values.mean(0), "std": values.std(0), "min": values.amin(0), "max": values.amax(0)}
 
 
-def moments(demonstrations, offsets):
-    """[steps, offsets] of each step's moments, such as the 100 next, and whether they are past an end of its episode, where the
-    step at this end stands for them."""
+def windows(demonstrations, offsets):
+    """[steps, offsets]: the steps at these offsets from each step, such as the 100 next, and whether they are past an end of its
+    episode, where the step at this end stands for them."""
     import numpy as np
 
     rows, past = [], []
@@ -67,8 +67,8 @@ def fit(policy_class, config_class, demonstrations, job, clock, recommended=100_
     measured = {key: statistics(value) for key, value in {**inputs, "action": demonstrations.actions}.items()}
     before, after = make_pre_post_processors(config, dataset_stats=measured)
 
-    actions, past = moments(demonstrations, config.action_delta_indices)
-    seen, _ = moments(demonstrations, config.observation_delta_indices or [0])
+    actions, past = windows(demonstrations, config.action_delta_indices)
+    seen, _ = windows(demonstrations, config.observation_delta_indices or [0])
     seen = seen if config.observation_delta_indices else seen[:, 0]
     chosen = starts(demonstrations, getattr(config, "drop_n_last_frames", 0))
     preset = config.get_optimizer_preset()
