@@ -74,7 +74,7 @@ def learn(n, folder):
     rows.tofile(path)
     command = [f"{table.TARGET}/release/examples/bench_policy", "gas", path, str(DIM), str(MEMORIES)]
     answer = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return answer["seconds"], 1024 * answer["most_memory"]
+    return answer["seconds"], answer["most_memory"]
 
 
 def learning(folder):

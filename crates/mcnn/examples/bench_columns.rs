@@ -3,6 +3,8 @@
 //!
 //! `bench_columns FILE file|memory random|gas|kmeans|kcenter MEMORIES STEPS`: the steps stay in the file, or are read into memory.
 
+mod support;
+
 use std::{error::Error, path::Path, time::Instant};
 
 use mcnn::{
@@ -46,12 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn answer(work: &str, start: Instant) {
     let seconds = start.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let of = |key: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).map_or(0, |kib: u64| 1024 * kib)
-    };
-    let [resident, peak] = [of("VmRSS:"), of("VmHWM:")];
+    let [resident, peak] = support::memory();
     println!(
         "{}",
         serde_json::json!({ "work": work, "seconds": seconds, "resident": resident, "peak": peak })

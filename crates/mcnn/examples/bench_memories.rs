@@ -6,6 +6,8 @@
 //! seconds, bytes of the file, resident memory and its peak in bytes; or the median time of a query in microseconds and what was
 //! found.
 
+mod support;
+
 use std::{
     error::Error,
     fs::File,
@@ -92,12 +94,7 @@ fn search(memories: &str, path: &str, scattered: &str) -> Result<(), Box<dyn Err
 /// One line of JSON, with the resident memory of this process and the most it was, in bytes (Linux; else 0).
 fn answer(work: &str, start: Instant, bytes: Option<u64>) -> Result<(), Box<dyn Error>> {
     let seconds = start.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let of = |key: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).map_or(0, |kib: u64| 1024 * kib)
-    };
-    let [resident, peak] = [of("VmRSS:"), of("VmHWM:")];
+    let [resident, peak] = support::memory();
     let bytes = bytes.unwrap_or(0);
     println!(
         r#"{{"work":"{work}","seconds":{seconds},"bytes":{bytes},"resident":{resident},"peak":{peak}}}"#

@@ -9,6 +9,8 @@
 //! `bench_policy read FILE` reads demonstrations.
 //! `bench_policy latency ...`, with the same arguments, has the times of all steps but the first.
 
+mod support;
+
 use std::{path::Path, time::Instant};
 
 use mcnn::{
@@ -106,7 +108,7 @@ fn gas(path: &str, dim: usize, memories: usize) {
     let table = nearest::Table::from_rows(gas.nodes(), dim);
     let hits = table.nearest_many(&rows, 2);
     let distance = hits.iter().map(|h| f64::from(h.d2.sqrt())).sum::<f64>() / hits.len() as f64;
-    let (nodes, most) = (gas.len(), most_memory());
+    let (nodes, [_, most]) = (gas.len(), support::memory());
     println!(
         "{{\"seconds\":{seconds},\"nodes\":{nodes},\"mean_distance\":{distance},\"most_memory\":{most}}}"
     );
@@ -140,13 +142,6 @@ fn read_file(path: &Path) -> mcnn::Result<()> {
 fn floats(path: &str) -> Vec<f32> {
     let bytes = std::fs::read(path).expect("the rows");
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
-
-/// The peak memory of this process in kilobytes; 0 if the system does not report it.
-fn most_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The times of single actions. `all`: of every step but the first; else of those that predict.
