@@ -142,12 +142,11 @@ pub fn read_with_notes(path: &Path, options: &ReadOptions) -> Result<ReadResult>
 }
 
 /// Demonstrations from a source, whose place errors name.
-pub(super) fn finish(source: Source, place: &str, options: &ReadOptions) -> Result<ReadResult> {
+pub(super) fn finish(mut source: Source, place: &str, options: &ReadOptions) -> Result<ReadResult> {
     if let Some(e) = source.beyond {
         return Err(e);
     }
     let named = |e: Error| e.within(place);
-    let mut source = source;
     let parts = std::mem::take(&mut source.parts);
     let (data, outside) =
         Demonstrations::scaled(parts, &source.names, &options.units, options.range).map_err(named)?;

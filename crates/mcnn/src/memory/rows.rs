@@ -10,7 +10,7 @@ use super::{
 };
 use crate::data::{Demonstrations, Scale};
 
-/// Rows of `dim` numbers. What is computed from them has the same bits for both kinds, and for blocks of any size.
+/// Rows of `dim` values. What is computed from them has the same bits for both kinds, and for blocks of any size.
 pub(super) struct Rows<'a> {
     n: usize,
     dim: usize,
@@ -55,7 +55,7 @@ impl<'a> Rows<'a> {
         self.n
     }
 
-    /// The numbers of a row.
+    /// The values of a row.
     pub fn dim(&self) -> usize {
         self.dim
     }
@@ -96,13 +96,11 @@ impl<'a> Rows<'a> {
     /// Consecutive ranges of rows that are best read together: all of them, if they are in memory; else blocks, or blocks `smaller` times
     /// as small.
     pub fn blocks(&self, smaller: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (n, most) = (
-            self.n,
-            match &self.kind {
-                Kind::Memory { .. } => self.n.max(1),
-                Kind::File { data, .. } => data.piece_steps(smaller),
-            },
-        );
+        let n = self.n;
+        let most = match &self.kind {
+            Kind::Memory { .. } => n.max(1),
+            Kind::File { data, .. } => data.piece_steps(smaller),
+        };
         (0..n).step_by(most).map(move |start| start..n.min(start + most))
     }
 
