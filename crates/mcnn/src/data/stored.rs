@@ -284,14 +284,18 @@ impl StoredEpisodes {
     /// # Errors
     /// If there are none, and of the file system.
     pub fn write_npz(&self, path: &Path) -> Result<()> {
-        let columns = write::Columns {
+        write::write_columns(path, self.columns(&self.ends())?, &DimensionNames::default(), None)
+    }
+
+    /// The columns of the episodes, which end at `ends`.
+    fn columns<'a>(&self, ends: &'a [usize]) -> Result<write::Columns<'a>> {
+        Ok(write::Columns {
             observations: self.column(0)?,
             frame: self.frame,
             actions: self.column(1)?,
             rewards: Some(self.column(2)?),
-            ends: &self.ends(),
-        };
-        write::write_columns(path, columns, &DimensionNames::default(), None)
+            ends,
+        })
     }
 
     /// Writes the episodes, in the order of their numbers, as columns that are read piece by piece ([`stream`](super::stream)).
@@ -307,10 +311,7 @@ impl StoredEpisodes {
         columns::write(
             path,
             columns::Written {
-                states: self.column(0)?,
-                actions: self.column(1)?,
-                rewards: Some(self.column(2)?),
-                ends: &ends,
+                columns: self.columns(&ends)?,
                 names: &DimensionNames::default(),
                 encoding: None,
                 tasks: &vec![task.to_owned(); ends.len()],
@@ -328,10 +329,7 @@ impl StoredEpisodes {
         lerobot::write(
             path,
             lerobot::Written {
-                observations: self.column(0)?,
-                actions: self.column(1)?,
-                rewards: Some(self.column(2)?),
-                ends: &ends,
+                columns: self.columns(&ends)?,
                 names: &DimensionNames::default(),
                 tasks: &vec![task.to_owned(); ends.len()],
                 fps,

@@ -11,16 +11,13 @@ use serde_json::json;
 use super::About;
 use crate::{
     atomic,
-    data::{DimensionNames, column::Column},
+    data::{DimensionNames, column::Column, write::Columns},
     error::{Error, Result},
 };
 
-/// What is written: columns whose rows are read one after another, and everything else.
+/// What is written: states, actions and rewards, and everything else.
 pub struct Written<'a> {
-    pub states: Column<'a>,
-    pub actions: Column<'a>,
-    pub rewards: Option<Column<'a>>,
-    pub ends: &'a [usize],
+    pub columns: Columns<'a>,
     pub names: &'a DimensionNames,
     /// The encoder of the states, as JSON, if they are embeddings.
     pub encoding: Option<&'a str>,
@@ -46,7 +43,13 @@ pub fn write(path: &Path, written: Written) -> Result<()> {
 }
 
 fn fill(to: &mut impl Write, written: Written) -> io::Result<()> {
-    let Written { states, actions, rewards, ends, names, encoding, tasks, fps } = written;
+    let Written {
+        columns: Columns { observations, actions, rewards, ends, .. },
+        names,
+        encoding,
+        tasks,
+        fps,
+    } = written;
     let n = ends.last().copied().unwrap_or(0);
     let mut texts = tasks.to_vec();
     texts.sort_unstable();
@@ -54,7 +57,7 @@ fn fill(to: &mut impl Write, written: Written) -> io::Result<()> {
     let place = |task: &String| texts.binary_search(task).unwrap_or_default() as u32;
     let places: Vec<u8> = tasks.iter().flat_map(|task| place(task).to_le_bytes()).collect();
     let end_bytes: Vec<u8> = ends.iter().flat_map(|&end| (end as i64).to_le_bytes()).collect();
-    let columns = [("states", Some(states)), ("actions", Some(actions)), ("rewards", rewards)];
+    let columns = [("states", Some(observations)), ("actions", Some(actions)), ("rewards", rewards)];
     let columns: Vec<(&str, Column)> =
         columns.into_iter().filter_map(|(name, column)| Some((name, column?))).collect();
     let numbers = [("episode_ends", "I64", &end_bytes), ("episode_tasks", "U32", &places)];

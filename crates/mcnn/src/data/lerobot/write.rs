@@ -17,8 +17,9 @@ use crate::{
     atomic,
     data::{
         DimensionNames,
-        column::{Column, Numbers},
+        column::Numbers,
         parquet::{ColumnKind, Field, ParquetWriter, WrittenValues},
+        write::Columns,
     },
     error::{Error, Kind, Result},
 };
@@ -34,11 +35,7 @@ const LISTED: usize = 1000;
 
 /// What a dataset is written from.
 pub(in crate::data) struct Written<'a> {
-    pub observations: Column<'a>,
-    pub actions: Column<'a>,
-    pub rewards: Option<Column<'a>>,
-    /// Where each episode ends, exclusive.
-    pub ends: &'a [usize],
+    pub columns: Columns<'a>,
     pub names: &'a DimensionNames,
     /// The text of each episode's task; empty if there are none.
     pub tasks: &'a [String],
@@ -56,8 +53,9 @@ const OWN: [&str; 5] = ["timestamp", "frame_index", "episode_index", "index", "t
 
 impl Features {
     fn new(recording: &Written) -> Self {
-        let mut all = vec![(STATE, recording.observations.width), (ACTION, recording.actions.width)];
-        all.extend(recording.rewards.as_ref().map(|_| (REWARD, 1)));
+        let mut all =
+            vec![(STATE, recording.columns.observations.width), (ACTION, recording.columns.actions.width)];
+        all.extend(recording.columns.rewards.as_ref().map(|_| (REWARD, 1)));
         all.extend(OWN.map(|name| (name, 1)));
         let (names, widths) = all.into_iter().unzip();
         Self { names, widths }
@@ -111,7 +109,7 @@ pub(in crate::data) fn write(folder: &Path, recording: Written) -> Result<()> {
             .expected("steps per second, above 0")
             .found(recording.fps.to_string()));
     }
-    if recording.observations.numbers != Numbers::F32 {
+    if recording.columns.observations.numbers != Numbers::F32 {
         return Err(
             refuse("camera frames are not written in LeRobot's format").next("write an .npz or .hdf5")
         );
@@ -127,7 +125,7 @@ fn fill(folder: &Path, mut recording: Written) -> std::io::Result<()> {
     let mut all: Vec<Listed> = Vec::new();
     let (mut data, mut place) = (None, [0, 0]);
     let mut start = 0;
-    for (k, &end) in recording.ends.iter().enumerate() {
+    for (k, &end) in recording.columns.ends.iter().enumerate() {
         let text = recording.tasks.get(k).map_or("", String::as_str);
         let task = positions.get(text).copied().unwrap_or(0);
         let file = match &mut data {
@@ -206,8 +204,8 @@ fn columns(
         }
     };
     let mut all = Vec::new();
-    let recorded = [&mut recording.observations, &mut recording.actions].into_iter();
-    for column in recorded.chain(&mut recording.rewards) {
+    let recorded = [&mut recording.columns.observations, &mut recording.columns.actions].into_iter();
+    for column in recorded.chain(&mut recording.columns.rewards) {
         let mut bytes = vec![0; n * column.row_bytes()];
         column.rows.read_exact(&mut bytes)?;
         add(&mut bytes.as_chunks().0.iter().map(|v| f64::from(f32::from_le_bytes(*v))));

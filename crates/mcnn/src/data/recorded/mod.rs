@@ -175,11 +175,10 @@ impl Recorded {
     /// # Errors
     /// Embeddings in D4RL's and LeRobot's formats, LeRobot's without a frame rate, and errors of the file system.
     pub fn write(&self, path: &Path, target: Target) -> Result<Vec<String>> {
+        let columns = || Columns::new(Column::floats(self.parts.n_obs, &self.parts.states), &self.parts);
         match target {
             Target::Npz => {
-                let states = Column::floats(self.parts.n_obs, &self.parts.states);
-                let columns = Columns::new(states, &self.parts);
-                write_columns(path, columns, &self.names, self.encoding.as_deref())?;
+                write_columns(path, columns(), &self.names, self.encoding.as_deref())?;
             }
             Target::D4rl | Target::LeRobot if self.encoding.is_some() => {
                 return Err(Error::new(
@@ -190,12 +189,8 @@ impl Recorded {
                 .next("write an .npz or columns (.mcnn)"));
             }
             Target::Columns => {
-                let Parts { n_obs, n_act, states, actions, rewards, ends } = &self.parts;
                 let written = columns::Written {
-                    states: Column::floats(*n_obs, states),
-                    actions: Column::floats(*n_act, actions),
-                    rewards: rewards.as_ref().map(|rewards| Column::floats(1, rewards)),
-                    ends,
+                    columns: columns(),
                     names: &self.names,
                     encoding: self.encoding.as_deref(),
                     tasks: &self.tasks,
@@ -221,16 +216,8 @@ impl Recorded {
                     .at(path.display().to_string())
                     .next("say it with --hz, in steps per second")
                 })?;
-                let Parts { n_obs, n_act, states, actions, rewards, ends } = &self.parts;
-                let recording = lerobot::Written {
-                    observations: Column::floats(*n_obs, states),
-                    actions: Column::floats(*n_act, actions),
-                    rewards: rewards.as_ref().map(|rewards| Column::floats(1, rewards)),
-                    ends,
-                    names: &self.names,
-                    tasks: &self.tasks,
-                    fps,
-                };
+                let recording =
+                    lerobot::Written { columns: columns(), names: &self.names, tasks: &self.tasks, fps };
                 lerobot::write(path, recording)?;
                 return Ok(Vec::new());
             }
