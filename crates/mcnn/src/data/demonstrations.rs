@@ -1,15 +1,17 @@
 //! Episodes of (state, action) pairs, validated once when they are created.
 
+mod access;
+mod select;
+
 use std::{borrow::Cow, ops::Range};
 
-use sha2::{Digest, Sha256};
-
 use super::{
-    ActionRange, ActionUnits, DimensionNames, Origin, Outside, Parts, Pieces, Units, action_range,
+    ActionRange, ActionUnits, DimensionNames, Origin, Outside, Parts, Units, action_range,
     columns::FileSteps,
+    content_hash::ContentHash,
     steps::{MemorySteps, Steps},
 };
-use crate::{error::Result, seed::Seed};
+use crate::error::Result;
 
 /// The source of a step: the number of its episode in the source file, and its position in the episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -242,114 +244,9 @@ impl Demonstrations {
         self.ends.len()
     }
 
-    /// All states: `[n_steps, n_obs]`. Those of a file are read.
-    pub fn states(&self) -> Cow<'_, [f32]> {
-        self.states_of(0..self.n_steps())
-    }
-
-    /// All actions: `[n_steps, n_act]`, each in [-1, 1]. Those of a file are read.
-    pub fn actions(&self) -> Cow<'_, [f32]> {
-        self.actions_of(0..self.n_steps())
-    }
-
-    /// The states of some steps, counted over all episodes: `[steps, n_obs]`.
-    pub fn states_of(&self, steps: Range<usize>) -> Cow<'_, [f32]> {
-        self.steps.states(steps, self.n_obs)
-    }
-
-    /// The actions of some steps, counted over all episodes: `[steps, n_act]`, each in [-1, 1].
-    pub fn actions_of(&self, steps: Range<usize>) -> Cow<'_, [f32]> {
-        self.steps.actions(steps, self.n_act)
-    }
-
-    /// All rewards, where the source had them and the steps are in memory: `[n_steps]`.
-    pub fn rewards(&self) -> Option<&[f32]> {
-        self.steps.rewards()
-    }
-
-    /// All states and all actions, if they are in memory.
-    pub fn in_memory(&self) -> Option<[&[f32]; 2]> {
-        match &self.steps {
-            Steps::Memory(memory) => Some([&memory.states, &memory.actions]),
-            Steps::File(_) => None,
-        }
-    }
-
-    /// Whether the steps are read from a file when they are asked for.
-    pub fn is_streamed(&self) -> bool {
-        matches!(self.steps, Steps::File(_))
-    }
-
-    /// The error of the first step that could not be read from the file, or of a file that was changed since it was opened. Until this
-    /// is `Ok`, nothing that was computed from the steps may be used: a step that cannot be read is zeros. Steps in memory have no
-    /// errors.
-    ///
-    /// # Errors
-    /// A file that was cut short or changed, and errors of the file system.
-    pub fn check_readable(&self) -> Result<()> {
-        match &self.steps {
-            Steps::Memory(_) => Ok(()),
-            Steps::File(file) => file.check_readable(),
-        }
-    }
-
-    /// Whether a step could not be read: what is computed from now on will not be used.
-    pub(crate) fn is_unreadable(&self) -> bool {
-        matches!(&self.steps, Steps::File(file) if file.has_failed())
-    }
-
-    /// Consecutive ranges of steps, of the size that is best read together: all steps, if they are in memory.
-    pub fn pieces(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        self.pieces_of(0..self.n_steps())
-    }
-
-    /// The same of a range of steps.
-    pub(crate) fn pieces_of(&self, steps: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (end, most) = (steps.end, self.piece_steps(1));
-        steps.step_by(most).map(move |start| start..end.min(start + most))
-    }
-
-    /// Calls a function with each of a range of steps, in order, and its state.
-    pub(super) fn each_state(&self, steps: Range<usize>, mut f: impl FnMut(usize, &[f32])) {
-        for piece in self.pieces_of(steps) {
-            let states = self.states_of(piece.clone());
-            states.chunks_exact(self.n_obs).zip(piece).for_each(|(state, i)| f(i, state));
-        }
-    }
-
-    /// Calls a function with the states of each of a range of steps and its next one in the range, in order.
-    pub(super) fn each_pair(&self, steps: Range<usize>, mut f: impl FnMut(&[f32], &[f32])) {
-        let mut before: Vec<f32> = Vec::with_capacity(self.n_obs);
-        self.each_state(steps, |_, state| {
-            if !before.is_empty() {
-                f(&before, state);
-            }
-            before.clear();
-            before.extend_from_slice(state);
-        });
-    }
-
-    /// The steps of a piece, or of one `smaller` times as small; all of them, if they are in memory.
-    pub(crate) fn piece_steps(&self, smaller: usize) -> usize {
-        match &self.steps {
-            Steps::Memory(_) => self.n_steps().max(1),
-            Steps::File(file) => (file.piece_steps() / smaller).max(1),
-        }
-    }
-
     /// Where each episode ends, exclusive.
     pub fn ends(&self) -> &[usize] {
         &self.ends
-    }
-
-    /// The state of a step, counted over all episodes.
-    pub fn state(&self, i: usize) -> Cow<'_, [f32]> {
-        self.states_of(i..i + 1)
-    }
-
-    /// The action of a step, counted over all episodes.
-    pub fn action(&self, i: usize) -> Cow<'_, [f32]> {
-        self.actions_of(i..i + 1)
     }
 
     /// The steps of episode `k` (its number in the source may differ, see [`number`](Self::number)).
@@ -382,95 +279,6 @@ impl Demonstrations {
         range.contains(&i).then_some(i)
     }
 
-    /// A selection of episodes, in the order of `which`. They keep their numbers in the source.
-    ///
-    /// # Panics
-    /// If `which` is empty or has an index out of range.
-    pub fn select(&self, which: &[usize]) -> Self {
-        assert!(!which.is_empty(), "a selection of no episodes");
-        let mut part = self.empty();
-        for &k in which {
-            part.push(self, self.episode(k), k);
-        }
-        part
-    }
-
-    /// The demonstrations without the last step of every episode, as in D4RL's `qlearning_dataset`. Episodes keep their
-    /// numbers; episodes of one step are dropped. `None` if no step is left.
-    pub fn drop_last(&self) -> Option<Self> {
-        let mut part = self.empty();
-        for k in 0..self.n_episodes() {
-            let Range { start, end } = self.episode(k);
-            if end - start > 1 {
-                part.push(self, start..end - 1, k);
-            }
-        }
-        (!part.ends.is_empty()).then_some(part)
-    }
-
-    /// Demonstrations without episodes, with the same dimensions, encoding and names.
-    fn empty(&self) -> Self {
-        Self {
-            n_obs: self.n_obs,
-            n_act: self.n_act,
-            steps: self.steps.empty(),
-            ends: Vec::new(),
-            episode_numbers: Vec::new(),
-            margins: Vec::new(),
-            encoding: self.encoding.clone(),
-            names: self.names.clone(),
-            origin: self.origin.clone(),
-            tasks: Vec::new(),
-            units: self.units.clone(),
-        }
-    }
-
-    /// Appends steps of episode `k` of `from` as one episode.
-    fn push(&mut self, from: &Self, steps: Range<usize>, k: usize) {
-        self.ends.push(self.n_steps() + steps.len());
-        self.steps.push(&from.steps, steps, [self.n_obs, self.n_act]);
-        self.episode_numbers.push(from.episode_numbers[k]);
-        self.margins.push(from.margins[k]);
-        self.tasks.extend(from.tasks.get(k).cloned());
-    }
-
-    /// The same steps in pieces of the episodes, numbered anew from 0.
-    pub(super) fn with_pieces(&self, Pieces { ends, margins, episodes }: Pieces) -> Self {
-        let tasks = episodes.iter().filter_map(|&k| self.tasks.get(k)).cloned().collect();
-        let episode_numbers = (0..ends.len() as u32).collect();
-        Self { ends, margins, tasks, episode_numbers, ..self.clone() }
-    }
-
-    /// The steps at each end of episode `k` that follow, or are followed by, steps of another episode.
-    pub(super) fn margin(&self, k: usize) -> usize {
-        self.margins[k]
-    }
-
-    /// Appends the episodes of other data of the same dimensions, without their tasks. Rewards are dropped if either has none.
-    pub(super) fn extend(&mut self, other: &Self) {
-        if self.rewards().is_some() != other.rewards().is_some() {
-            self.steps.drop_rewards();
-        }
-        for k in 0..other.n_episodes() {
-            self.push(other, other.episode(k), k);
-        }
-        self.tasks.clear();
-    }
-
-    /// Splits whole episodes at random into a training set and a validation set. Episodes that (nearly) coincide stay together and count
-    /// as one ([`groups`](Self::groups)): the validation set has a fraction of the distinct episodes, at least one if the fraction is
-    /// above 0 and there are two or more. Both keep the order of the source.
-    pub fn split(&self, validation_fraction: f64, seed: Seed) -> (Self, Option<Self>) {
-        if validation_fraction <= 0.0 || self.n_episodes() < 2 {
-            return (self.clone(), None);
-        }
-        let [training, validation] = self.groups().split(validation_fraction, seed);
-        if validation.is_empty() {
-            return (self.clone(), None);
-        }
-        (self.select(&training), Some(self.select(&validation)))
-    }
-
     /// SHA-256 over widths, episode ends, states and scaled actions, as hexadecimal: a content hash that does not depend on
     /// the file's format. Rewards and names are not included, because training does not use them.
     pub fn fingerprint(&self) -> String {
@@ -484,36 +292,6 @@ impl Demonstrations {
             Steps::Memory(_) => hash(),
             Steps::File(file) => file.fingerprint(&self.ends, hash),
         }
-    }
-}
-
-/// The content hash of widths, episode ends, states and actions.
-pub(super) struct ContentHash(Sha256);
-
-impl ContentHash {
-    /// `widths`: those of an observation and of an action.
-    pub fn new(widths: &[usize], ends: &[usize]) -> Self {
-        let mut hash = Sha256::new();
-        for n in widths.iter().chain([&ends.len()]).chain(ends) {
-            hash.update((*n as u64).to_le_bytes());
-        }
-        Self(hash)
-    }
-
-    /// Adds values. In pieces: a buffer of bytes as large as the data would double their memory.
-    pub fn add(&mut self, values: &[f32]) {
-        const PIECE: usize = 4096;
-        let mut bytes = [0; 4 * PIECE];
-        for piece in values.chunks(PIECE) {
-            let to = bytes.as_chunks_mut::<4>().0;
-            to.iter_mut().zip(piece).for_each(|(to, v)| *to = v.to_le_bytes());
-            self.0.update(&bytes[..4 * piece.len()]);
-        }
-    }
-
-    /// The hash as hexadecimal.
-    pub fn finish(self) -> String {
-        self.0.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     ActionRange, Demonstrations, Dimension, DimensionNames, Format, Key, Parts, Selection, Step, Units,
-    demonstrations::ContentHash,
+    content_hash::ContentHash,
     dimension::dimensions,
     scale::{is_constant, near_constant},
     several::load_all,

@@ -8,6 +8,7 @@ mod cameras;
 mod column;
 mod columns;
 mod compression;
+mod content_hash;
 mod cut;
 mod demonstrations;
 mod dimension;

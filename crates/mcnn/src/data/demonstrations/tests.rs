@@ -1,4 +1,5 @@
 use super::*;
+use crate::seed::Seed;
 
 fn parts() -> Parts {
     Parts {
