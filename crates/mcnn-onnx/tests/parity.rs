@@ -6,7 +6,7 @@ use common::{Case, actions_in_other_units, angles, data, folder, policy, policy_
 use mcnn::{
     backbone::{
         Backbone, Bet, BetSettings, BucketSelection, Diffusion, DiffusionSettings, Layers, Mlp, Network,
-        PredictionType, RetrievalMlp, RetrievalSettings, Sampler, Unet, UnetSettings,
+        PredictionType, ResMlp, ResMlpSettings, RetrievalMlp, RetrievalSettings, Sampler, Unet, UnetSettings,
     },
     envelope::{Activation, Envelope, Form},
     policy::{ActingSettings, Combine, ConstrainAt, Policy, Session},
@@ -58,6 +58,19 @@ fn bet(selection: BucketSelection) -> Network {
 fn diffusion(seed: u64, prediction: PredictionType, sampler: Sampler) -> Network {
     let settings = DiffusionSettings { prediction, sampler, ..DiffusionSettings::default() };
     Diffusion::random(OBS, &[24, 16], ACT, settings, Seed(seed)).into()
+}
+
+fn resmlp(prediction: PredictionType, sampler: Sampler) -> Network {
+    let settings = ResMlpSettings {
+        horizon: 8,
+        executed: 3,
+        steps: 20,
+        sample_steps: 4,
+        prediction,
+        sampler,
+        ..ResMlpSettings::default()
+    };
+    ResMlp::random(OBS, &[24; 2], ACT, settings, Seed(6)).into()
 }
 
 fn unet(prediction: PredictionType) -> Network {
@@ -130,6 +143,7 @@ fn cases() -> Vec<Case> {
             let of = |network| policy(vec![network], at(constrain_at));
             all.push(case(&format!("diffusion, {name}"), of(diffusion(1, prediction, sampler))));
             all.push(case(&format!("unet, {name}"), of(unet(prediction))));
+            all.push(case(&format!("resmlp, {name}"), of(resmlp(prediction, sampler))));
         }
     }
     let two = || [1, 2].map(|seed| diffusion(seed, PredictionType::Sample, Sampler::Ddpm)).to_vec();

@@ -45,6 +45,7 @@ fn architectures() -> Vec<Architecture> {
         with("diffusion", &[]),
         with("bet", &[("layers", "1"), ("heads", "2"), ("width", "8"), ("window", "3"), ("buckets", "4")]),
         with("unet", &[("diffusion-steps", "4"), ("sample-steps", "2")]),
+        with("resmlp", &[("diffusion-steps", "4"), ("sample-steps", "2")]),
     ]
 }
 
@@ -116,7 +117,7 @@ fn every_action_of_every_ensemble_lies_in_the_box_of_the_memory_that_it_names() 
             }
         }
     }
-    assert_eq!(checked, 5 * 2 * 3 * 2 * 24);
+    assert_eq!(checked, architectures().len() * 2 * 3 * 2 * 24);
 }
 
 #[test]

@@ -42,7 +42,7 @@ static OPTIONS: LazyLock<Vec<BackboneOption>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Defaults by kind as a help text has them: `[default: 5; unet: 100]`, the first kind's without its name.
+/// Defaults by kind as a help text has them: `[default: 5; unet: 100; resmlp: 100]`, the first kind's without its name.
 fn defaults(mut of_kinds: impl Iterator<Item = (&'static str, String)>) -> String {
     let (_, first) = of_kinds.next().expect("a kind");
     let others: String =
@@ -62,7 +62,9 @@ pub fn hidden_help() -> String {
         widths.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
     };
     let defaults = defaults(layered().map(|kind| (kind.name, text(kind))));
-    format!("Widths of the hidden layers; of unet, channels by resolution level {defaults}")
+    format!(
+        "Widths of the hidden layers; of unet, channels by resolution level; of resmlp, equal widths, one for each block {defaults}"
+    )
 }
 
 /// The kinds whose hidden layers have widths to choose.
@@ -161,8 +163,8 @@ mod tests {
     fn an_option_of_two_backbones_stands_once_with_the_defaults_of_both() {
         let of = |name: &str| OPTIONS.iter().filter(|option| option.info.name == name).collect::<Vec<_>>();
         let [steps] = of("diffusion-steps")[..] else { panic!("one option") };
-        assert_eq!(steps.heading, "Network: diffusion and unet");
-        assert!(steps.help.ends_with("[default: 5; unet: 100]"), "{}", steps.help);
+        assert_eq!(steps.heading, "Network: diffusion, unet and resmlp");
+        assert!(steps.help.ends_with("[default: 5; unet: 100; resmlp: 100]"), "{}", steps.help);
         let [gamma] = of("gamma")[..] else { panic!("one option") };
         assert_eq!(gamma.heading, "Network: bet");
     }

@@ -136,7 +136,7 @@ pub struct EnsembleArgs {
     #[arg(long, value_parser = bagging, value_name = "RULE")]
     pub bagging: Option<Bagging>,
     /// How the members act together: mean (the mean of their actions) or member (one member, drawn at random for every prediction)
-    /// [default: mean; unet, bet and ibc: member].
+    /// [default: mean; unet, resmlp, bet and ibc: member].
     #[arg(long, value_parser = combine, value_name = "RULE")]
     pub combine: Option<Combine>,
 }

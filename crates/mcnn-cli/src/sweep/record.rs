@@ -137,6 +137,7 @@ fn name(s: &Settings) -> String {
         "mlp" => "MLP",
         "bet" => "BeT",
         "unet" => "U-Net",
+        "resmlp" => "residual MLP",
         "ibc" => "IBC",
         other => other,
     };

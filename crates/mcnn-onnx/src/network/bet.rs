@@ -122,7 +122,8 @@ fn last(graph: &mut Graph, name: &str, tokens: &Value) -> Value {
     graph.slice(name, tokens, 1, [-1, i64::MAX])
 }
 
-fn normalize(graph: &mut Graph, layers: &Layers, norm: &str, tokens: &Value) -> Value {
+/// Layer normalization, with the arrays `NORM.scale` and `NORM.shift`.
+pub(super) fn normalize(graph: &mut Graph, layers: &Layers, norm: &str, tokens: &Value) -> Value {
     let [scale, shift] = ["scale", "shift"].map(|of| layers.constant(graph, &format!("{norm}.{of}")));
     let attributes = [Attribute::Int("axis", -1), Attribute::Float("epsilon", 1e-5)];
     let name = format!("{}/{norm}", layers.scope);

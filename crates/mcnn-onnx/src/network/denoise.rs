@@ -1,11 +1,11 @@
-//! One denoising step of a diffusion network or a U-Net: from the noisy actions x_t to x_{t-1}, and the clean actions.
+//! One denoising step of a network that denoises: from the noisy actions x_t to x_{t-1}, and the clean actions.
 
 use mcnn::{
-    backbone::{Diffusion, Horizons, Level, PredictionType, Unet, sinusoids},
+    backbone::{Diffusion, Horizons, Level, PredictionType, ResMlp, Unet, sinusoids},
     policy::Policy,
 };
 
-use super::{diffusion, mean, unet};
+use super::{diffusion, mean, resmlp, unet};
 use crate::{
     envelope::sigma,
     graph::{Axis, Graph, Value},
@@ -41,15 +41,18 @@ impl Denoising {
                 horizons,
             };
         }
-        let unet = network.downcast::<Unet>().expect("a network that denoises");
-        let settings = unet.settings();
-        Self {
-            prediction: settings.prediction,
-            levels: settings.schedule.spaced(settings.steps, settings.sample_steps, settings.sampler),
-            waves: unet.channels()[0],
-            is_chunk: true,
-            horizons,
-        }
+        // Of a chunk: the settings have the same names, but are of two types.
+        let (prediction, levels, waves) = if let Some(network) = network.downcast::<ResMlp>() {
+            let settings = network.settings();
+            let levels = settings.schedule.spaced(settings.steps, settings.sample_steps, settings.sampler);
+            (settings.prediction, levels, network.n_sinusoids())
+        } else {
+            let unet = network.downcast::<Unet>().expect("a network that denoises");
+            let settings = unet.settings();
+            let levels = settings.schedule.spaced(settings.steps, settings.sample_steps, settings.sampler);
+            (settings.prediction, levels, unet.channels()[0])
+        };
+        Self { prediction, levels, waves, is_chunk: true, horizons }
     }
 
     /// Denoising steps of a prediction.
@@ -159,12 +162,13 @@ impl<'a> Step<'a> {
     fn predict(&self, graph: &mut Graph, member: usize, noisy: &Value, embedding: &Value) -> Value {
         let scope = format!("member.{member}");
         let network = &self.policy.members()[member];
-        let output = match network.downcast::<Diffusion>() {
-            Some(network) => diffusion::forward(graph, &scope, network, [noisy, embedding, &self.states]),
-            None => {
-                let unet = network.downcast::<Unet>().expect("a network that denoises");
-                unet::forward(graph, &scope, unet, [noisy, embedding, &self.states])
-            }
+        let inputs = [noisy, embedding, &self.states];
+        let output = if let Some(network) = network.downcast::<Diffusion>() {
+            diffusion::forward(graph, &scope, network, inputs)
+        } else if let Some(network) = network.downcast::<ResMlp>() {
+            resmlp::forward(graph, &scope, network, inputs)
+        } else {
+            unet::forward(graph, &scope, network.downcast::<Unet>().expect("a network that denoises"), inputs)
         };
         if self.denoising.prediction == PredictionType::Sample {
             return output;

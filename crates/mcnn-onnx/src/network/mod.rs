@@ -4,6 +4,7 @@ mod bet;
 mod denoise;
 mod diffusion;
 mod mlp;
+mod resmlp;
 mod retrieval;
 mod unet;
 
@@ -11,7 +12,7 @@ pub use bet::with_likeliest_bucket;
 pub use denoise::{Denoising, Step};
 
 use mcnn::{
-    backbone::{Arrays, Bet, Diffusion, Mlp, RetrievalMlp, Unet},
+    backbone::{Arrays, Bet, Diffusion, Mlp, Network, ResMlp, RetrievalMlp, Unet},
     envelope::Activation,
     policy::Policy,
 };
@@ -40,11 +41,17 @@ pub fn computes(policy: &Policy) -> Option<Computes> {
         Some(Computes::Observation)
     } else if network.downcast::<Bet>().is_some() {
         Some(Computes::Window)
-    } else if network.downcast::<Diffusion>().is_some() || network.downcast::<Unet>().is_some() {
+    } else if denoises(network) {
         Some(Computes::Denoising)
     } else {
         None
     }
+}
+
+fn denoises(network: &Network) -> bool {
+    network.downcast::<Diffusion>().is_some()
+        || network.downcast::<Unet>().is_some()
+        || network.downcast::<ResMlp>().is_some()
 }
 
 /// sigma(g), the mean over the members: `[batch, n_act]`. `states`: standardized, `[batch, n_features]` or, of a window, `[batch, steps, n_features]`.

@@ -31,7 +31,7 @@ def train(
     """Trains a policy. The same data, settings and seed give the same bytes as `mcnn train`.
 
     demos: Demonstrations. memories: Memories of the same data; None for every state (of more than 20,000 states, 20,000 by gas).
-    backbone: mlp, diffusion, bet, unet or retrieval. members: networks of the ensemble; None for the backbone's default.
+    backbone: mlp, diffusion, bet, unet, resmlp, retrieval or ibc. members: networks of the ensemble; None for the backbone's default.
     steps: gradient steps; None for the backbone's default. lam: lambda of the memory weight exp(-lambda distance): a number of 0 or
     more, math.inf (behavior cloning), "weight:W", or "auto" (weight:0.25). validation_fraction: share of the episodes held out
     (None: 0.1). progress: whether a line on stderr tells the progress, in terminals and notebooks.

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constrain, kind::OptionInfo, schedule::Level};
+use super::{
+    Constrain, Horizons, Sampler, Schedule,
+    kind::{InvalidSetting, OptionInfo},
+    schedule::Level,
+};
 use crate::seed::Rng;
 
 /// Options that all denoising backbones have, without their defaults, which differ.
@@ -42,6 +46,29 @@ pub const EMA: OptionInfo = OptionInfo {
     default: "",
 };
 
+/// Options of the backbones that denoise a chunk of actions.
+pub const HORIZON: OptionInfo = OptionInfo {
+    name: "horizon",
+    aliases: &[],
+    value_name: "ACTIONS",
+    help: "Prediction horizon: actions predicted at once, from the newest observation's on",
+    default: "16",
+};
+pub const EXECUTE: OptionInfo = OptionInfo {
+    name: "execute",
+    aliases: &[],
+    value_name: "ACTIONS",
+    help: "Execution horizon: how many of them are executed before the next prediction",
+    default: "8",
+};
+pub const SAMPLE_STEPS: OptionInfo = OptionInfo {
+    name: "sample-steps",
+    aliases: &[],
+    value_name: "STEPS",
+    help: "Diffusion steps taken in acting, evenly spaced among those of training",
+    default: "10; with --sampler ddpm: all",
+};
+
 /// The words that the options take.
 pub const SCHEDULES: &str = "vp, linear or cosine";
 pub const PREDICTIONS: &str = "sample or epsilon";
@@ -66,6 +93,61 @@ impl PredictionType {
             Self::Sample => format!("mean squared error of {action}, denoised from a random noise level"),
             Self::Epsilon => format!("mean squared error of the noise that {action} implies"),
         }
+    }
+}
+
+/// Settings of denoising a chunk of actions that do not depend on the network.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChunkDenoising {
+    /// Observation, prediction and execution horizon.
+    pub horizons: Horizons,
+    pub steps: usize,
+    pub sample_steps: usize,
+    pub schedule: Schedule,
+    pub sampler: Sampler,
+    pub ema: f64,
+}
+
+impl ChunkDenoising {
+    /// Checks each setting's range.
+    pub fn validate(&self) -> std::result::Result<(), InvalidSetting> {
+        let Horizons { observation, prediction, execution, .. } = self.horizons;
+        let Self { steps, sample_steps, ema, .. } = *self;
+        let invalid = |option, expected: String, found: &dyn ToString| {
+            Err(InvalidSetting::new(option, expected, found.to_string()))
+        };
+        if !(1..=256).contains(&prediction) {
+            invalid("--horizon", "1 to 256 actions".into(), &prediction)
+        } else if !(1..=prediction).contains(&execution) {
+            invalid("--execute", format!("1 to {prediction}, the horizon"), &execution)
+        } else if !(1..=16).contains(&observation) {
+            invalid("window", "1 to 16 observations".into(), &observation)
+        } else if !(1..=1000).contains(&steps) {
+            invalid("--diffusion-steps", "1 to 1000".into(), &steps)
+        } else if !(1..=steps).contains(&sample_steps) {
+            invalid("--sample-steps", format!("1 to {steps}, the diffusion steps"), &sample_steps)
+        } else if !(0.0..1.0).contains(&ema) {
+            invalid("--ema", "a decay, 0 up to but not 1".into(), &ema)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The levels of acting.
+    pub fn inference_levels(&self) -> Vec<Level> {
+        self.schedule.spaced(self.steps, self.sample_steps, self.sampler)
+    }
+
+    /// Execution horizon and inference steps where they were not given: no more than the prediction horizon, and all steps for DDPM.
+    pub fn resolved(&self, is_given: &dyn Fn(&str) -> bool) -> [usize; 2] {
+        let Horizons { prediction, execution, .. } = self.horizons;
+        let executed = if is_given("execute") { execution } else { execution.min(prediction) };
+        let sample_steps = match (is_given("sample-steps"), self.sampler) {
+            (true, _) => self.sample_steps,
+            (false, Sampler::Ddpm) => self.steps,
+            (false, Sampler::Ddim) => self.sample_steps.min(self.steps),
+        };
+        [executed, sample_steps]
     }
 }
 

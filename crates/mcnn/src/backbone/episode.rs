@@ -15,12 +15,20 @@ pub struct Horizons {
     /// Whether it predicts in training for every observation of a window, each from those before it, rather than for the
     /// newest one alone.
     pub predict_all_steps: bool,
+    /// Whether training counts the predicted steps beyond the end of an episode, which repeat its last action. A chunk then ends
+    /// by holding that action, as in diffusion_policy; if not, what it ends with is arbitrary.
+    pub counts_padding: bool,
 }
 
 impl Horizons {
     /// One observation in, one action out.
-    pub const SINGLE: Horizons =
-        Horizons { observation: 1, prediction: 1, execution: 1, predict_all_steps: false };
+    pub const SINGLE: Horizons = Horizons {
+        observation: 1,
+        prediction: 1,
+        execution: 1,
+        predict_all_steps: false,
+        counts_padding: false,
+    };
 
     /// Actions predicted in training for a window of observations.
     pub fn target_steps(&self) -> usize {

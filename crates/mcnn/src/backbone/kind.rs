@@ -10,7 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Architecture, Arrays, Horizons, Network, bet::BetSettings, diffusion::DiffusionSettings,
-    ibc::IbcSettings, mlp::MlpSettings, retrieval::RetrievalSettings, unet::UnetSettings,
+    ibc::IbcSettings, mlp::MlpSettings, resmlp::ResMlpSettings, retrieval::RetrievalSettings,
+    unet::UnetSettings,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -24,6 +25,7 @@ pub static KINDS: &[BackboneKind] = &[
     BackboneKind::of::<DiffusionSettings>(),
     BackboneKind::of::<BetSettings>(),
     BackboneKind::of::<UnetSettings>(),
+    BackboneKind::of::<ResMlpSettings>(),
     BackboneKind::of::<RetrievalSettings>(),
     BackboneKind::of::<IbcSettings>(),
     #[cfg(test)]

@@ -16,6 +16,8 @@
 
 mod architecture;
 mod bet;
+#[cfg(test)]
+mod chunk_reference;
 mod denoise;
 mod diffusion;
 mod episode;
@@ -34,6 +36,7 @@ mod network;
 mod oracle;
 mod packed;
 mod product;
+mod resmlp;
 mod retrieval;
 mod schedule;
 mod unet;
@@ -55,6 +58,7 @@ pub use mlp::{Mlp, MlpNet, MlpSettings};
 pub use net::{Batch, LossFn, Net, TrainableNet};
 pub use network::{ActingState, Backbone, BucketChoice, Constrain, Neighbors, Network};
 pub(crate) use product::widest;
+pub use resmlp::{ResMlp, ResMlpNet, ResMlpSettings};
 pub use retrieval::{RetrievalMlp, RetrievalNet, RetrievalSettings};
 pub use schedule::{Level, Sampler, Schedule};
 pub use unet::{Unet, UnetNet, UnetSettings};

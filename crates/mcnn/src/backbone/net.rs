@@ -16,10 +16,10 @@ pub struct Batch<'a> {
     pub neighbors: &'a [f32],
     /// The demonstrated actions: `[rows, target_steps, n_act]`.
     pub actions: &'a [f32],
-    /// Which target steps count: `[rows, target_steps]`. The others lie beyond the end of an episode and repeat
-    /// its last action (and observation); they do not count in a loss.
+    /// Which target steps count in a loss: `[rows, target_steps]`. Steps beyond the end of an episode repeat its last action (and
+    /// observation); they count only if [`counts_padding`](super::Horizons::counts_padding).
     pub mask: &'a [bool],
-    /// Demonstrated target steps of the whole batch that these rows belong to: losses are means over them.
+    /// Target steps that count, of the whole batch that these rows belong to: losses are means over them.
     pub count: usize,
 }
 

@@ -64,7 +64,7 @@ pub struct MiniBatch {
     pub targets: Vec<f32>,      // [rows, target_steps, n_act]
     pub centers: Vec<f32>,      // [rows, target_steps, n_act]
     pub radii: Vec<f32>,        // [rows, target_steps]
-    pub mask: Vec<bool>,        // [rows, target_steps]: not beyond the end of the episode
+    pub mask: Vec<bool>,        // [rows, target_steps]: which count in a loss
     pub neighbors: Vec<f32>,    // [rows, n_obs + n_act], the memory a row is paired with; empty without pairs
 }
 
@@ -204,9 +204,12 @@ impl TrainingSet {
         [starts.zip(&self.ends).filter(|(start, end)| *end - start < least).count(), self.ends.len()]
     }
 
-    /// Demonstrated target steps of some samples.
+    /// Target steps of some samples that count in a loss.
     pub fn count(&self, which: &[usize]) -> usize {
         let steps = self.horizons.target_steps();
+        if self.horizons.counts_padding {
+            return which.len() * steps;
+        }
         let demonstrated =
             |&i: &usize| steps.min(self.ends[self.samples[i].episode()] - self.samples[i].step());
         which.iter().map(demonstrated).sum()
@@ -261,7 +264,7 @@ impl TrainingSet {
                     None => batch.centers.resize(batch.targets.len(), 0.0),
                 }
                 batch.radii.push(region.radius);
-                batch.mask.push(step + k <= last);
+                batch.mask.push(step + k <= last || self.horizons.counts_padding);
             }
         }
     }
@@ -386,7 +389,7 @@ mod tests {
 
     #[test]
     fn windows_whose_every_step_is_predicted_never_cross_episodes() {
-        let horizons = Horizons { observation: 3, prediction: 1, execution: 1, predict_all_steps: true };
+        let horizons = Horizons { observation: 3, predict_all_steps: true, ..Horizons::SINGLE };
         let (set, batches) = one_by_one(horizons, Distances::Paper);
         let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
         assert_eq!(seen, [[0.0, 1.0, 1.0], [2.0, 3.0, 4.0], [3.0, 4.0, 5.0], [4.0, 5.0, 6.0]]);
@@ -405,7 +408,7 @@ mod tests {
 
     #[test]
     fn chunks_are_constrained_by_the_future_actions_of_the_memory_of_the_newest_observation() {
-        let horizons = Horizons { observation: 2, prediction: 3, execution: 2, predict_all_steps: false };
+        let horizons = Horizons { observation: 2, prediction: 3, execution: 2, ..Horizons::SINGLE };
         let (set, batches) = one_by_one(horizons, Distances::Loo);
         assert_eq!(set.n, 7);
         let seen: Vec<&[f32]> = batches.iter().map(|b| &b.observations[..]).collect();
@@ -417,6 +420,9 @@ mod tests {
         assert_eq!(wanted[..3], [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [2.0, 3.0, 4.0]]);
         assert_eq!(wanted[5], [5.0, 6.0, 6.0]);
         assert_eq!(batches[5].mask, [true, true, false]);
+        let (padded, same) = one_by_one(Horizons { counts_padding: true, ..horizons }, Distances::Loo);
+        assert!(same.iter().all(|b| b.mask == [true; 3]), "the action that is held counts");
+        assert_eq!((padded.count(&[0, 5]), set.count(&[0, 5])), (6, 4));
         // The memory of step 1 is step 2, the nearest one of the other episode. Its future actions have the same weight.
         let MiniBatch { centers, radii, .. } = &batches[1];
         let weight = 1.0 - radii[0];

@@ -76,7 +76,7 @@ impl Unet {
 
     fn from_parts(settings: UnetSettings, plan: Arc<Plan>, parameters: Vec<f32>) -> Self {
         debug_assert_eq!(parameters.len(), plan.n_parameters());
-        Self { settings, levels: settings.inference_levels(), plan, parameters }
+        Self { settings, levels: settings.denoising().inference_levels(), plan, parameters }
     }
 
     /// The settings.

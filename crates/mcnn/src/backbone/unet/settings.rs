@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Unet;
 use crate::{
     backbone::{
-        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Level, Network, OptionInfo,
-        PredictionType, Sampler, Schedule, SettingOption,
+        Arrays, BackboneSettings, Describe, Horizons, InvalidSetting, Network, PredictionType, Sampler,
+        Schedule, SettingOption,
         denoise::*,
         kind::{micro_batches_of, parse, word},
     },
@@ -79,9 +79,10 @@ impl UnetSettings {
         },
     };
 
-    /// The levels of acting.
-    pub(super) fn inference_levels(&self) -> Vec<Level> {
-        self.schedule.spaced(self.steps, self.sample_steps, self.sampler)
+    /// The settings of denoising.
+    pub(super) fn denoising(&self) -> ChunkDenoising {
+        let Self { steps, sample_steps, schedule, sampler, ema, .. } = *self;
+        ChunkDenoising { horizons: self.horizons(), steps, sample_steps, schedule, sampler, ema }
     }
 }
 
@@ -104,46 +105,13 @@ impl Describe for UnetSettings {
             set: |s, text| word(text, SAMPLERS, &mut s.sampler),
         },
         SettingOption { info: EMA.with_default("0.9999"), set: |s, text| parse(text, &mut s.ema) },
-        SettingOption {
-            info: OptionInfo {
-                name: "horizon",
-                aliases: &[],
-                value_name: "ACTIONS",
-                help: "Prediction horizon: actions predicted at once, from the newest observation's on",
-                default: "16",
-            },
-            set: |s, text| parse(text, &mut s.horizon),
-        },
-        SettingOption {
-            info: OptionInfo {
-                name: "execute",
-                aliases: &[],
-                value_name: "ACTIONS",
-                help: "Execution horizon: how many of them are executed before the next prediction",
-                default: "8",
-            },
-            set: |s, text| parse(text, &mut s.executed),
-        },
-        SettingOption {
-            info: OptionInfo {
-                name: "sample-steps",
-                aliases: &[],
-                value_name: "STEPS",
-                help: "Diffusion steps taken in acting, evenly spaced among those of training",
-                default: "10; with --sampler ddpm: all",
-            },
-            set: |s, text| parse(text, &mut s.sample_steps),
-        },
+        SettingOption { info: HORIZON, set: |s, text| parse(text, &mut s.horizon) },
+        SettingOption { info: EXECUTE, set: |s, text| parse(text, &mut s.executed) },
+        SettingOption { info: SAMPLE_STEPS, set: |s, text| parse(text, &mut s.sample_steps) },
     ];
 
     fn resolve(&mut self, is_given: &dyn Fn(&str) -> bool) {
-        if !is_given("execute") {
-            self.executed = self.executed.min(self.horizon);
-        }
-        if !is_given("sample-steps") {
-            let all = self.sampler == Sampler::Ddpm;
-            self.sample_steps = if all { self.steps } else { self.sample_steps.min(self.steps) };
-        }
+        [self.executed, self.sample_steps] = self.denoising().resolved(is_given);
     }
 }
 
@@ -157,24 +125,9 @@ impl BackboneSettings for UnetSettings {
         let halves = 1_usize << widths.len().saturating_sub(1).min(16);
         let invalid =
             |option, expected: String, found: String| Err(InvalidSetting::new(option, expected, found));
-        if !(1..=256).contains(&self.horizon) {
-            invalid("--horizon", "1 to 256 actions".into(), self.horizon.to_string())
-        } else if !(1..=self.horizon).contains(&self.executed) {
-            invalid("--execute", format!("1 to {}, the horizon", self.horizon), self.executed.to_string())
-        } else if !(1..=16).contains(&self.window) {
-            invalid("window", "1 to 16 observations".into(), self.window.to_string())
-        } else if !(1..=15).contains(&self.kernel) || self.kernel.is_multiple_of(2) {
+        self.denoising().validate()?;
+        if !(1..=15).contains(&self.kernel) || self.kernel.is_multiple_of(2) {
             invalid("kernel", "an odd number, 1 to 15".into(), self.kernel.to_string())
-        } else if !(1..=1000).contains(&self.steps) {
-            invalid("--diffusion-steps", "1 to 1000".into(), self.steps.to_string())
-        } else if !(1..=self.steps).contains(&self.sample_steps) {
-            invalid(
-                "--sample-steps",
-                format!("1 to {}, the diffusion steps", self.steps),
-                self.sample_steps.to_string(),
-            )
-        } else if !(0.0..1.0).contains(&self.ema) {
-            invalid("--ema", "a decay, 0 up to but not 1".into(), self.ema.to_string())
         } else if !(1..=5).contains(&widths.len()) || widths.iter().any(|w| !(4..=4096).contains(w)) {
             invalid("--hidden", "1 to 5 widths of 4 to 4096".into(), format!("{widths:?}"))
         } else if self.groups == 0 || widths.iter().any(|w| !w.is_multiple_of(self.groups)) {
@@ -215,7 +168,7 @@ impl BackboneSettings for UnetSettings {
             observation: self.window,
             prediction: self.horizon,
             execution: self.executed,
-            predict_all_steps: false,
+            ..Horizons::SINGLE
         }
     }
 
