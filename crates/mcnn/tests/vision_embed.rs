@@ -12,7 +12,8 @@ use std::{
 use mcnn::{
     data::{ActionRange, Demonstrations, ReadOptions, read},
     vision::{
-        Embedded, Encoding, Network, ResNet, Source, SourceOptions, Weights, embed, load, part_of, size,
+        BatchEmbed, Design, Embedded, Encoding, Network, ResNet, Source, SourceOptions, Weights, embed, load,
+        part_of, size,
     },
 };
 use serde::Deserialize;
@@ -239,6 +240,59 @@ fn a_run_goes_on_only_with_what_it_was_started_with() {
     let locked = fs::File::open(part_of(&out)).unwrap();
     locked.lock().unwrap();
     assert!(bench.embed(&data, &out, usize::MAX).unwrap_err().to_string().contains("another process"));
+}
+
+/// A device that gives the processor's embeddings with their signs changed, and fails after some frames.
+struct Other<'a> {
+    network: &'a Network,
+    left: std::cell::Cell<usize>,
+}
+
+impl BatchEmbed for Other<'_> {
+    fn design(&self) -> Design {
+        self.network.design()
+    }
+
+    fn device(&self) -> Option<String> {
+        Some("another device".into())
+    }
+
+    fn embed_batch(&self, frames: &[f32], size: [usize; 2], to: &mut [f32]) -> mcnn::Result<()> {
+        let left = self.left.get().checked_sub(to.len() / 512);
+        self.left.set(left.ok_or_else(|| mcnn::Error::new(mcnn::error::Kind::Settings, "it failed"))?);
+        self.network.embed(frames, size, to);
+        to.iter_mut().for_each(|v| *v = -*v);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_recording_is_embedded_on_one_device_which_may_fail() {
+    let bench = Bench::new();
+    let (data, out) = (bench.out("data.npz"), bench.out("out.npz"));
+    many(&data, 1000);
+    let on_other = |left| {
+        let other = Other { network: &bench.network, left: std::cell::Cell::new(left) };
+        let mut source = Source::open(&data, &SourceOptions::default()).unwrap();
+        embed(&mut source, &other, &bench.encoding, ActionRange::Refuse, &out, &mut |_| true)
+    };
+    assert!(on_other(255).unwrap_err().to_string().contains("it failed"));
+    assert!(!part_of(&out).exists());
+    assert!(on_other(300).unwrap_err().to_string().contains("it failed"));
+    // What was embedded on another device is not continued here.
+    let error = bench.embed(&data, &out, usize::MAX).unwrap_err().to_string();
+    assert!(error.contains("something else") && error.contains("another device"), "{error}");
+    assert_eq!(on_other(744).unwrap().unwrap().resumed_from, 256);
+
+    let here = bench.out("here.npz");
+    bench.embed(&data, &here, usize::MAX).unwrap().unwrap();
+    let (found, expected) = (states(&out), states(&here));
+    assert!((0..1000).all(|i| found.state(i).iter().zip(&*expected.state(i)).all(|(a, b)| *a == -b)));
+    // The device is not part of the encoding: memories of one can be compared with states of the other.
+    assert_eq!(found.encoding(), expected.encoding());
+    bench.embed(&data, &bench.out("half.npz"), 1).unwrap();
+    fs::rename(part_of(&bench.out("half.npz")), part_of(&out)).unwrap();
+    assert!(on_other(usize::MAX).unwrap_err().to_string().contains("something else"));
 }
 
 #[test]

@@ -129,3 +129,39 @@ fn frames_of_any_size_pass() {
     }
     net.embed(&[], [48, 48], &mut []);
 }
+
+#[test]
+fn folded_weights_are_the_tensors_times_the_scale_of_their_normalization() {
+    let folded = network(ResNet::ResNet50).folded().unwrap();
+    assert_eq!(folded.blocks.len(), 16);
+    let block = &folded.blocks[3];
+    for (layer, conv, norm, [from, to, kernel, stride]) in [
+        (&folded.stem, "conv1", "bn1", [3, 64, 7, 2]),
+        (&block.layers[1], "layer2.0.conv2", "layer2.0.bn2", [128, 128, 3, 2]),
+        (
+            block.shortcut.as_ref().unwrap(),
+            "layer2.0.downsample.0",
+            "layer2.0.downsample.1",
+            [256, 512, 1, 2],
+        ),
+    ] {
+        assert_eq!([layer.from, layer.to, layer.kernel, layer.stride], [from, to, kernel, stride]);
+        let weights = tensor(&format!("{conv}.weight"), &[to, from, kernel, kernel]);
+        let of_norm = |part: &str| tensor(&format!("{norm}.{part}"), &[to]);
+        let [gamma, beta] = ["weight", "bias"].map(of_norm);
+        let [mean, variance] = ["running_mean", "running_var"].map(of_norm);
+        assert_eq!((layer.weights.len(), layer.bias.len()), (weights.len(), to));
+        for (i, (found, weight)) in layer.weights.iter().zip(&weights).enumerate() {
+            let out = i / (from * kernel * kernel);
+            let expected = weight * gamma[out] / (variance[out] + 1e-5).sqrt();
+            assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{conv} {i}: {found}, {expected}");
+        }
+        for (i, found) in layer.bias.iter().enumerate() {
+            let expected = beta[i] - mean[i] * gamma[i] / (variance[i] + 1e-5).sqrt();
+            assert!((found - expected).abs() < 1e-6, "{conv} bias {i}: {found}, {expected}");
+        }
+    }
+    let small =
+        Network::new("conv:16x16:8".parse().unwrap(), |_, shape| Ok(vec![0.0; shape.iter().product()]));
+    assert!(small.unwrap().folded().is_none());
+}

@@ -6,9 +6,9 @@ use std::{cell::Cell, io::BufReader, path::Path};
 use serde::Serialize;
 
 use super::{
+    batch::BatchEmbed,
     encoding::Encoding,
     frames::{Frames, Preset},
-    network::Network,
     partial_output::{PartialOutput, part_of},
     source::Source,
 };
@@ -43,10 +43,10 @@ pub struct Embedded {
 /// # Errors
 /// Actions outside [-1, 1] (unless `range` clips them), frames that cannot be read, frames of different sizes where the
 /// preset does not resize them, embeddings that are not finite, a half-finished file of something else, another process at
-/// the same output, and errors of the file system.
+/// the same output, a device that fails, and errors of the file system.
 pub fn embed(
     source: &mut Source,
-    network: &Network,
+    network: &dyn BatchEmbed,
     encoding: &Encoding,
     range: ActionRange,
     output: &Path,
@@ -57,7 +57,12 @@ pub fn embed(
     let states = joined_states(source, encoding)?;
     let names = names(source, encoding);
     names.validate(width, labels.n_act)?;
-    let identity = serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
+    let mut identity =
+        serde_json::json!({ "source": source.stamp, "frames": source.n, "encoding": encoding });
+    // One file is of one device: another rounds differently.
+    if let Some(device) = network.device() {
+        identity["device"] = device.into();
+    }
     // Range, order and size of the frames in a file, which options can change; missing in early versions.
     let mut complete = identity.clone();
     complete["read_as"] = if source.sizes[0].is_some() { source.notes.clone() } else { Vec::new() }.into();
@@ -164,7 +169,7 @@ impl Camera {
 
 /// The network, and the batch of steps that waits for it.
 struct Batcher<'a> {
-    network: &'a Network,
+    network: &'a dyn BatchEmbed,
     preset: Preset,
     cameras: Vec<Camera>,
     states: &'a [f32], // [steps, n_state]
@@ -210,11 +215,11 @@ impl Batcher<'_> {
 
     /// Embeds the batch and writes the embeddings, with the states.
     fn flush(&mut self) -> Result<()> {
-        let width = self.network.width();
+        let width = self.network.design().width();
         for camera in &mut self.cameras {
             let Some(size) = camera.size else { return Ok(()) };
             camera.embeddings.resize(camera.batch.len() / camera.frame_len() * width, 0.0);
-            self.network.embed(&camera.batch, size, &mut camera.embeddings);
+            self.network.embed_batch(&camera.batch, size, &mut camera.embeddings)?;
             camera.batch.clear();
             if let Some(bad) = camera.embeddings.iter().position(|v| !v.is_finite()) {
                 return Err(Error::new(Kind::Data, "an embedding that is NaN or infinite")

@@ -1,6 +1,7 @@
 //! Image encoders on the CPU: pretrained residual networks with weights from PyTorch, and small convolutional networks that
-//! `mcnn encoder` trains. They embed recordings, and the frames that a policy observes.
+//! `mcnn encoder` trains. They embed recordings, and the frames that a policy observes. Recordings may be embedded on another device ([`BatchEmbed`]).
 
+mod batch;
 mod conv;
 mod download;
 mod embed;
@@ -21,6 +22,7 @@ mod tensors;
 mod video;
 mod weights;
 
+pub use batch::{BatchEmbed, FoldedBlock, FoldedConvolution, FoldedResNet};
 pub use conv::Conv;
 pub use download::fetch;
 pub use embed::{Embedded, embed};

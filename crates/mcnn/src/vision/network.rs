@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Mutex};
 
 use super::{
+    batch::FoldedResNet,
     conv::Conv,
     encoder,
     residual::{self, LayerHook, Residual},
@@ -132,6 +133,14 @@ impl Network {
     /// Numbers of an embedding.
     pub fn width(&self) -> usize {
         self.design().width()
+    }
+
+    /// The weights of a residual network for a device, copied; `None` of the small network.
+    pub fn folded(&self) -> Option<FoldedResNet> {
+        match &self.layers {
+            Layers::Residual(net) => Some(net.folded()),
+            Layers::Encoder(_) => None,
+        }
     }
 
     /// Embeds frames of `size` (height, width): `frames` is `[n, height, width, 3]`, `to` is `[n, width of the network]`.

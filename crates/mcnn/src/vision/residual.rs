@@ -2,7 +2,10 @@
 
 use kernels::{Convolution, Shape};
 
-use super::resnet::{Layer, ResNet};
+use super::{
+    batch::{FoldedBlock, FoldedConvolution, FoldedResNet},
+    resnet::{Layer, ResNet},
+};
 use crate::error::Result;
 
 /// The constant that PyTorch's batch normalization adds to a variance.
@@ -75,6 +78,23 @@ impl Residual {
         self.resnet
     }
 
+    /// The weights as a device needs them.
+    pub(super) fn folded(&self) -> FoldedResNet {
+        let plain = |layer: &Convolution| {
+            let Shape { from, to, kernel: [kernel, _], stride: [stride, _], .. } = layer.shape();
+            let (weights, bias) = (layer.weights(), layer.bias().to_vec());
+            FoldedConvolution { from, to, kernel, stride, weights, bias }
+        };
+        let block = |block: &Convolved| FoldedBlock {
+            layers: block.layers.iter().map(plain).collect(),
+            shortcut: block.shortcut.as_ref().map(plain),
+        };
+        let stem = self.resnet.stem();
+        let weights = strips_to_kernels(&stem, &self.stem.weights());
+        let stem = FoldedConvolution { from: stem.from, weights, ..plain(&self.stem) };
+        FoldedResNet { stem, blocks: self.blocks.iter().map(block).collect() }
+    }
+
     /// Bytes of activations that a frame of `size` takes.
     pub(super) fn bytes(size: [usize; 2]) -> usize {
         // The strips, and at most four buffers of the largest activation.
@@ -122,6 +142,20 @@ fn strip_convolution(layer: &Layer, weights: &[f32], bias: &[f32]) -> Convolutio
         }
     }
     Convolution::new(shape, &transposed, bias)
+}
+
+/// The weights of [`strip_convolution`] as they were: `[to, channel, row, column]` of `[to, column, channel, row]`.
+fn strips_to_kernels(layer: &Layer, transposed: &[f32]) -> Vec<f32> {
+    let (k, from) = (layer.kernel, layer.from);
+    let mut weights = Vec::with_capacity(transposed.len());
+    for transposed in transposed.chunks_exact(from * k * k) {
+        for channel in 0..from {
+            for row in 0..k {
+                weights.extend((0..k).map(|column| transposed[(column * from + channel) * k + row]));
+            }
+        }
+    }
+    weights
 }
 
 impl Workspace {
