@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use mcnn::{Error, error::Kind};
+use mcnn::{Error, Result, error::Kind};
 
 /// What an adapter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,17 +56,34 @@ pub(crate) fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({}, {kind})", info.name.trim(), info.backend)
 }
 
-/// The error of having no adapter that can be used; `tried` says what is wrong with each.
-pub(crate) fn none_usable(tried: &[String]) -> Error {
-    let there_is = match tried {
+/// What a search is without a GPU, and embedding.
+pub(crate) const SAME_RESULTS: &str = "the results are the same";
+pub(crate) const LAST_DIGITS: &str = "embeddings differ in the last digits only";
+
+/// What `open` makes of the best adapter that can be opened; `otherwise` says what follows from using none.
+///
+/// # Errors
+/// If there is none; the message says what is wrong with each.
+pub(crate) fn best<T>(
+    open: impl Fn(&wgpu::Adapter) -> std::result::Result<T, String>,
+    otherwise: &str,
+) -> Result<T> {
+    let mut tried = Vec::new();
+    for adapter in found() {
+        match open(&adapter) {
+            Ok(opened) => return Ok(opened),
+            Err(why) => tried.push(why),
+        }
+    }
+    let there_is = match &tried[..] {
         [] => "no adapter: no driver for Vulkan, Metal or DirectX 12 was found".to_owned(),
         tried => tried.join("; "),
     };
-    Error::new(Kind::Settings, "there is no GPU that can be used")
+    Err(Error::new(Kind::Settings, "there is no GPU that can be used")
         .at("--device gpu")
         .expected("an adapter with a driver for Vulkan, Metal or DirectX 12")
         .found(there_is)
-        .next("install the driver of the GPU, or leave out --device gpu: the results are the same")
+        .next(format!("install the driver of the GPU, or leave out --device gpu: {otherwise}")))
 }
 
 /// The value of a future of wgpu. Outside a browser they are ready at once.

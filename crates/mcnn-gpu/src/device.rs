@@ -48,6 +48,41 @@ impl Device {
         }
     }
 
+    /// The pipeline of an entry point, compiled.
+    pub fn pipeline(&self, entry_point: &str, source: &str) -> Result<wgpu::ComputePipeline> {
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(entry_point),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(entry_point),
+            layout: None,
+            module: &module,
+            entry_point: Some(entry_point),
+            compilation_options: Default::default(),
+            cache: None,
+        });
+        self.check()?;
+        Ok(pipeline)
+    }
+
+    /// The bind group of a pipeline; the resources have the bindings 0, 1 and so on.
+    pub fn bind_group(
+        &self,
+        pipeline: &wgpu::ComputePipeline,
+        resources: Vec<wgpu::BindingResource>,
+    ) -> Result<wgpu::BindGroup> {
+        let entry = |(resource, binding)| wgpu::BindGroupEntry { binding, resource };
+        let entries: Vec<_> = resources.into_iter().zip(0..).map(entry).collect();
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        self.check()?;
+        Ok(bind_group)
+    }
+
     /// A buffer with contents; it is never empty.
     pub fn upload(&self, bytes: &[u8], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let buffer = self.buffer(bytes.len(), usage | wgpu::BufferUsages::COPY_DST)?;

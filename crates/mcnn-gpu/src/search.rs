@@ -52,14 +52,7 @@ impl Gpu {
     /// # Errors
     /// If there is no adapter or none can be opened; the message lists them.
     pub fn open() -> Result<Self> {
-        let mut tried = Vec::new();
-        for adapter in adapter::found() {
-            match Self::of_adapter(&adapter) {
-                Ok(gpu) => return Ok(gpu),
-                Err(why) => tried.push(why),
-            }
-        }
-        Err(adapter::none_usable(&tried))
+        adapter::best(Self::of_adapter, adapter::SAME_RESULTS)
     }
 
     /// Opens an adapter. As an error, its name and why it cannot be used.
@@ -87,19 +80,7 @@ impl Gpu {
             return Ok(pipeline.clone());
         }
         let source = format!("const K: u32 = {width}u;\n{}", include_str!("nearest.wgsl"));
-        let module = self.device.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("nearest"),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
-        let pipeline = self.device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some("nearest"),
-            layout: None,
-            module: &module,
-            entry_point: Some("nearest"),
-            compilation_options: Default::default(),
-            cache: None,
-        });
-        self.device.check()?;
+        let pipeline = self.device.pipeline("nearest", &source)?;
         let pipeline = Arc::new(pipeline);
         pipelines.insert(width, pipeline.clone());
         Ok(pipeline)
@@ -153,17 +134,8 @@ impl Gpu {
         let found = device.buffer(found_bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC)?;
         let readable = device.buffer(found_bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;
         let buffers = [&settings, &queries, &piece.rows, &groups, &piece.groups, &found];
-        let entries: Vec<wgpu::BindGroupEntry> = buffers
-            .iter()
-            .zip(0..)
-            .map(|(buffer, binding)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
-            .collect();
-        let bind_group = device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        });
-        device.check()?;
+        let bind_group =
+            device.bind_group(&pipeline, buffers.map(wgpu::Buffer::as_entire_binding).to_vec())?;
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
