@@ -33,7 +33,7 @@ python/get_mdbook.sh || [ $? = 3 ]
 # The program is checked in its default form and with the Adroit tasks built in. Both take the dependencies with the same
 # features, those of the Python package (mcnn-py) included, so that nothing but the program is compiled twice.
 cargo fmt --all --check
-# wgpu takes minutes to compile: searches on a GPU are checked with the second, and tested only where there is a Vulkan driver.
+# wgpu takes minutes to compile: work on a GPU is checked with the second, and tested only where there is a Vulkan driver.
 cargo clippy --locked --release --workspace --exclude mcnn-gpu --all-targets -- -D warnings
 cargo clippy --locked --release -p mcnn-cli -p mcnn-py -p mcnn-gpu --features mcnn-cli/adroit,mcnn-cli/gpu --all-targets -- -D warnings
 # The fuzz targets are only checked here (fuzz/run.sh runs them), so that they keep up with what they fuzz.

@@ -1,10 +1,12 @@
-//! The device on which many states are compared with many memories: `--device`. The results are the same on every device.
+//! The device of `--device`: on which many states are compared with many memories, with the same results on every device, and on which
+//! `embed` runs a residual network, which rounds differently on a GPU.
 
 use std::sync::Arc;
 
 use mcnn::{
     Result,
     memory::{BatchSearch, BatchSearchStats, batch_search_stats, set_batch_search},
+    vision::{BatchEmbed, Network},
 };
 
 use crate::{args::Device, say::say};
@@ -31,6 +33,20 @@ pub fn stats() -> Option<BatchSearchStats> {
     Some(stats)
 }
 
+/// Uploads a network to a device that is open.
+pub type Upload = Box<dyn FnOnce(&Network) -> Result<Box<dyn BatchEmbed>>>;
+
+/// Opens the device that embeds frames; `None`: the processor.
+///
+/// # Errors
+/// As [`choose`].
+pub fn embedding(device: Device) -> Result<Option<Upload>> {
+    match device {
+        Device::Auto | Device::Cpu => Ok(None),
+        Device::Gpu => embedding_gpu().map(Some),
+    }
+}
+
 #[cfg(feature = "gpu")]
 fn automatic() -> Option<Arc<dyn BatchSearch>> {
     Some(Arc::new(mcnn_gpu::Auto::default()))
@@ -41,6 +57,12 @@ fn gpu() -> Result<Arc<dyn BatchSearch>> {
     Ok(Arc::new(mcnn_gpu::Gpu::open()?))
 }
 
+#[cfg(feature = "gpu")]
+fn embedding_gpu() -> Result<Upload> {
+    let gpu = mcnn_gpu::Embedder::open()?;
+    Ok(Box::new(move |network: &Network| -> Result<Box<dyn BatchEmbed>> { Ok(Box::new(gpu.load(network)?)) }))
+}
+
 #[cfg(not(feature = "gpu"))]
 fn automatic() -> Option<Arc<dyn BatchSearch>> {
     None
@@ -48,9 +70,19 @@ fn automatic() -> Option<Arc<dyn BatchSearch>> {
 
 #[cfg(not(feature = "gpu"))]
 fn gpu() -> Result<Arc<dyn BatchSearch>> {
+    Err(no_support("the results are the same"))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn embedding_gpu() -> Result<Upload> {
+    Err(no_support("embeddings differ in the last digits only"))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn no_support(otherwise: &str) -> mcnn::Error {
     use mcnn::{Error, error::Kind};
-    Err(Error::new(Kind::Settings, "this program was built without GPU support")
+    Error::new(Kind::Settings, "this program was built without GPU support")
         .at("--device gpu")
         .expected("auto or cpu")
-        .next("build it with GPU support (`cargo build --release -p mcnn-cli --features gpu`), or leave the option out: the results are the same"))
+        .next(format!("build it with GPU support (`cargo build --release -p mcnn-cli --features gpu`), or leave the option out: {otherwise}"))
 }

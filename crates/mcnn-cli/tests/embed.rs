@@ -5,7 +5,7 @@ use crate::common::Bench;
 use mcnn::data::{ActionRange, Demonstrations, Parts, write_npz};
 
 /// A recording of flat frames of 8 x 8 pixels, brighter where the action is larger, in two episodes.
-fn frames(bench: &Bench, name: &str, steps: usize) {
+pub fn frames(bench: &Bench, name: &str, steps: usize) {
     let action = |i: usize| ((i * 37) % 200) as f32 / 100.0 - 1.0;
     let pixel = |i: usize, k: usize| (0.5 + 0.3 * action(i) + 0.002 * (k / 3) as f32).clamp(0.0, 1.0);
     let parts = Parts {

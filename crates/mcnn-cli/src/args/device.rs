@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::word;
 
-/// Where many states are compared with many memories.
+/// Where many states are compared with many memories, or frames embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Device {
@@ -21,6 +21,6 @@ pub struct DeviceArgs {
     pub device: Device,
 }
 
-fn device(text: &str) -> Result<Device, String> {
+pub(super) fn device(text: &str) -> Result<Device, String> {
     word(text, "auto, cpu or gpu")
 }

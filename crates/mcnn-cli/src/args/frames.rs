@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::Args;
 use mcnn::vision::{self, Design, Layout, Objective, Preset, Range, SourceOptions, Weights};
 
-use super::{EpisodeArgs, KeyArgs, Output, word};
+use super::{Device, EpisodeArgs, KeyArgs, Output, device::device, word};
 use crate::say::say;
 
 #[derive(Args, Debug)]
@@ -28,6 +28,11 @@ pub struct EmbedArgs {
     /// (resize to 256, crop the central 224 x 224, normalize) [default: as an encoder's file says; else normalized].
     #[arg(long, value_parser = preset, value_name = "PRESET", help_heading = "Network")]
     pub preset: Option<Preset>,
+    /// Where a residual network runs: cpu, gpu (if the program was built with GPU support), or auto (the processor, so that a
+    /// file does not depend on the machine). A GPU adds in another order: embeddings differ by about 1e-6 of their length from
+    /// the processor's, on which policies embed the frames that they observe.
+    #[arg(long, default_value = "auto", value_parser = device, value_name = "DEVICE", help_heading = "Execution")]
+    pub device: Device,
     #[command(flatten)]
     pub output: Output,
 }

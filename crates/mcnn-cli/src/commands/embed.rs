@@ -6,14 +6,14 @@ use mcnn::{
     Error, Result,
     data::{Outside, ReadOptions},
     error::Kind,
-    vision::{Encoding, Found, Preset, Source, SourceOptions, embed, load, part_of},
+    vision::{BatchEmbed, Encoding, Found, Preset, Source, SourceOptions, embed, load, part_of},
 };
 use serde::Serialize;
 
 use super::{Done, claim, claim_output, range, say_clipped};
 use crate::{
     args::{EmbedArgs, FrameArgs},
-    interrupt, print,
+    device, interrupt, print,
     progress::Progress,
     say::say,
 };
@@ -36,6 +36,8 @@ pub struct EmbedReport {
     /// Dimensions of those states.
     pub n_state: usize,
     pub encoding: Encoding,
+    /// The name of the GPU that embedded, or cpu.
+    pub device: String,
     /// The file of weights; null if they are random.
     pub weights_file: Option<String>,
     /// The prefix of its tensors' names, which was removed.
@@ -65,19 +67,22 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         std::fs::remove_file(&part).map_err(|e| Error::io("removing", &part, &e))?;
     }
     threads(args.frames.threads)?;
+    let upload = device::embedding(args.device)?;
     let mut source = open(&args.frames, args.with_state)?;
     let mut download = None;
     let (network, found) = load(&args.weights, args.network, &mut |done, total| {
         download.get_or_insert_with(|| Progress::new("downloading weights", 0, total)).at(done, "bytes");
     })?;
     drop(download);
+    let on_gpu = upload.map(|upload| upload(&network)).transpose()?;
+    let embedder: &dyn BatchEmbed = on_gpu.as_deref().unwrap_or(&network);
     let encoding = Encoding::new(network.design(), found.weights.clone(), preset(args, &found)?, &source);
     let flag = interrupt::flag();
     let (start, mut progress) = (Instant::now(), None);
     let range = range(args.frames.clip_actions);
     let total = source.n as u64;
     let mut reached = 0;
-    let embedded = embed(&mut source, &network, &encoding, range, &args.output.path, &mut |done| {
+    let embedded = embed(&mut source, embedder, &encoding, range, &args.output.path, &mut |done| {
         reached = done;
         let progress = progress.get_or_insert_with(|| Progress::new("embedding", done as u64, total));
         progress.at(done as u64, "frames");
@@ -104,6 +109,7 @@ pub fn run(args: &EmbedArgs) -> Result<Done> {
         state_keys: source.state_keys.clone(),
         n_state: source.n_state(),
         encoding,
+        device: embedder.device().unwrap_or_else(|| "cpu".into()),
         weights_file: found.file.map(|file| file.display().to_string()),
         name_prefix: found.prefix,
         unused_tensors: found.left_over,

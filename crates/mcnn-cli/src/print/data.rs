@@ -233,6 +233,7 @@ pub fn embed(e: &EmbedReport) -> String {
         );
     }
     line!(out, "  preset       {}", e.encoding.preset);
+    line!(out, "  device       {}", e.device);
     if let (Some(frozen), Some(longest), Some(at)) =
         (e.frozen_steps, e.longest_frozen_run, e.longest_frozen_run_at)
     {
