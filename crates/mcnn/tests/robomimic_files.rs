@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, io::Write as _, process::Command};
 
-use mcnn::data::{Format, ReadOptions, Selection, Usage, inspect, read};
+use mcnn::data::{
+    Format, ReadOptions, Selection, Target, Usage, inspect, read, read_recorded, read_recorded_in_file,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -91,6 +93,20 @@ fn files_that_h5py_wrote_are_read() {
                 Some(Format::Robomimic),
                 "{name} {k}"
             );
+            // Converted episode by episode, the same bytes as converted from memory.
+            let written = ["memory", "file"].map(|of| {
+                let out = tempfile::tempdir().unwrap();
+                let (from, to) = ([path.clone(), path.clone()], out.path().join("x.mcnn"));
+                let written = match of {
+                    "memory" => read_recorded(&from, &options.selection)
+                        .and_then(|recorded| recorded.write(&to, Target::Columns)),
+                    _ => read_recorded_in_file(&from, &options.selection, &to)
+                        .and_then(|recorded| recorded.write(&to, Target::Columns)),
+                };
+                written.unwrap_or_else(|e| panic!("{name} {k}: {e}"));
+                std::fs::read(to).unwrap()
+            });
+            assert!(written[0] == written[1], "{name} {k}");
         }
     }
     let selection = |filter: &str| Selection { filter: Some(filter.into()), ..Selection::default() };

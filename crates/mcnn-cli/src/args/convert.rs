@@ -16,7 +16,8 @@ use super::{EpisodeArgs, KeyArgs, Output, StateDimensions};
   mcnn convert lift.hdf5 --episodes 0-99 --drop-idle 0.5 --hz 20 --downsample 2 -o lift.npz
   mcnn convert lift.hdf5 --hz 20 -o lift/")]
 pub struct ConvertArgs {
-    /// Demonstrations, as of `mcnn learn`. Several are joined.
+    /// Demonstrations, as of `mcnn learn`. Several are joined, and read one after another; LeRobot is read by data files, Minari and
+    /// robomimic by episodes, columns by pieces, and any other format whole.
     #[arg(value_name = "DATA", required = true)]
     pub data: Vec<PathBuf>,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use mcnn::{
     Error, Result,
     data::{
         ActionScale, ActionSettings, Idle, RelativeTo, Target, check_positive, is_recording_of_topics,
-        read_recorded,
+        read_recorded_in_file,
     },
     error::Kind,
 };
@@ -46,17 +46,18 @@ pub fn run(args: &ConvertArgs) -> Result<Done> {
     // Recordings of topics become steps of this rate; others have steps, of which it is said.
     selection.hz = hz.filter(|_| args.data.iter().any(|path| is_recording_of_topics(path)));
     selection.gap = args.gap;
-    let mut recorded = read_recorded(&args.data, &selection)?;
-    recorded.fps = hz.or(recorded.fps);
-    let steps_read = recorded.parts.n_steps();
+    let recorded = read_recorded_in_file(&args.data, &selection, &args.output.path)?;
+    let fps = hz.or(recorded.fps());
+    let mut recorded = recorded.with_fps(fps);
+    let steps_read = recorded.n_steps();
     let mut idle = Idle::default();
     if let Some(seconds) = seconds {
-        let fps = recorded.fps.ok_or_else(|| {
+        let fps = fps.ok_or_else(|| {
             Error::new(Kind::Settings, "the data do not say how fast they were recorded")
                 .at("--drop-idle")
                 .next("say it with --hz, in steps per second")
         })?;
-        (recorded, idle) = recorded.drop_idle((seconds * fps) as usize);
+        (recorded, idle) = recorded.drop_idle((seconds * fps) as usize)?;
     }
     let mut recorded = recorded.downsample(args.downsample as usize);
     let mut relative_to = Vec::new();
@@ -75,18 +76,19 @@ pub fn run(args: &ConvertArgs) -> Result<Done> {
             .at("--angle")
             .next("give --relative or --relative-to, too; or give --angle to `mcnn learn` or `train`"));
     }
+    let [n_obs, n_act] = recorded.widths();
     let left_out = recorded.write(&args.output.path, target)?;
     let report = ConvertReport {
         file: args.output.path.display().to_string(),
         format: target,
-        episodes: recorded.parts.ends.len(),
-        steps: recorded.parts.n_steps(),
-        n_obs: recorded.parts.n_obs,
-        n_act: recorded.parts.n_act,
+        episodes: recorded.ends().len(),
+        steps: recorded.n_steps(),
+        n_obs,
+        n_act,
         steps_read,
         idle,
         downsample: args.downsample,
-        fps: recorded.fps,
+        fps: recorded.fps(),
         relative_to,
         notes: recorded.notes.into_iter().chain(left_out).collect(),
     };

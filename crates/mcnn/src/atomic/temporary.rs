@@ -86,6 +86,14 @@ impl Temporary {
                 .at(output.display().to_string())
                 .next("name a file: this output cannot be written to a device, a pipe or a folder"));
         }
+        Self::beside(output)
+    }
+
+    /// Creates an empty temporary file in the folder of an output, which may be a folder itself, for what does not become the output.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn beside(output: &Path) -> Result<Self> {
         resolve(output).and_then(|place| Self::create(&place)).map_err(|e| Error::io("writing", output, &e))
     }
 

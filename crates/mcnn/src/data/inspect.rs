@@ -11,7 +11,7 @@ use super::{
     content_hash::ContentHash,
     dimension::dimensions,
     scale::{is_constant, near_constant},
-    several::load_all,
+    several::{Whole, load_all},
     source::Source,
     warnings::of_lengths,
 };
@@ -137,12 +137,12 @@ pub fn inspect(path: &Path, selection: &Selection) -> Result<Inspection> {
 /// # Panics
 /// If there is no path.
 pub fn inspect_all(paths: &[PathBuf], selection: &Selection) -> Result<Inspection> {
-    let check = |path: &PathBuf, source: &mut Source| {
+    let check = |path: &Path, source: &mut Source| {
         let Parts { n_obs, n_act, .. } = source.parts;
         source.names.validate(n_obs, n_act).map_err(|e| e.within(path.display()))
     };
     let (format, Source { parts, names, encoding, origin, tasks, keys, beyond, notes, .. }) =
-        load_all(paths, selection, &check)?;
+        load_all(paths, &mut Whole { selection, check })?;
     let found = Inspection::of(format, parts)?;
     let refused = beyond.map(|e| e.to_string()).or(found.refused);
     let mut counted: Vec<(String, usize)> = Vec::new();

@@ -31,6 +31,7 @@ mod npz;
 mod number;
 mod parquet;
 mod parts;
+mod positioned;
 mod raw;
 mod read;
 mod recorded;
@@ -40,6 +41,7 @@ mod robomimic;
 mod scale;
 mod selection;
 mod several;
+mod sink;
 mod source;
 mod steps;
 mod stored;
@@ -66,7 +68,9 @@ pub use read::{
     Format, ReadOptions, ReadResult, is_recording_of_topics, read, read_names, read_parts, read_simulator,
     read_with_notes, regular, upgrade_encoding,
 };
-pub use recorded::{IDLE_TOLERANCE, Idle, Recorded, Target, read_recorded};
+pub use recorded::{
+    IDLE_TOLERANCE, Idle, Recorded, RecordedInFile, Target, read_recorded, read_recorded_in_file,
+};
 pub use repeats::{EpisodeGroups, EpisodeRecord};
 pub use scale::Scale;
 pub use selection::{KeyRange, Selection, check_positive};

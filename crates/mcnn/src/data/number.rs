@@ -45,15 +45,20 @@ pub(super) fn beyond(name: &str, values: &[f64], width: usize) -> Result<()> {
 /// million of them of 32.
 const LARGEST: f32 = 1e30;
 
+/// Whether all values are what [`check`] accepts.
+pub(super) fn is_usable(values: &[f32]) -> bool {
+    values.iter().fold(true, |all, v| all & (v.abs() <= LARGEST)) // a loop without branches
+}
+
 /// Checks that the values of a table are measurements; `width` of them are a step, and `ends` says where each episode ends. `each` calls
 /// a function with the table, in pieces of whole steps.
 ///
 /// # Errors
 /// NaN and infinite values, and those beyond 1e30: where the first is, what it is, and in which dimensions there are others.
 pub(super) fn check(name: &str, each: &Each, width: usize, ends: &[usize]) -> Result<()> {
-    // Nearly all tables are: a loop without branches.
+    // Nearly all tables are.
     let mut all = true;
-    each(&mut |values| all &= values.iter().fold(true, |all, v| all & (v.abs() <= LARGEST)));
+    each(&mut |values| all &= is_usable(values));
     if all {
         return Ok(());
     }

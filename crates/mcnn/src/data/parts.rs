@@ -27,33 +27,8 @@ impl Parts {
     /// Widths of 0, no steps, lengths that disagree, episode ends that do not increase or do not close at the last
     /// step.
     pub fn check(&self) -> Result<()> {
-        let (n_obs, n_act) = (self.n_obs, self.n_act);
-        let error = |what: &str| Error::new(Kind::Data, what);
-        if n_obs == 0 || n_act == 0 {
-            return Err(error("states and actions must have at least one dimension each")
-                .found(format!("states of {n_obs}, actions of {n_act}")));
-        }
-        if self.states.is_empty() {
-            return Err(error("there are no steps").expected("at least one step"));
-        }
-        if !self.states.len().is_multiple_of(n_obs) {
-            return Err(error("states are not whole rows")
-                .expected(format!("a multiple of {n_obs} values"))
-                .found(self.states.len().to_string()));
-        }
-        let n_steps = self.states.len() / n_obs;
-        for (name, found, expected) in [
-            ("actions", self.actions.len(), n_steps * n_act),
-            ("rewards", self.rewards.as_ref().map_or(n_steps, Vec::len), n_steps),
-        ] {
-            if found != expected {
-                return Err(error(&format!("{name} and states have different numbers of steps"))
-                    .at(name)
-                    .expected(format!("{expected} values for {n_steps} steps"))
-                    .found(format!("{found} values")));
-            }
-        }
-        check_ends(&self.ends, n_steps)
+        let lengths = [self.states.len(), self.actions.len()];
+        check_lengths([self.n_obs, self.n_act], lengths, self.rewards.as_ref().map(Vec::len), &self.ends)
     }
 
     /// Checks shapes and values: all finite and of a size that can be measured. Actions may have any units.
@@ -70,6 +45,43 @@ impl Parts {
     pub fn n_steps(&self) -> usize {
         self.states.len().checked_div(self.n_obs).unwrap_or(0)
     }
+}
+
+/// Checks the shapes of parts that have so many values of states, actions and rewards.
+///
+/// # Errors
+/// As [`Parts::check`].
+pub(super) fn check_lengths(
+    [n_obs, n_act]: [usize; 2],
+    [states, actions]: [usize; 2],
+    rewards: Option<usize>,
+    ends: &[usize],
+) -> Result<()> {
+    let error = |what: &str| Error::new(Kind::Data, what);
+    if n_obs == 0 || n_act == 0 {
+        return Err(error("states and actions must have at least one dimension each")
+            .found(format!("states of {n_obs}, actions of {n_act}")));
+    }
+    if states == 0 {
+        return Err(error("there are no steps").expected("at least one step"));
+    }
+    if !states.is_multiple_of(n_obs) {
+        return Err(error("states are not whole rows")
+            .expected(format!("a multiple of {n_obs} values"))
+            .found(states.to_string()));
+    }
+    let n_steps = states / n_obs;
+    for (name, found, expected) in
+        [("actions", actions, n_steps * n_act), ("rewards", rewards.unwrap_or(n_steps), n_steps)]
+    {
+        if found != expected {
+            return Err(error(&format!("{name} and states have different numbers of steps"))
+                .at(name)
+                .expected(format!("{expected} values for {n_steps} steps"))
+                .found(format!("{found} values")));
+        }
+    }
+    check_ends(ends, n_steps)
 }
 
 /// Checks that episode ends increase and close at the last step.

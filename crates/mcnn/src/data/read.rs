@@ -13,6 +13,7 @@ use super::{
     foreign::{self, Foreign},
     hdf5::{self, Simulator},
     lerobot, mcap, memory_limit, minari, npz, robomimic,
+    sink::{Counted, InMemory, Sink, StepRows},
     source::Source,
     zarr,
 };
@@ -185,26 +186,33 @@ pub fn read_parts(path: &Path, selection: &Selection) -> Result<(Format, Parts)>
 
 /// Reads a source. Episodes that are not selected are dropped here, if the reader did not.
 pub(super) fn load(path: &Path, selection: &Selection) -> Result<(Format, Source)> {
+    let mut values = InMemory::new();
+    let (format, mut source) = load_into(path, selection, &mut values)?;
+    let StepRows { states, actions, rewards } = values.into_rows();
+    source.parts = Parts { states, actions, rewards, ..source.parts };
+    Ok((format, source))
+}
+
+/// Reads a source and puts its steps into `to`. The source that is returned has no values of steps: its rewards are `Some` and empty where
+/// there are any.
+pub(super) fn load_into(path: &Path, selection: &Selection, to: &mut dyn Sink) -> Result<(Format, Source)> {
     let (format, length) = recognize(path)?;
     let named = |e: Error| e.within(path.display());
+    let mut to = Counted::new(to, selection);
     let source = match format {
-        Format::D4rl => hdf5::read(path, length, selection),
-        Format::Npz => npz::read(path, length, selection),
-        Format::LeRobotV2 | Format::LeRobotV3 => lerobot::read(path, selection),
-        Format::Minari => minari::read(path, selection),
-        Format::Mcap => mcap::read(path, selection),
-        Format::Zarr => zarr::read(path, length, selection),
-        Format::Robomimic => robomimic::read(path, length, selection),
-        Format::Columns => columns::read(path, selection),
+        // Piece by piece: these readers put only what is selected.
+        Format::LeRobotV2 | Format::LeRobotV3 => lerobot::read(path, selection, &mut to),
+        Format::Minari => minari::read(path, selection, &mut to),
+        Format::Robomimic => robomimic::read(path, length, selection, &mut to),
+        Format::Columns => columns::read(path, selection, &mut to),
+        // Whole.
+        Format::D4rl => hdf5::read(path, length, selection).and_then(|found| found.put(selection, &mut to)),
+        Format::Npz => npz::read(path, length, selection).and_then(|found| found.put(selection, &mut to)),
+        Format::Mcap => mcap::read(path, selection).and_then(|found| found.put(selection, &mut to)),
+        Format::Zarr => zarr::read(path, length, selection).and_then(|found| found.put(selection, &mut to)),
     };
     let mut source = source.map_err(named)?;
-    if selection.no_state {
-        source.parts.n_obs = 1;
-        source.parts.states =
-            vec![0.0; source.parts.actions.len().checked_div(source.parts.n_act).unwrap_or(0)];
-    }
-    source.parts.check().map_err(named)?;
-    source.keep(selection).map_err(named)?;
+    to.finish(&mut source.parts).map_err(named)?;
     source.origin.is_chosen = !(selection.state.is_empty() && selection.action.is_empty());
     source.beyond = source.beyond.map(named);
     Ok((format, source))

@@ -1,9 +1,10 @@
 //! Demonstrations of several sources as one: what must be equal, and what is only suspicious.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     Demonstrations, DimensionNames, Format, Origin, Parts, ReadOptions, ReadResult, Selection,
+    raw::{Each, RawSteps},
     read::{finish, load},
     source::Source,
 };
@@ -23,10 +24,7 @@ const SUSPICIOUS: f32 = 100.0;
 /// # Panics
 /// If there is no path.
 pub fn read_all(paths: &[PathBuf], options: &ReadOptions) -> Result<ReadResult> {
-    let (_, source) = load_all(paths, &options.selection, &|path, source| match source.beyond.take() {
-        Some(e) => Err(e),
-        None => source.parts.check_values().map_err(|e| e.within(path.display())),
-    })?;
+    let (_, source) = load_all(paths, &mut Whole { selection: &options.selection, check: check_values })?;
     finish(source, &named(paths), options)
 }
 
@@ -35,27 +33,54 @@ fn named(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Loads several sources as one. `check` may refuse each. The format is that of all, if it is one.
-pub(super) fn load_all(
-    paths: &[PathBuf],
-    selection: &Selection,
-    check: &dyn Fn(&PathBuf, &mut Source) -> Result<()>,
-) -> Result<(Option<Format>, Source)> {
-    let load_one = |path: &PathBuf| {
-        let (format, mut source) = load(path, selection)?;
-        check(path, &mut source)?;
-        Ok::<_, Error>((format, source))
-    };
+/// Loads the sources that are joined.
+pub(super) trait LoadOne {
+    /// Loads one. Its values may be in its parts, or elsewhere.
+    ///
+    /// # Errors
+    /// Of reading it, and of its values.
+    fn load(&mut self, path: &Path) -> Result<(Format, Source)>;
+
+    /// The range of each dimension of states and actions of the source that was loaded last ([`ranges`]).
+    fn ranges(&self, last: &Source) -> [Vec<f32>; 2] {
+        ranges(&last.parts)
+    }
+}
+
+/// Loads sources into memory; `check` may refuse each.
+pub(super) struct Whole<'a> {
+    pub selection: &'a Selection,
+    pub check: fn(&Path, &mut Source) -> Result<()>,
+}
+
+impl LoadOne for Whole<'_> {
+    fn load(&mut self, path: &Path) -> Result<(Format, Source)> {
+        let (format, mut source) = load(path, self.selection)?;
+        (self.check)(path, &mut source)?;
+        Ok((format, source))
+    }
+}
+
+/// Refuses values that no one can use.
+pub(super) fn check_values(path: &Path, source: &mut Source) -> Result<()> {
+    match source.beyond.take() {
+        Some(e) => Err(e),
+        None => source.parts.check_values().map_err(|e| e.within(path.display())),
+    }
+}
+
+/// Loads several sources as one. The format is that of all, if it is one.
+pub(super) fn load_all(paths: &[PathBuf], loader: &mut dyn LoadOne) -> Result<(Option<Format>, Source)> {
     let (first, rest) = paths.split_first().expect("at least one source");
-    let (format, mut all) = load_one(first)?;
+    let (format, mut all) = loader.load(first)?;
     if rest.is_empty() {
         return Ok((Some(format), all));
     }
     let mut formats = Some(format);
-    let mut ranges = vec![(first, ranges(&all.parts))];
+    let mut ranges = vec![(first, loader.ranges(&all))];
     all.notes = all.notes.into_iter().map(|note| format!("{}: {note}", first.display())).collect();
     for path in rest {
-        let (other, source) = load_one(path)?;
+        let (other, source) = loader.load(path)?;
         formats = formats.filter(|format| *format == other);
         // Formats name the same things differently.
         let keys = (format == other).then_some(());
@@ -63,7 +88,7 @@ pub(super) fn load_all(
             [&first.display().to_string(), &path.display().to_string()],
             [&Described::of_source(&all, keys), &Described::of_source(&source, keys)],
         )?;
-        ranges.push((path, self::ranges(&source.parts)));
+        ranges.push((path, loader.ranges(&source)));
         let notes = source.notes.iter().map(|note| format!("{}: {note}", path.display()));
         all.notes.extend(notes);
         append(&mut all, source)?;
@@ -143,7 +168,7 @@ fn check_equal([first, other]: [&str; 2], [a, b]: [&Described; 2]) -> Result<()>
 
 /// Appends a source that fits.
 fn append(all: &mut Source, other: Source) -> Result<()> {
-    let n = all.parts.n_steps();
+    let n = all.parts.ends.last().copied().unwrap_or(0);
     let Parts { states, actions, rewards, ends, .. } = other.parts;
     all.tasks = tasks([&all.tasks, &other.tasks], [all.parts.ends.len(), ends.len()]);
     all.parts.states.extend(states);
@@ -187,16 +212,20 @@ fn numbered_on(first: &[u32], second: &[u32]) -> Result<Vec<u32>> {
 }
 
 /// The range of each dimension of states and actions, largest less smallest finite value.
-fn ranges(parts: &Parts) -> [Vec<f32>; 2] {
-    [(&parts.states, parts.n_obs), (&parts.actions, parts.n_act)].map(|(values, width)| {
+pub(super) fn ranges(steps: &dyn RawSteps) -> [Vec<f32>; 2] {
+    let [n_obs, n_act] = steps.widths();
+    let of = |width: usize, each: &Each| -> Vec<f32> {
         let mut limits = vec![[f32::INFINITY, f32::NEG_INFINITY]; width];
-        for row in values.chunks_exact(width) {
-            for (limit, v) in limits.iter_mut().zip(row).filter(|(_, v)| v.is_finite()) {
-                *limit = [limit[0].min(*v), limit[1].max(*v)];
+        each(&mut |values| {
+            for row in values.chunks_exact(width) {
+                for (limit, v) in limits.iter_mut().zip(row).filter(|(_, v)| v.is_finite()) {
+                    *limit = [limit[0].min(*v), limit[1].max(*v)];
+                }
             }
-        }
+        });
         limits.into_iter().map(|[low, high]| if high > low { high - low } else { 0.0 }).collect()
-    })
+    };
+    [of(n_obs, &|f| steps.each_states(f)), of(n_act, &|f| steps.each_actions(f))]
 }
 
 /// What to say about dimensions whose ranges differ by far between sources.

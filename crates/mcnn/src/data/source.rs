@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DimensionNames, KeyRange, Parts, Selection, selection::no_such_key};
+use super::{
+    DimensionNames, KeyRange, Parts, Selection,
+    selection::no_such_key,
+    sink::{Sink, StepRows},
+};
 use crate::error::{Error, Kind, Result};
 
 /// The result of a reader. Values are not checked yet.
@@ -29,6 +33,22 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// Puts the steps of the episodes that are selected into `to`, and keeps everything else.
+    ///
+    /// # Errors
+    /// As [`Parts::check`] and [`keep`](Self::keep), and of the sink.
+    pub fn put(mut self, selection: &Selection, to: &mut dyn Sink) -> Result<Self> {
+        if selection.no_state {
+            self.parts.n_obs = 1;
+            self.parts.states =
+                vec![0.0; self.parts.actions.len().checked_div(self.parts.n_act).unwrap_or(0)];
+        }
+        self.parts.check()?;
+        self.keep(selection)?;
+        to.put(StepRows::of(&mut self.parts))?;
+        Ok(self)
+    }
+
     /// Drops the episodes that are not selected. A reader may have left them out already.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ impl ActionUnits {
     }
 
     /// The same of steps that are read piece by piece.
-    pub(super) fn fit_steps(
+    pub(in crate::data) fn fit_steps(
         steps: &dyn RawSteps,
         names: &DimensionNames,
         settings: &ActionSettings,

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     data::{
         parts::check_ends,
+        positioned::Positioned,
         read::{MORE_MEMORY, TOO_LARGE, limit},
         regular,
     },
@@ -210,7 +211,7 @@ impl ColumnsFile {
         if let Some(e) = self.failed.get() {
             return Err(e.clone());
         }
-        match Stamp::of(&self.file.0) {
+        match Stamp::of(self.file.get()) {
             Ok(now) if now == self.stamp => Ok(()),
             Ok(now) if now.length < self.stamp.length => {
                 Err(changed("the file was cut short while it was being read"))
@@ -220,13 +221,12 @@ impl ColumnsFile {
         }
     }
 
-    /// All rows of a column, if the whole file is within the memory limit.
-    pub fn column(&self, place: Place) -> Result<Vec<f32>> {
-        let n = self.n_steps();
-        check_memory(self.stamp.length, self.stamp.length)?;
-        let mut values = Vec::new();
-        self.append_rows(place, 0..n, &mut values);
-        self.check_readable().map(|()| values)
+    /// Checks that the whole file is within the memory limit.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check_memory(&self) -> Result<()> {
+        check_memory(self.stamp.length, self.stamp.length)
     }
 }
 
@@ -253,34 +253,4 @@ fn check_memory(bytes: u64, length: u64) -> Result<()> {
         .expected(format!("at most {most} bytes"))
         .found(format!("{bytes} bytes"))
         .next(format!("`mcnn learn` and `mcnn train` read such a file piece by piece; else {next}")))
-}
-
-/// A file that is read at positions, by any number of threads.
-#[derive(Debug)]
-struct Positioned(File, #[cfg(not(unix))] std::sync::Mutex<()>);
-
-impl Positioned {
-    fn new(file: File) -> Self {
-        Self(
-            file,
-            #[cfg(not(unix))]
-            std::sync::Mutex::default(),
-        )
-    }
-
-    /// Fills a buffer from a position on.
-    #[cfg(unix)]
-    fn read(&self, to: &mut [u8], at: u64) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.0, to, at)
-    }
-
-    /// Fills a buffer from a position on: by seeking, one thread at a time.
-    #[cfg(not(unix))]
-    fn read(&self, to: &mut [u8], at: u64) -> io::Result<()> {
-        use io::{Read as _, Seek as _};
-        let _turn = self.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut file = &self.0;
-        file.seek(io::SeekFrom::Start(at))?;
-        file.read_exact(to)
-    }
 }

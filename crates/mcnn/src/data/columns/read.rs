@@ -1,14 +1,19 @@
-//! A file of columns as any other format: read whole, into memory.
+//! A file of columns as any other format.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fs::File, io::Read as _, ops::Range, path::Path};
 
 use super::{
+    FileSteps,
     file::{ColumnsFile, Place},
     header::Header,
+    stream::selected,
 };
 use crate::{
     data::{
-        DimensionNames, Key, KeyRange, Origin, Parts, Selection, Usage, regular,
+        DimensionNames, Key, KeyRange, Origin, Parts, Selection, Usage,
+        raw::RawSteps as _,
+        regular,
+        sink::{Sink, StepRows},
         source::{Source, Table, chosen, join, taken_as},
         upgrade_encoding,
     },
@@ -41,8 +46,8 @@ pub fn names(path: &Path) -> Result<DimensionNames> {
     ColumnsFile::open(path).map(|file| file.about.dimension_names())
 }
 
-/// Reads a file. Errors do not name it.
-pub fn read(path: &Path, selection: &Selection) -> Result<Source> {
+/// Reads a file, piece by piece. Errors do not name it.
+pub fn read(path: &Path, selection: &Selection, to: &mut dyn Sink) -> Result<Source> {
     selection.refuse_of_others(true, false)?;
     let file = ColumnsFile::open(path)?;
     let widths = [file.states.width, file.actions.width];
@@ -51,18 +56,37 @@ pub fn read(path: &Path, selection: &Selection) -> Result<Source> {
     let there = KEYS.map(String::from);
     let state_keys = chosen(&selection.state, &KEYS[..1], &there)?;
     let action_keys = chosen(&selection.action, &KEYS[1..], &there)?;
-    let joined = |keys: &[KeyRange]| {
-        let table = |key: &KeyRange| {
-            let (place, names) = match key.key == KEYS[0] {
-                true => (file.states, &own.state_names),
-                false => (file.actions, &own.action_names),
-            };
-            let values = file.column(place)?;
-            Ok(Table { key: key.clone(), width: place.width, values, names: names.clone() })
-        };
-        join(keys.iter().map(table).collect::<Result<_>>()?)
+    if to.in_memory() {
+        file.check_memory()?;
+    }
+    let about = Source {
+        encoding: file.encoding().filter(|_| selection.state.is_empty()),
+        origin: Origin { fps: file.about.fps, ..Origin::of(&state_keys, &action_keys) },
+        ..Source::default()
     };
-    let (states, actions) = (joined(&state_keys)?, joined(&action_keys)?);
+    let all = FileSteps::new(file, path.to_owned());
+    let (steps, ends, about) = selected(&all, about, selection)?;
+    let joined = |keys: &[KeyRange], piece: &Range<usize>| {
+        let table = |key: &KeyRange| {
+            let (width, values, names) = match key.key == KEYS[0] {
+                true => (widths[0], steps.states(piece.clone()), &own.state_names),
+                false => (widths[1], steps.raw_actions(piece.clone()).into_owned(), &own.action_names),
+            };
+            Table { key: key.clone(), width, values, names: names.clone() }
+        };
+        join(keys.iter().map(table).collect())
+    };
+    let (mut found, mut names) = ([0; 2], [const { None }; 2]);
+    for piece in steps.pieces() {
+        let (states, actions) = (joined(&state_keys, &piece)?, joined(&action_keys, &piece)?);
+        let rewards = steps.rewards(piece);
+        all.file().check_readable()?;
+        found = [states.width, actions.width];
+        names = [states.names, actions.names];
+        to.put(StepRows { states: states.values, actions: actions.values, rewards })?;
+    }
+    let [state_names, action_names] = names;
+    let file = all.file();
     let used_as = |name: &str| taken_as(name, &state_keys, &action_keys).unwrap_or(Usage::Unused);
     let key = |name: &str, place: Place, used_as: Usage| Key {
         name: name.into(),
@@ -74,21 +98,10 @@ pub fn read(path: &Path, selection: &Selection) -> Result<Source> {
         vec![key(KEYS[0], file.states, used_as(KEYS[0])), key(KEYS[1], file.actions, used_as(KEYS[1]))];
     keys.extend(file.rewards.map(|place| key("rewards", place, Usage::Label)));
     Ok(Source {
-        names: selection.names(own, states.names, actions.names),
-        encoding: file.encoding().filter(|_| selection.state.is_empty()),
+        names: selection.names(own, state_names, action_names),
         keys,
-        origin: Origin { fps: file.about.fps, ..Origin::of(&state_keys, &action_keys) },
-        parts: Parts {
-            n_obs: states.width,
-            n_act: actions.width,
-            states: states.values,
-            actions: actions.values,
-            rewards: file.rewards.map(|place| file.column(place)).transpose()?,
-            ends: file.ends.clone(),
-        },
-        episode_numbers: file.episode_numbers.clone(),
-        tasks: file.tasks.clone(),
-        ..Source::default()
+        parts: Parts { n_obs: found[0], n_act: found[1], ends, ..Parts::default() },
+        ..about
     })
 }
 

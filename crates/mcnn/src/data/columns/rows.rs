@@ -139,6 +139,11 @@ impl FileSteps {
         actions
     }
 
+    /// Rewards of a range of steps, if the file has them: `[steps]`.
+    pub fn rewards(&self, steps: Range<usize>) -> Option<Vec<f32>> {
+        self.file.rewards.map(|place| self.values(place, steps))
+    }
+
     /// Whether a step could not be read.
     pub fn has_failed(&self) -> bool {
         self.file.has_failed()

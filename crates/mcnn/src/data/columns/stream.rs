@@ -48,7 +48,7 @@ fn open(path: &Path, options: &ReadOptions) -> Result<ReadResult> {
 }
 
 /// The steps and the ends of the selected episodes, and what is known of them.
-fn selected(
+pub(super) fn selected(
     all: &FileSteps,
     about: Source,
     selection: &Selection,

@@ -8,9 +8,9 @@ use std::{
 use super::{
     Wanted, episodes,
     episodes::{Episode, VideoPlace, video_places},
+    files::{Files, read_files},
     frames::{integers, leaf},
     info::{self, DataFile, Info},
-    read_files,
 };
 use crate::{
     data::{
@@ -74,8 +74,12 @@ fn only(numbers: &[u32]) -> Selection {
 /// The time of each step in its episode, in seconds.
 fn timestamps(folder: &Path, info: &Info, all: &[Episode], taken: &[&Episode]) -> Result<Vec<f32>> {
     let wanted = [Wanted { key: TIMESTAMP.into(), width: 1 }];
-    let mut tables = read_files(folder, info, all, taken, &wanted, &Beyond::new())?;
-    let times = tables.pop().unwrap_or_default();
+    let mut times = Vec::new();
+    let files = Files { folder, info, all, selected: taken, wanted: &wanted, in_memory: true };
+    read_files(&files, &Beyond::new(), &mut |mut tables| {
+        times.extend(tables.pop().unwrap_or_default());
+        Ok(())
+    })?;
     match times.iter().position(|time| !(0.0..1e9).contains(time)) {
         None => Ok(times),
         Some(step) => Err(Error::new(Kind::Data, "a time that is no time")

@@ -6,6 +6,7 @@
 
 mod cameras;
 mod episodes;
+mod files;
 mod frames;
 mod info;
 mod stats;
@@ -13,20 +14,20 @@ mod write;
 
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::{
     DimensionNames, Format, KeyRange, Origin, Parts, Selection,
     number::Beyond,
-    parquet::{self, Budget},
+    parquet,
     read::FRAMES,
     regular,
+    sink::{Sink, StepRows},
     source::{Joined, Key, Source, Table, Usage, chosen, join, none_selected, taken_as},
 };
 use crate::error::{Error, Kind, Result};
 pub(super) use cameras::cameras;
 use episodes::{Episode, episodes};
-use frames::{Rows, Wanted, rows};
+use files::{Files, read_files};
+use frames::Wanted;
 use info::Info;
 pub(super) use write::{Written, write};
 
@@ -57,8 +58,8 @@ pub(super) fn recognize(folder: &Path) -> Result<Option<Format>> {
     Ok(Info::read(folder)?.format)
 }
 
-/// Reads a folder. Errors name the file in it; the caller adds the folder.
-pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
+/// Reads a folder, file after file. Errors name the file in it; the caller adds the folder.
+pub(super) fn read(folder: &Path, selection: &Selection, to: &mut dyn Sink) -> Result<Source> {
     selection.refuse_of_others(true, false)?;
     let info = Info::read(folder)?;
     let (state_keys, action_keys) = keys(&info, selection)?;
@@ -72,33 +73,50 @@ pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
     }
     let (wanted, has_rewards) = wanted(&info, state_keys.iter().chain(&action_keys))?;
     let beyond = Beyond::new();
-    let mut tables = read_files(folder, &info, &all, &selected, &wanted, &beyond)?;
-    let rewards = if has_rewards { tables.pop() } else { None };
-    let mut take = |keys: &[KeyRange], key_names: &mut Vec<String>| -> Result<Joined> {
-        let table = |key: &KeyRange| {
-            let place = wanted.iter().position(|feature| feature.key == key.key).unwrap_or(0);
-            let names = names_of(&info, key, key_names);
-            // A key that is used twice is copied.
-            let again =
-                state_keys.iter().chain(&action_keys).filter(|other| other.key == key.key).count() > 1;
-            let values = if again { tables[place].clone() } else { std::mem::take(&mut tables[place]) };
-            Table { key: key.clone(), width: wanted[place].width, values, names }
-        };
-        join(keys.iter().map(table).collect())
-    };
     let mut refused = Vec::new();
-    let states = take(&state_keys, &mut refused)?;
-    let actions = take(&action_keys, &mut refused)?;
+    let mut names_of_keys = |keys: &[KeyRange]| -> Vec<Option<Vec<String>>> {
+        keys.iter().map(|key| names_of(&info, key, &mut refused)).collect()
+    };
+    let key_names = [names_of_keys(&state_keys), names_of_keys(&action_keys)];
     if !refused.is_empty() {
         notes.push(format!("names of dimensions that are not used: {}", refused.join("; ")));
     }
+    let (mut widths, mut names) = ([0; 2], [const { None }; 2]);
+    let files = Files {
+        folder,
+        info: &info,
+        all: &all,
+        selected: &selected,
+        wanted: &wanted,
+        in_memory: to.in_memory(),
+    };
+    read_files(&files, &beyond, &mut |mut tables| {
+        let rewards = if has_rewards { tables.pop() } else { None };
+        let mut take = |keys: &[KeyRange], names: &[Option<Vec<String>>]| -> Result<Joined> {
+            let table = |(key, names): (&KeyRange, &Option<Vec<String>>)| {
+                let place = wanted.iter().position(|feature| feature.key == key.key).unwrap_or(0);
+                // A key that is used twice is copied.
+                let again =
+                    state_keys.iter().chain(&action_keys).filter(|other| other.key == key.key).count() > 1;
+                let values = if again { tables[place].clone() } else { std::mem::take(&mut tables[place]) };
+                Table { key: key.clone(), width: wanted[place].width, values, names: names.clone() }
+            };
+            join(keys.iter().zip(names).map(table).collect())
+        };
+        let states = take(&state_keys, &key_names[0])?;
+        let actions = take(&action_keys, &key_names[1])?;
+        widths = [states.width, actions.width];
+        names = [states.names, actions.names];
+        to.put(StepRows { states: states.values, actions: actions.values, rewards })
+    })?;
     // Names of several keys together may be too long, or occur twice.
-    let valid = |names: DimensionNames| match names.validate(states.width, actions.width) {
+    let valid = |names: DimensionNames| match names.validate(widths[0], widths[1]) {
         Ok(()) => names,
         Err(_) => DimensionNames::default(),
     };
-    let of_state = DimensionNames { state_names: states.names.clone(), action_names: None };
-    let of_action = DimensionNames { state_names: None, action_names: actions.names.clone() };
+    let [state_names, action_names] = names;
+    let of_state = DimensionNames { state_names, action_names: None };
+    let of_action = DimensionNames { state_names: None, action_names };
     let names = valid(of_state).or(&valid(of_action));
     let tasks = tasks(&selected, selection, &mut notes);
     let ends = selected.iter().scan(0, |end, episode| {
@@ -111,14 +129,7 @@ pub(super) fn read(folder: &Path, selection: &Selection) -> Result<Source> {
         names,
         episode_numbers: selected.iter().map(|episode| episode.number).collect(),
         tasks,
-        parts: Parts {
-            n_obs: states.width,
-            n_act: actions.width,
-            ends: ends.collect(),
-            states: states.values,
-            actions: actions.values,
-            rewards,
-        },
+        parts: Parts { n_obs: widths[0], n_act: widths[1], ends: ends.collect(), ..Parts::default() },
         beyond: beyond.into_inner(),
         notes,
         encoding: None,
@@ -257,85 +268,6 @@ fn tasks(selected: &[&Episode], selection: &Selection, notes: &mut Vec<String>) 
         None => episode.tasks.first().cloned().unwrap_or_default(),
     };
     selected.iter().map(text).collect()
-}
-
-/// The values of each feature wanted, of the episodes selected in their order.
-fn read_files(
-    folder: &Path,
-    info: &Info,
-    all: &[Episode],
-    selected: &[&Episode],
-    wanted: &[Wanted],
-    beyond: &Beyond,
-) -> Result<Vec<Vec<f32>>> {
-    // Files in the order of their first episodes, each with its episodes.
-    let mut places = std::collections::HashMap::new();
-    let mut files: Vec<Vec<&Episode>> = Vec::new();
-    for episode in selected {
-        let place = *places.entry(&*episode.file).or_insert(files.len());
-        if place == files.len() {
-            files.push(Vec::new());
-        }
-        files[place].push(episode);
-    }
-    let length = |file: &Vec<&Episode>| regular(&folder.join(&file[0].file)).unwrap_or(0);
-    let budget = Budget::new(files.iter().map(length).sum());
-    let before = |file: &[&Episode]| {
-        let first =
-            all.iter().filter(|episode| episode.file == file[0].file).map(|episode| episode.number).min();
-        all.iter().take_while(|episode| Some(episode.number) < first).count()
-    };
-    let mut tables: Vec<Vec<f32>> = vec![Vec::new(); wanted.len()];
-    let mut order: Vec<(u32, usize)> = Vec::new(); // the episodes as they are in the tables, with their lengths
-    // A few files at a time: what they need beside the tables is limited.
-    for batch in files.chunks(rayon::current_num_threads().max(1)) {
-        // The error is that of the first file, whichever was read first.
-        let read: Vec<Result<Rows>> = batch
-            .par_iter()
-            .map(|file| rows(folder, info, file, &|| before(file), wanted, &budget, beyond))
-            .collect();
-        for (found, file) in read.into_iter().zip(batch) {
-            let found = found?;
-            order.extend(file.iter().map(|episode| (episode.number, episode.length as usize)));
-            append(found, wanted, &mut tables);
-        }
-    }
-    if !order.is_sorted() {
-        for (table, feature) in tables.iter_mut().zip(wanted) {
-            *table = sorted(table, feature.width, &order);
-        }
-    }
-    Ok(tables)
-}
-
-/// Appends the rows of a file, episode by episode.
-fn append(found: Rows, wanted: &[Wanted], tables: &mut [Vec<f32>]) {
-    let runs: Vec<_> = found.episodes.into_iter().flatten().collect();
-    let in_order = runs.windows(2).all(|pair| pair[0].end == pair[1].start);
-    for ((from, feature), to) in found.tables.into_iter().zip(wanted).zip(tables) {
-        if in_order && to.is_empty() {
-            *to = from;
-        } else {
-            for run in &runs {
-                to.extend_from_slice(&from[run.start * feature.width..run.end * feature.width]);
-            }
-        }
-    }
-}
-
-/// A table with its episodes in the order of their numbers.
-fn sorted(table: &[f32], width: usize, order: &[(u32, usize)]) -> Vec<f32> {
-    let mut start = 0;
-    let mut pieces: Vec<(u32, &[f32])> = order
-        .iter()
-        .map(|&(number, length)| {
-            let piece = &table[start..start + length * width];
-            start += piece.len();
-            (number, piece)
-        })
-        .collect();
-    pieces.sort_by_key(|(number, _)| *number);
-    pieces.into_iter().flat_map(|(_, piece)| piece).copied().collect()
 }
 
 /// The names of a key's dimensions. Those that cannot be used are added to `refused`, with the reason.

@@ -64,23 +64,17 @@ pub(super) fn pieces(leaves: &[Leaf], root: &str, asked: &[KeyRange], option: &s
     asked.iter().map(one).collect()
 }
 
-/// The values of all leaves, episode after episode.
-pub(super) struct Episodes {
+/// The values of all leaves in an episode.
+pub(super) struct Episode {
     /// Of each leaf of the state, and of the action.
     pub tables: [Vec<Vec<f32>>; 2],
     pub rewards: Option<Vec<f32>>,
-    pub ends: Vec<usize>,
+    pub steps: usize,
 }
 
-impl Episodes {
-    pub fn new(states: &[Piece], actions: &[Piece]) -> Self {
-        let empty =
-            |pieces: &[Piece]| pieces.iter().flat_map(|piece| &piece.leaves).map(|_| Vec::new()).collect();
-        Self { tables: [empty(states), empty(actions)], rewards: Some(Vec::new()), ends: Vec::new() }
-    }
-
-    /// Adds an episode.
-    pub fn add(&mut self, store: &Store, number: u32, pieces: [&[Piece]; 2], beyond: &Beyond) -> Result<()> {
+impl Episode {
+    /// Reads an episode. Errors do not name it.
+    pub fn read(store: &Store, number: u32, pieces: [&[Piece]; 2], beyond: &Beyond) -> Result<Self> {
         let leaves = [0, 1].map(|k| pieces[k].iter().flat_map(|piece| &piece.leaves).collect::<Vec<_>>());
         let path = |root: &'static str, leaf: &&'_ Leaf| -> Vec<String> {
             std::iter::once(root.to_owned()).chain(leaf.path.iter().cloned()).collect()
@@ -91,9 +85,10 @@ impl Episodes {
         let asked: Vec<Vec<&str>> =
             paths.iter().map(|path| path.iter().map(|part| &**part).collect()).collect();
         let mut arrays = store.arrays(number, &asked, beyond)?.into_iter().zip(&paths);
+        let mut tables = leaves.each_ref().map(|leaves| vec![Vec::new(); leaves.len()]);
         let mut steps = None;
         for (k, leaves) in leaves.iter().enumerate() {
-            for (leaf, to) in leaves.iter().zip(&mut self.tables[k]) {
+            for (leaf, to) in leaves.iter().zip(&mut tables[k]) {
                 let Some((array, path)) = arrays.next() else { continue };
                 let name = path.join("/");
                 let array = array.ok_or_else(|| Error::new(Kind::Data, "missing key").at(&*name))?;
@@ -116,20 +111,16 @@ impl Episodes {
             );
         }
         let rewards = arrays.next().and_then(|(array, _)| array);
-        match (&mut self.rewards, rewards) {
-            (Some(all), Some(array)) if array.width == 1 && array.rows >= steps => {
-                all.extend_from_slice(&array.values[..steps]);
-            }
-            (_, Some(array)) if array.width != 1 || array.rows < steps => {
+        let rewards = match rewards {
+            Some(array) if array.width != 1 || array.rows < steps => {
                 return Err(Error::new(Kind::Data, "rewards of another number of steps")
                     .at(LABELS[0])
                     .expected(steps.to_string())
                     .found(array.rows.to_string()));
             }
-            (all, _) => *all = None,
-        }
-        self.ends.push(self.ends.last().unwrap_or(&0) + steps);
-        Ok(())
+            found => found.map(|array| array.values[..steps].to_vec()),
+        };
+        Ok(Self { tables, rewards, steps })
     }
 }
 

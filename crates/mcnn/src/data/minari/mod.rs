@@ -17,10 +17,11 @@ use super::{
     hdf5::Flat,
     json,
     number::Beyond,
+    sink::{Sink, StepRows},
     source::{Key, Source, Usage, none_selected},
 };
 use crate::error::{Error, Kind, Result};
-use episodes::{Episodes, Piece, joined, pieces};
+use episodes::{Episode, Piece, joined, pieces};
 use space::{Leaf, LeafKind, Space};
 use store::{Part, Store};
 
@@ -84,8 +85,8 @@ fn kept(root: &Path, id: &Path) -> Option<PathBuf> {
     inside.join(METADATA).is_file().then_some(inside)
 }
 
-/// Reads a dataset. Errors name the key; the caller adds the path.
-pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
+/// Reads a dataset, episode after episode. Errors name the key; the caller adds the path.
+pub(super) fn read(path: &Path, selection: &Selection, to: &mut dyn Sink) -> Result<Source> {
     selection.refuse_of_others(false, false)?;
     let (store, [observations, actions], total) = open(path)?;
     refuse_choices(&actions, selection)?;
@@ -104,13 +105,21 @@ pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
     let notes =
         counted.map(|total| format!("{METADATA} counts {total} episodes, and {} are there", numbers.len()));
     let beyond = Beyond::new();
-    let mut all = Episodes::new(&states, &acts);
+    let (mut widths, mut ends) = ([0; 2], Vec::new());
+    let mut names = super::DimensionNames::default();
     for &number in &selected {
-        let episode = all.add(&store, number, [&states, &acts], &beyond);
-        episode.map_err(|e| e.within(store.name(number)))?;
+        if !to.in_memory() {
+            store.renew_budget();
+        }
+        let episode = Episode::read(&store, number, [&states, &acts], &beyond);
+        let Episode { tables: [state, action], rewards, steps } =
+            episode.map_err(|e| e.within(store.name(number)))?;
+        let (state, action) = (joined(&states, state)?, joined(&acts, action)?);
+        widths = [state.width, action.width];
+        names = super::DimensionNames { state_names: state.names, action_names: action.names };
+        ends.push(ends.last().unwrap_or(&0) + steps);
+        to.put(StepRows { states: state.values, actions: action.values, rewards })?;
     }
-    let [state, action] = all.tables;
-    let (state, action) = (joined(&states, state)?, joined(&acts, action)?);
     let usage = |root: &str, used: &[Piece], used_as: Usage, leaves: &[Leaf]| -> Vec<Key> {
         let one = |leaf: &Leaf| Key {
             name: leaf.name(root),
@@ -135,18 +144,11 @@ pub(super) fn read(path: &Path, selection: &Selection) -> Result<Source> {
     keys.extend(LABELS.map(label));
     let ranges = |pieces: &[Piece]| pieces.iter().map(|piece| piece.key.clone()).collect::<Vec<_>>();
     Ok(Source {
-        names: super::DimensionNames { state_names: state.names, action_names: action.names },
+        names,
         origin: Origin::of(&ranges(&states), &ranges(&acts)),
         episode_numbers: selected,
         keys,
-        parts: Parts {
-            n_obs: state.width,
-            n_act: action.width,
-            states: state.values,
-            actions: action.values,
-            rewards: all.rewards,
-            ends: all.ends,
-        },
+        parts: Parts { n_obs: widths[0], n_act: widths[1], ends, ..Parts::default() },
         beyond: beyond.into_inner(),
         notes: notes.into_iter().collect(),
         ..Source::default()

@@ -72,6 +72,13 @@ impl Store {
         Ok(Self::Folders { folders, part, budget: Budget::new(length) })
     }
 
+    /// Allows as much memory as at first, once the episodes before are no longer in memory.
+    pub fn renew_budget(&self) {
+        match self {
+            Self::Hdf5 { budget, .. } | Self::Folders { budget, .. } => budget.renew(),
+        }
+    }
+
     /// The numbers of all episodes, in order.
     pub fn numbers(&self) -> Vec<u32> {
         match self {

@@ -54,6 +54,11 @@ impl Budget {
         Self { left: AtomicU64::new(limit), limit }
     }
 
+    /// Gives everything back, once what was taken is no longer in memory.
+    pub fn renew(&self) {
+        self.left.store(self.limit, Ordering::Relaxed);
+    }
+
     /// Takes some bytes.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Recorded;
+use crate::data::{raw::RawSteps, several::ranges};
 
 /// Steps are idle if no dimension of state and action differs by more than this share of its range over all data.
 pub const IDLE_TOLERANCE: f32 = 1e-3;
@@ -16,54 +17,57 @@ pub struct Idle {
     pub steps: usize,
 }
 
+impl Idle {
+    /// What was dropped of each episode.
+    pub(super) fn between(all: &[Range<usize>], kept: &[Range<usize>]) -> Self {
+        let dropped = || all.iter().zip(kept).map(|(all, kept)| all.len() - kept.len());
+        Self { episodes: dropped().filter(|&steps| steps > 0).count(), steps: dropped().sum() }
+    }
+}
+
 impl Recorded {
     /// Drops pauses of more than `longest` steps at the start and at the end of each episode, all but one step, with their rewards. A
     /// pause is a run of steps whose state and action are those of the episode's first (or last) step, within [`IDLE_TOLERANCE`].
     #[must_use]
     pub fn drop_idle(self, longest: usize) -> (Self, Idle) {
-        let parts = &self.parts;
-        let tolerances = [(&parts.states, parts.n_obs), (&parts.actions, parts.n_act)]
-            .map(|(values, width)| tolerances(values, width));
-        let equal = |a: usize, b: usize| {
-            [(&parts.states, &tolerances[0]), (&parts.actions, &tolerances[1])].iter().all(
-                |(values, most)| {
-                    let row = |i: usize| &values[i * most.len()..][..most.len()];
-                    row(a).iter().zip(row(b)).zip(*most).all(|((a, b), most)| (a - b).abs() <= *most)
-                },
-            )
-        };
-        let mut idle = Idle::default();
-        let kept = |steps: Range<usize>| {
-            let Range { mut start, mut end } = steps.clone();
-            let leading = steps.clone().take_while(|&i| equal(i, steps.start)).count();
-            if leading > longest.max(1) {
-                start += leading - 1;
-            }
-            let trailing = (start..end).rev().take_while(|&i| equal(i, end - 1)).count();
-            if trailing > longest.max(1) {
-                end -= trailing - 1;
-            }
-            start..end
-        };
-        let mut groups: Vec<Vec<Range<usize>>> = Vec::new();
-        for steps in self.episodes() {
-            let all = steps.len();
-            let rest = kept(steps);
-            idle.episodes += usize::from(rest.len() < all);
-            idle.steps += all - rest.len();
-            groups.push(rest.map(|i| i..i + 1).collect());
-        }
+        let all: Vec<Range<usize>> = self.episodes().collect();
+        let kept = without_pauses(&self.parts, &all, longest);
+        let idle = Idle::between(&all, &kept);
+        let groups: Vec<Vec<Range<usize>>> =
+            kept.into_iter().map(|steps| steps.map(|i| i..i + 1).collect()).collect();
         if idle.steps == 0 { (self, idle) } else { (self.take(&groups), idle) }
     }
 }
 
-/// The tolerance of each dimension.
-fn tolerances(values: &[f32], width: usize) -> Vec<f32> {
-    let mut limits = vec![[f32::INFINITY, f32::NEG_INFINITY]; width];
-    for row in values.chunks_exact(width) {
-        for (limit, &v) in limits.iter_mut().zip(row) {
-            *limit = [limit[0].min(v), limit[1].max(v)];
+/// The steps of each episode without its pauses of more than `longest` steps.
+pub(super) fn without_pauses(
+    steps: &dyn RawSteps,
+    episodes: &[Range<usize>],
+    longest: usize,
+) -> Vec<Range<usize>> {
+    let tolerances = ranges(steps)
+        .map(|ranges| ranges.into_iter().map(|range| IDLE_TOLERANCE * range).collect::<Vec<f32>>());
+    let near = |a: &[f32], b: &[f32], most: &[f32]| {
+        a.iter().zip(b).zip(most).all(|((a, b), most)| (a - b).abs() <= *most)
+    };
+    let equal = |a: usize, b: usize| {
+        let [states, others] = [a, b].map(|i| steps.raw_states(i..i + 1));
+        near(&states, &others, &tolerances[0]) && {
+            let [actions, others] = [a, b].map(|i| steps.raw_actions(i..i + 1));
+            near(&actions, &others, &tolerances[1])
         }
-    }
-    limits.into_iter().map(|[low, high]| IDLE_TOLERANCE * (high - low)).collect()
+    };
+    let one = |episode: &Range<usize>| {
+        let Range { mut start, mut end } = *episode;
+        let leading = episode.clone().take_while(|&i| equal(i, episode.start)).count();
+        if leading > longest.max(1) {
+            start += leading - 1;
+        }
+        let trailing = (start..end).rev().take_while(|&i| equal(i, end - 1)).count();
+        if trailing > longest.max(1) {
+            end -= trailing - 1;
+        }
+        start..end
+    };
+    episodes.iter().map(one).collect()
 }

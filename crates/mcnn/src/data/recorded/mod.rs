@@ -2,6 +2,9 @@
 //! format. No value is rounded.
 
 mod idle;
+mod in_file;
+mod spool;
+mod steps;
 
 use std::{
     ops::Range,
@@ -12,12 +15,13 @@ use super::{
     ActionSettings, ActionUnits, DimensionNames, Parts, Recording, Selection,
     column::Column,
     columns, lerobot,
-    several::load_all,
+    several::{Whole, check_values, load_all},
     write::{Columns, write_columns},
     write_hdf5,
 };
 use crate::error::{Error, Kind, Result};
 pub use idle::{IDLE_TOLERANCE, Idle};
+pub use in_file::{RecordedInFile, read_recorded_in_file};
 
 /// Demonstrations as they are recorded.
 #[derive(Debug, Clone, Default)]
@@ -44,10 +48,7 @@ pub struct Recorded {
 /// # Panics
 /// If there is no path.
 pub fn read_recorded(paths: &[PathBuf], selection: &Selection) -> Result<Recorded> {
-    let (_, source) = load_all(paths, selection, &|path, source| match source.beyond.take() {
-        Some(e) => Err(e),
-        None => source.parts.check_values().map_err(|e| e.within(path.display())),
-    })?;
+    let (_, source) = load_all(paths, &mut Whole { selection, check: check_values })?;
     let super::source::Source { parts, names, encoding, origin, tasks, notes, .. } = source;
     names.validate(parts.n_obs, parts.n_act)?;
     Ok(Recorded { parts, names, encoding, tasks, fps: origin.fps, notes })
@@ -175,63 +176,80 @@ impl Recorded {
     /// # Errors
     /// Embeddings in D4RL's and LeRobot's formats, LeRobot's without a frame rate, and errors of the file system.
     pub fn write(&self, path: &Path, target: Target) -> Result<Vec<String>> {
-        let columns = || Columns::new(Column::floats(self.parts.n_obs, &self.parts.states), &self.parts);
+        let Self { names, tasks, fps, .. } = self;
+        let about = About { names, encoding: self.encoding.as_deref(), tasks, fps: *fps };
         match target {
-            Target::Npz => {
-                write_columns(path, columns(), &self.names, self.encoding.as_deref())?;
-            }
-            Target::D4rl | Target::LeRobot if self.encoding.is_some() => {
-                return Err(Error::new(
-                    Kind::Settings,
-                    format!("{target} has no place for the encoder of embeddings"),
-                )
-                .at(path.display().to_string())
-                .next("write an .npz or columns (.mcnn)"));
-            }
-            Target::Columns => {
-                let written = columns::Written {
-                    columns: columns(),
-                    names: &self.names,
-                    encoding: self.encoding.as_deref(),
-                    tasks: &self.tasks,
-                    fps: self.fps,
-                };
-                columns::write(path, written)?;
-                return Ok(Vec::new());
-            }
             Target::D4rl => {
+                about.check_place(path, target)?;
                 let recording = Recording {
                     terminals: vec![false; self.parts.ends.len()],
-                    names: self.names.clone(),
+                    names: names.clone(),
                     ..Recording::default()
                 };
                 write_hdf5(path, &self.parts, &recording)?;
+                Ok(about.left_out(target))
             }
-            Target::LeRobot => {
-                let fps = self.fps.ok_or_else(|| {
-                    Error::new(
-                        Kind::Settings,
-                        "LeRobot's format needs the frame rate, which the data do not say",
-                    )
-                    .at(path.display().to_string())
-                    .next("say it with --hz, in steps per second")
-                })?;
-                let recording =
-                    lerobot::Written { columns: columns(), names: &self.names, tasks: &self.tasks, fps };
-                lerobot::write(path, recording)?;
-                return Ok(Vec::new());
+            target => {
+                let states = Column::floats(self.parts.n_obs, &self.parts.states);
+                write_as(path, target, Columns::new(states, &self.parts), &about)
             }
         }
-        let mut left_out = Vec::new();
-        if !self.tasks.is_empty() {
-            left_out.push(format!("{target} has no place for texts of tasks"));
-        }
-        if let Some(fps) = self.fps {
-            left_out.push(format!("{target} has no place for the frame rate, {fps} steps/s"));
-        }
-        Ok(left_out)
     }
 }
 
+/// What is written beside the columns of steps.
+struct About<'a> {
+    names: &'a DimensionNames,
+    encoding: Option<&'a str>,
+    tasks: &'a [String],
+    fps: Option<f64>,
+}
+
+impl About<'_> {
+    /// Refuses embeddings where a format has no place for their encoder.
+    fn check_place(&self, path: &Path, target: Target) -> Result<()> {
+        match target {
+            Target::D4rl | Target::LeRobot if self.encoding.is_some() => Err(Error::new(
+                Kind::Settings,
+                format!("{target} has no place for the encoder of embeddings"),
+            )
+            .at(path.display().to_string())
+            .next("write an .npz or columns (.mcnn)")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a format without texts of tasks and frame rate leaves out, in words.
+    fn left_out(&self, target: Target) -> Vec<String> {
+        let tasks = (!self.tasks.is_empty()).then(|| format!("{target} has no place for texts of tasks"));
+        let fps = self.fps.map(|fps| format!("{target} has no place for the frame rate, {fps} steps/s"));
+        tasks.into_iter().chain(fps).collect()
+    }
+}
+
+/// Writes columns of steps in a format whose writer reads them row by row: any but D4RL's. Returns what was left out.
+fn write_as(path: &Path, target: Target, columns: Columns, about: &About) -> Result<Vec<String>> {
+    about.check_place(path, target)?;
+    let &About { names, encoding, tasks, fps } = about;
+    match target {
+        Target::Columns => columns::write(path, columns::Written { columns, names, encoding, tasks, fps })?,
+        Target::LeRobot => {
+            let fps = fps.ok_or_else(|| {
+                Error::new(Kind::Settings, "LeRobot's format needs the frame rate, which the data do not say")
+                    .at(path.display().to_string())
+                    .next("say it with --hz, in steps per second")
+            })?;
+            lerobot::write(path, lerobot::Written { columns, names, tasks, fps })?;
+        }
+        Target::Npz | Target::D4rl => {
+            write_columns(path, columns, names, encoding)?;
+            return Ok(about.left_out(target));
+        }
+    }
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod in_file_tests;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::{
     number::Beyond,
     read::{are_frames, limit_of_any_codec},
     selection::no_such_key,
+    sink::{Sink, StepRows},
     source::{Key, Source, Usage, chosen, none_selected},
 };
 use crate::error::{Error, Kind, Result};
@@ -37,8 +38,8 @@ pub(super) fn is_file(path: &Path, length: u64) -> bool {
     has_demos().unwrap_or(false)
 }
 
-/// Reads a file of `length` bytes. Errors name the key; the caller adds the file.
-pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<Source> {
+/// Reads a file of `length` bytes, episode after episode. Errors name the key; the caller adds the file.
+pub(super) fn read(path: &Path, length: u64, selection: &Selection, to: &mut dyn Sink) -> Result<Source> {
     selection.refuse_of_others(false, true)?;
     let file = Flat::open(path, length)?;
     let Some(data) = file.inside("data")? else {
@@ -62,10 +63,13 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
     let (state_keys, action_keys) = keys(&listing, selection)?;
     let beyond = Beyond::new();
     let mut left = limit_of_any_codec(length);
-    let mut parts = Parts { rewards: Some(Vec::new()), ..Parts::default() };
+    let mut parts = Parts::default();
     let mut names = DimensionNames::default();
     let mut episode_numbers = Vec::new();
     for &k in &taken {
+        if !to.in_memory() {
+            left = limit_of_any_codec(length);
+        }
         let demo = Demo::open(&data, k)?;
         let states = demo.tables(OBS, &state_keys, &mut left, &beyond)?;
         let actions = demo.tables("", &action_keys, &mut left, &beyond)?;
@@ -76,12 +80,8 @@ pub(super) fn read(path: &Path, length: u64, selection: &Selection) -> Result<So
             continue;
         }
         demo.same_widths([&mut parts.n_obs, &mut parts.n_act], [states.width, actions.width])?;
-        match (demo.rewards(steps, &mut left, &beyond)?, &mut parts.rewards) {
-            (Some(rewards), Some(all)) => all.extend(rewards),
-            _ => parts.rewards = None,
-        }
-        parts.states.extend(states.values);
-        parts.actions.extend(actions.values);
+        let rewards = demo.rewards(steps, &mut left, &beyond)?;
+        to.put(StepRows { states: states.values, actions: actions.values, rewards })?;
         parts.ends.push(parts.ends.last().unwrap_or(&0) + steps);
         episode_numbers.push(k);
         names = DimensionNames { state_names: states.names, action_names: actions.names };
