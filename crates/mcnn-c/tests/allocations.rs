@@ -10,8 +10,8 @@ use std::{
 use mcnn::{
     backbone::{
         BackboneKind, BackboneSettings as _, Bet, BetSettings, BucketSelection, Diffusion, DiffusionSettings,
-        EnergySampler, IbcSettings, KINDS, Layers, Mlp, Network, RetrievalMlp, RetrievalSettings, Sampler,
-        Unet, UnetSettings,
+        EnergySampler, IbcSettings, KINDS, Layers, Mlp, Network, ResMlp, ResMlpSettings, RetrievalMlp,
+        RetrievalSettings, Sampler, Unet, UnetSettings,
     },
     calibration::OodCalibration,
     data::{
@@ -106,6 +106,10 @@ fn networks() -> Vec<(String, Vec<Network>)> {
         let settings = UnetSettings { sample_steps: 3, ..UnetSettings::default() };
         Unet::random(OBS, &[8, 16], ACT, settings, Seed(1)).into()
     };
+    let resmlp: Network = {
+        let settings = ResMlpSettings { sample_steps: 3, ..ResMlpSettings::default() };
+        ResMlp::random(OBS, &[24; 2], ACT, settings, Seed(1)).into()
+    };
     let ibc = |sampler| -> Network {
         let settings = IbcSettings { sampler, candidates: 32, iterations: 3, ..IbcSettings::default() };
         settings.random(OBS, &[16, 8], ACT, &[], Seed(1))
@@ -121,6 +125,7 @@ fn networks() -> Vec<(String, Vec<Network>)> {
         case("bet", vec![bet(BucketSelection::Sample)]),
         case("bet, argmax", vec![bet(BucketSelection::Argmax)]),
         case("unet", vec![unet]),
+        case("resmlp", vec![resmlp]),
         case("ibc", vec![ibc(EnergySampler::Uniform)]),
         case("ibc, langevin", vec![ibc(EnergySampler::Langevin)]),
     ]
@@ -153,7 +158,11 @@ fn policies() -> Vec<(String, Policy)> {
                 combine,
                 ..ActingSettings::default()
             };
-            let codebook = if name == "unet" { with_future.clone() } else { codebook.clone() };
+            let codebook = if ["unet", "resmlp"].contains(&name.as_str()) {
+                with_future.clone()
+            } else {
+                codebook.clone()
+            };
             let policy = Policy::ensemble(codebook, networks.clone(), acting).unwrap();
             all.push((format!("{name}, {constrain_at:?}"), policy.with_calibration(calibration.clone())));
         }

@@ -34,13 +34,21 @@ static OPTIONS: LazyLock<Vec<BackboneOption>> = LazyLock::new(|| {
             let defaults = defaults(kinds.iter().map(|(kind, default)| (kind.name, default.to_string())));
             BackboneOption {
                 info,
-                heading: format!("Network: {}", names.join(" and ")),
+                heading: format!("Network: {}", listed(&names)),
                 help: format!("{} {defaults}", info.help),
                 kinds: kinds.into_iter().map(|(kind, _)| kind).collect(),
             }
         })
         .collect()
 });
+
+/// Names in a sentence: `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
 
 /// Defaults by kind as a help text has them: `[default: 5; unet: 100; resmlp: 100]`, the first kind's without its name.
 fn defaults(mut of_kinds: impl Iterator<Item = (&'static str, String)>) -> String {

@@ -21,6 +21,8 @@ pub fn forward(
     let (chunk, observed) = (settings.horizon * n_act, settings.window * network.n_obs());
     let noisy = graph.reshape(&name("chunk"), noisy, &[-1, chunk as i64]);
     let states = graph.reshape(&name("observed"), states, &[-1, observed as i64]);
+    let factor = graph.scalar(&name("observed.factor"), network.observation_factor());
+    let states = graph.node("Mul", &name("observed.scaled"), &[&states, &factor], &[]);
     let (shape, weight) = layers.array("input.weight");
     let width = shape[1];
     let (of_chunk, rest) = weight.split_at(chunk * width);

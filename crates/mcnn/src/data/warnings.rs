@@ -127,7 +127,8 @@ impl Demonstrations {
         let dimensions: Vec<String> = found.iter().map(|repeating| repeating.dimension.to_string()).collect();
         Some(format!(
             "velocities in the state repeat the previous action (dimensions {}, correlation {least:.2} or more): a network can learn to \
-             repeat its last action, which lowers the validation loss but fails in closed loop; compare with --ignore-dims {}",
+             repeat its last action, which lowers the validation loss but fails in closed loop; compare with --ignore-dims {}, or predict \
+             chunks of actions: --backbone resmlp",
             dimensions.join(", "),
             dimensions.join(",")
         ))

@@ -114,6 +114,11 @@ impl ResMlp {
         TIME
     }
 
+    /// What standardized observations are multiplied by at the input.
+    pub fn observation_factor(&self) -> f32 {
+        OBSERVED
+    }
+
     /// Values in the layout of the parameters, as arrays by name.
     pub(crate) fn to_arrays(&self, values: &[f32]) -> Arrays {
         let arrays = self.layout.arrays().into_iter();
