@@ -36,6 +36,21 @@ impl Horizons {
     }
 }
 
+/// Replaces `to` by a full window of observations: if there are fewer, the oldest is repeated.
+///
+/// # Panics
+/// If there are none, more than the window has, or of another width.
+pub(super) fn fill_window(observations: &[f32], [window, n_obs]: [usize; 2], to: &mut Vec<f32>) {
+    let len = observations.len();
+    assert!(
+        !observations.is_empty() && len.is_multiple_of(n_obs) && len <= window * n_obs,
+        "observations of another width or number than the network's"
+    );
+    to.clear();
+    (len / n_obs..window).for_each(|_| to.extend_from_slice(&observations[..n_obs]));
+    to.extend_from_slice(observations);
+}
+
 /// What changes during an episode of a backbone: the window of observations, buffers, and the random number generator.
 /// After the first prediction nothing is allocated.
 #[derive(Debug)]

@@ -7,7 +7,11 @@ use std::ops::Range;
 
 use kernels::{Matrix, Product};
 
-use super::{Layers, mish::mish_with_derivative, product::vectors};
+use super::{
+    Layers,
+    mish::mish_with_derivative,
+    product::{sum_rows, vectors},
+};
 
 /// The activation after every layer but the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,14 +141,4 @@ impl LayerStack {
         }
         std::mem::swap(&mut workspace.delta, &mut workspace.before);
     }
-}
-
-/// Overwrites `sum` with the sum of rows.
-fn sum_rows(rows: &[f32], sum: &mut [f32]) {
-    sum.fill(0.0);
-    vectors(|| {
-        for row in rows.chunks_exact(sum.len()) {
-            sum.iter_mut().zip(row).for_each(|(s, x)| *s += x);
-        }
-    });
 }

@@ -105,6 +105,32 @@ impl Layers {
     }
 }
 
+/// The values of arrays, one after another, in the order of `expected`: names and shapes of all that there must be.
+///
+/// # Errors
+/// If an array is missing, has another shape, or is one too many; `unfit` makes the error of a name.
+pub(super) fn concatenate_arrays<'a>(
+    arrays: &Arrays,
+    expected: impl Iterator<Item = (&'a str, &'a [usize])> + Clone,
+    unfit: impl Fn(&str) -> Error,
+) -> Result<Vec<f32>> {
+    let mut all = Vec::new();
+    for (name, shape) in expected.clone() {
+        match arrays.get(name) {
+            Some((found, values)) if found == shape => all.extend_from_slice(values),
+            found => {
+                return Err(unfit(name)
+                    .expected(format!("{shape:?}"))
+                    .found(found.map_or("nothing".into(), |(shape, _)| format!("{shape:?}"))));
+            }
+        }
+    }
+    match arrays.keys().find(|name| expected.clone().all(|(known, _)| known != **name)) {
+        Some(name) => Err(unfit(name).expected("no such array")),
+        None => Ok(all),
+    }
+}
+
 /// Empties buffers and reserves `size` values in each, so that later predictions allocate nothing.
 pub(super) fn clear_and_reserve<const N: usize>(size: usize, buffers: [&mut Vec<f32>; N]) {
     for buffer in buffers {

@@ -207,6 +207,26 @@ pub fn vectors<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
 }
 
+/// Adds values elementwise.
+pub fn add(to: &mut [f32], from: &[f32]) {
+    vectors(|| to.iter_mut().zip(from).for_each(|(a, b)| *a += b));
+}
+
+/// Multiplies values elementwise.
+pub fn multiply(to: &mut [f32], by: &[f32]) {
+    vectors(|| to.iter_mut().zip(by).for_each(|(a, b)| *a *= b));
+}
+
+/// Overwrites `sum` with the sum of rows of its width, added in their order.
+pub fn sum_rows(rows: &[f32], sum: &mut [f32]) {
+    sum.fill(0.0);
+    vectors(|| {
+        for row in rows.chunks_exact(sum.len()) {
+            sum.iter_mut().zip(row).for_each(|(s, x)| *s += x);
+        }
+    });
+}
+
 /// Defines functions that are compiled for every vector width, as [`vectors`] does with closures. Unlike closures, they are always
 /// inlined, however large; out of line, they would be compiled for the narrowest vectors. All references have the same lifetime.
 macro_rules! widest {

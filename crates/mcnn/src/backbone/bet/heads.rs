@@ -8,7 +8,7 @@ use super::{
     layout::Layout,
     shape::{LANES, Shape},
 };
-use crate::backbone::{Batch, LossFn};
+use crate::backbone::{Batch, LossFn, product::sum_rows};
 
 /// Buffers of the heads. Here tokens are contiguous, sorted by true bucket, without the added ones.
 #[derive(Debug, Default)]
@@ -182,13 +182,5 @@ impl Heads {
             product.add(offsets, weight.transposed(), &mut self.token_grad[own_tokens]);
             sum_rows(offset_grad, &mut grad[biases.clone()][bucket * n_act..][..n_act]);
         }
-    }
-}
-
-/// Overwrites `out` with the sum of rows of its width.
-fn sum_rows(rows: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
-    for row in rows.chunks_exact(out.len()) {
-        out.iter_mut().zip(row).for_each(|(out, x)| *out += x);
     }
 }

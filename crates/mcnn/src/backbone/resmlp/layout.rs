@@ -5,7 +5,7 @@ use std::ops::Range;
 use kernels::{Matrix, Product};
 
 use super::{ResMlpSettings, TIME};
-use crate::backbone::product::{add_product, vectors};
+use crate::backbone::product::{add_product, sum_rows};
 
 /// A linear layer, `y = x W + b`: weights `[inputs, outputs]` row by row, then biases.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,13 +91,7 @@ impl Linear {
         let of_output = Matrix::new(delta, [rows, self.outputs]);
         let x = Matrix::new(x, [rows, self.inputs]).transposed();
         product.set(x, of_output, &mut grad[self.weight()]);
-        let bias = &mut grad[self.bias()];
-        bias.fill(0.0);
-        vectors(|| {
-            for row in delta.chunks_exact(bias.len()) {
-                bias.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
-            }
-        });
+        sum_rows(delta, &mut grad[self.bias()]);
     }
 
     /// Writes the gradient of the input, `[rows, inputs]`, from that of the output.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Level, TrainableNet,
-    denoise::sinusoids, mish::mish, product::add_product,
+    denoise::sinusoids, episode::fill_window, layers::concatenate_arrays, mish::mish, product::add_product,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -148,20 +148,8 @@ impl ResMlp {
         }
         let layout = Layout::new(n_obs, [width, blocks], n_act, &settings);
         let expected = layout.arrays();
-        let mut parameters = Vec::new();
-        for array in &expected {
-            match arrays.get(&array.name) {
-                Some((shape, values)) if *shape == array.shape => parameters.extend_from_slice(values),
-                found => {
-                    return Err(unfit(&array.name)
-                        .expected(format!("{:?}", array.shape))
-                        .found(found.map_or("nothing".into(), |(shape, _)| format!("{shape:?}"))));
-                }
-            }
-        }
-        if let Some(name) = arrays.keys().find(|name| expected.iter().all(|array| array.name != **name)) {
-            return Err(unfit(name).expected("no such array"));
-        }
+        let arrays_of = expected.iter().map(|array| (array.name.as_str(), array.shape.as_slice()));
+        let parameters = concatenate_arrays(arrays, arrays_of, unfit)?;
         Ok(Self::from_parts(settings, Arc::new(layout), parameters))
     }
 }
@@ -193,23 +181,20 @@ impl Backbone for ResMlp {
     fn predict(&self, observations: &[f32], constrain: Constrain, state: &mut ActingState) {
         let ActingState { rng, workspace, output, .. } = state;
         let (layout, parameters) = (&*self.layout, &self.parameters[..]);
-        let (n_obs, window, len) = (layout.n_obs, self.settings.window, observations.len());
-        assert!(
-            !observations.is_empty() && len.is_multiple_of(n_obs) && len <= window * n_obs,
-            "observations of another width or number than the network's"
-        );
         let buffers: &mut Buffers = workspace.buffers();
         let (chunk, width) = (layout.output.outputs, layout.width);
         let (of_chunk, rest) = parameters[layout.input.weight()].split_at(chunk * width);
-        // If there are fewer observations than the window has, the oldest is repeated.
-        buffers.window.clear();
-        (len / n_obs..window).for_each(|_| buffers.window.extend_from_slice(&observations[..n_obs]));
-        buffers.window.extend_from_slice(observations);
+        fill_window(observations, [self.settings.window, layout.n_obs], &mut buffers.window);
         buffers.window.iter_mut().for_each(|x| *x *= OBSERVED);
         // The contribution of the observations is the same in every denoising step.
         buffers.of_observations.clear();
         buffers.of_observations.resize(width, 0.0);
-        add_product(&buffers.window, window * n_obs, &rest[TIME * width..], &mut buffers.of_observations);
+        add_product(
+            &buffers.window,
+            buffers.window.len(),
+            &rest[TIME * width..],
+            &mut buffers.of_observations,
+        );
         buffers.noisy.clear();
         buffers.noisy.extend((0..chunk).map(|_| rng.normal() as f32));
         for (step, level) in self.levels.iter().enumerate().rev() {

@@ -7,8 +7,10 @@ use kernels::Product;
 use super::{Layout, OBSERVED, ResMlp, ResMlpSettings, TIME, norm::Normalized};
 use crate::{
     backbone::{
-        Batch, Level, LossFn, Network, NoiseSample, TrainableNet, Workspace, denoise::sinusoids,
-        mish::mish_with_derivative, product::vectors,
+        Batch, Level, LossFn, Network, NoiseSample, TrainableNet, Workspace,
+        denoise::sinusoids,
+        mish::mish_with_derivative,
+        product::{add, multiply},
     },
     seed::Seed,
 };
@@ -157,14 +159,14 @@ impl ResMlpNet {
         } = workspace;
         layout.output.gradient(values, delta, grad, product);
         layout.output.backward(parameters, delta, of_values, product);
-        scale_by(of_values, derivative);
+        multiply(of_values, derivative);
         for (block, BlockActivations { norm, first, second }) in layout.blocks.iter().zip(blocks).rev() {
             block.second.gradient(&second[0], of_values, grad, product);
             block.second.backward(parameters, of_values, delta, product);
-            scale_by(delta, &second[1]);
+            multiply(delta, &second[1]);
             block.first.gradient(&first[0], delta, grad, product);
             block.first.backward(parameters, delta, before, product);
-            scale_by(before, &first[1]);
+            multiply(before, &first[1]);
             // Scale and shift lie side by side.
             let of_norm = grad[block.scale.start..block.shift.end].split_at_mut(layout.width);
             norm.backward(before, &parameters[block.scale.clone()], of_values, of_norm.into());
@@ -177,14 +179,6 @@ impl ResMlpNet {
 fn activate([values, derivatives]: &mut [Vec<f32>; 2]) {
     derivatives.resize(values.len(), 0.0);
     mish_with_derivative(values, derivatives);
-}
-
-fn add(to: &mut [f32], from: &[f32]) {
-    vectors(|| to.iter_mut().zip(from).for_each(|(a, b)| *a += b));
-}
-
-fn scale_by(values: &mut [f32], by: &[f32]) {
-    vectors(|| values.iter_mut().zip(by).for_each(|(a, b)| *a *= b));
 }
 
 impl TrainableNet for ResMlpNet {

@@ -6,7 +6,7 @@ use super::{
     plan::Block,
 };
 use crate::{
-    backbone::{Constrain, denoise::sinusoids, mish::mish, product::add_product},
+    backbone::{Constrain, denoise::sinusoids, episode::fill_window, mish::mish, product::add_product},
     seed::Rng,
 };
 
@@ -63,19 +63,10 @@ impl Unet {
 
     /// The contribution of the observations to scales and shifts, which is the same in every denoising step.
     fn condition(&self, observations: &[f32], buffers: &mut ActBuffers) {
-        let (n_obs, window, len) = (self.n_obs(), self.settings.window, observations.len());
-        assert!(
-            !observations.is_empty() && len.is_multiple_of(n_obs) && len <= window * n_obs,
-            "observations of another width or number than the network's"
-        );
         let (film, time) = (&self.plan.film, self.plan.widths[0]);
         let weight = &self.parameters[film.weight..][..film.weights()];
         let condition = &mut buffers.joined;
-        condition.clear();
-        for _ in len / n_obs..window {
-            condition.extend_from_slice(&observations[..n_obs]);
-        }
-        condition.extend_from_slice(observations);
+        fill_window(observations, [self.settings.window, self.n_obs()], condition);
         mish(condition);
         let out = &mut buffers.of_observations;
         out.clear();

@@ -5,10 +5,11 @@ use kernels::Product;
 use super::{
     Plan, Stage,
     conv::Conv,
-    net::{BlockActivations, ResidualActivations, StageActivations, Tape, UnetWorkspace, add},
+    net::{BlockActivations, ResidualActivations, StageActivations, Tape, UnetWorkspace},
     norm::film_backward,
     plan::Block,
 };
+use crate::backbone::product::{add, multiply};
 
 impl Tape {
     /// Adds the gradient of the parameters to `grad`, from that with respect to the output.
@@ -145,10 +146,6 @@ fn value_channels(plan: &Plan, value: usize) -> usize {
         Stage::Residual(of) => of.second.conv.outputs,
         Stage::Block(Block { conv, .. }) | Stage::Conv(conv) => conv.outputs,
     }
-}
-
-fn multiply(to: &mut [f32], by: &[f32]) {
-    to.iter_mut().zip(by).for_each(|(a, b)| *a *= b);
 }
 
 /// Adds to a sum of gradients.

@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use super::{
     ActingState, Arrays, Backbone, BackboneSettings, Constrain, InvalidSetting, Level, TrainableNet,
+    layers::concatenate_arrays,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -137,20 +138,8 @@ impl Unet {
             return Err(unfit("film.weight"));
         }
         let plan = Plan::new(n_obs, &widths, n_act, &settings);
-        let mut parameters = Vec::new();
-        for array in &plan.arrays {
-            match arrays.get(&array.name) {
-                Some((shape, values)) if *shape == array.shape => parameters.extend_from_slice(values),
-                found => {
-                    return Err(unfit(&array.name)
-                        .expected(format!("{:?}", array.shape))
-                        .found(found.map_or("nothing".into(), |(shape, _)| format!("{shape:?}"))));
-                }
-            }
-        }
-        if let Some(name) = arrays.keys().find(|name| plan.arrays.iter().all(|array| array.name != **name)) {
-            return Err(unfit(name).expected("no such array"));
-        }
+        let arrays_of = plan.arrays.iter().map(|array| (array.name.as_str(), array.shape.as_slice()));
+        let parameters = concatenate_arrays(arrays, arrays_of, unfit)?;
         Ok(Self::from_parts(settings, Arc::new(plan), parameters))
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     backbone::{
         Batch, Level, LossFn, Network, NoiseSample, TrainableNet, Workspace, denoise::sinusoids,
-        mish::mish_with_derivative, product::vectors,
+        mish::mish_with_derivative, product::add,
     },
     seed::Seed,
 };
@@ -248,9 +248,4 @@ fn block_forward(
         norm.forward(parameters, h, (y, derivative, inverse), &mut workspace.channels);
     }
     (y, BlockActivations { windows, x: h, derivative, inverse })
-}
-
-/// Adds values elementwise.
-pub(super) fn add(to: &mut [f32], from: &[f32]) {
-    vectors(|| to.iter_mut().zip(from).for_each(|(a, b)| *a += b));
 }

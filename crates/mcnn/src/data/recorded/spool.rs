@@ -94,7 +94,7 @@ impl Spool {
     pub fn read(&self, from: &Floats, first: usize, count: usize, to: &mut Vec<f32>) {
         let mut bytes = vec![0; 4 * count];
         if let Err(e) = from.reader.read(&mut bytes, 4 * first as u64) {
-            let _ = self.failed.set(Error::io("reading what was put beside", &self.output, &e));
+            let _ = self.failed.set(Error::io("reading the temporary files beside", &self.output, &e));
             bytes.fill(0);
         }
         to.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
