@@ -7,6 +7,7 @@ const WINDOWS: u64 = 200;
 
 /// The window that is open.
 pub struct SmoothedLoss {
+    total: u64,
     every: u64, // steps in a window
     sum: f64,
     steps: u32,
@@ -15,17 +16,17 @@ pub struct SmoothedLoss {
 impl SmoothedLoss {
     /// For a run of `total` steps.
     pub fn new(total: u64) -> Self {
-        Self { every: (total / WINDOWS).max(1), sum: 0.0, steps: 0 }
+        Self { total, every: (total / WINDOWS).max(1), sum: 0.0, steps: 0 }
     }
 
-    /// Adds a step's loss. Gives the mean of the window that this step ends; the `last` step of a run ends one, too.
+    /// Adds a step's loss. Gives the mean of the window that this step ends; the last step of a run ends one, too.
     ///
     /// # Errors
     /// If the mean is not finite.
-    pub fn add(&mut self, stepped: &Stepped, last: bool) -> Result<Option<f64>> {
+    pub fn add(&mut self, stepped: &Stepped) -> Result<Option<f64>> {
         self.sum += f64::from(stepped.loss);
         self.steps += 1;
-        if !stepped.step.is_multiple_of(self.every) && !last {
+        if !stepped.step.is_multiple_of(self.every) && stepped.step != self.total {
             return Ok(None);
         }
         let mean = self.sum / f64::from(self.steps);
@@ -45,12 +46,12 @@ mod tests {
 
     #[test]
     fn a_window_has_the_mean_of_its_own_steps_and_the_last_one_ends_with_the_run() {
-        let mut smoothed = SmoothedLoss::new(600); // windows of 3 steps
-        let means: Vec<Option<f64>> = (1..=8)
-            .map(|step| smoothed.add(&Stepped { step, loss: step as f32 }, step == 8).unwrap())
+        let mut smoothed = SmoothedLoss::new(608); // windows of 3 steps
+        let means: Vec<Option<f64>> = (601..=608)
+            .map(|step| smoothed.add(&Stepped { step, loss: (step - 600) as f32 }).unwrap())
             .collect();
         assert_eq!(means, [None, None, Some(2.0), None, None, Some(5.0), None, Some(7.5)]);
-        let error = smoothed.add(&Stepped { step: 9, loss: f32::INFINITY }, false).unwrap_err().to_string();
-        assert!(error.contains("diverged") && error.contains("step 9"), "{error}");
+        let error = smoothed.add(&Stepped { step: 609, loss: f32::INFINITY }).unwrap_err().to_string();
+        assert!(error.contains("diverged") && error.contains("step 609"), "{error}");
     }
 }

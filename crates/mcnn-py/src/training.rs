@@ -134,8 +134,9 @@ impl Trainer {
                 let mut run = lock(&self.run);
                 let start = Instant::now();
                 let mut last = None;
-                while let Some(stepped) = run.step() {
-                    last = Some((stepped.step, stepped.loss));
+                let at_once = if most.is_zero() { 1 } else { u64::MAX };
+                while let Some(steps) = run.steps(at_once) {
+                    last = steps.last().map(|stepped| (stepped.step, stepped.loss));
                     if start.elapsed() >= most {
                         break;
                     }

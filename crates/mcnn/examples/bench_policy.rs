@@ -87,13 +87,13 @@ fn step(name: &str, threads: usize, steps: usize) -> mcnn::Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     pool.install(|| {
         let mut run = Run::new(&data, book, settings)?;
-        let warm = steps / 10;
-        for _ in 0..warm {
-            run.step();
+        let warm = steps as u64 / 10;
+        while run.steps_taken() < warm {
+            run.steps(warm - run.steps_taken());
         }
         let start = Instant::now();
-        while run.step().is_some() {}
-        println!("{{\"ms\":{}}}", start.elapsed().as_secs_f64() * 1e3 / (steps - warm) as f64);
+        while run.steps(u64::MAX).is_some() {}
+        println!("{{\"ms\":{}}}", start.elapsed().as_secs_f64() * 1e3 / (steps as u64 - warm) as f64);
         Ok(())
     })
 }

@@ -193,8 +193,10 @@ fn learners(data: &Demonstrations, args: &DemoArgs) -> Result<Vec<Learner>> {
     let (mcnn, losses) = on_threads(cores.min(settings.members), || {
         let mut run = Run::new(data, memories.clone(), settings.clone())?;
         let (mut window, mut losses) = (SmoothedLoss::new(steps), Vec::new());
-        while let Some(stepped) = run.step() {
-            losses.extend(window.add(&stepped, run.done())?.map(|mean| (stepped.step, mean)));
+        while let Some(steps) = run.steps(u64::MAX) {
+            for stepped in steps {
+                losses.extend(window.add(&stepped)?.map(|mean| (stepped.step, mean)));
+            }
         }
         Ok::<_, mcnn::Error>((run.policy(), losses))
     })??;

@@ -107,7 +107,7 @@ pub fn run(args: &EncoderArgs) -> Result<Done> {
     {
         steps = stepped.step;
         let stepped = Stepped { step: steps, loss: stepped.loss };
-        if let Some(mean) = losses.add(&stepped, steps == args.steps)? {
+        if let Some(mean) = losses.add(&stepped)? {
             loss = Some(mean);
             progress.at(steps, &format!("loss {mean:.5}"));
         }

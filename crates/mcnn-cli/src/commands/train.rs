@@ -287,19 +287,22 @@ fn train(
     let (mut losses, mut loss) = (SmoothedLoss::new(total), None);
     let start = Instant::now();
     while !interrupted.load(Ordering::Relaxed)
-        && let Some(stepped) = run.step()
+        && let Some(steps) = run.steps(validation_steps - run.steps_taken() % validation_steps)
     {
-        if let Some(mean) = losses.add(&stepped, run.done())? {
-            loss = Some(mean);
-            progress.at(stepped.step, &format!("loss {mean:.5}"));
-            folder.log(stepped.step, mean, start.elapsed().as_secs_f64(), None)?;
+        let step = run.steps_taken();
+        for stepped in &steps {
+            if let Some(mean) = losses.add(stepped)? {
+                loss = Some(mean);
+                progress.at(stepped.step, &format!("loss {mean:.5}"));
+                folder.log(stepped.step, mean, start.elapsed().as_secs_f64(), None)?;
+            }
         }
-        if stepped.step.is_multiple_of(validation_steps) && !run.done() {
+        if step.is_multiple_of(validation_steps) && !run.done() {
             // The checkpoint has the lowest loss, this one included.
             let validation = run.validate();
             run.check_readable()?;
             if let Some(validation) = validation {
-                folder.log(stepped.step, f64::NAN, start.elapsed().as_secs_f64(), Some(validation.loss))?;
+                folder.log(step, f64::NAN, start.elapsed().as_secs_f64(), Some(validation.loss))?;
             }
             folder.save(&run)?;
         }

@@ -158,9 +158,11 @@ fn train(run: &mut Run, shared: &Shared) -> Result<Option<f64>> {
     let mut smoothed = SmoothedLoss::new(run.settings().steps);
     let mut loss = None;
     while !shared.stopped()
-        && let Some(stepped) = run.step()
+        && let Some(steps) = run.steps(u64::MAX)
     {
-        loss = smoothed.add(&stepped, run.done())?.or(loss);
+        for stepped in &steps {
+            loss = smoothed.add(stepped)?.or(loss);
+        }
     }
     Ok(loss)
 }

@@ -53,6 +53,24 @@ fn free_training_is_behavior_cloning_for_every_lambda() {
 }
 
 #[test]
+fn many_steps_at_once_are_as_many_single_steps() {
+    let data = some_data();
+    let settings = TrainSettings { members: 3, steps: 40, ..small(Lambda::Auto) };
+    let start = || Run::new(&data, some_codebook(&data), settings.clone()).unwrap();
+    let (mut single, mut many) = (start(), start());
+    let expected: Vec<Stepped> = std::iter::from_fn(|| single.step()).collect();
+    let mut found = many.steps(7).unwrap();
+    assert_eq!(found.len(), 7, "a small network's turn is longer");
+    while let Some(steps) = many.steps(u64::MAX) {
+        assert!(steps.len() > 1 || many.done());
+        assert_eq!(many.steps_taken(), steps.last().unwrap().step);
+        found.extend(steps);
+    }
+    assert_eq!(found, expected);
+    assert_eq!(many.policy().members(), single.policy().members());
+}
+
+#[test]
 fn the_members_of_an_ensemble_are_networks_trained_by_themselves() {
     // The split into training and validation episodes follows from the run's seed, so there is none here.
     let one = TrainSettings { validation_fraction: 0.0, ..small(Lambda::Value(f32::INFINITY)) };

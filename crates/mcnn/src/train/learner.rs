@@ -110,14 +110,18 @@ impl Learner {
         Err(["the interrupted run had another network".into(), format!("{mine:?}"), format!("{found:?}")])
     }
 
-    /// Takes a gradient step. Returns the loss before it.
-    pub fn step(&mut self, shared: &Shared) -> f64 {
-        shared.buffers.gradients.with(|gradients| {
-            let which = self.sampler.batch(shared.step, shared.settings.batch);
-            let loss = self.gradients(shared, &which, gradients);
-            self.update(shared, gradients);
-            loss
-        })
+    /// Takes some gradient steps. Returns the loss before each.
+    fn steps(&mut self, shared: &Shared, count: u64) -> Vec<f64> {
+        let mut step = |step: u64| {
+            let shared = &Shared { step, ..*shared };
+            shared.buffers.gradients.with(|gradients| {
+                let which = self.sampler.batch(step, shared.settings.batch);
+                let loss = self.gradients(shared, &which, gradients);
+                self.update(shared, gradients);
+                loss
+            })
+        };
+        (shared.step..shared.step + count).map(&mut step).collect()
     }
 
     /// The loss on some samples, and its gradient: the sum of those of the micro-batches, `[micro-batches][parameters]`.
@@ -175,15 +179,16 @@ impl Learner {
     }
 }
 
-/// One step of all learners; the mean of their losses. Learners and their micro-batches share the threads of rayon's pool.
-pub fn step_all(learners: &mut [Learner], shared: &Shared) -> Stepped {
-    let losses: Vec<f64> = if learners.len() > 1 && rayon::current_num_threads() > 1 {
-        learners.par_iter_mut().map(|learner| learner.step(shared)).collect()
+/// Steps of all learners, `count` of them; the mean of their losses in each. Learners and their micro-batches share the threads of rayon's pool.
+/// A learner takes all its steps in one turn, so that its parameters and the optimizer's moments stay in a core's cache.
+pub fn step_all(learners: &mut [Learner], shared: &Shared, count: u64) -> Vec<Stepped> {
+    let losses: Vec<Vec<f64>> = if learners.len() > 1 && rayon::current_num_threads() > 1 {
+        learners.par_iter_mut().map(|learner| learner.steps(shared, count)).collect()
     } else {
-        learners.iter_mut().map(|learner| learner.step(shared)).collect()
+        learners.iter_mut().map(|learner| learner.steps(shared, count)).collect()
     };
-    let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-    Stepped { step: shared.step + 1, loss: loss as f32 }
+    let mean = |k: usize| losses.iter().map(|of| of[k]).sum::<f64>() / losses.len() as f64;
+    (0..count).map(|k| Stepped { step: shared.step + k + 1, loss: mean(k as usize) as f32 }).collect()
 }
 
 /// The slope of the clamp outside [-1, 1] at a step. As in the code of Sridhar et al., it is annealed from 0.99 to 0 in ten
