@@ -50,15 +50,20 @@ def run_denoising(folder, request, arrays, size):
     step, constrain = load(folder, "step"), load(folder, "constrain")
     observations, noise, steps = arrays["observations"], arrays["noise"], request["steps"]
     name = step.get_inputs()[0].name
-    chunks = []
-    for rows in batches(len(observations), size):
-        noisy = noise[0][:, rows]
-        for k in range(steps):
-            inputs = {name: observations[rows], "noisy": noisy, "noise": noise[k + 1][:, rows]}
-            inputs["step"] = np.array(steps - 1 - k)
-            noisy, chunk = step.run(["denoised", "network_action"], inputs)
-        chunks.append(chunk)
-    chunks = np.concatenate(chunks)
+    members = arrays["member"].astype(int) if "member" in arrays else np.full(len(observations), -1)
+    chunks = [None] * len(observations)
+    for member in np.unique(members):
+        of_member = np.flatnonzero(members == member)
+        for rows in (of_member[part] for part in batches(len(of_member), size)):
+            inputs = {name: observations[rows], "noisy": noise[0][:, rows]}
+            if member >= 0:
+                inputs["member"] = np.array(member)
+            for k in range(steps):
+                inputs |= {"noise": noise[k + 1][:, rows], "step": np.array(steps - 1 - k)}
+                inputs["noisy"], found = step.run(["denoised", "network_action"], inputs)
+            for row, chunk in zip(rows, found):
+                chunks[row] = chunk
+    chunks = np.stack(chunks)
     prediction, chunk_step = arrays["prediction"].astype(int), arrays["chunk_step"].astype(int)
     whole = request["whole_chunks"]
     actions = chunks if whole or chunks.ndim == 2 else chunks[prediction, chunk_step]

@@ -1,4 +1,4 @@
-"""Acts with the two graphs of a diffusion policy or a U-Net: `mcnn export policy.safetensors -o policy.onnx`.
+"""Acts with the two graphs of a diffusion policy, a U-Net or a residual MLP: `mcnn export policy.safetensors -o policy.onnx`.
 
 Needs numpy and onnxruntime. `python diffusion.py policy.onnx policy.constrain.onnx` acts once, for an observation of zeros.
 """
@@ -9,10 +9,13 @@ import numpy as np
 import onnxruntime
 
 
+RANDOM = np.random.default_rng()
+
+
 class OnnxDiffusion:
-    def __init__(self, step, constrain, normal=np.random.default_rng().standard_normal):
+    def __init__(self, step, constrain, normal=RANDOM.standard_normal, below=RANDOM.integers):
         self.step, self.constrain = map(onnxruntime.InferenceSession, (step, constrain))
-        self.settings, self.normal = self.step.get_modelmeta().custom_metadata_map, normal
+        self.settings, self.normal, self.below = self.step.get_modelmeta().custom_metadata_map, normal, below
         self.window, self.steps = (int(self.settings[k]) for k in ("observation_horizon", "denoising_steps"))
         self.reset()
 
@@ -27,6 +30,8 @@ class OnnxDiffusion:
         inputs = {observation.name: np.float32([window] if observation.name == "observations" else window)}
         shape = [n if isinstance(n, int) else 1 for n in noisy.shape]
         inputs["noisy"] = self.normal(shape).astype(np.float32)
+        if self.settings["combine"] == "member":  # one network for all steps of this prediction
+            inputs["member"] = np.array(self.below(int(self.settings["members"])))
         for step in reversed(range(self.steps)):
             inputs |= {"noise": self.normal(shape).astype(np.float32), "step": np.array(step)}
             inputs["noisy"], actions = self.step.run(["denoised", "network_action"], inputs)

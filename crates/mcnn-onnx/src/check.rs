@@ -16,7 +16,11 @@ use mcnn::{
 };
 use serde_json::json;
 
-use crate::{Graphs, network::Denoising, policy};
+use crate::{
+    Graphs,
+    network::{self, Denoising},
+    policy,
+};
 
 /// The program that runs the graphs.
 const PROGRAM: &str = include_str!("../../../python/onnx_check.py");
@@ -71,7 +75,8 @@ struct Run {
     lengths: Vec<f32>,            // [rows]
     chunk_windows: Vec<f32>,      // [predictions, window, n_obs]
     chunk_observations: Vec<f32>, // [predictions, n_obs]
-    noise: Vec<Vec<Vec<f32>>>,    // [denoising steps + 1][members][predictions, ...]
+    noise: Vec<Vec<Vec<f32>>>,    // [denoising steps + 1][acting members][predictions, ...]
+    members: Vec<f32>,            // [predictions], the member drawn for each; empty if all act
     predictions: usize,
 }
 
@@ -129,7 +134,7 @@ pub fn compare(policy: &Policy, graphs: &Graphs, data: &Demonstrations, python: 
 fn act(policy: &Policy, data: &Demonstrations, denoising: Option<&Denoising>) -> Result<Run> {
     let mut run = Run::default();
     if let Some(denoising) = denoising {
-        run.noise = vec![vec![Vec::new(); policy.members().len()]; denoising.steps() + 1];
+        run.noise = vec![vec![Vec::new(); network::acting_members(policy)]; denoising.steps() + 1];
     }
     let window = policy.horizons().observation;
     let n_obs = data.n_obs();
@@ -137,6 +142,7 @@ fn act(policy: &Policy, data: &Demonstrations, denoising: Option<&Denoising>) ->
         let seed = Seed(0).nth(u64::from(data.number(k)));
         let mut session = policy.session_with_seed(seed);
         let mut rngs = noise_generators(seed, policy.members().len());
+        let mut draw = network::is_drawn(policy).then(|| Session::draw_seed(seed).rng());
         let mut seen: Vec<f32> = Vec::new();
         for (t, i) in data.episode(k).enumerate() {
             if run.rows.len() == MOST_STEPS {
@@ -156,7 +162,13 @@ fn act(policy: &Policy, data: &Demonstrations, denoising: Option<&Denoising>) ->
                 run.chunk_observations.extend_from_slice(state);
                 if let Some(denoising) = denoising {
                     let size = denoising.shape(data.n_act()).iter().product();
-                    rngs.iter_mut().enumerate().for_each(|(m, rng)| run.draw(denoising, m, size, rng));
+                    if let Some(draw) = &mut draw {
+                        let member = draw.below(rngs.len());
+                        run.members.push(member as f32);
+                        run.draw(denoising, 0, size, &mut rngs[member]);
+                    } else {
+                        rngs.iter_mut().enumerate().for_each(|(m, rng)| run.draw(denoising, m, size, rng));
+                    }
                 }
             }
             run.newest.extend_from_slice(state);
@@ -183,7 +195,7 @@ fn noise_generators(seed: Seed, members: usize) -> Vec<Rng> {
 }
 
 impl Run {
-    /// Draws the noise of one prediction of a member, in the order in which the network does.
+    /// Draws the noise of one prediction of an acting member, in the order in which the network does.
     fn draw(&mut self, denoising: &Denoising, member: usize, size: usize, rng: &mut Rng) {
         let has_noise = denoising.has_noise();
         for (noise, has_noise) in self.noise.iter_mut().zip(has_noise) {
@@ -218,16 +230,18 @@ impl Run {
         let observed =
             if denoising.is_chunk { vec![predictions, window, n_obs] } else { vec![predictions, n_obs] };
         let of_rows = |of: fn(&Row) -> usize| self.rows.iter().map(|row| of(row) as f32).collect::<Vec<_>>();
-        let mut noise = vec![self.noise.len(), policy.members().len(), predictions];
+        let mut noise = vec![self.noise.len(), network::acting_members(policy), predictions];
         noise.extend(denoising.shape(policy.codebook().n_act()));
-        vec![
+        let drawn = (!self.members.is_empty()).then(|| ("member", vec![predictions], self.members.clone()));
+        let arrays = vec![
             ("observations", observed, self.chunk_windows.clone()),
             ("noise", noise, self.noise.concat().concat()),
             ("newest", vec![rows, n_obs], self.newest.clone()),
             ("chunk_observation", vec![predictions, n_obs], self.chunk_observations.clone()),
             ("prediction", vec![rows], of_rows(|row| row.prediction)),
             ("chunk_step", vec![rows], of_rows(|row| row.chunk_step)),
-        ]
+        ];
+        arrays.into_iter().chain(drawn).collect()
     }
 
     fn compared(&self, policy: &Policy, [action, distance, weight, memory]: [Vec<f64>; 4]) -> Comparison {

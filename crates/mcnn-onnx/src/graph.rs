@@ -14,6 +14,12 @@ use crate::proto::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value(String);
 
+/// Nodes that are computed only where their branch is chosen, and their result.
+pub struct Branch {
+    nodes: Vec<NodeProto>,
+    value: Value,
+}
+
 /// The size of an axis of an input or output.
 #[derive(Debug, Clone, Copy)]
 pub enum Axis {
@@ -29,6 +35,7 @@ pub enum Attribute {
     Int(&'static str, i64),
     Ints(&'static str, Vec<i64>),
     Float(&'static str, f32),
+    Graph(&'static str, GraphProto),
 }
 
 /// The largest size of a file: messages of protobuf are shorter than 2 GiB.
@@ -125,6 +132,34 @@ impl Graph {
         names.map(|name| self.named(name.into()))
     }
 
+    /// What `build` adds to the graph, as a branch. Its constants are the graph's.
+    pub fn branch(&mut self, build: impl FnOnce(&mut Self) -> Value) -> Branch {
+        let outside = std::mem::take(&mut self.proto.node);
+        let value = build(self);
+        Branch { nodes: std::mem::replace(&mut self.proto.node, outside), value }
+    }
+
+    /// The value of one branch, by its number, an integer; of the last one if there is no such branch. The others are not computed.
+    ///
+    /// # Panics
+    /// If there are no branches.
+    pub fn choose(&mut self, name: &str, number: &Value, branches: Vec<Branch>) -> Value {
+        let mut branches: Vec<(usize, Branch)> = branches.into_iter().enumerate().collect();
+        let (_, mut chosen) = branches.pop().expect("a branch");
+        for (k, branch) in branches.into_iter().rev() {
+            let name = if k == 0 { name.to_owned() } else { format!("{name}.from.{k}") };
+            chosen = self.branch(|graph| {
+                let k = graph.integers(&format!("{name}.number"), &[k as i64]);
+                let is_this = graph.node("Equal", &format!("{name}.is_this"), &[number, &k], &[]);
+                let branches = [("then_branch", branch), ("else_branch", chosen)];
+                let branches = branches.map(|(of, branch)| Attribute::Graph(of, branch.proto(of)));
+                graph.node("If", &name, &[&is_this], &branches)
+            });
+        }
+        self.proto.node.extend(chosen.nodes);
+        chosen.value
+    }
+
     fn named(&mut self, name: String) -> Value {
         assert!(self.names.insert(name.clone()), "two values are called {name}");
         Value(name)
@@ -144,6 +179,19 @@ impl Graph {
                 .next("learn fewer memories (`mcnn learn --count`)"));
         }
         Ok(self.proto)
+    }
+}
+
+impl Branch {
+    /// The graph of an attribute. The shape of its output is left to the reader.
+    fn proto(self, name: &str) -> GraphProto {
+        let tensor = TensorTypeProto { elem_type: DataType::Float.into(), shape: None };
+        let output = ValueInfoProto {
+            name: self.value.0,
+            r#type: Some(TypeProto { tensor_type: Some(tensor) }),
+            ..Default::default()
+        };
+        GraphProto { name: name.into(), node: self.nodes, output: vec![output], ..Default::default() }
     }
 }
 
@@ -218,6 +266,9 @@ fn attribute(attribute: &Attribute) -> AttributeProto {
         Attribute::Float(name, f) => AttributeProto { f: Some(*f), ..empty(name, AttributeType::Float) },
         Attribute::Ints(name, ints) => {
             AttributeProto { ints: ints.clone(), ..empty(name, AttributeType::Ints) }
+        }
+        Attribute::Graph(name, graph) => {
+            AttributeProto { g: Some(graph.clone()), ..empty(name, AttributeType::Graph) }
         }
     }
 }

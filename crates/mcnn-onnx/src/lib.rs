@@ -13,8 +13,8 @@
 //! action [batch, n_act], distance [batch], weight [batch], memory [batch]
 //! ```
 //!
-//! A network that denoises (diffusion, U-Net) is two graphs: one denoising step, and the envelope. `examples/onnx/diffusion.py` is
-//! the loop around them.
+//! A network that denoises (diffusion, U-Net, residual MLP) is two graphs: one denoising step, and the envelope. `examples/onnx/diffusion.py` is
+//! the loop around them. Of an ensemble of which one network is drawn for every prediction, the step computes that network alone.
 //!
 //! A graph computes the formulas of the library, but in another order of additions, so that results agree to rounding and not to the
 //! bit. Observations have to be finite; the library refuses others, and a graph does not.
@@ -101,7 +101,7 @@ pub fn export(policy: &Policy, fingerprint: &str) -> Result<Graphs> {
 
 fn model(graph: proto::GraphProto, metadata_props: Vec<proto::StringStringEntryProto>) -> Model {
     let (inputs, outputs) = (described(&graph.input), described(&graph.output));
-    let nodes = graph.node.len();
+    let nodes = nodes(&graph.node);
     let model = proto::ModelProto {
         ir_version: 8, // of opset 17
         producer_name: "mcnn".into(),
@@ -112,6 +112,12 @@ fn model(graph: proto::GraphProto, metadata_props: Vec<proto::StringStringEntryP
         metadata_props,
     };
     Model { bytes: model.encode_to_vec(), nodes, inputs, outputs }
+}
+
+/// The number of nodes, with those of all branches.
+fn nodes(of: &[proto::NodeProto]) -> usize {
+    let branches = of.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.g.as_ref());
+    of.len() + branches.map(|branch| nodes(&branch.node)).sum::<usize>()
 }
 
 /// Names with shapes.

@@ -6,7 +6,7 @@ use mcnn::{
     policy::{ConstrainAt, Policy},
 };
 
-use crate::{policy::Constrained, proto::StringStringEntryProto};
+use crate::{network, policy::Constrained, proto::StringStringEntryProto};
 
 /// The calibration quantile whose distance is in the metadata, that of `--guard`.
 const OOD_QUANTILE: f64 = 0.99;
@@ -37,6 +37,7 @@ pub fn of(policy: &Policy, fingerprint: &str, denoising: Option<usize>) -> Vec<S
     if let Some(network) = policy.backbone() {
         put("backbone", network.settings().name().into());
         put("members", policy.members().len().to_string());
+        put("combine", if network::is_drawn(policy) { "member" } else { "mean" }.into());
         let constrain = match policy.acting_settings().constrain_at {
             ConstrainAt::Executed => "executed",
             ConstrainAt::Sampled => "sampled",

@@ -77,6 +77,8 @@ pub struct AttributeProto {
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<GraphProto>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
     #[prost(enumeration = "AttributeType", tag = "20")]
@@ -89,6 +91,7 @@ pub enum AttributeType {
     Undefined = 0,
     Float = 1,
     Int = 2,
+    Graph = 5,
     Ints = 7,
 }
 

@@ -4,10 +4,13 @@ use mcnn::{
     Error, Result,
     backbone::{Bet, BucketSelection},
     error::Kind,
-    policy::{Combine, Policy},
+    policy::Policy,
 };
 
-use crate::{network, policy::Constrained};
+use crate::{
+    network::{self, Computes},
+    policy::Constrained,
+};
 
 /// Checks that every part of a policy has a graph.
 pub fn check(policy: &Policy) -> Result<()> {
@@ -24,11 +27,11 @@ pub fn check(policy: &Policy) -> Result<()> {
             "act in Rust or Python, or by the server",
         );
     }
-    if policy.members().len() > 1 && policy.acting_settings().combine == Combine::Member {
+    if network::is_drawn(policy) && network::computes(policy) != Some(Computes::Denoising) {
         return refuse(
             "the ensemble",
             "one of its networks is drawn at random for every prediction, and a graph has no random numbers",
-            "--combine mean exports their mean",
+            "--members 1 exports the first network alone, --combine mean the mean of all",
         );
     }
     let samples = |bet: &Bet| bet.settings().bucket_selection == BucketSelection::Sample;

@@ -60,7 +60,7 @@ fn diffusion(seed: u64, prediction: PredictionType, sampler: Sampler) -> Network
     Diffusion::random(OBS, &[24, 16], ACT, settings, Seed(seed)).into()
 }
 
-fn resmlp(prediction: PredictionType, sampler: Sampler) -> Network {
+fn resmlp(seed: u64, prediction: PredictionType, sampler: Sampler) -> Network {
     let settings = ResMlpSettings {
         horizon: 8,
         executed: 3,
@@ -70,7 +70,7 @@ fn resmlp(prediction: PredictionType, sampler: Sampler) -> Network {
         sampler,
         ..ResMlpSettings::default()
     };
-    ResMlp::random(OBS, &[24; 2], ACT, settings, Seed(6)).into()
+    ResMlp::random(OBS, &[24; 2], ACT, settings, Seed(seed)).into()
 }
 
 fn unet(prediction: PredictionType) -> Network {
@@ -143,11 +143,15 @@ fn cases() -> Vec<Case> {
             let of = |network| policy(vec![network], at(constrain_at));
             all.push(case(&format!("diffusion, {name}"), of(diffusion(1, prediction, sampler))));
             all.push(case(&format!("unet, {name}"), of(unet(prediction))));
-            all.push(case(&format!("resmlp, {name}"), of(resmlp(prediction, sampler))));
+            all.push(case(&format!("resmlp, {name}"), of(resmlp(6, prediction, sampler))));
         }
     }
     let two = || [1, 2].map(|seed| diffusion(seed, PredictionType::Sample, Sampler::Ddpm)).to_vec();
     all.push(case("diffusion, ensemble", policy(two(), at(ConstrainAt::Denoising))));
+    let drawn = |constrain_at| ActingSettings { combine: Combine::Member, ..at(constrain_at) };
+    all.push(case("diffusion, one drawn", policy(two(), drawn(ConstrainAt::Denoising))));
+    let three = || [6, 7, 8].map(|seed| resmlp(seed, PredictionType::Sample, Sampler::Ddim)).to_vec();
+    all.push(case("resmlp, one drawn", policy(three(), drawn(ConstrainAt::Executed))));
     all.push(case("diffusion, relative actions", relative(two(), at(ConstrainAt::Sampled))));
     let by_observation = at(ConstrainAt::Executed);
     all.push(case("unet, relative actions", relative(vec![unet(PredictionType::Sample)], by_observation)));
@@ -190,7 +194,10 @@ fn the_loop_in_python_acts_as_the_library_does() {
     let Some(python) = python("the_loop_in_python") else { return };
     let at = |constrain_at| ActingSettings { constrain_at, ..acting(envelope(0.8)) };
     let ddpm = || vec![diffusion(1, PredictionType::Sample, Sampler::Ddpm)];
+    let drawn = ActingSettings { combine: Combine::Member, ..at(ConstrainAt::Executed) };
+    let networks = [6, 7, 8].map(|seed| resmlp(seed, PredictionType::Sample, Sampler::Ddim)).to_vec();
     for (policy, denoising_steps, draws) in [
+        (policy(networks, drawn), 4, false),
         (policy(ddpm(), at(ConstrainAt::Denoising)), 5, true),
         (policy(vec![unet(PredictionType::Sample)], at(ConstrainAt::Executed)), 4, false),
         (policy(vec![unet(PredictionType::Sample)], at(ConstrainAt::Denoising)), 4, false),
@@ -198,15 +205,20 @@ fn the_loop_in_python_acts_as_the_library_does() {
         let folder = folder();
         let Graphs::Denoising { step, constrain, .. } = export(&policy, "").unwrap() else { panic!() };
         let data = visited(&policy).select(&[0]);
-        let (horizons, mut session, mut rng) =
-            (policy.horizons(), policy.session(), Session::member_seed(Seed(0), 0).rng());
-        let (mut noise, mut expected) = (Vec::new(), Vec::new());
+        let (horizons, mut session) = (policy.horizons(), policy.session());
+        let mut rngs = [0, 1, 2].map(|k| Session::member_seed(Seed(0), k).rng());
+        let mut draw = Session::draw_seed(Seed(0)).rng();
+        let (mut noise, mut expected, mut members) = (Vec::new(), Vec::new(), Vec::new());
         for t in 0..data.n_steps() {
             let mut action = [0.0; ACT];
             let constrained = session.act(&data.state(t), &mut action).unwrap();
             expected.extend(action);
             expected.extend([constrained.retrieval.distance, constrained.region.weight]);
             expected.push(constrained.retrieval.memory as f32);
+            if constrained.chunk_step == 0 {
+                members.push(draw.below(policy.members().len()));
+            }
+            let rng = &mut rngs[*members.last().unwrap()];
             for k in 0..=denoising_steps {
                 let is_drawn = k == 0 || draws && k < denoising_steps;
                 let size = if constrained.chunk_step == 0 { horizons.prediction * ACT } else { 0 };
@@ -220,6 +232,7 @@ fn the_loop_in_python_acts_as_the_library_does() {
         write("diffusion.py", include_bytes!("../../../examples/onnx/diffusion.py"));
         write("observations", &raw(&data.states()));
         write("noise", &raw(&noise));
+        write("members", &raw(&members.iter().map(|k| *k as f32).collect::<Vec<_>>()));
         common::run(&python, include_str!("run_loop.py"), folder.path());
         let found = std::fs::read(folder.path().join("found")).unwrap();
         let found: Vec<f32> = found.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();

@@ -18,7 +18,8 @@ def normal(shape):
     return values.reshape(shape)
 
 
-policy = OnnxDiffusion(folder / "step.onnx", folder / "constrain.onnx", normal)
+members = iter(np.fromfile(folder / "members", np.float32).astype(int))
+policy = OnnxDiffusion(folder / "step.onnx", folder / "constrain.onnx", normal, lambda count: next(members))
 width = policy.constrain.get_inputs()[0].shape[1]
 rows = [np.hstack(policy.act(row)) for row in np.fromfile(folder / "observations", np.float32).reshape(-1, width)]
 assert not len(noise)

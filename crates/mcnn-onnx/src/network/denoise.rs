@@ -79,12 +79,14 @@ pub struct Step<'a> {
     pub denoising: &'a Denoising,
     /// Standardized: `[batch, n_features]`, or `[batch, window, n_features]` for chunks.
     pub states: Value,
-    /// x_t: `[members, batch, ...]`.
+    /// x_t: `[acting members, batch, ...]`.
     noisy: Value,
     /// Fresh noise, likewise.
     noise: Value,
     /// Steps that are left after this one.
     step: Value,
+    /// The member that acts, if one is drawn for every prediction.
+    member: Option<Value>,
 }
 
 impl<'a> Step<'a> {
@@ -97,7 +99,13 @@ impl<'a> Step<'a> {
         let step = format!("denoising steps left after this one: {last} in the first, 0 in the last");
         let noisy = graph.input("noisy", &axes, noisy);
         let noise = graph.input("noise", &axes, noise);
-        Self { policy, denoising, states, noisy, noise, step: graph.integer_input("step", &step) }
+        let step = graph.integer_input("step", &step);
+        let last = policy.members().len() - 1;
+        let member = format!(
+            "the network that acts, 0 to {last}: drawn for every prediction, the same in all its steps"
+        );
+        let member = super::is_drawn(policy).then(|| graph.integer_input("member", &member));
+        Self { policy, denoising, states, noisy, noise, step, member }
     }
 
     /// The outputs: x_{t-1}, and the actions that would be executed if this is the last step. `constrain` maps sigma(g), `[batch, ...]`, to
@@ -111,8 +119,9 @@ impl<'a> Step<'a> {
         let of_noise = self.coefficient(graph, "posterior.noise", posterior(2));
         let embedding = self.embedding(graph);
         let (mut clean, mut next) = (Vec::new(), Vec::new());
-        for member in 0..policy.members().len() {
-            let name = |part: &str| format!("member.{member}/{part}");
+        for member in 0..super::acting_members(policy) {
+            let scope = self.scope(member);
+            let name = |part: &str| format!("{scope}/{part}");
             let member_index = graph.integers(&name("index"), &[member as i64]);
             let mut own = |part: &str, of: &Value| {
                 let row = graph.gather(&name(&format!("{part}.row")), of, &member_index);
@@ -146,7 +155,11 @@ impl<'a> Step<'a> {
     fn network_action(&self, graph: &mut Graph, clean: &[Value]) {
         let Self { policy, denoising, .. } = self;
         let n_act = policy.codebook().n_act();
-        let mut action = mean(graph, policy.envelope().activation, clean);
+        let activation = policy.envelope().activation;
+        let mut action = match self.member {
+            Some(_) => sigma(graph, "drawn/action", activation, &clean[0]),
+            None => mean(graph, activation, clean),
+        };
         let mut axes = vec![Axis::Any("batch")];
         if denoising.is_chunk {
             let executed = denoising.horizons.execution;
@@ -158,17 +171,17 @@ impl<'a> Step<'a> {
         graph.output("network_action", &action, &axes, DataType::Float, what);
     }
 
-    /// g, the clean actions that a member predicts: of the shape of `noisy`.
+    /// g, the clean actions that a member or the drawn one predicts: of the shape of `noisy`.
     fn predict(&self, graph: &mut Graph, member: usize, noisy: &Value, embedding: &Value) -> Value {
-        let scope = format!("member.{member}");
-        let network = &self.policy.members()[member];
+        let scope = self.scope(member);
         let inputs = [noisy, embedding, &self.states];
-        let output = if let Some(network) = network.downcast::<Diffusion>() {
-            diffusion::forward(graph, &scope, network, inputs)
-        } else if let Some(network) = network.downcast::<ResMlp>() {
-            resmlp::forward(graph, &scope, network, inputs)
-        } else {
-            unet::forward(graph, &scope, network.downcast::<Unet>().expect("a network that denoises"), inputs)
+        let output = match &self.member {
+            Some(drawn) => {
+                let forward = |k| graph.branch(|graph| self.forward(graph, k, inputs));
+                let branches = (0..self.policy.members().len()).map(forward).collect();
+                graph.choose(&format!("{scope}/output"), drawn, branches)
+            }
+            None => self.forward(graph, member, inputs),
         };
         if self.denoising.prediction == PredictionType::Sample {
             return output;
@@ -180,6 +193,24 @@ impl<'a> Step<'a> {
         let noise = graph.node("Mul", &name("noise"), &[&of_noise, &output], &[]);
         let rest = graph.node("Sub", &name("rest"), &[noisy, &noise], &[]);
         graph.node("Div", &format!("{scope}/clean"), &[&rest, &of_clean], &[])
+    }
+
+    /// The output of a network of the policy.
+    fn forward(&self, graph: &mut Graph, member: usize, inputs: [&Value; 3]) -> Value {
+        let scope = format!("member.{member}");
+        let network = &self.policy.members()[member];
+        if let Some(network) = network.downcast::<Diffusion>() {
+            diffusion::forward(graph, &scope, network, inputs)
+        } else if let Some(network) = network.downcast::<ResMlp>() {
+            resmlp::forward(graph, &scope, network, inputs)
+        } else {
+            unet::forward(graph, &scope, network.downcast::<Unet>().expect("a network that denoises"), inputs)
+        }
+    }
+
+    /// The first part of the names of what a member computes, if all act, or the drawn one.
+    fn scope(&self, member: usize) -> String {
+        if self.member.is_some() { "drawn".into() } else { format!("member.{member}") }
     }
 
     /// A coefficient at this step.
@@ -203,7 +234,7 @@ impl<'a> Step<'a> {
 
 /// The axes of noisy actions.
 fn axes(policy: &Policy, denoising: &Denoising) -> Vec<Axis> {
-    let mut axes = vec![Axis::Fixed(policy.members().len()), Axis::Any("batch")];
+    let mut axes = vec![Axis::Fixed(super::acting_members(policy)), Axis::Any("batch")];
     axes.extend(denoising.shape(policy.codebook().n_act()).into_iter().map(Axis::Fixed));
     axes
 }

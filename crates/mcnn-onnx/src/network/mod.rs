@@ -14,7 +14,7 @@ pub use denoise::{Denoising, Step};
 use mcnn::{
     backbone::{Arrays, Bet, Diffusion, Mlp, Network, ResMlp, RetrievalMlp, Unet},
     envelope::Activation,
-    policy::Policy,
+    policy::{Combine, Policy},
 };
 
 use crate::{
@@ -46,6 +46,16 @@ pub fn computes(policy: &Policy) -> Option<Computes> {
     } else {
         None
     }
+}
+
+/// Whether one of several networks is drawn for every prediction.
+pub fn is_drawn(policy: &Policy) -> bool {
+    policy.members().len() > 1 && policy.acting_settings().combine == Combine::Member
+}
+
+/// Networks that compute a prediction.
+pub fn acting_members(policy: &Policy) -> usize {
+    if is_drawn(policy) { 1 } else { policy.members().len() }
 }
 
 fn denoises(network: &Network) -> bool {

@@ -89,6 +89,11 @@ impl Session<'static> {
             seed => seed.fork("member").nth(k as u64),
         }
     }
+
+    /// The seed of the draws of the acting member, one for every prediction, where members act alone.
+    pub fn draw_seed(seed: Seed) -> Seed {
+        seed.fork("acting member")
+    }
 }
 
 impl<'a> Session<'a> {
@@ -110,7 +115,7 @@ impl<'a> Session<'a> {
             guard: None,
             last_in_distribution: Vec::new(),
             leave_out: None,
-            draw: seed.fork("acting member").rng(),
+            draw: Session::draw_seed(seed).rng(),
             base: vec![0.0; policy.codebook.units().relative_to().len()],
             policy,
         }
