@@ -1,6 +1,6 @@
 """The fixed-size gas, the networks' training step and one action: ours against the peer, in alternating rounds.
 
-Run by bench/run.sh (`--diffusion`, `--bet`, `--unet`, `--retrieval`: the rows of that backbone alone). The peers do the same work from the description of the
+Run by bench/run.sh (`--diffusion`, `--bet`, `--unet`, `--resmlp`, `--retrieval`: the rows of that backbone alone). The peers do the same work from the description of the
 authors' method: the gas in NumPy, training and acting in PyTorch. One table: work, ours, peer, ratio, and the error of the answer.
 """
 
@@ -11,21 +11,26 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 
 import numpy as np
 import torch
 
+import chunks
 import networks
 import table
-import unet
+from resmlp import ResidualMlp
+from unet import Unet
 
 QUICK = "--quick" in sys.argv
 ROUNDS = 3 if QUICK else 5
 TARGET = table.TARGET
 # Multiply-adds of a training step, forward and backward, and of an action: the counts of bench/README.md.
 STEPS = {"mlp": 3 * 256 * 83e3, "diffusion": 3 * 256 * 159e3, "bet": 3 * 640 * 1.05e6, "unet": 3 * 256 * 3.8e6}
+STEPS["resmlp"] = 3 * 256 * 2.04e6
 STEPS["retrieval"] = 256 * (3 * 101e3 - 29e3)  # no gradient with respect to the input
 ACTIONS = {"mlp": 83e3, "diffusion": 5 * 143e3 + 45 * 256, "bet": 9.1e6, "unet": 38e6}
+ACTIONS["resmlp"] = 10 * 1.96e6 + 90 * 512
 ACTIONS["retrieval"] = 10 * 72e3 + 45 * 256
 
 
@@ -97,8 +102,13 @@ def bench_train(backbones):
         ),
         "unet": (
             "U-Net training step, 32, 64 and 128 channels, 16 actions of 24, with the running mean",
-            unet.step,
+            partial(chunks.step, Unet, partial(torch.optim.AdamW, lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)),
             "losses equal PyTorch's to 1e-3 over 40 steps (a test)",
+        ),
+        "resmlp": (
+            "residual MLP training step, 3 blocks of 512, 16 actions of 24, with the running mean",
+            partial(chunks.step, ResidualMlp, partial(torch.optim.AdamW, lr=1e-3, weight_decay=1e-6)),
+            "parameters equal PyTorch's over 20 steps (a test)",
         ),
         "retrieval": (
             "retrieval training step, 114-256-256-24",
@@ -108,7 +118,7 @@ def bench_train(backbones):
     }
     for backbone in backbones:
         work, torch_one, note = known[backbone]
-        steps, batch = {"bet": (60, 64), "unet": (25, 256)}.get(backbone, (500, 256))
+        steps, batch = {"bet": (60, 64), "unet": (25, 256), "resmlp": (25, 256)}.get(backbone, (500, 256))
         for threads in (1,) if QUICK else (1, 2):
             mine, peer = [], []
             for _ in range(ROUNDS):
@@ -152,26 +162,27 @@ def torch_act(memories, make, near=1, steps=300):
 
 def bench_act(backbones):
     known = {"mlp": networks.mlp_predictor, "diffusion": networks.diffusion_predictor}
-    known |= {"bet": networks.bet_predictor, "unet": unet.predictor}
+    known |= {"bet": networks.bet_predictor, "unet": partial(chunks.predictor, Unet), "resmlp": partial(chunks.predictor, ResidualMlp)}
     known = {name: unconditioned(make) for name, make in known.items()}
     known["retrieval"] = networks.retrieval_predictor
     for backbone in backbones:
+        samples_chunks = backbone in ("unet", "resmlp")
         for memories in (672, 10_000):
             mine, peer, tail = [], [], []
             for _ in range(ROUNDS):
-                answer = ours("act", memories, 45, 24, 800 if backbone == "unet" else 3000, backbone)
+                answer = ours("act", memories, 45, 24, 800 if samples_chunks else 3000, backbone)
                 mine.append(answer["p50"])
                 tail.append(answer["p99"])
-                near, steps = 10 if backbone == "retrieval" else 1, 40 if backbone == "unet" else 300
+                near, steps = 10 if backbone == "retrieval" else 1, 40 if samples_chunks else 300
                 peer.append(torch_act(memories, known[backbone], near, steps))
             note = f"exact; p99 {statistics.median(tail):.3g} us"
-            what = "one chunk of 8 executed actions" if backbone == "unet" else "one action"
+            what = "one chunk of 8 executed actions" if samples_chunks else "one action"
             least = 1e6 * table.floor(ACTIONS[backbone])
             row(f"{what}, {backbone}, {memories:,} memories x 45", mine, peer, "us", least, note)
 
 
 if __name__ == "__main__":
-    backbones = ["mlp", "diffusion", "bet", "unet", "retrieval"]
+    backbones = ["mlp", "diffusion", "bet", "unet", "resmlp", "retrieval"]
     backbones = [name for name in backbones if f"--{name}" in sys.argv] or backbones
     table.build()
     print(f"| work ({ROUNDS} alternating rounds, medians) | ours | peer | ratio | floor | answer |\n|---|---|---|---|---|---|")

@@ -1,15 +1,11 @@
 """The U-Net over chunks of actions (Chi et al., 2023) in PyTorch eager: what bench/policy.py compares with."""
 
-import math
-
 import torch
 from torch import nn
 
-import networks
+from chunks import ACT, OBS, WINDOW
 
-WIDTHS, OBS, ACT, HORIZON, STEPS = [32, 64, 128], 45, 24, 16, 100
-f = torch.cos((torch.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * math.pi / 2) ** 2
-ABAR = torch.cumprod(1 - (1 - f[1:] / f[:-1]).clamp(max=0.999), 0)
+WIDTHS = [32, 64, 128]
 
 
 def block(i, o):
@@ -32,7 +28,7 @@ class Unet(nn.Module):
     def __init__(self):
         super().__init__()
         waves, pairs = WIDTHS[0], list(zip(WIDTHS, WIDTHS[1:]))
-        residual = lambda i, o: Residual(i, o, waves + 2 * OBS)
+        residual = lambda i, o: Residual(i, o, waves + WINDOW * OBS)
         self.time = nn.Sequential(nn.Linear(waves, 4 * waves), nn.Mish(), nn.Linear(4 * waves, waves))
         self.down = nn.ModuleList(nn.ModuleList([residual(i, o), residual(o, o)]) for i, o in zip([ACT, *WIDTHS], WIDTHS))
         self.downsample = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in WIDTHS[:-1])
@@ -59,46 +55,3 @@ class Unet(nn.Module):
                 x = part(x, condition)
             x = self.upsample[k](x)
         return self.end(x).transpose(1, 2)
-
-
-def step(threads):
-    """Milliseconds of a training step, batch 256, with the EMA of the weights."""
-    torch.set_num_threads(threads)
-    n = 2500
-    x, a = torch.randn(n, 2 * OBS), torch.rand(n, HORIZON, ACT) * 2 - 1
-    c, r = torch.rand(n, HORIZON, ACT) - 0.5, torch.rand(n, 1, 1)
-    net = Unet()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
-    ema = [p.detach().clone() for p in net.parameters()]
-
-    def steps(count):
-        for _ in range(count):
-            i, t = torch.randint(n, (256,)), torch.randint(STEPS, (256,))
-            alpha_bar = ABAR[t][:, None, None]
-            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, HORIZON, ACT)
-            loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.005)
-            loss.item()
-
-    return networks.milliseconds(steps, 3, 13)
-
-
-def predictor():
-    """Makes a function that samples a chunk in ten steps of DDIM, with every prediction constrained."""
-    net = Unet()
-    times = [torch.tensor([t]) for t in range(9, STEPS, 10)]
-
-    def predict(x, constrain):
-        observations, noisy = torch.cat([x, x], 1), torch.randn(1, HORIZON, ACT)
-        for k in reversed(range(len(times))):
-            constrained = constrain(net(noisy, times[k], observations))
-            if k == 0:
-                return constrained
-            now, before = ABAR[times[k]], ABAR[times[k - 1]]
-            noise = (noisy - now.sqrt() * constrained) / (1 - now).sqrt()
-            noisy = before.sqrt() * constrained + (1 - before).sqrt() * noise
-
-    return predict

@@ -1,10 +1,10 @@
 //! Timings for bench/policy.py: fixed-size gas, training steps and single actions. Prints one line of JSON.
 //!
 //! `bench_policy gas STATES.f32 DIM MEMORIES` trains the authors' form of the gas on rows of f32.
-//! `bench_policy step mlp|diffusion|bet|unet|retrieval THREADS STEPS` trains the default network on random states of
+//! `bench_policy step mlp|diffusion|bet|unet|resmlp|retrieval THREADS STEPS` trains the default network on random states of
 //! dimension 45 and actions of dimension 24.
-//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet|retrieval` acts along a random walk with the default
-//! network; the times of a U-Net are those of the steps in which it predicts a chunk. `mlp*5` is an ensemble of five networks.
+//! `bench_policy act MEMORIES DIM ACTIONS STEPS mlp|diffusion|bet|unet|resmlp|retrieval` acts along a random walk with the default
+//! network; the times of unet and resmlp are those of the steps in which it predicts a chunk. `mlp*5` is an ensemble of five networks.
 //! `bench_policy file POLICY.safetensors ROWS.f32` acts once on every row, in one episode.
 //! `bench_policy read FILE` reads demonstrations.
 //! `bench_policy latency ...`, with the same arguments, has the times of all steps but the first.
@@ -43,7 +43,7 @@ fn main() -> mcnn::Result<()> {
 fn architecture(text: &str) -> (Architecture, usize) {
     let (name, members) = text.split_once('*').unwrap_or((text, "1"));
     let kind = BackboneKind::named(name);
-    let kind = kind.unwrap_or_else(|| panic!("mlp, diffusion, bet, unet or retrieval, not {name:?}"));
+    let kind = kind.unwrap_or_else(|| panic!("mlp, diffusion, bet, unet, resmlp or retrieval, not {name:?}"));
     (kind.default_settings(), members.parse().expect("a number of networks"))
 }
 

@@ -127,8 +127,8 @@ pub struct ConstraintArgs {
 /// Several networks that act together.
 #[derive(Args, Debug)]
 pub struct EnsembleArgs {
-    /// Networks to train, 1 to 100, with separate initial parameters and mini-batches. They act together [default: mlp and
-    /// retrieval: 5; the others, and --paper: 1].
+    /// Networks to train, 1 to 100, with separate initial parameters and mini-batches. They act together [default: mlp,
+    /// retrieval and resmlp: 5; the others, and --paper: 1].
     #[arg(long, value_name = "COUNT")]
     pub members: Option<usize>,
     /// Episodes that the members are trained on: none (all of them) or folds (each member leaves out one fold of the episodes, on
@@ -144,8 +144,8 @@ pub struct EnsembleArgs {
 /// Settings of optimization, where they differ from the backbone's defaults.
 #[derive(Args, Debug)]
 pub struct OptimizerArgs {
-    /// Gradient steps [default: mlp, retrieval and ibc: 200 passes over the data, but 300 to 20000 steps; the others: 20000;
-    /// --paper: 1000000].
+    /// Gradient steps [default: mlp, retrieval and ibc: 200 passes over the data, but 300 to 20000 steps; resmlp: 60
+    /// passes, but 4000 to 20000 steps; the others: 20000; --paper: 1000000].
     #[arg(long, value_name = "STEPS")]
     pub steps: Option<u64>,
     #[arg(long, alias = "batch-size", value_name = "ROWS", help = optimizer_help(

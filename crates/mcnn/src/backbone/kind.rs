@@ -121,8 +121,13 @@ pub trait BackboneSettings: SettingsObject + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Networks trained as an ensemble by default. More than one for backbones that train in seconds: averaging several networks
-    /// raises the closed-loop score more than longer training of one.
+    /// Gradient steps taken at least, where [`epochs`](Self::epochs) are fewer: of little data.
+    fn least_steps(&self) -> u64 {
+        300
+    }
+
+    /// Networks trained as an ensemble by default. Several networks raise the closed-loop score more than longer training of
+    /// one: averaged, or drawn in turn.
     fn members(&self) -> usize {
         1
     }

@@ -150,10 +150,13 @@ impl TrainSettings {
     }
 
     /// Gradient steps for a data set of `n` training steps unless another number is given: the backbone's
-    /// [`epochs`](crate::backbone::BackboneSettings::epochs), 300 to 20,000 steps; 20,000 for a backbone that states none.
+    /// [`epochs`](crate::backbone::BackboneSettings::epochs), from its [`least_steps`](crate::backbone::BackboneSettings::least_steps)
+    /// to 20,000 steps; 20,000 for a backbone that states none.
     pub fn default_steps(backbone: &Architecture, batch: usize, n: usize) -> u64 {
         match backbone.epochs() {
-            Some(epochs) => (epochs * n as u64).div_ceil(batch.max(1) as u64).clamp(300, 20_000),
+            Some(epochs) => {
+                (epochs * n as u64).div_ceil(batch.max(1) as u64).clamp(backbone.least_steps(), 20_000)
+            }
             None => 20_000,
         }
     }

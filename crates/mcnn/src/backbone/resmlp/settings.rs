@@ -138,6 +138,19 @@ impl BackboneSettings for ResMlpSettings {
         OptimizerDefaults { lr: 1e-3, batch: 256, optimizer }
     }
 
+    fn epochs(&self) -> Option<u64> {
+        Some(60)
+    }
+
+    fn least_steps(&self) -> u64 {
+        4000
+    }
+
+    /// One of them is drawn for every chunk. Where one network stands still, far from the demonstrations, another goes on.
+    fn members(&self) -> usize {
+        5
+    }
+
     fn random(&self, n_obs: usize, hidden: &[usize], n_act: usize, _: &[f32], seed: Seed) -> Network {
         ResMlp::random(n_obs, hidden, n_act, *self, seed).into()
     }

@@ -1,0 +1,54 @@
+"""Diffusion over chunks of actions (Chi et al., 2023) in PyTorch eager, for any network: a training step, and a prediction."""
+
+import math
+
+import torch
+
+import networks
+
+OBS, ACT, WINDOW, HORIZON, STEPS = 45, 24, 2, 16, 100
+f = torch.cos((torch.arange(STEPS + 1) / STEPS + 0.008) / 1.008 * math.pi / 2) ** 2
+ABAR = torch.cumprod(1 - (1 - f[1:] / f[:-1]).clamp(max=0.999), 0)
+
+
+def step(make, optimizer, threads):
+    """Milliseconds of a training step, batch 256, with the EMA of the weights. `make` gives the network, `optimizer` that of its parameters."""
+    torch.set_num_threads(threads)
+    n = 2500
+    x, a = torch.randn(n, WINDOW * OBS), torch.rand(n, HORIZON, ACT) * 2 - 1
+    c, r = torch.rand(n, HORIZON, ACT) - 0.5, torch.rand(n, 1, 1)
+    net = make()
+    optimizer = optimizer(net.parameters())
+    ema = [p.detach().clone() for p in net.parameters()]
+
+    def steps(count):
+        for _ in range(count):
+            i, t = torch.randint(n, (256,)), torch.randint(STEPS, (256,))
+            alpha_bar = ABAR[t][:, None, None]
+            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, HORIZON, ACT)
+            loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.005)
+            loss.item()
+
+    return networks.milliseconds(steps, 3, 13)
+
+
+def predictor(make):
+    """Makes a function that samples a chunk in ten steps of DDIM, with every prediction constrained."""
+    net = make()
+    times = [torch.tensor([t]) for t in range(9, STEPS, 10)]
+
+    def predict(x, constrain):
+        observations, noisy = torch.cat([x, x], 1), torch.randn(1, HORIZON, ACT)
+        for k in reversed(range(len(times))):
+            constrained = constrain(net(noisy, times[k], observations))
+            if k == 0:
+                return constrained
+            now, before = ABAR[times[k]], ABAR[times[k - 1]]
+            noise = (noisy - now.sqrt() * constrained) / (1 - now).sqrt()
+            noisy = before.sqrt() * constrained + (1 - before).sqrt() * noise
+
+    return predict
