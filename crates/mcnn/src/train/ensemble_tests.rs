@@ -53,6 +53,19 @@ fn free_training_is_behavior_cloning_for_every_lambda() {
 }
 
 #[test]
+fn the_default_steps_are_passes_over_the_data_within_the_backbones_bounds() {
+    let steps = |name: &str, n| {
+        let backbone = crate::backbone::BackboneKind::named(name).unwrap().default_settings();
+        TrainSettings::default_steps(&backbone, 256, n)
+    };
+    // 200 passes over 3,000 steps are 600,000 rows: 2,344 batches of 256.
+    assert_eq!([steps("mlp", 3_000), steps("mlp", 10), steps("mlp", 1_000_000)], [2_344, 300, 20_000]);
+    // 60 passes over Push-T's 25,650 steps, and little data.
+    assert_eq!([steps("resmlp", 25_650), steps("resmlp", 3_172)], [6_012, 4_000]);
+    assert_eq!(steps("unet", 3_000), 20_000);
+}
+
+#[test]
 fn many_steps_at_once_are_as_many_single_steps() {
     let data = some_data();
     let settings = TrainSettings { members: 3, steps: 40, ..small(Lambda::Auto) };

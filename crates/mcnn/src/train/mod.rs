@@ -38,8 +38,10 @@ use learner::{Learner, Shared, member_seed, step_all};
 use training_set::{Samples, TrainingSet};
 
 /// Parameters that a core's caches hold together with their moments and their gradient. Members of an ensemble take turns of so many
-/// steps that a turn updates about this many parameters.
+/// steps that a turn updates about this many parameters, but of no more than [`TURN`].
 const CACHED_PARAMETERS: usize = 1 << 20;
+/// The most steps in a turn, so that a caller that stops between turns need not wait.
+const TURN: u64 = 16;
 
 /// A training run.
 pub struct Run {
@@ -261,7 +263,7 @@ impl Run {
             return None;
         }
         let turn = (CACHED_PARAMETERS / self.learners[0].net.parameters().len().max(1)) as u64;
-        let count = most.min(turn).max(1).min(self.settings.steps - self.step);
+        let count = most.min(turn.clamp(1, TURN)).min(self.settings.steps - self.step);
         let Self { training_set, codebook, settings, buffers, step, learners, .. } = self;
         let stepped =
             step_all(learners, &Shared { training_set, codebook, settings, buffers, step: *step }, count);
