@@ -38,7 +38,7 @@ def train(
     callback: called as callback(step, loss) after every step; training ends where it returns False. out: file to write.
     settings: those of `Trainer`, such as hidden, batch, lr, form, backbone_options, threads, resume.
 
-    Other Python threads run meanwhile, and Ctrl-C is obeyed within a gradient step; with out, an interrupted run is saved as
+    Other Python threads run meanwhile, and Ctrl-C is obeyed within a few gradient steps; with out, an interrupted run is saved as
     the checkpoint out.checkpoint, which resume="out.checkpoint" continues. Raises `mcnn.Error` for settings out of range.
     """
     trainer = Trainer(demos, memories, backbone, members, steps, lam, seed, validation_fraction, **settings)
