@@ -19,7 +19,8 @@ import numpy as np
 
 @dataclass
 class Demonstrations:
-    """Episodes one after another: states [n, n_obs], actions [n, n_act] in [-1, 1], rewards [n], ends [episodes], exclusive."""
+    """Episodes one after another: states [n, n_obs], actions [n, n_act] in [-1, 1], rewards [n] (0 where none were recorded: cloning does
+    not read them), ends [episodes], exclusive."""
 
     states: np.ndarray
     actions: np.ndarray
@@ -29,7 +30,9 @@ class Demonstrations:
     @classmethod
     def read(cls, path):
         with np.load(path) as file:
-            return cls(file["states"], file["actions"], file["rewards"], file["episode_ends"])
+            states = file["states"]
+            rewards = file["rewards"] if "rewards" in file else np.zeros(len(states), np.float32)
+            return cls(states, file["actions"], rewards, file["episode_ends"])
 
     def episodes(self):
         """The slice of each episode."""

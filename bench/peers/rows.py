@@ -2,7 +2,7 @@
 
     python bench/peers/rows.py peers.jsonl --data FOLDER [--only TEXT] [--parallel N] [--list]
 
-FOLDER has pen-expert25-v1.hdf5 and those of hammer and relocate. A row is five training seeds; the rows come in the order of
+FOLDER has pen-expert25-v1.hdf5, those of hammer and relocate, and pusht.npz of docs/plans/pusht-resmlp.toml. A row is five training seeds; the rows come in the order of
 ROWS. It can be stopped at any time: only the runs in progress are lost. MCNN names the program, as for run.py.
 """
 
@@ -12,34 +12,65 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SEEDS = range(5)
-# Seconds of the processor that `mcnn train DATA --validation-fraction 0 --threads 1` takes (five networks, lambda auto).
-SECONDS = {"pen-5": 3.8, "hammer-5": 9.6, "relocate-5": 10.8, "pen-25": 27.2, "hammer-25": 53.3, "relocate-25": 59.2}
-# Peer, and whether it trains for these seconds and not for as long as it recommends.
+# Peer, and whether it trains for our seconds and not for as long as it recommends.
 ROWS = [("d3rlpy_bc", True), ("imitation_bc", False), ("imitation_bc", True), ("robomimic_bcrnn", True)]
-EPISODES = {"pen": 200, "hammer": 100, "relocate": 100}  # as our runs have
+
+
+@dataclass
+class Column:
+    """A data set. `seconds`: of the processor that ours takes to train on it with one thread: five MLPs by `mcnn train DATA
+    --validation-fraction 0 --threads 1`, on Push-T one residual MLP by the
+    steps that are its default. Episodes as our runs have."""
+
+    task: str
+    file: str
+    name: str
+    keep: str | None
+    seconds: float
+    episodes: int = 100
+    first_seed: int = 1000
+
+
+def adroit(task, demonstrations, seconds, episodes=100):
+    file = f"{task}-expert25-v1.hdf5"
+    if demonstrations == 25:
+        return Column(task, file, file, None, seconds, episodes)
+    return Column(task, file, f"{task}-expert{demonstrations}.npz", f"0-{demonstrations - 1}", seconds, episodes)
+
+
+def pusht(demonstrations, seconds):
+    return Column("pusht", "pusht.npz", f"pusht-{demonstrations}.npz", f"0-{demonstrations - 1}", seconds, first_seed=100_000)
+
+
+COLUMNS = [
+    [adroit("pen", 5, 3.8, 200), adroit("hammer", 5, 9.6), adroit("relocate", 5, 10.8)],
+    [adroit("pen", 25, 27.2, 200), adroit("hammer", 25, 53.3), adroit("relocate", 25, 59.2)],
+    [pusht(25, 160.0), pusht(206, 390.0)],
+]
 
 
 def runs():
     """The arguments of run.py for each run, those with five demonstrations first."""
-    for demonstrations in (5, 25):
+    for columns in COLUMNS:
         for peer, equal in ROWS:
-            for task, episodes in EPISODES.items():
-                column = f"{task}-{demonstrations}"
-                name = f"{task}-expert25-v1.hdf5" if demonstrations == 25 else f"{task}-expert5.npz"
+            for column in columns:
                 for seed in SEEDS:
                     yield {
                         "peer": peer,
-                        "task": task,
-                        "data": name,
-                        "keep": None if demonstrations == 25 else "0-4",
-                        "seconds": SECONDS[column] if equal else None,
+                        "task": column.task,
+                        "demos": column.file,
+                        "data": column.name,
+                        "keep": column.keep,
+                        "seconds": column.seconds if equal else None,
                         "budget": "equal seconds" if equal else "recommended",
                         "seed": seed,
-                        "episodes": episodes,
+                        "episodes": column.episodes,
+                        "first-seed": column.first_seed,
                     }
 
 
@@ -57,8 +88,8 @@ def done(path):
 
 
 def command(run, folder):
-    arguments = [run["peer"], run["task"], str(folder / f"{run['task']}-expert25-v1.hdf5"), "--name", run["data"]]
-    for key in ("keep", "seconds", "budget", "seed", "episodes"):
+    arguments = [run["peer"], run["task"], str(folder / run["demos"]), "--name", run["data"]]
+    for key in ("keep", "seconds", "budget", "seed", "episodes", "first-seed"):
         if run[key] is not None:
             arguments += [f"--{key}", str(run[key])]
     return [sys.executable, str(HERE / "run.py"), *arguments]

@@ -248,7 +248,9 @@ def main():
             sys.exit(error.stderr)
         except OSError as error:
             sys.exit(f"run.py: {options.mcnn} cannot be run: {error}")
-        print(json.dumps(run(options, Task(options.task), npz, shown)), flush=True)
+        task = Task(options.task)
+        task.scale_actions(npz)
+        print(json.dumps(run(options, task, npz, shown)), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ ADROIT = {
     "relocate": ("AdroitHandRelocate-v1", {}, (-6.425911, 4233.877797728884)),
 }
 TASKS = [*ADROIT, "pusht"]
+PIXELS = 512  # of a side of Push-T's area
 
 
 def worker():
@@ -44,6 +45,15 @@ class Task:
         self.copy = program.Copy(plan)
         spec = self.copy.spec()
         self.n_obs, self.n_act = spec["n_obs"], spec["n_act"]
+
+    def scale_actions(self, path):
+        """Rewrites the actions of an .npz of demonstrations as the task takes them. Those of Push-T are points in pixels."""
+        if self.name != "pusht":
+            return
+        with np.load(path) as file:
+            arrays = dict(file)
+        arrays["actions"] = arrays["actions"] / np.float32(PIXELS / 2) - 1
+        np.savez(path, **arrays)
 
     def episode(self, seed, act):
         """Runs an episode. `act`: observation to action. Returns its return and whether it succeeded."""

@@ -131,6 +131,33 @@ class Rows(unittest.TestCase):
             self.assertEqual(rows.done(path), {rows.identity(wanted[0]), rows.identity(wanted[20])})
 
 
+class PushT(unittest.TestCase):
+    """Its data have points in pixels as actions, and no rewards."""
+
+    def test_the_agent_goes_where_a_demonstrated_action_points(self):
+        try:
+            import gym_pusht  # noqa: F401
+        except ImportError:
+            self.skipTest("needs gym-pusht")
+        from adapter import Demonstrations
+        from tasks import Task
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "d.npz"
+            np.savez(path, states=np.zeros((1, 20)), actions=np.float32([[100, 400]]), episode_ends=np.array([1]))
+            task, seen = Task("pusht"), []
+            task.scale_actions(path)
+            demonstrations = Demonstrations.read(path)
+
+        def act(observation):
+            seen.append(observation[18:20])
+            return demonstrations.actions[0]
+
+        task.episode(100_000, act)
+        np.testing.assert_allclose(seen[50], [100, 400], atol=1)
+        np.testing.assert_array_equal(demonstrations.rewards, [0.0])
+
+
 class Rules(unittest.TestCase):
     """The rules of the tasks, against the program's."""
 
