@@ -12,28 +12,9 @@ ABAR = torch.cumprod(1 - (1 - f[1:] / f[:-1]).clamp(max=0.999), 0)
 
 
 def step(make, optimizer, threads):
-    """Milliseconds of a training step, batch 256, with the EMA of the weights. `make` gives the network, `optimizer` that of its parameters."""
-    torch.set_num_threads(threads)
-    n = 2500
-    x, a = torch.randn(n, WINDOW * OBS), torch.rand(n, HORIZON, ACT) * 2 - 1
-    c, r = torch.rand(n, HORIZON, ACT) - 0.5, torch.rand(n, 1, 1)
+    """Milliseconds of a training step. `make` gives the network, `optimizer` that of its parameters."""
     net = make()
-    optimizer = optimizer(net.parameters())
-    ema = [p.detach().clone() for p in net.parameters()]
-
-    def steps(count):
-        for _ in range(count):
-            i, t = torch.randint(n, (256,)), torch.randint(STEPS, (256,))
-            alpha_bar = ABAR[t][:, None, None]
-            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, HORIZON, ACT)
-            loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.005)
-            loss.item()
-
-    return networks.milliseconds(steps, 3, 13)
+    return networks.denoising_step(net, optimizer(net.parameters()), ABAR, WINDOW * OBS, [HORIZON, ACT], threads, (3, 13))
 
 
 def predictor(make):

@@ -80,19 +80,20 @@ class Diffusion(torch.nn.Module):
         return self.body(torch.cat([noisy, self.time(torch.cat([angle.sin(), angle.cos()], 1)), x], 1))
 
 
-def torch_diffusion_step(threads):
+def denoising_step(net, optimizer, abar, n_obs, action, threads, counts):
+    """Milliseconds of a training step of a network that denoises, batch 256, with the EMA of the weights. `n_obs`: width of its observations;
+    `action`: shape of what it predicts; `counts`: as of `milliseconds`."""
     torch.set_num_threads(threads)
     n = 2500
-    x, a, c, r = torch.randn(n, 45), torch.rand(n, 24) * 2 - 1, torch.rand(n, 24) - 0.5, torch.rand(n, 1)
-    net = Diffusion()
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
+    x, a = torch.randn(n, n_obs), torch.rand(n, *action) * 2 - 1
+    c, r = torch.rand(n, *action) - 0.5, torch.rand(n, *[1 for _ in action])
     ema = [p.detach().clone() for p in net.parameters()]
 
     def steps(count):
         for _ in range(count):
-            i, t = torch.randint(n, (256,)), torch.randint(5, (256,))
-            alpha_bar = net.abar[t][:, None]
-            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, 24)
+            i, t = torch.randint(n, (256,)), torch.randint(len(abar), (256,))
+            alpha_bar = abar[t].view(-1, *[1 for _ in action])
+            noisy = alpha_bar.sqrt() * a[i] + (1 - alpha_bar).sqrt() * torch.randn(256, *action)
             loss = ((c[i] + r[i] * net(noisy, t, x[i]).clamp(-1, 1) - a[i]) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -100,7 +101,13 @@ def torch_diffusion_step(threads):
             torch._foreach_lerp_(ema, [p.detach() for p in net.parameters()], 0.005)
             loss.item()
 
-    return milliseconds(steps, 50, 300)
+    return milliseconds(steps, *counts)
+
+
+def torch_diffusion_step(threads):
+    net = Diffusion()
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4)
+    return denoising_step(net, optimizer, net.abar, 45, [24], threads, (50, 300))
 
 
 class Block(torch.nn.Module):

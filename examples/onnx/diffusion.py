@@ -30,7 +30,7 @@ class OnnxDiffusion:
         inputs = {observation.name: np.float32([window] if observation.name == "observations" else window)}
         shape = [n if isinstance(n, int) else 1 for n in noisy.shape]
         inputs["noisy"] = self.normal(shape).astype(np.float32)
-        if self.settings["combine"] == "member":  # one network for all steps of this prediction
+        if self.settings.get("combine") == "member":  # one network for all steps of this prediction
             inputs["member"] = np.array(self.below(int(self.settings["members"])))
         for step in reversed(range(self.steps)):
             inputs |= {"noise": self.normal(shape).astype(np.float32), "step": np.array(step)}
